@@ -1,0 +1,82 @@
+"""Fashion-MNIST garments (Xiao, Rasul, Vollgraf 2017; MIT licence): the test split from the package, the training split from disk."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from functools import lru_cache
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from rcdm_core.errors import UserError
+
+_STEMS = {"train": "train", "test": "t10k"}
+_SYSTEM = Path("/usr/share/datasets/fashion-mnist")  # Debian's package dataset-fashion-mnist
+
+
+@lru_cache(maxsize=4)
+def load_garments(split: str, root: Path | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Garments and labels of a split.
+
+    Args:
+        split: ``"train"`` or ``"test"``.
+        root: Folder with the four gzipped IDX files of Fashion-MNIST. Needed for ``"train"`` only; by default
+            torchvision's download folder, then the system's data sets, are tried.
+
+    Returns:
+        Grey levels ``[N, 28, 28]`` uint8 and labels ``[N]`` int64.
+
+    Raises:
+        UserError: The files are not there; says how to get them.
+    """
+    if split == "test" and root is None:
+        with as_file(files("rcdm_core.data") / "assets") as folder:
+            return _read_split(folder, split)
+    return _read_split(_find(split, root), split)
+
+
+def _find(split: str, root: Path | None) -> Path:
+    candidates = [root] if root else [Path.home() / ".cache/rcdm-probe/FashionMNIST/raw", _SYSTEM]
+    for folder in candidates:
+        if (folder / f"{_STEMS[split]}-images-idx3-ubyte.gz").is_file():
+            return folder
+    if root:
+        raise UserError(
+            f"no Fashion-MNIST {split} files in {root}",
+            f"it must hold {_STEMS[split]}-images-idx3-ubyte.gz and {_STEMS[split]}-labels-idx1-ubyte.gz",
+        )
+    return _download()
+
+
+def _download() -> Path:
+    from torchvision.datasets import FashionMNIST
+
+    cache = Path.home() / ".cache/rcdm-probe"
+    try:
+        FashionMNIST(cache, download=True)  # checks the md5 of every file
+    except Exception as error:
+        raise UserError(
+            "the Fashion-MNIST training garments are not here and could not be downloaded",
+            "pass --garments FOLDER with train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz "
+            "(Debian: apt install dataset-fashion-mnist)",
+        ) from error
+    return cache / "FashionMNIST/raw"
+
+
+def _read_split(folder: Path, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+    images = _read_idx(folder / f"{_STEMS[split]}-images-idx3-ubyte.gz")
+    labels = _read_idx(folder / f"{_STEMS[split]}-labels-idx1-ubyte.gz")
+    return torch.from_numpy(images), torch.from_numpy(labels).long()
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """An array in LeCun's IDX format: two zero bytes, type 8 (uint8), rank, big-endian sizes, data."""
+    with gzip.open(path, "rb") as file:
+        zeros, kind, rank = struct.unpack(">HBB", file.read(4))
+        if zeros or kind != 8:
+            raise UserError(f"{path} is not an IDX file of bytes", "download it again")
+        shape = struct.unpack(f">{rank}I", file.read(4 * rank))
+        return np.frombuffer(bytearray(file.read()), dtype=np.uint8).reshape(shape)
