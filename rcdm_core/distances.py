@@ -1,0 +1,101 @@
+"""How far representations lie from each other, in units that two encoders share.
+
+Raw distances of two encoders cannot be compared, so a displacement is divided by the *typical distance* of the level,
+the median Euclidean distance between the representations of two different images: 0 is unchanged, 1 is as far as
+another image. Retrieval asks the same question without a scale: how many images of a gallery lie nearer to the query
+than its target does?
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+_TIE = (
+    32 * torch.finfo(torch.float32).eps
+)  # relative to |query|^2 + |gallery|^2: what rounding can do to a squared distance
+
+
+def typical_distance(representations: torch.Tensor, *, pairs: int = 200_000, seed: int = 0) -> float:
+    """Median Euclidean distance between the representations of two different images.
+
+    Args:
+        representations: ``[N, D]``, N >= 2, one row an image.
+        pairs: All pairs are taken where there are no more than this many, else this many random ones.
+        seed: Seed of the random pairs.
+
+    Returns:
+        The median distance, in the units of the representations.
+    """
+    count = len(representations)
+    if count < 2:
+        raise ValueError("a distance between two images needs two images")
+    values = representations.double()
+    values = values - values.mean(0)
+    if count * (count - 1) // 2 <= pairs:
+        return torch.pdist(values).median().item()
+    generator = torch.Generator().manual_seed(seed)
+    first = torch.randint(count, (pairs,), generator=generator)
+    second = (first + torch.randint(1, count, (pairs,), generator=generator)) % count
+    blocks = zip(first.split(8192), second.split(8192), strict=True)
+    return torch.cat([torch.linalg.vector_norm(values[i] - values[j], dim=1) for i, j in blocks]).median().item()
+
+
+def relative_displacement(moved: torch.Tensor, original: torch.Tensor, typical: float) -> torch.Tensor:
+    """Distance from each original to its moved self, over the `typical_distance` of the level.
+
+    Args:
+        moved: Representations of the transformed images, ``[N, D]``.
+        original: Representations of the same images untouched, ``[N, D]``.
+        typical: `typical_distance` of the level, > 0.
+
+    Returns:
+        ``[N]``, float64: 0 is unchanged, 1 is as far away as another image.
+    """
+    if not typical > 0:
+        raise ValueError("representations of different images coincide: there is no distance to compare with")
+    return torch.linalg.vector_norm(moved.double() - original.double(), dim=1) / typical
+
+
+def cosine(moved: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
+    """Cosine similarity of paired rows: ``[N, D]``, ``[N, D]`` -> ``[N]`` float64 in [-1, 1]."""
+    return F.cosine_similarity(moved.double(), original.double(), dim=1).clamp(-1, 1)
+
+
+def retrieval_ranks(
+    queries: torch.Tensor, gallery: torch.Tensor, targets: torch.Tensor, *, block: int = 512
+) -> torch.Tensor:
+    """Rank of each query's target among the gallery, by Euclidean distance.
+
+    Gallery images as near as the target (up to rounding) share their ranks: the target gets the middle one, rounded up.
+    A constant encoder so has the rank of chance, (M + 1) / 2, and a target with a duplicate in the gallery ranks second.
+
+    Args:
+        queries: ``[N, D]``.
+        gallery: ``[M, D]``.
+        targets: Row of the gallery that each query looks for, ``[N]`` integers.
+        block: Queries compared at once; memory is ``block * M`` numbers.
+
+    Returns:
+        Ranks ``[N]``, int64 in 1 .. M; 1 is the nearest.
+    """
+    centre = gallery.double().mean(0)  # small norms keep the rounding of |q|^2 + |g|^2 - 2 q.g small
+    gallery = (gallery.double() - centre).float()
+    gallery_square = gallery.square().sum(1)
+    ranks = []
+    for query, target in zip(queries.split(block), targets.split(block), strict=True):
+        query = (query.double() - centre).float()
+        size = query.square().sum(1, keepdim=True) + gallery_square
+        squared = torch.addmm(size, query, gallery.T, alpha=-2)
+        rows = torch.arange(len(query), device=target.device)
+        beyond = squared - squared[rows, target][:, None]
+        slack = _TIE * size
+        nearer = (beyond < -slack).sum(1)
+        tied = (beyond.abs() <= slack).sum(1)  # the target is one of them
+        ranks.append(1 + nearer + tied // 2)
+    return torch.cat(ranks) if ranks else torch.empty(0, dtype=torch.long)
+
+
+def mean_reciprocal_rank(ranks: torch.Tensor) -> float:
+    """Mean of 1 / rank, in (0, 1]; 1 where every target is the nearest."""
+    return ranks.double().reciprocal().mean().item()

@@ -1,0 +1,111 @@
+"""Displacement is in units of the distance to another image; ranks give nothing away for free."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rcdm_core.distances import (
+    cosine,
+    mean_reciprocal_rank,
+    relative_displacement,
+    retrieval_ranks,
+    typical_distance,
+)
+
+
+def cloud(count: int, dimension: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(count, dimension, generator=torch.Generator().manual_seed(seed))
+
+
+def test_typical_distance_is_the_median_of_all_pairs() -> None:
+    points = torch.tensor([[0.0], [1.0], [3.0]])  # distances 1, 2, 3
+    assert typical_distance(points) == pytest.approx(2)
+
+
+def test_typical_distance_of_random_pairs_agrees_with_all_pairs() -> None:
+    points = cloud(400, 5)
+    assert typical_distance(points, pairs=20_000) == pytest.approx(typical_distance(points), rel=0.02)
+
+
+def test_random_pairs_are_never_of_one_image() -> None:
+    assert all(typical_distance(torch.arange(3.0)[:, None], pairs=1, seed=seed) >= 1 for seed in range(20))
+
+
+def test_typical_distance_survives_a_large_common_offset() -> None:
+    points = cloud(50, 4).double()
+    assert typical_distance(points + 1e6) == pytest.approx(typical_distance(points), rel=1e-6)
+
+
+def test_another_image_is_displaced_by_one_and_the_same_image_by_nothing() -> None:
+    points = cloud(300, 64)
+    typical = typical_distance(points)
+    assert relative_displacement(points, points, typical).max() == 0
+    assert relative_displacement(points.roll(1, 0), points, typical).median() == pytest.approx(1, abs=0.05)
+
+
+@given(scale=st.floats(1e-3, 1e3))
+@settings(max_examples=20, deadline=None)
+def test_relative_displacement_has_no_unit(scale: float) -> None:
+    points = cloud(30, 6)
+    moved = points + 0.1 * cloud(30, 6, seed=1)
+    reference = relative_displacement(moved, points, typical_distance(points))
+    scaled = relative_displacement(moved * scale, points * scale, typical_distance(points * scale))
+    torch.testing.assert_close(scaled, reference, rtol=1e-4, atol=1e-6)
+
+
+def test_no_displacement_without_a_distance_to_compare_with() -> None:
+    with pytest.raises(ValueError, match="coincide"):
+        relative_displacement(torch.ones(2, 3), torch.ones(2, 3), 0.0)
+
+
+def test_cosine() -> None:
+    a = torch.tensor([[1.0, 0], [1, 0], [1, 0]])
+    b = torch.tensor([[2.0, 0], [0, 3], [-1, 0]])
+    assert cosine(a, b).tolist() == pytest.approx([1, 0, -1])
+
+
+@given(count=st.integers(1, 40), gallery=st.integers(1, 60), dimension=st.integers(1, 8), seed=st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_ranks_are_those_of_sorting(count: int, gallery: int, dimension: int, seed: int) -> None:
+    queries, rows = cloud(count, dimension, seed), cloud(gallery, dimension, seed + 1000)
+    targets = torch.randint(gallery, (count,), generator=torch.Generator().manual_seed(seed))
+    distances = torch.cdist(queries.double(), rows.double())
+    expected = 1 + (distances < distances.gather(1, targets[:, None]) * (1 - 1e-4)).sum(1)
+    at_most = 1 + (distances < distances.gather(1, targets[:, None]) * (1 + 1e-4)).sum(1)
+    ranks = retrieval_ranks(queries, rows, targets, block=7)
+    assert ((ranks >= expected) & (ranks <= at_most)).all()
+    assert ranks.dtype == torch.int64
+
+
+def test_an_image_is_its_own_nearest() -> None:
+    points = cloud(1000, 32)
+    assert (retrieval_ranks(points, points, torch.arange(1000)) == 1).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 123.456])
+def test_a_constant_encoder_ranks_as_chance(value: float) -> None:
+    constant = torch.full((101, 17), value)
+    assert (retrieval_ranks(constant, constant, torch.arange(101)) == 51).all()
+
+
+def test_a_duplicate_in_the_gallery_costs_the_first_rank() -> None:
+    points = cloud(50, 8)
+    gallery = torch.cat([points, points[:10]])
+    ranks = retrieval_ranks(points, gallery, torch.arange(50))
+    assert (ranks[:10] == 2).all()
+    assert (ranks[10:] == 1).all()
+
+
+def test_ranks_do_not_depend_on_blocks_or_on_a_common_offset() -> None:
+    queries, gallery, targets = cloud(100, 20), cloud(300, 20, 1), torch.arange(100)
+    ranks = retrieval_ranks(queries, gallery, targets)
+    assert torch.equal(ranks, retrieval_ranks(queries, gallery, targets, block=13))
+    shifted = retrieval_ranks(queries.double() + 1000, gallery.double() + 1000, targets)
+    assert torch.equal(ranks, shifted)
+
+
+def test_mean_reciprocal_rank() -> None:
+    assert mean_reciprocal_rank(torch.tensor([1, 2, 4])) == pytest.approx((1 + 0.5 + 0.25) / 3)
