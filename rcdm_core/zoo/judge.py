@@ -1,0 +1,127 @@
+"""The judge: a network trained only to read the known factors off a scene. It is never the encoder under study.
+
+Class by cross-entropy; linear factors by squared error on [-1, 1]; circular ones by squared error on (cos, sin).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from functools import cached_property
+from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import nn
+
+from rcdm_core.data.scenes import CIRCULAR, CLASSES, LINEAR, RANGES
+from rcdm_core.encoders.embedded import WIDTH, preprocessing, trunk
+from rcdm_core.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OUTPUTS = len(CLASSES) + len(LINEAR) + 2 * len(CIRCULAR)
+
+
+class Judge(nn.Module):
+    """Reads class, linear and circular factors from images ``[N, 3, 32, 32]`` in [0, 1]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.preprocess, self.trunk, self.heads = preprocessing(), trunk(), nn.Linear(WIDTH, OUTPUTS)
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """Pooled features ``[N, 384]``, the space of FD-judge."""
+        return self.trunk(self.preprocess(images)).float()
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Class logits ``[N, 10]``, linear factors ``[N, 5]`` in [-1, 1] over their range, circular ones ``[N, 3, 2]``."""
+        logits, linear, circular = self.heads(self.trunk(self.preprocess(images))).float().split(
+            [len(CLASSES), len(LINEAR), 2 * len(CIRCULAR)], dim=1
+        )
+        return logits, linear, circular.unflatten(1, (len(CIRCULAR), 2))
+
+    @torch.no_grad()
+    def read(self, images: torch.Tensor, *, batch_size: int = 512) -> pd.DataFrame:
+        """The factors of images in their own units, columns as `rcdm_core.data.scenes.Scenes.factors`."""
+        device = self.heads.weight.device
+        parts = [self(batch.to(device)) for batch in images.split(batch_size)]
+        logits, linear, circular = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
+        table = {"class": logits.argmax(1).numpy()}
+        turns = (torch.atan2(circular[..., 1], circular[..., 0]) / (2 * math.pi)) % 1
+        for name in RANGES:
+            if name in CIRCULAR:
+                table[name] = turns[:, CIRCULAR.index(name)].numpy()
+            else:
+                low, high = RANGES[name]
+                unit = linear[:, LINEAR.index(name)].numpy()
+                table[name] = low + (high - low) * (unit + 1) / 2
+        return pd.DataFrame(table)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights."""
+        digest = hashlib.sha256()
+        for _, tensor in sorted(self.state_dict().items()):
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+
+class JudgeTraining(nn.Module):
+    """The judge with its loss, on images with a little noise so that it reads generated images as well."""
+
+    noise = 0.03
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.judge = Judge()
+
+    def forward(self, batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """Loss of images ``[N, 3, 32, 32]``, labels ``[N]``, linear targets ``[N, 5]``, circular targets ``[N, 3, 2]``."""
+        images, labels, linear, circular = batch
+        images = images + self.noise * torch.rand(len(images), 1, 1, 1, device=images.device) * torch.randn_like(images)
+        logits, linear_read, circular_read = self.judge(images)
+        return (
+            F.cross_entropy(logits, labels, label_smoothing=0.05)
+            + 2 * F.mse_loss(linear_read, linear)
+            + F.mse_loss(circular_read, circular)
+        )
+
+    def after_step(self, fraction: float) -> None:
+        """Nothing to do."""
+
+
+def targets(factors: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Labels ``[N]``, linear targets ``[N, 5]`` in [-1, 1] and circular ones ``[N, 3, 2]`` of a table of factors."""
+    labels = torch.tensor(factors["class"].to_numpy())
+    linear = [2 * (factors[n] - RANGES[n][0]) / (RANGES[n][1] - RANGES[n][0]) - 1 for n in LINEAR]
+    turns = torch.tensor(factors[list(CIRCULAR)].to_numpy(), dtype=torch.float32) * 2 * math.pi
+    return (
+        labels,
+        torch.tensor(pd.concat(linear, axis=1).to_numpy(), dtype=torch.float32),
+        torch.stack([turns.cos(), turns.sin()], -1),
+    )
+
+
+def load_judge(*, device: str | torch.device = "cpu") -> Judge:
+    """The judge that ships in the package, frozen and in evaluation mode.
+
+    Raises:
+        UserError: The package was built without its weights.
+    """
+    with as_file(files("rcdm_core.zoo") / "weights") as folder:
+        return read_judge(folder).to(device)
+
+
+def read_judge(folder: Path) -> Judge:
+    """The judge of ``folder/judge.safetensors``."""
+    path = folder / "judge.safetensors"
+    if not path.is_file():
+        raise UserError(f"the judge's weights are not in {folder}", "train them with `rcdm-probe zoo train`")
+    judge = Judge()
+    judge.load_state_dict(load_file(path))
+    return judge.eval().requires_grad_(False)

@@ -1,0 +1,154 @@
+"""The five ways an encoder of the zoo is taught: each a module whose forward pass is the method's loss.
+
+Losses and heads are lightly's; the networks and the views are the same for all methods. Losses are computed in float32
+whatever the precision of the networks, because they take differences of covariances and logarithms.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+import torch.nn.functional as F
+from lightly.loss import BarlowTwinsLoss, DINOLoss, NTXentLoss, VICRegLoss
+from lightly.models.modules.heads import (
+    BarlowTwinsProjectionHead,
+    DINOProjectionHead,
+    SimCLRProjectionHead,
+    VICRegProjectionHead,
+)
+from lightly.models.utils import deactivate_requires_grad, update_momentum
+from torch import nn
+
+from rcdm_core.data.scenes import CLASSES
+from rcdm_core.encoders.embedded import PROJECTOR_DIMENSIONS, WIDTH, preprocessing, trunk
+from rcdm_core.zoo.augmentations import ssl_views, supervised_views
+
+HIDDEN = 512
+
+
+class Supervised(nn.Module):
+    """Cross-entropy of a linear classifier on the trunk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.views, self.preprocess = supervised_views(), preprocessing()
+        self.trunk, self.classifier = trunk(), nn.Linear(WIDTH, len(CLASSES))
+
+    def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """Loss of images ``[N, 3, 32, 32]`` and labels ``[N]``."""
+        images, labels = batch
+        logits = self.classifier(self.trunk(self.preprocess(_views(self.views, images))))
+        return F.cross_entropy(logits.float(), labels, label_smoothing=0.05)
+
+    def after_step(self, fraction: float) -> None:
+        """Nothing to do."""
+
+    def encoder_state(self) -> dict[str, torch.Tensor]:
+        """Weights under the names of `rcdm_core.encoders.Encoder`."""
+        return _prefixed("trunk", self.trunk)
+
+
+class Joint(nn.Module):
+    """Two views through one trunk and head, and a loss on the pair: SimCLR, VICReg and Barlow Twins.
+
+    Args:
+        head: lightly's projection head.
+        loss: Takes the two embeddings ``[N, D]``.
+    """
+
+    def __init__(self, head: nn.Module, loss: nn.Module) -> None:
+        super().__init__()
+        self.views, self.preprocess = ssl_views(), preprocessing()
+        self.trunk, self.head, self.loss = trunk(), head, loss
+
+    def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """Loss of images ``[N, 3, 32, 32]``; the labels are not looked at."""
+        images, _ = batch
+        pair = torch.cat([_views(self.views, images), _views(self.views, images)])
+        embeddings = self.head(self.trunk(self.preprocess(pair)))
+        with torch.autocast(images.device.type, enabled=False):
+            return self.loss(*embeddings.float().chunk(2))
+
+    def after_step(self, fraction: float) -> None:
+        """Nothing to do."""
+
+    def encoder_state(self) -> dict[str, torch.Tensor]:
+        """Weights under the names of `rcdm_core.encoders.Encoder`."""
+        return _prefixed("trunk", self.trunk) | _prefixed("projector", self.head.layers)
+
+
+class DINO(nn.Module):
+    """Self-distillation: a student predicts the sharpened, centred output of its own moving average (Caron et al. 2021).
+
+    The teacher is the encoder that is kept, as in the published checkpoints.
+
+    Args:
+        prototypes: Outputs of the head's last layer.
+        momentum: Of the teacher at the start; it rises to 1 on a cosine.
+    """
+
+    def __init__(self, prototypes: int = 1024, momentum: float = 0.99) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.views, self.preprocess = ssl_views(), preprocessing()
+        self.trunk = trunk()
+        self.head = _dino_head(prototypes)
+        self.teacher_trunk, self.teacher_head = copy.deepcopy(self.trunk), _dino_head(prototypes)
+        self.teacher_head.load_state_dict(self.head.state_dict())
+        deactivate_requires_grad(self.teacher_trunk)
+        deactivate_requires_grad(self.teacher_head)
+        self.loss = DINOLoss(prototypes, teacher_temp=0.04)
+
+    def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """Loss of images ``[N, 3, 32, 32]``; the labels are not looked at."""
+        images, _ = batch
+        pair = self.preprocess(torch.cat([_views(self.views, images), _views(self.views, images)]))
+        student = self.head(self.trunk(pair))
+        with torch.no_grad():
+            teacher = self.teacher_head(self.teacher_trunk(pair))
+        with torch.autocast(images.device.type, enabled=False):
+            return self.loss(list(teacher.float().chunk(2)), list(student.float().chunk(2)))
+
+    def after_step(self, fraction: float) -> None:
+        """Move the teacher towards the student."""
+        momentum = 1 - (1 - self.momentum) * (math.cos(math.pi * fraction) + 1) / 2
+        update_momentum(self.trunk, self.teacher_trunk, momentum)
+        update_momentum(self.head, self.teacher_head, momentum)
+
+    def encoder_state(self) -> dict[str, torch.Tensor]:
+        """Weights of the teacher under the names of `rcdm_core.encoders.Encoder`."""
+        return _prefixed("trunk", self.teacher_trunk) | _prefixed("projector", self.teacher_head.layers)
+
+
+def build_method(name: str) -> Supervised | Joint | DINO:
+    """The untrained method of an encoder's name."""
+    match name:
+        case "supervised":
+            return Supervised()
+        case "simclr":
+            return Joint(SimCLRProjectionHead(WIDTH, HIDDEN, PROJECTOR_DIMENSIONS[name]), NTXentLoss(temperature=0.2))
+        case "vicreg":
+            return Joint(VICRegProjectionHead(WIDTH, HIDDEN, PROJECTOR_DIMENSIONS[name]), VICRegLoss())
+        case "barlow":
+            return Joint(BarlowTwinsProjectionHead(WIDTH, HIDDEN, PROJECTOR_DIMENSIONS[name]), BarlowTwinsLoss())
+        case "dino":
+            return DINO()
+        case _:
+            raise ValueError(f"no method {name!r}")
+
+
+def _dino_head(prototypes: int) -> DINOProjectionHead:
+    return DINOProjectionHead(WIDTH, HIDDEN, PROJECTOR_DIMENSIONS["dino"], prototypes, batch_norm=True)
+
+
+@torch.no_grad()
+def _views(views: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Augmented images, in float32: colours are not rounded by the precision of the networks."""
+    with torch.autocast(images.device.type, enabled=False):
+        return views(images).clamp(0, 1)
+
+
+def _prefixed(prefix: str, module: nn.Module) -> dict[str, torch.Tensor]:
+    return {f"{prefix}.{key}": tensor for key, tensor in module.state_dict().items()}
