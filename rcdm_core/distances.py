@@ -68,7 +68,7 @@ def retrieval_ranks(
     """Rank of each query's target among the gallery, by Euclidean distance.
 
     Gallery images as near as the target (up to rounding) share their ranks: the target gets the middle one, rounded up.
-    A constant encoder so has the rank of chance, (M + 1) / 2, and a target with a duplicate in the gallery ranks second.
+    A constant encoder so has the rank of chance, (M + 1) / 2, and a target with a duplicate in the gallery is second.
 
     Args:
         queries: ``[N, D]``.

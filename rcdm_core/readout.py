@@ -1,0 +1,233 @@
+"""What a linear reader finds in a representation: cross-validated ridge and logistic regression.
+
+Every prediction is out of fold: the rows it is made for were seen neither by the weights nor by the choice of the
+penalty. So the predictions of an empty representation agree with the truth as chance does, and not better.
+
+*Ridge.* One eigendecomposition of the training fold serves every penalty ``p`` of a grid. With the training fold's
+centred features ``X = U S V'``, leaving row ``i`` out changes its residual to ``(y_i - yhat_i) / (1 - H_ii)``,
+``H_ii = 1/n + sum_k U_ik^2 s_k^2 / (s_k^2 + p)`` (Allen's PRESS), so that the best penalty of each target is found in
+closed form.
+
+*Logistic.* All folds and all penalties are columns of one convex problem, solved at once by L-BFGS. Its variables are
+principal coordinates, each divided by the root of its curvature at zero, ``variance / classes + penalty``: the Hessian
+starts as the identity and a few tens of iterations suffice. The penalty is chosen on one fold of each training set.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.stats import rankdata
+
+RIDGE_PENALTIES = tuple(10.0**e for e in np.arange(-6, 2.5, 0.5))  # times the largest eigenvalue of X'X
+LOGISTIC_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of |W|^2 / 2, beside the mean cross-entropy
+
+
+def ridge_predictions(
+    features: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    groups: torch.Tensor | np.ndarray | None = None,
+) -> torch.Tensor:
+    """Out-of-fold predictions of a ridge regression with a penalty for each target.
+
+    Args:
+        features: ``[N, D]``.
+        targets: ``[N]`` or ``[N, T]``.
+        folds: Number of folds, >= 2.
+        seed: Seed of the folds.
+        groups: ``[N]``; rows of one group are never parted over two folds. By default each row is its own.
+
+    Returns:
+        float64, shaped as the targets.
+    """
+    x, y = features.double(), targets.double().reshape(len(targets), -1)
+    fold = _assign_folds(len(x), folds, seed, groups)
+    predictions = torch.empty_like(y)
+    for k in range(folds):
+        held_out = fold == k
+        predictions[held_out] = _ridge(x[~held_out], y[~held_out], x[held_out])
+    return predictions.reshape(targets.shape)
+
+
+def class_predictions(
+    features: torch.Tensor, labels: torch.Tensor | np.ndarray, *, folds: int = 5, seed: int = 0
+) -> torch.Tensor:
+    """Out-of-fold classes ``[N]`` of a multinomial logistic regression: features ``[N, D]``, integer labels ``[N]``."""
+    classes, codes = torch.unique(torch.as_tensor(labels), return_inverse=True)
+    return classes[_log_probabilities(features, codes, folds=folds, seed=seed, groups=None).argmax(1)]
+
+
+def binary_scores(
+    features: torch.Tensor,
+    labels: torch.Tensor | np.ndarray,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    groups: torch.Tensor | np.ndarray | None = None,
+) -> torch.Tensor:
+    """Out-of-fold log-odds ``[N]`` of label 1 against label 0, by logistic regression.
+
+    Args:
+        features: ``[N, D]``.
+        labels: ``[N]``, 0 or 1, both present.
+        folds: Number of folds, >= 3.
+        seed: Seed of the folds.
+        groups: ``[N]``; rows of one group are never parted over two folds.
+    """
+    codes = torch.as_tensor(labels).long()
+    log_probabilities = _log_probabilities(features, codes, folds=folds, seed=seed, groups=groups)
+    return log_probabilities[:, 1] - log_probabilities[:, 0]
+
+
+def r2(targets: torch.Tensor, predictions: torch.Tensor) -> float:
+    """Share of the targets' variance that the predictions explain: 1 is all, 0 is the mean's, below 0 worse than it.
+
+    ``[N]`` or ``[N, T]``; several columns (the cosine and sine of an angle) are judged together. NaN without variance.
+    """
+    total = (targets - targets.mean(0)).double().square().sum()
+    return (1 - (targets - predictions).double().square().sum() / total).item() if total > 0 else float("nan")
+
+
+def accuracy(labels: torch.Tensor | np.ndarray, predictions: torch.Tensor | np.ndarray) -> float:
+    """Share of rows whose predicted class is the true one."""
+    return (torch.as_tensor(labels) == torch.as_tensor(predictions)).double().mean().item()
+
+
+def auc(scores: torch.Tensor | np.ndarray, labels: torch.Tensor | np.ndarray) -> float:
+    """Probability that a row of label 1 scores above one of label 0, ties counting half: 0.5 is chance."""
+    positive = np.asarray(labels).astype(bool)
+    n_positive, n_negative = positive.sum(), (~positive).sum()
+    ranks = rankdata(np.asarray(scores))
+    return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+
+
+def _assign_folds(count: int, folds: int, seed: int, groups: torch.Tensor | np.ndarray | None) -> torch.Tensor:
+    """Fold of each row, ``[N]``: groups are shuffled and dealt out like cards."""
+    codes = np.arange(count) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    distinct = int(codes.max()) + 1
+    if distinct < folds:
+        raise ValueError(f"{folds} folds need at least {folds} independent rows, not {distinct}")
+    dealt = np.random.default_rng(seed).permutation(distinct) % folds
+    return torch.from_numpy(dealt[codes])
+
+
+def _standardise(x: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """Columns of `x` in units of the reference's mean and deviation; columns without variance become zero."""
+    deviation, mean = torch.std_mean(reference, 0)
+    alive = deviation > 1e-7 * deviation.max().clamp(min=1e-30)
+    return (x - mean) * torch.where(alive, 1 / deviation.where(alive, 1.0), 0.0)
+
+
+def _principal_axes(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Squared singular values ``[R]`` and right singular vectors ``[D, R]`` of centred ``[N, D]``, rank R."""
+    if len(x) < x.shape[1]:
+        squares, left = torch.linalg.eigh(x @ x.T)
+        right = x.T @ (left / squares.clamp(min=1e-300).sqrt())
+    else:
+        squares, right = torch.linalg.eigh(x.T @ x)
+    present = squares > squares[-1] * 1e-12 * max(x.shape)
+    return squares[present], right[:, present]
+
+
+def _ridge(x: torch.Tensor, y: torch.Tensor, x_new: torch.Tensor) -> torch.Tensor:
+    """Fit on ``x [n, D]``, ``y [n, T]``, penalty by leave-one-out; predictions for ``x_new [m, D]``."""
+    z, z_new, mean = _standardise(x, x), _standardise(x_new, x), y.mean(0)
+    squares, right = _principal_axes(z)
+    if len(squares) == 0:
+        return mean.expand(len(x_new), -1)
+    left = (z @ right) / squares.sqrt()
+    coefficients = left.T @ (y - mean)  # [R, T]
+    penalties = torch.tensor(RIDGE_PENALTIES, dtype=x.dtype) * squares[-1]
+    shrinkage = squares / (squares + penalties[:, None])  # [P, R]
+    leverage = 1 / len(x) + left.square() @ shrinkage.T  # [n, P]
+    press = torch.stack(
+        [
+            (((y - mean) - left @ (kept[:, None] * coefficients)) / (1 - used).clamp(min=1e-10)[:, None])
+            .square()
+            .sum(0)
+            for kept, used in zip(shrinkage, leverage.T, strict=True)
+        ]
+    )  # [P, T]
+    chosen = shrinkage[press.argmin(0)].T  # [R, T]
+    return mean + (z_new @ right) @ (chosen * coefficients / squares.sqrt()[:, None])
+
+
+def _log_probabilities(
+    features: torch.Tensor,
+    codes: torch.Tensor,
+    *,
+    folds: int,
+    seed: int,
+    groups: torch.Tensor | np.ndarray | None,
+) -> torch.Tensor:
+    """Out-of-fold log-probabilities ``[N, C]`` for codes ``[N]`` in 0 .. C-1."""
+    if folds < 3:
+        raise ValueError("the penalty is chosen on a fold of its own: three folds are the least")
+    fold = _assign_folds(len(features), folds, seed, groups)
+    x = features.double()
+    z = _standardise(x, x)  # blind to the labels, so common to all folds
+    squares, right = _principal_axes(z)
+    z, variances = (z @ right).float(), (squares / len(z)).float()
+
+    penalties = torch.tensor(LOGISTIC_PENALTIES)
+    outer = torch.arange(folds)
+    inner = (outer + 1) % folds  # the fold on which outer fold k's penalty is chosen
+    trains = (fold[:, None] != outer) & (fold[:, None] != inner)  # [N, K]
+    trials = _solve_logistic(
+        z, variances, codes, trains.repeat_interleave(len(penalties), 1), penalties.repeat(folds), tolerance=1e-3
+    )
+    losses = -trials[torch.arange(len(z)), :, codes].reshape(len(z), folds, len(penalties))
+    held_out = (fold[:, None] == inner).float()
+    chosen = penalties[torch.einsum("nkp,nk->kp", losses, held_out).argmin(1)]
+
+    final = _solve_logistic(z, variances, codes, fold[:, None] != outer, chosen, tolerance=1e-4)
+    return final[torch.arange(len(z)), fold]
+
+
+def _solve_logistic(
+    z: torch.Tensor,
+    variances: torch.Tensor,
+    codes: torch.Tensor,
+    trains: torch.Tensor,
+    penalties: torch.Tensor,
+    *,
+    tolerance: float,
+) -> torch.Tensor:
+    """Log-probabilities ``[N, P, C]`` of all rows under P softmax regressions.
+
+    Args:
+        z: Principal coordinates ``[N, R]``.
+        variances: Their variances ``[R]``.
+        codes: Classes ``[N]``.
+        trains: Which rows each problem is fitted on, ``[N, P]``.
+        penalties: Of each problem, ``[P]``.
+        tolerance: Largest gradient at which to stop, in nats over the preconditioned unit.
+    """
+    problems, classes = len(penalties), int(codes.max()) + 1
+    unit = (variances[:, None] / classes + penalties).rsqrt()  # [R, P]
+    weight = trains / trains.sum(0)
+    weights = torch.zeros(z.shape[1], problems, classes, requires_grad=True)
+    bias = torch.zeros(problems, classes, requires_grad=True)
+
+    def log_probabilities() -> torch.Tensor:
+        scaled = (weights * unit[:, :, None]).flatten(1)
+        return F.log_softmax((z @ scaled).reshape(len(z), problems, classes) + bias, dim=-1)
+
+    optimiser = torch.optim.LBFGS(
+        [weights, bias], max_iter=100, tolerance_grad=tolerance, tolerance_change=1e-7, line_search_fn="strong_wolfe"
+    )
+    rows = torch.arange(len(z))
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        misfit = -(log_probabilities()[rows, :, codes] * weight).sum()
+        loss = misfit + 0.5 * ((weights * unit[:, :, None]).square().sum((0, 2)) * penalties).sum()
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    return log_probabilities().detach()
