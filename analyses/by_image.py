@@ -1,0 +1,52 @@
+"""From records, one row a number, to arrays with one row an image, as the statistics take them.
+
+Only complete images stay: one that lacks a number (a level not measured, a NaN) leaves a comparison on both sides.
+Images are in ascending order, whatever the order of the records, so that the same records give the same intervals.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+
+def by_image(records: pd.DataFrame, *keys: str) -> pd.DataFrame:
+    """Values of records, one row an image and one column for each value of the keys, ascending.
+
+    Args:
+        records: Rows of one encoder, with columns ``image``, ``value`` and the keys.
+        *keys: Columns that tell an image's rows apart, such as ``condition``.
+
+    Returns:
+        A frame indexed by image; columns are the values of the key, or tuples of several keys.
+
+    Raises:
+        ValueError: Two rows of an image have equal keys.
+    """
+    wide = records.set_index(["image", *keys])["value"].unstack(list(keys))
+    return wide.sort_index().sort_index(axis=1).dropna()
+
+
+def reference_strengths(records: pd.DataFrame) -> dict[str, float]:
+    """The dose of each transformation at which levels are compared, read off the records.
+
+    It is the dose at which readability was measured: the one strength other than 0 of its ``applied_score`` rows.
+
+    Raises:
+        ValueError: A transformation has several such strengths.
+    """
+    applied = records[(records["measure"] == "applied_score") & (records["strength"] != 0)]
+    doses = applied[["condition", "strength"]].drop_duplicates()
+    if doses["condition"].duplicated().any():
+        raise ValueError(f"more than one reference strength: {doses.to_dict('list')}")
+    return dict(zip(doses["condition"], doses["strength"], strict=True))
+
+
+def reference_displacements(records: pd.DataFrame, strengths: Mapping[str, float]) -> pd.DataFrame:
+    """The ``relative_displacement`` rows of the given transformations, each at its given strength."""
+    moved = records[records["measure"] == "relative_displacement"]
+    return moved[moved["strength"] == moved["condition"].map(strengths)]

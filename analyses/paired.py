@@ -1,0 +1,81 @@
+"""Paired comparisons over images: is one value larger than the other on the same image, by how much, how consistently?
+
+Three numbers answer together, because none does alone: the median difference with its interval (how much), the Wilcoxon
+signed-rank test (could chance do it; Wilcoxon 1945), and the matched-pairs rank-biserial correlation (how consistently:
+the share of signed rank sum in favour minus the share against, in [-1, 1]; Kerby 2014). Many tests at once are
+corrected with Holm's step-down procedure (Holm 1979), which bounds the probability of any false rejection in the
+family.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from analyses.bootstrap import RESAMPLES, Estimate, interval
+from analyses.statistics import median
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from analyses.statistics import Array
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the differences of one pair say: median with interval, two-sided Wilcoxon p-value, rank-biserial effect."""
+
+    difference: Estimate
+    p_value: float
+    effect: float
+
+
+def compare(differences: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
+    """Compare two values of the same images by their ``differences [N]`` (first minus second)."""
+    differences = np.asarray(differences, dtype=np.float64)
+    return Comparison(
+        interval(differences, median, resamples=resamples, seed=seed),
+        signed_rank(differences),
+        rank_biserial(differences),
+    )
+
+
+def signed_rank(differences: Array) -> float:
+    """Two-sided p-value of Wilcoxon's signed-rank test that ``differences [N]`` are symmetric about 0.
+
+    Zero differences carry no sign and are left out; where nothing else is left the p-value is 1 (and NaN without data).
+    """
+    moved = differences[differences != 0]
+    if len(moved) == 0:
+        return 1.0 if len(differences) else np.nan
+    return float(stats.wilcoxon(moved).pvalue)
+
+
+def rank_biserial(differences: Array) -> float:
+    """Matched-pairs rank-biserial correlation of ``differences [N]``.
+
+    1: every difference is positive; -1: every one negative; 0: balanced, or nothing moved. NaN without data.
+    """
+    if len(differences) == 0:
+        return np.nan
+    moved = differences[differences != 0]
+    ranks = stats.rankdata(np.abs(moved))
+    return float((ranks * np.sign(moved)).sum() / ranks.sum()) if len(moved) else 0.0
+
+
+def holm(p_values: ArrayLike) -> Array:
+    """Holm's adjusted p-values: reject where they are below the family's error rate.
+
+    With ``p_(1) <= ... <= p_(m)`` the ``k``-th adjusted value is ``max_{j <= k} (m - j + 1) p_(j)``, at most 1. NaN is
+    no test: it stays NaN and does not count in ``m``.
+    """
+    p_values = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(p_values.shape, np.nan)
+    tested = np.flatnonzero(~np.isnan(p_values))
+    ascending = tested[np.argsort(p_values[tested], kind="stable")]
+    weights = np.arange(len(tested), 0, -1)
+    adjusted[ascending] = np.minimum(1, np.maximum.accumulate(weights * p_values[ascending]))
+    return adjusted

@@ -1,0 +1,91 @@
+"""Statistics of resampled images: each is a function of values and of how often each image was drawn.
+
+A bootstrap resample of ``N`` images is fully described by its counts ``c``: image ``i`` was drawn ``c_i`` times, and
+the counts sum to ``N``. A statistic written in terms of counts serves both ends: all counts 1 give its value on the
+images at hand, a matrix of counts ``[R, N]`` gives ``R`` resampled values at once, without building a single resample.
+So a number in a table and its interval come from one definition.
+
+Every function here takes ``values``, whose first axis is the image, and integer ``counts [R, N]``, and gives ``[R]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = np.ndarray
+Statistic: TypeAlias = Callable[[Array, Array], Array]
+
+
+def evaluate(statistic: Statistic, values: Array) -> float:
+    """A statistic on the images at hand, each counted once."""
+    return float(statistic(values, np.ones((1, len(values)), dtype=np.int32))[0])
+
+
+def mean(values: Array, counts: Array) -> Array:
+    """Mean of ``values [N]``. Of hits (0 or 1) it is an accuracy."""
+    return (counts @ values) / counts.sum(1)
+
+
+def mean_reciprocal(values: Array, counts: Array) -> Array:
+    """Mean of ``1 / values [N]``; of ranks (1 is best) it is the mean reciprocal rank."""
+    return mean(1 / values, counts)
+
+
+def median(values: Array, counts: Array) -> Array:
+    """Median of ``values [N]``, equal to `numpy.median` of the resample.
+
+    Of ``n`` draws in ascending order, the ``p``-th is the first value whose cumulative count reaches ``p``; the median
+    is the mean of the two middle ones (the same one when ``n`` is odd).
+    """
+    order = np.argsort(values, kind="stable")
+    ascending, reached = values[order], np.cumsum(counts[:, order], axis=1, dtype=np.int32)
+    draws = reached[:, -1:]
+    below, above = ((reached < position).sum(1) for position in ((draws + 1) // 2, draws // 2 + 1))
+    return (ascending[below] + ascending[above]) / 2
+
+
+def ratio(values: Array, counts: Array) -> Array:
+    """Mean of the first over mean of the second column of ``values [N, 2]``; NaN where the second is 0."""
+    upper, lower = (counts @ values).T
+    return np.divide(upper, lower, out=np.full(len(upper), np.nan), where=lower != 0)
+
+
+def auc(values: Array, counts: Array) -> Array:
+    """Area under the ROC curve of scores of negatives, ``values[:, 0]``, and positives, ``values[:, 1]``.
+
+    The probability that a positive scores above a negative, a tie counting one half (Mann-Whitney U over the number of
+    pairs). An image is drawn with both of its scores. 0.5 is chance.
+    """
+    negative, positive = values.T
+    order = np.argsort(negative, kind="stable")
+    ascending = negative[order]
+    passed = np.concatenate([np.zeros((len(counts), 1), np.int64), np.cumsum(counts[:, order], axis=1)], axis=1)
+    left, right = (np.searchsorted(ascending, positive, side) for side in ("left", "right"))
+    wins = (counts * (passed[:, left] + passed[:, right])).sum(1) / 2
+    return wins / counts.sum(1) ** 2
+
+
+def r2(values: Array, counts: Array) -> Array:
+    """Coefficient of determination, jointly over the components of a vector.
+
+    ``1 - sum (t - p)^2 / sum (t - mean t)^2``, both sums over images, rows and components; each component has its own
+    mean. A circular factor is the two components (cosine, sine). 1 is perfect, 0 as good as always predicting the mean.
+
+    Args:
+        values: ``[N, rows, components, 2]``, last axis (true ``t``, predicted ``p``). Rows are repeated readings of an
+            image (doses, samples): they are drawn together with it.
+        counts: ``[R, N]``.
+
+    Returns:
+        ``[R]``; NaN where the true values do not vary.
+    """
+    true, predicted = values[..., 0], values[..., 1]
+    true = true - (centre := true.mean(axis=(0, 1)))  # for precision: the sums below cancel least around the mean
+    residual = counts @ np.square(true + centre - predicted).sum(axis=(1, 2))
+    total = counts @ np.square(true).sum(axis=(1, 2))
+    total = total - np.square(counts @ true.sum(axis=1)).sum(1) / (counts.sum(1) * values.shape[1])
+    varies = total > 1e-12 * max(1.0, float(np.square(centre).sum())) * values.shape[0]
+    return 1 - np.divide(residual, total, out=np.full(len(total), np.nan), where=varies)

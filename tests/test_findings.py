@@ -1,0 +1,141 @@
+"""Verdicts follow from the numbers by the stated rules, whichever way the numbers fall."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planted_records import AUGMENTATIONS, REFERENCE, planted_records
+
+from analyses.findings import NEGLIGIBLE, Verdict, invariance_verdicts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def verdicts(records: pd.DataFrame, *, augmentations=AUGMENTATIONS, is_ssl=True, **settings) -> dict[int, Verdict]:
+    found = invariance_verdicts(records, training_augmentations=augmentations, is_ssl=is_ssl, **settings)
+    return {verdict.finding: verdict for verdict in found}
+
+
+@pytest.mark.parametrize(
+    "backbone, projector, first, second",
+    [
+        (0.40, 0.05, "supported", "supported"),  # as the paper has it
+        (0.05, 0.40, "not supported", "not supported"),  # the reverse
+        (0.03, 0.02, "not supported", "supported"),  # both hardly move, the projector less
+        (0.60, 0.90, "supported", "not supported"),
+    ],
+)
+def test_planted_truths_get_their_word(backbone, projector, first, second):
+    found = verdicts(planted_records({"backbone": backbone, "projector": projector}))
+    assert (found[1].word, found[2].word) == (first, second)
+    assert found[1].value == pytest.approx(backbone, rel=0.15)
+    assert found[2].value == pytest.approx(backbone - projector, rel=0.15)
+
+
+def test_what_cannot_be_told_is_inconclusive():
+    records = planted_records({"backbone": 0.1, "projector": 0.1}, images=60, spread=0.6)
+    found = verdicts(records)
+    assert found[1].low < NEGLIGIBLE < found[1].high
+    assert found[2].low < 0 < found[2].high
+    assert {found[1].word, found[2].word} == {"inconclusive"}
+
+
+def test_one_image_is_inconclusive():
+    found = verdicts(planted_records({"backbone": 5.0, "projector": 0.0}, images=1))
+    assert {found[1].word, found[2].word} == {"inconclusive"}
+    assert found[1].n == 1
+
+
+def test_few_images_do_not_pass_on_the_interval_alone():
+    # Five images that all agree leave p = 1/16: the interval is above 0, the test not below 0.05.
+    found = verdicts(planted_records({"backbone": 0.5, "projector": 0.1}, images=5))[2]
+    assert found.low > 0
+    assert found.p_value == pytest.approx(1 / 16)
+    assert found.word == "inconclusive"
+
+
+@given(st.floats(0.01, 1), st.floats(0.01, 1), st.integers(0, 50))
+@settings(deadline=None, max_examples=25)
+def test_words_follow_the_rules_for_any_movement(backbone, projector, seed):
+    records = planted_records({"backbone": backbone, "projector": projector}, images=20, seed=seed)
+    found = verdicts(records, resamples=100)
+    one, two = found[1], found[2]
+    assert (one.word == "supported") == (one.low > NEGLIGIBLE)
+    assert (one.word == "not supported") == (one.high < NEGLIGIBLE)
+    assert (two.word == "supported") == (two.low > 0 and two.p_value < 0.05)
+    assert (two.word == "not supported") == (two.high < 0 and two.p_value < 0.05)
+    assert one.low <= one.value <= one.high
+    assert two.low <= two.value <= two.high
+
+
+def test_the_statistic_is_the_mean_over_the_training_augmentations_at_their_reference_dose():
+    records = planted_records({"backbone": 0.4, "projector": 0.1})
+    wide = records[records["measure"] == "relative_displacement"].pivot(
+        index="image", columns=["level", "condition", "strength"], values="value"
+    )
+    chosen = {
+        level: np.mean([wide[level, name, REFERENCE[name]] for name in ("crop", "blur")], axis=0)
+        for level in ("backbone", "projector")
+    }
+    found = verdicts(records, augmentations=("crop", "blur"))
+    assert found[1].value == pytest.approx(np.median(chosen["backbone"]))
+    assert found[2].value == pytest.approx(np.median(chosen["backbone"] - chosen["projector"]))
+    assert "crop and blur" in found[1].sentence
+    assert "flip" not in found[1].sentence
+
+
+def test_an_encoder_without_projector_gets_the_first_verdict_alone():
+    assert list(verdicts(planted_records({"backbone": 0.4}))) == [1]
+    assert list(verdicts(planted_records({"projector": 0.4}))) == []
+
+
+def test_augmentations_that_were_not_measured_are_left_out():
+    records = planted_records({"backbone": 0.4, "projector": 0.1})
+    assert "Under crop and blur," in verdicts(records, augmentations=("crop", "solarize", "blur"))[1].sentence
+    assert verdicts(records, augmentations=("solarize",)) == {}
+
+
+def test_the_claim_says_whose_augmentations_and_whether_the_paper_claims_it():
+    records = planted_records({"backbone": 0.4, "projector": 0.1})
+    own, usual, other = (
+        verdicts(records)[1], verdicts(records, augmentations=())[1], verdicts(records, is_ssl=False)[1]
+    )  # fmt: skip
+    assert "it was trained with" in own.claim
+    assert "usually trained with" in usual.claim
+    assert "for comparison" in other.claim
+    assert "for comparison" not in own.claim
+    assert own.value == usual.value == other.value
+
+
+def test_verdicts_depend_on_the_seed_only_and_not_on_the_order_of_rows():
+    records = planted_records({"backbone": 0.4, "projector": 0.1})
+    shuffled = records.sample(frac=1, random_state=0)
+    for one, other in zip(verdicts(records).values(), verdicts(shuffled).values(), strict=True):
+        for field in dataclasses.fields(Verdict):
+            a, b = getattr(one, field.name), getattr(other, field.name)
+            assert a == (pytest.approx(b, rel=1e-9) if isinstance(a, float) else b)
+    assert len({verdicts(records, resamples=50, seed=seed)[1].low for seed in range(5)}) > 1
+
+
+def test_sentences_say_the_numbers_and_what_stands_beside_them():
+    found = verdicts(planted_records({"backbone": 0.4, "projector": 0.05}))
+    assert f"{found[1].value:.2f} [{found[1].low:.2f}, {found[1].high:.2f}]" in found[1].sentence
+    assert "AUC of" in found[1].sentence
+    assert f"{found[2].value:.2f} [{found[2].low:.2f}, {found[2].high:.2f}]" in found[2].sentence
+    assert "The projector itself moves 0.05" in found[2].sentence
+    assert "which is negligible" in found[2].sentence
+    still = verdicts(planted_records({"backbone": 0.8, "projector": 0.3}))[2]
+    assert still.word == "supported"
+    assert "not invariant in itself" in still.sentence
+
+
+def test_without_readability_scores_for_one_level_the_sentence_leaves_them_out():
+    records = planted_records({"backbone": 0.4, "projector": 0.05})
+    unread = records[~((records["measure"] == "applied_score") & (records["level"] == "backbone"))]
+    assert "AUC" not in verdicts(unread)[1].sentence

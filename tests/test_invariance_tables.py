@@ -1,0 +1,205 @@
+"""The tables recover what was planted in the records, from the records alone and in any order of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted_records import DOSES, REFERENCE, planted_records
+from sklearn.metrics import r2_score, roc_auc_score
+
+from analyses.bootstrap import LEVEL
+from analyses.by_image import by_image, reference_strengths
+from analyses.invariance import (
+    comparison_table,
+    displacement_table,
+    factor_table,
+    readability_table,
+    variance_table,
+)
+
+TABLES = (displacement_table, readability_table, factor_table, variance_table, comparison_table)
+FEW = 200  # resamples, where intervals are only compared with each other
+
+
+@pytest.fixture(scope="module")
+def records() -> pd.DataFrame:
+    return planted_records({"backbone": 0.4, "projector": 0.05})
+
+
+def select(records: pd.DataFrame, **wanted: object) -> np.ndarray:
+    return records.loc[np.logical_and.reduce([records[name] == value for name, value in wanted.items()]), "value"]
+
+
+def row(table: pd.DataFrame, **wanted: object) -> pd.Series:
+    chosen = table[np.logical_and.reduce([table[name] == value for name, value in wanted.items()])]
+    assert len(chosen) == 1
+    return chosen.iloc[0]
+
+
+def test_displacement(records):
+    table = displacement_table(records)
+    assert len(table) == 2 * sum(map(len, DOSES.values()))
+    found = row(table, level="backbone", condition="crop", strength=0.8)
+    raw = {"level": "backbone", "condition": "crop", "strength": 0.8}
+    rank = select(records, measure="rank", **raw)
+    for name, expected in {
+        "relative_displacement": np.median(select(records, measure="relative_displacement", **raw)),
+        "cosine": np.median(select(records, measure="cosine", **raw)),
+        "rank": np.median(rank),
+        "mrr": np.mean(1 / rank),
+        "images": 80,
+    }.items():
+        assert found[name] == pytest.approx(expected)
+    for _, dose in table.iterrows():
+        for name in ("relative_displacement", "cosine", "rank", "mrr"):
+            assert dose[f"{name}_low"] <= dose[name] <= dose[f"{name}_high"]
+    # 0.4 was planted at the reference dose of 0.5.
+    assert found["relative_displacement_low"] < 0.4 * 0.8 / 0.5 < found["relative_displacement_high"]
+
+
+def test_readability(records):
+    found = row(readability_table(records), level="projector", condition="blur")
+    untouched, transformed = (
+        select(records, measure="applied_score", level="projector", condition="blur", strength=s) for s in (0, 2.0)
+    )
+    expected = roc_auc_score([0] * 80 + [1] * 80, [*untouched, *transformed])
+    assert found["auc"] == pytest.approx(expected)
+    assert found["auc_low"] < found["auc"] < found["auc_high"]
+    doses = records[(records["measure"] == "strength_predicted") & (records["level"] == "projector")]
+    doses = doses[doses["condition"] == "blur"]
+    assert found["r2"] == pytest.approx(r2_score(doses["strength"], doses["value"]))
+
+
+def test_the_strength_of_a_single_dose_has_no_r2(records):
+    table = readability_table(records, resamples=FEW)
+    single = table["condition"] == "horizontal_flip"
+    assert table.loc[single, ["r2", "r2_low", "r2_high"]].isna().all(axis=None)
+    assert table.loc[~single, "r2"].notna().all()
+    assert table["auc"].notna().all()
+
+
+def test_factors(records):
+    table = factor_table(records)
+    assert table["factor"].drop_duplicates().tolist() == ["class", "x", "hue"]
+    for level in ("backbone", "projector"):
+        label, x, hue = (row(table, level=level, factor=factor) for factor in ("class", "x", "hue"))
+        assert (label["present"], label["rendered"], label["chance"]) == (0.75, 0.5, 0.25)
+        assert label["rendered_low"] == label["rendered_high"] == 0.5  # one sample in two, for every image
+        read = select(records, measure="present", level=level, condition="x")
+        assert x["present"] == pytest.approx(r2_score(select(records, measure="true", condition="x"), read))
+        assert x["present_low"] < x["present"] < x["present_high"]
+        assert x["rendered_high"] < 0  # unrelated readings are worse than always guessing the mean
+        assert (x["chance"], hue["chance"]) == (0, 0)
+        assert hue["present"] == pytest.approx(1)
+        assert hue["rendered"] == pytest.approx(-3, abs=0.1)  # opposite points of the circle: 1 - 2^2 / 1
+
+
+def test_factors_without_a_decoder_are_present_only(records):
+    table = factor_table(records[records["measure"] != "rendered"], resamples=FEW)
+    assert table["rendered"].isna().all()
+    pd.testing.assert_series_equal(table["present"], factor_table(records, resamples=FEW)["present"])
+
+
+def test_variance(records):
+    found = row(variance_table(records), level="backbone")
+    within = select(records, measure="within_variance", level="backbone")
+    assert found["within"] == pytest.approx(within.mean())
+    assert found["between"] == pytest.approx(0.04)
+    assert found["ratio"] == pytest.approx(within.mean() / 0.04)
+    assert found["ratio_low"] == pytest.approx(found["within_low"] / 0.04)
+    assert found["images"] == 80
+
+
+def test_comparison(records):
+    table = comparison_table(records)
+    assert dict(zip(table["condition"], table["strength"], strict=True)) == REFERENCE
+    assert (table["difference_low"] > 0).all()
+    assert (table["p_holm"] >= table["p_value"]).all()
+    assert (table["p_holm"] < 1e-9).all()
+    assert table["effect"].tolist() == [1, 1, 1]
+    crop = {"measure": "relative_displacement", "condition": "crop", "strength": 0.5}
+    backbone, projector = (select(records, level=level, **crop).to_numpy() for level in ("backbone", "projector"))
+    assert row(table, condition="crop")["difference"] == pytest.approx(np.median(backbone - projector))
+
+
+def test_comparison_turns_around_with_its_levels_and_its_family_is_what_is_asked(records):
+    there, back = comparison_table(records), comparison_table(records, levels=("projector", "backbone"))
+    np.testing.assert_allclose(there["difference"], -back["difference"])
+    np.testing.assert_allclose(there["difference_low"], -back["difference_high"])
+    np.testing.assert_allclose(there["effect"], -back["effect"])
+    alone = comparison_table(records, ["blur"])
+    assert alone["condition"].tolist() == ["blur"]
+    assert alone["p_holm"].tolist() == alone["p_value"].tolist()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_numbers_do_not_depend_on_the_order_of_rows(records, table):
+    keys = [name for name in ("level", "condition", "factor", "strength") if name in table(records, resamples=2)]
+    shuffled = records.sample(frac=1, random_state=1)
+    one, other = (table(rows, resamples=FEW).sort_values(keys, ignore_index=True) for rows in (records, shuffled))
+    pd.testing.assert_frame_equal(one, other, check_exact=False, rtol=1e-12)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_rows_come_in_the_order_of_the_records_with_ascending_strengths(records, table):
+    found = table(records, resamples=2)
+    if "level" in found:
+        assert found["level"].drop_duplicates().tolist() == ["backbone", "projector"]
+    if "condition" in found:
+        assert found["condition"].drop_duplicates().tolist() == list(DOSES)
+    if "strength" in found and "level" in found:
+        assert found.groupby(["level", "condition"])["strength"].is_monotonic_increasing.all()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_tables_are_the_same_from_the_file_of_records(records, table, tmp_path):
+    records.to_parquet(tmp_path / "records.parquet")
+    again = pd.read_parquet(tmp_path / "records.parquet")
+    pd.testing.assert_frame_equal(table(records, resamples=FEW), table(again, resamples=FEW))
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_records_without_the_measure_give_an_empty_table_with_its_columns(records, table):
+    full, empty = table(records, resamples=2), table(records[:0], resamples=2)
+    assert len(empty) == 0
+    assert list(empty.columns) == list(full.columns)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_intervals_follow_the_seed(records, table):
+    low = [name for name in table(records, resamples=2) if name.endswith("_low")]
+    first, again, other = (table(records, resamples=FEW, seed=seed)[low] for seed in (1, 1, 2))
+    pd.testing.assert_frame_equal(first, again)
+    assert not first.equals(other)
+
+
+def test_an_image_that_lacks_a_number_leaves_the_pair(records):
+    lost = (records["measure"] == "relative_displacement") & (records["level"] == "projector")
+    lost &= (records["condition"] == "crop") & (records["image"] == records["image"].max())
+    dropped = row(comparison_table(records[~lost], resamples=FEW), condition="crop")
+    assert dropped["images"] == 79
+    blanked = records.assign(value=records["value"].mask(lost))
+    pd.testing.assert_series_equal(row(comparison_table(blanked, resamples=FEW), condition="crop"), dropped)
+
+
+def test_by_image_refuses_two_rows_for_one_place(records):
+    with pytest.raises(ValueError, match="duplicate"):
+        by_image(records[records["measure"] == "cosine"], "level", "condition")
+
+
+def test_reference_strengths_are_read_off_the_records_and_must_be_one(records):
+    assert reference_strengths(records) == REFERENCE
+    second = records[(records["measure"] == "applied_score") & (records["strength"] == 0.5)].assign(strength=0.7)
+    with pytest.raises(ValueError, match="more than one reference strength"):
+        reference_strengths(pd.concat([records, second]))
+
+
+def test_more_images_narrow_the_interval():
+    widths = []
+    for images in (40, 640):
+        found = displacement_table(planted_records({"backbone": 0.4}, images=images), resamples=500)
+        crop = row(found, condition="crop", strength=0.5)
+        widths.append(crop["relative_displacement_high"] - crop["relative_displacement_low"])
+    assert widths[1] == pytest.approx(widths[0] / 4, rel=0.5)  # like one over the root of 16
+    assert LEVEL == 0.95
