@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 RESAMPLES = 2000
 LEVEL = 0.95
 
-_BLOCK = 2**22  # counts held in one piece of work: bounds the memory of a statistic to some tens of MB
+_BLOCK = 2**18  # counts in one piece of work: what a statistic makes of them fits the cache
 
 
 @dataclass(frozen=True)
