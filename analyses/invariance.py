@@ -117,7 +117,8 @@ def variance_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: i
 
     def estimates(rows: pd.DataFrame) -> dict[str, Estimate]:
         within = by_image(_rows(rows, "within_variance"), "measure").to_numpy().ravel()
-        between = float(_rows(rows, "between_variance")["value"].mean())
+        level = by_image(_rows(rows, "between_variance"), "measure").to_numpy()  # one row: the level as a whole
+        between = float(level.item()) if level.size else np.nan
         both = np.stack([within, np.full_like(within, between)], axis=-1)
         return {
             "within": interval(within, mean, resamples=resamples, seed=seed),

@@ -111,6 +111,15 @@ def test_variance(records):
     assert found["images"] == 80
 
 
+def test_variance_without_its_counterpart_has_no_ratio_and_with_two_is_refused(records):
+    between = records["measure"] == "between_variance"
+    alone = variance_table(records[~between], resamples=FEW)
+    assert alone[["between", "ratio"]].isna().all(axis=None)
+    assert alone["within"].notna().all()
+    with pytest.raises(ValueError, match="duplicate"):
+        variance_table(pd.concat([records, records[between]]), resamples=FEW)
+
+
 def test_comparison(records):
     table = comparison_table(records)
     assert dict(zip(table["condition"], table["strength"], strict=True)) == REFERENCE
