@@ -1,0 +1,109 @@
+"""Panels and maps: the pictures that a probe leaves, before anyone has drawn them.
+
+A panel is a labelled grid of images, a map a labelled row of pixel maps. They hold numbers and words, no layout, and are
+stored in one safetensors file each, the words in its header.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """A grid of images.
+
+    Args:
+        name: Identifies the panel in a run; a file name.
+        title: One line.
+        caption: What one sees and how to read it.
+        images: ``[R, C, 3, H, W]`` in [0, 1].
+        rows: A label for each row.
+        columns: A label for each column.
+    """
+
+    name: str
+    title: str
+    caption: str
+    images: torch.Tensor
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 5 or self.images.shape[:3] != (len(self.rows), len(self.columns), 3):
+            raise ValueError(
+                f"panel {self.name!r}: {len(self.rows)} rows and {len(self.columns)} columns do not label images of "
+                f"shape {tuple(self.images.shape)}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """Pixel maps of one quantity.
+
+    Args:
+        name: Identifies the map in a run; a file name.
+        title: One line.
+        caption: What one sees and how to read it.
+        values: ``[K, H, W]``.
+        labels: A label for each of the K.
+        unit: What a value counts.
+    """
+
+    name: str
+    title: str
+    caption: str
+    values: torch.Tensor
+    labels: tuple[str, ...]
+    unit: str
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3 or len(self.values) != len(self.labels):
+            raise ValueError(
+                f"map {self.name!r}: {len(self.labels)} labels do not name values of shape {tuple(self.values.shape)}"
+            )
+
+
+def write_panel(panel: Panel, path: Path) -> None:
+    """Write a panel to a safetensors file."""
+    words = {"name": panel.name, "title": panel.title, "caption": panel.caption}
+    labels = {"rows": json.dumps(panel.rows), "columns": json.dumps(panel.columns)}
+    save_file({"images": panel.images.contiguous()}, path, metadata=words | labels)
+
+
+def read_panel(path: Path) -> Panel:
+    """Read what `write_panel` wrote."""
+    with safe_open(path, "pt") as file:
+        words = file.metadata()
+        return Panel(
+            words["name"],
+            words["title"],
+            words["caption"],
+            file.get_tensor("images"),
+            tuple(json.loads(words["rows"])),
+            tuple(json.loads(words["columns"])),
+        )
+
+
+def write_map(map_: Map, path: Path) -> None:
+    """Write a map to a safetensors file."""
+    words = {"name": map_.name, "title": map_.title, "caption": map_.caption, "unit": map_.unit}
+    save_file({"values": map_.values.contiguous()}, path, metadata=words | {"labels": json.dumps(map_.labels)})
+
+
+def read_map(path: Path) -> Map:
+    """Read what `write_map` wrote."""
+    with safe_open(path, "pt") as file:
+        words = file.metadata()
+        values, labels = file.get_tensor("values"), tuple(json.loads(words["labels"]))
+        return Map(words["name"], words["title"], words["caption"], values, labels, words["unit"])

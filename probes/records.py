@@ -1,0 +1,89 @@
+"""Records: what a probe measured, one number a row, in one long tidy table.
+
+======================== ==========================================================================================
+measure                  value; ``condition``; ``strength``
+======================== ==========================================================================================
+``relative_displacement`` distance of h(T(x)) from h(x) over the typical distance of two images; T; its dose
+``cosine``               cosine of h(T(x)) and h(x); T; its dose
+``rank``                 place of x among the gallery seen from h(T(x)), 1 is the nearest; T; its dose
+``applied_score``        log-odds, read linearly from h, that T was applied; T; 0 for x, the reference dose for T(x)
+``strength_predicted``   dose read linearly from h(T(x)); T; the true dose, 0 for x
+``true``                 a factor of the image (``level`` is empty); the factor
+``present``              the factor read linearly from h(x); the factor
+``rendered``             the factor that the judge reads off a sample from h(x); the factor
+``within_variance``      variance among the samples of one h(x), mean over pixels and channels
+``between_variance``     variance of the images' expected samples, mean over pixels and channels (``image`` is -1)
+``total_variance``       within plus between (``image`` is -1)
+======================== ==========================================================================================
+
+Factors are ``class`` (its number), the linear ones by name, and circular ones as ``hue.cos`` and ``hue.sin``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+COLUMNS = {
+    "encoder": "object",
+    "level": "object",
+    "image": "int64",
+    "measure": "object",
+    "condition": "object",
+    "strength": "float64",
+    "sample": "int64",
+    "value": "float64",
+}
+"""Columns of every table of records, with their types. ``image`` is the position in the data set."""
+
+
+def records(
+    measure: str,
+    values: ArrayLike,
+    images: ArrayLike,
+    *,
+    encoder: str,
+    level: str = "",
+    condition: str = "",
+    strength: float = float("nan"),
+    sample: int = -1,
+) -> pd.DataFrame:
+    """Records of one measure.
+
+    Args:
+        measure: What was measured.
+        values: One number for each image, ``[N]``.
+        images: Positions of the images in the data set, ``[N]``; -1 for a number that belongs to no single image.
+        encoder: Name of the encoder.
+        level: Level of the representation; empty where none is concerned.
+        condition: What the image underwent, or the factor read; empty where neither.
+        strength: Dose of the condition; NaN where it has none.
+        sample: Number of the sample; -1 where none is concerned.
+
+    Returns:
+        A frame with the columns `COLUMNS`.
+    """
+    return pd.DataFrame(
+        {
+            "encoder": encoder,
+            "level": level,
+            "image": np.asarray(images),
+            "measure": measure,
+            "condition": condition,
+            "strength": strength,
+            "sample": sample,
+            "value": np.asarray(values),
+        }
+    ).astype(COLUMNS)
+
+
+def join(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Tables of records, one below the other."""
+    if not tables:
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,229 @@
+"""Transformations of images, each with a strength: what an encoder may or may not be invariant to.
+
+An entry says how strong a *dose* is (its unit), which doses make a dose-response curve, and which single dose stands
+for the transformation in comparisons. Dose 0 is the identity. Random parts (the noise, the place of a crop or an erased
+square, the directions and the order of a colour jitter) belong to the image: they are a function of ``(seed, number of
+the image)``, the same at every dose and in every batch, so that along a curve only the strength changes.
+
+Pixels are kornia's work. Pixels from outside the image repeat its border.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass
+from functools import partial
+from itertools import permutations
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import kornia.enhance as enhance
+import numpy as np
+import torch
+from kornia.color import rgb_to_grayscale
+from kornia.filters import gaussian_blur2d
+from kornia.geometry import bbox_to_mask
+from kornia.geometry.transform import get_affine_matrix2d, hflip, warp_affine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+ERASED = 0.5  # grey level of an erased square
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of a batch of images, a row for each image.
+
+    Args:
+        seed: Seed of the run.
+        stream: Transformation that draws; streams are independent.
+        numbers: Number of each image in its data set.
+    """
+
+    seed: int
+    stream: str
+    numbers: tuple[int, ...]
+
+    def uniform(self, *shape: int) -> torch.Tensor:
+        """Uniform in [0, 1), ``[N, *shape]`` float32."""
+        return self._stack(lambda generator: generator.random(shape, dtype=np.float32))
+
+    def normal(self, *shape: int) -> torch.Tensor:
+        """Standard normal, ``[N, *shape]`` float32."""
+        return self._stack(lambda generator: generator.standard_normal(shape, dtype=np.float32))
+
+    def _stack(self, draw: Callable[[np.random.Generator], np.ndarray]) -> torch.Tensor:
+        stream = zlib.crc32(self.stream.encode())
+        rows = [draw(np.random.default_rng([self.seed, stream, number])) for number in self.numbers]
+        return torch.from_numpy(np.stack(rows))
+
+
+@dataclass(frozen=True)
+class Transformation:
+    """A way to change an image, by a dose.
+
+    Args:
+        name: Name in `TRANSFORMATIONS`, in records and on the command line.
+        label: Name in figures.
+        unit: What a dose counts.
+        doses: Ascending strengths > 0 of the dose-response curve.
+        reference: The one of the doses that stands for the transformation.
+        function: Images ``[N, 3, H, W]``, dose, draws -> images; may overshoot [0, 1].
+    """
+
+    name: str
+    label: str
+    unit: str
+    doses: tuple[float, ...]
+    reference: float
+    function: Callable[[torch.Tensor, float, Draws], torch.Tensor]
+
+    def apply(
+        self, images: torch.Tensor, dose: float, seed: int = 0, *, numbers: Sequence[int] | None = None
+    ) -> torch.Tensor:
+        """The images transformed.
+
+        Args:
+            images: ``[N, 3, H, W]`` in [0, 1].
+            dose: Strength, in `unit`; 0 changes nothing.
+            seed: Seed of the random parts.
+            numbers: Number of each image in its data set, ``[N]``; by default 0 .. N-1.
+
+        Returns:
+            ``[N, 3, H, W]`` in [0, 1], on the device of the images.
+        """
+        chosen = range(len(images)) if numbers is None else numbers
+        draws = Draws(seed, self.name, tuple(int(number) for number in chosen))
+        return self.function(images, dose, draws).clamp(0, 1)
+
+
+def _warp(
+    images: torch.Tensor,
+    *,
+    scale: float = 1.0,
+    degrees: float = 0.0,
+    shift: torch.Tensor | tuple[float, float] = (0.0, 0.0),
+) -> torch.Tensor:
+    """Scale and turn (clockwise) about the centre, then move by ``shift`` pixels, ``(x, y)`` or ``[N, 2]``."""
+    count, _, height, width = images.shape
+    like = partial(torch.as_tensor, dtype=images.dtype, device=images.device)
+    matrix = get_affine_matrix2d(
+        translations=like(shift).expand(count, 2).clone(),
+        center=like([(width - 1) / 2, (height - 1) / 2]).expand(count, 2),
+        scale=like(scale).expand(count, 2),
+        angle=like(degrees).expand(count),
+    )
+    return warp_affine(images, matrix[:, :2], (height, width), padding_mode="border", align_corners=True)
+
+
+def _vertical_shift(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+    return _warp(images, shift=(0.0, dose * images.shape[-2]))
+
+
+def _zoom_out(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+    return _warp(images, scale=1 - dose)
+
+
+def _rotation(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+    return _warp(images, degrees=dose)
+
+
+def _crop(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+    side = math.sqrt(1 - dose)
+    size = torch.tensor([images.shape[-1], images.shape[-2]], dtype=images.dtype)
+    shift = (0.5 - draws.uniform(2)) * (size - 1) * (1 / side - 1)
+    return _warp(images, scale=1 / side, shift=shift)
+
+
+def _horizontal_flip(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+    return torch.lerp(images, hflip(images), dose)
+
+
+def _grayscale(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+    return torch.lerp(images, rgb_to_grayscale(images).expand_as(images), dose)
+
+
+def _brightness(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+    return enhance.adjust_brightness(images, dose)
+
+
+def _contrast(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+    return enhance.adjust_contrast_with_mean_subtraction(images, 1.0 - dose)
+
+
+def _hue(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+    return enhance.adjust_hue(images, 2 * math.pi * dose)
+
+
+def _color_jitter(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+    """SimCLR's: at dose s, brightness, contrast, saturation in 1 -/+ 0.8 s and hue in -/+ 0.2 s turns, in any order."""
+    values = draws.uniform(5).to(images.device)
+    change = dose * (2 * values[:, :4] - 1)
+    steps = (
+        lambda x, c: enhance.adjust_brightness_accumulative(x, (1 + 0.8 * c).clamp(min=0)),
+        lambda x, c: enhance.adjust_contrast_with_mean_subtraction(x, (1 + 0.8 * c).clamp(min=0)),
+        lambda x, c: enhance.adjust_saturation_with_gray_subtraction(x, (1 + 0.8 * c).clamp(min=0)),
+        lambda x, c: enhance.adjust_hue(x, 2 * math.pi * 0.2 * c),
+    )
+    orders = torch.tensor(list(permutations(range(len(steps)))), device=images.device)
+    order = orders[(values[:, 4] * len(orders)).long()]  # [N, 4]
+    jittered = images.clone()
+    for turn in order.T:
+        for which, step in enumerate(steps):
+            chosen = turn == which
+            if chosen.any():
+                jittered[chosen] = step(jittered[chosen], change[chosen, which])
+    return jittered
+
+
+def _blur(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+    sigma = max(dose * images.shape[-1] / 32, 1e-3)  # a Gaussian of no width at all is 0 / 0
+    return gaussian_blur2d(images, 2 * math.ceil(3 * sigma) + 1, (sigma, sigma), border_type="replicate")
+
+
+def _noise(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+    return images + dose * draws.normal(*images.shape[1:]).to(images)
+
+
+def _erasing(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+    height, width = images.shape[-2:]
+    size = torch.tensor([width, height])
+    corner = draws.uniform(2) * size * (1 - math.sqrt(dose)) - 0.5  # a pixel is erased where its centre is
+    opposite = corner + size * math.sqrt(dose)
+    boxes = torch.stack([corner, corner, opposite, opposite], 1)  # kornia reads the first and the third vertex
+    mask = bbox_to_mask(boxes, width, height)[:, None].to(images)
+    return torch.lerp(images, torch.full_like(images, ERASED), mask)
+
+
+TRANSFORMATIONS: Mapping[str, Transformation] = MappingProxyType(
+    {
+        entry.name: entry
+        for entry in (
+            Transformation(
+                "vertical_shift",
+                "vertical shift",
+                "fraction of height",
+                (1 / 32, 1 / 16, 1 / 8, 3 / 16, 1 / 4),
+                1 / 8,
+                _vertical_shift,
+            ),
+            Transformation("zoom_out", "zoom out", "1 - scale", (0.1, 0.2, 0.3, 0.4, 0.5), 0.3, _zoom_out),
+            Transformation("grayscale", "grayscale", "blend", (0.2, 0.4, 0.6, 0.8, 1.0), 1.0, _grayscale),
+            Transformation(
+                "color_jitter", "colour jitter", "strength", (0.125, 0.25, 0.5, 0.75, 1.0), 0.5, _color_jitter
+            ),
+            Transformation("horizontal_flip", "horizontal flip", "flipped", (1.0,), 1.0, _horizontal_flip),
+            Transformation("rotation", "rotation", "degrees", (5.0, 10.0, 20.0, 30.0, 45.0), 20.0, _rotation),
+            Transformation("crop", "crop", "fraction of area cut", (0.1, 0.2, 0.35, 0.5, 0.7), 0.5, _crop),
+            Transformation("blur", "blur", "sigma, 1/32 of width", (0.25, 0.5, 0.75, 1.0, 1.5), 0.75, _blur),
+            Transformation("brightness", "brightness", "added level", (0.05, 0.1, 0.2, 0.3, 0.4), 0.2, _brightness),
+            Transformation("contrast", "contrast", "share removed", (0.1, 0.25, 0.5, 0.75, 0.9), 0.5, _contrast),
+            Transformation("hue", "hue", "turns", (0.05, 0.1, 0.15, 0.25, 0.5), 0.25, _hue),
+            Transformation("noise", "noise", "sigma", (0.02, 0.05, 0.1, 0.15, 0.2), 0.1, _noise),
+            Transformation("erasing", "erasing", "fraction of area", (0.02, 0.05, 0.1, 0.2, 0.3), 0.1, _erasing),
+        )
+    }
+)
+"""Every transformation by its name."""
