@@ -1,0 +1,69 @@
+"""Present and rendered: for each factor, what a linear readout finds in ``h`` beside what the samples show of it.
+
+Two dots joined by a line. Filled: the factor is *present* in ``h``. Open: it is *rendered*, read by the judge off the
+samples. A long line to the left of a filled dot is information that is in ``h`` and that the decoder did not draw.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matplotlib.lines import Line2D
+
+from reports.style import INK, MUTED, TEXT_WIDTH, level_looks, new_figure, theme
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_ROW, _FRAME = 5.2, 19.0  # mm
+
+
+def draw_factors(factors: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
+    """Dumbbells, one plot a level, factors in the order of ``labels``.
+
+    Args:
+        factors: One row a (level, factor): ``present`` and ``rendered``, each with ``_low`` and ``_high``; ``chance``,
+            what guessing gives, drawn as a tick.
+        labels: What to print for each factor.
+    """
+    looks = level_looks(factors["level"])
+    order = [factor for factor in labels if factor in set(factors["factor"])][::-1]
+    rendered = factors["rendered"].notna().any()
+    with theme():
+        figure = new_figure(TEXT_WIDTH, _FRAME + _ROW * len(order))
+        grid = figure.subplots(1, len(looks), sharey=True, sharex=True, squeeze=False)[0]
+        for axes, (level, (colour, _)) in zip(grid, looks.items(), strict=True):
+            _dumbbells(axes, factors[factors["level"] == level].set_index("factor"), order, colour)
+            axes.set_title(level, loc="left", color=colour)
+            axes.set_xlabel("R² (class: accuracy)")
+        grid[0].set_yticks(range(len(order)), [labels[factor] for factor in order])
+        grid[0].set_ylim(-0.6, len(order) - 0.4)
+        low = float(factors[["present_low", "rendered_low"]].min().min())
+        grid[0].set_xlim(max(-0.5, min(-0.04, low - 0.03)), 1.04)
+        handles = [
+            Line2D([], [], color=INK, marker="o", ls="none", label="present in h"),
+            *([Line2D([], [], color=INK, marker="o", mfc="white", ls="none", label="rendered in samples")] * bool(rendered)),
+            Line2D([], [], color=MUTED, marker="|", ms=7, mew=1.2, ls="none", label="guessing"),
+        ]
+        figure.legend(handles=handles, loc="lower left", ncols=len(handles), bbox_to_anchor=(0, 0), handletextpad=0.1)
+        figure.tight_layout(pad=0.3, w_pad=1.5, rect=(0, 0.26 * 25.4 / (_FRAME + _ROW * len(order)) * 0.7, 1, 1))
+    return figure
+
+
+def _dumbbells(axes: Axes, rows: pd.DataFrame, order: list[str], colour: str) -> None:
+    places = [place for place, factor in enumerate(order) if factor in rows.index]
+    rows = rows.loc[[order[place] for place in places]]
+    up, down = [p + 0.14 for p in places], [p - 0.14 for p in places]
+    axes.plot(rows["chance"], places, "|", color=MUTED, ms=9, mew=1.2)
+    axes.hlines(places, rows["present"], rows["rendered"], color=colour, lw=2.6, alpha=0.22)
+    for name, y, face in (("present", up, colour), ("rendered", down, "white")):
+        axes.hlines(y, rows[f"{name}_low"], rows[f"{name}_high"], color=colour, lw=1.1)
+        axes.plot(rows[name], y, "o", color=colour, mfc=face, ms=4.2, mew=1.0)
+    axes.grid(axis="both")
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)

@@ -1,0 +1,49 @@
+"""From a document, which is plain data, to a PDF: typst sets it with a template that ships in this package.
+
+Text reaches the template as strings and is never read as markup, so that a folder called ``#_$%@*`` is printed as such.
+Only fonts that come with typst and matplotlib are used, and the time stamp is the run's: the same document gives the same
+bytes on every machine.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+import typst
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+
+
+def compile_pdf(document: Mapping[str, Any], *, template: str, folder: Path, name: str = "report.pdf") -> Path:
+    """Typeset a document.
+
+    Args:
+        document: What the template takes, of JSON types only; pictures are paths relative to ``folder``.
+        template: A file in ``reports/templates``, without its ending.
+        folder: Where the pictures are and the PDF goes.
+        name: File name of the PDF.
+
+    Returns:
+        Path of the PDF.
+    """
+    source = (files("reports") / "templates" / f"{template}.typ").read_bytes()
+    stamp = document.get("started")
+    pdf = typst.compile(
+        source,
+        root=folder,
+        font_paths=[_FONTS],
+        ignore_system_fonts=True,
+        sys_inputs={"document": json.dumps(document, ensure_ascii=False, allow_nan=False)},
+        timestamp=datetime.fromisoformat(stamp) if stamp else None,
+    )
+    path = folder / name
+    path.write_bytes(pdf)
+    return path

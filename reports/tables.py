@@ -1,0 +1,131 @@
+"""Tables for three readers: CSV for a program, LaTeX for a paper, cells of text for the PDF.
+
+A number with its confidence interval is three columns, ``x``, ``x_low`` and ``x_high``. The CSV keeps all three, in full
+precision; for people they are folded into one cell, ``0.41 [0.38, 0.44]``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pandas as pd
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "●": r"$\bullet$",
+    "–": "--",
+    "−": "$-$",
+    "×": r"$\times$",
+    "²": "$^2$",
+    "°": r"$^\circ$",
+    "σ": r"$\sigma$",
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as a reader sees it.
+
+    Args:
+        name: File name without ending; also the LaTeX label.
+        caption: What it shows and how to read it, in full sentences.
+        columns: Headings.
+        rows: Cells of text, each row as long as ``columns``.
+    """
+
+    name: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        wrong = [row for row in self.rows if len(row) != len(self.columns)]
+        if wrong:
+            raise ValueError(f"table {self.name!r}: {len(self.columns)} headings, but a row of {len(wrong[0])} cells")
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """A number with a true minus sign, without a minus before zero, and a dash where there is none."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "–"
+    text = f"{float(value):.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", "−")
+
+
+def interval(value: Any, low: Any, high: Any, digits: int = 2) -> str:
+    """``0.41 [0.38, 0.44]``; only the number where its interval is not known."""
+    if number(low) == "–" or number(high) == "–":
+        return number(value, digits)
+    return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
+
+
+def p_value(p: Any) -> str:
+    """A p-value to two significant digits, ``< 0.0001`` below that."""
+    if number(p) == "–":
+        return "–"
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+
+
+def cell(row: Mapping[str, Any], column: str, digits: int = 2) -> str:
+    """The cell of ``column`` in a row, folded with its ``_low`` and ``_high`` where the row has them."""
+    return interval(row[column], row.get(f"{column}_low"), row.get(f"{column}_high"), digits)
+
+
+def latex_escape(text: str) -> str:
+    """Text such that LaTeX prints it as it is."""
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def to_latex(table: Table) -> str:
+    """A ``table`` environment with booktabs rules; needs ``\\usepackage{booktabs}``. First column left, others centred."""
+    lines = [" & ".join(map(latex_escape, row)) + r" \\" for row in table.rows]
+    return "\n".join(
+        [
+            r"% needs \usepackage{booktabs}",
+            r"\begin{table}",
+            r"  \centering",
+            rf"  \caption{{{latex_escape(table.caption)}}}",
+            rf"  \label{{tab:{table.name}}}",
+            rf"  \begin{{tabular}}{{l{'c' * (len(table.columns) - 1)}}}",
+            r"    \toprule",
+            "    " + " & ".join(map(latex_escape, table.columns)) + r" \\",
+            r"    \midrule",
+            *("    " + line for line in lines),
+            r"    \bottomrule",
+            r"  \end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def save_csv(folder: Path, name: str, data: pd.DataFrame) -> None:
+    """Write ``name.csv``: the numbers, in full precision."""
+    data.to_csv(folder / f"{name}.csv", index=False)
+
+
+def save_latex(folder: Path, table: Table) -> None:
+    """Write ``name.tex``: the table as read."""
+    (folder / f"{table.name}.tex").write_text(to_latex(table), encoding="utf-8")

@@ -1,0 +1,162 @@
+"""Content of an invariance report from planted records: real scenes, real statistics, numbers that were made up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from analyses.findings import invariance_verdicts
+from analyses.invariance import comparison_table, displacement_table, factor_table, readability_table, variance_table
+from probes.panels import Map, Panel
+from probes.records import join, records
+from probes.transformations import TRANSFORMATIONS
+from rcdm_core.data.scenes import CIRCULAR, LINEAR, Scenes
+from reports.invariance import Content
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+TRAINED = ("crop", "horizontal_flip", "color_jitter", "grayscale", "blur")
+
+
+def content(
+    *,
+    levels: Sequence[str] = ("backbone", "projector"),
+    encoder: str = "vicreg",
+    images: int = 60,
+    rcdm: bool = True,
+    factors: bool = True,
+    data: str = "scenes",
+    resamples: int = 200,
+    pictures: int = 8,
+) -> Content:
+    """What a run would hand to the report."""
+    rows = join(list(_records(encoder, levels, images, rcdm=rcdm, factors=factors)))
+    verdicts = invariance_verdicts(
+        rows, training_augmentations=TRAINED, is_ssl=encoder != "supervised", resamples=resamples
+    )
+    return Content(
+        displacement=displacement_table(rows, resamples=resamples),
+        readability=readability_table(rows, resamples=resamples),
+        factors=factor_table(rows, resamples=resamples),
+        variance=variance_table(rows, resamples=resamples),
+        comparison=comparison_table(rows, resamples=resamples),
+        panels=tuple(_panels(levels, pictures)) if rcdm else (),
+        maps=(_map(levels),) if rcdm else (),
+        verdicts=verdicts,
+        trained=TRAINED,
+        run=run(encoder, data, images),
+    )
+
+
+def run(encoder: str = "vicreg", data: str = "scenes", images: int = 60) -> dict[str, Any]:
+    """A ``run.json``."""
+    return {
+        "probe": "invariance",
+        "command": f"rcdm-probe invariance --encoder {encoder} --data {data} --images {images} --seed 0",
+        "arguments": {
+            "encoder": encoder, "data": data, "level": None, "images": images, "pictures": 8, "samples": 8,
+            "steps": 12, "solver": "dpmsolver++", "seed": 0, "device": "cpu",
+        },
+        "seed": 0,
+        "versions": {"rcdm-probe": "0.1.0", "python": "3.11.9", "torch": "2.6.0", "kornia": "0.8.0", "numpy": "2.1.0"},
+        "git_commit": "0123456789abcdef0123456789abcdef01234567",
+        "hashes": {name: f"{i}f" * 32 for i, name in enumerate(("encoder", "rcdm", "judge", "data"))},
+        "machine": {"cpu": "Some CPU @ 2.50GHz", "cores": 2, "memory_gb": 15.6, "gpu": "", "system": "Linux-6.1"},
+        "encoder_card": {
+            "name": encoder, "method": "VICReg (Bardes et al. 2022)", "network": "small ResNet, 1.2 M parameters",
+            "dimensions": {"backbone": 256, "projector": 512}, "trained_on": "fashion scenes, 60,000 training garments",
+            "training_augmentations": list(TRAINED), "epochs": 40, "linear_accuracy": 0.834,
+        },
+        "data_card": {
+            "name": data, "images": 10000, "image_size": 32, "known_factors": ["class", *CIRCULAR, *LINEAR],
+            "skipped": [], "licence": "Fashion-MNIST, MIT",
+        },
+        "started": "2026-01-02T10:20:30+01:00",
+        "resumed": [],
+        "finished": "2026-01-02T10:22:05+01:00",
+        "seconds": 95.2,
+        "peak_memory_gb": 2.31,
+    }  # fmt: skip
+
+
+def _records(
+    encoder: str, levels: Sequence[str], count: int, *, rcdm: bool, factors: bool
+) -> Iterator[pd.DataFrame]:
+    rng = np.random.default_rng(0)
+    numbers = np.arange(count)
+    truth = _components(Scenes().factors(numbers))
+    pull = dict(zip(TRANSFORMATIONS, rng.uniform(0.08, 0.8, len(TRANSFORMATIONS)), strict=True))
+    for depth, level in enumerate(levels):
+        for name, t in TRANSFORMATIONS.items():
+            size = pull[name] * (1.0, 0.3, 0.6)[depth] * (0.7 if name in TRAINED else 1.3)
+            for dose in t.doses:
+                moved = size * (dose / t.reference) ** 0.7 * rng.lognormal(0, 0.4, count)
+                common = {"encoder": encoder, "level": level, "condition": name, "strength": dose}
+                yield records("relative_displacement", moved, numbers, **common)
+                yield records("cosine", 1 - moved**2 / 4, numbers, **common)
+                yield records("rank", 1 + rng.poisson(3 * moved**2), numbers, **common)
+            for dose in (0.0, t.reference):
+                score = rng.normal(0, 1, count) + 4 * size * (dose > 0)
+                yield records("applied_score", score, numbers, encoder=encoder, level=level, condition=name, strength=dose)
+            for dose in (0.0, *t.doses) if len(t.doses) > 1 else ():
+                read = dose + rng.normal(0, t.reference * 0.3 / size, count)
+                yield records("strength_predicted", read, numbers, encoder=encoder, level=level, condition=name, strength=dose)
+        for place, (name, values) in enumerate(truth.items() if factors else ()):
+            blurred = (0.25 + 0.1 * (place % 5)) * (1 + 2 * depth) * values.std()
+            for measure, samples in (("present", [-1]), *((("rendered", [0, 1]),) if rcdm else ())):
+                for sample in samples:
+                    read = values.to_numpy() + rng.normal(0, blurred * (1.3 if sample >= 0 else 1), count)
+                    if name == "class":
+                        wrong = rng.uniform(size=count) < 0.15 * (1 + depth) * (1.3 if sample >= 0 else 1)
+                        read = np.where(wrong, rng.integers(0, 10, count), values)
+                    yield records(measure, read, numbers, encoder=encoder, level=level, condition=name, sample=sample)
+        if rcdm:
+            yield records("within_variance", rng.gamma(4, 0.002 * (1 + depth), count), numbers, encoder=encoder, level=level)
+            yield records("between_variance", [0.03 / (1 + depth)], [-1], encoder=encoder, level=level)
+            yield records("total_variance", [0.038], [-1], encoder=encoder, level=level)
+    for name, values in truth.items() if factors else ():
+        yield records("true", values, numbers, encoder=encoder, condition=name)
+
+
+def _components(factors: pd.DataFrame) -> pd.DataFrame:
+    circular = {
+        f"{name}.{part.__name__}": part(2 * np.pi * factors[name]) for name in CIRCULAR for part in (np.cos, np.sin)
+    }
+    return pd.DataFrame({"class": factors["class"], **circular, **{name: factors[name] for name in LINEAR}})
+
+
+def _panels(levels: Sequence[str], count: int) -> Iterator[Panel]:
+    scenes = Scenes()
+    originals = scenes.images(np.arange(count))
+    rows, labels = [originals], ["image x"]
+    for depth, level in enumerate(levels):
+        for sample in range(4):
+            noise = torch.randn(originals.shape, generator=torch.Generator().manual_seed(sample))
+            rows.append((originals + 0.06 * (1 + 2 * depth) * noise).clamp(0, 1))
+            labels.append(f"{level}, sample {sample + 1}")
+    yield Panel(
+        "samples", "Samples from h(x)", "First row: the images. Below: samples from the h of the image above.",
+        torch.stack(rows), tuple(labels), tuple(f"image {i}" for i in range(count)),
+    )  # fmt: skip
+    for name in ("vertical_shift", "grayscale"):
+        t = TRANSFORMATIONS[name]
+        changed = t.apply(originals, t.reference)
+        grid = torch.stack([originals, changed, *(originals, changed) * len(levels)])
+        names = [f"{level}, samples from {what}" for level in levels for what in ("h(x)", "h(T(x))")]
+        yield Panel(
+            f"transformed_{name}", f"Samples from h(x) and h(T(x)), T is {t.label}", "What the samples show of T.",
+            grid, ("x", "T(x)", *names), ("",) * count,
+        )  # fmt: skip
+
+
+def _map(levels: Sequence[str]) -> Map:
+    line = torch.linspace(-1, 1, 32)
+    blob = torch.exp(-2 * (line[:, None] ** 2 + line[None] ** 2))
+    return Map(
+        "within_variance", "Where samples from one h vary", "Standard deviation of each pixel among the samples of one h.",
+        torch.stack([blob * 0.1 * (1 + depth) for depth, _ in enumerate(levels)]), tuple(levels), "standard deviation",
+    )  # fmt: skip
