@@ -1,0 +1,11 @@
+"""Where downloads and representations are kept between runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """The folder that the environment names as ``RCDM_PROBE_CACHE``, else ``~/.cache/rcdm-probe``; may not exist."""
+    return Path(os.environ.get("RCDM_PROBE_CACHE") or Path.home() / ".cache" / "rcdm-probe")

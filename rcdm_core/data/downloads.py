@@ -1,0 +1,209 @@
+"""torchvision's data sets by name: the held-out split of each, and with ``-train`` the split meant for training."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from rcdm_core.cache import cache_folder
+from rcdm_core.data.folder import WORKERS
+from rcdm_core.data.imageset import draw_order
+from rcdm_core.errors import UserError
+from rcdm_core.images import RECIPE, square
+from rcdm_core.progress import silent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike
+    from torchvision.datasets import VisionDataset
+
+    from rcdm_core.progress import Progress
+
+
+@dataclass(frozen=True)
+class Download:
+    """One split of one of torchvision's data sets.
+
+    Attributes:
+        dataset: Name of the class in `torchvision.datasets`.
+        arguments: What selects the split.
+        files: The files torchvision downloads, relative to its root: where to put them by hand.
+    """
+
+    dataset: str
+    arguments: Mapping[str, Any]
+    files: tuple[str, ...]
+
+
+def _splits(
+    name: str, dataset: str, files: tuple[str, ...], held_out: Mapping[str, Any], training: Mapping[str, Any]
+) -> dict[str, Download]:
+    return {name: Download(dataset, held_out, files), f"{name}-train": Download(dataset, training, files)}
+
+
+_TEST, _TRAIN = {"split": "test"}, {"split": "train"}
+_NOT_TRAIN, _IS_TRAIN = {"train": False}, {"train": True}
+
+
+def _idx(folder: str) -> tuple[str, ...]:
+    """The four files of MNIST and of those who copied its format."""
+    stems = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    return tuple(f"{folder}/raw/{stem}-ubyte.gz" for stem in stems)
+
+
+DOWNLOADS: Mapping[str, Download] = {
+    **_splits("mnist", "MNIST", _idx("MNIST"), _NOT_TRAIN, _IS_TRAIN),
+    **_splits("fashionmnist", "FashionMNIST", _idx("FashionMNIST"), _NOT_TRAIN, _IS_TRAIN),
+    **_splits("kmnist", "KMNIST", _idx("KMNIST"), _NOT_TRAIN, _IS_TRAIN),
+    **_splits("cifar10", "CIFAR10", ("cifar-10-python.tar.gz",), _NOT_TRAIN, _IS_TRAIN),
+    **_splits("cifar100", "CIFAR100", ("cifar-100-python.tar.gz",), _NOT_TRAIN, _IS_TRAIN),
+    **_splits("stl10", "STL10", ("stl10_binary.tar.gz",), _TEST, _TRAIN),
+    "svhn": Download("SVHN", _TEST, ("test_32x32.mat",)),
+    "svhn-train": Download("SVHN", _TRAIN, ("train_32x32.mat",)),
+    "usps": Download("USPS", _NOT_TRAIN, ("usps.t.bz2",)),
+    "usps-train": Download("USPS", _IS_TRAIN, ("usps.bz2",)),
+    **_splits("food101", "Food101", ("food-101.tar.gz",), _TEST, _TRAIN),
+    **_splits(
+        "flowers102",
+        "Flowers102",
+        ("flowers-102/102flowers.tgz", "flowers-102/imagelabels.mat", "flowers-102/setid.mat"),
+        _TEST,
+        _TRAIN,
+    ),
+    **_splits("dtd", "DTD", ("dtd/dtd-r1.0.1.tar.gz",), _TEST, _TRAIN),
+    **_splits(
+        "pets",
+        "OxfordIIITPet",
+        ("oxford-iiit-pet/images.tar.gz", "oxford-iiit-pet/annotations.tar.gz"),
+        _TEST,
+        {"split": "trainval"},
+    ),
+    **_splits("aircraft", "FGVCAircraft", ("fgvc-aircraft-2013b.tar.gz",), _TEST, {"split": "trainval"}),
+    "gtsrb": Download("GTSRB", _TEST, ("gtsrb/GTSRB_Final_Test_Images.zip", "gtsrb/GTSRB_Final_Test_GT.zip")),
+    "gtsrb-train": Download("GTSRB", _TRAIN, ("gtsrb/GTSRB-Training_fixed.zip",)),
+    "eurosat": Download("EuroSAT", {}, ("eurosat/EuroSAT.zip",)),
+    **_splits(
+        "imagenette",
+        "Imagenette",
+        ("imagenette2-320.tgz",),
+        {"split": "val", "size": "320px"},
+        {"split": "train", "size": "320px"},
+    ),
+}
+"""Names known here, in lower case. Those with one split only (EuroSAT) have no ``-train``."""
+
+
+@dataclass(frozen=True)
+class DownloadedImages:
+    """Images of one of torchvision's data sets. Made by `open_download`.
+
+    Attributes:
+        name: Key of `DOWNLOADS`.
+        dataset: The data set, which gives Pillow images.
+        chosen: Index in the data set of the image at each position, ascending.
+        image_size: Side ``S`` in pixels to which images are resized and cropped.
+        labels: Class of each image ``[N]`` int64, or None.
+        class_names: Names of the classes.
+        fingerprint: SHA-256 over the decoded pixels of the chosen images.
+        skipped: Empty: torchvision checks what it downloads.
+    """
+
+    name: str
+    dataset: VisionDataset
+    chosen: np.ndarray
+    image_size: int
+    labels: np.ndarray | None
+    class_names: tuple[str, ...]
+    fingerprint: str
+    skipped: tuple[Path, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def images(self, indices: ArrayLike) -> torch.Tensor:
+        """Images ``[N, 3, S, S]`` in [0, 1], decoded in parallel."""
+        chosen = self.chosen[np.asarray(indices)].tolist()
+        with ThreadPoolExecutor(WORKERS) as pool:
+            return torch.stack(list(pool.map(lambda i: square(self.dataset[i][0], self.image_size), chosen)))
+
+    def factors(self, indices: ArrayLike) -> None:
+        """None: nothing but the class is known of a picture."""
+
+
+def open_download(
+    name: str, *, image_size: int, limit: int | None = None, seed: int = 0, progress: Progress = silent
+) -> DownloadedImages:
+    """Open a data set, from the cache folder or else from the network.
+
+    Args:
+        name: Key of `DOWNLOADS`.
+        image_size: Side in pixels to which images are resized and cropped.
+        limit: Number of images at most, a seeded random choice; None takes all.
+        seed: Seed of the random choice.
+        progress: Shows the images being hashed.
+
+    Raises:
+        UserError: It is not here and cannot be downloaded; says which files to put where.
+    """
+    dataset = _open(DOWNLOADS[name])
+    chosen = np.sort(draw_order(len(dataset), limit, seed)[:limit])
+    fingerprint = hashlib.sha256(f"{RECIPE}, {image_size} pixels\0".encode())
+    with ThreadPoolExecutor(WORKERS) as pool:
+        digests = pool.map(lambda i: _digest(dataset, i), chosen.tolist())
+        for digest in progress(digests, "hashing images", len(chosen)):
+            fingerprint.update(digest)
+    labels = _labels(dataset)
+    return DownloadedImages(
+        name=name,
+        dataset=dataset,
+        chosen=chosen,
+        image_size=image_size,
+        labels=None if labels is None else labels[chosen],
+        class_names=() if labels is None else _class_names(dataset, labels),
+        fingerprint=fingerprint.hexdigest(),
+    )
+
+
+def _open(download: Download) -> VisionDataset:
+    from torchvision import datasets
+
+    root = cache_folder()
+    make = getattr(datasets, download.dataset)
+    try:
+        return make(root, **download.arguments, download=False)
+    except (RuntimeError, OSError):  # not here yet; each data set says so in its own way
+        pass
+    try:
+        return make(root, **download.arguments, download=True)
+    except (RuntimeError, OSError) as error:
+        raise UserError(
+            f"torchvision's {download.dataset} is not in {root} and could not be downloaded",
+            f"put {', '.join(download.files)} there (environment variable RCDM_PROBE_CACHE names another folder)",
+        ) from error
+
+
+def _digest(dataset: VisionDataset, index: int) -> bytes:
+    image = dataset[index][0]
+    return hashlib.sha256(f"{image.mode} {image.size}\0".encode() + image.tobytes()).digest()
+
+
+def _labels(dataset: VisionDataset) -> np.ndarray | None:
+    """The class labels, under whichever name the data set keeps them."""
+    for attribute in ("targets", "labels", "_labels"):
+        if hasattr(dataset, attribute):
+            return np.asarray(getattr(dataset, attribute), np.int64)
+    if hasattr(dataset, "_samples"):
+        return np.array([label for _, label in dataset._samples], np.int64)
+    return None
+
+
+def _class_names(dataset: VisionDataset, labels: np.ndarray) -> tuple[str, ...]:
+    names = getattr(dataset, "classes", None) or range(int(labels.max()) + 1)
+    return tuple(name[0] if isinstance(name, tuple) else str(name) for name in names)

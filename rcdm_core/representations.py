@@ -1,0 +1,167 @@
+"""Representations of a set of images, computed once.
+
+What was computed is kept under a key of everything the numbers depend on: the encoder's weights and preprocessing, the
+images' content, which of them and in what order, the kind of device and PyTorch's version. A key's rows are written in
+chunks of 2,048, each complete or absent, so that an interrupted run goes on where it was, and memory holds no more than
+the result and one chunk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from itertools import chain, groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from rcdm_core.cache import cache_folder
+from rcdm_core.errors import UserError
+from rcdm_core.progress import silent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike
+
+    from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.encoders.encoder import Encoder
+    from rcdm_core.progress import Progress
+
+CHUNK = 2048
+"""Rows in a cached file."""
+
+COLLAPSED = 1e-5
+"""Spread around the mean, relative to the length, below which representations differ by float32 rounding only."""
+
+
+def representation_cache() -> Path:
+    """Where representations are kept unless a caller says otherwise. The folder may not exist yet."""
+    return cache_folder() / "representations"
+
+
+def represent(
+    encoder: Encoder,
+    images: ImageSet,
+    indices: ArrayLike,
+    *,
+    batch_size: int = 256,
+    cache: Path | None = None,
+    progress: Progress = silent,
+) -> dict[str, torch.Tensor]:
+    """Representations of images at every level of an encoder.
+
+    Args:
+        encoder: A frozen encoder; images go to the device it is on.
+        images: A set of images.
+        indices: Positions in the set ``[N]``; rows come in this order.
+        batch_size: Images in one pass.
+        cache: Folder of kept representations, such as `representation_cache`; None keeps nothing.
+        progress: Shows the batches.
+
+    Returns:
+        ``{level: [N, D] float32}``, on the CPU.
+
+    Raises:
+        UserError: A representation holds NaN or infinity, or a level does not vary (a collapsed encoder), or the cache
+            cannot be written.
+    """
+    indices = np.asarray(indices, np.int64)
+    folder = cache / _key(encoder, images, indices) if cache else None
+    result = {level: torch.empty(len(indices), size) for level, size in encoder.dimensions.items()}
+
+    missing = []
+    for start in range(0, len(indices), CHUNK):
+        rows = slice(start, min(start + CHUNK, len(indices)))
+        kept = _read(_file(folder, start), rows, encoder.dimensions) if folder else None
+        if kept is None:
+            missing.append(rows)
+        else:
+            _fill(result, rows, kept)
+
+    batches = [
+        slice(i, min(i + batch_size, rows.stop)) for rows in missing for i in range(rows.start, rows.stop, batch_size)
+    ]
+    shown = progress(batches, f"encoding with {encoder.name}", len(batches))
+    for chunk, group in groupby(shown, key=lambda batch: batch.start // CHUNK):
+        for batch in group:
+            _fill(result, batch, _encode(encoder, images.images(indices[batch])))
+        if folder:
+            start = chunk * CHUNK
+            _write(_file(folder, start), {level: h[start : start + CHUNK] for level, h in result.items()})
+    _refuse_collapse(encoder, result)
+    return result
+
+
+def _key(encoder: Encoder, images: ImageSet, indices: np.ndarray) -> str:
+    parts = (encoder.fingerprint, images.fingerprint, _device(encoder).type, torch.__version__)
+    digest = hashlib.sha256("\0".join(parts).encode() + b"\0")
+    digest.update(indices.tobytes())
+    return digest.hexdigest()
+
+
+def _device(encoder: Encoder) -> torch.device:
+    return next((tensor.device for tensor in chain(encoder.parameters(), encoder.buffers())), torch.device("cpu"))
+
+
+def _encode(encoder: Encoder, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    with torch.no_grad():
+        levels = {level: h.float().cpu() for level, h in encoder(images.to(_device(encoder))).items()}
+    for level, h in levels.items():
+        bad = int((~h.isfinite().all(dim=1)).sum())
+        if bad:
+            raise UserError(
+                f"encoder {encoder.name!r} gives NaN or infinity at level {level!r} for {bad} of {len(h)} images",
+                "check its weights and its preprocessing",
+            )
+    return levels
+
+
+def _fill(result: dict[str, torch.Tensor], rows: slice, levels: dict[str, torch.Tensor]) -> None:
+    for level, h in levels.items():
+        result[level][rows] = h
+
+
+def _refuse_collapse(encoder: Encoder, levels: dict[str, torch.Tensor]) -> None:
+    """Raise if all representations of a level are the same up to rounding."""
+    for level, h in levels.items():
+        if len(h) > 1 and bool((h - h.mean(0)).norm() <= COLLAPSED * h.norm()):
+            raise UserError(
+                f"collapsed encoder: {encoder.name!r} gives {len(h)} images the same representation at level {level!r}",
+                "check its weights and preprocessing, and that the images differ",
+            )
+
+
+def _file(folder: Path, start: int) -> Path:
+    return folder / f"{start:09d}.safetensors"
+
+
+def _read(path: Path, rows: slice, dimensions: dict[str, int]) -> dict[str, torch.Tensor] | None:
+    """A kept chunk, or None where there is none, or none that is whole."""
+    try:
+        levels = load_file(path)
+    except (OSError, SafetensorError):
+        return None
+    shapes = {level: tuple(h.shape) for level, h in levels.items()}
+    return levels if shapes == {level: (rows.stop - rows.start, size) for level, size in dimensions.items()} else None
+
+
+def _write(path: Path, levels: dict[str, torch.Tensor]) -> None:
+    """Write a chunk under another name, then rename it: no reader ever sees half a file."""
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({level: h.contiguous() for level, h in levels.items()}, temporary)
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"representations cannot be kept in {path.parent.parent}",
+            f"{error}; the environment variable RCDM_PROBE_CACHE names another folder",
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

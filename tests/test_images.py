@@ -1,0 +1,199 @@
+"""Every kind of image file becomes the same RGB in [0, 1]; a corrupt one is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from rcdm_core.errors import UserError
+from rcdm_core.images import read_image, read_square, resize, square
+
+RAMP = np.linspace(0, 255, 32 * 48).reshape(32, 48).astype(np.uint8)
+COLOURS = np.stack([RAMP, RAMP[::-1], np.full_like(RAMP, 77)], -1)
+
+
+def saved(folder: Path, name: str, image: Image.Image, **options: object) -> Path:
+    image.save(folder / name, **options)
+    return folder / name
+
+
+def as_tensor(colours: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(colours.astype(np.float32) / 255).permute(2, 0, 1)
+
+
+@pytest.mark.parametrize("name, options", [("a.png", {}), ("a.tif", {}), ("a.bmp", {}), ("a.webp", {"lossless": True})])
+def test_lossless_colour_files_are_read_exactly(tmp_path: Path, name: str, options: dict) -> None:
+    image = read_image(saved(tmp_path, name, Image.fromarray(COLOURS), **options))
+    assert image.dtype == torch.float32
+    torch.testing.assert_close(image, as_tensor(COLOURS), rtol=0, atol=0)
+
+
+def test_jpeg_and_cmyk_jpeg_are_read_to_a_few_levels(tmp_path: Path) -> None:
+    image = Image.fromarray(COLOURS)
+    rgb = read_image(saved(tmp_path, "a.jpg", image, quality=98))
+    cmyk = read_image(saved(tmp_path, "b.jpg", image.convert("CMYK"), quality=98))
+    assert (rgb - as_tensor(COLOURS)).abs().mean() < 0.02
+    assert (cmyk - as_tensor(COLOURS)).abs().mean() < 0.02
+
+
+def test_grey_is_equal_in_all_channels(tmp_path: Path) -> None:
+    image = read_image(saved(tmp_path, "a.png", Image.fromarray(RAMP)))
+    torch.testing.assert_close(image, as_tensor(np.stack([RAMP] * 3, -1)), rtol=0, atol=0)
+
+
+def test_palette_gives_its_colours(tmp_path: Path) -> None:
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([0, 0, 0, 255, 0, 51])
+    pixel = read_image(saved(tmp_path, "a.png", image))[:, 2, 2]
+    torch.testing.assert_close(pixel, torch.tensor([1.0, 0.0, 0.2]))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_lies_on_white(tmp_path: Path, mode: str) -> None:
+    image = Image.new(mode, (4, 4), (0,) * (len(mode) - 1) + (102,))
+    assert read_image(saved(tmp_path, "a.png", image)).unique().tolist() == pytest.approx([153 / 255])
+
+
+def test_transparent_palette_entry_is_white(tmp_path: Path) -> None:
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([0, 0, 0, 255, 0, 51])
+    assert (read_image(saved(tmp_path, "a.png", image, transparency=1)) == 1).all()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_sixteen_bit_grey_keeps_its_precision(tmp_path: Path, name: str) -> None:
+    values = np.arange(32 * 48, dtype=np.uint16).reshape(32, 48) + 20_000
+    image = read_image(saved(tmp_path, name, Image.fromarray(values)))
+    expected = torch.from_numpy(values.astype(np.float32) / 65535)
+    torch.testing.assert_close(image, expected.expand(3, -1, -1), rtol=0, atol=1e-7)
+    assert len(image.unique()) == values.size
+
+
+def test_sixteen_bit_colour_is_read_to_eight_bits(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(sixteen_bit_rgb_png(COLOURS.astype(np.uint16) * 257))
+    torch.testing.assert_close(read_image(path), as_tensor(COLOURS), rtol=0, atol=1 / 255)
+
+
+def sixteen_bit_rgb_png(values: np.ndarray) -> bytes:
+    """A PNG with 16 bits a channel, which Pillow can read and not write."""
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    height, width, _ = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def test_float_in_unit_range_is_taken_as_it_is(tmp_path: Path) -> None:
+    values = np.linspace(0.2, 0.6, 20, dtype=np.float32).reshape(4, 5)
+    image = read_image(saved(tmp_path, "a.tif", Image.fromarray(values)))
+    torch.testing.assert_close(image[0], torch.from_numpy(values), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("values", [np.array([[-1000.0, 0.0, 1000.0]], np.float32), np.array([[-7, 3, 13]], np.int32)])
+def test_numbers_without_a_nominal_range_are_stretched(tmp_path: Path, values: np.ndarray) -> None:
+    image = read_image(saved(tmp_path, "a.tif", Image.fromarray(values)))
+    torch.testing.assert_close(image[1], torch.tensor([[0.0, 0.5, 1.0]]))
+
+
+def test_a_file_with_nan_is_unreadable(tmp_path: Path) -> None:
+    path = saved(tmp_path, "a.tif", Image.fromarray(np.array([[0.1, np.nan]], np.float32)))
+    with pytest.raises(UserError, match="NaN"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_exif_orientation_is_applied(tmp_path: Path, depth: type) -> None:
+    image = Image.fromarray(RAMP.astype(depth))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    upright = read_image(saved(tmp_path, "a.png", image))
+    turned = read_image(saved(tmp_path, "b.png", image, exif=exif))
+    torch.testing.assert_close(turned, torch.rot90(upright, -1, (1, 2)))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+def test_a_truncated_file_raises_with_its_path(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path = saved(tmp_path, f"broken.{suffix}", Image.fromarray(noise))
+    path.write_bytes(path.read_bytes()[:-3000])
+    with pytest.raises(UserError, match=f"broken.{suffix}"):
+        read_square(path, 16)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image"])
+def test_a_file_that_is_no_image_raises_with_its_path(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "notes.png"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"notes\.png") as raised:
+        read_image(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_file_raises_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"gone\.png.*No such file"):
+        read_image(tmp_path / "gone.png")
+
+
+@given(width=st.integers(1, 70), height=st.integers(1, 70), size=st.integers(1, 40), grey=st.integers(0, 65535))
+def test_squares_have_their_size_and_keep_constants(width: int, height: int, size: int, grey: int) -> None:
+    image = Image.fromarray(np.full((height, width), grey, np.uint16))
+    result = square(image, size)
+    assert result.shape == (3, size, size)
+    torch.testing.assert_close(result, torch.full_like(result, grey / 65535))
+
+
+@given(seed=st.integers(0, 99), size=st.integers(4, 40))
+def test_squares_stay_in_range(seed: int, size: int) -> None:
+    """Bicubic overshoots at edges between black and white."""
+    checks = np.random.default_rng(seed).integers(0, 2, (16, 16)).astype(np.float32)
+    result = square(Image.fromarray(checks), size)
+    assert result.min() >= 0
+    assert result.max() <= 1
+
+
+def test_the_square_is_the_centre(tmp_path: Path) -> None:
+    colours = np.zeros((10, 30, 3), np.uint8)
+    colours[:, 10:20] = 255
+    assert (read_square(saved(tmp_path, "a.png", Image.fromarray(colours)), 10) == 1).all()
+
+
+def test_an_image_of_the_right_size_is_not_resampled(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+    path = saved(tmp_path, "a.png", Image.fromarray(noise))
+    torch.testing.assert_close(read_square(path, 24), as_tensor(noise), rtol=0, atol=0)
+
+
+def test_fine_stripes_vanish_instead_of_aliasing() -> None:
+    stripes = np.zeros((256, 256), np.uint8)
+    stripes[:, ::2] = 255
+    inside = square(Image.fromarray(stripes), 24)[:, :, 2:-2]
+    assert (inside - 0.5).abs().max() < 0.05
+
+
+def test_large_jpegs_are_decoded_small_with_little_change(tmp_path: Path) -> None:
+    x = np.linspace(0, 6, 1024)
+    waves = (127 + 120 * np.sin(x)[:, None] * np.cos(1.7 * x)[None]).astype(np.uint8)
+    path = saved(tmp_path, "a.jpg", Image.fromarray(waves).convert("RGB"), quality=95)
+    torch.testing.assert_close(read_square(path, 32), square(Image.fromarray(waves), 32), rtol=0, atol=0.02)
+
+
+def test_resize_changes_the_side_only_where_asked() -> None:
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert resize(images, 32) is images
+    larger = resize(images, 48)
+    assert larger.shape == (2, 3, 48, 48)
+    assert larger.min() >= 0
+    assert larger.max() <= 1
