@@ -1,0 +1,34 @@
+"""See what a frozen vision encoder keeps and what it throws away.
+
+The public names; each is loaded when it is first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rcdm_core.encoders import load_encoder
+    from rcdm_core.rcdm import load_rcdm
+    from rcdm_probe.invariance_study import InvarianceResult, invariance
+
+__all__ = ["InvarianceResult", "invariance", "load_encoder", "load_rcdm"]
+
+_HOMES = {
+    "InvarianceResult": "rcdm_probe.invariance_study",
+    "invariance": "rcdm_probe.invariance_study",
+    "load_encoder": "rcdm_core.encoders",
+    "load_rcdm": "rcdm_core.rcdm",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

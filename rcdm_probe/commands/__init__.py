@@ -1,0 +1,1 @@
+"""The commands of ``rcdm-probe``, one module each."""

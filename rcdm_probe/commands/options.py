@@ -1,0 +1,28 @@
+"""Options that several commands share, so that they read the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# As in rcdm_core.rcdm, which is too heavy to import for a help text.
+DEFAULT_SOLVER, DEFAULT_STEPS = "dpmsolver++", 12
+
+EncoderName = Annotated[
+    str, typer.Option("--encoder", "-e", help="Encoder to look into; `rcdm-probe encoders` lists them.", metavar="NAME")
+]
+RcdmFolder = Annotated[
+    Path | None,
+    typer.Option("--rcdm", help="Folder of the RCDM that draws; by default the embedded one.", metavar="FOLDER"),
+]
+Steps = Annotated[int, typer.Option("--steps", min=1, max=1000, help="Solver steps for each picture.", metavar="K")]
+Solver = Annotated[
+    str, typer.Option("--solver", help="How the diffusion is solved: dpmsolver++, unipc, ddim or ddpm.", metavar="NAME")
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw.", metavar="S")]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images that go through a network at once.")]
+Device = Annotated[
+    str, typer.Option("--device", help="auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.", metavar="NAME")
+]

@@ -1,0 +1,249 @@
+"""The invariance study: what an encoder's levels keep of each transformation, from arguments to a report.
+
+A study is prepared (everything is loaded and checked, nothing is computed), conducted (probe, then statistics) and
+saved (report, figures, tables). The command line does the three with a run folder; `invariance` does the first two.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analyses import invariance as analysis
+from analyses.findings import Verdict, invariance_verdicts
+from probes.invariance import InvarianceSettings, measure
+from rcdm_core.data.registry import load_data
+from rcdm_core.encoders import Encoder, load_encoder
+from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.progress import Progress, silent
+from rcdm_core.rcdm import RCDM, SOLVERS, load_rcdm
+from rcdm_core.representations import representation_cache
+from rcdm_core.zoo.judge import load_judge
+from rcdm_probe import runs
+from rcdm_probe.device import choose_device
+from rcdm_probe.matching import check_match, choose_levels
+from reports import invariance as report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from probes.panels import Map, Panel
+    from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.zoo.judge import Judge
+
+_SKIPPED_LISTED = 100
+
+
+@dataclass(frozen=True)
+class InvarianceResult:
+    """What an invariance study found.
+
+    Attributes:
+        records: Every measurement, one a row (see `probes.records`).
+        panels: Labelled grids of pictures.
+        maps: Where in the picture samples of one representation vary.
+        tables: Summaries with 95% intervals: ``displacement``, ``readability``, ``factors``, ``variance`` and
+            ``comparison``.
+        verdicts: The findings tested.
+        run: Where the numbers come from: the content of ``run.json``.
+    """
+
+    records: pd.DataFrame
+    panels: tuple[Panel, ...]
+    maps: tuple[Map, ...]
+    tables: Mapping[str, pd.DataFrame]
+    verdicts: tuple[Verdict, ...]
+    run: runs.Facts
+
+    def save(self, folder: str | Path) -> Path:
+        """Write report, figures, tables, records and ``run.json``.
+
+        Args:
+            folder: Where; made if it is not there.
+
+        Returns:
+            Path of the PDF report.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        folder = Path(folder)
+        content = report.Content(
+            **self.tables,
+            panels=self.panels,
+            maps=self.maps,
+            verdicts=self.verdicts,
+            trained=self.run["encoder_card"]["training_augmentations"],
+            run=self.run,
+        )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.records.to_parquet(folder / "records.parquet", index=False)
+            path = report.write(folder, content)
+            runs.write_json(folder / "run.json", self.run)  # last: it says that the rest is there
+        except OSError as error:
+            raise UserError(f"cannot write in {folder} ({error.strerror})", "choose another folder") from error
+        return path
+
+
+@dataclass(frozen=True)
+class Study:
+    """An invariance study, ready to be conducted."""
+
+    encoder: Encoder
+    images: ImageSet
+    rcdm: RCDM
+    judge: Judge | None
+    settings: InvarianceSettings
+    facts: runs.Facts
+
+
+def invariance(
+    encoder: str | Encoder,
+    data: str | Path = "scenes",
+    *,
+    level: str | Sequence[str] | None = None,
+    rcdm: str | Path | RCDM | None = None,
+    device: str = "auto",
+    workdir: str | Path | None = None,
+    progress: Progress = silent,
+    **settings: Any,
+) -> InvarianceResult:
+    """What an encoder keeps of each transformation, backbone beside projector.
+
+    Args:
+        encoder: A name (`rcdm-probe encoders` lists them) or an encoder.
+        data: ``"scenes"``, a folder of images, or the name of a torchvision data set.
+        level: Level or levels to look at; by default all that the encoder has.
+        rcdm: What draws from representations: a folder, an RCDM, or None for the embedded one.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        workdir: Folder in which finished parts are kept: the same call goes on from them. None keeps nothing.
+        progress: Told of every long loop.
+        **settings: Fields of `probes.invariance.InvarianceSettings`, such as ``images=500`` or ``seed=0``.
+
+    Returns:
+        Records, pictures, tables and verdicts; ``.save(folder)`` writes the report.
+
+    Raises:
+        UserError: An argument is mistaken; says which, and the remedy.
+    """
+    begun = time.perf_counter()
+    study = prepare(encoder, data, level=level, rcdm=rcdm, device=device, progress=progress, **settings)
+    result = conduct(study, workdir=None if workdir is None else Path(workdir), progress=progress)
+    runs.close(result.run, seconds=time.perf_counter() - begun)
+    return result
+
+
+def prepare(
+    encoder: str | Encoder,
+    data: str | Path = "scenes",
+    *,
+    level: str | Sequence[str] | None = None,
+    rcdm: str | Path | RCDM | None = None,
+    device: str = "auto",
+    command: str = "",
+    progress: Progress = silent,
+    **settings: Any,
+) -> Study:
+    """Load and check all that an invariance study needs; arguments as in `invariance`.
+
+    Args:
+        encoder: Name or encoder.
+        data: Name, or folder.
+        level: Level or levels.
+        rcdm: Folder, RCDM or None.
+        device: Where to compute.
+        command: The command line, for the record; empty for a call from Python.
+        progress: Told of every long loop.
+        **settings: Fields of `InvarianceSettings`.
+
+    Raises:
+        UserError: An argument is mistaken.
+    """
+    solver = settings.get("solver", InvarianceSettings.solver)
+    if solver not in SOLVERS:
+        raise unknown_name("solver", solver, SOLVERS)
+    device = choose_device(device)
+    encoder = load_encoder(encoder, device=device) if isinstance(encoder, str) else encoder.to(device)
+    chosen = InvarianceSettings(levels=choose_levels(encoder, level), **settings)
+    rcdm_name = "given" if isinstance(rcdm, RCDM) else str(rcdm or "embedded")
+    rcdm = rcdm.to(device) if isinstance(rcdm, RCDM) else load_rcdm(rcdm, device=device)
+    check_match(encoder, rcdm, chosen.levels)
+    images = load_data(data, image_size=rcdm.image_size, limit=None, seed=chosen.seed, progress=progress)
+    judge = load_judge(device=device) if images.factors([0]) is not None else None
+    arguments = {"encoder": encoder.name, "data": str(data), **asdict(chosen), "rcdm": rcdm_name, "device": device}
+    facts = runs.collect_facts(
+        "invariance",
+        command=command or f"rcdm_probe.invariance({encoder.name!r}, {str(data)!r}, ...)",
+        arguments=arguments,
+        hashes={
+            "encoder": encoder.fingerprint,
+            "rcdm": rcdm.fingerprint,
+            "judge": judge.fingerprint if judge else "",
+            "data": images.fingerprint,
+        },
+        device=device,
+        encoder_card=_encoder_card(encoder, chosen.levels),
+        data_card=_data_card(images),
+    )
+    return Study(encoder, images, rcdm, judge, chosen, facts)
+
+
+def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = silent) -> InvarianceResult:
+    """Measure, then draw the conclusions.
+
+    Args:
+        study: From `prepare`.
+        workdir: Where finished parts are kept, so that an interrupted measurement goes on from them.
+        progress: Told of every long loop.
+    """
+    encoder, settings = study.encoder, study.settings
+    measured = measure(
+        encoder,
+        study.images,
+        rcdm=study.rcdm,
+        judge=study.judge,
+        settings=settings,
+        cache=representation_cache(),
+        workdir=workdir,
+        progress=progress,
+    )
+    records, seed = measured.records, settings.seed
+    tables = {
+        "displacement": analysis.displacement_table(records, seed=seed),
+        "readability": analysis.readability_table(records, seed=seed),
+        "factors": analysis.factor_table(records, seed=seed),
+        "variance": analysis.variance_table(records, seed=seed),
+        "comparison": analysis.comparison_table(records, seed=seed),
+    }
+    verdicts = invariance_verdicts(
+        records, training_augmentations=encoder.training_augmentations, is_ssl=encoder.is_ssl, seed=seed
+    )
+    return InvarianceResult(records, measured.panels, measured.maps, tables, verdicts, study.facts)
+
+
+def _encoder_card(encoder: Encoder, levels: Sequence[str]) -> dict[str, Any]:
+    return {
+        "name": encoder.name,
+        "levels": {level: encoder.dimensions[level] for level in levels},
+        "self_supervised": encoder.is_ssl,
+        "training_augmentations": list(encoder.training_augmentations),
+        **encoder.card,
+    }
+
+
+def _data_card(images: ImageSet) -> dict[str, Any]:
+    factors = images.factors([0])
+    return {
+        "name": images.name,
+        "images": len(images),
+        "image_size": images.image_size,
+        "classes": list(images.class_names),
+        "known_factors": [] if factors is None else list(factors.columns),
+        "skipped": len(images.skipped),
+        "skipped_files": [str(path) for path in images.skipped[:_SKIPPED_LISTED]],
+    }

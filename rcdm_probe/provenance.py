@@ -1,0 +1,85 @@
+"""Where a number comes from: the versions, the code and the machine that computed it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_PACKAGES = (
+    "rcdm-probe", "torch", "torchvision", "timm", "kornia", "diffusers", "numpy", "scipy", "scikit-learn", "pandas",
+)  # fmt: skip
+_GB = 1e9
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of every package that a number can depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
+
+
+def git_commit() -> str:
+    """Commit of the checkout that the code runs from, ``-dirty`` where it was changed; empty for a wheel."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():  # a wheel inside somebody's own repository is not at that repository's commit
+        return ""
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return f"{commit}-dirty" if _git(root, "status", "--porcelain", "--untracked-files=no") else commit
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+
+
+def machine(device: str) -> dict[str, Any]:
+    """What the run computes on.
+
+    Args:
+        device: The torch device of the run.
+
+    Returns:
+        ``cpu`` (model), ``cores`` (that this process may use), ``memory_gb``, ``gpu`` (model, or empty), ``system``.
+    """
+    return {
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / _GB, 1),
+        "gpu": _gpu_model(device),
+        "system": platform.platform(terse=True),
+    }
+
+
+def peak_memory_gb() -> float:
+    """Largest resident memory of this process since it started, in GB (10^9 bytes)."""
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset / _GB
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024) / _GB  # bytes on macOS, KiB elsewhere
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _gpu_model(device: str) -> str:
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return "Apple GPU" if device == "mps" else ""
