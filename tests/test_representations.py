@@ -1,4 +1,4 @@
-"""Representations: the right numbers in the right rows, kept across runs and interruptions, never from a dead encoder."""
+"""Representations: right numbers in the right rows, kept across runs and interruptions, never from a dead encoder."""
 
 from __future__ import annotations
 
