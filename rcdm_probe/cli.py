@@ -14,7 +14,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from rcdm_core.errors import UserError
-from rcdm_probe.commands import encoders, invariance, sample, zoo
+from rcdm_probe.commands import bench, encoders, invariance, sample, zoo
 
 USER_ERROR, INTERRUPTED = 2, 130
 
@@ -55,6 +55,7 @@ app = typer.Typer(
 app.command("invariance")(invariance.run)
 app.command("sample")(sample.run)
 app.command("encoders")(encoders.run)
+app.command("bench")(bench.run)
 app.add_typer(zoo.app, name="zoo")
 
 

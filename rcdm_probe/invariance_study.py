@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from analyses import invariance as analysis
 from analyses.findings import Verdict, invariance_verdicts
 from probes.invariance import InvarianceSettings, measure
+from probes.invariance.rendering import check_match
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders import Encoder, load_encoder
 from rcdm_core.errors import UserError, unknown_name
@@ -23,7 +24,7 @@ from rcdm_core.representations import representation_cache
 from rcdm_core.zoo.judge import load_judge
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
-from rcdm_probe.matching import check_match, choose_levels
+from rcdm_probe.levels import choose_levels
 from reports import invariance as report
 
 if TYPE_CHECKING:
@@ -169,11 +170,13 @@ def prepare(
         raise unknown_name("solver", solver, SOLVERS)
     device = choose_device(device)
     encoder = load_encoder(encoder, device=device) if isinstance(encoder, str) else encoder.to(device)
-    chosen = InvarianceSettings(levels=choose_levels(encoder, level), **settings)
+    levels = choose_levels(encoder, level)
+    chosen = InvarianceSettings(levels=levels, **settings)
     rcdm_name = "given" if isinstance(rcdm, RCDM) else str(rcdm or "embedded")
     rcdm = rcdm.to(device) if isinstance(rcdm, RCDM) else load_rcdm(rcdm, device=device)
-    check_match(encoder, rcdm, chosen.levels)
-    images = load_data(data, image_size=rcdm.image_size, limit=None, seed=chosen.seed, progress=progress)
+    check_match(encoder, levels, rcdm, rcdm.image_size)
+    limit = max(chosen.images, chosen.gallery)
+    images = load_data(data, image_size=rcdm.image_size, limit=limit, seed=chosen.seed, progress=progress)
     judge = load_judge(device=device) if images.factors([0]) is not None else None
     arguments = {"encoder": encoder.name, "data": str(data), **asdict(chosen), "rcdm": rcdm_name, "device": device}
     facts = runs.collect_facts(
@@ -187,7 +190,7 @@ def prepare(
             "data": images.fingerprint,
         },
         device=device,
-        encoder_card=_encoder_card(encoder, chosen.levels),
+        encoder_card=_encoder_card(encoder, levels),
         data_card=_data_card(images),
     )
     return Study(encoder, images, rcdm, judge, chosen, facts)

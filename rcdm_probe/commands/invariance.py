@@ -30,7 +30,8 @@ def run(
         list[str] | None,
         typer.Option("--level", "-l", help="Level to look at, may be repeated; by default all that the encoder has."),
     ] = None,
-    images: Annotated[int, typer.Option("--images", "-n", min=20, help="Images to measure.", metavar="N")] = 500,
+    images: Annotated[int, typer.Option("--images", "-n", help="Images that statistics rest on.", metavar="N")] = 500,
+    gallery: Annotated[int, typer.Option("--gallery", help="Images among which ranks are taken.", metavar="M")] = 2000,
     steps: options.Steps = options.DEFAULT_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,
     seed: options.Seed = 0,
@@ -39,7 +40,7 @@ def run(
         typer.Option("--out", "-o", help="Run folder; by default runs/<date>-invariance-<encoder>.", metavar="FOLDER"),
     ] = None,
     rcdm: options.RcdmFolder = None,
-    batch_size: options.BatchSize = 256,
+    batch_size: options.BatchSize = 128,
     device: options.Device = "auto",
 ) -> None:
     """What an encoder keeps of thirteen transformations: a PDF report with verdicts on the paper's findings 1 and 2.
@@ -60,7 +61,14 @@ def run(
         from rcdm_probe.invariance_study import conduct, prepare
         from rcdm_probe.progress import progress_bars
 
-    given = {"images": images, "steps": steps, "solver": solver, "seed": seed, "batch_size": batch_size}
+    given = {
+        "images": images,
+        "gallery": gallery,
+        "steps": steps,
+        "solver": solver,
+        "seed": seed,
+        "batch_size": batch_size,
+    }
     with progress_bars() as progress:
         study = prepare(
             encoder,

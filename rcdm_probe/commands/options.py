@@ -13,6 +13,7 @@ DEFAULT_SOLVER, DEFAULT_STEPS = "dpmsolver++", 12
 EncoderName = Annotated[
     str, typer.Option("--encoder", "-e", help="Encoder to look into; `rcdm-probe encoders` lists them.", metavar="NAME")
 ]
+Level = Annotated[str, typer.Option("--level", "-l", help="Level of the encoder to draw from.", metavar="NAME")]
 RcdmFolder = Annotated[
     Path | None,
     typer.Option("--rcdm", help="Folder of the RCDM that draws; by default the embedded one.", metavar="FOLDER"),

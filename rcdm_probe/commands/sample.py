@@ -25,7 +25,7 @@ def run(
         typer.Argument(help="Image files, or scenes:7 for scene number 7 of the embedded ones.", metavar="IMAGE..."),
     ],
     encoder: options.EncoderName,
-    level: Annotated[str, typer.Option("--level", "-l", help="Level of the encoder to draw from.")] = "backbone",
+    level: options.Level = "backbone",
     samples: Annotated[int, typer.Option("--samples", min=1, help="Pictures for each image.", metavar="K")] = 8,
     out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write.", metavar="FILE")] = Path("samples.png"),
     steps: options.Steps = options.DEFAULT_STEPS,
@@ -52,16 +52,17 @@ def run(
 
     import torch
 
+    from probes.invariance.rendering import check_match
     from rcdm_core.encoders import load_encoder
     from rcdm_core.rcdm import load_rcdm
     from rcdm_probe.device import choose_device
-    from rcdm_probe.matching import check_match, choose_levels
+    from rcdm_probe.levels import choose_levels
     from rcdm_probe.progress import progress_bars
     from reports.figures.grid import compose
 
     place = choose_device(device)
     network, decoder = load_encoder(encoder, device=place), load_rcdm(rcdm, device=place)
-    check_match(network, decoder, choose_levels(network, level))
+    check_match(network, choose_levels(network, level), decoder, decoder.image_size)
     originals = torch.stack([_read(spec, decoder.image_size) for spec in images])
     with torch.inference_mode():
         h = network(originals.to(place))[level]

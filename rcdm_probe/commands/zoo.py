@@ -6,22 +6,29 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from rcdm_probe.commands.options import Device
+from rcdm_probe.commands import options
 
 app = typer.Typer(no_args_is_help=True, help="Train the embedded networks anew, or measure them.")
 
-Folder = Annotated[Path, typer.Option("--folder", help="Where checkpoints and weights are kept.", file_okay=False)]
+Folder = Annotated[Path, typer.Option("--folder", help="Where checkpoints, weights and cards are.", file_okay=False)]
 
 
 @app.command("train")
 def train(
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="supervised, simclr, vicreg, barlow, dino, judge or rcdm; all if none.", metavar="[PART]..."
+        ),
+    ] = None,
     folder: Folder = Path(".zoo"),
     garments: Annotated[
         Path | None,
         typer.Option(help="Folder with Fashion-MNIST's gzipped files; by default found or downloaded."),
     ] = None,
-    device: Device = "auto",
+    device: options.Device = "auto",
 ) -> None:
     """Train everything that ships: five encoders, the judge, the shared RCDM.
 
@@ -29,22 +36,24 @@ def train(
 
     [bold]Example[/]: rcdm-probe zoo train --folder .zoo
     """
-    from rcdm_core.zoo.train import train_zoo
+    from rcdm_core.zoo.train import PARTS, train_zoo
     from rcdm_probe.device import choose_device
     from rcdm_probe.progress import progress_bars
 
     with progress_bars() as progress:
-        train_zoo(folder=folder, garments=garments, device=choose_device(device), progress=progress)
+        train_zoo(folder, parts=parts or PARTS, garments=garments, device=choose_device(device), progress=progress)
 
 
 @app.command("evaluate")
 def evaluate(
-    folder: Annotated[
-        Path | None, typer.Option("--folder", help="Weights to measure; by default the embedded ones.", file_okay=False)
-    ] = None,
-    device: Device = "auto",
+    folder: Folder = Path(".zoo"),
+    images: Annotated[int, typer.Option("--images", "-n", min=100, max=10_000, help="Test scenes.")] = 10_000,
+    steps: options.Steps = options.DEFAULT_STEPS,
+    solver: options.Solver = options.DEFAULT_SOLVER,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
 ) -> None:
-    """Measure the networks on the 10,000 test scenes and write what they reach into their cards.
+    """Measure the networks on test scenes, print what they reach and write it into their cards.
 
     [bold]Example[/]: rcdm-probe zoo evaluate --folder .zoo
     """
@@ -52,5 +61,10 @@ def evaluate(
     from rcdm_probe.device import choose_device
     from rcdm_probe.progress import progress_bars
 
+    place = choose_device(device)
     with progress_bars() as progress:
-        evaluate_zoo(folder=folder, device=choose_device(device), progress=progress)
+        scores = evaluate_zoo(
+            folder, images=images, steps=steps, solver=solver, seed=seed, device=place, progress=progress
+        )
+    wide = scores.pivot_table(index=["network", "level"], columns="score", values="value", sort=False)
+    Console(soft_wrap=True, highlight=False).print(wide.to_string(float_format="{:.3f}".format, na_rep=""))

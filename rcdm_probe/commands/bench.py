@@ -1,0 +1,78 @@
+"""``rcdm-probe bench``: how fast the RCDM draws, and whether the fast solver costs anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from rcdm_probe.commands import options
+
+if TYPE_CHECKING:
+    from rcdm_probe.benchmark import Benchmark
+
+
+def run(
+    encoder: options.EncoderName = "vicreg",
+    level: options.Level = "backbone",
+    images: Annotated[int, typer.Option("--images", "-n", min=2, help="Scenes sampled, one picture each.")] = 256,
+    gallery: Annotated[int, typer.Option(min=2, max=10_000, help="Scenes among which ranks are taken.")] = 10_000,
+    seed: options.Seed = 0,
+    rcdm: options.RcdmFolder = None,
+    batch_size: options.BatchSize = 128,
+    device: options.Device = "auto",
+) -> None:
+    """Compare the default solver with the published setting, 100-step ancestral sampling, on the same network.
+
+    Also prints representations a second, and how near the network comes to the peak of the machine's matrix products.
+
+    Let nothing else run meanwhile.
+
+    [bold]Example[/]: rcdm-probe bench
+    """
+    from probes.invariance.rendering import check_match
+    from rcdm_core.data.registry import open_scenes
+    from rcdm_core.encoders import load_encoder
+    from rcdm_core.errors import UserError
+    from rcdm_core.rcdm import load_rcdm
+    from rcdm_probe.benchmark import run_benchmark
+    from rcdm_probe.device import choose_device
+    from rcdm_probe.levels import choose_levels
+    from rcdm_probe.progress import progress_bars
+
+    if images > gallery:
+        raise UserError(f"{images} images do not fit a gallery of {gallery}", "lower --images or raise --gallery")
+    place = choose_device(device)
+    network, decoder = load_encoder(encoder, device=place), load_rcdm(rcdm, device=place)
+    check_match(network, choose_levels(network, level), decoder, decoder.image_size)
+    scenes = open_scenes("test", image_size=decoder.image_size, limit=gallery, seed=seed)
+    with progress_bars() as progress:
+        pixels = scenes.images(range(len(scenes)))
+        found = run_benchmark(
+            network, decoder, level, pixels, count=images, seed=seed, batch_size=batch_size, progress=progress
+        )
+    _show(found, f"{encoder}/{level}, {images} samples, ranks among {gallery:,} scenes, on {place}")
+
+
+def _show(found: Benchmark, title: str) -> None:
+    from analyses.bootstrap import interval
+    from analyses.statistics import mean
+
+    table = Table("solver", "steps", "samples a second", "MRR [95%]", title=title)
+    for sampling in (found.default, found.published):
+        mrr = interval(sampling.reciprocal_ranks, mean)
+        table.add_row(sampling.solver, str(sampling.steps), f"{sampling.rate:.1f}", str(mrr))
+    gain = found.default.rate / found.published.rate
+    difference = interval(found.default.reciprocal_ranks - found.published.reciprocal_ranks, mean)
+    share = found.denoiser_flops / found.peak_flops
+    lines = (
+        f"default over published: {gain:.1f} times as fast, "
+        f"MRR {difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]",
+        f"denoiser: {found.denoiser_flops / 1e9:,.0f} GFLOP/s, {share:.0%} of the {found.peak_flops / 1e9:,.0f} GFLOP/s "
+        "of a bfloat16 matrix product",
+        f"encoder: {found.encoding_rate:,.0f} representations a second",
+    )
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table, *lines, sep="\n")
