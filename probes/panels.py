@@ -1,21 +1,14 @@
 """Panels and maps: the pictures that a probe leaves, before anyone has drawn them.
 
-A panel is a labelled grid of images, a map a labelled row of pixel maps. They hold numbers and words, no layout, and are
-stored in one safetensors file each, the words in its header.
+A panel is a labelled grid of images, a map a labelled row of pixel maps. They hold numbers and words, and no layout.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from safetensors import safe_open
-from safetensors.torch import save_file
-
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
 
 
@@ -72,38 +65,3 @@ class Map:
             raise ValueError(
                 f"map {self.name!r}: {len(self.labels)} labels do not name values of shape {tuple(self.values.shape)}"
             )
-
-
-def write_panel(panel: Panel, path: Path) -> None:
-    """Write a panel to a safetensors file."""
-    words = {"name": panel.name, "title": panel.title, "caption": panel.caption}
-    labels = {"rows": json.dumps(panel.rows), "columns": json.dumps(panel.columns)}
-    save_file({"images": panel.images.contiguous()}, path, metadata=words | labels)
-
-
-def read_panel(path: Path) -> Panel:
-    """Read what `write_panel` wrote."""
-    with safe_open(path, "pt") as file:
-        words = file.metadata()
-        return Panel(
-            words["name"],
-            words["title"],
-            words["caption"],
-            file.get_tensor("images"),
-            tuple(json.loads(words["rows"])),
-            tuple(json.loads(words["columns"])),
-        )
-
-
-def write_map(map_: Map, path: Path) -> None:
-    """Write a map to a safetensors file."""
-    words = {"name": map_.name, "title": map_.title, "caption": map_.caption, "unit": map_.unit}
-    save_file({"values": map_.values.contiguous()}, path, metadata=words | {"labels": json.dumps(map_.labels)})
-
-
-def read_map(path: Path) -> Map:
-    """Read what `write_map` wrote."""
-    with safe_open(path, "pt") as file:
-        words = file.metadata()
-        values, labels = file.get_tensor("values"), tuple(json.loads(words["labels"]))
-        return Map(words["name"], words["title"], words["caption"], values, labels, words["unit"])

@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from rcdm_core.errors import UserError
+
 _TIE = (
     32 * torch.finfo(torch.float32).eps
 )  # relative to |query|^2 + |gallery|^2: what rounding can do to a squared distance
@@ -51,9 +53,15 @@ def relative_displacement(moved: torch.Tensor, original: torch.Tensor, typical: 
 
     Returns:
         ``[N]``, float64: 0 is unchanged, 1 is as far away as another image.
+
+    Raises:
+        UserError: The typical distance is 0: there is no distance to compare with.
     """
     if not typical > 0:
-        raise ValueError("representations of different images coincide: there is no distance to compare with")
+        raise UserError(
+            "most pairs of different images have one and the same representation",
+            "the encoder has collapsed, or the images are copies of each other",
+        )
     return torch.linalg.vector_norm(moved.double() - original.double(), dim=1) / typical
 
 

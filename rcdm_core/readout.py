@@ -3,10 +3,10 @@
 Every prediction is out of fold: the rows it is made for were seen neither by the weights nor by the choice of the
 penalty. So the predictions of an empty representation agree with the truth as chance does, and not better.
 
-*Ridge.* One eigendecomposition of the training fold serves every penalty ``p`` of a grid. With the training fold's
-centred features ``X = U S V'``, leaving row ``i`` out changes its residual to ``(y_i - yhat_i) / (1 - H_ii)``,
-``H_ii = 1/n + sum_k U_ik^2 s_k^2 / (s_k^2 + p)`` (Allen's PRESS), so that the best penalty of each target is found in
-closed form.
+*Ridge.* One eigendecomposition ``X'X = V S^2 V'`` of the training fold's centred features serves every penalty ``p`` of
+a grid. With the shrinkage ``f_k = s_k^2 / (s_k^2 + p)`` and the coordinates ``c = S^-1 V'X'y``, generalised
+cross-validation (Golub, Heath, Wahba 1979) needs only sums over ``k``: for each target it picks the least of
+``RSS / (n - 1 - sum f)^2``, ``RSS = |y|^2 - |c|^2 + sum (1 - f_k)^2 c_k^2``.
 
 *Logistic.* All folds and all penalties are columns of one convex problem, solved at once by L-BFGS. Its variables are
 principal coordinates, each divided by the root of its curvature at zero, ``variance / classes + penalty``: the Hessian
@@ -134,26 +134,20 @@ def _principal_axes(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _ridge(x: torch.Tensor, y: torch.Tensor, x_new: torch.Tensor) -> torch.Tensor:
-    """Fit on ``x [n, D]``, ``y [n, T]``, penalty by leave-one-out; predictions for ``x_new [m, D]``."""
+    """Fit on ``x [n, D]``, ``y [n, T]``, penalty by cross-validation; predictions for ``x_new [m, D]``."""
     z, z_new, mean = _standardise(x, x), _standardise(x_new, x), y.mean(0)
     squares, right = _principal_axes(z)
     if len(squares) == 0:
         return mean.expand(len(x_new), -1)
-    left = (z @ right) / squares.sqrt()
-    coefficients = left.T @ (y - mean)  # [R, T]
+    centred = y - mean
+    coordinates = right.T @ (z.T @ centred) / squares.sqrt()[:, None]  # [R, T]
     penalties = torch.tensor(RIDGE_PENALTIES, dtype=x.dtype) * squares[-1]
     shrinkage = squares / (squares + penalties[:, None])  # [P, R]
-    leverage = 1 / len(x) + left.square() @ shrinkage.T  # [n, P]
-    press = torch.stack(
-        [
-            (((y - mean) - left @ (kept[:, None] * coefficients)) / (1 - used).clamp(min=1e-10)[:, None])
-            .square()
-            .sum(0)
-            for kept, used in zip(shrinkage, leverage.T, strict=True)
-        ]
-    )  # [P, T]
-    chosen = shrinkage[press.argmin(0)].T  # [R, T]
-    return mean + (z_new @ right) @ (chosen * coefficients / squares.sqrt()[:, None])
+    unreachable = (centred.square().sum(0) - coordinates.square().sum(0)).clamp(min=0)  # [T]
+    misfit = unreachable + (1 - shrinkage).square() @ coordinates.square()  # [P, T]
+    freedom = len(x) - 1 - shrinkage.sum(1, keepdim=True)
+    chosen = shrinkage[(misfit / freedom.square()).argmin(0)].T  # [R, T]
+    return mean + (z_new @ right) @ (chosen * coordinates / squares.sqrt()[:, None])
 
 
 def _log_probabilities(

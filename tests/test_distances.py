@@ -14,6 +14,7 @@ from rcdm_core.distances import (
     retrieval_ranks,
     typical_distance,
 )
+from rcdm_core.errors import UserError
 
 
 def cloud(count: int, dimension: int, seed: int = 0) -> torch.Tensor:
@@ -57,7 +58,7 @@ def test_relative_displacement_has_no_unit(scale: float) -> None:
 
 
 def test_no_displacement_without_a_distance_to_compare_with() -> None:
-    with pytest.raises(ValueError, match="coincide"):
+    with pytest.raises(UserError, match="one and the same"):
         relative_displacement(torch.ones(2, 3), torch.ones(2, 3), 0.0)
 
 

@@ -1,0 +1,197 @@
+"""The whole measurement, stage by stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from probes.invariance.factors import present, rendered, true
+from probes.invariance.geometry import displacements
+from probes.invariance.pictures import doses_panel, samples_panel, training_panel, transformed_panel
+from probes.invariance.readability import readings
+from probes.invariance.rendering import Renderer, check_match
+from probes.invariance.settings import LEAST_IMAGES, InvarianceSettings
+from probes.invariance.stages import Stages
+from probes.invariance.study import prepare
+from probes.invariance.variance import decompose, variance_maps, variance_records
+from probes.records import join
+from probes.transformations import TRANSFORMATIONS
+from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.progress import Progress, silent
+from rcdm_core.rcdm import SOLVERS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from probes.invariance.study import Study
+    from probes.panels import Map, Panel
+    from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.encoders.encoder import Encoder
+    from rcdm_core.rcdm import RCDM
+    from rcdm_core.zoo.judge import Judge
+
+SSL_AUGMENTATIONS = ("crop", "horizontal_flip", "color_jitter", "grayscale", "blur")
+"""Shown for an encoder that names none of its own: what self-supervised encoders are trained with."""
+
+SHOWN_SAMPLES = 4
+"""Samples from each level in the panel of training augmentations."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What the probe found.
+
+    Attributes:
+        records: As `probes.records.COLUMNS`.
+        panels: Grids of images.
+        maps: Pixel maps; none without a decoder.
+    """
+
+    records: pd.DataFrame
+    panels: tuple[Panel, ...]
+    maps: tuple[Map, ...]
+
+
+def measure(
+    encoder: Encoder,
+    images: ImageSet,
+    *,
+    rcdm: RCDM | None = None,
+    judge: Judge | None = None,
+    settings: InvarianceSettings | None = None,
+    cache: Path | None = None,
+    workdir: Path | None = None,
+    progress: Progress = silent,
+) -> Measurement:
+    """Measure what an encoder is invariant to and what it keeps.
+
+    Args:
+        encoder: A frozen encoder.
+        images: The data set; images are drawn from it by the seed.
+        rcdm: Decoder of the encoder's levels; without one, nothing is rendered.
+        judge: Reads the factors of rendered images; used where the data set knows its own.
+        settings: What is measured, and on how much.
+        cache: Folder of representations kept between runs.
+        workdir: Folder in which finished stages are kept, so that an interrupted measurement goes on.
+        progress: Wraps long loops.
+
+    Returns:
+        Records, panels and maps.
+
+    Raises:
+        UserError: Unknown level or solver, too few images, an RCDM that does not match, or representations that are not
+            finite or do not vary.
+    """
+    settings = settings or InvarianceSettings()
+    levels = settings.levels or encoder.levels
+    _check(encoder, levels, images, rcdm, settings)
+    study = prepare(encoder, levels, images, settings, cache=cache, progress=progress)
+    stages = Stages(workdir).under(
+        encoder.name, encoder.fingerprint, images.fingerprint, study.gallery.tolist(), len(study.images), settings.seed
+    )
+    found = _encoded(study, stages)
+    if rcdm is None:
+        return found
+    stages = stages.under(rcdm.fingerprint, settings.steps, settings.solver, settings.batch_size)
+    drawn = _decoded(Renderer(rcdm, study, stages), judge)
+    return Measurement(join([found.records, drawn.records]), found.panels + drawn.panels, found.maps + drawn.maps)
+
+
+def _check(
+    encoder: Encoder, levels: Sequence[str], images: ImageSet, rcdm: RCDM | None, settings: InvarianceSettings
+) -> None:
+    """Refuse at once what would fail later."""
+    for level in levels:
+        if level not in encoder.levels:
+            raise unknown_name(f"level of encoder {encoder.name!r}", level, encoder.levels)
+    for name in encoder.training_augmentations:
+        if name not in TRANSFORMATIONS:
+            raise unknown_name(f"training augmentation of encoder {encoder.name!r}", name, TRANSFORMATIONS)
+    if settings.solver not in SOLVERS:
+        raise unknown_name("solver", settings.solver, SOLVERS)
+    if len(images) < LEAST_IMAGES:
+        raise UserError(f"{images.name} has {len(images)} images", f"statistics need at least {LEAST_IMAGES}")
+    if rcdm is not None:
+        check_match(encoder, levels, rcdm, images.image_size)
+
+
+def _encoded(study: Study, stages: Stages) -> Measurement:
+    """What needs the encoder alone: geometry, readability, factors present."""
+    settings = study.settings
+
+    def transformed(name: str) -> pd.DataFrame:
+        entry = TRANSFORMATIONS[name]
+        moved = {dose: study.encode(study.transformed(name, dose)) for dose in entry.doses}  # one pass, every level
+        tables = []
+        for level in study.levels:
+            h = {dose: levels[level] for dose, levels in moved.items()}
+            tables += [displacements(study, level, name, h), readings(study, level, name, h, entry.reference)]
+        return join(tables)
+
+    def known(factors: pd.DataFrame) -> pd.DataFrame:
+        return join([true(study, factors), *(present(study, level, factors) for level in study.levels)])
+
+    tables = [
+        stages.under(study.levels, TRANSFORMATIONS[name].doses).table(f"transformed-{name}", partial(transformed, name))
+        for name in study.progress(settings.transformations, "transforming", len(settings.transformations))
+    ]
+    factors = study.data.factors(study.gallery)
+    if factors is not None:
+        tables.append(stages.under(study.levels).table("factors", partial(known, factors)))
+    return Measurement(join(tables), (doses_panel(study),), ())
+
+
+def _decoded(renderer: Renderer, judge: Judge | None) -> Measurement:
+    """What needs a decoder: factors rendered, variance among samples, pictures."""
+    study, settings = renderer.study, renderer.study.settings
+    known = study.data.factors(study.positions) is not None
+    varied = min(max(settings.varied, settings.pictures), len(study.images))
+    once = len(study.images) if judge and known else varied
+    positions = study.positions.tolist()
+    tables, panels, variances = [], [], {}
+    for level in study.levels:
+        h = study.untouched(level)
+        first = renderer.render("first", level, h[:once], positions[:once], (0,))
+        others = renderer.render("others", level, h[:varied], positions[:varied], range(1, settings.samples))
+        samples = torch.cat([first[:varied], others], 1)
+        variances[level] = decompose(samples)
+        tables.append(variance_records(study, level, variances[level]))
+        if judge and known:
+            tables.append(rendered(study, level, first[:, 0], judge))
+        panels.append(samples_panel(level, study.images[: settings.pictures], samples[: settings.pictures]))
+    panels += _compared(renderer)
+    return Measurement(join(tables), tuple(panels), variance_maps(variances))
+
+
+def _compared(renderer: Renderer) -> list[Panel]:
+    """Transformed images beside what each level makes of them."""
+    study, settings = renderer.study, renderer.study.settings
+    panels = []
+    for i in range(min(settings.compared, len(study.images))):
+        inputs, samples = _versions(renderer, i, settings.transformations, (0,))
+        panels.append(transformed_panel(i, settings.transformations, inputs, {k: s[:, 0] for k, s in samples.items()}))
+    names = study.encoder.training_augmentations or SSL_AUGMENTATIONS
+    panels.append(training_panel(names, *_versions(renderer, 0, names, range(SHOWN_SAMPLES))))
+    return panels
+
+
+def _versions(
+    renderer: Renderer, number: int, names: Sequence[str], samples: Sequence[int]
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """One image untouched and transformed ``[V, 3, S, S]``; samples of each from every level ``[V, K, 3, S, S]``."""
+    study = renderer.study
+    image = slice(number, number + 1)
+    versions = [study.images[image], *(study.transformed(n, TRANSFORMATIONS[n].reference, image) for n in names)]
+    inputs = torch.cat(versions)
+    images = [int(study.positions[number])] * len(inputs)
+    drawn = {
+        level: renderer.render(f"versions-{number}", level, h, images, samples)
+        for level, h in study.encode(inputs).items()
+    }
+    return inputs, drawn

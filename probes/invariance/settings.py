@@ -1,0 +1,53 @@
+"""Settings of the invariance probe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from probes.transformations import TRANSFORMATIONS
+from rcdm_core.errors import UserError, unknown_name
+
+FOLDS = 5
+LEAST_IMAGES = 4 * FOLDS  # below, a fold of a readout holds hardly anything
+
+
+@dataclass(frozen=True, kw_only=True)
+class InvarianceSettings:
+    """What is measured, on how much, with which solver.
+
+    Attributes:
+        levels: Levels of the encoder; None for all of them.
+        transformations: Names of `probes.transformations.TRANSFORMATIONS`.
+        images: Images that statistics rest on. A smaller data set gives all it has.
+        gallery: Images among which ranks are taken and on which readouts of factors are trained; they hold the former.
+        varied: Images of which several samples are drawn, for the variance within one representation.
+        samples: Samples drawn of each of them.
+        pictures: Images shown with their samples.
+        compared: Images shown under every transformation.
+        steps: Solver steps of a sample.
+        solver: Name of the solver.
+        seed: Seed of everything that is drawn.
+        batch_size: Images encoded, or sampled, at once; an interrupted run loses at most one batch of samples.
+    """
+
+    levels: tuple[str, ...] | None = None
+    transformations: tuple[str, ...] = tuple(TRANSFORMATIONS)
+    images: int = 500
+    gallery: int = 2000
+    varied: int = 48
+    samples: int = 8
+    pictures: int = 8
+    compared: int = 3
+    steps: int = 12
+    solver: str = "dpmsolver++"
+    seed: int = 0
+    batch_size: int = 128
+
+    def __post_init__(self) -> None:
+        for name in self.transformations:
+            if name not in TRANSFORMATIONS:
+                raise unknown_name("transformation", name, TRANSFORMATIONS)
+        if self.images < LEAST_IMAGES:
+            raise UserError(f"{self.images} images are too few for statistics", f"take at least {LEAST_IMAGES}")
+        if self.samples < 2:
+            raise UserError(f"{self.samples} samples have no variance", "take at least 2")

@@ -1,0 +1,359 @@
+"""The probe measures what was planted: encoders whose invariances are known by construction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from probes.invariance import InvarianceSettings, Measurement, measure
+from probes.invariance.rendering import starting_noise
+from probes.invariance.stages import Stages
+from probes.invariance.variance import decompose
+from probes.records import COLUMNS
+from probes.transformations import TRANSFORMATIONS
+from rcdm_core.data.registry import load_data
+from rcdm_core.distances import retrieval_ranks
+from rcdm_core.encoders.encoder import Encoder
+from rcdm_core.errors import UserError
+from rcdm_core.rcdm import RCDM
+from rcdm_core.rcdm.network import Denoiser, NetworkSettings
+from rcdm_core.readout import accuracy, auc, r2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rcdm_core.data.imageset import ImageSet
+
+
+class Planted(nn.Module):
+    """A trunk that is a plain function of the images."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.function(images)
+
+
+def encoder(
+    name: str,
+    backbone: Callable[[torch.Tensor], torch.Tensor],
+    projector: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> Encoder:
+    with torch.no_grad():
+        h = backbone(torch.rand(2, 3, 32, 32))
+        dimensions = {"backbone": h.shape[1]}
+        if projector:
+            dimensions["projector"] = projector(h).shape[1]
+    return Encoder(
+        name,
+        preprocess=nn.Identity(),
+        trunk=Planted(backbone),
+        projector=Planted(projector) if projector else None,
+        dimensions=dimensions,
+        is_ssl=True,
+    )
+
+
+def pixels(images: torch.Tensor) -> torch.Tensor:
+    return nn.functional.avg_pool2d(images, 4).flatten(1)
+
+
+def mean_colour(images: torch.Tensor) -> torch.Tensor:
+    return images.mean((2, 3))
+
+
+def mirrored(images: torch.Tensor) -> torch.Tensor:
+    return pixels(images + images.flip(-1))
+
+
+def top_row(images: torch.Tensor) -> torch.Tensor:
+    """Exactly invariant to downward shifts, which repeat the top row, and to nothing else."""
+    return images[:, :, 0].flatten(1)
+
+
+@pytest.fixture(scope="module")
+def scenes() -> ImageSet:
+    return load_data("scenes", image_size=32, limit=300, seed=0)
+
+
+SMALL = InvarianceSettings(images=120, gallery=240, varied=4, samples=3, pictures=2, compared=1, steps=2)
+
+
+@pytest.fixture(scope="module")
+def found(scenes: ImageSet) -> Measurement:
+    """Backbone: coarse pixels, symmetric in the mirror. Projector: their mean colour alone."""
+    return measure(
+        encoder("planted", mirrored, lambda h: h.unflatten(1, (3, 8, 8)).mean((2, 3))), scenes, settings=SMALL
+    )
+
+
+def values(
+    records: pd.DataFrame, measure: str, level: str, condition: str, strength: float | None = None
+) -> np.ndarray:
+    rows = records.query("measure == @measure and level == @level and condition == @condition")
+    return rows.loc[rows["strength"] == strength if strength is not None else rows.index, "value"].to_numpy()
+
+
+def readable(records: pd.DataFrame, level: str, condition: str) -> float:
+    reference = TRANSFORMATIONS[condition].reference
+    untouched, applied = (values(records, "applied_score", level, condition, s) for s in (0.0, reference))
+    return auc(np.concatenate([untouched, applied]), np.repeat([0, 1], len(untouched)))
+
+
+def test_records_are_tidy(found: Measurement) -> None:
+    records = found.records
+    assert {name: str(kind) for name, kind in records.dtypes.items()} == COLUMNS
+    assert not records.duplicated([name for name in COLUMNS if name != "value"]).any()
+    assert records["value"].notna().all()
+    counts = records.groupby("measure").size()
+    doses = sum(len(entry.doses) for entry in TRANSFORMATIONS.values())
+    assert counts["relative_displacement"] == counts["cosine"] == counts["rank"] == 120 * 2 * doses
+    assert counts["applied_score"] == 120 * 2 * 2 * 13
+    assert counts["strength_predicted"] == 120 * 2 * (doses + 13)
+    assert counts["true"] == 120 * 12
+    assert counts["present"] == 120 * 2 * 12
+
+
+def test_an_exact_invariance_is_found_and_nothing_of_it_can_be_read(found: Measurement) -> None:
+    for level in ("backbone", "projector"):
+        assert values(found.records, "relative_displacement", level, "horizontal_flip").max() < 1e-5
+        assert values(found.records, "cosine", level, "horizontal_flip").min() > 1 - 1e-6
+        assert (values(found.records, "rank", level, "horizontal_flip") == 1).all()
+        assert readable(found.records, level, "horizontal_flip") == pytest.approx(0.5, abs=0.02)
+
+
+def test_invariance_to_shifts_is_found_whatever_else_moves(scenes: ImageSet) -> None:
+    settings = InvarianceSettings(images=100, gallery=200, transformations=("vertical_shift", "horizontal_flip"))
+    records = measure(encoder("top", top_row), scenes, settings=settings).records
+    assert values(records, "relative_displacement", "backbone", "vertical_shift").max() < 1e-4
+    assert readable(records, "backbone", "vertical_shift") == pytest.approx(0.5, abs=0.03)
+    doses = records.query("measure == 'strength_predicted' and condition == 'vertical_shift'")
+    assert abs(r2(torch.tensor(doses["strength"].to_numpy()), torch.tensor(doses["value"].to_numpy()))) < 0.02
+    assert np.median(values(records, "relative_displacement", "backbone", "horizontal_flip")) > 0.1
+
+
+def test_mean_colour_sees_the_hue_and_hardly_the_blur(found: Measurement) -> None:
+    hue = values(found.records, "relative_displacement", "projector", "hue", 0.25)
+    assert np.median(hue) > 0.3
+    assert np.median(values(found.records, "relative_displacement", "projector", "blur", 0.75)) < 0.02
+    assert readable(found.records, "projector", "brightness") > readable(found.records, "projector", "blur")
+
+
+def test_the_dose_is_read_where_it_is_written(scenes: ImageSet) -> None:
+    """Roughness, the mean absolute difference of neighbours, grows with noise; mean colour does not."""
+
+    def roughness(images: torch.Tensor) -> torch.Tensor:
+        return torch.cat([mean_colour(images), images.diff(dim=-1).abs().mean((1, 2, 3))[:, None]], 1)
+
+    settings = InvarianceSettings(images=120, gallery=120, transformations=("noise",))
+    records = measure(encoder("rough", roughness, lambda h: h[:, :3]), scenes, settings=settings).records
+    scores = {}
+    for level in ("backbone", "projector"):
+        rows = records.query("measure == 'strength_predicted' and level == @level")
+        scores[level] = r2(torch.tensor(rows["strength"].to_numpy()), torch.tensor(rows["value"].to_numpy()))
+    assert scores["backbone"] > 0.9
+    assert scores["projector"] < 0.1
+    assert readable(records, "backbone", "noise") > 0.95
+
+
+def test_displacement_of_pixels_grows_with_the_dose(found: Measurement) -> None:
+    for name in ("vertical_shift", "blur", "noise", "erasing", "grayscale"):
+        medians = [
+            np.median(values(found.records, "relative_displacement", "backbone", name, dose))
+            for dose in TRANSFORMATIONS[name].doses
+        ]
+        assert medians == sorted(medians)
+
+
+def test_pixels_as_representation_give_the_displacement_computed_by_hand(scenes: ImageSet) -> None:
+    settings = InvarianceSettings(images=60, gallery=100, transformations=("brightness",), levels=("backbone",))
+    records = measure(encoder("pixels", pixels), scenes, settings=settings).records
+    rows = records.query("measure == 'relative_displacement' and strength == 0.2").set_index("image")["value"]
+    assert rows.index.is_unique
+    images = scenes.images(rows.index.to_numpy())
+    h, moved = pixels(images), pixels((images + 0.2).clamp(max=1))
+    expected = (moved - h).norm(dim=1) / torch.pdist(h).median()
+    np.testing.assert_allclose(rows.to_numpy(), expected.numpy(), rtol=1e-3)
+    ranks = records.query("measure == 'rank' and strength == 0.2")["value"].to_numpy()
+    assert (ranks <= 100).all()
+    assert (ranks >= retrieval_ranks(moved, h, torch.arange(60)).numpy()).all()
+
+
+def test_factors_present(found: Measurement) -> None:
+    """Mean colour holds the background's brightness, not the garment's place."""
+
+    def score(level: str, name: str) -> float:
+        true = found.records.query("measure == 'true' and condition == @name")["value"].to_numpy()
+        return r2(torch.tensor(true), torch.tensor(values(found.records, "present", level, name)))
+
+    assert score("projector", "brightness") > 0.5
+    assert score("projector", "x") < 0.1
+    assert score("projector", "background_hue.cos") > 0.3
+    assert score("backbone", "direction.sin") > 0.2
+    labels, read = (
+        found.records.query("measure == @m and condition == 'class' and level in ['', 'backbone']")["value"].to_numpy()
+        for m in ("true", "present")
+    )
+    assert accuracy(labels, read) > 0.2
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(scenes: ImageSet) -> None:
+    planted = encoder("pixels", pixels)
+    settings = {"images": 40, "gallery": 60, "transformations": ("noise", "crop")}
+    first, again, other = (
+        measure(planted, scenes, settings=InvarianceSettings(seed=seed, **settings)).records for seed in (0, 0, 1)
+    )
+    pd.testing.assert_frame_equal(first, again)
+    assert set(first["image"]) != set(other["image"])
+
+
+def test_noise_that_ignores_the_image_is_as_far_as_another_image(scenes: ImageSet) -> None:
+    generator = torch.Generator().manual_seed(0)
+    random = encoder("random", lambda images: torch.randn(len(images), 50, generator=generator))
+    settings = InvarianceSettings(images=100, gallery=200, transformations=("blur",))
+    records = measure(random, scenes, settings=settings).records
+    assert np.median(values(records, "relative_displacement", "backbone", "blur")) == pytest.approx(1, abs=0.1)
+    assert np.mean(values(records, "rank", "backbone", "blur")) == pytest.approx(100, abs=20)
+    assert readable(records, "backbone", "blur") == pytest.approx(0.5, abs=0.12)
+
+
+def test_a_constant_encoder_is_named_as_collapsed(scenes: ImageSet) -> None:
+    with pytest.raises(UserError, match="constant.*same representation|collapsed"):
+        measure(encoder("constant", lambda images: torch.ones(len(images), 8)), scenes, settings=SMALL)
+
+
+def test_nan_that_only_transformed_images_bring_is_an_error(scenes: ImageSet) -> None:
+    def fragile(images: torch.Tensor) -> torch.Tensor:
+        colourless = (images.amax(1) - images.amin(1)).amax((1, 2)) < 1e-6
+        return torch.where(colourless[:, None], torch.nan, mean_colour(images))
+
+    with pytest.raises(UserError, match="NaN"):
+        measure(
+            encoder("fragile", fragile), scenes, settings=InvarianceSettings(images=40, transformations=("grayscale",))
+        )
+
+
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        ({"levels": ("backbon",)}, "did you mean backbone"),
+        ({"solver": "dpm"}, "unknown solver"),
+    ],
+)
+def test_wrong_names_are_refused_at_once(scenes: ImageSet, wrong: dict[str, object], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        measure(encoder("pixels", pixels), scenes, settings=InvarianceSettings(**wrong))  # type: ignore[arg-type]
+
+
+def test_wrong_settings_are_refused() -> None:
+    with pytest.raises(UserError, match="rotation"):
+        InvarianceSettings(transformations=("rotatoin",))
+    with pytest.raises(UserError, match="at least"):
+        InvarianceSettings(images=3)
+
+
+def decoder(conditions: dict[str, int], image_size: int = 32) -> RCDM:
+    """The real network with random weights: what it draws is nothing, but it draws it from ``h``."""
+    torch.manual_seed(0)
+    shape = NetworkSettings(image_size=image_size, patch=4, channels=(32, 32), attention=(False, False))
+    return RCDM(Denoiser(shape, conditions))
+
+
+def test_decoder_and_encoder_must_match(scenes: ImageSet) -> None:
+    planted = encoder("colour", mean_colour)
+    with pytest.raises(UserError, match="3 dimensions.* 5"):
+        measure(planted, scenes, rcdm=decoder({"colour/backbone": 5}), settings=SMALL)
+    with pytest.raises(UserError, match="colour/backbone"):
+        measure(planted, scenes, rcdm=decoder({"vicreg/backbone": 3}), settings=SMALL)
+    with pytest.raises(UserError, match="32 pixels.* 64"):
+        measure(planted, scenes, rcdm=decoder({"colour/backbone": 3}, image_size=64), settings=SMALL)
+
+
+def test_pictures_with_a_decoder(scenes: ImageSet) -> None:
+    planted = encoder("planted", mirrored, lambda h: h[:, :5])
+    rcdm = decoder({"planted/backbone": 192, "planted/projector": 5})
+    result = measure(planted, scenes, rcdm=rcdm, settings=SMALL)
+    shapes = {panel.name: tuple(panel.images.shape[:2]) for panel in result.panels}
+    assert shapes == {
+        "doses": (13, 6),
+        "samples_backbone": (2, 4),
+        "samples_projector": (2, 4),
+        "transformed_1": (3, 14),
+        "training_augmentations": (6, 9),
+    }
+    assert all(0 <= panel.images.min() <= panel.images.max() <= 1 for panel in result.panels)
+    assert [map_.values.shape for map_ in result.maps] == [(2, 32, 32)] * 2
+    assert result.records.query("measure == 'within_variance'").groupby("level").size().tolist() == [4, 4]
+
+    # The flip is invisible to this encoder: from equal noise the decoder draws the very same picture.
+    compared = next(panel for panel in result.panels if panel.name == "transformed_1")
+    flip = compared.columns.index("horizontal flip")
+    torch.testing.assert_close(compared.images[1, flip], compared.images[1, 0], atol=0.02, rtol=0)
+    assert (compared.images[0, flip] - compared.images[0, 0]).abs().max() > 0.1
+
+
+def test_an_interrupted_measurement_goes_on_where_it_was(scenes: ImageSet, tmp_path: Path) -> None:
+    planted, rcdm = encoder("colour", mean_colour), decoder({"colour/backbone": 3})
+    settings = InvarianceSettings(
+        images=40, gallery=60, varied=4, samples=3, pictures=2, compared=1, steps=2, transformations=("blur", "crop")
+    )
+    whole = measure(planted, scenes, rcdm=rcdm, settings=settings)
+
+    class Stop(Exception):
+        pass
+
+    def interrupt(items, description, total=None):  # type: ignore[no-untyped-def]
+        for number, item in enumerate(items):
+            if description.startswith("sampling") and number == 0 and list(tmp_path.glob("samples-*")):
+                raise Stop
+            yield item
+
+    with pytest.raises(Stop):
+        measure(planted, scenes, rcdm=rcdm, settings=settings, workdir=tmp_path, progress=interrupt)
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert len(kept) == 4  # two transformations, the factors, one batch of samples
+    resumed = measure(planted, scenes, rcdm=rcdm, settings=settings, workdir=tmp_path)
+    assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
+    pd.testing.assert_frame_equal(resumed.records, whole.records)
+    for ours, theirs in zip(resumed.panels, whole.panels, strict=True):
+        assert torch.equal(ours.images, theirs.images)
+
+
+def test_stages_keep_nothing_stale_and_nothing_half_written(tmp_path: Path) -> None:
+    def broken() -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    stages = Stages(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        stages.under("a").tensor("x", broken)
+    assert not list(tmp_path.iterdir())
+    assert stages.under("a").tensor("x", lambda: torch.ones(2)).sum() == 2
+    assert stages.under("b").tensor("x", lambda: torch.zeros(2)).sum() == 0
+    assert stages.under("a").tensor("x", broken).sum() == 2
+    assert stages.under("a").under("b").key != stages.under("a", "b").key != stages.under("ab").key
+
+
+def test_variance_splits_into_what_was_planted() -> None:
+    generator = torch.Generator().manual_seed(0)
+    image = 0.3 * torch.randn(400, 1, 3, 4, 4, generator=generator)
+    draw = 0.1 * torch.randn(400, 5, 3, 4, 4, generator=generator)
+    variance = decompose(image + draw)
+    assert variance.within.mean().item() == pytest.approx(0.01, rel=0.05)
+    assert variance.between.mean().item() == pytest.approx(0.09, rel=0.05)
+    assert decompose(draw).between.mean().item() == pytest.approx(0, abs=3e-4)
+
+
+def test_starting_noise_belongs_to_image_and_sample() -> None:
+    noise = starting_noise(16, [(3, 0), (3, 1), (4, 0)], seed=0)
+    assert torch.equal(starting_noise(16, [(4, 0), (3, 0)], seed=0), noise[[2, 0]])
+    assert len(noise.flatten(1).unique(dim=0)) == 3
+    assert noise.std().item() == pytest.approx(1, abs=0.05)
