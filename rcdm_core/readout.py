@@ -57,7 +57,7 @@ def class_predictions(
     features: torch.Tensor, labels: torch.Tensor | np.ndarray, *, folds: int = 5, seed: int = 0
 ) -> torch.Tensor:
     """Out-of-fold classes ``[N]`` of a multinomial logistic regression: features ``[N, D]``, integer labels ``[N]``."""
-    classes, codes = torch.unique(torch.as_tensor(labels), return_inverse=True)
+    classes, codes = torch.unique(torch.tensor(np.asarray(labels)), return_inverse=True)
     return classes[_log_probabilities(features, codes, folds=folds, seed=seed, groups=None).argmax(1)]
 
 
@@ -78,7 +78,7 @@ def binary_scores(
         seed: Seed of the folds.
         groups: ``[N]``; rows of one group are never parted over two folds.
     """
-    codes = torch.as_tensor(labels).long()
+    codes = torch.tensor(np.asarray(labels)).long()
     log_probabilities = _log_probabilities(features, codes, folds=folds, seed=seed, groups=groups)
     return log_probabilities[:, 1] - log_probabilities[:, 0]
 
@@ -94,7 +94,7 @@ def r2(targets: torch.Tensor, predictions: torch.Tensor) -> float:
 
 def accuracy(labels: torch.Tensor | np.ndarray, predictions: torch.Tensor | np.ndarray) -> float:
     """Share of rows whose predicted class is the true one."""
-    return (torch.as_tensor(labels) == torch.as_tensor(predictions)).double().mean().item()
+    return float(np.mean(np.asarray(labels) == np.asarray(predictions)))
 
 
 def auc(scores: torch.Tensor | np.ndarray, labels: torch.Tensor | np.ndarray) -> float:
