@@ -26,4 +26,6 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that no registry holds, with the nearest names."""
     known = list(known)
     near = get_close_matches(name, known, n=3, cutoff=0.4)
-    return UserError(f"unknown {kind} {name!r}", f"did you mean {', '.join(near)}?" if near else f"one of {', '.join(known)}")
+    return UserError(
+        f"unknown {kind} {name!r}", f"did you mean {', '.join(near)}?" if near else f"one of {', '.join(known)}"
+    )

@@ -4,19 +4,22 @@ Nothing random outlives a step: the batch of step ``k`` and every draw made on i
 state of a training is its weights, its optimiser's moments and the number ``k``. A run that was interrupted and went on
 is the run that was not.
 
-The learning rate follows warm-up, plateau and cool-down (Hägele et al. 2024): ``lr * min(1, k / warmup, (K - k) / cooldown)``.
+The learning rate follows warm-up, plateau and cool-down (Hägele et al. 2024):
+``lr * min(1, k / warmup, (K - k) / cooldown)``.
 """
 
 from __future__ import annotations
 
 import csv
-import os
+import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
+from torch import nn
 
 from rcdm_core.progress import Progress, silent
 
@@ -24,17 +27,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from torch import nn
 
+class Learner(nn.Module, ABC):
+    """A module whose forward pass is the scalar training loss of a batch."""
 
-class Learner(Protocol):
-    """A module whose forward pass is its training loss."""
-
-    def __call__(self, batch: Any) -> torch.Tensor:
-        """The scalar loss of a batch."""
+    @abstractmethod
+    def forward(self, batch: Any) -> torch.Tensor:
+        """The loss of a batch."""
 
     def after_step(self, fraction: float) -> None:
-        """Called after each optimiser step with the fraction of the training done, in (0, 1]."""
+        """Called after each optimiser step with the fraction of the training done, in (0, 1]; nothing by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,7 @@ def learning_rate(step: int, settings: TrainingSettings) -> float:
 
 
 def train(
-    learner: nn.Module,
+    learner: Learner,
     draw: Callable[[int], Any],
     settings: TrainingSettings,
     *,
@@ -84,7 +86,7 @@ def train(
     description: str,
     device: str = "cpu",
     progress: Progress = silent,
-) -> nn.Module:
+) -> None:
     """Train a learner, or go on from the checkpoint in its folder.
 
     Args:
@@ -97,8 +99,7 @@ def train(
         device: ``"cpu"`` or ``"cuda"``.
         progress: Wraps the loop over steps.
 
-    Returns:
-        The learner, with the averaged weights where there is an average.
+    The learner ends with the averaged weights where there is an average, in evaluation mode.
     """
     accelerator = Accelerator(mixed_precision=settings.precision, cpu=device == "cpu")
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,9 +109,12 @@ def train(
     average = EMAModel(trainable, decay=settings.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
     checkpoint = folder / "checkpoint.pt"
     first = _restore(checkpoint, network, optimizer, average)
+    log = folder / "losses.csv"
+    _truncate(log, first)
     prepared = accelerator.prepare(network)
 
     network.train()
+    began = time.perf_counter()
     for step in progress(range(first, settings.steps), description, settings.steps - first):
         torch.manual_seed(settings.seed * 1_000_003 + step)
         for group in optimizer.param_groups:
@@ -121,15 +125,17 @@ def train(
         norm = accelerator.clip_grad_norm_(trainable, settings.gradient_clip)
         optimizer.step()
         optimizer.zero_grad()
-        network.after_step((step + 1) / settings.steps)
+        learner.after_step((step + 1) / settings.steps)
         if settings.ema_decay:
             average.step(trainable)
-        _log(folder / "losses.csv", step, loss=loss.item(), gradient_norm=float(norm))
+        now = time.perf_counter()
+        _append(log, step, loss=loss.item(), gradient_norm=float(norm), seconds=now - began)
+        began = now
         if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
             _save(checkpoint, step + 1, network, optimizer, average)
     if settings.ema_decay:
         average.copy_to(trainable)
-    return network.eval()
+    network.eval()
 
 
 def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
@@ -147,7 +153,7 @@ def _save(path: Path, step: int, network: nn.Module, optimizer: torch.optim.Opti
         "average": average.state_dict(),
     }
     torch.save(state, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: EMAModel) -> int:
@@ -162,10 +168,17 @@ def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, a
     return state["step"]
 
 
-def _log(path: Path, step: int, **values: float) -> None:
+def _append(path: Path, step: int, **values: float) -> None:
     new = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.writer(file)
         if new:
             writer.writerow(["step", *values])
         writer.writerow([step, *values.values()])
+
+
+def _truncate(path: Path, step: int) -> None:
+    """Drop what was logged after the checkpoint that training goes on from."""
+    if path.is_file():
+        header, *rows = path.read_text().splitlines(keepends=True)
+        path.write_text("".join([header, *(row for row in rows if int(row.split(",")[0]) < step)]))

@@ -1,4 +1,4 @@
-"""Fashion-MNIST garments (Xiao, Rasul, Vollgraf 2017; MIT licence): the test split from the package, the training split from disk."""
+"""Fashion-MNIST garments (Xiao, Rasul, Vollgraf 2017; MIT): test split from the package, training split from disk."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from rcdm_core.cache import cache_folder
 from rcdm_core.errors import UserError
 
 _STEMS = {"train": "train", "test": "t10k"}
@@ -39,7 +40,7 @@ def load_garments(split: str, root: Path | None = None) -> tuple[torch.Tensor, t
 
 
 def _find(split: str, root: Path | None) -> Path:
-    candidates = [root] if root else [Path.home() / ".cache/rcdm-probe/FashionMNIST/raw", _SYSTEM]
+    candidates = [root] if root else [cache_folder() / "FashionMNIST/raw", _SYSTEM]
     for folder in candidates:
         if (folder / f"{_STEMS[split]}-images-idx3-ubyte.gz").is_file():
             return folder
@@ -54,7 +55,7 @@ def _find(split: str, root: Path | None) -> Path:
 def _download() -> Path:
     from torchvision.datasets import FashionMNIST
 
-    cache = Path.home() / ".cache/rcdm-probe"
+    cache = cache_folder()
     try:
         FashionMNIST(cache, download=True)  # checks the md5 of every file
     except Exception as error:

@@ -13,9 +13,9 @@ factor               range                      meaning
 ``background_hue``   [0, 1), circular           hue of the background, in turns
 ``brightness``       [0.25, 0.95]               value (HSV) of the background's lighter tone
 ``direction``        [0, 1), circular           where the background's lighter tone lies, in turns from +x
-``x``, ``y``         [-0.25, 0.25]              garment centre from the canvas centre, in half canvas sides (+ is right, down)
-``scale``            [0.65, 1.0]                side of the garment's 28 x 28 box over side of the canvas
-``angle``            [-35, 35]                  rotation in degrees, clockwise
+``x``, ``y``         [-0.2, 0.2]                garment centre from the canvas centre, in half sides (+ is right, down)
+``scale``            [0.75, 1.0]                side of the garment's 28 x 28 box over side of the canvas
+``angle``            [-30, 30]                  rotation in degrees, clockwise
 ==================== ========================== ==========================================================
 """
 
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -46,17 +46,17 @@ RANGES = {
     "background_hue": (0.0, 1.0),
     "brightness": (0.25, 0.95),
     "direction": (0.0, 1.0),
-    "x": (-0.25, 0.25),
-    "y": (-0.25, 0.25),
-    "scale": (0.65, 1.0),
-    "angle": (-35.0, 35.0),
+    "x": (-0.2, 0.2),
+    "y": (-0.2, 0.2),
+    "scale": (0.75, 1.0),
+    "angle": (-30.0, 30.0),
 }
 CIRCULAR = ("hue", "background_hue", "direction")
 LINEAR = ("brightness", "x", "y", "scale", "angle")
 
 _SATURATION_GARMENT, _SATURATION_BACKGROUND = 0.75, 0.45
 _DARK_TONE = 0.6  # value of the background's darker tone, relative to the lighter one
-_SHADING = (0.3, 0.7)  # garment value = offset + slope * grey level: black cloth stays visible
+_SHADING = (0.25, 0.75)  # garment value = offset + slope * grey level: black cloth stays visible
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,7 @@ class Scenes:
         indices = np.arange(len(self)) if indices is None else np.asarray(indices)
         labels = load_garments(self.split, self.root)[1].numpy()
         uniform = _uniform(self.split, indices, self.seed, len(RANGES))
-        columns = {
-            name: low + (high - low) * uniform[:, i] for i, (name, (low, high)) in enumerate(RANGES.items())
-        }
+        columns = {name: low + (high - low) * uniform[:, i] for i, (name, (low, high)) in enumerate(RANGES.items())}
         return pd.DataFrame({"class": labels[indices % len(labels)], **columns}, index=indices)
 
     def images(self, indices: ArrayLike | None = None) -> torch.Tensor:
@@ -153,7 +151,7 @@ def _uniform(split: str, indices: np.ndarray, seed: int, count: int) -> np.ndarr
     return (draws >> np.uint64(11)).astype(np.float64) / 2**53
 
 
-def _mix(z: np.ndarray | np.uint64) -> np.ndarray:
+def _mix(z: Any) -> Any:
     """The finaliser of splitmix64: a bijection of 64-bit words that looks random."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -1,15 +1,15 @@
 """The five encoders that ship with the package: small ResNets trained on fashion scenes.
 
 One trunk serves them all, so that two encoders differ in what they were taught and not in what they are: a timm ResNet
-of four basic blocks on a stride-2 stem, 2.8 M parameters, 384 pooled features. The SSL methods add the projector of their
-paper at a width that suits the trunk.
+of four basic blocks on a stride-2 stem, 2.8 M parameters, 384 pooled features. The SSL methods add the projector of
+their paper at a width that suits the trunk.
 """
 
 from __future__ import annotations
 
 import json
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from safetensors.torch import load_file
@@ -37,7 +37,7 @@ PROJECTOR_DIMENSIONS = {"simclr": 128, "vicreg": 512, "barlow": 512, "dino": 128
 
 def trunk() -> nn.Module:
     """``[N, 3, 32, 32]`` to pooled features ``[N, 384]``."""
-    network = ResNet(BasicBlock, (1, 1, 1, 1), num_classes=0, channels=(48, 96, 192, 384))
+    network: Any = ResNet(cast("Any", BasicBlock), (1, 1, 1, 1), num_classes=0, channels=(48, 96, 192, 384))
     # 32 x 32 images: the 7 x 7 stem and the max-pool of ImageNet would leave 8 x 8 before the first block.
     network.conv1 = nn.Conv2d(3, 64, 4, stride=2, padding=1, bias=False)
     network.maxpool = nn.Identity()

@@ -7,13 +7,13 @@ from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-import torch
-
 from rcdm_core.encoders.embedded import AUGMENTATIONS, PROJECTOR_DIMENSIONS, WIDTH, load_embedded
 from rcdm_core.errors import unknown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    import torch
 
     from rcdm_core.encoders.encoder import Encoder
 

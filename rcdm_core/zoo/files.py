@@ -1,16 +1,17 @@
-"""Weights on disk: safetensors in float16, written to a temporary name first."""
+"""The zoo on disk: weights in safetensors and float16, a card in JSON beside each; temporary names first."""
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors.torch import save_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    import torch
 
 
 def save_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -21,4 +22,13 @@ def save_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
     }
     temporary = path.with_suffix(".tmp")
     save_file(half, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
+
+
+def update_card(folder: Path, name: str, **details: Any) -> None:
+    """Set entries of ``folder/name.json``; entries that are not named stay."""
+    path = folder / f"{name}.json"
+    card = json.loads(path.read_text()) if path.is_file() else {"name": name}
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(card | details, indent=2) + "\n")
+    temporary.replace(path)

@@ -20,6 +20,7 @@ from torch import nn
 from rcdm_core.data.scenes import CIRCULAR, CLASSES, LINEAR, RANGES
 from rcdm_core.encoders.embedded import WIDTH, preprocessing, trunk
 from rcdm_core.errors import UserError
+from rcdm_core.training import Learner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,9 +40,11 @@ class Judge(nn.Module):
         return self.trunk(self.preprocess(images)).float()
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Class logits ``[N, 10]``, linear factors ``[N, 5]`` in [-1, 1] over their range, circular ones ``[N, 3, 2]``."""
-        logits, linear, circular = self.heads(self.trunk(self.preprocess(images))).float().split(
-            [len(CLASSES), len(LINEAR), 2 * len(CIRCULAR)], dim=1
+        """Class logits ``[N, 10]``, linear factors ``[N, 5]`` in [-1, 1], circular ones ``[N, 3, 2]``."""
+        logits, linear, circular = (
+            self.heads(self.trunk(self.preprocess(images)))
+            .float()
+            .split([len(CLASSES), len(LINEAR), 2 * len(CIRCULAR)], dim=1)
         )
         return logits, linear, circular.unflatten(1, (len(CIRCULAR), 2))
 
@@ -71,7 +74,7 @@ class Judge(nn.Module):
         return digest.hexdigest()
 
 
-class JudgeTraining(nn.Module):
+class JudgeTraining(Learner):
     """The judge with its loss, on images with a little noise so that it reads generated images as well."""
 
     noise = 0.03
@@ -81,7 +84,7 @@ class JudgeTraining(nn.Module):
         self.judge = Judge()
 
     def forward(self, batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        """Loss of images ``[N, 3, 32, 32]``, labels ``[N]``, linear targets ``[N, 5]``, circular targets ``[N, 3, 2]``."""
+        """Loss of images ``[N, 3, 32, 32]`` and targets: labels ``[N]``, linear ``[N, 5]``, circular ``[N, 3, 2]``."""
         images, labels, linear, circular = batch
         images = images + self.noise * torch.rand(len(images), 1, 1, 1, device=images.device) * torch.randn_like(images)
         logits, linear_read, circular_read = self.judge(images)
@@ -90,9 +93,6 @@ class JudgeTraining(nn.Module):
             + 2 * F.mse_loss(linear_read, linear)
             + F.mse_loss(circular_read, circular)
         )
-
-    def after_step(self, fraction: float) -> None:
-        """Nothing to do."""
 
 
 def targets(factors: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,12 +24,13 @@ from torch import nn
 
 from rcdm_core.data.scenes import CLASSES
 from rcdm_core.encoders.embedded import PROJECTOR_DIMENSIONS, WIDTH, preprocessing, trunk
+from rcdm_core.training import Learner
 from rcdm_core.zoo.augmentations import ssl_views, supervised_views
 
 HIDDEN = 512
 
 
-class Supervised(nn.Module):
+class Supervised(Learner):
     """Cross-entropy of a linear classifier on the trunk."""
 
     def __init__(self) -> None:
@@ -42,15 +44,12 @@ class Supervised(nn.Module):
         logits = self.classifier(self.trunk(self.preprocess(_views(self.views, images))))
         return F.cross_entropy(logits.float(), labels, label_smoothing=0.05)
 
-    def after_step(self, fraction: float) -> None:
-        """Nothing to do."""
-
     def encoder_state(self) -> dict[str, torch.Tensor]:
         """Weights under the names of `rcdm_core.encoders.Encoder`."""
         return _prefixed("trunk", self.trunk)
 
 
-class Joint(nn.Module):
+class Joint(Learner):
     """Two views through one trunk and head, and a loss on the pair: SimCLR, VICReg and Barlow Twins.
 
     Args:
@@ -71,16 +70,13 @@ class Joint(nn.Module):
         with torch.autocast(images.device.type, enabled=False):
             return self.loss(*embeddings.float().chunk(2))
 
-    def after_step(self, fraction: float) -> None:
-        """Nothing to do."""
-
     def encoder_state(self) -> dict[str, torch.Tensor]:
         """Weights under the names of `rcdm_core.encoders.Encoder`."""
         return _prefixed("trunk", self.trunk) | _prefixed("projector", self.head.layers)
 
 
-class DINO(nn.Module):
-    """Self-distillation: a student predicts the sharpened, centred output of its own moving average (Caron et al. 2021).
+class DINO(Learner):
+    """Self-distillation: a student predicts the sharpened, centred output of its own average (Caron et al. 2021).
 
     The teacher is the encoder that is kept, as in the published checkpoints.
 
@@ -150,5 +146,5 @@ def _views(views: nn.Module, images: torch.Tensor) -> torch.Tensor:
         return views(images).clamp(0, 1)
 
 
-def _prefixed(prefix: str, module: nn.Module) -> dict[str, torch.Tensor]:
+def _prefixed(prefix: str, module: Any) -> dict[str, torch.Tensor]:
     return {f"{prefix}.{key}": tensor for key, tensor in module.state_dict().items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rcdm_core.encoders.embedded import PROJECTOR_DIMENSIONS
+from rcdm_core.rcdm.network import NetworkSettings
 from rcdm_core.training import TrainingSettings
 
 ENCODERS = {
@@ -12,3 +14,10 @@ ENCODERS = {
     "dino": TrainingSettings(steps=1000, batch_size=256, learning_rate=1e-3),
 }
 JUDGE = TrainingSettings(steps=2200, batch_size=256, learning_rate=2e-3)
+RCDM_NETWORK = NetworkSettings()
+RCDM = TrainingSettings(steps=4000, batch_size=128, learning_rate=1e-3, weight_decay=0.01, warmup=200, ema_decay=0.999)
+RCDM_SHARES = {  # images of a batch from each condition
+    "supervised/backbone": 12,
+    **{f"{name}/backbone": 18 for name in PROJECTOR_DIMENSIONS},
+    **{f"{name}/projector": 11 for name in PROJECTOR_DIMENSIONS},
+}

@@ -1,0 +1,34 @@
+"""An RCDM in training: a batch of images, grouped by the condition that each is drawn from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from rcdm_core.rcdm.diffusion import build_schedule, v_prediction_loss
+from rcdm_core.training import Learner
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rcdm_core.rcdm.network import Denoiser
+
+Batch = tuple[torch.Tensor, "Sequence[tuple[str, torch.Tensor]]"]
+
+
+class RCDMLearner(Learner):
+    """Denoiser and objective: the forward pass is the loss.
+
+    Args:
+        denoiser: The network to train.
+    """
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        super().__init__()
+        self.denoiser, self.schedule = denoiser, build_schedule()
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Loss of images ``[N, 3, S, S]`` in [0, 1] and their representations, grouped as in `Denoiser.embed`."""
+        images, groups = batch
+        return v_prediction_loss(self.denoiser, images, self.denoiser.embed(groups), self.schedule)

@@ -1,0 +1,162 @@
+"""The denoiser of an RCDM: the ADM U-Net of Dhariwal and Nichol (2021), conditioned on a representation.
+
+``emb = time_embedding(t) + head(h)``, and ``emb`` scales and shifts the group norms of every residual block (Bordes et
+al. 2022, section 3). One U-Net serves several conditions, each an encoder at a level with a linear head of its own, so
+that a difference between two pictures comes from the representation and not from two trainings.
+
+Before its head, a representation is whitened with the moments of the training images,
+
+    w = diag(s + floor)^(-1/2) V^T (h - mean),    V diag(s) V^T = cov(h),
+
+which changes nothing that a linear head can express, but lets gradient descent find the directions of small variance,
+in which encoders keep colour and position, as fast as those of large variance. Images of small size are folded into
+patches (pixel unshuffle): fewer positions with more channels are nearer to what processors multiply fast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from diffusers import UNet2DModel
+from torch import nn
+
+from rcdm_core.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSettings:
+    """Shape of a denoiser.
+
+    Attributes:
+        image_size: Side of the images in pixels.
+        patch: Side of the patches that are folded into channels; 1 for none.
+        channels: Of each resolution, fine to coarse; each resolution halves the one before.
+        blocks: Residual blocks at each resolution.
+        attention: Whether each resolution has self-attention.
+        attention_width: Channels of an attention head.
+    """
+
+    image_size: int = 32
+    patch: int = 2
+    channels: tuple[int, ...] = (96, 192)
+    blocks: int = 1
+    attention: tuple[bool, ...] = (False, True)
+    attention_width: int = 32
+
+    @property
+    def embedding(self) -> int:
+        """Width of ``emb``."""
+        return 4 * self.channels[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON."""
+        return asdict(self)
+
+
+def build_unet(settings: NetworkSettings) -> UNet2DModel:
+    """The U-Net on folded images, with fresh weights."""
+    folded = 3 * settings.patch**2
+    down = tuple("AttnDownBlock2D" if a else "DownBlock2D" for a in settings.attention)
+    up = tuple("AttnUpBlock2D" if a else "UpBlock2D" for a in reversed(settings.attention))
+    return UNet2DModel(
+        sample_size=settings.image_size // settings.patch,
+        in_channels=folded,
+        out_channels=folded,
+        layers_per_block=settings.blocks,
+        block_out_channels=settings.channels,
+        down_block_types=down,
+        up_block_types=up,
+        attention_head_dim=settings.attention_width,
+        class_embed_type="identity",
+        resnet_time_scale_shift="scale_shift",
+    )
+
+
+class RepresentationHead(nn.Module):
+    """Whitening, then a linear map into the embedding: ``[N, D]`` to ``[N, E]``."""
+
+    mean: torch.Tensor
+    whitening: torch.Tensor
+
+    def __init__(self, dimension: int, embedding: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dimension))
+        self.register_buffer("whitening", torch.eye(dimension))
+        self.linear = nn.Linear(dimension, embedding)
+
+    def fit(self, representations: torch.Tensor, *, floor: float = 1e-3) -> None:
+        """Set the whitening from representations ``[N, D]``; ``floor`` is relative to the mean variance."""
+        h = representations.double()
+        centred = h - h.mean(0)
+        variances, directions = torch.linalg.eigh(centred.T @ centred / len(h))
+        scale = (variances.clamp(min=0) + floor * variances.mean()).rsqrt()
+        self.mean.copy_(h.mean(0))
+        self.whitening.copy_(directions * scale)
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        """Contribution to ``emb``; in float32, because whitening amplifies small differences."""
+        with torch.autocast(h.device.type, enabled=False):
+            return self.linear((h.float() - self.mean) @ self.whitening)
+
+
+class Denoiser(nn.Module):
+    """U-Net and heads.
+
+    Args:
+        settings: Shape of the U-Net.
+        conditions: Dimension of each condition, as ``{"vicreg/backbone": 384}``.
+    """
+
+    def __init__(self, settings: NetworkSettings, conditions: Mapping[str, int]) -> None:
+        super().__init__()
+        self.settings, self.conditions = settings, dict(conditions)
+        self.unet = build_unet(settings).to(memory_format=torch.channels_last)
+        heads = {_key(name): RepresentationHead(d, settings.embedding) for name, d in conditions.items()}
+        self.heads = nn.ModuleDict(heads)
+
+    def head(self, condition: str) -> RepresentationHead:
+        """The head of a condition."""
+        return self.heads[_key(condition)]  # type: ignore[return-value]
+
+    def embed(self, groups: Sequence[tuple[str, torch.Tensor]]) -> torch.Tensor:
+        """Embeddings ``[N, E]`` of groups of representations, one after the other.
+
+        Args:
+            groups: Conditions with their representations ``[n, D]``; the ``n`` add up to ``N``.
+
+        Raises:
+            UserError: A representation has another dimension than its head; says both.
+        """
+        for name, h in groups:
+            if h.shape[1] != self.conditions[name]:
+                raise UserError(
+                    f"representations of {name} have {h.shape[1]} dimensions, this RCDM was trained on "
+                    f"{self.conditions[name]}",
+                    "use the RCDM that was trained for this encoder and level",
+                )
+        return torch.cat([self.head(name)(h) for name, h in groups])
+
+    def forward(self, images: torch.Tensor, t: torch.Tensor, embedding: torch.Tensor) -> torch.Tensor:
+        """Prediction for noisy images.
+
+        Args:
+            images: ``[N, 3, S, S]``, in the scale of [-1, 1].
+            t: Timesteps, scalar or ``[N]``.
+            embedding: ``[N, E]``, from `embed`.
+
+        Returns:
+            ``[N, 3, S, S]``, what the objective asks for.
+        """
+        folded = F.pixel_unshuffle(images, self.settings.patch).contiguous(memory_format=torch.channels_last)
+        predicted = self.unet(folded, t, class_labels=embedding).sample
+        return F.pixel_shuffle(predicted, self.settings.patch)
+
+
+def _key(condition: str) -> str:
+    return condition.replace("/", "__").replace(".", "_")

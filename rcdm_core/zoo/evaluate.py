@@ -1,0 +1,126 @@
+"""What the zoo reaches on the 10,000 test scenes, and the cards that say so.
+
+- *Encoders*: linear readout of every factor from every level, five-fold cross-validated on the test scenes (accuracy
+  for class, R2 for the others; circular factors through their cosine and sine).
+- *Judge*: accuracy of class, R2 of every factor.
+- *RCDM*: one sample for each scene and condition, re-encoded; rank of the conditioning representation among all
+  (mean rank, median rank, MRR; Bordes et al. 2022, table 1), and what the judge reads off the samples.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from rcdm_core.data.scenes import CIRCULAR, LINEAR, Scenes
+from rcdm_core.distances import mean_reciprocal_rank, retrieval_ranks
+from rcdm_core.encoders.embedded import load_trained
+from rcdm_core.progress import Progress, silent
+from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS, load_rcdm
+from rcdm_core.readout import accuracy, class_predictions, r2, ridge_predictions
+from rcdm_core.zoo import recipes
+from rcdm_core.zoo.files import update_card
+from rcdm_core.zoo.judge import read_judge, targets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rcdm_core.encoders import Encoder
+
+
+def evaluate_zoo(
+    folder: Path,
+    *,
+    images: int = 10_000,
+    steps: int = DEFAULT_STEPS,
+    solver: str = DEFAULT_SOLVER,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> pd.DataFrame:
+    """Score everything in a folder of trained weights and write a card beside each file.
+
+    Args:
+        folder: Holds ``NAME.safetensors`` of the encoders, the judge and the RCDM.
+        images: Test scenes, at most 10,000; the gallery of the ranks too.
+        steps: Solver steps of the RCDM.
+        solver: Solver of the RCDM.
+        seed: Of the factors of the scenes, the folds and the noise.
+        device: Where to compute.
+        progress: Wraps the long loops.
+
+    Returns:
+        One row a score: ``network``, ``level``, ``score``, ``value``.
+    """
+    scenes = Scenes("test", seed=seed)
+    pixels, factors = scenes[np.arange(images)], scenes.factors(np.arange(images))
+    judge = read_judge(folder).to(device)
+    encoders = [load_trained(name, folder).to(device) for name in progress(recipes.ENCODERS, "loading", None)]
+    representations = {e.name: _encode(e, pixels, device) for e in progress(encoders, "encoding", len(encoders))}
+    sampling = {"images": images, "steps": steps, "solver": solver, "seed": seed}
+    command = f"rcdm-probe zoo evaluate --images {images} --steps {steps} --solver {solver} --seed {seed}"
+    rows: list[dict[str, Any]] = []
+
+    scores = reading_scores(judge.read(pixels), factors)
+    rows += _rows("judge", "", scores)
+    update_card(folder, "judge", scores=scores, command=command)
+
+    for encoder in progress(encoders, "linear readouts", len(encoders)):
+        by_level = {level: readout_scores(h, factors) for level, h in representations[encoder.name].items()}
+        for level, scores in by_level.items():
+            rows += _rows(encoder.name, level, scores)
+        update_card(folder, encoder.name, scores=by_level, command=command)
+
+    rcdm, by_condition = load_rcdm(folder, device=device), {}
+    for encoder in encoders:
+        for level, h in representations[encoder.name].items():
+            condition = f"{encoder.name}/{level}"
+            samples = rcdm.sample(h, condition, steps=steps, solver=solver, seed=seed, progress=progress)
+            scores = fidelity_scores(_encode(encoder, samples, device)[level], h)
+            scores |= {f"rendered {k}": v for k, v in reading_scores(judge.read(samples), factors).items()}
+            by_condition[condition] = scores
+            rows += _rows("rcdm", condition, scores)
+    update_card(folder, "rcdm", scores=by_condition, sampling=sampling, command=command)
+    return pd.DataFrame(rows)
+
+
+def readout_scores(h: torch.Tensor, factors: pd.DataFrame) -> dict[str, float]:
+    """Cross-validated linear readout of every factor from ``h`` ``[N, D]``: accuracy of class, R2 of the rest."""
+    labels, linear, circular = targets(factors)
+    predicted = ridge_predictions(h, torch.cat([linear, circular.flatten(1)], 1))
+    scores = {"class": accuracy(labels, class_predictions(h, labels))}
+    scores |= {name: r2(linear[:, i], predicted[:, i]) for i, name in enumerate(LINEAR)}
+    read = predicted[:, len(LINEAR) :].unflatten(1, (len(CIRCULAR), 2))
+    return scores | {name: r2(circular[:, i], read[:, i]) for i, name in enumerate(CIRCULAR)}
+
+
+def reading_scores(read: pd.DataFrame, factors: pd.DataFrame) -> dict[str, float]:
+    """Agreement of factors as read by the judge with the true ones: accuracy of class, R2 of the rest."""
+    labels, linear, circular = targets(factors)
+    labels_read, linear_read, circular_read = targets(read)
+    scores = {"class": accuracy(labels, labels_read)}
+    scores |= {name: r2(linear[:, i], linear_read[:, i]) for i, name in enumerate(LINEAR)}
+    return scores | {name: r2(circular[:, i], circular_read[:, i]) for i, name in enumerate(CIRCULAR)}
+
+
+def fidelity_scores(of_samples: torch.Tensor, conditioning: torch.Tensor) -> dict[str, float]:
+    """Ranks of the conditioning representations ``[N, D]`` seen from those of their samples ``[N, D]``."""
+    ranks = retrieval_ranks(of_samples, conditioning, torch.arange(len(conditioning)))
+    return {
+        "MRR": mean_reciprocal_rank(ranks),
+        "mean rank": ranks.double().mean().item(),
+        "median rank": ranks.double().median().item(),
+    }
+
+
+@torch.inference_mode()
+def _encode(encoder: Encoder, images: torch.Tensor, device: str) -> dict[str, torch.Tensor]:
+    parts = [encoder(batch.to(device)) for batch in images.split(1000)]
+    return {level: torch.cat([part[level].cpu() for part in parts]) for level in encoder.levels}
+
+
+def _rows(network: str, level: str, scores: dict[str, float]) -> list[dict[str, Any]]:
+    return [{"network": network, "level": level, "score": score, "value": v} for score, v in scores.items()]
