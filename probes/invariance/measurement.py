@@ -171,27 +171,32 @@ def _decoded(renderer: Renderer, judge: Judge | None) -> Measurement:
 
 def _compared(renderer: Renderer) -> list[Panel]:
     """Transformed images beside what each level makes of them."""
-    study, settings = renderer.study, renderer.study.settings
-    panels = []
-    for i in range(min(settings.compared, len(study.images))):
-        inputs, samples = _versions(renderer, i, settings.transformations, (0,))
-        panels.append(transformed_panel(i, settings.transformations, inputs, {k: s[:, 0] for k, s in samples.items()}))
+    study, names = renderer.study, renderer.study.settings.transformations
+    inputs, samples = _versions(renderer, study.settings.compared, names, (0,))
+    panels = [
+        transformed_panel(i, names, inputs[i], {level: drawn[i, :, 0] for level, drawn in samples.items()})
+        for i in range(len(inputs))
+    ]
     names = study.encoder.training_augmentations or SSL_AUGMENTATIONS
-    panels.append(training_panel(names, *_versions(renderer, 0, names, range(SHOWN_SAMPLES))))
+    inputs, samples = _versions(renderer, 1, names, range(SHOWN_SAMPLES))
+    panels.append(training_panel(names, inputs[0], {level: drawn[0] for level, drawn in samples.items()}))
     return panels
 
 
 def _versions(
-    renderer: Renderer, number: int, names: Sequence[str], samples: Sequence[int]
+    renderer: Renderer, count: int, names: Sequence[str], samples: Sequence[int]
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """One image untouched and transformed ``[V, 3, S, S]``; samples of each from every level ``[V, K, 3, S, S]``."""
-    study = renderer.study
-    image = slice(number, number + 1)
-    versions = [study.images[image], *(study.transformed(n, TRANSFORMATIONS[n].reference, image) for n in names)]
-    inputs = torch.cat(versions)
-    images = [int(study.positions[number])] * len(inputs)
+    """The first images untouched and transformed, at reference doses, and samples of each from every level.
+
+    Returns:
+        Inputs ``[I, V, 3, S, S]``, and samples ``{level: [I, V, K, 3, S, S]}``.
+    """
+    study, which = renderer.study, slice(count)
+    changed = [study.transformed(name, TRANSFORMATIONS[name].reference, which) for name in names]
+    inputs = torch.stack([study.images[which], *changed], 1)
+    positions = study.positions[which].repeat(inputs.shape[1]).tolist()
     drawn = {
-        level: renderer.render(f"versions-{number}", level, h, images, samples)
-        for level, h in study.encode(inputs).items()
+        level: renderer.render("versions", level, h, positions, samples).unflatten(0, inputs.shape[:2])
+        for level, h in study.encode(inputs.flatten(0, 1)).items()
     }
     return inputs, drawn

@@ -34,7 +34,7 @@ class InvarianceSettings:
     transformations: tuple[str, ...] = tuple(TRANSFORMATIONS)
     images: int = 500
     gallery: int = 2000
-    varied: int = 48
+    varied: int = 32
     samples: int = 8
     pictures: int = 8
     compared: int = 3
