@@ -15,6 +15,7 @@ from analyses import invariance as analysis
 from analyses.findings import Verdict, invariance_verdicts
 from probes.invariance import InvarianceSettings, measure
 from probes.invariance.rendering import check_match
+from probes.invariance.settings import LEAST_IMAGES
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders import Encoder, load_encoder
 from rcdm_core.errors import UserError, unknown_name
@@ -177,6 +178,8 @@ def prepare(
     check_match(encoder, levels, rcdm, rcdm.image_size)
     limit = max(chosen.images, chosen.gallery)
     images = load_data(data, image_size=rcdm.image_size, limit=limit, seed=chosen.seed, progress=progress)
+    if len(images) < LEAST_IMAGES:
+        raise UserError(f"{images.name} has {len(images)} images", f"statistics need at least {LEAST_IMAGES}")
     judge = load_judge(device=device) if images.factors([0]) is not None else None
     arguments = {"encoder": encoder.name, "data": str(data), **asdict(chosen), "rcdm": rcdm_name, "device": device}
     facts = runs.collect_facts(

@@ -1,9 +1,9 @@
-"""Progress bars with the time left, in the form that the floors below take (`rcdm_core.progress.Progress`)."""
+"""Progress with the time left, in the form that the floors below take (`rcdm_core.progress.Progress`)."""
 
 from __future__ import annotations
 
 import operator
-import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
     from rcdm_core.progress import Progress
 
+_LONG = 2.0  # seconds: what takes longer is worth a line in a log
+
 
 @contextmanager
 def progress_bars(console: Console | None = None) -> Iterator[Progress]:
-    """Bars on the terminal while the block runs; each goes when its loop is done.
+    """Bars on the terminal while the block runs, each gone when its loop is done; in a log, a line for each long loop.
 
     Args:
         console: Where to draw; by default the standard error, so that a pipe gets results only.
@@ -26,15 +28,18 @@ def progress_bars(console: Console | None = None) -> Iterator[Progress]:
     Yields:
         A `Progress`. Loops may nest.
     """
+    console = console or Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield _lines(console)
+        return
     columns = (
         rich_progress.SpinnerColumn(),
         rich_progress.TextColumn("{task.description}"),
         rich_progress.BarColumn(),
         rich_progress.MofNCompleteColumn(),
         rich_progress.TextColumn("time left"),
-        rich_progress.TimeRemainingColumn(elapsed_when_finished=True),
+        rich_progress.TimeRemainingColumn(),
     )
-    console = console or Console(file=sys.stderr)
     with rich_progress.Progress(*columns, console=console, transient=True) as display:
 
         def progress(items: Iterable[Any], description: str, total: int | None = None) -> Iterator[Any]:
@@ -47,3 +52,14 @@ def progress_bars(console: Console | None = None) -> Iterator[Progress]:
                 display.remove_task(task)
 
         yield progress
+
+
+def _lines(console: Console) -> Progress:
+    def progress(items: Iterable[Any], description: str, total: int | None = None) -> Iterator[Any]:
+        begun = time.monotonic()
+        yield from items
+        seconds = time.monotonic() - begun
+        if seconds > _LONG:
+            console.print(f"{description}: {seconds:.0f} s", markup=False, soft_wrap=True)
+
+    return progress

@@ -70,8 +70,8 @@ def _show(found: Benchmark, title: str) -> None:
     lines = (
         f"default over published: {gain:.1f} times as fast, "
         f"MRR {difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]",
-        f"denoiser: {found.denoiser_flops / 1e9:,.0f} GFLOP/s, {share:.0%} of the {found.peak_flops / 1e9:,.0f} GFLOP/s "
-        "of a bfloat16 matrix product",
+        f"denoiser: {found.denoiser_flops / 1e9:,.0f} GFLOP/s, {share:.0%} of {found.peak_flops / 1e9:,.0f} GFLOP/s "
+        "of the matrix product in bfloat16",
         f"encoder: {found.encoding_rate:,.0f} representations a second",
     )
     console = Console(highlight=False, soft_wrap=True)

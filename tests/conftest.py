@@ -1,0 +1,42 @@
+"""What tests share: a representation cache of their own, and the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from rcdm_probe.cli import app
+
+SCRIPT = Path(sys.executable).with_name("rcdm-probe")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Representations of the tests, and of the commands they start, stay out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RCDM_PROBE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("COLUMNS", "200")
+        yield
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command line, in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="session")
+def script() -> Callable[..., subprocess.Popen[str]]:
+    """The installed script, started in a process of its own."""
+
+    def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
+        words = [str(SCRIPT), *map(str, arguments)]
+        return subprocess.Popen(words, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    return start
