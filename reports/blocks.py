@@ -20,11 +20,6 @@ def text(content: str) -> Block:
     return {"kind": "text", "text": content}
 
 
-def heading(content: str) -> Block:
-    """A heading within a section."""
-    return {"kind": "heading", "text": content}
-
-
 def points(items: Iterable[str]) -> Block:
     """A list of sentences."""
     return {"kind": "list", "items": list(items)}
@@ -33,6 +28,16 @@ def points(items: Iterable[str]) -> Block:
 def pairs(rows: Mapping[str, str]) -> Block:
     """Names with values, in two columns."""
     return {"kind": "pairs", "rows": [list(row) for row in rows.items()]}
+
+
+def card(title: str, rows: Mapping[str, str]) -> Block:
+    """Names with values under a title."""
+    return {"title": title, "rows": [list(row) for row in rows.items()]}
+
+
+def cards(contents: Sequence[Block]) -> Block:
+    """Cards, two in a line."""
+    return {"kind": "cards", "cards": list(contents)}
 
 
 def figure(name: str, lead: str, content: str, how: str) -> Block:
@@ -65,6 +70,6 @@ def missing(what: str, remedy: str) -> Block:
     return {"kind": "missing", "what": what, "remedy": remedy}
 
 
-def section(title: str, blocks: Sequence[Block]) -> dict[str, Any]:
-    """A titled sequence of blocks."""
-    return {"title": title, "blocks": list(blocks)}
+def section(title: str, blocks: Sequence[Block], *, new_page: bool = False) -> dict[str, Any]:
+    """A titled sequence of blocks, on a page of its own where asked."""
+    return {"title": title, "blocks": list(blocks), "new-page": new_page}

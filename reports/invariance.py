@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import torch
 
-from analyses.findings import NEGLIGIBLE, Verdict
+from analyses.findings import ERROR_RATE, NEGLIGIBLE, Verdict
+from probes.panels import Panel
 from probes.transformations import TRANSFORMATIONS
 from reports import blocks, protocol, style, tables
 from reports.figures.displacement import draw_displacement
@@ -20,7 +22,7 @@ from reports.figures.factors import draw_factors
 from reports.figures.grid import draw_panel
 from reports.figures.maps import draw_maps
 from reports.pdf import compile_pdf
-from reports.provenance import card, provenance
+from reports.provenance import front_cards, provenance
 from reports.tables import Table, cell, interval, number, p_value
 
 if TYPE_CHECKING:
@@ -29,15 +31,18 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from probes.panels import Map, Panel
+    from probes.panels import Map
     from reports.blocks import Block
+
+DOSES = "doses"  # the panel that shows the transformations themselves; the only one that needs no RCDM
+SHOWN_SAMPLES = 4  # of each level, in the figure that shows all levels
 
 FACTOR_LABELS = {
     "class": "class of the garment",
     "hue": "hue of the garment",
     "background_hue": "hue of the background",
     "brightness": "brightness of the background",
-    "direction": "direction of the light",
+    "direction": "direction of the gradient",
     "x": "x (left to right)",
     "y": "y (top to bottom)",
     "scale": "scale",
@@ -132,7 +137,7 @@ def figures(content: Content) -> Iterator[tuple[str, Figure]]:
     )
     if len(content.factors):
         yield "factors", draw_factors(content.factors, labels=FACTOR_LABELS)
-    for panel in content.panels:
+    for panel in (*content.panels, *_beside(content.panels)):
         yield _file(panel.name), draw_panel(panel)
     for map_ in content.maps:
         yield _file(map_.name), draw_maps(map_)
@@ -163,20 +168,16 @@ def document(content: Content) -> dict[str, Any]:
         "started": run.get("started"),
         "verdicts": [_verdict(verdict) for verdict in content.verdicts],
         "figure": _displacement_figure(content),
-        "cards": [
-            card(title, run[key], run)
-            for title, key in (("The encoder", "encoder_card"), ("The data", "data_card"))
-            if run.get(key)
-        ],
+        "cards": front_cards(run),
         "sections": [
             blocks.section("In short", _in_short(content)),
             blocks.section("What the samples show", _pictures(content)),
             blocks.section("How far each transformation moves h", _transformations(content)),
             blocks.section("What is present, and what is rendered", _factors(content)),
             blocks.section("What h leaves open", _variance(content)),
-            blocks.section("How it was measured", protocol.measured(len(content.labels))),
             blocks.section("What this report cannot tell", protocol.limits()),
-            blocks.section("Provenance", provenance(run)),
+            blocks.section("How it was measured", _protocol(content)),
+            blocks.section("Provenance", provenance(run), new_page=True),
         ],
     }
 
@@ -185,12 +186,14 @@ def document(content: Content) -> dict[str, Any]:
 
 
 def _verdict(verdict: Verdict) -> dict[str, str]:
-    numbers = interval(verdict.value, verdict.low, verdict.high)
     return {
         "word": verdict.word,
         "claim": f"Finding {verdict.finding}. {verdict.claim}",
         "sentence": verdict.sentence,
-        "statistic": f"{numbers}, 95% bootstrap interval, p {_p(verdict.p_value)}, {verdict.n} images",
+        "value": number(verdict.value),
+        "interval": f"[{number(verdict.low)}, {number(verdict.high)}]",
+        "test": f"p {_p(verdict.p_value)}",
+        "images": f"{verdict.n} images",
         "rule": verdict.rule,
     }
 
@@ -209,54 +212,64 @@ def _displacement_figure(content: Content) -> Block:
 
 
 def _in_short(content: Content) -> list[Block]:
-    return [blocks.points([*_short_displacement(content), *_short_factors(content), *_short_variance(content)])]
+    sentences = (
+        _short_displacement(content),
+        _short_comparison(content.comparison),
+        _short_factors(content),
+        _short_variance(content.variance),
+    )
+    return [blocks.points(sentence for sentence in sentences if sentence)]
 
 
-def _short_displacement(content: Content) -> Iterator[str]:
+def _short_displacement(content: Content) -> str:
+    moved = content.at_reference.dropna(subset=["relative_displacement"])
+    clauses = []
     for level in content.levels:
-        rows = content.at_reference[content.at_reference["level"] == level]
-        rows = rows.dropna(subset=["relative_displacement"]).sort_values("relative_displacement")
-        if rows.empty:
-            continue
-        least, most = rows.iloc[0], rows.iloc[-1]
-        yield (
-            f"Of {len(rows)} transformations, {_label(content, most)} moves the {level} most "
-            f"({cell(most, 'relative_displacement')} of the way to another image) and {_label(content, least)} least "
-            f"({cell(least, 'relative_displacement')})."
-        )
-    if len(content.comparison):
-        sure = content.comparison[content.comparison["p_holm"] < 0.05]
-        less, more = (sure["difference"] > 0).sum(), (sure["difference"] < 0).sum()
-        yield (
-            f"The projector moves less than the backbone under {less}, and more under {more}, of the "
-            f"{len(content.comparison)} transformations (Wilcoxon signed-rank, Holm-corrected, p < 0.05)."
-        )
+        rows = moved[moved["level"] == level].sort_values("relative_displacement")
+        if len(rows):
+            least, most = rows.iloc[0], rows.iloc[-1]
+            clauses.append(
+                f"{_label(content, most)} moves the {level} most ({cell(most, 'relative_displacement')}) and "
+                f"{_label(content, least)} least ({cell(least, 'relative_displacement')})"
+            )
+    how_many = f"Of {len(content.labels)} transformations at their reference dose, "
+    return f"{how_many}{'; '.join(clauses)}. 1 is as far as another image." if clauses else ""
 
 
-def _short_factors(content: Content) -> Iterator[str]:
+def _short_comparison(comparison: pd.DataFrame) -> str:
+    sure = comparison[comparison["p_holm"] < ERROR_RATE]
+    less, more = (sure["difference"] > 0).sum(), (sure["difference"] < 0).sum()
+    return (
+        f"The projector moves less than the backbone under {less} of {len(comparison)} transformations and more under "
+        f"{more} (Wilcoxon signed-rank, Holm-corrected p < {ERROR_RATE})."
+        if len(comparison)
+        else ""
+    )
+
+
+def _short_factors(content: Content) -> str:
+    clauses = []
     for level in content.levels:
         rows = content.factors[content.factors["level"] == level].dropna(subset=["present"])
-        if rows.empty:
-            continue
-        rows = rows.sort_values("present", ascending=False)
-        best, worst = rows.iloc[0], rows.iloc[-1]
-        yield (
-            f"Of the known factors, the {level} holds {FACTOR_LABELS.get(best['factor'], best['factor'])} best "
-            f"({_score(best)} {cell(best, 'present')}) and {FACTOR_LABELS.get(worst['factor'], worst['factor'])} "
-            f"worst ({_score(worst)} {cell(worst, 'present')}), read linearly."
-        )
+        if len(rows):
+            linear = rows[rows["factor"] != "class"].sort_values("present")
+            accuracy = [f"class {cell(row, 'present')}" for _, row in rows[rows["factor"] == "class"].iterrows()]
+            ends = [linear.iloc[-1], linear.iloc[0]] if len(linear) > 1 else []
+            named = [f"{_factor(row['factor'])} R² {cell(row, 'present')}" for row in ends]
+            clauses.append(f"from the {level}, " + ", ".join([*accuracy, *named]))
+    return f"Read linearly (the class, then the best and the worst of the other factors): {'; '.join(clauses)}." * bool(
+        clauses
+    )
 
 
-def _short_variance(content: Content) -> Iterator[str]:
-    for _, row in content.variance.iterrows():
-        yield (
-            f"Samples from one h of the {row['level']} vary {cell(row, 'ratio')} times as much as samples from "
-            "different h do between them: what varies is what h leaves open."
-        )
+def _short_variance(variance: pd.DataFrame) -> str:
+    clauses = [f"{cell(row, 'ratio')} for the {row['level']}" for _, row in variance.iterrows()]
+    what = "What h leaves open, as the variance of samples from one h over that between the h of different images: "
+    return f"{what}{'; '.join(clauses)}." * bool(clauses)
 
 
 def _pictures(content: Content) -> list[Block]:
-    if not content.panels:
+    if not any(panel.name != DOSES for panel in content.panels):
         return [
             blocks.missing(
                 "There are no pictures in this report.",
@@ -271,7 +284,43 @@ def _pictures(content: Content) -> list[Block]:
             "varies among them is what h leaves open. Samples in one column start from equal noise wherever two "
             "representations are compared, so that a difference between them comes from h."
         ),
-        *(blocks.figure(_file(panel.name), _sentence(panel.title), panel.caption, "") for panel in content.panels),
+        *_panel_figures(
+            [*_beside(content.panels), *(p for p in content.panels if not _is_samples(p) and p.name != DOSES)]
+        ),
+    ]
+
+
+def _panel_figures(panels: Sequence[Panel]) -> Iterator[Block]:
+    """Panels as figures; a caption that came before is not repeated."""
+    told: set[str] = set()
+    for panel in panels:
+        caption = "To be read as the figure before." if panel.caption in told else panel.caption
+        told.add(panel.caption)
+        yield blocks.figure(_file(panel.name), _sentence(panel.title), caption, "")
+
+
+def _is_samples(panel: Panel) -> bool:
+    return panel.name.startswith("samples_")
+
+
+def _beside(panels: Sequence[Panel]) -> list[Panel]:
+    """The panels of samples, one for each level, as one: the images, then a few samples of every level."""
+    parts = {panel.name.removeprefix("samples_"): panel for panel in panels if _is_samples(panel)}
+    if not parts:
+        return []
+    first = next(iter(parts.values()))
+    shown = {level: panel.images[:, 1 : 1 + SHOWN_SAMPLES] for level, panel in parts.items()}
+    return [
+        Panel(
+            "samples",
+            f"What every level keeps: {', '.join(parts)}",
+            "First column: the image. The others: samples conditioned on nothing but the representation of that image, "
+            "each column from other noise. What all samples of a row and level share is in the representation; what "
+            "varies among them is what it leaves open.",
+            torch.cat([first.images[:, :1], *shown.values()], 1),
+            first.rows,
+            ("image", *(f"{level} {k + 1}" for level, images in shown.items() for k in range(images.shape[1]))),
+        )
     ]
 
 
@@ -288,7 +337,7 @@ def _transformations(content: Content) -> list[Block]:
             "A flat curve is an invariance. A curve that reaches the dashed line has left the image behind: h(T(x)) is "
             "then as far from h(x) as the h of any other image.",
         ),
-        *(blocks.table(printed[f"transformations-{level}"]) for level in content.levels),
+        *(blocks.table(printed[f"transformations-{_file(level)}"]) for level in content.levels),
     ]
     if "comparison" in printed:
         out.append(blocks.table(printed["comparison"]))
@@ -314,9 +363,9 @@ def _factors(content: Content) -> list[Block]:
         ]
     out = [
         blocks.text(
-            "Each known factor of a scene is measured twice. It is present where a cross-validated linear readout finds "
-            "it in h. It is rendered where a separate network, the judge, which never saw the encoder, reads it off the "
-            "samples that the RCDM draws from h."
+            "Each known factor of a scene is measured twice. It is present where a cross-validated linear readout "
+            "finds it in h. It is rendered where a separate network, the judge, which never saw the encoder, reads it "
+            "off the samples that the RCDM draws from h."
         ),
         blocks.figure(
             "factors",
@@ -324,8 +373,9 @@ def _factors(content: Content) -> list[Block]:
             "Filled: R² of a ridge regression from h on held-out images (accuracy for the class; R² of cosine and sine "
             "together for hues and directions). Open: the same agreement between the scene and the judge's reading of "
             "the samples. Lines are 95% bootstrap intervals over images.",
-            "A factor that h has dropped is at the left in both. One that is present and not rendered was missed by the "
-            "generator, not dropped by the encoder: a bar between the two dots is the generator's share.",
+            "1 is perfect, 0 as good as the best constant answer (a tick marks it, also for the class). A factor that "
+            "h has dropped has its filled dot at the tick; the open one goes on to −1, the score of samples that vary "
+            "as freely as scenes do. Present and not rendered is the generator's share: it missed what h has.",
         ),
         blocks.table(printed_tables(content)["factors"]),
     ]
@@ -351,6 +401,11 @@ def _variance(content: Content) -> list[Block]:
         blocks.table(printed_tables(content)["variance"]),
         *(blocks.figure(_file(map_.name), _sentence(map_.title), map_.caption, "") for map_ in content.maps),
     ]
+
+
+def _protocol(content: Content) -> list[Block]:
+    doses = [panel for panel in content.panels if panel.name == DOSES]
+    return [*protocol.measured(), blocks.table(_dose_table(content)), *_panel_figures(doses)]
 
 
 # Tables
@@ -387,7 +442,7 @@ def _level_table(content: Content, level: str) -> Table:
         measures = ("relative_displacement", "cosine", "mrr", "auc", "r2")
         rows.append((_marked(content, condition), _dose(condition), *(cell(row, name) for name in measures)))
     return Table(
-        name=f"transformations-{level}",
+        name=f"transformations-{_file(level)}",
         caption=(
             f"Each transformation at its reference dose, {level}. Median relative displacement (0 unchanged, 1 another "
             "image) and cosine of h(T(x)) with h(x); mean reciprocal rank (MRR) of the original among the gallery, "
@@ -469,6 +524,19 @@ def _variance_table(content: Content) -> Table:
     )
 
 
+def _dose_table(content: Content) -> Table:
+    chosen = [TRANSFORMATIONS[condition] for condition in content.labels]
+    return Table(
+        name="doses",
+        caption=f"Transformations and their doses. {style.TRAINED} used in training.",
+        columns=("transformation", "unit", "doses", "reference"),
+        rows=tuple(
+            (_marked(content, t.name), t.unit, ", ".join(f"{dose:.3g}" for dose in t.doses), f"{t.reference:.3g}")
+            for t in chosen
+        ),
+    )
+
+
 def _data(content: Content) -> Iterator[tuple[str, pd.DataFrame]]:
     """The tables as numbers, by file name; those without rows are left out."""
     for name in ("displacement", "readability", "factors", "variance", "comparison"):
@@ -490,11 +558,11 @@ def _label(content: Content, row: pd.Series) -> str:
 
 
 def _dose(condition: str) -> str:
-    return f"{TRANSFORMATIONS[condition].reference:g}"
+    return f"{TRANSFORMATIONS[condition].reference:.3g}"
 
 
-def _score(row: pd.Series) -> str:
-    return "accuracy" if row["factor"] == "class" else "R²"
+def _factor(name: str) -> str:
+    return FACTOR_LABELS.get(name, name)
 
 
 def _p(value: float) -> str:

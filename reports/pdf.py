@@ -1,14 +1,13 @@
 """From a document, which is plain data, to a PDF: typst sets it with a template that ships in this package.
 
-Text reaches the template as strings and is never read as markup, so that a folder called ``#_$%@*`` is printed as such.
-Only fonts that come with typst and matplotlib are used, and the time stamp is the run's: the same document gives the same
-bytes on every machine.
+Text reaches the template as strings and is never read as markup, so that a folder called ``#_$%@*`` is printed as it
+is. Only fonts that come with typst and matplotlib are used, and the date is the run's: the same document gives
+the same bytes on every machine.
 """
 
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,14 +34,12 @@ def compile_pdf(document: Mapping[str, Any], *, template: str, folder: Path, nam
         Path of the PDF.
     """
     source = (files("reports") / "templates" / f"{template}.typ").read_bytes()
-    stamp = document.get("started")
+    fonts = typst.Fonts(include_system_fonts=False, font_paths=[_FONTS])
     pdf = typst.compile(
         source,
         root=folder,
-        font_paths=[_FONTS],
-        ignore_system_fonts=True,
+        font_paths=fonts,
         sys_inputs={"document": json.dumps(document, ensure_ascii=False, allow_nan=False)},
-        timestamp=datetime.fromisoformat(stamp) if stamp else None,
     )
     path = folder / name
     path.write_bytes(pdf)

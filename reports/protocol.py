@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from analyses.bootstrap import LEVEL, RESAMPLES
 from analyses.findings import ERROR_RATE, NEGLIGIBLE
 from reports import blocks
-from reports.blocks import Block
+
+if TYPE_CHECKING:
+    from reports.blocks import Block
 
 
-def measured(transformations: int) -> list[Block]:
+def measured() -> list[Block]:
     """How each number was made."""
     return [
         blocks.points(
             [
-                f"Transformations. {transformations} transformations T, computed with Kornia on images in [0, 1], each "
-                "at several doses and one reference dose, fixed before any encoder was measured.",
+                "Transformations. Each transformation T is computed with Kornia on images in [0, 1], at several doses "
+                "of which one, the reference, stands for it in tables and verdicts. Doses are in the table below.",
                 "Relative displacement. The distance from h(x) to h(T(x)), divided by the median distance between the "
                 "representations of two different images at the same level. Raw distances of two levels or encoders "
                 "cannot be compared; these can: 0 is unchanged, 1 is as far away as another image.",
                 "Retrieval. The rank of the original among a gallery of images, by distance, seen from the transformed "
                 "image; the mean of 1 / rank is the MRR.",
                 "Readability. A logistic regression on h tells transformed from untouched images (AUC), a ridge "
-                "regression tells the dose (R²). Every score is of an image that the readout was not fitted on, and the "
-                "two versions of an image are never split between fitting and scoring.",
+                "regression tells the dose (R²). Every score is of an image that the readout was not fitted on, and "
+                "the two versions of an image are never split between fitting and scoring.",
                 "Samples. An RCDM generates images from h alone, without guidance. Where two representations are "
                 "compared, sampling starts from equal noise.",
                 "Present and rendered. Linear readouts of the known factors from h, cross-validated; and the judge, a "
@@ -33,9 +37,9 @@ def measured(transformations: int) -> list[Block]:
                 "Comparisons. Paired over images: Wilcoxon signed-rank, two-sided, Holm-corrected over the "
                 "transformations; effects as matched-pairs rank-biserial correlation.",
                 f"Verdicts. One comparison for each finding, stated beforehand; negligible is a relative displacement "
-                f"under {NEGLIGIBLE}, the error rate is {ERROR_RATE}. Findings 1 and 2 are those of Bordes, Balestriero "
-                "and Vincent, High Fidelity Visualization of What Your Self-Supervised Representation Knows About, TMLR "
-                "2022 (arXiv 2112.09164).",
+                f"under {NEGLIGIBLE}, the error rate is {ERROR_RATE}. Findings 1 and 2 are those of Bordes, "
+                "Balestriero and Vincent, High Fidelity Visualization of What Your Self-Supervised Representation "
+                "Knows About, TMLR 2022 (arXiv 2112.09164).",
             ]
         )
     ]

@@ -1,4 +1,4 @@
-"""What a run is known by: the content of ``run.json`` as lines of names and values, and the two cards of the first page.
+"""What a run is known by: the content of ``run.json`` as names and values, and the two cards of the first page.
 
 Only paths that the user gave are printed; any other absolute path is cut to its last part, for a report travels further
 than the machine that made it.
@@ -9,12 +9,34 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from reports import blocks
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from reports.blocks import Block
 
-from reports import blocks
+
+_CARDS = {"The encoder": "encoder_card", "The data": "data_card"}
+_FRONT = {
+    "encoder_card": {
+        "name": "name",
+        "method": "method",
+        "levels": "levels and dimensions",
+        "self_supervised": "self-supervised",
+        "training_augmentations": "trained with",
+        "training data": "trained on",
+        "training images": "images in training",
+    },
+    "data_card": {
+        "name": "name",
+        "images": "images",
+        "image_size": "side, pixels",
+        "classes": "classes",
+        "known_factors": "known factors",
+        "skipped": "files that could not be read",
+    },
+}  # card -> key -> what it is called
 
 
 def plain(value: Any, given: frozenset[str] = frozenset()) -> str:
@@ -41,26 +63,39 @@ def words(key: str) -> str:
     return str(key).replace("_", " ")
 
 
-def card(title: str, content: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
-    """A card of the first page: a title, and lines in the order in which they come."""
+def front_cards(run: Mapping[str, Any]) -> list[Block]:
+    """The encoder and the data on the first page: the lines that a reader needs, those of `_FRONT` that are known."""
     given = _given(run)
-    return {"title": title, "rows": [[words(key), plain(value, given)] for key, value in content.items()]}
+    out = []
+    for title, key in _CARDS.items():
+        lines = dict(flat(run.get(key, {})))
+        shown = {words(label): plain(lines[path], given) for path, label in _FRONT[key].items() if path in lines}
+        out.append(blocks.card(title, shown))
+    return out
 
 
 def provenance(run: Mapping[str, Any]) -> list[Block]:
-    """Everything needed to make the report again, as blocks: the run, its arguments, versions, hashes, machine."""
+    """Everything needed to make the report again: the run, hashes, arguments, versions, machine, and the full cards."""
     given = _given(run)
-    out = [blocks.pairs(dict(_run_lines(run)))]
-    for title, key in (
-        ("Arguments", "arguments"),
-        ("Hashes (SHA-256)", "hashes"),
-        ("Versions", "versions"),
-        ("Machine", "machine"),
-    ):
-        content = run.get(key)
-        if content:
-            out += [blocks.heading(title), blocks.pairs({words(k): plain(v, given) for k, v in content.items()})]
-    return out
+    parts = {"Arguments": "arguments", "Versions": "versions", "Machine": "machine", **_CARDS}
+    hashes = {f"SHA-256 of {words(name)}": value for name, value in run.get("hashes", {}).items() if value}
+    lines = {
+        title: {words(path): plain(value, given) for path, value in flat(run.get(key, {}))}
+        for title, key in parts.items()
+    }
+    return [
+        blocks.pairs({**dict(_run_lines(run)), **hashes}),
+        blocks.cards([blocks.card(title, rows) for title, rows in lines.items() if rows]),
+    ]
+
+
+def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Lines of a nested card, keys joined by blanks; a mapping of plain values is one line."""
+    for key, value in content.items():
+        if isinstance(value, dict) and any(isinstance(item, (dict, list)) for item in value.values()):
+            yield from flat(value, f"{prefix}{key} ")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _run_lines(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

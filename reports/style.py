@@ -33,7 +33,7 @@ _OTHER_MARKERS = ("s", "^", "v", "P", "X")
 
 TRAINED = "●"  # stands, in every figure and table, before a transformation that the encoder was trained with
 
-_THEME: dict[str, Any] = {
+_THEME: dict[Any, Any] = {
     **sns.axes_style("ticks"),
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -93,7 +93,10 @@ def save(figure: Figure, folder: Path, name: str) -> Path:
 def ordered_levels(levels: Iterable[str]) -> tuple[str, ...]:
     """The distinct levels, backbone and projector first, others as they come."""
     present = dict.fromkeys(levels)
-    return (*(level for level in LEVEL_COLOURS if level in present), *(level for level in present if level not in LEVEL_COLOURS))
+    return (
+        *(level for level in LEVEL_COLOURS if level in present),
+        *(level for level in present if level not in LEVEL_COLOURS),
+    )
 
 
 def level_looks(levels: Iterable[str]) -> dict[str, tuple[str, str]]:

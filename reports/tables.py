@@ -1,7 +1,7 @@
 """Tables for three readers: CSV for a program, LaTeX for a paper, cells of text for the PDF.
 
-A number with its confidence interval is three columns, ``x``, ``x_low`` and ``x_high``. The CSV keeps all three, in full
-precision; for people they are folded into one cell, ``0.41 [0.38, 0.44]``.
+A number with its confidence interval is three columns, ``x``, ``x_low`` and ``x_high``. The CSV keeps all three, in
+full precision; for people they are folded into one cell, ``0.41 [0.38, 0.44]``.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def latex_escape(text: str) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """A ``table`` environment with booktabs rules; needs ``\\usepackage{booktabs}``. First column left, others centred."""
+    """A ``table`` environment with the rules of LaTeX's package booktabs; first column left, others centred."""
     lines = [" & ".join(map(latex_escape, row)) + r" \\" for row in table.rows]
     return "\n".join(
         [

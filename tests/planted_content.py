@@ -10,10 +10,11 @@ import torch
 
 from analyses.findings import invariance_verdicts
 from analyses.invariance import comparison_table, displacement_table, factor_table, readability_table, variance_table
+from probes.invariance.pictures import samples_panel, training_panel, transformed_panel
 from probes.panels import Map, Panel
 from probes.records import join, records
 from probes.transformations import TRANSFORMATIONS
-from rcdm_core.data.scenes import CIRCULAR, LINEAR, Scenes
+from rcdm_core.data.scenes import CIRCULAR, CLASSES, LINEAR, Scenes
 from reports.invariance import Content
 
 if TYPE_CHECKING:
@@ -67,13 +68,17 @@ def run(encoder: str = "vicreg", data: str = "scenes", images: int = 60) -> dict
         "hashes": {name: f"{i}f" * 32 for i, name in enumerate(("encoder", "rcdm", "judge", "data"))},
         "machine": {"cpu": "Some CPU @ 2.50GHz", "cores": 2, "memory_gb": 15.6, "gpu": "", "system": "Linux-6.1"},
         "encoder_card": {
-            "name": encoder, "method": "VICReg (Bardes et al. 2022)", "network": "small ResNet, 1.2 M parameters",
-            "dimensions": {"backbone": 256, "projector": 512}, "trained_on": "fashion scenes, 60,000 training garments",
-            "training_augmentations": list(TRAINED), "epochs": 40, "linear_accuracy": 0.834,
+            "name": encoder, "levels": {"backbone": 384, "projector": 512}, "self_supervised": True,
+            "training_augmentations": list(TRAINED),
+            "training": {
+                "data": "fashion scenes, training split, new factors at every pass", "images": 1_200_000,
+                "settings": {"steps": 2400, "batch_size": 500, "learning_rate": 1e-3}, "device": "cpu", "seconds": 3600,
+            },
+            "scores": {"backbone": {"class": 0.834, "hue": 0.91}, "projector": {"class": 0.71, "hue": 0.12}},
         },
         "data_card": {
-            "name": data, "images": 10000, "image_size": 32, "known_factors": ["class", *CIRCULAR, *LINEAR],
-            "skipped": [], "licence": "Fashion-MNIST, MIT",
+            "name": data, "images": 10000, "image_size": 32, "classes": list(CLASSES),
+            "known_factors": ["class", *CIRCULAR, *LINEAR], "skipped": 0, "skipped_files": [],
         },
         "started": "2026-01-02T10:20:30+01:00",
         "resumed": [],
@@ -83,9 +88,7 @@ def run(encoder: str = "vicreg", data: str = "scenes", images: int = 60) -> dict
     }  # fmt: skip
 
 
-def _records(
-    encoder: str, levels: Sequence[str], count: int, *, rcdm: bool, factors: bool
-) -> Iterator[pd.DataFrame]:
+def _records(encoder: str, levels: Sequence[str], count: int, *, rcdm: bool, factors: bool) -> Iterator[pd.DataFrame]:
     rng = np.random.default_rng(0)
     numbers = np.arange(count)
     truth = _components(Scenes().factors(numbers))
@@ -101,21 +104,32 @@ def _records(
                 yield records("rank", 1 + rng.poisson(3 * moved**2), numbers, **common)
             for dose in (0.0, t.reference):
                 score = rng.normal(0, 1, count) + 4 * size * (dose > 0)
-                yield records("applied_score", score, numbers, encoder=encoder, level=level, condition=name, strength=dose)
+                yield records(
+                    "applied_score", score, numbers, encoder=encoder, level=level, condition=name, strength=dose
+                )
             for dose in (0.0, *t.doses) if len(t.doses) > 1 else ():
-                read = dose + rng.normal(0, t.reference * 0.3 / size, count)
-                yield records("strength_predicted", read, numbers, encoder=encoder, level=level, condition=name, strength=dose)
+                told = size / (size + 0.3)
+                read = told * dose + (1 - told) * np.mean(t.doses) + rng.normal(0, t.reference * 0.2 * told, count)
+                yield records(
+                    "strength_predicted", read, numbers, encoder=encoder, level=level, condition=name, strength=dose
+                )
         for place, (name, values) in enumerate(truth.items() if factors else ()):
-            blurred = (0.25 + 0.1 * (place % 5)) * (1 + 2 * depth) * values.std()
             for measure, samples in (("present", [-1]), *((("rendered", [0, 1]),) if rcdm else ())):
                 for sample in samples:
-                    read = values.to_numpy() + rng.normal(0, blurred * (1.3 if sample >= 0 else 1), count)
+                    kept = (1 - 0.12 * (place % 5)) / (1 + 2 * depth)
+                    read = (
+                        values.mean()
+                        + kept * (values - values.mean())
+                        + rng.normal(0, (0.2 if sample < 0 else 1 - kept + 0.1) * values.std(), count)
+                    )
                     if name == "class":
                         wrong = rng.uniform(size=count) < 0.15 * (1 + depth) * (1.3 if sample >= 0 else 1)
                         read = np.where(wrong, rng.integers(0, 10, count), values)
                     yield records(measure, read, numbers, encoder=encoder, level=level, condition=name, sample=sample)
         if rcdm:
-            yield records("within_variance", rng.gamma(4, 0.002 * (1 + depth), count), numbers, encoder=encoder, level=level)
+            yield records(
+                "within_variance", rng.gamma(4, 0.002 * (1 + depth), count), numbers, encoder=encoder, level=level
+            )
             yield records("between_variance", [0.03 / (1 + depth)], [-1], encoder=encoder, level=level)
             yield records("total_variance", [0.038], [-1], encoder=encoder, level=level)
     for name, values in truth.items() if factors else ():
@@ -130,33 +144,32 @@ def _components(factors: pd.DataFrame) -> pd.DataFrame:
 
 
 def _panels(levels: Sequence[str], count: int) -> Iterator[Panel]:
-    scenes = Scenes()
-    originals = scenes.images(np.arange(count))
-    rows, labels = [originals], ["image x"]
-    for depth, level in enumerate(levels):
-        for sample in range(4):
-            noise = torch.randn(originals.shape, generator=torch.Generator().manual_seed(sample))
-            rows.append((originals + 0.06 * (1 + 2 * depth) * noise).clamp(0, 1))
-            labels.append(f"{level}, sample {sample + 1}")
-    yield Panel(
-        "samples", "Samples from h(x)", "First row: the images. Below: samples from the h of the image above.",
-        torch.stack(rows), tuple(labels), tuple(f"image {i}" for i in range(count)),
-    )  # fmt: skip
-    for name in ("vertical_shift", "grayscale"):
-        t = TRANSFORMATIONS[name]
-        changed = t.apply(originals, t.reference)
-        grid = torch.stack([originals, changed, *(originals, changed) * len(levels)])
-        names = [f"{level}, samples from {what}" for level in levels for what in ("h(x)", "h(T(x))")]
-        yield Panel(
-            f"transformed_{name}", f"Samples from h(x) and h(T(x)), T is {t.label}", "What the samples show of T.",
-            grid, ("x", "T(x)", *names), ("",) * count,
-        )  # fmt: skip
+    """Panels as the probe makes them; a sample of a level is the image with noise, more of it at a deeper level."""
+    originals = Scenes().images(np.arange(count))
+
+    def samples(images: torch.Tensor, depth: int, number: int) -> torch.Tensor:
+        draws = [torch.randn(images.shape, generator=torch.Generator().manual_seed(k)) for k in range(number)]
+        return torch.stack([(images + 0.06 * (1 + 2 * depth) * noise).clamp(0, 1) for noise in draws], 1)
+
+    drawn = {level: samples(originals, depth, 8) for depth, level in enumerate(levels)}
+    for level in levels:
+        yield samples_panel(level, originals, drawn[level])
+    names = list(TRANSFORMATIONS)
+    for number in range(2):
+        changed = [t.apply(originals[number : number + 1], t.reference) for t in TRANSFORMATIONS.values()]
+        inputs = torch.cat([originals[number : number + 1], *changed])
+        sampled = {level: samples(inputs, depth, 1)[:, 0] for depth, level in enumerate(levels)}
+        yield transformed_panel(number, names, inputs, sampled)
+    inputs = torch.cat(
+        [originals[:1], *(TRANSFORMATIONS[n].apply(originals[:1], TRANSFORMATIONS[n].reference) for n in TRAINED)]
+    )
+    yield training_panel(TRAINED, inputs, {level: samples(inputs, depth, 4) for depth, level in enumerate(levels)})
 
 
 def _map(levels: Sequence[str]) -> Map:
     line = torch.linspace(-1, 1, 32)
     blob = torch.exp(-2 * (line[:, None] ** 2 + line[None] ** 2))
     return Map(
-        "within_variance", "Where samples from one h vary", "Standard deviation of each pixel among the samples of one h.",
+        "within_variance", "Where samples from one h vary", "Deviation of a pixel among samples.",
         torch.stack([blob * 0.1 * (1 + depth) for depth, _ in enumerate(levels)]), tuple(levels), "standard deviation",
     )  # fmt: skip

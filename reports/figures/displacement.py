@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.transforms import offset_copy
 
-from reports.style import HAIR, INK, MUTED, SMALL, TEXT_WIDTH, TRAINED, level_handles, level_looks, new_figure, theme
+from reports.style import HAIR, INK, MUTED, SMALL, TEXT_WIDTH, level_handles, level_looks, new_figure, theme
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -48,9 +49,12 @@ def draw_displacement(
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.5, 1))
         for axes, table, value in ((left, displacement, "relative_displacement"), (right, readability, "auc")):
             _dots(axes, table, value, order, looks)
-        left.set_yticks(range(len(order)), [f"{TRAINED} {labels[c]}" if c in trained else labels[c] for c in order])
-        for condition, tick in zip(order, left.get_yticklabels(), strict=True):
-            tick.set_fontweight("bold" if condition in trained else "normal")
+        left.set_yticks(range(len(order)), [labels[condition] for condition in order])
+        left.tick_params(axis="y", pad=10)
+        for place, (condition, tick) in enumerate(zip(order, left.get_yticklabels(), strict=True)):
+            if condition in trained:
+                tick.set_fontweight("bold")
+                _mark(left, place)
         left.set_ylim(-0.7, len(order) - 0.3)
         high = max(1.0, float(displacement["relative_displacement_high"].max(skipna=True)))
         left.set_xlim(-0.02 * high, high * 1.04)
@@ -64,7 +68,7 @@ def draw_displacement(
         right.set_xlabel("AUC: was it applied?")
         _line(right, 0.5, "chance")
         _line(right, 1.0, "certain")
-        figure.legend(handles=level_handles(looks), loc="lower left", ncols=len(looks), bbox_to_anchor=(0, 0), handletextpad=0.1)
+        figure.legend(handles=level_handles(looks), loc="lower left", borderaxespad=0, borderpad=0, handletextpad=0.1)
         figure.tight_layout(pad=0.3, w_pad=1.5)
     return figure
 
@@ -81,6 +85,12 @@ def _dots(axes: Axes, table: pd.DataFrame, value: str, order: list[str], looks: 
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
+
+
+def _mark(axes: Axes, y: float) -> None:
+    """A dot between a label and the axis: the encoder was trained with this transformation."""
+    beside = offset_copy(axes.get_yaxis_transform(), axes.get_figure(root=True), x=-5, units="points")
+    axes.plot(0, y, "o", color=INK, ms=3.6, transform=beside, clip_on=False)
 
 
 def _line(axes: Axes, x: float, text: str) -> None:

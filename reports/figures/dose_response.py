@@ -84,5 +84,5 @@ def _curves(axes: Axes, rows: pd.DataFrame, looks: dict[str, tuple[str, str]], r
         axes.plot(x, [0.0, *curve["relative_displacement"]], color=colour)
         axes.plot(curve["strength"], curve["relative_displacement"], marker, color=colour, ms=3.2, mec="white", mew=0.4)
     axes.set_xlim(0, None)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))

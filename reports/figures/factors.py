@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MultipleLocator
 
 from reports.style import INK, MUTED, TEXT_WIDTH, level_looks, new_figure, theme
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_ROW, _FRAME = 5.2, 19.0  # mm
+_ROW, _FRAME, _LEGEND = 5.2, 21.0, 5.0  # mm: a factor; titles, axis labels and legend; of these the legend
 
 
 def draw_factors(factors: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
@@ -34,7 +35,8 @@ def draw_factors(factors: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
     order = [factor for factor in labels if factor in set(factors["factor"])][::-1]
     rendered = factors["rendered"].notna().any()
     with theme():
-        figure = new_figure(TEXT_WIDTH, _FRAME + _ROW * len(order))
+        height = _FRAME + _ROW * len(order)
+        figure = new_figure(TEXT_WIDTH, height)
         grid = figure.subplots(1, len(looks), sharey=True, sharex=True, squeeze=False)[0]
         for axes, (level, (colour, _)) in zip(grid, looks.items(), strict=True):
             _dumbbells(axes, factors[factors["level"] == level].set_index("factor"), order, colour)
@@ -42,15 +44,19 @@ def draw_factors(factors: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
             axes.set_xlabel("R² (class: accuracy)")
         grid[0].set_yticks(range(len(order)), [labels[factor] for factor in order])
         grid[0].set_ylim(-0.6, len(order) - 0.4)
+        grid[0].xaxis.set_major_locator(MultipleLocator(0.5 if rendered else 0.2))
         low = float(factors[["present_low", "rendered_low"]].min().min())
-        grid[0].set_xlim(max(-0.5, min(-0.04, low - 0.03)), 1.04)
+        grid[0].set_xlim(max(-1.2, min(-0.04, low - 0.03)), 1.04)
         handles = [
             Line2D([], [], color=INK, marker="o", ls="none", label="present in h"),
-            *([Line2D([], [], color=INK, marker="o", mfc="white", ls="none", label="rendered in samples")] * bool(rendered)),
+            *(
+                [Line2D([], [], color=INK, marker="o", mfc="white", ls="none", label="rendered in samples")]
+                * bool(rendered)
+            ),
             Line2D([], [], color=MUTED, marker="|", ms=7, mew=1.2, ls="none", label="guessing"),
         ]
         figure.legend(handles=handles, loc="lower left", ncols=len(handles), bbox_to_anchor=(0, 0), handletextpad=0.1)
-        figure.tight_layout(pad=0.3, w_pad=1.5, rect=(0, 0.26 * 25.4 / (_FRAME + _ROW * len(order)) * 0.7, 1, 1))
+        figure.tight_layout(pad=0.3, w_pad=1.5, rect=(0, _LEGEND / height, 1, 1))
     return figure
 
 

@@ -1,84 +1,158 @@
 """Panels: labelled grids of images, every pixel of an image an exact square of printed dots.
 
 The grid is put together as one array at an integer nearest-neighbour upscaling and placed on the page dot for dot at
-300 dpi, so that small images stay crisp and nothing is resampled.
+300 dpi, so that small images stay crisp and nothing is resampled. Neighbouring columns of one level
+(``backbone 1``, ``backbone 2``, ...) stand under one heading in the level's colour, set off from the others.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import itertools
+import math
+import re
+import textwrap
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from matplotlib.textpath import TextPath
-from matplotlib.font_manager import FontProperties
 
-from reports.style import DPI, INK, SMALL, TEXT_WIDTH, new_figure, theme
+from reports.style import DPI, INK, LEVEL_COLOURS, SMALL, TEXT_WIDTH, new_figure, theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from probes.panels import Panel
 
-_GUTTER = 8  # dots between images
-_LARGEST = 17.0  # mm: an image is never printed larger
-_MARGIN = 1.5  # mm between labels and images
-_HEAD = 4.5  # mm above the images, for column labels
+_GUTTER, _GROUP_GUTTER = 4, 28  # dots between images; between groups of columns
+_LARGEST = 14.0  # mm: an image is never printed larger
+_TALLEST = 150.0  # mm: nor is a panel taller, so that it leaves room for its caption
+_MARGIN = 1.2  # mm between labels and images
+_LINE = 3.2  # mm: height of a line of labels
+_WRAP = 34  # letters in a line of a row label
+_SLANT = 60.0  # degrees, of column labels that are wider than their column
 
 
-def compose(images: np.ndarray, scale: int, gutter: int = _GUTTER) -> np.ndarray:
+class _Heading(NamedTuple):
+    text: str
+    first: int  # column
+    last: int
+    colour: str
+
+
+def compose(images: np.ndarray, scale: int, gutter: int = _GUTTER, gaps: tuple[int, ...] | None = None) -> np.ndarray:
     """Put images into one array.
 
     Args:
         images: ``[R, C, 3, H, W]`` in [0, 1].
         scale: Integer by which each pixel is repeated along both sides.
         gutter: White dots between neighbouring images.
+        gaps: White dots after each of the first ``C - 1`` columns, where they are not all ``gutter``.
 
     Returns:
-        ``[R * H * scale + (R - 1) * gutter, C * W * scale + (C - 1) * gutter, 3]``, uint8.
+        ``[R * H * scale + (R - 1) * gutter, C * W * scale + sum of gaps, 3]``, uint8.
     """
     rows, columns, _, height, width = images.shape
     height, width = height * scale, width * scale
-    out = np.full((rows * (height + gutter) - gutter, columns * (width + gutter) - gutter, 3), 255, np.uint8)
+    left = _lefts(width, (gutter,) * (columns - 1) if gaps is None else gaps)
+    out = np.full((rows * (height + gutter) - gutter, left[-1] + width, 3), 255, np.uint8)
     pixels = np.rint(images.clip(0, 1) * 255).astype(np.uint8).transpose(0, 1, 3, 4, 2)
     pixels = pixels.repeat(scale, axis=2).repeat(scale, axis=3)
-    for row in range(rows):
-        for column in range(columns):
-            y, x = row * (height + gutter), column * (width + gutter)
-            out[y : y + height, x : x + width] = pixels[row, column]
+    for row, column in itertools.product(range(rows), range(columns)):
+        y, x = row * (height + gutter), left[column]
+        out[y : y + height, x : x + width] = pixels[row, column]
     return out
 
 
 def draw_panel(panel: Panel) -> Figure:
-    """The panel with its row labels at the left and its column labels above, as wide as fits the text block."""
+    """The panel with its row labels at the left and its column labels above, within the text block."""
     images = panel.images.float().cpu().numpy()
-    columns, width = images.shape[1], images.shape[-1]
-    label = max((_text_width(text) for text in panel.rows), default=0.0) + _MARGIN
-    head = _HEAD if any(panel.columns) else 0.5
-    room = int((TEXT_WIDTH - label) / 25.4 * DPI)
-    largest = min((room + _GUTTER) // columns - _GUTTER, int(_LARGEST / 25.4 * DPI))
-    picture = compose(images, max(1, largest // width))
-    dots_high, dots_wide = picture.shape[:2]
-    left, top = round(label / 25.4 * DPI), round(head / 25.4 * DPI)
-    total_wide, total_high = left + dots_wide, top + dots_high
-    step_x, step_y = (dots_wide + _GUTTER) / columns, (dots_high + _GUTTER) / images.shape[0]
+    row_labels = ["\n".join(textwrap.wrap(text, _WRAP)) for text in panel.rows]
+    headings = _headings(panel.columns)
+    gaps = _gaps(headings, images.shape[1])
+    left = _dots(max(map(_text_width, row_labels)) + _MARGIN * any(panel.rows))
+    images, scale = _fitted(images, _dots(TEXT_WIDTH) - left - sum(gaps))
+    picture = compose(images, scale, gaps=gaps)
+    side_high, side_wide = images.shape[-2] * scale, images.shape[-1] * scale
+    starts = _lefts(side_wide, gaps)
+
+    widest = max(_text_width(h.text) - (starts[h.last] - starts[h.first] + side_wide) / _dots(1) for h in headings)
+    slant = _SLANT if widest > 0 else 0.0
+    longest = max(_text_width(heading.text) for heading in headings)
+    top = _dots(longest * math.sin(math.radians(slant)) + _LINE if any(panel.columns) else 0.5)
+    beyond = [
+        starts[h.first] + side_wide / 2 + _dots(_text_width(h.text)) * math.cos(math.radians(slant)) for h in headings
+    ]
+    total_wide = left + max(picture.shape[1], math.ceil(max(beyond)) if slant else 0)
+    total_high = top + picture.shape[0]
+
     with theme():
         figure = new_figure(total_wide / DPI * 25.4, total_high / DPI * 25.4)
-        axes = figure.add_axes((left / total_wide, 0, dots_wide / total_wide, dots_high / total_high))
+        axes = figure.add_axes(
+            (left / total_wide, 0, picture.shape[1] / total_wide, picture.shape[0] / total_high)
+        )  # fmt: skip
         axes.imshow(picture, interpolation="none", aspect="auto")
         axes.set_axis_off()
-        for row, text in enumerate(panel.rows):
-            y = 1 - (top + (row + 0.5) * step_y - _GUTTER / 2) / total_high
-            figure.text((left - _MARGIN / 25.4 * DPI) / total_wide, y, text, ha="right", va="center", color=INK)
-        for column, text in enumerate(panel.columns):
-            x = (left + (column + 0.5) * step_x - _GUTTER / 2) / total_wide
-            figure.text(x, 1 - 0.7 * top / total_high, text, ha="center", va="baseline", color=INK)
+        for row, text in enumerate(row_labels):
+            y = 1 - (top + row * (side_high + _GUTTER) + side_high / 2) / total_high
+            colour = LEVEL_COLOURS.get(panel.rows[row], INK)
+            figure.text((left - _dots(_MARGIN)) / total_wide, y, text, ha="right", va="center", color=colour)
+        for heading in headings:
+            middle = left + (starts[heading.first] + starts[heading.last] + side_wide) / 2
+            figure.text(
+                middle / total_wide, 1 - (top - _dots(0.9)) / total_high, heading.text, color=heading.colour,
+                ha="left" if slant else "center", va="bottom" if slant else "baseline", rotation=slant,
+                rotation_mode="anchor", fontweight="bold" if heading.colour != INK else "normal",
+            )  # fmt: skip
     return figure
 
 
+def _fitted(images: np.ndarray, room: int) -> tuple[np.ndarray, int]:
+    """Images and the integer scale at which they fill the room, in dots; images too large for it are averaged down."""
+    rows, columns, _, height, width = images.shape
+    wide = min(room // columns, _dots(_LARGEST), round(_dots(_TALLEST) / rows * width / height))
+    if wide >= width:
+        return images, wide // width
+    block = math.ceil(width / wide)
+    kept = images[..., : height // block * block, : width // block * block]
+    return kept.reshape(rows, columns, 3, height // block, block, width // block, block).mean((4, 6)), 1
+
+
+def _headings(columns: tuple[str, ...]) -> list[_Heading]:
+    """Column labels; numbered columns of one level become one."""
+    out: list[_Heading] = []
+    for base, run in itertools.groupby(enumerate(columns), key=lambda item: _level(item[1]) or item):
+        places = [place for place, _ in run]
+        if isinstance(base, str):
+            out.append(_Heading(base, places[0], places[-1], LEVEL_COLOURS.get(base, INK)))
+        else:
+            out.append(_Heading(columns[places[0]], places[0], places[0], INK))
+    return out
+
+
+def _level(label: str) -> str | None:
+    """The level of a column such as ``backbone 3``."""
+    match = re.fullmatch(r"(.+) \d+", label)
+    return match[1] if match and match[1] in LEVEL_COLOURS else None
+
+
+def _gaps(headings: list[_Heading], columns: int) -> tuple[int, ...]:
+    """Dots after each column but the last: wider where a group of several columns begins or ends."""
+    edges = {heading.last for heading in headings if heading.last > heading.first}
+    edges |= {heading.first - 1 for heading in headings if heading.last > heading.first}
+    return tuple(_GROUP_GUTTER if column in edges else _GUTTER for column in range(columns - 1))
+
+
+def _lefts(width: int, gaps: tuple[int, ...]) -> list[int]:
+    """Left edge of each column, in dots."""
+    return [0, *itertools.accumulate(width + gap for gap in gaps)]
+
+
+def _dots(millimetres: float) -> int:
+    return round(millimetres / 25.4 * DPI)
+
+
 def _text_width(text: str) -> float:
-    """Width in mm of text in the theme's small size."""
-    if not text.strip():
-        return 0.0
+    """Width in mm of the longest line of a text, in the theme's small size."""
     with theme():
-        extents = [TextPath((0, 0), line, size=SMALL, prop=FontProperties()).get_extents() for line in text.split("\n")]
-    return max(extent.x1 for extent in extents) / 72 * 25.4
+        paths = [TextPath((0, 0), line, size=SMALL) for line in text.split("\n") if line.strip()]
+    return max((path.get_extents().x1 for path in paths), default=0.0) / 72 * 25.4

@@ -1,0 +1,140 @@
+"""Figures: pixels stay exact, everything measured is drawn, nothing is cut off, the same input gives the same file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.text import Text
+from PIL import Image
+from planted_content import TRAINED, content
+
+from probes.panels import Map, Panel
+from reports import style
+from reports.figures.grid import compose, draw_panel
+from reports.figures.maps import draw_maps
+from reports.invariance import figures
+
+
+@pytest.fixture(scope="module")
+def full():
+    return content(images=30, resamples=20, pictures=3)
+
+
+@pytest.fixture(scope="module")
+def drawn(full):
+    return dict(figures(full))
+
+
+def panel(rows=2, columns=3, size=32, labels=None, seed=0) -> Panel:
+    images = torch.rand(rows, columns, 3, size, size, generator=torch.Generator().manual_seed(seed))
+    names = labels or tuple(f"column {i}" for i in range(columns))
+    return Panel("p", "Title", "Caption", images, tuple(f"row {i}" for i in range(rows)), names)
+
+
+def test_composing_repeats_every_pixel_and_changes_none():
+    images = panel().images.numpy()
+    grid = compose(images, 3, gutter=5)
+    assert grid.shape == (2 * 96 + 5, 3 * 96 + 2 * 5, 3)
+    second = grid[101:, 101:197]  # row 1, column 1
+    np.testing.assert_array_equal(second[::3, ::3], np.rint(images[1, 1].transpose(1, 2, 0) * 255))
+    np.testing.assert_array_equal(second[::3], second[1::3])
+    assert (grid[96:101] == 255).all()
+
+
+def test_a_panel_reaches_the_page_dot_for_dot(tmp_path):
+    given = panel()
+    style.save(draw_panel(given), tmp_path, "p")
+    page = np.asarray(Image.open(tmp_path / "p.png").convert("RGB")).astype(int)
+    wanted = compose(given.images.numpy(), 5).astype(int)  # 14 mm at 300 dpi hold 5 dots a pixel
+    printed = page[-wanted.shape[0] :, -wanted.shape[1] :]
+    assert np.abs(printed - wanted).max() <= 1
+
+
+@pytest.mark.parametrize("rows, columns, size", [(1, 1, 32), (13, 6, 32), (3, 14, 32), (2, 25, 32), (2, 4, 224)])
+def test_no_panel_is_wider_than_the_text_or_taller_than_the_page(rows, columns, size):
+    width, height = draw_panel(panel(rows, columns, size)).get_size_inches() * 25.4
+    assert width <= style.TEXT_WIDTH + 0.5
+    assert height <= 190
+
+
+def test_columns_of_a_level_share_one_heading_in_its_colour():
+    labels = ("input", "backbone 1", "backbone 2", "projector 1", "projector 2")
+    texts = {text.get_text(): text.get_color() for text in draw_panel(panel(columns=5, labels=labels)).texts}
+    assert texts["backbone"] == style.LEVEL_COLOURS["backbone"]
+    assert texts["projector"] == style.LEVEL_COLOURS["projector"]
+    assert "backbone 1" not in texts
+
+
+def test_maps_share_one_scale_from_zero():
+    values = torch.stack([torch.full((8, 8), 0.1), torch.full((8, 8), 0.4)])
+    figure = draw_maps(Map("m", "T", "C", values, ("backbone", "projector"), "a unit with a rather long name"))
+    limits = {axes.images[0].get_clim() for axes in figure.axes if axes.images}
+    assert limits == {(0.0, float(values.max()))}
+
+
+def test_every_transformation_has_its_curves_and_its_unit(full, drawn):
+    plots = [axes for axes in drawn["dose-response"].axes if axes.get_xlabel()]
+    assert len(plots) == full.displacement["condition"].nunique()
+    marked = {axes.get_title(loc="left").removeprefix("● ") for axes in plots if "●" in axes.get_title(loc="left")}
+    assert marked == {full.labels[name] for name in TRAINED}
+    for axes in plots:
+        for level in full.levels:
+            colours = [line.get_color() for line in axes.lines]
+            assert style.LEVEL_COLOURS[level] in colours
+
+
+def test_the_dot_plot_is_sorted_by_the_backbone_and_marks_training(full, drawn):
+    left = drawn["displacement"].axes[0]
+    order = [tick.get_text() for tick in left.get_yticklabels()]
+    backbone = full.at_reference[full.at_reference["level"] == "backbone"].set_index("condition")
+    values = backbone["relative_displacement"].rename(full.labels)
+    assert order == list(values.sort_values().index)
+    bold = {tick.get_text() for tick in left.get_yticklabels() if tick.get_fontweight() == "bold"}
+    assert bold == {full.labels[name] for name in TRAINED}
+
+
+def test_no_text_is_below_seven_points_and_nothing_is_cut_off(drawn):
+    for name, figure in drawn.items():
+        figure.canvas.draw()
+        sizes = {text.get_fontsize() for text in figure.findobj(Text) if text.get_text().strip()}
+        assert min(sizes) >= 7, name
+        ink, page = figure.get_tightbbox(), figure.get_size_inches()
+        assert min(ink.x0, ink.y0) >= -0.01, name
+        assert ink.x1 <= page[0] + 0.01, name
+        assert ink.y1 <= page[1] + 0.01, name
+
+
+def test_levels_keep_their_looks_and_others_differ():
+    looks = style.level_looks(["layer2", "projector", "backbone", "layer3"])
+    assert list(looks) == ["backbone", "projector", "layer2", "layer3"]
+    assert looks["projector"][0] == style.LEVEL_COLOURS["projector"]
+    assert len(set(looks.values())) == 4
+
+
+def test_the_same_figure_gives_the_same_files(full, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        style.save(dict(figures(full))["factors"], tmp_path / folder, "factors")
+    for ending in ("png", "svg"):
+        assert (tmp_path / "a" / f"factors.{ending}").read_bytes() == (
+            tmp_path / "b" / f"factors.{ending}"
+        ).read_bytes()
+
+
+def test_nothing_is_left_in_the_users_matplotlib(full):
+    import matplotlib as mpl
+    from matplotlib import _pylab_helpers
+
+    before = dict(mpl.rcParams)
+    draw_panel(panel())
+    assert dict(mpl.rcParams) == before
+    assert not _pylab_helpers.Gcf.get_all_fig_managers()
+
+
+def test_a_readability_table_without_rows_still_gives_a_figure(full):
+    from dataclasses import replace
+
+    empty = replace(full, readability=pd.DataFrame(columns=full.readability.columns))
+    assert dict(figures(empty))["displacement"].axes

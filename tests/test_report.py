@@ -1,0 +1,124 @@
+"""The report: what was measured is in it, what was not is named, and no name of a folder can break it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from planted_content import content, run
+
+from reports.invariance import document, printed_tables, write
+from reports.pdf import compile_pdf
+from reports.provenance import provenance
+
+NASTY = r'/data/#_$%@* [a](b) <c> `d` \e "f" // ünï/very_long_name_without_any_blank_that_goes_on_and_on_and_on_and_on'
+
+
+@pytest.fixture(scope="module")
+def full():
+    return content(images=40, resamples=20, pictures=3)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return content(images=30, resamples=20, levels=("backbone",), rcdm=False, factors=False, data=NASTY)
+
+
+@pytest.fixture(scope="module")
+def folder(full, tmp_path_factory):
+    path = tmp_path_factory.mktemp("run")
+    write(path, full)
+    return path
+
+
+def blocks_of(document, kind):
+    return [block for section in document["sections"] for block in section["blocks"] if block["kind"] == kind]
+
+
+def test_a_report_is_a_pdf_of_several_pages(folder):
+    pdf = (folder / "report.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF")
+    assert 6 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 14
+
+
+def test_every_figure_is_there_in_both_formats_and_every_table_in_its_own(full, folder):
+    names = [block["path"] for block in [document(full)["figure"], *blocks_of(document(full), "figure")]]
+    for name in names:
+        assert (folder / name).is_file()
+        assert (folder / name).with_suffix(".png").is_file()
+    assert {path.stem for path in (folder / "tables").glob("*.tex")} == set(printed_tables(full))
+    data = {"displacement", "readability", "factors", "variance", "comparison", "verdicts"}
+    assert {path.stem for path in (folder / "tables").glob("*.csv")} == data
+
+
+def test_the_first_page_has_the_verdicts_with_their_numbers(full):
+    shown = document(full)["verdicts"]
+    assert [entry["word"] for entry in shown] == [verdict.word for verdict in full.verdicts]
+    for entry, verdict in zip(shown, full.verdicts, strict=True):
+        assert entry["interval"] == f"[{verdict.low:.2f}, {verdict.high:.2f}]".replace("-", "−")
+        assert verdict.rule == entry["rule"]
+
+
+def test_what_was_not_measured_is_named_with_the_way_to_get_it(full, plain):
+    assert not blocks_of(document(full), "missing")
+    named = " ".join(block["what"] for block in blocks_of(document(plain), "missing"))
+    for thing in ("pictures", "projector", "Factors", "Variance"):
+        assert thing in named
+    assert all(block["remedy"] for block in blocks_of(document(plain), "missing"))
+
+
+def test_a_user_folder_without_anything_compiles_whatever_its_name(plain, tmp_path):
+    write(tmp_path, plain)
+    assert (tmp_path / "report.pdf").stat().st_size > 10_000
+    assert NASTY in document(plain)["subtitle"]
+    assert not (tmp_path / "tables" / "factors.csv").exists()
+
+
+def test_no_verdict_is_said_and_breaks_nothing(plain, tmp_path):
+    write(tmp_path, replace(plain, verdicts=()))
+    assert (tmp_path / "report.pdf").is_file()
+
+
+def test_a_level_with_a_slash_in_its_name_is_no_folder(tmp_path):
+    other = content(images=30, resamples=20, levels=("trunk/layer3",), rcdm=False, factors=False)
+    write(tmp_path, other)
+    assert (tmp_path / "tables" / "transformations-trunk-layer3.tex").is_file()
+
+
+def test_the_document_is_json_and_the_same_every_time(full):
+    assert json.dumps(document(full), allow_nan=False) == json.dumps(document(full), allow_nan=False)
+
+
+def test_the_same_document_gives_the_same_bytes(full, folder, tmp_path):
+    again = compile_pdf(document(full), template="report", folder=folder, name="again.pdf")
+    assert again.read_bytes() == (folder / "report.pdf").read_bytes()
+
+
+def test_all_facts_of_the_run_are_in_the_provenance():
+    facts = run()
+    text = json.dumps(provenance(facts), ensure_ascii=False)
+    wanted = [facts["git_commit"], *facts["hashes"].values(), *facts["versions"].values(), facts["machine"]["cpu"]]
+    assert all(str(value) in text for value in wanted)
+    assert "95 s" in text
+    assert "2.31 GB" in text
+
+
+def test_machine_paths_are_cut_but_the_users_own_stay():
+    facts = run(data="/home/me/pictures")
+    facts["data_card"]["skipped_files"] = ["/home/me/pictures/broken.png"]
+    facts["arguments"]["rcdm"] = "/given/by/me"
+    facts["versions"]["torch"] = "/opt/secret/place/torch"
+    text = json.dumps(provenance(facts))
+    assert "/given/by/me" in text
+    assert "/home/me/pictures/broken.png" not in text
+    assert "broken.png" in text
+    assert "/opt/secret" not in text
+
+
+def test_text_of_a_user_is_never_read_as_markup(full, tmp_path):
+    strange = replace(
+        full, run={**full.run, "encoder_card": {"name": "#panic() $x^ *b* @nowhere <lab>"}}, panels=(), maps=()
+    )
+    write(tmp_path, strange)  # `#panic()` would stop it, `@nowhere` too
