@@ -3,10 +3,10 @@
 Every prediction is out of fold: the rows it is made for were seen neither by the weights nor by the choice of the
 penalty. So the predictions of an empty representation agree with the truth as chance does, and not better.
 
-*Ridge.* One eigendecomposition ``X'X = V S^2 V'`` of the training fold's centred features serves every penalty ``p`` of
-a grid. With the shrinkage ``f_k = s_k^2 / (s_k^2 + p)`` and the coordinates ``c = S^-1 V'X'y``, generalised
-cross-validation (Golub, Heath, Wahba 1979) needs only sums over ``k``: for each target it picks the least of
-``RSS / (n - 1 - sum f)^2``, ``RSS = |y|^2 - |c|^2 + sum (1 - f_k)^2 c_k^2``.
+*Ridge.* The penalty of a training set is chosen, for each target, on the two folds next to the one left out, each read
+by a fit that saw neither it nor the one left out; neighbours share these fits. One eigendecomposition of the covariance
+serves every penalty of a grid. Cross-validation in closed form (Allen's PRESS, GCV) would not do: it parts the rows of
+a group, and where the versions of one image lie close together it takes far too small a penalty.
 
 *Logistic.* All folds and all penalties are columns of one convex problem, solved at once by L-BFGS. Its variables are
 principal coordinates, each divided by the root of its curvature at zero, ``variance / classes + penalty``: the Hessian
@@ -37,7 +37,7 @@ def ridge_predictions(
     Args:
         features: ``[N, D]``.
         targets: ``[N]`` or ``[N, T]``.
-        folds: Number of folds, >= 2.
+        folds: Number of folds, >= 3.
         seed: Seed of the folds.
         groups: ``[N]``; rows of one group are never parted over two folds. By default each row is its own.
 
@@ -46,10 +46,21 @@ def ridge_predictions(
     """
     x, y = features.double(), targets.double().reshape(len(targets), -1)
     fold = _assign_folds(len(x), folds, seed, groups)
+    penalties = torch.tensor(RIDGE_PENALTIES, dtype=x.dtype)
+
+    errors = torch.zeros(folds, len(penalties), y.shape[1], dtype=x.dtype)
+    for k in range(folds):
+        after = (k + 1) % folds
+        pair = (fold == k) | (fold == after)
+        squared = (_ridge(x[~pair], y[~pair], x[pair], penalties) - y[pair]).square()  # [P, m, T]
+        errors[k] += squared[:, fold[pair] == after].sum(1)
+        errors[after] += squared[:, fold[pair] == k].sum(1)
+
     predictions = torch.empty_like(y)
     for k in range(folds):
         held_out = fold == k
-        predictions[held_out] = _ridge(x[~held_out], y[~held_out], x[held_out])
+        fitted = _ridge(x[~held_out], y[~held_out], x[held_out], penalties)
+        predictions[held_out] = fitted[errors[k].argmin(0), :, torch.arange(y.shape[1])].T
     return predictions.reshape(targets.shape)
 
 
@@ -109,6 +120,8 @@ def _assign_folds(count: int, folds: int, seed: int, groups: torch.Tensor | np.n
     """Fold of each row, ``[N]``: groups are shuffled and dealt out like cards."""
     codes = np.arange(count) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     distinct = int(codes.max()) + 1
+    if folds < 3:
+        raise ValueError("a penalty is chosen on a fold of its own: three folds are the least")
     if distinct < folds:
         raise ValueError(f"{folds} folds need at least {folds} independent rows, not {distinct}")
     dealt = np.random.default_rng(seed).permutation(distinct) % folds
@@ -133,21 +146,15 @@ def _principal_axes(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return squares[present], right[:, present]
 
 
-def _ridge(x: torch.Tensor, y: torch.Tensor, x_new: torch.Tensor) -> torch.Tensor:
-    """Fit on ``x [n, D]``, ``y [n, T]``, penalty by cross-validation; predictions for ``x_new [m, D]``."""
+def _ridge(x: torch.Tensor, y: torch.Tensor, x_new: torch.Tensor, penalties: torch.Tensor) -> torch.Tensor:
+    """Fit on ``x [n, D]``, ``y [n, T]`` with each of P relative penalties; predictions ``[P, m, T]`` for ``x_new``."""
     z, z_new, mean = _standardise(x, x), _standardise(x_new, x), y.mean(0)
     squares, right = _principal_axes(z)
     if len(squares) == 0:
-        return mean.expand(len(x_new), -1)
-    centred = y - mean
-    coordinates = right.T @ (z.T @ centred) / squares.sqrt()[:, None]  # [R, T]
-    penalties = torch.tensor(RIDGE_PENALTIES, dtype=x.dtype) * squares[-1]
-    shrinkage = squares / (squares + penalties[:, None])  # [P, R]
-    unreachable = (centred.square().sum(0) - coordinates.square().sum(0)).clamp(min=0)  # [T]
-    misfit = unreachable + (1 - shrinkage).square() @ coordinates.square()  # [P, T]
-    freedom = len(x) - 1 - shrinkage.sum(1, keepdim=True)
-    chosen = shrinkage[(misfit / freedom.square()).argmin(0)].T  # [R, T]
-    return mean + (z_new @ right) @ (chosen * coordinates / squares.sqrt()[:, None])
+        return mean.expand(len(penalties), len(x_new), -1)
+    coordinates = right.T @ (z.T @ (y - mean))  # [R, T]
+    shrunk = coordinates / (squares + squares[-1] * penalties[:, None])[:, :, None]  # [P, R, T]
+    return mean + (z_new @ right) @ shrunk
 
 
 def _log_probabilities(
@@ -159,8 +166,6 @@ def _log_probabilities(
     groups: torch.Tensor | np.ndarray | None,
 ) -> torch.Tensor:
     """Out-of-fold log-probabilities ``[N, C]`` for codes ``[N]`` in 0 .. C-1."""
-    if folds < 3:
-        raise ValueError("the penalty is chosen on a fold of its own: three folds are the least")
     fold = _assign_folds(len(features), folds, seed, groups)
     x = features.double()
     z = _standardise(x, x)  # blind to the labels, so common to all folds

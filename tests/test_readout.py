@@ -43,19 +43,22 @@ def test_ridge_picks_a_penalty_for_each_target() -> None:
 
 
 @pytest.mark.parametrize("dimension", [10, 50])
-def test_the_closed_form_agrees_with_scikit_learn_at_the_best_penalty(dimension: int) -> None:
-    """Generalised cross-validation by its definition, from the hat matrix of each penalty."""
-    x = noise(30, dimension).double()
-    y = noise(30, seed=1).double() + x[:, 0]
+def test_ridge_in_principal_coordinates_is_that_of_scikit_learn(dimension: int) -> None:
+    x, y = noise(30, dimension).double(), noise(30, 2, seed=1).double()
     z = readout._standardise(x, x)
-    squares, _ = readout._principal_axes(z)
-    scores, penalties = [], np.array(readout.RIDGE_PENALTIES) * squares[-1].item()
-    for penalty in penalties:
-        hat = z @ torch.linalg.solve(z.T @ z + penalty * torch.eye(dimension), z.T) + 1 / 30
-        scores.append((y - hat @ y).square().sum() / (30 - hat.trace()) ** 2)
-    best = penalties[int(np.argmin(scores))]
-    expected = Ridge(alpha=best, solver="svd").fit(z.numpy(), y.numpy()).predict(z.numpy())
-    np.testing.assert_allclose(readout._ridge(x, y[:, None], x)[:, 0].numpy(), expected, atol=1e-6)
+    largest = readout._principal_axes(z)[0][-1].item()
+    penalties = torch.tensor([1e-3, 1e-1, 10.0], dtype=torch.double)
+    for ours, penalty in zip(readout._ridge(x, y, x, penalties), penalties.tolist(), strict=True):
+        expected = Ridge(alpha=penalty * largest, solver="svd").fit(z.numpy(), y.numpy()).predict(z.numpy())
+        np.testing.assert_allclose(ours.numpy(), expected, atol=1e-6)
+
+
+def test_near_duplicates_within_a_group_do_not_fool_the_choice_of_the_penalty() -> None:
+    """Versions of an image that differ by little but noise: a fit may use the noise, a prediction may not explode."""
+    images = noise(100, 200).repeat(6, 1)
+    doses = torch.arange(6.0).repeat_interleave(100)
+    versions = images + 1e-3 * noise(600, 200, seed=1)
+    assert r2(doses, ridge_predictions(versions, doses, groups=torch.arange(600) % 100)) > -0.05
 
 
 def test_predictions_do_not_see_their_own_fold() -> None:
