@@ -35,7 +35,7 @@ def compile_pdf(document: Mapping[str, Any], *, template: str, folder: Path, nam
     """
     source = (files("reports") / "templates" / f"{template}.typ").read_bytes()
     fonts = typst.Fonts(include_system_fonts=False, font_paths=[_FONTS])
-    pdf = typst.compile(
+    pdf = typst.compile(  # type: ignore[type-var]  # the stub wants source and root of one type
         source,
         root=folder,
         font_paths=fonts,

@@ -108,8 +108,10 @@ def _run_lines(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("started", "finished"):
         if run.get(key):
             yield key, str(run[key])
+    if run.get("resumed"):
+        yield "resumed", ", ".join(run["resumed"])
     if run.get("seconds") is not None:
-        yield "time", f"{run['seconds']:.0f} s"
+        yield "time", f"{run['seconds']:.0f} s" + (" since it was last resumed" if run.get("resumed") else "")
     if run.get("peak_memory_gb") is not None:
         yield "peak memory", f"{run['peak_memory_gb']:.2f} GB"
 

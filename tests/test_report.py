@@ -105,6 +105,11 @@ def test_all_facts_of_the_run_are_in_the_provenance():
     assert "2.31 GB" in text
 
 
+def test_a_run_that_went_on_says_which_time_it_gives():
+    text = json.dumps(provenance({**run(), "resumed": ["2026-01-02T10:21:00+01:00"]}))
+    assert "95 s since it was last resumed" in text
+
+
 def test_machine_paths_are_cut_but_the_users_own_stay():
     facts = run(data="/home/me/pictures")
     facts["data_card"]["skipped_files"] = ["/home/me/pictures/broken.png"]

@@ -66,7 +66,7 @@ def compose(images: np.ndarray, scale: int, gutter: int = _GUTTER, gaps: tuple[i
 def draw_panel(panel: Panel) -> Figure:
     """The panel with its row labels at the left and its column labels above, within the text block."""
     images = panel.images.float().cpu().numpy()
-    row_labels = ["\n".join(textwrap.wrap(text, _WRAP)) for text in panel.rows]
+    row_labels = [_wrapped(text) for text in panel.rows]
     headings = _headings(panel.columns)
     gaps = _gaps(headings, images.shape[1])
     left = _dots(max(map(_text_width, row_labels)) + _MARGIN * any(panel.rows))
@@ -145,6 +145,11 @@ def _gaps(headings: list[_Heading], columns: int) -> tuple[int, ...]:
 def _lefts(width: int, gaps: tuple[int, ...]) -> list[int]:
     """Left edge of each column, in dots."""
     return [0, *itertools.accumulate(width + gap for gap in gaps)]
+
+
+def _wrapped(text: str) -> str:
+    """A row label in lines of at most `_WRAP` letters; its own line breaks stay."""
+    return "\n".join(line for part in text.split("\n") for line in textwrap.wrap(part, _WRAP))
 
 
 def _dots(millimetres: float) -> int:
