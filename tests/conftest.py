@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,13 @@ def script() -> Callable[..., subprocess.Popen[str]]:
         return subprocess.Popen(words, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def garments_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of training garments without a download: the test garments under the names of the training files."""
+    folder = tmp_path_factory.mktemp("garments")
+    for part in ("images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"):
+        packaged = files("rcdm_core.data") / "assets" / f"t10k-{part}"
+        (folder / f"train-{part}").write_bytes(packaged.read_bytes())
+    return folder

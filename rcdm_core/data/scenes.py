@@ -55,7 +55,7 @@ CIRCULAR = ("hue", "background_hue", "direction")
 LINEAR = ("brightness", "x", "y", "scale", "angle")
 
 _SATURATION_GARMENT, _SATURATION_BACKGROUND = 0.75, 0.45
-_DARK_TONE = 0.6  # value of the background's darker tone, relative to the lighter one
+_DARK_TONE = 0.75  # value of the background's darker tone, relative to the lighter one
 _SHADING = (0.25, 0.75)  # garment value = offset + slope * grey level: black cloth stays visible
 
 

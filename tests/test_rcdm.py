@@ -1,0 +1,117 @@
+"""The RCDM: shapes, conditioning, solvers, determinism, errors; on a small network and on the one that ships."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from rcdm_core.data.scenes import Scenes
+from rcdm_core.encoders import load_encoder
+from rcdm_core.errors import UserError
+from rcdm_core.rcdm import RCDM, SOLVERS, load_rcdm
+from rcdm_core.rcdm.diffusion import build_schedule, v_prediction_loss
+from rcdm_core.rcdm.network import Denoiser, NetworkSettings, RepresentationHead
+
+SMALL = NetworkSettings(image_size=16, patch=2, channels=(32, 32), attention=(False, True), attention_width=16)
+
+
+@pytest.fixture(scope="module")
+def small() -> RCDM:
+    torch.manual_seed(0)
+    return RCDM(Denoiser(SMALL, {"a/backbone": 6, "b/backbone": 9}))
+
+
+def test_whitening_gives_unit_covariance_and_leaves_the_head_as_expressive():
+    torch.manual_seed(0)
+    h = torch.randn(4000, 8) @ torch.diag(10.0 ** torch.linspace(-1, 2, 8)) + 5
+    head = RepresentationHead(8, 4)
+    head.fit(h, floor=0.0)
+    white = (h - head.mean) @ head.whitening
+    assert torch.allclose(torch.cov(white.T), torch.eye(8), atol=0.02)
+    assert torch.linalg.matrix_rank(head.whitening.double()) == 8
+
+
+def test_constant_directions_do_not_blow_up():
+    h = torch.randn(500, 4) * torch.tensor([1.0, 1.0, 1.0, 0.0])
+    head = RepresentationHead(4, 4)
+    head.fit(h)
+    assert ((h - head.mean) @ head.whitening).abs().max() < 10
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_every_solver_gives_finite_images_and_is_deterministic(small, solver):
+    h = torch.randn(3, 6)
+    first = small.sample(h, "a/backbone", steps=4, solver=solver, seed=7)
+    assert first.shape == (3, 3, 16, 16)
+    assert torch.isfinite(first).all() and 0 <= first.min() and first.max() <= 1
+    assert torch.equal(first, small.sample(h, "a/backbone", steps=4, solver=solver, seed=7))
+    assert not torch.equal(first, small.sample(h, "a/backbone", steps=4, solver=solver, seed=8))
+
+
+def test_equal_noise_and_equal_representation_give_equal_images(small):
+    h, noise = torch.randn(1, 6), small.noise(1, seed=3)
+    pair = small.sample(h.expand(2, -1), "a/backbone", noise=noise.expand(2, -1, -1, -1), steps=3)
+    assert torch.allclose(pair[0], pair[1], atol=1e-5)
+    assert torch.equal(small.noise(5, seed=3)[:1], noise)
+
+
+def test_solvers_agree_where_the_answer_is_known():
+    """A network that knows the data (one fixed image) is solved exactly by every solver."""
+    schedule = build_schedule()
+    clean = torch.rand(1, 3, 16, 16)
+
+    class Knows(Denoiser):
+        def forward(self, images, t, embedding):
+            alpha = schedule.alphas_cumprod[t].sqrt()
+            sigma = (1 - alpha**2).sqrt()
+            noise = (images - alpha * (2 * clean - 1)) / sigma
+            return alpha * noise - sigma * (2 * clean - 1)
+
+    rcdm = RCDM(Knows(SMALL, {"a/backbone": 2}))
+    for solver in SOLVERS:
+        sampled = rcdm.sample(torch.zeros(1, 2), "a/backbone", steps=15, solver=solver)
+        assert (sampled - clean).abs().mean() < 0.02, solver
+
+
+def test_loss_is_that_of_the_best_constant_for_an_untrained_network(small):
+    """Predicting nothing costs E[v^2] = E[a^2 + s^2 x^2]: between 1/2 and 1 for images in [-1, 1]."""
+    torch.manual_seed(0)
+    images = torch.rand(64, 3, 16, 16)
+
+    class Silent(Denoiser):
+        def forward(self, images, t, embedding):
+            return torch.zeros_like(images)
+
+    loss = v_prediction_loss(Silent(SMALL, {}), images, torch.zeros(64, SMALL.embedding), build_schedule())
+    alphas = build_schedule().alphas_cumprod
+    expected = alphas.mean() + (1 - alphas).mean() * (2 * images - 1).square().mean()
+    assert loss.item() == pytest.approx(expected.item(), rel=0.05)
+
+
+def test_errors_name_both_dimensions_and_the_nearest_names(small):
+    with pytest.raises(UserError, match=r"7 dimensions.* 6"):
+        small.sample(torch.randn(1, 7), "a/backbone")
+    with pytest.raises(UserError, match="a/backbone"):
+        small.sample(torch.randn(1, 6), "a/backbon")
+    with pytest.raises(UserError, match="ddim"):
+        small.sample(torch.randn(1, 6), "a/backbone", solver="ddin")
+    with pytest.raises(UserError, match="rcdm.safetensors"):
+        load_rcdm("/nowhere")
+
+
+def test_the_shipped_rcdm_draws_what_the_representation_says():
+    """Samples are nearer in pixels to the image they are conditioned on than to another image's."""
+    images = Scenes()[range(16)]
+    rcdm, encoder = load_rcdm(), load_encoder("vicreg")
+    samples = rcdm.sample(encoder(images)["backbone"], "vicreg/backbone", steps=8)
+    own = (samples - images).square().mean((1, 2, 3))
+    other = (samples - images.roll(1, 0)).square().mean((1, 2, 3))
+    assert own.mean() < 0.6 * other.mean()
+
+
+def test_the_shipped_conditions_are_those_of_the_encoders():
+    rcdm = load_rcdm()
+    for name in ("supervised", "simclr", "vicreg", "barlow", "dino"):
+        encoder = load_encoder(name)
+        for level, dimension in encoder.dimensions.items():
+            assert rcdm.conditions[f"{name}/{level}"] == dimension

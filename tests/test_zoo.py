@@ -1,0 +1,122 @@
+"""The zoo: how it is trained, what ships, and that what ships does what its card says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.resources import files
+
+import numpy as np
+import pytest
+import torch
+
+from rcdm_core.data.scenes import CIRCULAR, LINEAR, Scenes
+from rcdm_core.encoders import ENCODERS, load_encoder
+from rcdm_core.encoders.embedded import load_trained, projector
+from rcdm_core.errors import UserError
+from rcdm_core.zoo import recipes
+from rcdm_core.zoo.evaluate import fidelity_scores, readout_scores, reading_scores
+from rcdm_core.zoo.judge import load_judge, targets
+from rcdm_core.zoo.methods import build_method
+from rcdm_core.zoo.train import scene_indices, train_encoder
+
+WEIGHTS = files("rcdm_core.zoo") / "weights"
+
+
+def test_each_pass_shows_every_garment_once_with_new_factors():
+    size = 600
+    first = np.concatenate([scene_indices(step, size, seed=0) for step in range(100)])
+    second = np.concatenate([scene_indices(step, size, seed=0) for step in range(100, 200)])
+    assert sorted(first) == list(range(60_000))
+    assert sorted(second) == list(range(60_000, 120_000))
+    assert not np.array_equal(second - 60_000, first)
+    assert np.array_equal(scene_indices(7, size, seed=0), first[7 * size : 8 * size])
+
+
+@pytest.mark.parametrize("name", recipes.ENCODERS)
+def test_a_method_trains_and_its_encoder_is_what_it_trained(name, tmp_path, monkeypatch, garments_folder):
+    settings = replace(recipes.ENCODERS[name], steps=2, batch_size=16, warmup=1)
+    monkeypatch.setitem(recipes.ENCODERS, name, settings)
+    train_encoder(name, folder=tmp_path, garments=garments_folder)
+    encoder = load_trained(name, tmp_path)
+    images = Scenes()[range(4)]
+    levels = encoder(images)
+    assert {level: h.shape[1] for level, h in levels.items()} == encoder.dimensions
+
+    method = build_method(name)
+    method.load_state_dict(torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["network"])
+    method.eval()
+    trunk = method.teacher_trunk if name == "dino" else method.trunk
+    with torch.no_grad():
+        pooled = trunk(method.preprocess(images))
+    assert torch.allclose(levels["backbone"], pooled, atol=0.02, rtol=0.02)  # float16 on disk
+
+
+def test_heads_are_lightlys():
+    for name in ("simclr", "vicreg", "barlow", "dino"):
+        head = build_method(name).head.layers
+        assert repr(head) == repr(projector(name))
+    assert projector("supervised") is None
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_encoders_are_frozen_and_let_gradients_through(name):
+    encoder = load_encoder(name)
+    assert not any(p.requires_grad for p in encoder.parameters()) and not encoder.training
+    images = Scenes()[range(2)].requires_grad_()
+    encoder(images)[encoder.levels[-1]].sum().backward()
+    assert images.grad is not None and images.grad.abs().sum() > 0
+    assert encoder.fingerprint == load_encoder(name).fingerprint
+
+
+def test_encoders_differ():
+    assert len({load_encoder(name).fingerprint for name in ENCODERS}) == len(ENCODERS)
+
+
+def test_the_whole_zoo_is_under_sixty_megabytes():
+    sizes = [entry.stat().st_size for entry in WEIGHTS.iterdir() if entry.suffix == ".safetensors"]
+    assert len(sizes) == 7
+    assert sum(sizes) < 60e6
+
+
+def test_unknown_encoders_are_told_the_nearest_name():
+    with pytest.raises(UserError, match="vicreg"):
+        load_encoder("vikreg")
+
+
+def test_a_folder_without_weights_says_how_to_train_them(tmp_path):
+    with pytest.raises(UserError, match="zoo train"):
+        load_trained("vicreg", tmp_path)
+
+
+def test_targets_come_back_from_the_judge_in_their_own_units():
+    scenes = Scenes()
+    factors = scenes.factors(range(400))
+    read = load_judge().read(scenes[range(400)])
+    assert list(read.columns) == list(factors.columns)
+    scores = reading_scores(read, factors)
+    assert scores["class"] > 0.8
+    assert min(scores[name] for name in (*LINEAR, *CIRCULAR)) > 0.75
+
+
+def test_perfect_readings_score_one_and_shuffled_ones_nothing():
+    factors = Scenes().factors(range(500))
+    assert all(score == pytest.approx(1, abs=1e-6) for score in reading_scores(factors, factors).values())
+    shuffled = factors.sample(frac=1, random_state=0).reset_index(drop=True)
+    scores = reading_scores(shuffled, factors)
+    assert scores.pop("class") < 0.2 and max(scores.values()) < 0
+
+
+def test_readouts_find_factors_that_are_there_and_only_those():
+    factors = Scenes().factors(range(600))
+    _, linear, _ = targets(factors)
+    h = torch.cat([linear[:, :2], torch.randn(600, 10, generator=torch.Generator().manual_seed(0))], 1)
+    scores = readout_scores(h, factors)
+    assert scores[LINEAR[0]] > 0.99 and scores[LINEAR[1]] > 0.99
+    assert all(score < 0.1 for name, score in scores.items() if name not in (*LINEAR[:2], "class"))
+
+
+def test_fidelity_of_exact_and_of_unrelated_samples():
+    h = torch.randn(500, 16, generator=torch.Generator().manual_seed(0))
+    assert fidelity_scores(h, h)["MRR"] == 1
+    unrelated = fidelity_scores(torch.randn(500, 16, generator=torch.Generator().manual_seed(1)), h)
+    assert unrelated["MRR"] < 0.05 and 200 < unrelated["mean rank"] < 300
