@@ -138,7 +138,7 @@ def test_invariance_to_shifts_is_found_whatever_else_moves(scenes: ImageSet) -> 
     assert readable(records, "backbone", "vertical_shift") == pytest.approx(0.5, abs=0.03)
     doses = records.query("measure == 'strength_predicted' and condition == 'vertical_shift'")
     assert abs(r2(torch.tensor(doses["strength"].to_numpy()), torch.tensor(doses["value"].to_numpy()))) < 0.02
-    assert np.median(values(records, "relative_displacement", "backbone", "horizontal_flip")) > 0.1
+    assert np.mean(values(records, "relative_displacement", "backbone", "horizontal_flip")) > 0.05
 
 
 def test_mean_colour_sees_the_hue_and_hardly_the_blur(found: Measurement) -> None:

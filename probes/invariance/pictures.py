@@ -51,8 +51,8 @@ def doses_panel(study: Study) -> Panel:
     return Panel(
         "doses",
         "The transformations, dose by dose",
-        "One image under each transformation, stronger to the right. Numbers are the doses, in the unit of the "
-        "transformation; the reference dose is the one used where a single dose stands for the transformation.",
+        "One image under each transformation, stronger to the right: from the first to the last dose of the "
+        "dose-response curves. The other panels show each transformation at its reference dose.",
         torch.stack(rows),
         tuple(_doses_label(name) for name in names),
         ("untouched", *(f"dose {i + 1}" for i in range(most))),
@@ -61,7 +61,9 @@ def doses_panel(study: Study) -> Panel:
 
 def _doses_label(name: str) -> str:
     entry = TRANSFORMATIONS[name]
-    return f"{entry.label} ({', '.join(f'{dose:.3g}' for dose in entry.doses)} {entry.unit})"
+    if len(entry.doses) == 1:
+        return entry.label
+    return f"{entry.label}\n{entry.doses[0]:.3g} to {entry.doses[-1]:.3g} ({entry.unit})"
 
 
 def transformed_panel(
