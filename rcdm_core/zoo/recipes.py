@@ -7,13 +7,13 @@ from rcdm_core.rcdm.network import NetworkSettings
 from rcdm_core.training import TrainingSettings
 
 ENCODERS = {
-    "supervised": TrainingSettings(steps=2200, batch_size=256, learning_rate=2e-3),
-    "simclr": TrainingSettings(steps=1100, batch_size=256, learning_rate=2e-3),
-    "vicreg": TrainingSettings(steps=1100, batch_size=256, learning_rate=2e-3),
-    "barlow": TrainingSettings(steps=1100, batch_size=256, learning_rate=2e-3),
-    "dino": TrainingSettings(steps=1000, batch_size=256, learning_rate=1e-3),
+    "supervised": TrainingSettings(steps=4500, batch_size=128, learning_rate=1.5e-3),
+    "simclr": TrainingSettings(steps=2400, batch_size=128, learning_rate=1.5e-3),
+    "vicreg": TrainingSettings(steps=2400, batch_size=128, learning_rate=1.5e-3),
+    "barlow": TrainingSettings(steps=2400, batch_size=128, learning_rate=1.5e-3),
+    "dino": TrainingSettings(steps=2000, batch_size=128, learning_rate=1e-3),
 }
-JUDGE = TrainingSettings(steps=2200, batch_size=256, learning_rate=2e-3)
+JUDGE = TrainingSettings(steps=4000, batch_size=128, learning_rate=1.5e-3)
 RCDM_NETWORK = NetworkSettings()
 RCDM = TrainingSettings(steps=4000, batch_size=128, learning_rate=1e-3, weight_decay=0.01, warmup=200, ema_decay=0.999)
 RCDM_SHARES = {  # images of a batch from each condition
