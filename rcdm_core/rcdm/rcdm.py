@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import zlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -106,21 +107,25 @@ class RCDM(nn.Module):
                 condition,
                 noise[i : i + batch_size],
                 build_solver(solver, self.schedule, steps),
-                torch.Generator().manual_seed(seed + i),
+                seed,
             )
             for i in progress(starts, "sampling", len(starts))
         ]
         return torch.cat(batches) if batches else torch.zeros(0, 3, self.image_size, self.image_size)
 
-    def _solve(
-        self, h: torch.Tensor, condition: str, noise: torch.Tensor, solver: Any, generator: torch.Generator
-    ) -> torch.Tensor:
+    def _solve(self, h: torch.Tensor, condition: str, noise: torch.Tensor, solver: Any, seed: int) -> torch.Tensor:
         device = next(self.denoiser.parameters()).device
         x = noise.to(device) * solver.init_noise_sigma
         embedding = self.denoiser.embed([(condition, h.to(device))])
-        stochastic = {"generator": generator} if "generator" in inspect.signature(solver.step).parameters else {}
+        draws = "generator" in inspect.signature(solver.step).parameters
+        stochastic = {"generator": [_continuation(row, seed) for row in noise]} if draws else {}
         for t in solver.timesteps:
             with torch.autocast(device.type, torch.bfloat16):
                 predicted = self.denoiser(solver.scale_model_input(x, t), t, embedding)
             x = solver.step(predicted.float(), t, x, **stochastic).prev_sample
         return ((x + 1) / 2).clamp(0, 1).cpu()
+
+
+def _continuation(noise: torch.Tensor, seed: int) -> torch.Generator:
+    """What a stochastic solver draws from after one starting noise: equal starts go on equally, in any batch."""
+    return torch.Generator().manual_seed(seed ^ zlib.crc32(noise.cpu().contiguous().numpy().tobytes()))

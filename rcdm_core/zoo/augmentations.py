@@ -1,7 +1,7 @@
 """Training augmentations: Kornia modules on the whole batch, drawn anew for every image.
 
-The SSL recipe is that of SimCLR (Chen et al. 2020, appendix A) for 32 x 32 images, with the hue turned all the way round:
-scenes are told apart by their two hues alone, and an encoder that may use them learns little else.
+The SSL recipe is that of SimCLR (Chen et al. 2020, appendix A) for 32 x 32 images, with the hue turned all the way
+round: scenes are told apart by their two hues alone, and an encoder that may use them learns little else.
 """
 
 from __future__ import annotations

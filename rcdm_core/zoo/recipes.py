@@ -15,9 +15,11 @@ ENCODERS = {
 }
 JUDGE = TrainingSettings(steps=4000, batch_size=128, learning_rate=1.5e-3)
 RCDM_NETWORK = NetworkSettings()
-RCDM = TrainingSettings(steps=4000, batch_size=128, learning_rate=1e-3, weight_decay=0.01, warmup=200, ema_decay=0.999)
 RCDM_SHARES = {  # images of a batch from each condition
-    "supervised/backbone": 12,
-    **{f"{name}/backbone": 18 for name in PROJECTOR_DIMENSIONS},
-    **{f"{name}/projector": 11 for name in PROJECTOR_DIMENSIONS},
+    "supervised/backbone": 8,
+    **{f"{name}/backbone": 11 for name in PROJECTOR_DIMENSIONS},
+    **{f"{name}/projector": 7 for name in PROJECTOR_DIMENSIONS},
 }
+RCDM = TrainingSettings(
+    steps=4500, batch_size=80, learning_rate=8e-4, weight_decay=0.01, warmup=200, ema_decay=0.999, checkpoint_every=200
+)
