@@ -29,7 +29,8 @@ def test_a_scene_does_not_depend_on_the_others_drawn_with_it(indices, seed):
     alone = torch.cat([scenes[[i]] for i in indices])
     assert torch.equal(together, alone)
     assert together.shape == (len(indices), 3, SIZE, SIZE)
-    assert 0 <= together.min() and together.max() <= 1
+    assert together.min() >= 0
+    assert together.max() <= 1
 
 
 def test_factors_fill_their_ranges_and_do_not_correlate():

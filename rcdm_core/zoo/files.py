@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+import torch
 from safetensors.torch import save_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import torch
+    from rcdm_core.training import TrainingSettings
 
 
 def save_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -32,3 +35,18 @@ def update_card(folder: Path, name: str, **details: Any) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(card | details, indent=2) + "\n")
     temporary.replace(path)
+
+
+def describe_training(folder: Path, name: str, settings: TrainingSettings, *, device: str, **details: Any) -> None:
+    """Write into the card of a network how it was trained: data, settings, time and machine."""
+    seconds = pd.read_csv(folder / name / "losses.csv")["seconds"].sum()
+    training = {
+        "data": "fashion scenes, training split, new factors at every pass",
+        "images": settings.steps * settings.batch_size,
+        "settings": asdict(settings),
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "seconds": round(seconds),
+        "torch": torch.__version__,
+    }
+    update_card(folder, name, training=training, **details)

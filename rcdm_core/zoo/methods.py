@@ -48,6 +48,10 @@ class Supervised(Learner):
         """Weights under the names of `rcdm_core.encoders.Encoder`."""
         return _prefixed("trunk", self.trunk)
 
+    def load_encoder_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Begin with an encoder's weights; the classifier starts afresh."""
+        self.trunk.load_state_dict(_stripped("trunk", state))
+
 
 class Joint(Learner):
     """Two views through one trunk and head, and a loss on the pair: SimCLR, VICReg and Barlow Twins.
@@ -73,6 +77,11 @@ class Joint(Learner):
     def encoder_state(self) -> dict[str, torch.Tensor]:
         """Weights under the names of `rcdm_core.encoders.Encoder`."""
         return _prefixed("trunk", self.trunk) | _prefixed("projector", self.head.layers)
+
+    def load_encoder_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Begin with an encoder's weights."""
+        self.trunk.load_state_dict(_stripped("trunk", state))
+        self.head.layers.load_state_dict(_stripped("projector", state))
 
 
 class DINO(Learner):
@@ -117,6 +126,12 @@ class DINO(Learner):
         """Weights of the teacher under the names of `rcdm_core.encoders.Encoder`."""
         return _prefixed("trunk", self.teacher_trunk) | _prefixed("projector", self.teacher_head.layers)
 
+    def load_encoder_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Begin with an encoder's weights, student and teacher alike; the prototypes start afresh."""
+        for trunk_, head in ((self.trunk, self.head), (self.teacher_trunk, self.teacher_head)):
+            trunk_.load_state_dict(_stripped("trunk", state))
+            head.layers.load_state_dict(_stripped("projector", state))
+
 
 def build_method(name: str) -> Supervised | Joint | DINO:
     """The untrained method of an encoder's name."""
@@ -148,3 +163,7 @@ def _views(views: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 def _prefixed(prefix: str, module: Any) -> dict[str, torch.Tensor]:
     return {f"{prefix}.{key}": tensor for key, tensor in module.state_dict().items()}
+
+
+def _stripped(prefix: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {key.removeprefix(f"{prefix}."): value for key, value in state.items() if key.startswith(f"{prefix}.")}

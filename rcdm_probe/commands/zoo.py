@@ -28,6 +28,10 @@ def train(
         Path | None,
         typer.Option(help="Folder with Fashion-MNIST's gzipped files; by default found or downloaded."),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="Folder with weights to begin with, as rcdm_core/zoo/weights; by default fresh ones."),
+    ] = None,
     device: options.Device = "auto",
 ) -> None:
     """Train everything that ships: five encoders, the judge, the shared RCDM.
@@ -41,7 +45,14 @@ def train(
     from rcdm_probe.progress import progress_bars
 
     with progress_bars() as progress:
-        train_zoo(folder, parts=parts or PARTS, garments=garments, device=choose_device(device), progress=progress)
+        train_zoo(
+            folder,
+            parts=parts or PARTS,
+            start=start,
+            garments=garments,
+            device=choose_device(device),
+            progress=progress,
+        )
 
 
 @app.command("evaluate")

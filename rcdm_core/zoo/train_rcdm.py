@@ -1,0 +1,97 @@
+"""Training of the RCDM that the five encoders share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load_file
+
+from rcdm_core.data.scenes import Scenes
+from rcdm_core.encoders.embedded import load_trained
+from rcdm_core.progress import Progress, silent
+from rcdm_core.rcdm.learner import RCDMLearner
+from rcdm_core.rcdm.network import Denoiser
+from rcdm_core.training import train
+from rcdm_core.zoo import recipes
+from rcdm_core.zoo.curriculum import scene_indices
+from rcdm_core.zoo.files import describe_training, save_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from rcdm_core.encoders import Encoder
+
+_MOMENTS = 8192  # images from which the whitening of representations is taken
+
+
+def train_rcdm(
+    *,
+    folder: Path,
+    start: Path | None = None,
+    garments: Path | None = None,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> None:
+    """Train the RCDM on the encoders in ``folder``, or go on, and write ``folder/rcdm.safetensors`` and its card.
+
+    Arguments as `rcdm_core.zoo.train_encoder.train_encoder`. Representations are computed on the fly, one for each
+    image: an encoder costs a hundredth of the denoiser.
+    """
+    settings = recipes.RCDM
+    scenes = Scenes("train", seed=settings.seed + 1, root=garments)  # not the encoders' draw of factors
+    encoders = {name: load_trained(name, folder).to(device) for name in recipes.ENCODERS}
+    conditions = {f"{name}/{level}": d for name, e in encoders.items() for level, d in e.dimensions.items()}
+
+    def draw(step: int) -> tuple[torch.Tensor, list[tuple[str, torch.Tensor]]]:
+        images = scenes[scene_indices(step, settings.batch_size, seed=settings.seed + 1)].to(device)
+        return images, _deal(images, encoders, recipes.RCDM_SHARES)
+
+    torch.manual_seed(settings.seed)
+    denoiser = Denoiser(recipes.RCDM_NETWORK, conditions).to(device)
+    if start is not None:
+        denoiser.load_state_dict(load_file(start / "rcdm.safetensors"))
+    _whiten(denoiser, encoders, scenes[scene_indices(0, _MOMENTS, seed=settings.seed + 2)].to(device))
+    learner = RCDMLearner(denoiser)
+    train(learner, draw, settings, folder=folder / "rcdm", description="rcdm", device=device, progress=progress)
+    save_weights(denoiser.state_dict(), folder / "rcdm.safetensors")
+    describe_training(
+        folder,
+        "rcdm",
+        settings,
+        device=device,
+        network=recipes.RCDM_NETWORK.to_dict(),
+        conditions=conditions,
+        encoders={name: encoder.fingerprint for name, encoder in encoders.items()},
+    )
+
+
+@torch.no_grad()
+def _represent(encoder: Encoder, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    """All levels, in float32 as they are at use, whatever the precision of the training."""
+    with torch.autocast(images.device.type, enabled=False):
+        return encoder(images)
+
+
+def _deal(
+    images: torch.Tensor, encoders: Mapping[str, Encoder], shares: Mapping[str, int]
+) -> list[tuple[str, torch.Tensor]]:
+    """Each image's representation at one condition: as many images to each as its share, in order."""
+    groups, first = [], 0
+    for name, encoder in encoders.items():
+        counts = [shares[f"{name}/{level}"] for level in encoder.levels]
+        levels = _represent(encoder, images[first : first + sum(counts)])
+        within = 0
+        for level, count in zip(encoder.levels, counts, strict=True):
+            groups.append((f"{name}/{level}", levels[level][within : within + count]))
+            within += count
+        first += sum(counts)
+    return groups
+
+
+def _whiten(denoiser: Denoiser, encoders: Mapping[str, Encoder], images: torch.Tensor) -> None:
+    for name, encoder in encoders.items():
+        parts = [_represent(encoder, batch) for batch in images.split(512)]
+        for level in encoder.levels:
+            denoiser.head(f"{name}/{level}").fit(torch.cat([part[level] for part in parts]))
