@@ -95,7 +95,8 @@ def test_the_main_job_says_what_it_found_and_where(finished: tuple[Path, str]) -
 
 def test_python_gives_the_numbers_of_the_command_line(finished: tuple[Path, str], tmp_path: Path) -> None:
     result = invariance("vicreg", **SMALL)
-    pd.testing.assert_frame_equal(result.records, pd.read_parquet(finished[0] / "records.parquet"))
+    records = pd.read_parquet(finished[0] / "records.parquet")
+    pd.testing.assert_frame_equal(result.records, records, check_dtype=False)  # a file knows one type of text
     assert [verdict.finding for verdict in result.verdicts] == [1, 2]
     assert result.panels
     assert result.maps
