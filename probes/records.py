@@ -86,4 +86,4 @@ def join(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Tables of records, one below the other."""
     if not tables:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True).astype(COLUMNS)  # one kind of text, read from a file or not
