@@ -3,7 +3,7 @@
 - *Encoders*: linear readout of every factor from every level, five-fold cross-validated on the test scenes (accuracy
   for class, R2 for the others; circular factors through their cosine and sine).
 - *Judge*: accuracy of class, R2 of every factor.
-- *RCDM*: one sample for each scene and condition, re-encoded; rank of the conditioning representation among all
+- *RCDM*: one sample for a scene and condition, re-encoded; rank of the conditioning representation among all
   (mean rank, median rank, MRR; Bordes et al. 2022, table 1), and what the judge reads off the samples.
 """
 
@@ -35,6 +35,7 @@ def evaluate_zoo(
     folder: Path,
     *,
     images: int = 10_000,
+    samples: int = 1_000,
     steps: int = DEFAULT_STEPS,
     solver: str = DEFAULT_SOLVER,
     seed: int = 0,
@@ -46,6 +47,7 @@ def evaluate_zoo(
     Args:
         folder: Holds ``NAME.safetensors`` of the encoders, the judge and the RCDM.
         images: Test scenes, at most 10,000; the gallery of the ranks too.
+        samples: The first so many of them are sampled, once for each condition: an unbiased estimate of the MRR of all.
         steps: Solver steps of the RCDM.
         solver: Solver of the RCDM.
         seed: Of the factors of the scenes, the folds and the noise.
@@ -60,8 +62,10 @@ def evaluate_zoo(
     judge = read_judge(folder).to(device)
     encoders = [load_trained(name, folder).to(device) for name in progress(recipes.ENCODERS, "loading", None)]
     representations = {e.name: _encode(e, pixels, device) for e in progress(encoders, "encoding", len(encoders))}
-    sampling = {"images": images, "steps": steps, "solver": solver, "seed": seed}
-    command = f"rcdm-probe zoo evaluate --images {images} --steps {steps} --solver {solver} --seed {seed}"
+    sampling = {"samples": samples, "gallery": images, "steps": steps, "solver": solver, "seed": seed}
+    command = (
+        f"rcdm-probe zoo evaluate --images {images} --samples {samples} --steps {steps} --solver {solver} --seed {seed}"
+    )
     rows: list[dict[str, Any]] = []
 
     scores = reading_scores(judge.read(pixels), factors)
@@ -78,9 +82,10 @@ def evaluate_zoo(
     for encoder in encoders:
         for level, h in representations[encoder.name].items():
             condition = f"{encoder.name}/{level}"
-            samples = rcdm.sample(h, condition, steps=steps, solver=solver, seed=seed, progress=progress)
-            scores = fidelity_scores(_encode(encoder, samples, device)[level], h)
-            scores |= {f"rendered {k}": v for k, v in reading_scores(judge.read(samples), factors).items()}
+            drawn = rcdm.sample(h[:samples], condition, steps=steps, solver=solver, seed=seed, progress=progress)
+            scores = fidelity_scores(_encode(encoder, drawn, device)[level], h)
+            rendered = reading_scores(judge.read(drawn), factors.head(samples))
+            scores |= {f"rendered {name}": score for name, score in rendered.items()}
             by_condition[condition] = scores
             rows += _rows("rcdm", condition, scores)
     update_card(folder, "rcdm", scores=by_condition, sampling=sampling, command=command)
@@ -107,8 +112,8 @@ def reading_scores(read: pd.DataFrame, factors: pd.DataFrame) -> dict[str, float
 
 
 def fidelity_scores(of_samples: torch.Tensor, conditioning: torch.Tensor) -> dict[str, float]:
-    """Ranks of the conditioning representations ``[N, D]`` seen from those of their samples ``[N, D]``."""
-    ranks = retrieval_ranks(of_samples, conditioning, torch.arange(len(conditioning)))
+    """Ranks of the conditioning representations among ``[M, D]``, seen from samples of the first N, ``[N, D]``."""
+    ranks = retrieval_ranks(of_samples, conditioning, torch.arange(len(of_samples)))
     return {
         "MRR": mean_reciprocal_rank(ranks),
         "mean rank": ranks.double().mean().item(),

@@ -59,6 +59,7 @@ def train(
 def evaluate(
     folder: Folder = Path(".zoo"),
     images: Annotated[int, typer.Option("--images", "-n", min=100, max=10_000, help="Test scenes.")] = 10_000,
+    samples: Annotated[int, typer.Option(help="Of these, scenes sampled once for each condition.", min=2)] = 1_000,
     steps: options.Steps = options.DEFAULT_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,
     seed: options.Seed = 0,
@@ -75,7 +76,14 @@ def evaluate(
     place = choose_device(device)
     with progress_bars() as progress:
         scores = evaluate_zoo(
-            folder, images=images, steps=steps, solver=solver, seed=seed, device=place, progress=progress
+            folder,
+            images=images,
+            samples=min(samples, images),
+            steps=steps,
+            solver=solver,
+            seed=seed,
+            device=place,
+            progress=progress,
         )
     wide = scores.pivot_table(index=["network", "level"], columns="score", values="value", sort=False)
     Console(soft_wrap=True, highlight=False).print(wide.to_string(float_format="{:.3f}".format, na_rep=""))
