@@ -22,6 +22,7 @@ from rcdm_core.zoo.judge import load_judge, targets
 from rcdm_core.zoo.methods import build_method
 from rcdm_core.zoo.train import PARTS, train_zoo
 from rcdm_core.zoo.train_encoder import train_encoder
+from rcdm_core.zoo.workshop import Workshop
 
 WEIGHTS = files("rcdm_core.zoo") / "weights"
 
@@ -40,7 +41,7 @@ def test_each_pass_shows_every_garment_once_with_new_factors():
 def test_a_method_trains_and_its_encoder_is_what_it_trained(name, tmp_path, monkeypatch, garments_folder):
     settings = replace(recipes.ENCODERS[name], steps=2, batch_size=16, warmup=1)
     monkeypatch.setitem(recipes.ENCODERS, name, settings)
-    train_encoder(name, folder=tmp_path, garments=garments_folder)
+    train_encoder(name, Workshop(folder=tmp_path, garments=garments_folder))
     encoder = load_trained(name, tmp_path)
     images = Scenes()[range(4)]
     levels = encoder(images)

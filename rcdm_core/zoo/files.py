@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rcdm_core.training import TrainingSettings
+    from rcdm_core.zoo.workshop import Workshop
 
 
 def save_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -37,16 +38,16 @@ def update_card(folder: Path, name: str, **details: Any) -> None:
     temporary.replace(path)
 
 
-def describe_training(folder: Path, name: str, settings: TrainingSettings, *, device: str, **details: Any) -> None:
+def describe_training(workshop: Workshop, name: str, settings: TrainingSettings, **details: Any) -> None:
     """Write into the card of a network how it was trained: data, settings, time and machine."""
-    seconds = pd.read_csv(folder / name / "losses.csv")["seconds"].sum()
+    seconds = pd.read_csv(workshop.folder / name / "losses.csv")["seconds"].sum()
     training = {
         "data": "fashion scenes, training split, new factors at every pass",
         "images": settings.steps * settings.batch_size,
         "settings": asdict(settings),
-        "device": device,
+        "device": workshop.device,
         "threads": torch.get_num_threads(),
         "seconds": round(seconds),
         "torch": torch.__version__,
     }
-    update_card(folder, name, training=training, **details)
+    update_card(workshop.folder, name, training=training, **details)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +15,7 @@ from lightly.loss import BarlowTwinsLoss, DINOLoss, NTXentLoss, VICRegLoss
 from lightly.models.modules.heads import (
     BarlowTwinsProjectionHead,
     DINOProjectionHead,
+    ProjectionHead,
     SimCLRProjectionHead,
     VICRegProjectionHead,
 )
@@ -61,7 +61,7 @@ class Joint(Learner):
         loss: Takes the two embeddings ``[N, D]``.
     """
 
-    def __init__(self, head: nn.Module, loss: nn.Module) -> None:
+    def __init__(self, head: ProjectionHead, loss: nn.Module) -> None:
         super().__init__()
         self.views, self.preprocess = ssl_views(), preprocessing()
         self.trunk, self.head, self.loss = trunk(), head, loss
@@ -161,7 +161,7 @@ def _views(views: nn.Module, images: torch.Tensor) -> torch.Tensor:
         return views(images).clamp(0, 1)
 
 
-def _prefixed(prefix: str, module: Any) -> dict[str, torch.Tensor]:
+def _prefixed(prefix: str, module: nn.Module) -> dict[str, torch.Tensor]:
     return {f"{prefix}.{key}": tensor for key, tensor in module.state_dict().items()}
 
 

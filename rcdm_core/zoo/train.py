@@ -11,12 +11,13 @@ from rcdm_core.zoo import recipes
 from rcdm_core.zoo.train_encoder import train_encoder
 from rcdm_core.zoo.train_judge import train_judge
 from rcdm_core.zoo.train_rcdm import train_rcdm
+from rcdm_core.zoo.workshop import Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-TRAINERS: Mapping[str, Callable[..., None]] = {
+TRAINERS: Mapping[str, Callable[[Workshop], None]] = {
     **{name: partial(train_encoder, name) for name in recipes.ENCODERS},
     "judge": train_judge,
     "rcdm": train_rcdm,
@@ -51,6 +52,7 @@ def train_zoo(
             raise unknown_name("part of the zoo", part, PARTS)
         if start is not None and not (start / f"{part}.safetensors").is_file():
             raise UserError(f"no weights of {part} in {start}", "name a folder that has them, or start afresh")
+    workshop = Workshop(folder=folder, start=start, garments=garments, device=device, progress=progress)
     for part in PARTS:
         if part in parts:
-            TRAINERS[part](folder=folder, start=start, garments=garments, device=device, progress=progress)
+            TRAINERS[part](workshop)

@@ -9,7 +9,6 @@ from safetensors.torch import load_file
 
 from rcdm_core.data.scenes import Scenes
 from rcdm_core.encoders.embedded import load_trained
-from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm.learner import RCDMLearner
 from rcdm_core.rcdm.network import Denoiser
 from rcdm_core.training import train
@@ -19,28 +18,20 @@ from rcdm_core.zoo.files import describe_training, save_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from rcdm_core.encoders import Encoder
+    from rcdm_core.zoo.workshop import Workshop
 
 _MOMENTS = 8192  # images from which the whitening of representations is taken
 
 
-def train_rcdm(
-    *,
-    folder: Path,
-    start: Path | None = None,
-    garments: Path | None = None,
-    device: str = "cpu",
-    progress: Progress = silent,
-) -> None:
-    """Train the RCDM on the encoders in ``folder``, or go on, and write ``folder/rcdm.safetensors`` and its card.
+def train_rcdm(workshop: Workshop) -> None:
+    """Train the RCDM on the encoders in the workshop's folder, or go on, and write its weights and its card.
 
-    Arguments as `rcdm_core.zoo.train_encoder.train_encoder`. Representations are computed on the fly, one for each
-    image: an encoder costs a hundredth of the denoiser.
+    Representations are computed on the fly, one for each image: an encoder costs a hundredth of the denoiser.
     """
-    settings = recipes.RCDM
-    scenes = Scenes("train", seed=settings.seed + 1, root=garments)  # not the encoders' draw of factors
+    settings, folder, device = recipes.RCDM, workshop.folder, workshop.device
+    scenes = Scenes("train", seed=settings.seed + 1, root=workshop.garments)  # not the encoders' draw of factors
     encoders = {name: load_trained(name, folder).to(device) for name in recipes.ENCODERS}
     conditions = {f"{name}/{level}": d for name, e in encoders.items() for level, d in e.dimensions.items()}
 
@@ -50,17 +41,16 @@ def train_rcdm(
 
     torch.manual_seed(settings.seed)
     denoiser = Denoiser(recipes.RCDM_NETWORK, conditions).to(device)
-    if start is not None:
-        denoiser.load_state_dict(load_file(start / "rcdm.safetensors"))
+    if workshop.start is not None:
+        denoiser.load_state_dict(load_file(workshop.start / "rcdm.safetensors"))
     _whiten(denoiser, encoders, scenes[scene_indices(0, _MOMENTS, seed=settings.seed + 2)].to(device))
     learner = RCDMLearner(denoiser)
-    train(learner, draw, settings, folder=folder / "rcdm", description="rcdm", device=device, progress=progress)
+    train(learner, draw, settings, **workshop.loop("rcdm"))
     save_weights(denoiser.state_dict(), folder / "rcdm.safetensors")
     describe_training(
-        folder,
+        workshop,
         "rcdm",
         settings,
-        device=device,
         network=recipes.RCDM_NETWORK.to_dict(),
         conditions=conditions,
         encoders={name: encoder.fingerprint for name, encoder in encoders.items()},
