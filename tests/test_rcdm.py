@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rcdm_core.data.scenes import Scenes
+from rcdm_core.distances import mean_reciprocal_rank, retrieval_ranks
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import RCDM, SOLVERS, load_rcdm
@@ -111,13 +112,12 @@ def test_errors_name_both_dimensions_and_the_nearest_names(small):
 
 
 def test_the_shipped_rcdm_draws_what_the_representation_says():
-    """Samples are nearer in pixels to the image they are conditioned on than to another image's."""
-    images = Scenes()[range(16)]
+    """Seen from a sample's representation, the one it was drawn from is among the nearest of 64; 0.07 is chance."""
     rcdm, encoder = load_rcdm(), load_encoder("vicreg")
-    samples = rcdm.sample(encoder(images)["backbone"], "vicreg/backbone", steps=8)
-    own = (samples - images).square().mean((1, 2, 3))
-    other = (samples - images.roll(1, 0)).square().mean((1, 2, 3))
-    assert own.mean() < 0.6 * other.mean()
+    h = encoder(Scenes()[range(64)])["backbone"]
+    samples = rcdm.sample(h, "vicreg/backbone", steps=8)
+    ranks = retrieval_ranks(encoder(samples)["backbone"], h, torch.arange(64))
+    assert mean_reciprocal_rank(ranks) > 0.3
 
 
 def test_the_shipped_conditions_are_those_of_the_encoders():

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from probes.panels import Map
 
-_SIDE, _GAP, _BAR, _TITLE, _BOTTOM = 33.0, 3.0, 19.0, 6.0, 1.8  # mm
+_SIDE, _GAP, _BAR, _TITLE, _BOTTOM = 33.0, 3.0, 23.0, 6.0, 1.8  # mm
 _WRAP = 20  # letters in a line beside the colour bar
 
 
