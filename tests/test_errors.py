@@ -13,6 +13,7 @@ from typer.testing import Result
 
 from rcdm_core.encoders import Encoder, load_encoder
 from rcdm_core.errors import UserError
+from rcdm_core.rcdm import RCDM, load_rcdm
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings
 from rcdm_core.zoo.files import save_weights
 from rcdm_probe import invariance
@@ -93,16 +94,25 @@ def test_encoder_and_rcdm_of_other_dimensions_are_both_named(command: Command, t
     assert "100" in line
 
 
+def test_an_rcdm_of_other_weights_is_refused() -> None:
+    with pytest.raises(UserError, match="trained on other weights of vicreg"):
+        invariance(damaged(0.0), images=20, gallery=20)
+
+
 def test_a_collapsed_encoder_is_named_as_such() -> None:
-    encoder = damaged(0.0)
     with pytest.raises(UserError, match="collapsed encoder"):
-        invariance(encoder, images=20, gallery=20)
+        invariance(damaged(0.0), rcdm=untold(), images=20, gallery=20)
 
 
 def test_representations_with_nan_are_refused() -> None:
-    encoder = damaged(float("nan"))
     with pytest.raises(UserError, match="NaN"):
-        invariance(encoder, images=20, gallery=20)
+        invariance(damaged(float("nan")), rcdm=untold(), images=20, gallery=20)
+
+
+def untold() -> RCDM:
+    """An RCDM whose card does not say which weights it was trained on."""
+    rcdm = load_rcdm()
+    return RCDM(rcdm.denoiser, card={})
 
 
 def damaged(value: float) -> Encoder:

@@ -84,7 +84,7 @@ def starting_noise(size: int, keys: Sequence[Sequence[int]], *, seed: int) -> to
 
 
 def check_match(encoder: Encoder, levels: Sequence[str], rcdm: RCDM, image_size: int) -> None:
-    """Raise a `UserError` unless the RCDM decodes these levels of the encoder, and images of this size."""
+    """Raise a `UserError` unless the RCDM was trained on these levels of this encoder, and for images of this size."""
     for level in levels:
         condition = f"{encoder.name}/{level}"
         if condition not in rcdm.conditions:
@@ -95,6 +95,11 @@ def check_match(encoder: Encoder, levels: Sequence[str], rcdm: RCDM, image_size:
                 f"{rcdm.conditions[condition]}",
                 "use the RCDM that was trained for this encoder and level",
             )
+    if rcdm.card.get("encoders", {}).get(encoder.name, encoder.fingerprint) != encoder.fingerprint:
+        raise UserError(
+            f"this RCDM was trained on other weights of {encoder.name}",
+            "use the RCDM that was trained for them, or the encoder that it was trained for",
+        )
     if image_size != rcdm.image_size:
         raise UserError(
             f"images are {image_size} pixels wide, this RCDM draws {rcdm.image_size}",

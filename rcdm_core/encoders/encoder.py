@@ -58,7 +58,7 @@ class Encoder(nn.Module):
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the weights and the preprocessing: equal fingerprints give equal representations."""
-        digest = hashlib.sha256(repr(self).encode())
+        digest = hashlib.sha256(repr(self.preprocess).encode())
         for key, tensor in sorted(self.state_dict().items()):
             digest.update(key.encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
