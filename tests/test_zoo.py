@@ -71,6 +71,7 @@ def test_the_whole_zoo_trains_and_what_it_writes_loads(tmp_path, monkeypatch, ga
         monkeypatch.setitem(recipes.ENCODERS, name, replace(settings, **brief))
     monkeypatch.setattr(recipes, "JUDGE", replace(recipes.JUDGE, **brief))
     monkeypatch.setattr(recipes, "RCDM", replace(recipes.RCDM, **brief))
+    monkeypatch.setattr("rcdm_core.zoo.train_rcdm.MOMENTS", 500)
     train_zoo(tmp_path, garments=garments_folder)
     rcdm = load_rcdm(tmp_path)
     for name in recipes.ENCODERS:

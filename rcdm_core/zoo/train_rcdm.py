@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rcdm_core.encoders import Encoder
     from rcdm_core.zoo.workshop import Workshop
 
-_MOMENTS = 8192  # images from which the whitening of representations is taken
+MOMENTS = 8192  # images from which the whitening of representations is taken
 
 
 def train_rcdm(workshop: Workshop) -> None:
@@ -43,7 +43,7 @@ def train_rcdm(workshop: Workshop) -> None:
     denoiser = Denoiser(recipes.RCDM_NETWORK, conditions).to(device)
     if workshop.start is not None:
         denoiser.load_state_dict(load_file(workshop.start / "rcdm.safetensors"))
-    _whiten(denoiser, encoders, scenes[scene_indices(0, _MOMENTS, seed=settings.seed + 2)].to(device))
+    _whiten(denoiser, encoders, scenes[scene_indices(0, MOMENTS, seed=settings.seed + 2)].to(device))
     learner = RCDMLearner(denoiser)
     train(learner, draw, settings, **workshop.loop("rcdm"))
     save_weights(denoiser.state_dict(), folder / "rcdm.safetensors")
