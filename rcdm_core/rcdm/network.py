@@ -6,10 +6,11 @@ that a difference between two pictures comes from the representation and not fro
 
 Before its head, a representation is whitened with the moments of the training images,
 
-    w = diag(s + floor)^(-1/2) V^T (h - mean),    V diag(s) V^T = cov(h),
+    w = c diag(s + mean(s))^(-1/2) V^T (h - mean),    V diag(s) V^T = cov(h),    E |w|^2 = dim(h),
 
-which changes nothing that a linear head can express, but lets gradient descent find the directions of small variance,
-in which encoders keep colour and position, as fast as those of large variance. Images of small size are folded into
+which changes nothing that a linear head can express, but lets gradient descent find directions of smaller variance,
+in which encoders keep colour and position, nearly as fast as those of large variance. The floor, mean(s), keeps the
+hundreds of directions that hold next to nothing from drowning the rest. Images of small size are folded into
 patches (pixel unshuffle): fewer positions with more channels are nearer to what processors multiply fast.
 """
 
@@ -90,12 +91,14 @@ class RepresentationHead(nn.Module):
         self.register_buffer("whitening", torch.eye(dimension))
         self.linear = nn.Linear(dimension, embedding)
 
-    def fit(self, representations: torch.Tensor, *, floor: float = 1e-3) -> None:
-        """Set the whitening from representations ``[N, D]``; ``floor`` is relative to the mean variance."""
+    def fit(self, representations: torch.Tensor) -> None:
+        """Set the whitening from representations ``[N, D]`` that vary."""
         h = representations.double()
         centred = h - h.mean(0)
         variances, directions = torch.linalg.eigh(centred.T @ centred / len(h))
-        scale = (variances.clamp(min=0) + floor * variances.mean()).rsqrt()
+        variances = variances.clamp(min=0)
+        shrunk = variances / (variances + variances.mean())
+        scale = (variances + variances.mean()).rsqrt() * shrunk.mean().rsqrt()
         self.mean.copy_(h.mean(0))
         self.whitening.copy_(directions * scale)
 

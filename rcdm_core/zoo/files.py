@@ -41,7 +41,7 @@ def update_card(folder: Path, name: str, **details: Any) -> None:
 def describe_training(workshop: Workshop, name: str, settings: TrainingSettings, **details: Any) -> None:
     """Write into the card of a network how it was trained: data, settings, time and machine."""
     seconds = pd.read_csv(workshop.folder / name / "losses.csv")["seconds"].sum()
-    training = {
+    training: dict[str, Any] = {
         "data": "fashion scenes, training split, new factors at every pass",
         "images": settings.steps * settings.batch_size,
         "settings": asdict(settings),
@@ -50,4 +50,7 @@ def describe_training(workshop: Workshop, name: str, settings: TrainingSettings,
         "seconds": round(seconds),
         "torch": torch.__version__,
     }
+    if workshop.start is not None:
+        before = workshop.start / f"{name}.json"
+        training["began_with"] = json.loads(before.read_text())["training"] if before.is_file() else "given weights"
     update_card(workshop.folder, name, training=training, **details)
