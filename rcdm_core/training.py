@@ -101,7 +101,7 @@ def train(
 
     The learner ends with the averaged weights where there is an average, in evaluation mode.
     """
-    accelerator = Accelerator(mixed_precision=settings.precision, cpu=device == "cpu")
+    accelerator = Accelerator(cpu=device == "cpu")  # its own mixed precision is one for all trainings of a process
     folder.mkdir(parents=True, exist_ok=True)
     network = learner.to(accelerator.device)
     trainable = [p for p in network.parameters() if p.requires_grad]
@@ -119,7 +119,7 @@ def train(
         torch.manual_seed(settings.seed * 1_000_003 + step)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, settings)
-        with accelerator.autocast():
+        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             loss = prepared(draw(step))
         accelerator.backward(loss)
         norm = accelerator.clip_grad_norm_(trainable, settings.gradient_clip)
