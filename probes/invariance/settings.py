@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from probes.transformations import TRANSFORMATIONS
 from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS
 
 FOLDS = 5
 LEAST_IMAGES = 4 * FOLDS  # below, a fold of a readout holds hardly anything
@@ -38,8 +39,8 @@ class InvarianceSettings:
     samples: int = 8
     pictures: int = 8
     compared: int = 3
-    steps: int = 12
-    solver: str = "dpmsolver++"
+    steps: int = DEFAULT_STEPS
+    solver: str = DEFAULT_SOLVER
     seed: int = 0
     batch_size: int = 128
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+
+from rcdm_core.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,11 +59,7 @@ class Encoder(nn.Module):
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the weights and the preprocessing: equal fingerprints give equal representations."""
-        digest = hashlib.sha256(repr(self.preprocess).encode())
-        for key, tensor in sorted(self.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return fingerprint(self, repr(self.preprocess))
 
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Representations of every level from one pass.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import zlib
 from functools import cached_property
@@ -12,6 +11,7 @@ import torch
 from torch import nn
 
 from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.fingerprint import fingerprint
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm.diffusion import build_schedule
 from rcdm_core.rcdm.solvers import build_solver
@@ -50,11 +50,7 @@ class RCDM(nn.Module):
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the weights."""
-        digest = hashlib.sha256()
-        for key, tensor in sorted(self.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return fingerprint(self)
 
     def noise(self, count: int, *, seed: int) -> torch.Tensor:
         """Starting noise ``[count, 3, S, S]``; the first images of a longer draw are those of a shorter one."""

@@ -5,7 +5,6 @@ Class by cross-entropy; linear factors by squared error on [-1, 1]; circular one
 
 from __future__ import annotations
 
-import hashlib
 import math
 from functools import cached_property
 from importlib.resources import as_file, files
@@ -20,6 +19,7 @@ from torch import nn
 from rcdm_core.data.scenes import CIRCULAR, CLASSES, LINEAR, RANGES
 from rcdm_core.encoders.embedded import WIDTH, preprocessing, trunk
 from rcdm_core.errors import UserError
+from rcdm_core.fingerprint import fingerprint
 from rcdm_core.training import Learner
 
 if TYPE_CHECKING:
@@ -68,10 +68,7 @@ class Judge(nn.Module):
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the weights."""
-        digest = hashlib.sha256()
-        for _, tensor in sorted(self.state_dict().items()):
-            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return fingerprint(self)
 
 
 class JudgeTraining(Learner):
