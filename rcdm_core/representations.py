@@ -9,8 +9,6 @@ the result and one chunk.
 from __future__ import annotations
 
 import hashlib
-import os
-from contextlib import suppress
 from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
@@ -19,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from rcdm_core.atomic import atomic_path
 from rcdm_core.cache import cache_folder
 from rcdm_core.errors import UserError
 from rcdm_core.progress import silent
@@ -42,6 +41,26 @@ COLLAPSED = 1e-5
 def representation_cache() -> Path:
     """Where representations are kept unless a caller says otherwise. The folder may not exist yet."""
     return cache_folder() / "representations"
+
+
+def encode(encoder: Encoder, images: torch.Tensor, *, batch_size: int = 256) -> dict[str, torch.Tensor]:
+    """Representations of images ``[N, 3, H, W]`` in [0, 1] at every level: ``{level: [N, D] float32}``, on the CPU.
+
+    Raises:
+        UserError: A representation holds NaN or infinity.
+    """
+    device = _device(encoder)
+    with torch.no_grad():
+        batches = [encoder(batch.to(device)) for batch in images.split(batch_size)]
+    levels = {level: torch.cat([batch[level].float().cpu() for batch in batches]) for level in encoder.levels}
+    for level, h in levels.items():
+        bad = int((~h.isfinite().all(dim=1)).sum())
+        if bad:
+            raise UserError(
+                f"encoder {encoder.name!r} gives NaN or infinity at level {level!r} for {bad} of {len(h)} images",
+                "check its weights and its preprocessing",
+            )
+    return levels
 
 
 def represent(
@@ -89,7 +108,7 @@ def represent(
     shown = progress(batches, f"encoding with {encoder.name}", len(batches))
     for chunk, group in groupby(shown, key=lambda batch: batch.start // CHUNK):
         for batch in group:
-            _fill(result, batch, _encode(encoder, images.images(indices[batch])))
+            _fill(result, batch, encode(encoder, images.images(indices[batch]), batch_size=batch_size))
         if folder:
             start = chunk * CHUNK
             _write(_file(folder, start), {level: h[start : start + CHUNK] for level, h in result.items()})
@@ -106,19 +125,6 @@ def _key(encoder: Encoder, images: ImageSet, indices: np.ndarray) -> str:
 
 def _device(encoder: Encoder) -> torch.device:
     return next((tensor.device for tensor in chain(encoder.parameters(), encoder.buffers())), torch.device("cpu"))
-
-
-def _encode(encoder: Encoder, images: torch.Tensor) -> dict[str, torch.Tensor]:
-    with torch.no_grad():
-        levels = {level: h.float().cpu() for level, h in encoder(images.to(_device(encoder))).items()}
-    for level, h in levels.items():
-        bad = int((~h.isfinite().all(dim=1)).sum())
-        if bad:
-            raise UserError(
-                f"encoder {encoder.name!r} gives NaN or infinity at level {level!r} for {bad} of {len(h)} images",
-                "check its weights and its preprocessing",
-            )
-    return levels
 
 
 def _fill(result: dict[str, torch.Tensor], rows: slice, levels: dict[str, torch.Tensor]) -> None:
@@ -151,17 +157,13 @@ def _read(path: Path, rows: slice, dimensions: dict[str, int]) -> dict[str, torc
 
 
 def _write(path: Path, levels: dict[str, torch.Tensor]) -> None:
-    """Write a chunk under another name, then rename it: no reader ever sees half a file."""
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    """Write a chunk; no reader ever sees half a file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({level: h.contiguous() for level, h in levels.items()}, temporary)
-        temporary.replace(path)
+        with atomic_path(path) as temporary:
+            save_file({level: h.contiguous() for level, h in levels.items()}, temporary)
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"representations cannot be kept in {path.parent.parent}",
             f"{error}; the environment variable RCDM_PROBE_CACHE names another folder",
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()

@@ -21,6 +21,7 @@ from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import nn
 
+from rcdm_core.atomic import atomic_path
 from rcdm_core.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def train(
     network = learner.to(accelerator.device)
     trainable = [p for p in network.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(_groups(trainable, settings.weight_decay), betas=(0.9, 0.99), fused=True)
-    average = EMAModel(trainable, decay=settings.ema_decay, use_ema_warmup=True, power=0.75, foreach=True)
+    average = _average(trainable, settings.ema_decay) if settings.ema_decay else None
     checkpoint = folder / "checkpoint.pt"
     first = _restore(checkpoint, network, optimizer, average)
     log = folder / "losses.csv"
@@ -126,16 +127,20 @@ def train(
         optimizer.step()
         optimizer.zero_grad()
         learner.after_step((step + 1) / settings.steps)
-        if settings.ema_decay:
+        if average is not None:
             average.step(trainable)
         now = time.perf_counter()
         _append(log, step, loss=loss.item(), gradient_norm=float(norm), seconds=now - began)
         began = now
         if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
             _save(checkpoint, step + 1, network, optimizer, average)
-    if settings.ema_decay:
+    if average is not None:
         average.copy_to(trainable)
     network.eval()
+
+
+def _average(parameters: list[nn.Parameter], decay: float) -> EMAModel:
+    return EMAModel(parameters, decay=decay, use_ema_warmup=True, power=0.75, foreach=True)
 
 
 def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
@@ -144,27 +149,26 @@ def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[st
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
-def _save(path: Path, step: int, network: nn.Module, optimizer: torch.optim.Optimizer, average: EMAModel) -> None:
-    temporary = path.with_suffix(".tmp")
-    state = {
-        "step": step,
-        "network": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "average": average.state_dict(),
-    }
-    torch.save(state, temporary)
-    temporary.replace(path)
+def _save(
+    path: Path, step: int, network: nn.Module, optimizer: torch.optim.Optimizer, average: EMAModel | None
+) -> None:
+    state: dict[str, Any] = {"step": step, "network": network.state_dict(), "optimizer": optimizer.state_dict()}
+    if average is not None:
+        state["average"] = average.state_dict()
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
 
 
-def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: EMAModel) -> int:
+def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: EMAModel | None) -> int:
     """Load a checkpoint if there is one; the number of the next step."""
     if not path.is_file():
         return 0
     state = torch.load(path, weights_only=True, map_location="cpu")
     network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])
-    average.load_state_dict(state["average"])
-    average.to(next(network.parameters()).device)
+    if average is not None:
+        average.load_state_dict(state["average"])
+        average.to(next(network.parameters()).device)
     return state["step"]
 
 

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rcdm_core.distances import retrieval_ranks
 from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS
+from rcdm_core.representations import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,9 +90,9 @@ def run_benchmark(
         batch_size: Images, and samples, at once.
         progress: Told of the long loops.
     """
-    _encode(encoder, images[:batch_size], level, batch_size)  # warm-up
+    encode(encoder, images[:batch_size], batch_size=batch_size)  # warm-up
     begun = time.perf_counter()
-    gallery = _encode(encoder, images, level, batch_size)
+    gallery = encode(encoder, images, batch_size=batch_size)[level]
     encoding_rate = len(images) / (time.perf_counter() - begun)
 
     def sampling(solver: str, steps: int) -> Sampling:
@@ -102,7 +103,8 @@ def run_benchmark(
             h, condition, steps=steps, solver=solver, seed=seed, batch_size=batch_size, progress=progress
         )
         seconds = time.perf_counter() - begun
-        ranks = retrieval_ranks(_encode(encoder, samples, level, batch_size), gallery, torch.arange(count))
+        of_samples = encode(encoder, samples, batch_size=batch_size)[level]
+        ranks = retrieval_ranks(of_samples, gallery, torch.arange(count))
         return Sampling(solver, steps, count / seconds, ranks.double().reciprocal().numpy())
 
     return Benchmark(
@@ -112,12 +114,6 @@ def run_benchmark(
         denoiser_flops=_denoiser_flops(rcdm, batch_size),
         peak_flops=_peak_flops(next(rcdm.parameters()).device),
     )
-
-
-@torch.inference_mode()
-def _encode(encoder: Encoder, images: torch.Tensor, level: str, batch_size: int) -> torch.Tensor:
-    device = next(encoder.parameters()).device
-    return torch.cat([encoder(batch.to(device))[level].cpu() for batch in images.split(batch_size)])
 
 
 def _denoiser_flops(rcdm: RCDM, batch_size: int) -> float:

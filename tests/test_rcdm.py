@@ -11,7 +11,8 @@ from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import RCDM, SOLVERS, load_rcdm
 from rcdm_core.rcdm.diffusion import build_schedule, v_prediction_loss
-from rcdm_core.rcdm.network import Denoiser, NetworkSettings, RepresentationHead
+from rcdm_core.rcdm.heads import GAIN, RepresentationHead, embedded_images
+from rcdm_core.rcdm.network import Denoiser, NetworkSettings
 
 SMALL = NetworkSettings(image_size=16, patch=2, channels=(32, 32), attention=(False, True), attention_width=16)
 
@@ -28,7 +29,7 @@ def test_whitening_evens_out_variances_and_leaves_the_head_as_expressive():
     h = torch.randn(4000, 8) @ torch.diag(deviations) + 5
     head = RepresentationHead(8, 4)
     head.fit(h)
-    white = (h - head.mean) @ head.whitening
+    white = head.whiten(h)
     assert white.square().sum(1).mean() == pytest.approx(8, rel=1e-3)
     covariance = torch.cov(white.T)
     assert (covariance - covariance.diag().diag()).abs().max() < 1e-3
@@ -49,7 +50,22 @@ def test_directions_that_hold_nothing_stay_silent():
     h = torch.randn(500, 4) * torch.tensor([1.0, 1.0, 1.0, 1e-4])
     head = RepresentationHead(4, 4)
     head.fit(h)
-    assert ((h - head.mean) @ head.whitening).std(0).min() < 1e-3
+    assert (head.whiten(h)).std(0).min() < 1e-3
+
+
+def test_a_head_first_guesses_of_the_image_what_is_in_the_representation():
+    targets = embedded_images(Scenes()[range(1500)], 64)
+    assert targets.shape == (1500, 64)
+    assert torch.allclose(targets.T @ targets / 1500, GAIN**2 * torch.eye(64), atol=1e-2)  # standardised, then turned
+    draw = torch.Generator().manual_seed(0)
+    noise, mixing = torch.randn(1500, 10, generator=draw), torch.randn(20, 20, generator=draw)
+    h = torch.cat([targets[:, :20] @ mixing, noise], 1)
+    head = RepresentationHead(30, 64)
+    head.fit(h)
+    head.guess(h, targets)
+    error = (head(h) - targets).square().mean(0) / GAIN**2
+    assert error[:20].max() < 0.02  # there: found
+    assert head(h)[:, 20:].square().mean() < 0.05 * GAIN**2  # not there: nothing claimed
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -99,7 +115,7 @@ def test_solvers_agree_where_the_answer_is_known():
 
 
 def test_loss_is_that_of_the_best_constant_for_an_untrained_network(small):
-    """Predicting nothing costs E[v^2] = E[a^2 + s^2 x^2]: between 1/2 and 1 for images in [-1, 1]."""
+    """Predicting nothing costs E[v^2] = E[a^2 + s^2 x^2], timesteps weighed by their density."""
     torch.manual_seed(0)
     images = torch.rand(64, 3, 16, 16)
 
@@ -109,7 +125,9 @@ def test_loss_is_that_of_the_best_constant_for_an_untrained_network(small):
 
     loss = v_prediction_loss(Silent(SMALL, {}), images, torch.zeros(64, SMALL.embedding), build_schedule())
     alphas = build_schedule().alphas_cumprod
-    expected = alphas.mean() + (1 - alphas).mean() * (2 * images - 1).square().mean()
+    density = torch.linspace(0, 1, 1000).sqrt() / torch.linspace(0, 1, 1000).sqrt().sum()
+    noise, signal = (density * alphas).sum(), (density * (1 - alphas)).sum()
+    expected = noise + signal * (2 * images - 1).square().mean()
     assert loss.item() == pytest.approx(expected.item(), rel=0.05)
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 from safetensors.torch import load_file, save_file
 
+from rcdm_core.atomic import atomic_path
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -54,9 +56,8 @@ class Stages:
         path = self.folder / name
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_name(f"unfinished-{name}")
-            write(compute(), unfinished)
-            unfinished.replace(path)
+            with atomic_path(path) as unfinished:
+                write(compute(), unfinished)
         return read(path)
 
 

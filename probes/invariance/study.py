@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from probes.transformations import TRANSFORMATIONS
-from rcdm_core.errors import UserError
-from rcdm_core.representations import represent
+from rcdm_core.representations import encode, represent
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import torch
 
     from probes.invariance.settings import InvarianceSettings
     from rcdm_core.data.imageset import ImageSet
@@ -63,22 +63,9 @@ class Study:
         )
 
     def encode(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Representations of images ``[N, 3, S, S]`` at every level under study, from one pass, on the CPU.
-
-        Raises:
-            UserError: NaN or infinity among them.
-        """
-        device = next(self.encoder.parameters()).device
-        with torch.inference_mode():
-            batches = [self.encoder(batch.to(device)) for batch in images.split(self.settings.batch_size)]
-        joined = {level: torch.cat([batch[level].float().cpu() for batch in batches]) for level in self.levels}
-        for level, h in joined.items():
-            if not h.isfinite().all():
-                raise UserError(
-                    f"encoder {self.encoder.name!r} gives NaN or infinity at level {level!r} for transformed images",
-                    "check its weights and its preprocessing",
-                )
-        return joined
+        """Representations of images ``[N, 3, S, S]`` at every level under study, from one pass, on the CPU."""
+        levels = encode(self.encoder, images, batch_size=self.settings.batch_size)
+        return {level: levels[level] for level in self.levels}
 
 
 def prepare(

@@ -70,9 +70,9 @@ def _block(before: int, after: int, *activation: nn.Module) -> list[nn.Module]:
     return [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), *activation]
 
 
-def preprocessing() -> ResizeNormalize:
-    """Preprocessing of every embedded network: 32 x 32, roughly zero mean and unit variance."""
-    return ResizeNormalize(32, (0.45, 0.45, 0.45), (0.25, 0.25, 0.25))
+def preprocessing(size: int = 32) -> ResizeNormalize:
+    """Preprocessing of every embedded network, 32 x 32 at use: roughly zero mean and unit variance."""
+    return ResizeNormalize(size, (0.45, 0.45, 0.45), (0.25, 0.25, 0.25))
 
 
 def assemble(name: str, card: dict[str, Any] | None = None) -> Encoder:

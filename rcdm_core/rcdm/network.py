@@ -4,14 +4,8 @@
 al. 2022, section 3). One U-Net serves several conditions, each an encoder at a level with a linear head of its own, so
 that a difference between two pictures comes from the representation and not from two trainings.
 
-Before its head, a representation is whitened with the moments of the training images,
-
-    w = c diag(s + mean(s))^(-1/2) V^T (h - mean),    V diag(s) V^T = cov(h),    E |w|^2 = dim(h),
-
-which changes nothing that a linear head can express, but lets gradient descent find directions of smaller variance,
-in which encoders keep colour and position, nearly as fast as those of large variance. The floor, mean(s), keeps the
-hundreds of directions that hold next to nothing from drowning the rest. Images of small size are folded into
-patches (pixel unshuffle): fewer positions with more channels are nearer to what processors multiply fast.
+Images of small size are folded into patches (pixel unshuffle): fewer positions with more channels are nearer to what
+processors multiply fast.
 """
 
 from __future__ import annotations
@@ -25,6 +19,7 @@ from diffusers import UNet2DModel
 from torch import nn
 
 from rcdm_core.errors import UserError
+from rcdm_core.rcdm.heads import RepresentationHead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,35 +72,6 @@ def build_unet(settings: NetworkSettings) -> UNet2DModel:
         class_embed_type="identity",
         resnet_time_scale_shift="scale_shift",
     )
-
-
-class RepresentationHead(nn.Module):
-    """Whitening, then a linear map into the embedding: ``[N, D]`` to ``[N, E]``."""
-
-    mean: torch.Tensor
-    whitening: torch.Tensor
-
-    def __init__(self, dimension: int, embedding: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(dimension))
-        self.register_buffer("whitening", torch.eye(dimension))
-        self.linear = nn.Linear(dimension, embedding)
-
-    def fit(self, representations: torch.Tensor) -> None:
-        """Set the whitening from representations ``[N, D]`` that vary."""
-        h = representations.double()
-        centred = h - h.mean(0)
-        variances, directions = torch.linalg.eigh(centred.T @ centred / len(h))
-        variances = variances.clamp(min=0)
-        shrunk = variances / (variances + variances.mean())
-        scale = (variances + variances.mean()).rsqrt() * shrunk.mean().rsqrt()
-        self.mean.copy_(h.mean(0))
-        self.whitening.copy_(directions * scale)
-
-    def forward(self, h: torch.Tensor) -> torch.Tensor:
-        """Contribution to ``emb``; in float32, because whitening amplifies small differences."""
-        with torch.autocast(h.device.type, enabled=False):
-            return self.linear((h.float() - self.mean) @ self.whitening)
 
 
 class Denoiser(nn.Module):

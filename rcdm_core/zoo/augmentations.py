@@ -12,10 +12,15 @@ from torch import nn
 SIZE = (32, 32)
 
 
-def ssl_views() -> nn.Module:
-    """One random view of each image, ``[N, 3, 32, 32]`` in [0, 1] to the same."""
+def ssl_views(size: tuple[int, int] = SIZE, scale: tuple[float, float] = (0.4, 1.0)) -> nn.Module:
+    """One random view of each image, ``[N, 3, 32, 32]`` in [0, 1] to ``[N, 3, *size]``.
+
+    Args:
+        size: Height and width of a view.
+        scale: Least and largest share of the image's area in a view.
+    """
     return nn.Sequential(
-        K.RandomResizedCrop(SIZE, scale=(0.4, 1.0)),
+        K.RandomResizedCrop(size, scale=scale),
         K.RandomHorizontalFlip(p=0.5),
         K.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.5, p=0.8),
         K.RandomGrayscale(p=0.3),

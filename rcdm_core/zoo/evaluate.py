@@ -21,14 +21,13 @@ from rcdm_core.encoders.embedded import load_trained
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS, load_rcdm
 from rcdm_core.readout import accuracy, class_predictions, r2, ridge_predictions
+from rcdm_core.representations import encode
 from rcdm_core.zoo import recipes
 from rcdm_core.zoo.files import update_card
 from rcdm_core.zoo.judge import read_judge, targets
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from rcdm_core.encoders import Encoder
 
 
 def evaluate_zoo(
@@ -61,7 +60,7 @@ def evaluate_zoo(
     pixels, factors = scenes[np.arange(images)], scenes.factors(np.arange(images))
     judge = read_judge(folder).to(device)
     encoders = [load_trained(name, folder).to(device) for name in progress(recipes.ENCODERS, "loading", None)]
-    representations = {e.name: _encode(e, pixels, device) for e in progress(encoders, "encoding", len(encoders))}
+    representations = {e.name: encode(e, pixels) for e in progress(encoders, "encoding", len(encoders))}
     sampling = {"samples": samples, "gallery": images, "steps": steps, "solver": solver, "seed": seed}
     command = (
         f"rcdm-probe zoo evaluate --images {images} --samples {samples} --steps {steps} --solver {solver} --seed {seed}"
@@ -83,7 +82,7 @@ def evaluate_zoo(
         for level, h in representations[encoder.name].items():
             condition = f"{encoder.name}/{level}"
             drawn = rcdm.sample(h[:samples], condition, steps=steps, solver=solver, seed=seed, progress=progress)
-            scores = fidelity_scores(_encode(encoder, drawn, device)[level], h)
+            scores = fidelity_scores(encode(encoder, drawn)[level], h)
             rendered = reading_scores(judge.read(drawn), factors.head(samples))
             scores |= {f"rendered {name}": score for name, score in rendered.items()}
             by_condition[condition] = scores
@@ -119,12 +118,6 @@ def fidelity_scores(of_samples: torch.Tensor, conditioning: torch.Tensor) -> dic
         "mean rank": ranks.double().mean().item(),
         "median rank": ranks.double().median().item(),
     }
-
-
-@torch.inference_mode()
-def _encode(encoder: Encoder, images: torch.Tensor, device: str) -> dict[str, torch.Tensor]:
-    parts = [encoder(batch.to(device)) for batch in images.split(1000)]
-    return {level: torch.cat([part[level].cpu() for part in parts]) for level in encoder.levels}
 
 
 def _rows(network: str, level: str, scores: dict[str, float]) -> list[dict[str, Any]]:

@@ -10,6 +10,8 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
+from rcdm_core.atomic import atomic_path
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -24,18 +26,16 @@ def save_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
         key: (tensor.half() if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
         for key, tensor in state.items()
     }
-    temporary = path.with_suffix(".tmp")
-    save_file(half, temporary)
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        save_file(half, temporary)
 
 
 def update_card(folder: Path, name: str, **details: Any) -> None:
     """Set entries of ``folder/name.json``; entries that are not named stay."""
     path = folder / f"{name}.json"
     card = json.loads(path.read_text()) if path.is_file() else {"name": name}
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(card | details, indent=2) + "\n")
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(card | details, indent=2) + "\n")
 
 
 def describe_training(workshop: Workshop, name: str, settings: TrainingSettings, **details: Any) -> None:

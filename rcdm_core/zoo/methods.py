@@ -87,17 +87,20 @@ class Joint(Learner):
 class DINO(Learner):
     """Self-distillation: a student predicts the sharpened, centred output of its own average (Caron et al. 2021).
 
-    The teacher is the encoder that is kept, as in the published checkpoints.
+    The teacher sees two views, the student also small ones of parts (multi-crop, section 3.1). The teacher is the
+    encoder that is kept, as in the published checkpoints.
 
     Args:
         prototypes: Outputs of the head's last layer.
         momentum: Of the teacher at the start; it rises to 1 on a cosine.
+        parts: Small views of an image.
     """
 
-    def __init__(self, prototypes: int = 1024, momentum: float = 0.99) -> None:
+    def __init__(self, prototypes: int = 1024, momentum: float = 0.99, parts: int = 4) -> None:
         super().__init__()
-        self.momentum = momentum
-        self.views, self.preprocess = ssl_views(), preprocessing()
+        self.momentum, self.parts = momentum, parts
+        self.views, self.part_views = ssl_views(), ssl_views(size=(16, 16), scale=(0.15, 0.4))
+        self.preprocess, self.preprocess_part = preprocessing(), preprocessing(16)
         self.trunk = trunk()
         self.head = _dino_head(prototypes)
         self.teacher_trunk, self.teacher_head = copy.deepcopy(self.trunk), _dino_head(prototypes)
@@ -110,11 +113,13 @@ class DINO(Learner):
         """Loss of images ``[N, 3, 32, 32]``; the labels are not looked at."""
         images, _ = batch
         pair = self.preprocess(torch.cat([_views(self.views, images), _views(self.views, images)]))
-        student = self.head(self.trunk(pair))
+        parts = self.preprocess_part(_views(self.part_views, images.repeat(self.parts, 1, 1, 1)))
+        student = self.head(self.trunk(pair)).float().chunk(2)
+        student_parts = self.head(self.trunk(parts)).float().chunk(self.parts)
         with torch.no_grad():
-            teacher = self.teacher_head(self.teacher_trunk(pair))
+            teacher = self.teacher_head(self.teacher_trunk(pair)).float().chunk(2)
         with torch.autocast(images.device.type, enabled=False):
-            return self.loss(list(teacher.float().chunk(2)), list(student.float().chunk(2)))
+            return self.loss(list(teacher), [*student, *student_parts])
 
     def after_step(self, fraction: float) -> None:
         """Move the teacher towards the student."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,8 +10,10 @@ from safetensors.torch import load_file
 
 from rcdm_core.data.scenes import Scenes
 from rcdm_core.encoders.embedded import load_trained
+from rcdm_core.rcdm.heads import embedded_images
 from rcdm_core.rcdm.learner import RCDMLearner
 from rcdm_core.rcdm.network import Denoiser
+from rcdm_core.representations import encode
 from rcdm_core.training import train
 from rcdm_core.zoo import recipes
 from rcdm_core.zoo.curriculum import scene_indices
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from rcdm_core.encoders import Encoder
     from rcdm_core.zoo.workshop import Workshop
 
-MOMENTS = 8192  # images from which the whitening of representations is taken
+MOMENTS = 8192  # images from which the heads take their moments and first guess
 
 
 def train_rcdm(workshop: Workshop) -> None:
@@ -41,9 +44,12 @@ def train_rcdm(workshop: Workshop) -> None:
 
     torch.manual_seed(settings.seed)
     denoiser = Denoiser(recipes.RCDM_NETWORK, conditions).to(device)
+    known: dict[str, str] = {}
     if workshop.start is not None:
         denoiser.load_state_dict(load_file(workshop.start / "rcdm.safetensors"))
-    _whiten(denoiser, encoders, scenes[scene_indices(0, MOMENTS, seed=settings.seed + 2)].to(device))
+        known = json.loads((workshop.start / "rcdm.json").read_text())["encoders"]
+    new = {name: encoder for name, encoder in encoders.items() if known.get(name) != encoder.fingerprint}
+    _begin_heads(denoiser, new, scenes[scene_indices(0, MOMENTS, seed=settings.seed + 2)].to(device))
     learner = RCDMLearner(denoiser)
     train(learner, draw, settings, **workshop.loop("rcdm"))
     save_weights(denoiser.state_dict(), folder / "rcdm.safetensors")
@@ -80,8 +86,11 @@ def _deal(
     return groups
 
 
-def _whiten(denoiser: Denoiser, encoders: Mapping[str, Encoder], images: torch.Tensor) -> None:
+def _begin_heads(denoiser: Denoiser, encoders: Mapping[str, Encoder], images: torch.Tensor) -> None:
+    """Whiten the representations of encoders that the denoiser has not seen, and guess their heads."""
+    targets = embedded_images(images, denoiser.settings.embedding)
     for name, encoder in encoders.items():
-        parts = [_represent(encoder, batch) for batch in images.split(512)]
-        for level in encoder.levels:
-            denoiser.head(f"{name}/{level}").fit(torch.cat([part[level] for part in parts]))
+        for level, h in encode(encoder, images).items():
+            head = denoiser.head(f"{name}/{level}")
+            head.fit(h)
+            head.guess(h, targets)

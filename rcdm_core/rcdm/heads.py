@@ -1,0 +1,89 @@
+"""From a representation to the embedding of the denoiser: whitening, then a linear map.
+
+*Whitening*, with the moments of the training images,
+
+    w = c diag(s + mean(s))^(-1/2) V^T (h - mean),    V diag(s) V^T = cov(h),    E |w|^2 = dim(h),
+
+changes nothing that a linear map can express, but lets gradient descent find directions of smaller variance, in which
+encoders keep colour and position, nearly as fast as those of large variance. The floor, mean(s), keeps the hundreds of
+directions that hold next to nothing from drowning the rest.
+
+*The first guess* of the linear map is the ridge regression from ``w`` to the standardised principal components of the
+images: training begins with a blurred picture of the image in the embedding, as far as a linear map can read it off
+``h``. What is not in ``h`` begins at zero. Every head guesses the same components, so that one denoiser learns once
+what they mean, for all encoders and levels. They are turned at random into all dimensions of the embedding, because
+Adam, which moves every weight alike, learns from many small inputs faster than from a few large ones.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+THUMBNAIL = 16  # side of the images whose principal components are guessed: colours, places and shapes, no texture
+GAIN = 4.0  # of the components in the embedding: as large as the sinusoidal part that they are added to
+PENALTIES = tuple(10.0**e for e in range(-5, 2))  # of the ridge regression, times the mean variance of w
+
+
+class RepresentationHead(nn.Module):
+    """Whitening, then a linear map into the embedding: ``[N, D]`` to ``[N, E]``."""
+
+    mean: torch.Tensor
+    whitening: torch.Tensor
+
+    def __init__(self, dimension: int, embedding: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dimension))
+        self.register_buffer("whitening", torch.eye(dimension))
+        self.linear = nn.Linear(dimension, embedding)
+
+    def whiten(self, h: torch.Tensor) -> torch.Tensor:
+        """``[N, D]`` to ``w`` of the same shape, float32."""
+        return (h.float() - self.mean) @ self.whitening
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        """Contribution to ``emb``; in float32, because whitening amplifies small differences."""
+        with torch.autocast(h.device.type, enabled=False):
+            return self.linear(self.whiten(h))
+
+    def fit(self, h: torch.Tensor) -> None:
+        """Set the whitening from representations ``[N, D]`` that vary."""
+        h = h.double()
+        centred = h - h.mean(0)
+        variances, directions = torch.linalg.eigh(centred.T @ centred / len(h))
+        variances = variances.clamp(min=0)
+        shrunk = variances / (variances + variances.mean())
+        scale = (variances + variances.mean()).rsqrt() * shrunk.mean().rsqrt()
+        self.mean.copy_(h.mean(0))
+        self.whitening.copy_(directions * scale)
+
+    @torch.no_grad()
+    def guess(self, h: torch.Tensor, targets: torch.Tensor) -> None:
+        """Set the linear map to the ridge regression from ``h`` ``[N, D]`` to `embedded_images` of ``[N, E]``.
+
+        The penalty is chosen on the last fifth of the rows.
+        """
+        w, kept = self.whiten(h), len(h) - len(h) // 5
+        errors = [(w[kept:] @ _ridge(w[:kept], targets[:kept], p) - targets[kept:]).square().mean() for p in PENALTIES]
+        best = PENALTIES[int(torch.stack(errors).argmin())]
+        self.linear.weight.copy_(_ridge(w, targets, best).T)
+        nn.init.zeros_(self.linear.bias)
+
+
+def embedded_images(images: torch.Tensor, embedding: int) -> torch.Tensor:
+    """What heads first guess: principal components of images ``[N, 3, S, S]``, turned and scaled, ``[N, E]``."""
+    small = F.interpolate(images, size=min(THUMBNAIL, images.shape[-1]), mode="area").flatten(1)
+    left, deviations, _ = torch.linalg.svd(small - small.mean(0), full_matrices=False)
+    standardised = (left * (deviations > 1e-4 * deviations[0]))[:, :embedding] * len(images) ** 0.5
+    turn = torch.nn.init.orthogonal_(torch.empty(embedding, embedding), generator=torch.Generator().manual_seed(0)).to(
+        images.device
+    )
+    return GAIN * standardised @ turn[: standardised.shape[1]]
+
+
+def _ridge(w: torch.Tensor, y: torch.Tensor, penalty: float) -> torch.Tensor:
+    """Weights ``[D, E]`` from centred ``w`` ``[n, D]`` to ``y`` ``[n, E]``."""
+    gram = w.T @ w / len(w)
+    ridge = penalty * gram.diagonal().mean() * torch.eye(len(gram), device=w.device)
+    return torch.linalg.solve(gram + ridge, w.T @ y / len(w))
