@@ -23,6 +23,7 @@ from rcdm_core.errors import UserError
 if TYPE_CHECKING:
     from pathlib import Path
 
+IMAGE_SIZE = 32  # pixels
 WIDTH = 384  # features of the trunk
 SSL_AUGMENTATIONS = ("crop", "horizontal_flip", "color_jitter", "grayscale", "blur")
 AUGMENTATIONS = {
@@ -70,7 +71,7 @@ def _block(before: int, after: int, *activation: nn.Module) -> list[nn.Module]:
     return [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), *activation]
 
 
-def preprocessing(size: int = 32) -> ResizeNormalize:
+def preprocessing(size: int = IMAGE_SIZE) -> ResizeNormalize:
     """Preprocessing of every embedded network, 32 x 32 at use: roughly zero mean and unit variance."""
     return ResizeNormalize(size, (0.45, 0.45, 0.45), (0.25, 0.25, 0.25))
 
@@ -85,6 +86,7 @@ def assemble(name: str, card: dict[str, Any] | None = None) -> Encoder:
         projector=head,
         dimensions={"backbone": WIDTH} | ({} if head is None else {"projector": PROJECTOR_DIMENSIONS[name]}),
         is_ssl=name != "supervised",
+        image_size=IMAGE_SIZE,
         training_augmentations=AUGMENTATIONS[name],
         card=card,
     )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from rcdm_core.encoders.layers import catching, in_order, layer_names, pooled
+from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
 
 class Encoder(nn.Module):
@@ -22,11 +25,15 @@ class Encoder(nn.Module):
     Args:
         name: Name in the registry.
         preprocess: Images ``[N, 3, H, W]`` in [0, 1] to the trunk's own input; resizing and normalisation.
-        trunk: Preprocessed images to pooled features ``[N, D]``: the level ``backbone``.
+        trunk: Preprocessed images to features, pooled by the rules of `rcdm_core.encoders.layers` to ``[N, D]``: the
+            level ``backbone``. A trunk may also give several levels itself, as a mapping by name.
         projector: Pooled features to embeddings ``[N, D']``: the level ``projector``; None where there is none.
         dimensions: ``D`` of each level.
         is_ssl: Whether the encoder was trained without labels.
+        image_size: Side in pixels that the preprocessing resizes to.
+        layers: Layers of the trunk that are levels as well, with their ``D``, shallow to deep; see `with_layers`.
         training_augmentations: Names of the probes' transformations it was trained with.
+        about: What it computes with besides weights and preprocessing, such as the code of the trunk.
         card: How it was trained and what it scores; shown in reports.
     """
 
@@ -39,15 +46,21 @@ class Encoder(nn.Module):
         projector: nn.Module | None,
         dimensions: Mapping[str, int],
         is_ssl: bool,
+        image_size: int = 32,
+        layers: Mapping[str, int] | None = None,
         training_augmentations: tuple[str, ...] = (),
+        about: str = "",
         card: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.name = name
         self.preprocess, self.trunk, self.projector = preprocess, trunk, projector
-        self.dimensions = dict(dimensions)
+        self.layers = tuple(layers or ())
+        self.dimensions = {**(layers or {}), **dimensions}
         self.is_ssl = is_ssl
+        self.image_size = image_size
         self.training_augmentations = training_augmentations
+        self.about = about
         self.card = dict(card or {})
         self.eval().requires_grad_(False)
 
@@ -57,9 +70,16 @@ class Encoder(nn.Module):
         return tuple(self.dimensions)
 
     @cached_property
+    def network_fingerprint(self) -> str:
+        """SHA-256 of weights, preprocessing and code: the same whichever layers are looked at."""
+        return fingerprint(self, repr(self.preprocess) + self.about)
+
+    @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the weights and the preprocessing: equal fingerprints give equal representations."""
-        return fingerprint(self, repr(self.preprocess))
+        """SHA-256 of `network_fingerprint` and the layers: equal fingerprints give equal representations."""
+        if not self.layers:
+            return self.network_fingerprint
+        return fingerprint(self, repr(self.preprocess) + self.about + repr(self.layers))
 
     def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Representations of every level from one pass.
@@ -70,7 +90,60 @@ class Encoder(nn.Module):
         Returns:
             ``{level: [N, D] float32}``.
         """
-        levels = {"backbone": self.trunk(self.preprocess(images)).float()}
+        with catching(self.trunk, self.layers) as caught:
+            features = self.trunk(self.preprocess(images))
+        levels = {name: caught[name][0].float() for name in self.layers}
+        own = features if isinstance(features, Mapping) else {"backbone": features}
+        levels |= {level: pooled(h, self.trunk).float() for level, h in own.items()}
         if self.projector is not None:
             levels["projector"] = self.projector(levels["backbone"]).float()
         return levels
+
+
+def with_layers(encoder: Encoder, names: Sequence[str]) -> Encoder:
+    """The encoder with layers of its trunk as further levels; weights are shared.
+
+    Args:
+        encoder: Any encoder.
+        names: Names of layers, as in ``trunk.named_modules()``.
+
+    Raises:
+        UserError: No such layer (says the nearest), or one whose output is no tensor that can be pooled.
+    """
+    names = in_order(names, encoder.trunk, of=encoder.name, levels=encoder.levels)
+    found = survey(encoder, names)
+    for name in names:
+        if name not in found:
+            raise UserError(
+                f"layer {name!r} of {encoder.name} cannot be a level: it does not run by itself, or gives no features",
+                f"`rcdm-probe encoders {encoder.name}` lists the layers that can",
+            )
+    return Encoder(
+        encoder.name,
+        preprocess=encoder.preprocess,
+        trunk=encoder.trunk,
+        projector=encoder.projector,
+        dimensions=encoder.dimensions,
+        is_ssl=encoder.is_ssl,
+        image_size=encoder.image_size,
+        layers={name: dimension for name, (dimension, _) in found.items()},
+        training_augmentations=encoder.training_augmentations,
+        about=encoder.about,
+        card=encoder.card
+        | {"pooling": encoder.card.get("pooling", {}) | {name: rule for name, (_, rule) in found.items()}},
+    )
+
+
+@torch.no_grad()
+def survey(encoder: Encoder, names: Sequence[str] | None = None) -> dict[str, tuple[int, str]]:
+    """Dimension and pooling of layers of the trunk, shallow to deep, from one pass of one black image.
+
+    Args:
+        encoder: Any encoder.
+        names: Layers to look at; None takes all. Those that cannot be a level are left out.
+    """
+    names = layer_names(encoder.trunk) if names is None else names
+    device = next((tensor.device for tensor in encoder.trunk.parameters()), None)
+    with catching(encoder.trunk, names) as caught:
+        encoder(torch.zeros(1, 3, encoder.image_size, encoder.image_size, device=device))
+    return {name: (caught[name][0].shape[1], caught[name][1]) for name in names if name in caught}

@@ -8,10 +8,12 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from rcdm_core.encoders.embedded import AUGMENTATIONS, PROJECTOR_DIMENSIONS, WIDTH, load_embedded
+from rcdm_core.encoders.encoder import with_layers
 from rcdm_core.errors import unknown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     import torch
 
@@ -60,16 +62,27 @@ def _embedded(name: str) -> Entry:
 ENCODERS: Mapping[str, Entry] = {name: _embedded(name) for name in AUGMENTATIONS}
 
 
-def load_encoder(name: str, *, device: str | torch.device = "cpu") -> Encoder:
+def load_encoder(
+    name: str,
+    *,
+    levels: Sequence[str] = (),
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+) -> Encoder:
     """An encoder by name, frozen and in evaluation mode.
 
     Args:
         name: A key of `ENCODERS`.
+        levels: Levels that are wanted; its own are there in any case, others are layers of its trunk by name, such as
+            ``layer3`` or ``blocks.5``, pooled by the rules of `rcdm_core.encoders.layers`.
+        weights: A file of weights to use instead of the encoder's own.
         device: Where to put it.
 
     Raises:
-        UserError: No such encoder (says the nearest names), or its weights are not here.
+        UserError: No such encoder or layer (says the nearest names), or its weights are not here or do not fit.
     """
     if name not in ENCODERS:
         raise unknown_name("encoder", name, ENCODERS)
-    return ENCODERS[name].load().to(device)
+    encoder = ENCODERS[name].load()
+    further = [level for level in levels if level not in encoder.levels]
+    return (with_layers(encoder, further) if further else encoder).to(device)

@@ -1,0 +1,127 @@
+"""Any layer of a network as a level: caught by a hook while the network runs, and pooled to ``[N, D]``.
+
+A convolutional map ``[N, C, H, W]`` gives its mean over H and W. Tokens ``[N, T, C]`` of a transformer give the class
+token if the network has one, else the mean of the patches, registers and other extra tokens left out. ``[N, D]`` stays
+as it is. Pooling happens inside the hook, before an in-place activation behind the layer can change the tensor. A layer
+that runs several times in one pass counts with its last output.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import torch
+
+from rcdm_core.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from torch import nn
+
+_CLASS_TOKENS = ("cls_token", "class_token")  # what timm and DINO, and what torchvision calls it
+
+
+def pooling(output: torch.Tensor, network: nn.Module) -> str:
+    """How the output of a layer becomes ``[N, D]``, in words; empty where no rule fits its shape."""
+    match output.ndim:
+        case 2:
+            return "as it is"
+        case 3:
+            return "class token" if _has_class_token(output, network) else "mean of patches"
+        case 4:
+            return "mean over positions"
+        case _:
+            return ""
+
+
+def pooled(output: torch.Tensor, network: nn.Module) -> torch.Tensor:
+    """The output of a layer as representations ``[N, D]``.
+
+    Args:
+        output: ``[N, D]``, ``[N, T, C]`` or ``[N, C, H, W]``; ``[N, H, W, C]`` of a network that says so (timm's Swin).
+        network: What the layer is part of: it knows its tokens and the order of its axes.
+
+    Raises:
+        ValueError: ``output`` has another shape.
+    """
+    match pooling(output, network):
+        case "as it is":
+            return output
+        case "class token":
+            return output[:, 0]
+        case "mean of patches":
+            extra = getattr(network, "num_prefix_tokens", 0) if output.shape[1] != _patches(network) else 0
+            return output[:, extra:].mean(1)
+        case "mean over positions":
+            channels_last = getattr(getattr(network, "output_fmt", None), "value", None) == "NHWC"
+            return output.mean((1, 2) if channels_last else (2, 3))
+        case _:
+            raise ValueError(f"no rule to pool an output of shape {tuple(output.shape)}")
+
+
+@contextmanager
+def catching(network: nn.Module, names: Iterable[str]) -> Iterator[dict[str, tuple[torch.Tensor, str]]]:
+    """While the block runs, the layers that run leave their pooled output and how it was pooled, by name.
+
+    Layers that give something else than one tensor that can be pooled leave nothing.
+    """
+    caught: dict[str, tuple[torch.Tensor, str]] = {}
+
+    def catch(name: str, output: object) -> None:
+        if isinstance(output, torch.Tensor) and (rule := pooling(output, network)):
+            caught[name] = pooled(output, network).clone(), rule
+
+    handles = [
+        network.get_submodule(name).register_forward_hook(
+            lambda _module, _inputs, output, name=name: catch(name, output)
+        )
+        for name in names
+    ]
+    try:
+        yield caught
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def layer_names(network: nn.Module) -> tuple[str, ...]:
+    """Names of all layers, in the order in which the network was built."""
+    return tuple(name for name, _ in network.named_modules() if name)
+
+
+def in_order(names: Sequence[str], network: nn.Module, *, of: str, levels: Sequence[str]) -> tuple[str, ...]:
+    """Layer names, each once, shallow to deep.
+
+    Args:
+        names: Names of layers of ``network``.
+        network: A trunk.
+        of: Name of its encoder, for the error.
+        levels: The encoder's own levels, for the error.
+
+    Raises:
+        UserError: No such layer; says the nearest.
+    """
+    known = layer_names(network)
+    for name in names:
+        if name not in known:
+            near = ", ".join(get_close_matches(name, [*levels, *known]))
+            raise UserError(
+                f"unknown level of {of} {name!r}",
+                f"did you mean {near}?"
+                if near
+                else f"one of {', '.join(levels)}, or a layer by name: `rcdm-probe encoders {of}` lists them",
+            )
+    return tuple(name for name in known if name in names)
+
+
+def _has_class_token(tokens: torch.Tensor, network: nn.Module) -> bool:
+    """A class token stands before the patches, once they have been embedded."""
+    has = any(isinstance(getattr(network, name, None), torch.Tensor) for name in _CLASS_TOKENS)
+    return has and tokens.shape[1] != _patches(network)
+
+
+def _patches(network: nn.Module) -> int | None:
+    return getattr(getattr(network, "patch_embed", None), "num_patches", None)
