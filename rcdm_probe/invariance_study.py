@@ -14,18 +14,14 @@ from typing import TYPE_CHECKING, Any
 from analyses import invariance as analysis
 from analyses.findings import Verdict, invariance_verdicts
 from probes.invariance import InvarianceSettings, measure
-from probes.invariance.rendering import check_match
 from probes.invariance.settings import LEAST_IMAGES
-from rcdm_core.data.registry import load_data
-from rcdm_core.encoders import Encoder, load_encoder
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.progress import Progress, silent
-from rcdm_core.rcdm import RCDM, SOLVERS, load_rcdm
+from rcdm_core.rcdm import RCDM, SOLVERS
 from rcdm_core.representations import representation_cache
-from rcdm_core.zoo.judge import load_judge
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
-from rcdm_probe.levels import choose_levels
+from rcdm_probe.preparation import data_card, encoder_card, open_encoder, open_images, open_judge, open_rcdm, rcdm_name
 from reports import invariance as report
 
 if TYPE_CHECKING:
@@ -35,9 +31,8 @@ if TYPE_CHECKING:
 
     from probes.panels import Map, Panel
     from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.encoders import Encoder
     from rcdm_core.zoo.judge import Judge
-
-_SKIPPED_LISTED = 100
 
 
 @dataclass(frozen=True)
@@ -170,33 +165,40 @@ def prepare(
     if solver not in SOLVERS:
         raise unknown_name("solver", solver, SOLVERS)
     device = choose_device(device)
-    encoder = load_encoder(encoder, device=device) if isinstance(encoder, str) else encoder.to(device)
-    levels = choose_levels(encoder, level)
+    encoder, levels = open_encoder(encoder, level=level, device=device)
     chosen = InvarianceSettings(levels=levels, **settings)
-    rcdm_name = "given" if isinstance(rcdm, RCDM) else str(rcdm or "embedded")
-    rcdm = rcdm.to(device) if isinstance(rcdm, RCDM) else load_rcdm(rcdm, device=device)
-    check_match(encoder, levels, rcdm, rcdm.image_size)
-    limit = max(chosen.images, chosen.gallery)
-    images = load_data(data, image_size=rcdm.image_size, limit=limit, seed=chosen.seed, progress=progress)
-    if len(images) < LEAST_IMAGES:
-        raise UserError(f"{images.name} has {len(images)} images", f"statistics need at least {LEAST_IMAGES}")
-    judge = load_judge(device=device) if images.factors([0]) is not None else None
-    arguments = {"encoder": encoder.name, "data": str(data), **asdict(chosen), "rcdm": rcdm_name, "device": device}
+    decoder = open_rcdm(rcdm, encoder, levels, device=device)
+    images = open_images(
+        data,
+        image_size=decoder.image_size,
+        least=LEAST_IMAGES,
+        limit=max(chosen.images, chosen.gallery),
+        seed=chosen.seed,
+        progress=progress,
+    )
+    judge = open_judge(images, device=device)
+    arguments = {
+        "encoder": encoder.name,
+        "data": str(data),
+        **asdict(chosen),
+        "rcdm": rcdm_name(rcdm),
+        "device": device,
+    }
     facts = runs.collect_facts(
         "invariance",
         command=command or f"rcdm_probe.invariance({encoder.name!r}, {str(data)!r}, ...)",
         arguments=arguments,
         hashes={
             "encoder": encoder.fingerprint,
-            "rcdm": rcdm.fingerprint,
+            "rcdm": decoder.fingerprint,
             "judge": judge.fingerprint if judge else "",
             "data": images.fingerprint,
         },
         device=device,
-        encoder_card=_encoder_card(encoder, levels),
-        data_card=_data_card(images),
+        encoder_card=encoder_card(encoder, levels),
+        data_card=data_card(images),
     )
-    return Study(encoder, images, rcdm, judge, chosen, facts)
+    return Study(encoder, images, decoder, judge, chosen, facts)
 
 
 def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = silent) -> InvarianceResult:
@@ -230,26 +232,3 @@ def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = s
         records, training_augmentations=encoder.training_augmentations, is_ssl=encoder.is_ssl, seed=seed
     )
     return InvarianceResult(records, measured.panels, measured.maps, tables, verdicts, study.facts)
-
-
-def _encoder_card(encoder: Encoder, levels: Sequence[str]) -> dict[str, Any]:
-    return {
-        "name": encoder.name,
-        "levels": {level: encoder.dimensions[level] for level in levels},
-        "self_supervised": encoder.is_ssl,
-        "training_augmentations": list(encoder.training_augmentations),
-        **encoder.card,
-    }
-
-
-def _data_card(images: ImageSet) -> dict[str, Any]:
-    factors = images.factors([0])
-    return {
-        "name": images.name,
-        "images": len(images),
-        "image_size": images.image_size,
-        "classes": list(images.class_names),
-        "known_factors": [] if factors is None else list(factors.columns),
-        "skipped": len(images.skipped),
-        "skipped_files": [str(path) for path in images.skipped[:_SKIPPED_LISTED]],
-    }

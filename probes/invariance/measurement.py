@@ -12,12 +12,12 @@ from probes.invariance.factors import present, rendered, true
 from probes.invariance.geometry import displacements
 from probes.invariance.pictures import doses_panel, samples_panel, training_panel, transformed_panel
 from probes.invariance.readability import readings
-from probes.invariance.rendering import Renderer, check_match
 from probes.invariance.settings import LEAST_IMAGES, InvarianceSettings
-from probes.invariance.stages import Stages
 from probes.invariance.study import prepare
 from probes.invariance.variance import decompose, variance_maps, variance_records
 from probes.records import join
+from probes.rendering import Renderer, check_match
+from probes.stages import Stages
 from probes.transformations import TRANSFORMATIONS
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.progress import Progress, silent
@@ -98,8 +98,7 @@ def measure(
     found = _encoded(study, stages)
     if rcdm is None:
         return found
-    stages = stages.under(rcdm.fingerprint, settings.steps, settings.solver, settings.batch_size)
-    drawn = _decoded(Renderer(rcdm, study, stages), judge)
+    drawn = _decoded(study, Renderer(rcdm, encoder.name, settings.rendering, stages, progress), judge)
     return Measurement(join([found.records, drawn.records]), found.panels + drawn.panels, found.maps + drawn.maps)
 
 
@@ -118,7 +117,7 @@ def _check(
     if len(images) < LEAST_IMAGES:
         raise UserError(f"{images.name} has {len(images)} images", f"statistics need at least {LEAST_IMAGES}")
     if rcdm is not None:
-        check_match(encoder, levels, rcdm, images.image_size)
+        check_match(encoder, levels, rcdm)
 
 
 def _encoded(study: Study, stages: Stages) -> Measurement:
@@ -147,9 +146,9 @@ def _encoded(study: Study, stages: Stages) -> Measurement:
     return Measurement(join(tables), (doses_panel(study),), ())
 
 
-def _decoded(renderer: Renderer, judge: Judge | None) -> Measurement:
+def _decoded(study: Study, renderer: Renderer, judge: Judge | None) -> Measurement:
     """What needs a decoder: factors rendered, variance among samples, pictures."""
-    study, settings = renderer.study, renderer.study.settings
+    settings = study.settings
     known = study.data.factors(study.positions) is not None
     varied = min(max(settings.varied, settings.pictures), len(study.images))
     once = len(study.images) if judge and known else varied
@@ -165,33 +164,33 @@ def _decoded(renderer: Renderer, judge: Judge | None) -> Measurement:
         if judge and known:
             tables.append(rendered(study, level, first[:, 0], judge))
         panels.append(samples_panel(level, study.images[: settings.pictures], samples[: settings.pictures]))
-    panels += _compared(renderer)
+    panels += _compared(study, renderer)
     return Measurement(join(tables), tuple(panels), variance_maps(variances))
 
 
-def _compared(renderer: Renderer) -> list[Panel]:
+def _compared(study: Study, renderer: Renderer) -> list[Panel]:
     """Transformed images beside what each level makes of them."""
-    study, names = renderer.study, renderer.study.settings.transformations
-    inputs, samples = _versions(renderer, study.settings.compared, names, (0,))
+    names = study.settings.transformations
+    inputs, samples = _versions(study, renderer, study.settings.compared, names, (0,))
     panels = [
         transformed_panel(i, names, inputs[i], {level: drawn[i, :, 0] for level, drawn in samples.items()})
         for i in range(len(inputs))
     ]
     names = study.encoder.training_augmentations or SSL_AUGMENTATIONS
-    inputs, samples = _versions(renderer, 1, names, range(SHOWN_SAMPLES))
+    inputs, samples = _versions(study, renderer, 1, names, range(SHOWN_SAMPLES))
     panels.append(training_panel(names, inputs[0], {level: drawn[0] for level, drawn in samples.items()}))
     return panels
 
 
 def _versions(
-    renderer: Renderer, count: int, names: Sequence[str], samples: Sequence[int]
+    study: Study, renderer: Renderer, count: int, names: Sequence[str], samples: Sequence[int]
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """The first images untouched and transformed, at reference doses, and samples of each from every level.
 
     Returns:
         Inputs ``[I, V, 3, S, S]``, and samples ``{level: [I, V, K, 3, S, S]}``.
     """
-    study, which = renderer.study, slice(count)
+    which = slice(count)
     changed = [study.transformed(name, TRANSFORMATIONS[name].reference, which) for name in names]
     inputs = torch.stack([study.images[which], *changed], 1)
     positions = study.positions[which].repeat(inputs.shape[1]).tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from probes.rendering import RenderingSettings
 from probes.transformations import TRANSFORMATIONS
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS
@@ -52,3 +53,8 @@ class InvarianceSettings:
             raise UserError(f"{self.images} images are too few for statistics", f"take at least {LEAST_IMAGES}")
         if self.samples < 2:
             raise UserError(f"{self.samples} samples have no variance", "take at least 2")
+
+    @property
+    def rendering(self) -> RenderingSettings:
+        """How samples are drawn."""
+        return RenderingSettings(steps=self.steps, solver=self.solver, seed=self.seed, batch_size=self.batch_size)

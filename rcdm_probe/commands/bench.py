@@ -32,7 +32,7 @@ def run(
 
     [bold]Example[/]: rcdm-probe bench
     """
-    from probes.invariance.rendering import check_match
+    from probes.rendering import check_match
     from rcdm_core.data.registry import open_scenes
     from rcdm_core.encoders import load_encoder
     from rcdm_core.errors import UserError
@@ -46,7 +46,7 @@ def run(
         raise UserError(f"{images} images do not fit a gallery of {gallery}", "lower --images or raise --gallery")
     place = choose_device(device)
     network, decoder = load_encoder(encoder, device=place), load_rcdm(rcdm, device=place)
-    check_match(network, choose_levels(network, level), decoder, decoder.image_size)
+    check_match(network, choose_levels(network, level), decoder)
     scenes = open_scenes("test", image_size=decoder.image_size, limit=gallery, seed=seed)
     with progress_bars() as progress:
         pixels = scenes.images(range(len(scenes)))

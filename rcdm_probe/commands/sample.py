@@ -52,7 +52,7 @@ def run(
 
     import torch
 
-    from probes.invariance.rendering import check_match
+    from probes.rendering import check_match
     from rcdm_core.encoders import load_encoder
     from rcdm_core.rcdm import load_rcdm
     from rcdm_probe.device import choose_device
@@ -62,7 +62,7 @@ def run(
 
     place = choose_device(device)
     network, decoder = load_encoder(encoder, device=place), load_rcdm(rcdm, device=place)
-    check_match(network, choose_levels(network, level), decoder, decoder.image_size)
+    check_match(network, choose_levels(network, level), decoder)
     originals = torch.stack([_read(spec, decoder.image_size) for spec in images])
     with torch.inference_mode():
         h = network(originals.to(place))[level]

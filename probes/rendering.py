@@ -7,6 +7,7 @@ difference between two such pictures comes from the representation.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,29 +16,51 @@ import numpy as np
 import torch
 
 from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.progress import Progress, silent
+from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from probes.invariance.stages import Stages
-    from probes.invariance.study import Study
+    from probes.stages import Stages
     from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.rcdm import RCDM
 
 
+@dataclass(frozen=True, kw_only=True)
+class RenderingSettings:
+    """How samples are drawn.
+
+    Attributes:
+        steps: Solver steps of a sample.
+        solver: Name of the solver.
+        seed: Seed of the starting noise, and of the noise that an ancestral solver adds.
+        batch_size: Samples at once; an interrupted run loses at most one batch.
+    """
+
+    steps: int = DEFAULT_STEPS
+    solver: str = DEFAULT_SOLVER
+    seed: int = 0
+    batch_size: int = 128
+
+
 @dataclass(frozen=True, eq=False)
 class Renderer:
-    """An RCDM at work on a study.
+    """An RCDM at work on the representations of one encoder.
 
     Attributes:
         rcdm: The decoder.
-        study: The study.
+        encoder: Name of the encoder.
+        settings: How samples are drawn.
         stages: Keeps every finished batch.
+        progress: Wraps the loop over batches.
     """
 
     rcdm: RCDM
-    study: Study
+    encoder: str
+    settings: RenderingSettings
     stages: Stages
+    progress: Progress = silent
 
     def render(
         self, name: str, level: str, h: torch.Tensor, images: Sequence[int], samples: Sequence[int]
@@ -52,9 +75,9 @@ class Renderer:
             samples: Numbers of the K samples that each is given.
 
         Returns:
-            ``[N, K, 3, S, S]`` in [0, 1].
+            ``[N, K, 3, S, S]`` in [0, 1], at the size of the RCDM.
         """
-        settings, condition = self.study.settings, f"{self.study.encoder.name}/{level}"
+        settings, condition = self.settings, f"{self.encoder}/{level}"
         rows = [(row, image, sample) for row, image in enumerate(images) for sample in samples]
         batches = [rows[i : i + settings.batch_size] for i in range(0, len(rows), settings.batch_size)]
 
@@ -69,10 +92,11 @@ class Renderer:
                 batch_size=settings.batch_size,
             )
 
-        source = h.numpy().tobytes()
+        source = hashlib.sha256(h.numpy().tobytes()).hexdigest()
+        kept = self.stages.under(self.rcdm.fingerprint, condition, settings, source)
         drawn = [
-            self.stages.under(source, batch).tensor(f"samples-{name}-{level}", partial(draw, batch))
-            for batch in self.study.progress(batches, f"sampling from {condition}", len(batches))
+            kept.under(batch).tensor(f"samples-{name}-{level.replace('/', '-')}", partial(draw, batch))
+            for batch in self.progress(batches, f"sampling from {condition}", len(batches))
         ]
         return torch.cat(drawn).unflatten(0, (len(images), len(samples)))
 
@@ -83,8 +107,8 @@ def starting_noise(size: int, keys: Sequence[Sequence[int]], *, seed: int) -> to
     return torch.from_numpy(np.stack(rows))
 
 
-def check_match(encoder: Encoder, levels: Sequence[str], rcdm: RCDM, image_size: int) -> None:
-    """Raise a `UserError` unless the RCDM was trained on these levels of this encoder, and for images of this size."""
+def check_match(encoder: Encoder, levels: Sequence[str], rcdm: RCDM) -> None:
+    """Raise a `UserError` unless the RCDM was trained on these levels of this encoder, with these weights."""
     for level in levels:
         condition = f"{encoder.name}/{level}"
         if condition not in rcdm.conditions:
@@ -99,9 +123,4 @@ def check_match(encoder: Encoder, levels: Sequence[str], rcdm: RCDM, image_size:
         raise UserError(
             f"this RCDM was trained on other weights of {encoder.name}",
             "use the RCDM that was trained for them, or the encoder that it was trained for",
-        )
-    if image_size != rcdm.image_size:
-        raise UserError(
-            f"images are {image_size} pixels wide, this RCDM draws {rcdm.image_size}",
-            f"load the images at {rcdm.image_size} pixels",
         )
