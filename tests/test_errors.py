@@ -13,9 +13,9 @@ from typer.testing import Result
 
 from rcdm_core.encoders import Encoder, load_encoder
 from rcdm_core.errors import UserError
-from rcdm_core.rcdm import RCDM, load_rcdm
+from rcdm_core.rcdm import RCDM, load_rcdm, save_rcdm
+from rcdm_core.rcdm.diffusion import build_schedule
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings
-from rcdm_core.zoo.files import save_weights
 from rcdm_probe import invariance
 from rcdm_probe.device import choose_device
 
@@ -78,17 +78,16 @@ def furnish(folder: Path) -> None:
         Image.new("RGB", (8, 8), (40 * number, 0, 0)).save(folder / "few" / f"{number}.png")
         Image.new("RGB", (8, 8), (40 * number, 0, 0)).save(folder / "mostly-broken" / f"{number}.png")
         (folder / "mostly-broken" / f"broken-{number}.png").write_bytes(b"no image")
-    save_rcdm(folder / "other-encoder", {"resnet/backbone": 384})
+    write_rcdm(folder / "other-encoder", {"resnet/backbone": 384})
 
 
-def save_rcdm(folder: Path, conditions: dict[str, int]) -> None:
+def write_rcdm(folder: Path, conditions: dict[str, int]) -> None:
     settings = NetworkSettings(channels=(32, 32))
-    save_weights(Denoiser(settings, conditions).state_dict(), folder / "rcdm.safetensors")
-    (folder / "rcdm.json").write_text(json.dumps({"network": settings.to_dict(), "conditions": conditions}))
+    save_rcdm(Denoiser(settings, conditions), build_schedule(), folder, card={})
 
 
 def test_encoder_and_rcdm_of_other_dimensions_are_both_named(command: Command, tmp_path: Path) -> None:
-    save_rcdm(tmp_path, {"vicreg/backbone": 100, "vicreg/projector": 512})
+    write_rcdm(tmp_path, {"vicreg/backbone": 100, "vicreg/projector": 512})
     line = line_of(command("invariance", "-e", "vicreg", "--rcdm", tmp_path))
     assert "384" in line
     assert "100" in line
@@ -112,7 +111,7 @@ def test_representations_with_nan_are_refused() -> None:
 def untold() -> RCDM:
     """An RCDM whose card does not say which weights it was trained on."""
     rcdm = load_rcdm()
-    return RCDM(rcdm.denoiser, card={})
+    return RCDM(rcdm.denoiser, schedule=rcdm.schedule)
 
 
 def damaged(value: float) -> Encoder:

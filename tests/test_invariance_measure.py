@@ -21,6 +21,7 @@ from rcdm_core.distances import retrieval_ranks
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import RCDM
+from rcdm_core.rcdm.diffusion import build_schedule
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings
 from rcdm_core.readout import auc, r2
 
@@ -261,7 +262,7 @@ def decoder(conditions: dict[str, int], image_size: int = 32) -> RCDM:
     """The real network with random weights: what it draws is nothing, but it draws it from ``h``."""
     torch.manual_seed(0)
     shape = NetworkSettings(image_size=image_size, patch=4, channels=(32, 32), attention=(False, False))
-    return RCDM(Denoiser(shape, conditions))
+    return RCDM(Denoiser(shape, conditions), schedule=build_schedule())
 
 
 def test_decoder_and_encoder_must_match(scenes: ImageSet) -> None:

@@ -20,7 +20,7 @@ SMALL = NetworkSettings(image_size=16, patch=2, channels=(32, 32), attention=(Fa
 @pytest.fixture(scope="module")
 def small() -> RCDM:
     torch.manual_seed(0)
-    return RCDM(Denoiser(SMALL, {"a/backbone": 6, "b/backbone": 9}))
+    return RCDM(Denoiser(SMALL, {"a/backbone": 6, "b/backbone": 9}), schedule=build_schedule())
 
 
 def test_whitening_evens_out_variances_and_leaves_the_head_as_expressive():
@@ -108,7 +108,7 @@ def test_solvers_agree_where_the_answer_is_known():
             noise = (images - alpha * (2 * clean - 1)) / sigma
             return alpha * noise - sigma * (2 * clean - 1)
 
-    rcdm = RCDM(Knows(SMALL, {"a/backbone": 2}))
+    rcdm = RCDM(Knows(SMALL, {"a/backbone": 2}), schedule=schedule)
     for solver in SOLVERS:
         sampled = rcdm.sample(torch.zeros(1, 2), "a/backbone", steps=15, solver=solver)
         assert (sampled - clean).abs().mean() < 0.02, solver
@@ -138,7 +138,7 @@ def test_errors_name_both_dimensions_and_the_nearest_names(small):
         small.sample(torch.randn(1, 6), "a/backbon")
     with pytest.raises(UserError, match="ddim"):
         small.sample(torch.randn(1, 6), "a/backbone", solver="ddin")
-    with pytest.raises(UserError, match="rcdm.safetensors"):
+    with pytest.raises(UserError, match="diffusion_pytorch_model.safetensors"):
         load_rcdm("/nowhere")
 
 

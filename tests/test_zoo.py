@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,13 +74,13 @@ def test_the_whole_zoo_trains_and_what_it_writes_loads(tmp_path, monkeypatch, ga
     monkeypatch.setattr(recipes, "RCDM", replace(recipes.RCDM, **brief))
     monkeypatch.setattr("rcdm_core.zoo.train_rcdm.MOMENTS", 500)
     train_zoo(tmp_path, garments=garments_folder)
-    rcdm = load_rcdm(tmp_path)
+    rcdm = load_rcdm(tmp_path / "rcdm")
     for name in recipes.ENCODERS:
         encoder = load_trained(name, tmp_path)
         assert rcdm.card["encoders"][name] == encoder.fingerprint
         for level, h in encoder(Scenes()[range(2)]).items():
             assert torch.isfinite(rcdm.sample(h, f"{name}/{level}", steps=1)).all()
-    assert {path.stem for path in tmp_path.glob("*.json")} == set(PARTS)
+    assert {path.stem for path in tmp_path.glob("*.json")} | {"rcdm"} == set(PARTS)
 
 
 def test_unknown_parts_and_missing_starts_are_told(tmp_path):
@@ -113,8 +114,8 @@ def test_encoders_differ():
 
 
 def test_the_whole_zoo_is_under_sixty_megabytes():
-    sizes = [entry.stat().st_size for entry in WEIGHTS.iterdir() if entry.suffix == ".safetensors"]
-    assert len(sizes) == 7
+    sizes = [path.stat().st_size for path in Path(str(WEIGHTS)).rglob("*.safetensors")]
+    assert len(sizes) == 8  # five encoders, the judge, U-Net and heads of the RCDM
     assert sum(sizes) < 60e6
 
 

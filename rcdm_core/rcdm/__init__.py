@@ -1,7 +1,17 @@
-"""The RCDM: network, forward process, solvers, sampling."""
+"""The RCDM: network, forward and reverse process, solvers, sampling."""
 
-from rcdm_core.rcdm.files import load_rcdm
+from rcdm_core.rcdm.files import load_rcdm, save_rcdm
+from rcdm_core.rcdm.presets import NETWORKS, network_settings
 from rcdm_core.rcdm.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS, RCDM
 from rcdm_core.rcdm.solvers import SOLVERS
 
-__all__ = ["DEFAULT_SOLVER", "DEFAULT_STEPS", "RCDM", "SOLVERS", "load_rcdm"]
+__all__ = [
+    "DEFAULT_SOLVER",
+    "DEFAULT_STEPS",
+    "NETWORKS",
+    "RCDM",
+    "SOLVERS",
+    "load_rcdm",
+    "network_settings",
+    "save_rcdm",
+]

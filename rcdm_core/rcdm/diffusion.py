@@ -1,22 +1,29 @@
-"""The forward process and the objective.
+"""The forward process and the objectives.
 
-    x_t = a_t x_0 + s_t eps,    a_t^2 + s_t^2 = 1,
+    x_t = a_t x_0 + s_t eps,    a_t^2 + s_t^2 = 1,    in 1,000 steps.
 
-with the cosine schedule of Nichol and Dhariwal (2021) in 1,000 steps, and v-prediction (Salimans and Ho 2022): the
-network learns ``v = a_t eps - s_t x_0``, whose squared error weighs all noise levels alike, the highest too, at which
-a representation decides colour and place.
+*Velocity*: the network learns ``v = a_t eps - s_t x_0`` (Salimans and Ho 2022) on the cosine schedule of Nichol and
+Dhariwal (2021). Its squared error weighs all noise levels alike, the highest too, at which a representation decides
+colour and place.
+
+*Hybrid*, as published (Bordes et al. 2022; Nichol and Dhariwal 2021, equation 16): the network learns ``eps`` and the
+variances of the reverse steps on a linear schedule, by ``|eps - eps'|^2 + L_vb``. The variational bound ``L_vb``, in
+bits a dimension, teaches the variances alone: the mean in it is held fixed.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from diffusers import DDPMScheduler
 
+from rcdm_core.rcdm.reverse import ReverseProcess
+
 if TYPE_CHECKING:
-    from rcdm_core.rcdm.network import Denoiser
+    from rcdm_core.rcdm.network import Denoiser, NetworkSettings
 
 
 def build_schedule() -> DDPMScheduler:
@@ -26,7 +33,28 @@ def build_schedule() -> DDPMScheduler:
         beta_schedule="squaredcos_cap_v2",
         prediction_type="v_prediction",
         clip_sample=True,
+        timestep_spacing="trailing",
     )
+
+
+def published_schedule() -> DDPMScheduler:
+    """The schedule of the published checkpoints."""
+    return DDPMScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="linear",
+        prediction_type="epsilon",
+        variance_type="learned_range",
+        clip_sample=True,
+        # The same clipping to [-1, 1], in the words that all solvers of diffusers know.
+        thresholding=True,
+        sample_max_value=1.0,
+        timestep_spacing="linspace",
+    )
+
+
+def schedule_for(settings: NetworkSettings) -> DDPMScheduler:
+    """The schedule on which a network of this shape is trained."""
+    return published_schedule() if settings.learned_variances else build_schedule()
 
 
 def v_prediction_loss(
@@ -54,3 +82,77 @@ def v_prediction_loss(
     t = (spread ** (2 / 3) * steps).long().clamp(max=steps - 1)
     predicted = denoiser(schedule.add_noise(clean, noise, t), t, embedding)
     return F.mse_loss(predicted.float(), schedule.get_velocity(clean, noise, t))
+
+
+def hybrid_loss(
+    denoiser: Denoiser, images: torch.Tensor, embedding: torch.Tensor, schedule: DDPMScheduler
+) -> torch.Tensor:
+    """The published objective at timesteps drawn uniformly.
+
+    Args:
+        denoiser: A network with learned variances.
+        images: Clean images ``[N, 3, S, S]`` in [0, 1].
+        embedding: ``[N, E]``.
+        schedule: With ``prediction_type="epsilon"``.
+
+    Returns:
+        Scalar.
+    """
+    process = ReverseProcess(schedule, schedule.config["num_train_timesteps"])
+    i = torch.randint(len(process.timesteps), (len(images),), device=images.device)
+    squared, bound = hybrid_terms(denoiser, images, embedding, process, i, torch.randn_like(images))
+    return (squared + bound).mean()
+
+
+def hybrid_terms(
+    denoiser: Denoiser,
+    images: torch.Tensor,
+    embedding: torch.Tensor,
+    process: ReverseProcess,
+    i: torch.Tensor,
+    noise: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The two terms of `hybrid_loss` for each image.
+
+    Args:
+        denoiser: A network with learned variances.
+        images: Clean images ``[N, 3, S, S]`` in [0, 1].
+        embedding: ``[N, E]``.
+        process: The steps.
+        i: Number of the step of each image, ``[N]``.
+        noise: ``[N, 3, S, S]``.
+
+    Returns:
+        Squared error in the noise and bound in bits, means over pixels and channels, ``[N]`` each.
+    """
+    clean = images * 2 - 1
+    noisy = process.diffuse(clean, noise, i)
+    output = denoiser(noisy, process.timesteps.to(i.device)[i], embedding).float()
+    predicted, fraction = output.chunk(2, 1)
+    true_mean, true_log_variance = process.of_data(clean, noisy, i)
+    mean, log_variance = process.of_network(torch.cat([predicted.detach(), fraction], 1), noisy, i, clip=False)
+    divergence = _divergence(true_mean, true_log_variance, mean, log_variance)
+    surprise = -_log_likelihood(clean, mean, log_variance / 2)
+    bound = torch.where((i == 0)[:, None, None, None], surprise, divergence) / math.log(2)
+    return (noise - predicted).square().flatten(1).mean(1), bound.flatten(1).mean(1)
+
+
+def _divergence(
+    mean: torch.Tensor, log_variance: torch.Tensor, other: torch.Tensor, other_log_variance: torch.Tensor
+) -> torch.Tensor:
+    """Kullback-Leibler divergence of one Gaussian from another, elementwise, in nats."""
+    spread = (log_variance - other_log_variance).exp() + (mean - other).square() * (-other_log_variance).exp()
+    return 0.5 * (other_log_variance - log_variance + spread - 1)
+
+
+def _log_likelihood(images: torch.Tensor, mean: torch.Tensor, log_deviation: torch.Tensor) -> torch.Tensor:
+    """Log probability of 8-bit values in the scale of [-1, 1] under a Gaussian, elementwise, in nats."""
+    centred, scale = images - mean, (-log_deviation).exp()
+    below, above = _normal_cdf(scale * (centred - 1 / 255)), _normal_cdf(scale * (centred + 1 / 255))
+    inside = torch.where(images > 0.999, 1 - below, above - below)
+    return torch.where(images < -0.999, above, inside).clamp(min=1e-12).log()
+
+
+def _normal_cdf(x: torch.Tensor) -> torch.Tensor:
+    """In the approximation of the published objective."""
+    return 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))

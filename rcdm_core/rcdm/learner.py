@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rcdm_core.rcdm.diffusion import build_schedule, v_prediction_loss
+from rcdm_core.rcdm.diffusion import hybrid_loss, v_prediction_loss
 from rcdm_core.training import Learner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from diffusers import DDPMScheduler
 
     from rcdm_core.rcdm.network import Denoiser
 
@@ -21,14 +23,16 @@ class RCDMLearner(Learner):
     """Denoiser and objective: the forward pass is the loss.
 
     Args:
-        denoiser: The network to train.
+        denoiser: The network to train; the hybrid objective where it learns variances, else velocity.
+        schedule: The schedule to train it on, as of `rcdm_core.rcdm.diffusion.schedule_for`.
     """
 
-    def __init__(self, denoiser: Denoiser) -> None:
+    def __init__(self, denoiser: Denoiser, schedule: DDPMScheduler) -> None:
         super().__init__()
-        self.denoiser, self.schedule = denoiser, build_schedule()
+        self.denoiser, self.schedule = denoiser, schedule
+        self.objective = hybrid_loss if denoiser.settings.learned_variances else v_prediction_loss
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Loss of images ``[N, 3, S, S]`` in [0, 1] and their representations, grouped as in `Denoiser.embed`."""
         images, groups = batch
-        return v_prediction_loss(self.denoiser, images, self.denoiser.embed(groups), self.schedule)
+        return self.objective(self.denoiser, images, self.denoiser.embed(groups), self.schedule)

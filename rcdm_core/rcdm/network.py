@@ -10,12 +10,14 @@ processors multiply fast.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from diffusers import UNet2DModel
+from diffusers.models.attention_processor import Attention
 from torch import nn
 
 from rcdm_core.errors import UserError
@@ -23,6 +25,8 @@ from rcdm_core.rcdm.heads import RepresentationHead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+GROUPS = 32  # of every group norm: channels are multiples of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +36,16 @@ class NetworkSettings:
     Attributes:
         image_size: Side of the images in pixels.
         patch: Side of the patches that are folded into channels; 1 for none.
-        channels: Of each resolution, fine to coarse; each resolution halves the one before.
+        channels: Of each resolution, fine to coarse, multiples of 32; each resolution halves the one before.
         blocks: Residual blocks at each resolution.
-        attention: Whether each resolution has self-attention.
-        attention_width: Channels of an attention head.
+        attention: Whether each resolution has self-attention; the middle always has.
+        attention_width: Channels of an attention head, where ``attention_heads`` does not say how many there are.
+        attention_heads: Number of attention heads, the same at all resolutions; None for as many as the width gives.
+        middle_norm: Whether attention in the middle normalises what it reads, as at the other resolutions.
+        residual_resampling: Whether a residual block halves and doubles the resolution, instead of a convolution.
+        learned_variances: Whether the network gives the variance of a step too, in three channels more.
+        embedding_width: Width of ``emb``; None for four times the first channels.
+        whitening: Whether heads whiten representations before the linear map.
     """
 
     image_size: int = 32
@@ -44,34 +54,64 @@ class NetworkSettings:
     blocks: int = 1
     attention: tuple[bool, ...] = (False, True)
     attention_width: int = 32
+    attention_heads: int | None = None
+    middle_norm: bool = False
+    residual_resampling: bool = False
+    learned_variances: bool = False
+    embedding_width: int | None = None
+    whitening: bool = True
 
     @property
     def embedding(self) -> int:
         """Width of ``emb``."""
-        return 4 * self.channels[0]
+        return self.embedding_width or 4 * self.channels[0]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON."""
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> NetworkSettings:
+        """From plain JSON; settings that are not named have their default."""
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()})
+
 
 def build_unet(settings: NetworkSettings) -> UNet2DModel:
     """The U-Net on folded images, with fresh weights."""
     folded = 3 * settings.patch**2
-    down = tuple("AttnDownBlock2D" if a else "DownBlock2D" for a in settings.attention)
-    up = tuple("AttnUpBlock2D" if a else "UpBlock2D" for a in reversed(settings.attention))
-    return UNet2DModel(
+    residual = settings.residual_resampling
+    down, up = ("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D") if residual else ("DownBlock2D", "UpBlock2D")
+    attended = [c for c, attends in zip(settings.channels, settings.attention, strict=True) if attends]
+    attended.append(settings.channels[-1])  # the middle
+    heads = settings.attention_heads
+    unet = UNet2DModel(
         sample_size=settings.image_size // settings.patch,
         in_channels=folded,
-        out_channels=folded,
+        out_channels=folded * (2 if settings.learned_variances else 1),
         layers_per_block=settings.blocks,
         block_out_channels=settings.channels,
-        down_block_types=down,
-        up_block_types=up,
-        attention_head_dim=settings.attention_width,
+        down_block_types=tuple("AttnDownBlock2D" if a else down for a in settings.attention),
+        up_block_types=tuple("AttnUpBlock2D" if a else up for a in reversed(settings.attention)),
+        downsample_type="resnet" if residual else "conv",
+        upsample_type="resnet" if residual else "conv",
+        attention_head_dim=settings.attention_width if heads is None else math.gcd(*attended) // heads,
+        attn_norm_num_groups=GROUPS if settings.middle_norm else None,
+        norm_num_groups=GROUPS,
+        time_embedding_dim=settings.embedding_width,
         class_embed_type="identity",
         resnet_time_scale_shift="scale_shift",
     )
+    if heads is not None:
+        set_attention_heads(unet, heads)
+    return unet
+
+
+def set_attention_heads(unet: UNet2DModel, heads: int) -> None:
+    """Give every attention of a U-Net the same number of heads; diffusers' configuration knows one width for all."""
+    for module in unet.modules():
+        if isinstance(module, Attention):
+            module.heads = module.sliceable_head_dim = heads
+            module.scale = (module.inner_dim // heads) ** -0.5
 
 
 class Denoiser(nn.Module):
@@ -86,11 +126,11 @@ class Denoiser(nn.Module):
         super().__init__()
         self.settings, self.conditions = settings, dict(conditions)
         self.unet = build_unet(settings).to(memory_format=torch.channels_last)
-        heads = {_key(name): RepresentationHead(d, settings.embedding) for name, d in conditions.items()}
-        self.heads = nn.ModuleDict(heads)
+        head = RepresentationHead if settings.whitening else nn.Linear
+        self.heads = nn.ModuleDict({_key(name): head(d, settings.embedding) for name, d in conditions.items()})
 
     def head(self, condition: str) -> RepresentationHead:
-        """The head of a condition."""
+        """The head of a condition; a plain ``nn.Linear`` where the settings say that heads do not whiten."""
         return self.heads[_key(condition)]  # type: ignore[return-value]
 
     def embed(self, groups: Sequence[tuple[str, torch.Tensor]]) -> torch.Tensor:
@@ -120,7 +160,8 @@ class Denoiser(nn.Module):
             embedding: ``[N, E]``, from `embed`.
 
         Returns:
-            ``[N, 3, S, S]``, what the objective asks for.
+            ``[N, 3, S, S]``, what the objective asks for; with learned variances ``[N, 6, S, S]``, their
+            fractions last.
         """
         folded = F.pixel_unshuffle(images, self.settings.patch).contiguous(memory_format=torch.channels_last)
         predicted = self.unet(folded, t, class_labels=embedding).sample

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
+import json
 import zlib
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,11 +13,12 @@ from torch import nn
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.fingerprint import fingerprint
 from rcdm_core.progress import Progress, silent
-from rcdm_core.rcdm.diffusion import build_schedule
-from rcdm_core.rcdm.solvers import build_solver
+from rcdm_core.rcdm.solvers import SOLVERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from diffusers import DDPMScheduler
 
     from rcdm_core.rcdm.network import Denoiser
 
@@ -29,12 +30,13 @@ class RCDM(nn.Module):
 
     Args:
         denoiser: Trained network.
+        schedule: The schedule it was trained on.
         card: How it was trained and what it scores.
     """
 
-    def __init__(self, denoiser: Denoiser, *, card: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, denoiser: Denoiser, *, schedule: DDPMScheduler, card: Mapping[str, Any] | None = None) -> None:
         super().__init__()
-        self.denoiser, self.schedule, self.card = denoiser, build_schedule(), dict(card or {})
+        self.denoiser, self.schedule, self.card = denoiser, schedule, dict(card or {})
         self.eval().requires_grad_(False)
 
     @property
@@ -49,8 +51,9 @@ class RCDM(nn.Module):
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the weights."""
-        return fingerprint(self)
+        """SHA-256 of the weights, the shape of the network and the schedule."""
+        about = {"network": self.denoiser.settings.to_dict(), "schedule": dict(self.schedule.config)}
+        return fingerprint(self, json.dumps(about, sort_keys=True, default=str))
 
     def noise(self, count: int, *, seed: int) -> torch.Tensor:
         """Starting noise ``[count, 3, S, S]``; the first images of a longer draw are those of a shorter one."""
@@ -64,10 +67,12 @@ class RCDM(nn.Module):
         condition: str,
         *,
         noise: torch.Tensor | None = None,
+        step_noise: torch.Tensor | None = None,
         steps: int = DEFAULT_STEPS,
         solver: str = DEFAULT_SOLVER,
         seed: int = 0,
         batch_size: int = 256,
+        dtype: torch.dtype = torch.bfloat16,
         progress: Progress = silent,
     ) -> torch.Tensor:
         """One image for each representation, without guidance.
@@ -77,51 +82,55 @@ class RCDM(nn.Module):
             condition: Encoder and level they come from, a key of `conditions`.
             noise: Starting noise ``[N, 3, S, S]``; by default drawn from ``seed``. Equal noise for two representations
                 gives images whose difference comes from the representation.
+            step_noise: Noise ``[K, N, 3, S, S]`` that the ancestral solver adds after each of its K steps, the first
+                used first; by default drawn from ``seed`` and the starting noise.
             steps: Network evaluations for each image.
             solver: A key of `rcdm_core.rcdm.solvers.SOLVERS`.
             seed: Of the starting noise, and of the noise that the ancestral solver adds.
             batch_size: Images at once.
+            dtype: Precision of the network's matrix products; what the solver computes is float32.
             progress: Wraps the loop over batches.
 
         Returns:
             Images ``[N, 3, S, S]`` in [0, 1], on the CPU.
 
         Raises:
-            UserError: Unknown condition or solver, or representations of another dimension.
+            UserError: Unknown condition or solver, more steps than the schedule has, or representations of another
+                dimension.
         """
         if condition not in self.conditions:
             raise unknown_name("condition of this RCDM", condition, self.conditions)
-        if steps < 1:
-            raise UserError(f"{steps} solver steps", "take at least one")
+        if solver not in SOLVERS:
+            raise unknown_name("solver", solver, SOLVERS)
+        most = self.schedule.config["num_train_timesteps"]
+        if not 1 <= steps <= most:
+            raise UserError(f"{steps} solver steps", f"take at least one, and at most {most}")
         noise = self.noise(len(h), seed=seed) if noise is None else noise
         if len(noise) != len(h):
             raise UserError(f"{len(noise)} noises for {len(h)} representations", "give one for each")
-        starts = range(0, len(h), batch_size)
-        batches = [
-            self._solve(
-                h[i : i + batch_size],
-                condition,
-                noise[i : i + batch_size],
-                build_solver(solver, self.schedule, steps),
-                seed,
+        device = next(self.denoiser.parameters()).device
+        starts, batches = range(0, len(h), batch_size), []
+        for i in progress(starts, "sampling", len(starts)):
+            rows = slice(i, i + batch_size)
+            draw = _continuation(noise[rows], seed) if step_noise is None else iter(step_noise[:, rows]).__next__
+            embedding = self.denoiser.embed([(condition, h[rows].to(device))])
+            x = SOLVERS[solver](
+                self.schedule,
+                steps,
+                partial(self._predict, embedding, dtype),
+                noise[rows].to(device),
+                lambda draw=draw: draw().to(device),
             )
-            for i in progress(starts, "sampling", len(starts))
-        ]
+            batches.append(((x + 1) / 2).clamp(0, 1).cpu())
         return torch.cat(batches) if batches else torch.zeros(0, 3, self.image_size, self.image_size)
 
-    def _solve(self, h: torch.Tensor, condition: str, noise: torch.Tensor, solver: Any, seed: int) -> torch.Tensor:
-        device = next(self.denoiser.parameters()).device
-        x = noise.to(device) * solver.init_noise_sigma
-        embedding = self.denoiser.embed([(condition, h.to(device))])
-        draws = "generator" in inspect.signature(solver.step).parameters
-        stochastic = {"generator": [_continuation(row, seed) for row in noise]} if draws else {}
-        for t in solver.timesteps:
-            with torch.autocast(device.type, torch.bfloat16):
-                predicted = self.denoiser(solver.scale_model_input(x, t), t, embedding)
-            x = solver.step(predicted.float(), t, x, **stochastic).prev_sample
-        return ((x + 1) / 2).clamp(0, 1).cpu()
+    def _predict(self, embedding: torch.Tensor, dtype: torch.dtype, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
+            return self.denoiser(x, t, embedding).float()
 
 
-def _continuation(noise: torch.Tensor, seed: int) -> torch.Generator:
-    """What a stochastic solver draws from after one starting noise: equal starts go on equally, in any batch."""
-    return torch.Generator().manual_seed(seed ^ zlib.crc32(noise.cpu().contiguous().numpy().tobytes()))
+def _continuation(noise: torch.Tensor, seed: int) -> Callable[[], torch.Tensor]:
+    """What a stochastic solver draws after its starting noise: equal starts go on equally, in any batch."""
+    sources = [seed ^ zlib.crc32(row.cpu().contiguous().numpy().tobytes()) for row in noise]
+    generators = [torch.Generator().manual_seed(source) for source in sources]
+    return lambda: torch.stack([torch.randn(noise.shape[1:], generator=g) for g in generators])

@@ -1,44 +1,77 @@
-"""Solvers by name, all from diffusers: two that parity asks for, two that are fast."""
+"""Solvers by name: how the network leads from noise to an image. Two that parity asks for, two that are fast.
+
+The fast ones are diffusers'. DDIM is the first-order DPM-Solver++ (Lu et al. 2022, section 4), at the timesteps of the
+ancestral solver: diffusers' own DDIM takes them to be evenly spaced, which respaced ones are not. The ancestral solver
+follows `ReverseProcess`, whose steps the published objective is made of, and is told the noise that it adds.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
-from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
+import torch
+from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 
-from rcdm_core.errors import unknown_name
+from rcdm_core.rcdm.reverse import ReverseProcess
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+Predict = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Noisy images ``[N, 3, S, S]`` and a timestep to the output of the network."""
+
+Draw = Callable[[], torch.Tensor]
+"""The next standard normal noise ``[N, 3, S, S]`` for the solvers that add some."""
+
+Solver = Callable[[DDPMScheduler, int, Predict, torch.Tensor, Draw], torch.Tensor]
+"""Schedule of the training, network evaluations, network, starting noise and further noise, to clean images."""
+
+
+def _ancestral(schedule: DDPMScheduler, steps: int, predict: Predict, noise: torch.Tensor, draw: Draw) -> torch.Tensor:
+    process, x = ReverseProcess(schedule, steps), noise
+    for i in reversed(range(steps)):
+        mean, log_variance = process.of_network(predict(x, process.timesteps[i]), x, i)
+        x = mean + (log_variance / 2).exp() * draw() if i else mean
+    return x
+
+
+def _ddim(schedule: DDPMScheduler, steps: int, predict: Predict, noise: torch.Tensor, draw: Draw) -> torch.Tensor:
+    clipping = {"thresholding": schedule.config["clip_sample"], "sample_max_value": 1.0}
+    solver = DPMSolverMultistepScheduler.from_config(schedule.config, solver_order=1, **clipping)
+    solver.set_timesteps(timesteps=ReverseProcess(schedule, steps).timesteps.flip(0).tolist())
+    return _follow(solver, predict, noise)
+
+
+def _multistep(
+    kind: Any,
+    settings: Mapping[str, Any],
+    schedule: DDPMScheduler,
+    steps: int,
+    predict: Predict,
+    noise: torch.Tensor,
+    draw: Draw,
+) -> torch.Tensor:
+    solver = kind.from_config(schedule.config, timestep_spacing="trailing", solver_order=2, **settings)
+    solver.set_timesteps(steps)
+    return _follow(solver, predict, noise)
+
+
+def _follow(solver: Any, predict: Predict, noise: torch.Tensor) -> torch.Tensor:
+    x = noise * solver.init_noise_sigma
+    for t in solver.timesteps:
+        predicted = predict(solver.scale_model_input(x, t), t)[:, : x.shape[1]]
+        x = solver.step(predicted, t, x).prev_sample
+    return x
+
 
 # The cosine schedule ends at a log signal-to-noise ratio near minus infinity; high-order solvers integrate over it and
 # start where it is finite.
 _FINITE = {"lambda_min_clipped": -5.1}
 
-SOLVERS: Mapping[str, tuple[Any, Mapping[str, Any]]] = {
-    "dpmsolver++": (DPMSolverMultistepScheduler, {"timestep_spacing": "trailing", "solver_order": 2, **_FINITE}),
-    "unipc": (UniPCMultistepScheduler, {"timestep_spacing": "trailing", "solver_order": 2}),
-    "ddim": (DDIMScheduler, {"timestep_spacing": "trailing", "set_alpha_to_one": True}),
-    "ddpm": (DDPMScheduler, {"timestep_spacing": "trailing"}),
+SOLVERS: Mapping[str, Solver] = {
+    "dpmsolver++": partial(_multistep, DPMSolverMultistepScheduler, _FINITE),
+    "unipc": partial(_multistep, UniPCMultistepScheduler, {}),
+    "ddim": _ddim,
+    "ddpm": _ancestral,
 }
-"""Name to scheduler class and settings: DPM-Solver++ (Lu et al. 2022), UniPC (Zhao et al. 2023), DDIM (Song et al.
-2021), ancestral DDPM (Ho et al. 2020)."""
-
-
-def build_solver(name: str, schedule: DDPMScheduler, steps: int) -> Any:
-    """A solver for a trained schedule, its timesteps set.
-
-    Args:
-        name: A key of `SOLVERS`.
-        schedule: The schedule that the network was trained on.
-        steps: Network evaluations.
-
-    Raises:
-        UserError: No such solver.
-    """
-    if name not in SOLVERS:
-        raise unknown_name("solver", name, SOLVERS)
-    kind, settings = SOLVERS[name]
-    solver = kind.from_config(schedule.config, **settings)
-    solver.set_timesteps(steps)
-    return solver
+"""Name to solver: DPM-Solver++ (Lu et al. 2022), UniPC (Zhao et al. 2023), DDIM (Song et al. 2021), ancestral DDPM
+(Ho et al. 2020)."""

@@ -44,7 +44,7 @@ def evaluate_zoo(
     """Score everything in a folder of trained weights and write a card beside each file.
 
     Args:
-        folder: Holds ``NAME.safetensors`` of the encoders, the judge and the RCDM.
+        folder: Holds ``NAME.safetensors`` of the encoders and the judge, and the RCDM in ``rcdm/``.
         images: Test scenes, at most 10,000; the gallery of the ranks too.
         samples: The first so many of them are sampled, once for each condition: an unbiased estimate of the MRR of all.
         steps: Solver steps of the RCDM.
@@ -77,7 +77,7 @@ def evaluate_zoo(
             rows += _rows(encoder.name, level, scores)
         update_card(folder, encoder.name, scores=by_level, command=command)
 
-    rcdm, by_condition = load_rcdm(folder, device=device), {}
+    rcdm, by_condition = load_rcdm(folder / "rcdm", device=device), {}
     for encoder in encoders:
         for level, h in representations[encoder.name].items():
             condition = f"{encoder.name}/{level}"
@@ -87,7 +87,7 @@ def evaluate_zoo(
             scores |= {f"rendered {name}": score for name, score in rendered.items()}
             by_condition[condition] = scores
             rows += _rows("rcdm", condition, scores)
-    update_card(folder, "rcdm", scores=by_condition, sampling=sampling, command=command)
+    update_card(folder / "rcdm", "rcdm", scores=by_condition, sampling=sampling, command=command)
     return pd.DataFrame(rows)
 
 

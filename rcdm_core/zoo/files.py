@@ -38,10 +38,22 @@ def update_card(folder: Path, name: str, **details: Any) -> None:
         temporary.write_text(json.dumps(card | details, indent=2) + "\n")
 
 
-def describe_training(workshop: Workshop, name: str, settings: TrainingSettings, **details: Any) -> None:
-    """Write into the card of a network how it was trained: data, settings, time and machine."""
+def describe_training(workshop: Workshop, name: str, settings: TrainingSettings) -> None:
+    """Write into the card of a network how it was trained."""
+    update_card(workshop.folder, name, training=training_record(workshop, name, settings, f"{name}.json"))
+
+
+def training_record(workshop: Workshop, name: str, settings: TrainingSettings, card: str) -> dict[str, Any]:
+    """How a network was trained: data, settings, time and machine.
+
+    Args:
+        workshop: Where and how.
+        name: Part of the zoo.
+        settings: Its settings.
+        card: Path of its card in a folder of weights: where it began with others, they tell how those were trained.
+    """
     seconds = pd.read_csv(workshop.folder / name / "losses.csv")["seconds"].sum()
-    training: dict[str, Any] = {
+    record: dict[str, Any] = {
         "data": "fashion scenes, training split, new factors at every pass",
         "images": settings.steps * settings.batch_size,
         "settings": asdict(settings),
@@ -51,6 +63,6 @@ def describe_training(workshop: Workshop, name: str, settings: TrainingSettings,
         "torch": torch.__version__,
     }
     if workshop.start is not None:
-        before = workshop.start / f"{name}.json"
-        training["began_with"] = json.loads(before.read_text())["training"] if before.is_file() else "given weights"
-    update_card(workshop.folder, name, training=training, **details)
+        before = workshop.start / card
+        record["began_with"] = json.loads(before.read_text())["training"] if before.is_file() else "given weights"
+    return record

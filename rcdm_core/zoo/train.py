@@ -50,7 +50,8 @@ def train_zoo(
     for part in parts:
         if part not in PARTS:
             raise unknown_name("part of the zoo", part, PARTS)
-        if start is not None and not (start / f"{part}.safetensors").is_file():
+        weights = "rcdm/rcdm.json" if part == "rcdm" else f"{part}.safetensors"
+        if start is not None and not (start / weights).is_file():
             raise UserError(f"no weights of {part} in {start}", "name a folder that has them, or start afresh")
     workshop = Workshop(folder=folder, start=start, garments=garments, device=device, progress=progress)
     for part in PARTS:

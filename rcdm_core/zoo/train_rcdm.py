@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load_file
 
 from rcdm_core.data.scenes import Scenes
 from rcdm_core.encoders.embedded import load_trained
+from rcdm_core.rcdm.diffusion import schedule_for
+from rcdm_core.rcdm.files import read_card, read_weights, save_rcdm
 from rcdm_core.rcdm.heads import embedded_images
 from rcdm_core.rcdm.learner import RCDMLearner
 from rcdm_core.rcdm.network import Denoiser
@@ -17,7 +17,7 @@ from rcdm_core.representations import encode
 from rcdm_core.training import train
 from rcdm_core.zoo import recipes
 from rcdm_core.zoo.curriculum import scene_indices
-from rcdm_core.zoo.files import describe_training, save_weights
+from rcdm_core.zoo.files import training_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,24 +43,20 @@ def train_rcdm(workshop: Workshop) -> None:
         return images, _deal(images, encoders, recipes.RCDM_SHARES)
 
     torch.manual_seed(settings.seed)
-    denoiser = Denoiser(recipes.RCDM_NETWORK, conditions).to(device)
+    denoiser, schedule = Denoiser(recipes.RCDM_NETWORK, conditions), schedule_for(recipes.RCDM_NETWORK)
     known: dict[str, str] = {}
     if workshop.start is not None:
-        denoiser.load_state_dict(load_file(workshop.start / "rcdm.safetensors"))
-        known = json.loads((workshop.start / "rcdm.json").read_text())["encoders"]
+        read_weights(denoiser, workshop.start / "rcdm")
+        known = read_card(workshop.start / "rcdm")["encoders"]
     new = {name: encoder for name, encoder in encoders.items() if known.get(name) != encoder.fingerprint}
-    _begin_heads(denoiser, new, scenes[scene_indices(0, MOMENTS, seed=settings.seed + 2)].to(device))
-    learner = RCDMLearner(denoiser)
-    train(learner, draw, settings, **workshop.loop("rcdm"))
-    save_weights(denoiser.state_dict(), folder / "rcdm.safetensors")
-    describe_training(
-        workshop,
-        "rcdm",
-        settings,
-        network=recipes.RCDM_NETWORK.to_dict(),
-        conditions=conditions,
-        encoders={name: encoder.fingerprint for name, encoder in encoders.items()},
-    )
+    _begin_heads(denoiser.to(device), new, scenes[scene_indices(0, MOMENTS, seed=settings.seed + 2)].to(device))
+    train(RCDMLearner(denoiser, schedule), draw, settings, **workshop.loop("rcdm"))
+    card = {
+        "name": "rcdm",
+        "training": training_record(workshop, "rcdm", settings, "rcdm/rcdm.json"),
+        "encoders": {name: encoder.fingerprint for name, encoder in encoders.items()},
+    }
+    save_rcdm(denoiser, schedule, folder / "rcdm", card=card, dtype=torch.float16)
 
 
 @torch.no_grad()

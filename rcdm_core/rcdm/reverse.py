@@ -1,0 +1,87 @@
+"""The reverse process: Gaussian steps from noisier to cleaner images, as the data make them and as the network does.
+
+On K timesteps of a schedule, in which ``b_i`` is the share of signal in the variance (``b_{-1} = 1``) and
+``beta_i = 1 - b_i / b_{i-1}``, the data make the step (Ho et al. 2020, equations 6 and 7)
+
+    q(x_{i-1} | x_i, x_0) = N(m_i, v_i),    v_i = beta_i (1 - b_{i-1}) / (1 - b_i),
+    m_i = sqrt(b_{i-1}) beta_i / (1 - b_i) x_0 + sqrt(1 - beta_i) (1 - b_{i-1}) / (1 - b_i) x_i.
+
+The network puts what it takes for ``x_0`` in its place. Its variance is ``v_i``, or where it learned variances, with
+the fraction ``f`` that it gives for each pixel, ``beta_i^f v_i^(1-f)`` (Nichol and Dhariwal 2021, equation 15).
+"""
+
+from __future__ import annotations
+
+import torch
+from diffusers import DDPMScheduler
+
+
+class ReverseProcess:
+    """The steps between K timesteps of a schedule; step ``i`` leads from the timestep of that number to the one before.
+
+    Args:
+        schedule: The schedule that the network was trained on: its noise, how it spaces timesteps, and what the network
+            predicts, the noise or the velocity.
+        steps: K, at most those of the schedule.
+
+    Attributes:
+        timesteps: Of the schedule, rising, ``[K]``.
+    """
+
+    def __init__(self, schedule: DDPMScheduler, steps: int) -> None:
+        spaced = DDPMScheduler.from_config(schedule.config)
+        spaced.set_timesteps(steps)
+        self.timesteps: torch.Tensor = spaced.timesteps.flip(0)
+        self._prediction, self._clips = schedule.config["prediction_type"], schedule.config["clip_sample"]
+        self._signal = torch.cumprod(1 - schedule.betas.double(), 0)[self.timesteps]
+        self._signal_before = torch.cat([torch.ones(1), self._signal[:-1]])
+        self._beta = 1 - self._signal / self._signal_before
+        variance = self._beta * (1 - self._signal_before) / (1 - self._signal)
+        variance[0] = variance[1] if steps > 1 else self._beta[0]  # no variance at all has no logarithm
+        self._variance = variance
+
+    def diffuse(self, clean: torch.Tensor, noise: torch.Tensor, i: int | torch.Tensor) -> torch.Tensor:
+        """Noisy images ``x_i`` from clean ones and noise, all ``[N, 3, S, S]``; ``i`` is one number or ``[N]``."""
+        signal = self._signal
+        return _at(signal.sqrt(), i, clean) * clean + _at((1 - signal).sqrt(), i, clean) * noise
+
+    def of_data(
+        self, clean: torch.Tensor, noisy: torch.Tensor, i: int | torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and log variance of the step that the data make from ``x_i``, given ``x_0``."""
+        beta, signal, before = self._beta, self._signal, self._signal_before
+        from_clean = _at(before.sqrt() * beta / (1 - signal), i, clean)
+        from_noisy = _at((1 - beta).sqrt() * (1 - before) / (1 - signal), i, clean)
+        return from_clean * clean + from_noisy * noisy, _at(self._variance.log(), i, clean)
+
+    def of_network(
+        self, output: torch.Tensor, noisy: torch.Tensor, i: int | torch.Tensor, *, clip: bool | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and log variance of the step that the network makes from ``x_i``.
+
+        Args:
+            output: Of the network, ``[N, 3, S, S]``, or with learned variances ``[N, 6, S, S]``.
+            noisy: ``x_i``.
+            i: Number of the step.
+            clip: Whether what it takes for ``x_0`` is kept within [-1, 1]; by default as the schedule says.
+        """
+        predicted, fraction = output.split(noisy.shape[1], 1) if output.shape[1] > noisy.shape[1] else (output, None)
+        clean = self._clean(predicted, noisy, i)
+        if self._clips if clip is None else clip:
+            clean = clean.clamp(-1, 1)
+        mean, log_variance = self.of_data(clean, noisy, i)
+        if fraction is not None:
+            share = (fraction + 1) / 2
+            log_variance = share * _at(self._beta.log(), i, noisy) + (1 - share) * log_variance
+        return mean, log_variance
+
+    def _clean(self, predicted: torch.Tensor, noisy: torch.Tensor, i: int | torch.Tensor) -> torch.Tensor:
+        signal = self._signal
+        if self._prediction == "epsilon":
+            return _at(signal.rsqrt(), i, noisy) * noisy - _at((1 / signal - 1).sqrt(), i, noisy) * predicted
+        return _at(signal.sqrt(), i, noisy) * noisy - _at((1 - signal).sqrt(), i, noisy) * predicted  # velocity
+
+
+def _at(values: torch.Tensor, i: int | torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """The values of steps, to be multiplied with images."""
+    return values.to(like.device, torch.float32)[i].reshape(-1, 1, 1, 1)
