@@ -23,6 +23,7 @@ from diffusers import DDPMScheduler
 from rcdm_core.rcdm.reverse import ReverseProcess
 
 if TYPE_CHECKING:
+    from rcdm_core.rcdm.draws import Draws
     from rcdm_core.rcdm.network import Denoiser, NetworkSettings
 
 
@@ -37,11 +38,18 @@ def build_schedule() -> DDPMScheduler:
     )
 
 
-def published_schedule() -> DDPMScheduler:
-    """The schedule of the published checkpoints."""
+def published_schedule(*, steps: int = 1000, noise: str = "linear") -> DDPMScheduler:
+    """The schedule of the published checkpoints.
+
+    Args:
+        steps: Timesteps; a linear schedule of fewer takes larger ones.
+        noise: ``"linear"``, or ``"squaredcos_cap_v2"`` for the cosine schedule.
+    """
     return DDPMScheduler(
-        num_train_timesteps=1000,
-        beta_schedule="linear",
+        num_train_timesteps=steps,
+        beta_schedule=noise,
+        beta_start=0.1 / steps,
+        beta_end=20 / steps,
         prediction_type="epsilon",
         variance_type="learned_range",
         clip_sample=True,
@@ -58,9 +66,9 @@ def schedule_for(settings: NetworkSettings) -> DDPMScheduler:
 
 
 def v_prediction_loss(
-    denoiser: Denoiser, images: torch.Tensor, embedding: torch.Tensor, schedule: DDPMScheduler
+    denoiser: Denoiser, images: torch.Tensor, embedding: torch.Tensor, schedule: DDPMScheduler, draws: Draws
 ) -> torch.Tensor:
-    """Mean squared error in ``v`` at random timesteps, of density proportional to ``sqrt(t)``.
+    """Mean squared error in ``v`` at timesteps of density proportional to ``sqrt(t)``.
 
     Noisy timesteps come oftener than at uniform draws: at the clean end neither is there much left to learn, nor does
     the representation matter, while most of the gradient's variance comes from there.
@@ -70,37 +78,37 @@ def v_prediction_loss(
         images: Clean images ``[N, 3, S, S]`` in [0, 1].
         embedding: ``[N, E]``.
         schedule: With ``prediction_type="v_prediction"``.
+        draws: Noise and timesteps.
 
     Returns:
         Scalar.
     """
     clean = images * 2 - 1
-    noise = torch.randn_like(clean)
-    # Stratified: one timestep in each of N equal intervals, shuffled. Of less variance than N free draws.
-    n, steps = len(clean), schedule.config["num_train_timesteps"]
-    spread = (torch.randperm(n, device=clean.device) + torch.rand(n, device=clean.device)) / n
-    t = (spread ** (2 / 3) * steps).long().clamp(max=steps - 1)
-    predicted = denoiser(schedule.add_noise(clean, noise, t), t, embedding)
-    return F.mse_loss(predicted.float(), schedule.get_velocity(clean, noise, t))
+    steps = schedule.config["num_train_timesteps"]
+    t = (draws.quantiles ** (2 / 3) * steps).long().clamp(max=steps - 1)
+    predicted = denoiser(schedule.add_noise(clean, draws.noise, t), t, embedding)
+    return F.mse_loss(predicted.float(), schedule.get_velocity(clean, draws.noise, t))
 
 
 def hybrid_loss(
-    denoiser: Denoiser, images: torch.Tensor, embedding: torch.Tensor, schedule: DDPMScheduler
+    denoiser: Denoiser, images: torch.Tensor, embedding: torch.Tensor, schedule: DDPMScheduler, draws: Draws
 ) -> torch.Tensor:
-    """The published objective at timesteps drawn uniformly.
+    """The published objective at timesteps of uniform density.
 
     Args:
         denoiser: A network with learned variances.
         images: Clean images ``[N, 3, S, S]`` in [0, 1].
         embedding: ``[N, E]``.
         schedule: With ``prediction_type="epsilon"``.
+        draws: Noise and timesteps.
 
     Returns:
         Scalar.
     """
     process = ReverseProcess(schedule, schedule.config["num_train_timesteps"])
-    i = torch.randint(len(process.timesteps), (len(images),), device=images.device)
-    squared, bound = hybrid_terms(denoiser, images, embedding, process, i, torch.randn_like(images))
+    steps = len(process.timesteps)
+    i = (draws.quantiles * steps).long().clamp(max=steps - 1)
+    squared, bound = hybrid_terms(denoiser, images, embedding, process, i, draws.noise)
     return (squared + bound).mean()
 
 

@@ -1,4 +1,4 @@
-"""An RCDM in training: a batch of images, grouped by the condition that each is drawn from."""
+"""An RCDM in training: a batch of images, grouped by the condition that each is drawn from, with all that is random."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
     from diffusers import DDPMScheduler
 
+    from rcdm_core.rcdm.draws import Draws
     from rcdm_core.rcdm.network import Denoiser
 
-Batch = tuple[torch.Tensor, "Sequence[tuple[str, torch.Tensor]]"]
+Batch = tuple[torch.Tensor, "Sequence[tuple[str, torch.Tensor]]", "Draws"]
+"""Images ``[N, 3, S, S]`` in [0, 1], their representations grouped as in `Denoiser.embed`, noise and timesteps."""
 
 
 class RCDMLearner(Learner):
@@ -33,6 +35,6 @@ class RCDMLearner(Learner):
         self.objective = hybrid_loss if denoiser.settings.learned_variances else v_prediction_loss
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Loss of images ``[N, 3, S, S]`` in [0, 1] and their representations, grouped as in `Denoiser.embed`."""
-        images, groups = batch
-        return self.objective(self.denoiser, images, self.denoiser.embed(groups), self.schedule)
+        """Mean loss of the images of a batch."""
+        images, groups, draws = batch
+        return self.objective(self.denoiser, images, self.denoiser.embed(groups), self.schedule, draws)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,10 +10,11 @@ import torch
 from rcdm_core.data.scenes import Scenes
 from rcdm_core.encoders.embedded import load_trained
 from rcdm_core.rcdm.diffusion import schedule_for
+from rcdm_core.rcdm.draws import random_draws
 from rcdm_core.rcdm.files import read_card, read_weights, save_rcdm
-from rcdm_core.rcdm.heads import embedded_images
 from rcdm_core.rcdm.learner import RCDMLearner
 from rcdm_core.rcdm.network import Denoiser
+from rcdm_core.rcdm_training.heads import MOMENTS, begin_heads
 from rcdm_core.representations import encode
 from rcdm_core.training import train
 from rcdm_core.zoo import recipes
@@ -23,9 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rcdm_core.encoders import Encoder
+    from rcdm_core.rcdm.learner import Batch
     from rcdm_core.zoo.workshop import Workshop
-
-MOMENTS = 8192  # images from which the heads take their moments and first guess
 
 
 def train_rcdm(workshop: Workshop) -> None:
@@ -37,10 +38,13 @@ def train_rcdm(workshop: Workshop) -> None:
     scenes = Scenes("train", seed=settings.seed + 1, root=workshop.garments)  # not the encoders' draw of factors
     encoders = {name: load_trained(name, folder).to(device) for name in recipes.ENCODERS}
     conditions = {f"{name}/{level}": d for name, e in encoders.items() for level, d in e.dimensions.items()}
+    dealt = [name for name in conditions for _ in range(recipes.RCDM_SHARES[name])]
+    whole = {"batch_size": settings.batch_size, "seed": settings.seed + 1}
 
-    def draw(step: int) -> tuple[torch.Tensor, list[tuple[str, torch.Tensor]]]:
-        images = scenes[scene_indices(step, settings.batch_size, seed=settings.seed + 1)].to(device)
-        return images, _deal(images, encoders, recipes.RCDM_SHARES)
+    def draw(step: int, positions: slice) -> Batch:
+        images = scenes[scene_indices(step, **whole)[positions]].to(device)
+        draws = random_draws(step, positions, image_size=recipes.RCDM_NETWORK.image_size, **whole).to(device)
+        return images, _deal(images, encoders, Counter(dealt[positions])), draws
 
     torch.manual_seed(settings.seed)
     denoiser, schedule = Denoiser(recipes.RCDM_NETWORK, conditions), schedule_for(recipes.RCDM_NETWORK)
@@ -48,13 +52,15 @@ def train_rcdm(workshop: Workshop) -> None:
     if workshop.start is not None:
         read_weights(denoiser, workshop.start / "rcdm")
         known = read_card(workshop.start / "rcdm")["encoders"]
-    new = {name: encoder for name, encoder in encoders.items() if known.get(name) != encoder.fingerprint}
-    _begin_heads(denoiser.to(device), new, scenes[scene_indices(0, MOMENTS, seed=settings.seed + 2)].to(device))
+    new = {name: encoder for name, encoder in encoders.items() if known.get(name) != encoder.network_fingerprint}
+    images = scenes[scene_indices(0, MOMENTS, seed=settings.seed + 2)].to(device)
+    representations = {f"{name}/{level}": h for name, e in new.items() for level, h in encode(e, images).items()}
+    begin_heads(denoiser.to(device), images, representations)
     train(RCDMLearner(denoiser, schedule), draw, settings, **workshop.loop("rcdm"))
     card = {
         "name": "rcdm",
         "training": training_record(workshop, "rcdm", settings, "rcdm/rcdm.json"),
-        "encoders": {name: encoder.fingerprint for name, encoder in encoders.items()},
+        "encoders": {name: encoder.network_fingerprint for name, encoder in encoders.items()},
     }
     save_rcdm(denoiser, schedule, folder / "rcdm", card=card, dtype=torch.float16)
 
@@ -67,9 +73,9 @@ def _represent(encoder: Encoder, images: torch.Tensor) -> dict[str, torch.Tensor
 
 
 def _deal(
-    images: torch.Tensor, encoders: Mapping[str, Encoder], shares: Mapping[str, int]
+    images: torch.Tensor, encoders: Mapping[str, Encoder], shares: Counter[str]
 ) -> list[tuple[str, torch.Tensor]]:
-    """Each image's representation at one condition: as many images to each as its share, in order."""
+    """The representation of each image at one condition: as many to each as its share, in order; none to some."""
     groups, first = [], 0
     for name, encoder in encoders.items():
         counts = [shares[f"{name}/{level}"] for level in encoder.levels]
@@ -80,13 +86,3 @@ def _deal(
             within += count
         first += sum(counts)
     return groups
-
-
-def _begin_heads(denoiser: Denoiser, encoders: Mapping[str, Encoder], images: torch.Tensor) -> None:
-    """Whiten the representations of encoders that the denoiser has not seen, and guess their heads."""
-    targets = embedded_images(images, denoiser.settings.embedding)
-    for name, encoder in encoders.items():
-        for level, h in encode(encoder, images).items():
-            head = denoiser.head(f"{name}/{level}")
-            head.fit(h)
-            head.guess(h, targets)
