@@ -1,6 +1,26 @@
-"""Encoders: frozen networks with named levels, found by name."""
+"""Encoders: frozen networks with named levels, found by name.
 
-from rcdm_core.encoders.encoder import Encoder
-from rcdm_core.encoders.registry import ENCODERS, load_encoder
+The public names; those that need PyTorch are loaded when they are first used, so that a list of encoders is quick.
+"""
 
-__all__ = ["ENCODERS", "Encoder", "load_encoder"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rcdm_core.encoders.catalogue import EMBEDDED, ENCODERS, FAMILIES, PUBLISHED
+
+if TYPE_CHECKING:
+    from rcdm_core.encoders.encoder import Encoder
+    from rcdm_core.encoders.registry import load_encoder
+
+__all__ = ["EMBEDDED", "ENCODERS", "FAMILIES", "PUBLISHED", "Encoder", "load_encoder"]
+
+_HOMES = {"Encoder": "rcdm_core.encoders.encoder", "load_encoder": "rcdm_core.encoders.registry"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from importlib.resources import as_file, files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -16,24 +17,19 @@ from safetensors.torch import load_file
 from timm.models.resnet import BasicBlock, ResNet
 from torch import nn
 
+from rcdm_core.encoders.catalogue import AUGMENTATIONS, EMBEDDED, PROJECTOR_DIMENSIONS, WIDTH
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.encoders.preprocess import ResizeNormalize
 from rcdm_core.errors import UserError
+from rcdm_core.progress import silent
+from rcdm_core.weights import Fresh, fill, load_state, seeded
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from rcdm_core.progress import Progress
+
+__all__ = ["AUGMENTATIONS", "PROJECTOR_DIMENSIONS", "WIDTH", "load_embedded", "load_trained", "projector", "trunk"]
 
 IMAGE_SIZE = 32  # pixels
-WIDTH = 384  # features of the trunk
-SSL_AUGMENTATIONS = ("crop", "horizontal_flip", "color_jitter", "grayscale", "blur")
-AUGMENTATIONS = {
-    "supervised": ("crop", "horizontal_flip"),
-    "simclr": SSL_AUGMENTATIONS,
-    "vicreg": SSL_AUGMENTATIONS,
-    "barlow": SSL_AUGMENTATIONS,
-    "dino": SSL_AUGMENTATIONS,
-}
-PROJECTOR_DIMENSIONS = {"simclr": 128, "vicreg": 512, "barlow": 512, "dino": 128}
 
 
 def trunk() -> nn.Module:
@@ -78,28 +74,37 @@ def preprocessing(size: int = IMAGE_SIZE) -> ResizeNormalize:
 
 def assemble(name: str, card: dict[str, Any] | None = None) -> Encoder:
     """An embedded encoder with fresh weights."""
-    head = projector(name)
+    entry = EMBEDDED[name]
     return Encoder(
         name,
         preprocess=preprocessing(),
         trunk=trunk(),
-        projector=head,
-        dimensions={"backbone": WIDTH} | ({} if head is None else {"projector": PROJECTOR_DIMENSIONS[name]}),
-        is_ssl=name != "supervised",
+        projector=projector(name),
+        dimensions=entry.dimensions,
+        is_ssl=entry.is_ssl,
         image_size=IMAGE_SIZE,
-        training_augmentations=AUGMENTATIONS[name],
+        training_augmentations=entry.training_augmentations,
         card=card,
     )
 
 
-def load_embedded(name: str) -> Encoder:
-    """An embedded encoder with the weights that ship in the package.
+def load_embedded(name: str, *, weights: Path | Fresh | None = None, progress: Progress = silent) -> Encoder:
+    """An embedded encoder with the weights that ship in the package, or with others.
 
     Raises:
-        UserError: The package was built without its weights.
+        UserError: The package was built without its weights, or the given ones do not fit.
     """
-    with as_file(files("rcdm_core.zoo") / "weights") as folder:
-        return load_trained(name, folder)
+    if weights is None:
+        with as_file(files("rcdm_core.zoo") / "weights") as folder:
+            return load_trained(name, folder)
+    with seeded(weights):
+        encoder = assemble(name, {"weights": weights.name if isinstance(weights, Path) else str(weights)})
+    if isinstance(weights, Fresh):
+        encoder.is_ssl, encoder.training_augmentations = False, ()
+    else:
+        layout = "an embedded encoder's state dict, with names trunk.* and projector.*"
+        fill(encoder, load_state(weights), path=weights, layout=layout)
+    return encoder
 
 
 def load_trained(name: str, folder: Path) -> Encoder:

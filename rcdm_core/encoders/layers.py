@@ -37,12 +37,13 @@ def pooling(output: torch.Tensor, network: nn.Module) -> str:
             return ""
 
 
-def pooled(output: torch.Tensor, network: nn.Module) -> torch.Tensor:
-    """The output of a layer as representations ``[N, D]``.
+def pooled(output: torch.Tensor, network: nn.Module, layer: nn.Module | None = None) -> torch.Tensor:
+    """The output of a network, or of one of its layers, as representations ``[N, D]``.
 
     Args:
-        output: ``[N, D]``, ``[N, T, C]`` or ``[N, C, H, W]``; ``[N, H, W, C]`` of a network that says so (timm's Swin).
-        network: What the layer is part of: it knows its tokens and the order of its axes.
+        output: ``[N, D]``, ``[N, T, C]`` or ``[N, C, H, W]``; ``[N, H, W, C]`` where network or layer say so, as timm's.
+        network: Knows its tokens and the order of its axes.
+        layer: The layer that gave the output; None for the network itself.
 
     Raises:
         ValueError: ``output`` has another shape.
@@ -56,8 +57,7 @@ def pooled(output: torch.Tensor, network: nn.Module) -> torch.Tensor:
             extra = getattr(network, "num_prefix_tokens", 0) if output.shape[1] != _patches(network) else 0
             return output[:, extra:].mean(1)
         case "mean over positions":
-            channels_last = getattr(getattr(network, "output_fmt", None), "value", None) == "NHWC"
-            return output.mean((1, 2) if channels_last else (2, 3))
+            return output.mean((1, 2) if _channels_last(network) or _channels_last(layer) else (2, 3))
         case _:
             raise ValueError(f"no rule to pool an output of shape {tuple(output.shape)}")
 
@@ -70,13 +70,13 @@ def catching(network: nn.Module, names: Iterable[str]) -> Iterator[dict[str, tup
     """
     caught: dict[str, tuple[torch.Tensor, str]] = {}
 
-    def catch(name: str, output: object) -> None:
+    def catch(name: str, layer: nn.Module, output: object) -> None:
         if isinstance(output, torch.Tensor) and (rule := pooling(output, network)):
-            caught[name] = pooled(output, network).clone(), rule
+            caught[name] = pooled(output, network, layer).clone(), rule
 
     handles = [
         network.get_submodule(name).register_forward_hook(
-            lambda _module, _inputs, output, name=name: catch(name, output)
+            lambda layer, _, output, name=name: catch(name, layer, output)
         )
         for name in names
     ]
@@ -121,6 +121,10 @@ def _has_class_token(tokens: torch.Tensor, network: nn.Module) -> bool:
     """A class token stands before the patches, once they have been embedded."""
     has = any(isinstance(getattr(network, name, None), torch.Tensor) for name in _CLASS_TOKENS)
     return has and tokens.shape[1] != _patches(network)
+
+
+def _channels_last(module: nn.Module | None) -> bool:
+    return getattr(getattr(module, "output_fmt", None), "value", None) == "NHWC"
 
 
 def _patches(network: nn.Module) -> int | None:

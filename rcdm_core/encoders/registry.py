@@ -1,15 +1,22 @@
-"""Names of encoders: a plain mapping from a name to what loads it."""
+"""Encoders by name: those with a name of their own, and families by prefix."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-from importlib.resources import files
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from rcdm_core.encoders.embedded import AUGMENTATIONS, PROJECTOR_DIMENSIONS, WIDTH, load_embedded
-from rcdm_core.encoders.encoder import with_layers
-from rcdm_core.errors import unknown_name
+import timm
+
+from rcdm_core.encoders.catalogue import EMBEDDED, ENCODERS, FAMILIES, PUBLISHED
+from rcdm_core.encoders.custom import load_custom
+from rcdm_core.encoders.embedded import load_embedded
+from rcdm_core.encoders.encoder import Encoder, with_layers
+from rcdm_core.encoders.published import load_published
+from rcdm_core.encoders.timm_networks import load_timm
+from rcdm_core.encoders.torchhub import load_torchhub
+from rcdm_core.errors import UserError
+from rcdm_core.progress import silent
+from rcdm_core.weights import parse_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,49 +24,18 @@ if TYPE_CHECKING:
 
     import torch
 
-    from rcdm_core.encoders.encoder import Encoder
+    from rcdm_core.progress import Progress
 
-
-@dataclass(frozen=True)
-class Entry:
-    """What is known of an encoder before it is loaded.
-
-    Attributes:
-        load: Makes the encoder, on the CPU.
-        method: How it was trained, in words.
-        dimensions: Levels and their dimensions.
-        weights: Where the weights are, in words.
-        here: Whether they are on this machine.
-    """
-
-    load: Callable[[], Encoder]
-    method: str
-    dimensions: Mapping[str, int]
-    weights: str
-    here: Callable[[], bool]
-
-
-_METHODS = {
-    "supervised": "cross-entropy on labels",
-    "simclr": "SimCLR (Chen et al. 2020)",
-    "vicreg": "VICReg (Bardes et al. 2022)",
-    "barlow": "Barlow Twins (Zbontar et al. 2021)",
-    "dino": "DINO (Caron et al. 2021)",
+_LOADERS: Mapping[str, Callable[..., Encoder]] = {
+    **dict.fromkeys(EMBEDDED, load_embedded),
+    **dict.fromkeys(PUBLISHED, load_published),
 }
-
-
-def _embedded(name: str) -> Entry:
-    projector = {"projector": PROJECTOR_DIMENSIONS[name]} if name in PROJECTOR_DIMENSIONS else {}
-    return Entry(
-        load=partial(load_embedded, name),
-        method=_METHODS[name],
-        dimensions={"backbone": WIDTH, **projector},
-        weights="in the package",
-        here=lambda: (files("rcdm_core.zoo") / "weights" / f"{name}.safetensors").is_file(),
-    )
-
-
-ENCODERS: Mapping[str, Entry] = {name: _embedded(name) for name in AUGMENTATIONS}
+_FAMILIES: Mapping[str, Callable[..., Encoder]] = {
+    "timm/": load_timm,
+    "hf-hub:": load_timm,
+    "torchhub/": load_torchhub,
+    "python:": load_custom,
+}
 
 
 def load_encoder(
@@ -68,21 +44,35 @@ def load_encoder(
     levels: Sequence[str] = (),
     weights: str | Path | None = None,
     device: str | torch.device = "cpu",
+    progress: Progress = silent,
 ) -> Encoder:
     """An encoder by name, frozen and in evaluation mode.
 
     Args:
-        name: A key of `ENCODERS`.
+        name: A key of `ENCODERS`, or a name of one of the `FAMILIES`, such as ``timm/resnet18``.
         levels: Levels that are wanted; its own are there in any case, others are layers of its trunk by name, such as
             ``layer3`` or ``blocks.5``, pooled by the rules of `rcdm_core.encoders.layers`.
-        weights: A file of weights to use instead of the encoder's own.
+        weights: A file of weights to use instead of the encoder's own; ``random`` or ``random:SEED`` for fresh ones.
         device: Where to put it.
+        progress: Shows a download.
 
     Raises:
         UserError: No such encoder or layer (says the nearest names), or its weights are not here or do not fit.
     """
-    if name not in ENCODERS:
-        raise unknown_name("encoder", name, ENCODERS)
-    encoder = ENCODERS[name].load()
+    load = _LOADERS.get(name) or next((load for prefix, load in _FAMILIES.items() if name.startswith(prefix)), None)
+    if load is None:
+        raise _unknown(name)
+    encoder = load(name, weights=parse_weights(weights), progress=progress)
     further = [level for level in levels if level not in encoder.levels]
     return (with_layers(encoder, further) if further else encoder).to(device)
+
+
+def _unknown(name: str) -> UserError:
+    """The error for a name that stands for nothing, with the nearest of all that do."""
+    near = get_close_matches(name, ENCODERS, cutoff=0.5)
+    near += [f"timm/{match}" for match in get_close_matches(name.partition(".")[0], timm.list_models(), cutoff=0.75)]
+    families = ", ".join(family.pattern for family in FAMILIES.values())
+    return UserError(
+        f"unknown encoder {name!r}",
+        f"did you mean {', '.join(near[:3])}?" if near else f"`rcdm-probe encoders` lists them; others are {families}",
+    )

@@ -1,0 +1,169 @@
+"""What is known of encoders before they are loaded; nothing heavy is imported, so that a list of them is quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from rcdm_core.weights import APACHE, BSD, CC_BY_NC, weight_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What is known of an encoder before it is loaded.
+
+    Attributes:
+        method: How it was trained, in words.
+        is_ssl: Whether it was trained without labels.
+        training_augmentations: Names of the probes' transformations it was trained with.
+        dimensions: Levels and their dimensions.
+        weights: Where the weights are, in words.
+        here: Whether they are on this machine.
+    """
+
+    method: str
+    is_ssl: bool
+    training_augmentations: tuple[str, ...]
+    dimensions: Mapping[str, int]
+    weights: str
+    here: Callable[[], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A published file of weights.
+
+    Attributes:
+        url: Where it is.
+        licence: Under which licence, in words.
+        name: Its name in PyTorch's cache.
+        sha256: First digits of its hash, where they were published.
+    """
+
+    url: str
+    licence: str
+    name: str
+    sha256: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it is kept on this machine, if it is."""
+        return weight_file(self.url, self.name)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Encoders under a common prefix.
+
+    Attributes:
+        pattern: How their names are made.
+        example: One of them.
+        words: Where they come from.
+    """
+
+    pattern: str
+    example: str
+    words: str
+
+
+METHODS = {
+    "supervised": "cross-entropy on labels",
+    "simclr": "SimCLR (Chen et al. 2020)",
+    "vicreg": "VICReg (Bardes et al. 2022)",
+    "barlow": "Barlow Twins (Zbontar et al. 2021)",
+    "dino": "DINO (Caron et al. 2021)",
+}
+SSL_AUGMENTATIONS = ("crop", "horizontal_flip", "color_jitter", "grayscale", "blur")
+AUGMENTATIONS = {
+    method: ("crop", "horizontal_flip") if method == "supervised" else SSL_AUGMENTATIONS for method in METHODS
+}
+
+WIDTH = 384  # features of the embedded trunk
+PROJECTOR_DIMENSIONS = {"simclr": 128, "vicreg": 512, "barlow": 512, "dino": 128}
+
+PUBLISHED_WIDTH = 2048  # features of a ResNet-50
+PUBLISHED_PROJECTOR_DIMENSIONS = {"simclr": 128, "vicreg": 8192, "barlow": 8192, "dino": 256}
+_META = "https://dl.fbaipublicfiles.com"
+PUBLISHED_FILES: Mapping[str, Published] = {
+    "supervised": Published(
+        url="https://download.pytorch.org/models/resnet50-0676ba61.pth",
+        licence=BSD,
+        name="resnet50-0676ba61.pth",
+        sha256="0676ba61",
+    ),
+    "simclr": Published(
+        url=f"{_META}/vissl/model_zoo/simclr_rn50_1000ep_simclr_8node_resnet_16_07_20.afe428c7/"
+        "model_final_checkpoint_phase999.torch",
+        licence=CC_BY_NC,
+        name="simclr_rn50_1000ep_simclr_8node_resnet_16_07_20.afe428c7.torch",
+    ),
+    "vicreg": Published(
+        url=f"{_META}/vicreg/resnet50_fullckpt.pth", licence=CC_BY_NC, name="vicreg_resnet50_fullckpt.pth"
+    ),
+    "barlow": Published(
+        url=f"{_META}/vissl/model_zoo/barlow_twins/barlow_twins_32gpus_4node_imagenet1k_1000ep_resnet50.torch",
+        licence=CC_BY_NC,
+        name="barlow_twins_32gpus_4node_imagenet1k_1000ep_resnet50.torch",
+    ),
+    "dino": Published(
+        url=f"{_META}/dino/dino_resnet50_pretrain/dino_resnet50_pretrain_full_checkpoint.pth",
+        licence=APACHE,
+        name="dino_resnet50_pretrain_full_checkpoint.pth",
+    ),
+}
+
+
+def _dimensions(method: str, width: int, projectors: Mapping[str, int]) -> dict[str, int]:
+    return {"backbone": width} | ({"projector": projectors[method]} if method in projectors else {})
+
+
+def _embedded(method: str) -> Entry:
+    return Entry(
+        method=METHODS[method],
+        is_ssl=method != "supervised",
+        training_augmentations=AUGMENTATIONS[method],
+        dimensions=_dimensions(method, WIDTH, PROJECTOR_DIMENSIONS),
+        weights="in the package",
+        here=(files("rcdm_core.zoo") / "weights" / f"{method}.safetensors").is_file,
+    )
+
+
+def _published(method: str) -> Entry:
+    file = PUBLISHED_FILES[method]
+    return Entry(
+        method=METHODS[method],
+        is_ssl=method != "supervised",
+        training_augmentations=AUGMENTATIONS[method],
+        dimensions=_dimensions(method, PUBLISHED_WIDTH, PUBLISHED_PROJECTOR_DIMENSIONS),
+        weights=file.url.split("/")[2],
+        here=lambda: file.path.is_file(),
+    )
+
+
+EMBEDDED: Mapping[str, Entry] = {method: _embedded(method) for method in METHODS}
+"""Small ResNets trained on fashion scenes."""
+
+PUBLISHED: Mapping[str, Entry] = {f"imagenet/{method}": _published(method) for method in METHODS}
+"""The ResNet-50s of the RCDM paper, trained on ImageNet."""
+
+ENCODERS: Mapping[str, Entry] = {**EMBEDDED, **PUBLISHED}
+"""All encoders that have a name of their own."""
+
+FAMILIES: Mapping[str, Family] = {
+    "timm/": Family("timm/NAME", "timm/resnet18", "any network of timm, with timm's pretrained weights and transforms"),
+    "hf-hub:": Family("hf-hub:ORG/NAME", "hf-hub:timm/resnet18.a1_in1k", "timm networks on the Hugging Face hub"),
+    "torchhub/": Family(
+        "torchhub/REPO:NAME", "torchhub/facebookresearch/vicreg:main:resnet50", "entry points of a torch.hub repository"
+    ),
+    "python:": Family(
+        "python:MODULE:FUNCTION",
+        "python:my_encoder:build",
+        "your own: a function that returns a network (see examples/)",
+    ),
+}
+"""Encoders by prefix."""

@@ -1,0 +1,107 @@
+"""Encoders from elsewhere: networks of which nobody wrote down the dimensions, found by one pass of one image."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from rcdm_core.encoders.encoder import Encoder
+from rcdm_core.errors import UserError
+from rcdm_core.weights import fill, load_state, unwrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+CLASSIFIERS = ("fc", "classifier", "head", "heads")
+"""What torchvision and others call the last layers of a network."""
+
+_SELF_SUPERVISED = {
+    *("barlow", "barlowtwins", "byol", "dino", "dinov2", "dinov3", "fcmae", "ijepa", "mae", "moco", "mocov3", "simclr"),
+    *("simsiam", "swav", "vicreg", "vicregl", "vjepa"),
+}
+
+
+def measured(
+    name: str,
+    *,
+    preprocess: nn.Module,
+    trunk: nn.Module,
+    image_size: int,
+    is_ssl: bool,
+    training_augmentations: tuple[str, ...] = (),
+    about: str = "",
+    card: Mapping[str, Any],
+) -> Encoder:
+    """An encoder whose dimensions come from one pass of one black image; arguments as of `Encoder`.
+
+    Raises:
+        UserError: The pass fails, or what comes out is not ``[N, D]`` at a level ``backbone``.
+    """
+    encoder = Encoder(
+        name,
+        preprocess=preprocess,
+        trunk=trunk,
+        projector=None,
+        dimensions={},
+        is_ssl=is_ssl,
+        image_size=image_size,
+        training_augmentations=training_augmentations,
+        about=f"{about}{trunk!r}",
+        card=card,
+    )
+    try:
+        with torch.no_grad():
+            levels = encoder(torch.zeros(2, 3, image_size, image_size))
+    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, AssertionError) as error:
+        reason = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+        raise UserError(
+            f"encoder {name} fails on images of {image_size}x{image_size} pixels ({reason})",
+            "it has to take [N, 3, H, W] in [0, 1] and give [N, D], or a dictionary of levels",
+        ) from error
+    shapes = {level: tuple(h.shape) for level, h in levels.items()}
+    if "backbone" not in shapes or any(len(shape) != 2 or shape[0] != 2 for shape in shapes.values()):
+        raise UserError(
+            f"encoder {name} gives {shapes} for 2 images", "it has to give [N, D] at a level named backbone at least"
+        )
+    encoder.dimensions = {level: dimension for level, (_, dimension) in shapes.items()}
+    return encoder
+
+
+def load_file_into(network: nn.Module, path: Path, *, name: str, without: tuple[str, ...] = ()) -> None:
+    """Fill a network from a file under its own names, plain or inside a training checkpoint.
+
+    Args:
+        network: A network without its classifier.
+        path: The file.
+        name: Name of the encoder, for errors.
+        without: Names of the classifier's layers, which the file may hold.
+
+    Raises:
+        UserError: The file cannot be read or does not fit.
+    """
+    state, own = unwrapped(load_state(path)), network.state_dict()
+    unused = tuple(f"{layer}." for layer in without)
+    state = {key: tensor for key, tensor in state.items() if key in own or not key.startswith(unused or ("\0",))}
+    first = next(iter(own), "none")
+    fill(network, state, path=path, layout=f"the state dict of {name}, with names like {first}")
+
+
+def without_classifier(network: nn.Module) -> nn.Module:
+    """The network with its last linear layer, if it has one under a usual name, replaced by nothing."""
+    for name in CLASSIFIERS:
+        layer = getattr(network, name, None)
+        if isinstance(layer, nn.Linear):
+            setattr(network, name, nn.Identity())
+        elif isinstance(layer, nn.Sequential) and len(layer) and isinstance(layer[-1], nn.Linear):
+            layer[-1] = nn.Identity()
+    return network
+
+
+def sounds_self_supervised(name: str) -> bool:
+    """Whether a name tells of self-supervised training that no fine-tuning followed."""
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    return bool(words & _SELF_SUPERVISED) and "ft" not in words

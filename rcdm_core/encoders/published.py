@@ -1,0 +1,167 @@
+"""The ResNet-50s of the RCDM paper as they were published, with the preprocessing that their RCDMs were trained with.
+
+Four layouts of files: torchvision's plain state dict; VISSL's, with trunk and heads apart deep inside a training
+checkpoint; VICReg's and DINO's, training checkpoints with the names of their wrappers. Each is a table from published
+names to the names of an `Encoder`, ``trunk.*`` and ``projector.*``, which a file may also hold as they are (as
+safetensors). Every tensor is used, or is known to be of no use: classifiers, and DINO's layer of prototypes.
+
+Whatever these networks saw in their training, their RCDMs were given representations of images cropped to 224 pixels
+and scaled to [-1, 1]; so are they here.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torchvision.models import resnet50
+from torchvision.transforms import Normalize
+
+from rcdm_core.encoders.catalogue import PUBLISHED, PUBLISHED_FILES, PUBLISHED_WIDTH
+from rcdm_core.encoders.encoder import Encoder
+from rcdm_core.encoders.preprocess import HalvingCrop
+from rcdm_core.errors import UserError
+from rcdm_core.progress import silent
+from rcdm_core.weights import Fresh, fetch, fill, load_state, seeded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rcdm_core.progress import Progress
+
+IMAGE_SIZE = 224  # pixels
+Tensors = dict[str, torch.Tensor]
+
+
+def trunk() -> nn.Module:
+    """A ResNet-50 of torchvision without its classifier: ``[N, 3, 224, 224]`` to pooled features ``[N, 2048]``."""
+    network = resnet50(weights=None)
+    network.fc = nn.Identity()
+    return network
+
+
+def projector(method: str) -> nn.Module | None:
+    """The part of a method's published head that gives the level ``projector``; None for supervised."""
+    match method:
+        case "supervised":
+            return None
+        case "simclr":
+            return nn.Sequential(nn.Linear(PUBLISHED_WIDTH, 2048), nn.ReLU(), nn.Linear(2048, 128))
+        case "vicreg" | "barlow":
+            bias = method == "vicreg"
+            return nn.Sequential(
+                *(nn.Linear(PUBLISHED_WIDTH, 8192, bias=bias), nn.BatchNorm1d(8192), nn.ReLU()),
+                *(nn.Linear(8192, 8192, bias=bias), nn.BatchNorm1d(8192), nn.ReLU()),
+                nn.Linear(8192, 8192, bias=False),
+            )
+        case "dino":  # up to the bottleneck
+            return nn.Sequential(
+                *(nn.Linear(PUBLISHED_WIDTH, 4096), nn.BatchNorm1d(4096), nn.GELU()), nn.Linear(4096, 256)
+            )
+        case _:
+            raise ValueError(f"no published encoder of method {method!r}")
+
+
+def preprocessing() -> nn.Module:
+    """Centre crop of 224 pixels, in [-1, 1]."""
+    return nn.Sequential(HalvingCrop(IMAGE_SIZE), Normalize([0.5] * 3, [0.5] * 3))
+
+
+def load_published(name: str, *, weights: Path | Fresh | None = None, progress: Progress = silent) -> Encoder:
+    """A published encoder, downloaded at its first use.
+
+    Args:
+        name: Key of `rcdm_core.encoders.PUBLISHED`.
+        weights: A file in the published layout, or fresh weights, instead of the published file.
+        progress: Shows a download.
+
+    Raises:
+        UserError: The file is not here and cannot be fetched (says which file to put where), or does not fit.
+    """
+    method, entry = name.removeprefix("imagenet/"), PUBLISHED[name]
+    file = PUBLISHED_FILES[method]
+    if weights is None:
+        weights = fetch(file.url, licence=file.licence, sha256=file.sha256, name=file.name, progress=progress)
+    trained = not isinstance(weights, Fresh)
+    with seeded(weights), torch.device("meta" if trained else "cpu"):
+        encoder = Encoder(
+            name,
+            preprocess=preprocessing(),
+            trunk=trunk(),
+            projector=projector(method),
+            dimensions=entry.dimensions,
+            is_ssl=entry.is_ssl and trained,
+            image_size=IMAGE_SIZE,
+            training_augmentations=entry.training_augmentations if trained else (),
+            card={
+                "method": entry.method,
+                "network": "ResNet-50",
+                "weights": weights.name if isinstance(weights, Path) else str(weights),
+                "licence": file.licence,
+                "pooling": {"backbone": "mean over positions"},
+            },
+        )
+    if isinstance(weights, Path):
+        read, layout = _LAYOUTS[method]
+        state = load_state(weights)
+        if not any(key.startswith("trunk.") for key in state):
+            try:
+                state = read(state)
+            except (KeyError, TypeError, AttributeError) as error:
+                begins = ", ".join(map(str, list(state)[:3]))
+                problem = f"the weights in {weights} do not fit: the file begins with {begins}"
+                raise UserError(problem, f"expected {layout}") from error
+        fill(encoder.to_empty(device="cpu"), state, path=weights, layout=layout)
+    return encoder
+
+
+def _torchvision(state: Any) -> Tensors:
+    return {f"trunk.{key}": tensor for key, tensor in state.items() if not key.startswith("fc.")}
+
+
+_VISSL_HEADS = {
+    "simclr": {"0.clf.0": "0", "1.clf.0": "2"},
+    "barlow": {"0.clf.0": "0", "0.clf.1": "1", "1.clf.0": "3", "1.clf.1": "4", "2.clf.0": "6"},
+}
+
+
+def _vissl(state: Any, method: str) -> Tensors:
+    model = state["classy_state_dict"]["base_model"]["model"]
+    tensors = {f"trunk.{key.removeprefix('_feature_blocks.')}": tensor for key, tensor in model["trunk"].items()}
+    layers = _VISSL_HEADS[method]
+    for key, tensor in model["heads"].items():
+        layer, _, parameter = key.rpartition(".")
+        tensors[f"projector.{layers.get(layer, layer)}.{parameter}"] = tensor
+    return tensors
+
+
+def _vicreg(state: Any) -> Tensors:
+    return _renamed(state["model"], {"backbone.": "trunk.", "projector.": "projector."})
+
+
+def _dino(state: Any) -> Tensors:
+    teacher = {key: tensor for key, tensor in state["teacher"].items() if "head.last_layer." not in key}
+    return _renamed(teacher, {"backbone.": "trunk.", "head.mlp.": "projector."})
+
+
+def _renamed(state: Mapping[str, torch.Tensor], prefixes: Mapping[str, str]) -> Tensors:
+    """Keys with other prefixes, and without the ``module.`` of a distributed training."""
+    tensors = {}
+    for key, tensor in state.items():
+        key = key.removeprefix("module.")
+        prefix = next((prefix for prefix in prefixes if key.startswith(prefix)), "")
+        tensors[prefixes.get(prefix, "") + key.removeprefix(prefix)] = tensor
+    return tensors
+
+
+_VISSL = "a VISSL checkpoint: [classy_state_dict][base_model][model] with trunk (_feature_blocks.*) and heads (0.clf.*)"
+_LAYOUTS: Mapping[str, tuple[Callable[[Any], Tensors], str]] = {
+    "supervised": (_torchvision, "torchvision's state dict of a ResNet-50, with names like conv1.weight"),
+    "simclr": (partial(_vissl, method="simclr"), _VISSL),
+    "vicreg": (_vicreg, "VICReg's full checkpoint: [model] with module.backbone.* and module.projector.*"),
+    "barlow": (partial(_vissl, method="barlow"), _VISSL),
+    "dino": (_dino, "DINO's full checkpoint: [teacher] with backbone.* and head.mlp.*"),
+}

@@ -1,0 +1,109 @@
+"""Entry points of torch.hub repositories: code and weights that somebody publishes on GitHub.
+
+A repository is run only if it is trusted: PyTorch asks before the first use of one, and remembers the answer. The
+repository may also be a folder with a ``hubconf.py``. What an entry point returns says nothing of its preprocessing:
+ImageNet's usual one is taken, and the card says so; for another, write a function and name it ``python:...``.
+"""
+
+from __future__ import annotations
+
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from timm.data.constants import IMAGENET_DEFAULT_MEAN as MEAN
+from timm.data.constants import IMAGENET_DEFAULT_STD as STD
+from timm.data.transforms_factory import create_transform
+from torch import nn
+
+from rcdm_core.encoders.foreign import CLASSIFIERS, load_file_into, measured, sounds_self_supervised, without_classifier
+from rcdm_core.encoders.preprocess import Steps
+from rcdm_core.errors import UserError
+from rcdm_core.progress import silent
+from rcdm_core.weights import Fresh, seeded
+
+if TYPE_CHECKING:
+    from rcdm_core.encoders.encoder import Encoder
+    from rcdm_core.progress import Progress
+
+IMAGE_SIZE = 224  # pixels
+CROPPED = 224 / 256  # part of the short side that is kept
+
+
+def load_torchhub(name: str, *, weights: Path | Fresh | None = None, progress: Progress = silent) -> Encoder:
+    """An encoder ``torchhub/REPO:NAME``.
+
+    Args:
+        name: REPO is ``owner/repository``, ``owner/repository:branch`` or a folder; NAME is an entry point.
+        weights: A file under the network's own names, or fresh weights; None takes the pretrained ones.
+        progress: Not used: PyTorch shows its downloads itself.
+
+    Raises:
+        UserError: The repository cannot be fetched, is not trusted or has no such entry point, or weights do not fit.
+    """
+    repository, _, entry = name.removeprefix("torchhub/").rpartition(":")
+    folder = Path(repository).expanduser()
+    local = bool(repository) and folder.is_dir()
+    if not local and repository.partition(":")[0].count("/") != 1:
+        raise UserError(
+            f"{name!r} names no repository", "write torchhub/OWNER/REPOSITORY:BRANCH:NAME, or torchhub/./FOLDER:NAME"
+        )
+    try:
+        with seeded(weights):
+            network = _call(
+                str(folder.resolve()) if local else repository,
+                entry,
+                source="local" if local else "github",
+                pretrained=weights is None,
+                needed=isinstance(weights, Fresh),
+            )
+    except Exception as error:  # the repository's own code has run
+        raise UserError(
+            f"torch.hub gives no {entry!r} of {repository} ({type(error).__name__}: {error})", _remedy(error)
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise UserError(
+            f"{name} gives a {type(network).__name__}, not a network", "wrap it in a function and use python:..."
+        )
+    network = without_classifier(network)
+    if isinstance(weights, Path):
+        load_file_into(network, weights, name=name, without=CLASSIFIERS)
+    return measured(
+        name,
+        preprocess=Steps(
+            create_transform(
+                IMAGE_SIZE, interpolation="bicubic", crop_pct=CROPPED, mean=MEAN, std=STD, is_training=False
+            )
+        ),
+        trunk=network,
+        image_size=IMAGE_SIZE,
+        is_ssl=weights is None and sounds_self_supervised(name),
+        card={
+            "network": f"{entry} of {repository}",
+            "weights": "the repository's" if weights is None else getattr(weights, "name", str(weights)),
+            "preprocessing": "ImageNet's usual one, assumed",
+            "pooling": {"backbone": "the network's own"},
+        },
+    )
+
+
+def _call(address: str, entry: str, *, source: str, pretrained: bool, needed: bool) -> Any:
+    """What an entry point returns; one that knows no ``pretrained`` is called without, unless it is needed."""
+    arguments: dict[str, Any] = {"source": source, "trust_repo": "check", "verbose": False}
+    try:
+        return torch.hub.load(address, entry, pretrained=pretrained, **arguments)
+    except TypeError as error:
+        if needed or "pretrained" not in str(error):
+            raise
+        return torch.hub.load(address, entry, **arguments)
+
+
+def _remedy(error: Exception) -> str:
+    match error:
+        case EOFError():
+            return "it is not trusted yet: answer y to the question in a terminal"
+        case OSError() | HTTPException():
+            return "connect to the network once, or put a copy of the repository in a folder: torchhub/./FOLDER:NAME"
+        case _:
+            return "the repository's hubconf.py says which entry points there are and what they need"
