@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from rcdm_core.data.scenes import CIRCULAR, LINEAR, Scenes
-from rcdm_core.encoders import ENCODERS, load_encoder
+from rcdm_core.encoders import EMBEDDED, load_encoder
 from rcdm_core.encoders.embedded import load_trained, projector
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import load_rcdm
@@ -97,7 +97,7 @@ def test_heads_are_lightlys():
     assert projector("supervised") is None
 
 
-@pytest.mark.parametrize("name", ENCODERS)
+@pytest.mark.parametrize("name", EMBEDDED)
 def test_encoders_are_frozen_and_let_gradients_through(name):
     encoder = load_encoder(name)
     assert not any(p.requires_grad for p in encoder.parameters())
@@ -110,7 +110,7 @@ def test_encoders_are_frozen_and_let_gradients_through(name):
 
 
 def test_encoders_differ():
-    assert len({load_encoder(name).fingerprint for name in ENCODERS}) == len(ENCODERS)
+    assert len({load_encoder(name).fingerprint for name in EMBEDDED}) == len(EMBEDDED)
 
 
 def test_the_whole_zoo_is_under_sixty_megabytes():

@@ -41,7 +41,7 @@ def pooled(output: torch.Tensor, network: nn.Module, layer: nn.Module | None = N
     """The output of a network, or of one of its layers, as representations ``[N, D]``.
 
     Args:
-        output: ``[N, D]``, ``[N, T, C]`` or ``[N, C, H, W]``; ``[N, H, W, C]`` where network or layer say so, as timm's.
+        output: ``[N, D]``, ``[N, T, C]`` or ``[N, C, H, W]``; ``[N, H, W, C]`` where timm says so.
         network: Knows its tokens and the order of its axes.
         layer: The layer that gave the output; None for the network itself.
 
