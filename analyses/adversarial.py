@@ -1,0 +1,271 @@
+"""The tables of the adversarial probe: what its records say about each encoder, with intervals over images.
+
+Each table is a function of the records alone. A number ``x`` with its 95% bootstrap interval is three columns, ``x``,
+``x_low`` and ``x_high``; ``images`` is how many it rests on. Displacements are of images that the classifier gets right
+untouched (all images where there are no labels), so that attack and noise are compared on the same ones.
+
+*Paired comparisons* set a reference beside each other encoder, on images that both get right. An image counts once: its
+displacement, and whether its decision and its rendered class hold, are averaged over the budgets of the grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from analyses.bootstrap import RESAMPLES, Estimate, interval
+from analyses.by_image import by_image
+from analyses.paired import holm, rank_biserial, signed_rank
+from analyses.statistics import mean, median
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from analyses.statistics import Statistic
+
+ASPECTS = ("displacement", "accuracy", "rendered")
+"""What a comparison can be about; the three are kept apart, because they can disagree."""
+
+_STATISTICS: dict[str, Statistic] = {
+    "correct": mean, "relative_displacement": median, "cosine": median, "class_seen": mean,
+}  # fmt: skip
+
+
+def robustness_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """Accuracy and displacement under every attack and under noise, against the budget.
+
+    Returns:
+        One row an (``encoder``, ``condition``, ``strength``): ``accuracy`` over all images, medians
+        ``relative_displacement`` and ``cosine`` over those classified rightly untouched; ``images``, how many the
+        accuracy rests on. The untouched images have the condition ``""`` and the strength 0.
+    """
+    chosen = _rows(records, "correct", "relative_displacement", "cosine")
+    lines = []
+    for (encoder, condition, strength), rows in chosen.groupby(["encoder", "condition", "strength"], sort=False):
+        right = right_images(records, str(encoder))
+        line: dict[str, object] = {"encoder": encoder, "condition": condition, "strength": strength}
+        for name, measure in (("accuracy", "correct"), *((m, m) for m in ("relative_displacement", "cosine"))):
+            measured = _rows(rows, measure).set_index("image")["value"].sort_index()
+            kept = measured if measure == "correct" else measured[measured.index.isin(right)]
+            found = interval(kept.to_numpy(), _STATISTICS[measure], resamples=resamples, seed=seed)
+            line |= found.columns(name)
+        lines.append({**line, "images": rows["image"].nunique()})
+    return pd.DataFrame(lines, columns=["encoder", "condition", "strength", *_columns("accuracy"),
+                                        *_columns("relative_displacement"), *_columns("cosine"), "images"])  # fmt: skip
+
+
+def budget_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """The smallest budget that flips a decision.
+
+    Returns:
+        One row an (``encoder``, ``condition``): the median ``budget``, at most the largest of the grid (``largest``,
+        where it equals that the median lies beyond); ``flipped``, the share of images that some budget of the grid
+        flips; ``images``, those classified rightly untouched.
+    """
+    lines = []
+    for (encoder, condition), rows in _rows(records, "smallest_budget").groupby(["encoder", "condition"], sort=False):
+        values = rows.sort_values("image")["value"].to_numpy()
+        tried = records[(records["condition"] == condition) & (records["measure"] == "correct")]
+        largest = float(tried["strength"].max())
+        budget = interval(np.minimum(values, largest), median, resamples=resamples, seed=seed)
+        flipped = interval(np.isfinite(values).astype(float), mean, resamples=resamples, seed=seed)
+        lines.append(
+            {
+                "encoder": encoder,
+                "condition": condition,
+                **budget.columns("budget"),
+                **flipped.columns("flipped"),
+                "largest": largest,
+                "images": len(values),
+            }
+        )
+    names = ["encoder", "condition", *_columns("budget"), *_columns("flipped"), "largest", "images"]
+    return pd.DataFrame(lines, columns=names)
+
+
+def rendered_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """How often the judge still sees the true class in what is drawn from ``h``.
+
+    Returns:
+        One row an (``encoder``, ``condition``, ``strength``): ``class_seen``; ``images``.
+    """
+    lines = []
+    keys = ["encoder", "condition", "strength"]
+    for key, rows in _rows(records, "class_seen").groupby(keys, sort=False):
+        values = rows.sort_values("image")["value"].to_numpy()
+        found = interval(values, mean, resamples=resamples, seed=seed)
+        lines.append({**dict(zip(keys, key, strict=True)), **found.columns("class_seen"), "images": len(values)})
+    return pd.DataFrame(lines, columns=[*keys, *_columns("class_seen"), "images"])
+
+
+def effort_table(records: pd.DataFrame) -> pd.DataFrame:
+    """Whether the attack has converged: what more and more work finds.
+
+    Returns:
+        One row an (``encoder``, ``condition``), the condition says what was done: ``strength``, the budget; ``found``,
+        the share of images whose decision has flipped for an attack with labels, else the median relative displacement;
+        ``images``.
+    """
+    lines = []
+    labelled = set(_rows(records, "smallest_budget")["condition"])
+    for (encoder, condition), rows in _rows(records, "effort").groupby(["encoder", "condition"], sort=False):
+        values = rows["value"].to_numpy()
+        found = (values > 0).mean() if str(condition).partition(":")[0] in labelled else np.median(values)
+        lines.append(
+            {
+                "encoder": encoder,
+                "condition": condition,
+                "strength": rows["strength"].iloc[0],
+                "found": float(found),
+                "images": len(values),
+            }
+        )
+    return pd.DataFrame(lines, columns=["encoder", "condition", "strength", "found", "images"])
+
+
+def transfer_table(records: pd.DataFrame, attack: str, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """Whether gradients mislead: accuracy under an encoder's own adversaries beside those made for another.
+
+    Args:
+        records: Records of the probe.
+        attack: The attack whose adversaries were tried on other encoders.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the resamples.
+
+    Returns:
+        One row an (``encoder``, ``source``): ``strength``; accuracy ``own`` and ``transferred`` on the images that both
+        encoders get right, and ``difference``, transferred minus own: below 0 the other encoder's adversaries do better
+        than its own; ``images``.
+    """
+    lines = []
+    for (encoder, source), rows in _rows(records, "transferred").groupby(["encoder", "condition"], sort=False):
+        strength = float(rows["strength"].iloc[0])
+        other = rows.set_index("image")["value"].sort_index()
+        own = _measured(records, str(encoder), "correct", attack)[strength].loc[other.index]
+        found = {
+            "own": interval(own.to_numpy(), mean, resamples=resamples, seed=seed),
+            "transferred": interval(other.to_numpy(), mean, resamples=resamples, seed=seed),
+            "difference": interval((other - own).to_numpy(), mean, resamples=resamples, seed=seed),
+        }
+        columns = {
+            column: value for name, estimate in found.items() for column, value in estimate.columns(name).items()
+        }
+        lines.append({"encoder": encoder, "source": source, "strength": strength, **columns, "images": len(other)})
+    names = [*_columns("own"), *_columns("transferred"), *_columns("difference")]
+    return pd.DataFrame(lines, columns=["encoder", "source", "strength", *names, "images"])
+
+
+def controls_table(records: pd.DataFrame) -> pd.DataFrame:
+    """Whether the attack kept to its rules.
+
+    Returns:
+        One row an (``encoder``, ``condition``): the largest ``perturbation`` over its budget (at most 1), how far a
+        pixel left [0, 1] (``out_of_range``, 0), the share of decisions ``unchanged`` by a budget of 0 (1; NaN where it
+        was not tried).
+    """
+    kept = _rows(records, "perturbation", "out_of_range", "unchanged")
+    groups = kept.groupby(["encoder", "condition", "measure"], sort=False)["value"]
+    wide = groups.agg(["max", "min"]).unstack("measure")
+    names = ("perturbation", "out_of_range", "unchanged")
+    columns = {name: wide.get(("min" if name == "unchanged" else "max", name), np.nan) for name in names}
+    return pd.DataFrame(columns, index=wide.index).reset_index()
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What one encoder gains over the reference in one aspect.
+
+    Attributes:
+        gain: Of each image, above 0 where the encoder is the more robust.
+        statistic: What stands for all images.
+    """
+
+    gain: pd.Series
+    statistic: Statistic
+
+
+def comparison_table(
+    records: pd.DataFrame, reference: str, attack: str, *, resamples: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """What each encoder gains over the reference, image by image, over all budgets of an attack.
+
+    Args:
+        records: Records of the probe.
+        reference: The encoder that the others are compared with.
+        attack: The attack.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the resamples.
+
+    Returns:
+        One row an (``encoder``, ``aspect``), aspects as `ASPECTS`: ``gain``, above 0 where the encoder is more robust
+        than the reference (see `gains`); Wilcoxon's ``p_value``; ``p_holm``, corrected over the encoders of an aspect;
+        the rank-biserial ``effect``; ``images``. What was not measured has no row.
+    """
+    lines = []
+    for encoder in dict.fromkeys(records["encoder"]):
+        if encoder == reference:
+            continue
+        for aspect, found in gains(records, reference, encoder, attack):
+            differences = found.gain.to_numpy()
+            estimate = interval(differences, found.statistic, resamples=resamples, seed=seed)
+            lines.append(
+                {
+                    "encoder": encoder,
+                    "aspect": aspect,
+                    **estimate.columns("gain"),
+                    "p_value": signed_rank(differences),
+                    "effect": rank_biserial(differences),
+                    "images": estimate.n,
+                }
+            )
+    table = pd.DataFrame(lines, columns=["encoder", "aspect", *_columns("gain"), "p_value", "effect", "images"])
+    corrected = table.groupby("aspect")["p_value"].transform(holm)
+    table.insert(table.columns.get_loc("effect"), "p_holm", corrected.astype(float))
+    return table
+
+
+def gains(records: pd.DataFrame, reference: str, encoder: str, attack: str) -> Iterator[tuple[str, Gain]]:
+    """The paired differences behind `comparison_table`, for the aspects that were measured.
+
+    * displacement: relative displacement of the reference minus that of the encoder, mean over budgets; median.
+    * accuracy: share of budgets at which the decision is right, encoder minus reference; mean.
+    * rendered: share of budgets at which the judge has lost the class that it saw in the sample from ``h(x)`` (minus
+      that at which it has found it), reference minus encoder; mean.
+    """
+    both = right_images(records, reference) & right_images(records, encoder)
+    sides = {}
+    for name in (reference, encoder):
+        moved = _measured(records, name, "relative_displacement", attack).mean(axis=1)
+        right = _measured(records, name, "correct", attack).mean(axis=1)
+        seen = _measured(records, name, "class_seen", attack).mean(axis=1)
+        before = _measured(records, name, "class_seen", "").mean(axis=1)
+        sides[name] = {"displacement": -moved, "accuracy": right, "rendered": seen - before}
+    for aspect in ASPECTS:
+        gain = (sides[encoder][aspect] - sides[reference][aspect]).dropna()
+        gain = gain[gain.index.isin(both)].sort_index()
+        if len(gain):
+            yield aspect, Gain(gain, median if aspect == "displacement" else mean)
+
+
+def right_images(records: pd.DataFrame, encoder: str) -> set[int]:
+    """Images that the classifier on an encoder gets right untouched; all of them where there are no labels."""
+    own = records[records["encoder"] == encoder]
+    untouched = own[(own["measure"] == "correct") & (own["strength"] == 0)]
+    return set((untouched[untouched["value"] == 1] if len(untouched) else own)["image"])
+
+
+def _measured(records: pd.DataFrame, encoder: str, measure: str, condition: str) -> pd.DataFrame:
+    """One row an image, one column a strength."""
+    own = records["encoder"] == encoder
+    return by_image(records[own & (records["measure"] == measure) & (records["condition"] == condition)], "strength")
+
+
+def _rows(records: pd.DataFrame, *measures: str) -> pd.DataFrame:
+    return records[records["measure"].isin(measures)]
+
+
+def _columns(name: str) -> list[str]:
+    return list(Estimate(np.nan, np.nan, np.nan, 0).columns(name))

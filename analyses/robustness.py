@@ -1,0 +1,104 @@
+"""Finding 3 as verdicts: SSL representations are more robust to small adversarial perturbations than supervised ones.
+
+One verdict for each encoder and aspect: how far ``h`` moves, whether the decision holds, and whether what is drawn from
+``h`` still shows the class. They are kept apart, because they can disagree. What is compared, the test and the
+thresholds stand here before any encoder is attacked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analyses.findings import ERROR_RATE, Verdict, Word
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+RULE = (
+    "Supported where the whole 95% interval of the paired gain lies above 0 and the two-sided Wilcoxon signed-rank p, "
+    f"Holm-corrected over the encoders, is below {ERROR_RATE}; not supported where it lies below 0 with p below "
+    f"{ERROR_RATE}; else inconclusive."
+)
+"""How a word follows from the numbers, for every aspect."""
+
+_CLAIMS = {
+    "displacement": "h moves less",
+    "accuracy": "the decision holds more often",
+    "rendered": "what is drawn from h keeps its class more often",
+}
+_STATISTICS = {
+    "displacement": "median paired difference of relative displacement, mean over budgets",
+    "accuracy": "mean paired difference of the share of budgets at which the decision holds",
+    "rendered": "mean paired difference of the share of budgets at which the rendered class is lost",
+}
+_OUTCOMES: Mapping[str, Mapping[Word, str]] = {
+    "displacement": {
+        "supported": "moves less than",
+        "not supported": "moves more than",
+        "inconclusive": "moves neither clearly less nor clearly more than",
+    },
+    "accuracy": {
+        "supported": "keeps its decision more often than",
+        "not supported": "loses its decision more often than",
+        "inconclusive": "keeps its decision neither clearly more nor clearly less often than",
+    },
+    "rendered": {
+        "supported": "keeps the rendered class more often than",
+        "not supported": "loses the rendered class more often than",
+        "inconclusive": "keeps the rendered class neither clearly more nor clearly less often than",
+    },
+}
+
+
+def robustness_verdicts(
+    comparison: pd.DataFrame, *, reference: str, attack: str, is_ssl: Mapping[str, bool]
+) -> tuple[Verdict, ...]:
+    """The verdicts that a comparison allows.
+
+    Args:
+        comparison: From `analyses.adversarial.comparison_table`.
+        reference: The encoder that the others are compared with.
+        attack: The attack.
+        is_ssl: Of each encoder, whether it is self-supervised: the paper's claim is about those beside one that is not.
+
+    Returns:
+        One verdict a row, its ``statistic`` beginning with the aspect.
+    """
+    return tuple(_verdict(row, reference, attack, is_ssl) for _, row in comparison.iterrows())
+
+
+def _verdict(row: pd.Series, reference: str, attack: str, is_ssl: Mapping[str, bool]) -> Verdict:
+    aspect, encoder = row["aspect"], row["encoder"]
+    certain = row["p_holm"] < ERROR_RATE
+    word: Word = (
+        "supported" if certain and row["gain_low"] > 0
+        else "not supported" if certain and row["gain_high"] < 0
+        else "inconclusive"
+    )  # fmt: skip
+    papers = is_ssl[encoder] and not is_ssl[reference]
+    aside = "" if papers else " (shown for comparison: the paper claims it of an SSL encoder beside a supervised one)"
+    gain = f"{row['gain']:+.2f} [{row['gain_low']:+.2f}, {row['gain_high']:+.2f}]"
+    return Verdict(
+        finding=3,
+        claim=f"Under {attack}, {_CLAIMS[aspect]} for {encoder} than for {reference}{aside}.",
+        encoder=encoder,
+        word=word,
+        statistic=f"{aspect}: {_STATISTICS[aspect]}",
+        value=row["gain"],
+        low=row["gain_low"],
+        high=row["gain_high"],
+        p_value=row["p_holm"],
+        n=row["images"],
+        rule=RULE,
+        sentence=(
+            f"Under {attack}, {encoder} {_OUTCOMES[aspect][word]} {reference}: gain {gain} "
+            f"({row['images']} images that both classify rightly, Holm-corrected {_p(row['p_holm'])}, "
+            f"rank-biserial {row['effect']:.2f})."
+        ),
+    )
+
+
+def _p(value: float) -> str:
+    return "p < 0.0001" if value < 1e-4 else f"p = {value:.2g}"

@@ -1,0 +1,87 @@
+"""Attacks by name, with the settings of torchattacks (Kim 2020, arXiv 2010.01950).
+
+A *budget* is the radius of the ball around an image that an attack may search, printed in 255ths of the range of a
+pixel for L-inf and as a length for L2. Attacks that need labels look for a wrong class, the other one for
+the largest displacement of ``h``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+import torchattacks
+
+from probes.adversarial.displacement import Displacement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import nn
+    from torchattacks.attack import Attack
+
+Norm = Literal["Linf", "L2"]
+STRIDE = 2.5  # budgets walked in all steps together: every corner of the ball can be reached (Madry et al. 2018)
+UNITS: Mapping[Norm, tuple[float, str]] = {"Linf": (255.0, "255ths"), "L2": (1.0, "L2")}
+"""For each norm, what a budget is multiplied by to be printed, and its unit."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An attack.
+
+    Attributes:
+        name: Name in torchattacks (of the label-free one, its own), in records and on the command line.
+        about: What it does, in a few words.
+        norm: Norm that bounds it.
+        needs_labels: Whether it attacks a classifier; else it attacks ``h`` itself.
+        iterated: Whether it takes steps, all of them inside the ball and with the whole batch.
+        build: Model, budget in units of [0, 1], steps, number of classes -> the attack.
+    """
+
+    name: str
+    about: str
+    norm: Norm
+    needs_labels: bool
+    iterated: bool
+    build: Callable[[nn.Module, float, int, int], Attack]
+
+    @property
+    def scale(self) -> float:
+        """What a budget in units of [0, 1] is multiplied by to be printed."""
+        return UNITS[self.norm][0]
+
+    @property
+    def unit(self) -> str:
+        """Unit of a printed budget."""
+        return UNITS[self.norm][1]
+
+
+def _walk(attack: Callable[..., Attack], **settings: Any) -> Callable[[nn.Module, float, int, int], Attack]:
+    return lambda model, eps, steps, _: attack(model, eps=eps, alpha=STRIDE * eps / steps, steps=steps, **settings)
+
+
+ATTACKS: Mapping[str, Entry] = MappingProxyType(
+    {
+        entry.name: entry
+        for entry in (
+            Entry(
+                "FGSM", "one signed gradient step", "Linf", True, False,
+                lambda model, eps, _steps, _classes: torchattacks.FGSM(model, eps=eps),
+            ),
+            Entry("PGD", "projected gradient steps", "Linf", True, True, _walk(torchattacks.PGD, random_start=True)),
+            Entry(
+                "PGDL2", "projected gradient steps", "L2", True, True, _walk(torchattacks.PGDL2, random_start=True)
+            ),
+            Entry(
+                "AutoAttack", "four attacks, one without gradients", "Linf", True, False,
+                lambda model, eps, _, classes: torchattacks.AutoAttack(
+                    model, norm="Linf", eps=eps, version="standard", n_classes=classes, seed=0
+                ),
+            ),
+            Entry("Displacement", "label-free: pushes h away", "Linf", False, True, _walk(Displacement)),
+        )
+    }
+)  # fmt: skip
+"""Every attack by its name."""

@@ -1,0 +1,101 @@
+"""Checks of the attacker: whether more work finds more, whether gradients mislead it, and what no budget does.
+
+An attack that is too weak makes any encoder look robust (Athalye et al. 2018; Carlini et al. 2019). Two signs give it
+away: more steps or another start still find adversaries, and adversaries made for another encoder do better than its
+own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from probes.adversarial.attacks import ATTACKS
+from probes.adversarial.crafting import craft
+from probes.adversarial.robustness import attempt, rows_of
+from probes.records import join
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from probes.adversarial.attacks import Entry
+    from probes.adversarial.settings import AdversarialSettings
+    from probes.adversarial.study import Study
+    from probes.adversarial.target import Found
+    from probes.stages import Stages
+
+
+def checked_budget(entry: Entry, settings: AdversarialSettings) -> float:
+    """The budget at which checks are made: the middle of the grid, where an attack neither fails nor always wins."""
+    budgets = settings.budgets(entry.norm)
+    return budgets[(len(budgets) - 1) // 2]
+
+
+def effort_records(study: Study, entry: Entry, settings: AdversarialSettings, stages: Stages) -> pd.DataFrame:
+    """Strength of an iterated attack after more and more work, each the strongest of all before.
+
+    The work: half the steps, the steps of the probe, twice the steps, and twice the steps from another start.
+    """
+    steps, budget, first = settings.attack_steps, checked_budget(entry, settings), settings.checked
+    rows = rows_of(study, entry)[:first]
+    victims = study.victims[rows]
+    strongest = study.target.look(victims.images, victims, needs_labels=entry.needs_labels)
+    work = (
+        (f"{max(1, steps // 2)} steps", max(1, steps // 2), 0),
+        (f"and {steps} steps", steps, 0),
+        (f"and {2 * steps} steps", 2 * steps, 0),
+        (f"and {2 * steps} from another start", 2 * steps, settings.restarts),
+    )
+    tables = []
+    for place, (label, count, again) in enumerate(work):
+        found = attempt(study, entry, stages, budget, steps=count, again=again, seed=settings.seed, first=first)
+        strongest = strongest.or_stronger(found)
+        condition = f"{entry.name}: {label}"
+        tables.append(
+            study.records(
+                "effort", strongest.strength, rows=rows, condition=condition, strength=budget, sample=place
+            )
+        )  # fmt: skip
+    return join(tables)
+
+
+def zero_records(study: Study, settings: AdversarialSettings) -> pd.DataFrame:
+    """Whether each attack, run with a budget of 0, leaves the decision of the first images as it was."""
+    tables = []
+    for entry in (ATTACKS[name] for name in settings.attacks):
+        if study.victims.labels is None or entry.name == "AutoAttack":
+            continue  # without a decision there is nothing to see; AutoAttack divides by its budget
+        rows = rows_of(study, entry)[: settings.checked]
+        victims = study.victims[rows]
+        images = craft(entry, study.target, victims, 0.0, steps=2, seed=settings.seed)
+        same = study.target.predict(study.target.represent(images)) == study.target.predict(victims.h)
+        tables.append(study.records("unchanged", same.numpy(), rows=rows, condition=entry.name, strength=0.0))
+    return join(tables)
+
+
+def transfer_records(
+    studies: Mapping[str, Study], entry: Entry, found: Mapping[str, Found], budget: float
+) -> pd.DataFrame:
+    """Decisions of each encoder on the adversaries of each other one, where both were right before.
+
+    Args:
+        studies: By name of the encoder, on the same images.
+        entry: The attack.
+        found: Its adversaries for each encoder, at this budget.
+        budget: The budget.
+    """
+    tables = []
+    for source, adversaries in found.items():
+        rows = rows_of(studies[source], entry)
+        for name, study in studies.items():
+            both = study.right[rows]
+            if name == source or not both.any():
+                continue
+            decided = study.target.predict(study.target.represent(adversaries.images[both]))
+            assert study.victims.labels is not None
+            correct = decided == study.victims.labels[rows[both]]
+            tables.append(
+                study.records("transferred", correct.numpy(), rows=rows[both], condition=source, strength=budget)
+            )
+    return join(tables)
