@@ -23,6 +23,7 @@ from rcdm_core.errors import UserError
 from rcdm_core.progress import silent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import ArrayLike
@@ -112,7 +113,7 @@ def represent(
         if folder:
             start = chunk * CHUNK
             _write(_file(folder, start), {level: h[start : start + CHUNK] for level, h in result.items()})
-    _refuse_collapse(encoder, result)
+    refuse_collapse(encoder, result)
     return result
 
 
@@ -132,8 +133,8 @@ def _fill(result: dict[str, torch.Tensor], rows: slice, levels: dict[str, torch.
         result[level][rows] = h
 
 
-def _refuse_collapse(encoder: Encoder, levels: dict[str, torch.Tensor]) -> None:
-    """Raise if all representations of a level are the same up to rounding."""
+def refuse_collapse(encoder: Encoder, levels: Mapping[str, torch.Tensor]) -> None:
+    """Raise a `UserError` if all representations ``[N, D]`` of a level are the same up to rounding."""
     for level, h in levels.items():
         if len(h) > 1 and bool((h - h.mean(0)).norm() <= COLLAPSED * h.norm()):
             raise UserError(

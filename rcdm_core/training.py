@@ -1,8 +1,13 @@
-"""One training loop for everything that is trained here, resumable to the same losses.
+"""One training loop for everything that is trained here, in one process or many, resumable to the same losses.
 
-Nothing random outlives a step: the batch of step ``k`` and every draw made on it are functions of ``(seed, k)``, so the
-state of a training is its weights, its optimiser's moments and the number ``k``. A run that was interrupted and went on
-is the run that was not.
+Nothing random outlives a step: the batch of step ``k`` and every draw made on it are functions of ``(seed, k)`` and of
+the position in the batch. So the state of a training is its weights, its optimiser's moments and the number ``k``, and
+a run that was interrupted and went on is the run that was not.
+
+A batch is cut into equal *portions*: each process computes ``accumulate`` of them one after the other and adds up their
+gradients, and the processes average theirs. As the gradient of a mean is the mean of the gradients, cutting changes
+nothing but the rounding, for every loss that is a mean over examples; one that compares the examples of a batch, as in
+self-supervised learning, compares those of a portion.
 
 The learning rate follows warm-up, plateau and cool-down (Hägele et al. 2024):
 ``lr * min(1, k / warmup, (K - k) / cooldown)``.
@@ -13,20 +18,28 @@ from __future__ import annotations
 import csv
 import time
 from abc import ABC, abstractmethod
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 from diffusers.training_utils import EMAModel
 from torch import nn
 
 from rcdm_core.atomic import atomic_path
+from rcdm_core.errors import UserError
+from rcdm_core.interruption import Deferral
 from rcdm_core.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+CHECKPOINT, LOSSES = "checkpoint.pt", "losses.csv"
+_PATIENCE = timedelta(hours=6)  # that processes wait for the one that evaluates
 
 
 class Learner(nn.Module, ABC):
@@ -56,6 +69,7 @@ class TrainingSettings:
         precision: ``"bf16"`` or ``"no"``.
         seed: Of weights, batches and noise.
         checkpoint_every: Steps between checkpoints.
+        accumulate: Portions that a process computes one after the other in each step, to fit its memory.
     """
 
     steps: int
@@ -69,6 +83,22 @@ class TrainingSettings:
     precision: str = "bf16"
     seed: int = 0
     checkpoint_every: int = 100
+    accumulate: int = 1
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Something to be done along the way, in the main process, while the learner holds its averaged weights.
+
+    It is also done at the end, and may be asked again for a step at which it was interrupted.
+
+    Attributes:
+        look: Called with the number of steps done.
+        every: Steps between two looks.
+    """
+
+    look: Callable[[int], None]
+    every: int
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:
@@ -78,65 +108,166 @@ def learning_rate(step: int, settings: TrainingSettings) -> float:
     return settings.learning_rate * min(1.0, rise, fall)
 
 
+def join_processes(device: str) -> Accelerator:
+    """This process among those that train together; alone unless torchrun or accelerate started several.
+
+    Args:
+        device: ``"cpu"``; anything else is the accelerator that belongs to this process.
+    """
+    # Its own mixed precision would be one for all trainings of a process.
+    return Accelerator(cpu=device == "cpu", kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)])
+
+
 def train(
     learner: Learner,
-    draw: Callable[[int], Any],
+    draw: Callable[[int, slice], Any],
     settings: TrainingSettings,
     *,
     folder: Path,
     description: str,
     device: str = "cpu",
+    watch: Watch | None = None,
     progress: Progress = silent,
 ) -> None:
     """Train a learner, or go on from the checkpoint in its folder.
 
     Args:
-        learner: A `Learner`.
-        draw: Step number to batch, on any device; seeded by the caller's own means or by torch's generator, which is
-            set from ``(seed, step)`` before each call.
+        learner: A `Learner`, the same in every process.
+        draw: ``draw(step, positions)`` gives the examples at these positions of the step's batch, on any device; seeded
+            by the caller's own means or by torch's generator, which is set from the seed, the step and the first of
+            the positions before each call.
         settings: How to train.
-        folder: Where ``checkpoint.pt`` and ``losses.csv`` are kept.
+        folder: Where ``checkpoint.pt`` and ``losses.csv`` are kept; one that all processes share.
         description: What the progress bar says.
         device: ``"cpu"`` or ``"cuda"``.
+        watch: What to do along the way.
         progress: Wraps the loop over steps.
 
     The learner ends with the averaged weights where there is an average, in evaluation mode.
+
+    Raises:
+        UserError: The batch cannot be cut into equal portions, or processes see different checkpoints.
+        KeyboardInterrupt: It was stopped (Ctrl-C, SIGTERM); the step under way was finished and kept.
     """
-    accelerator = Accelerator(cpu=device == "cpu")  # its own mixed precision is one for all trainings of a process
+    accelerator = join_processes(device)
+    portions = _portions(settings, processes=accelerator.num_processes, rank=accelerator.process_index)
     folder.mkdir(parents=True, exist_ok=True)
     network = learner.to(accelerator.device)
     trainable = [p for p in network.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(_groups(trainable, settings.weight_decay), betas=(0.9, 0.99), fused=True)
     average = _average(trainable, settings.ema_decay) if settings.ema_decay else None
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint, log = folder / CHECKPOINT, folder / LOSSES
     first = _restore(checkpoint, network, optimizer, average)
-    log = folder / "losses.csv"
-    _truncate(log, first)
+    _require_same_start(accelerator, first, folder)
+    if accelerator.is_main_process:
+        _tidy(checkpoint)
+        _truncate(log, first)
     prepared = accelerator.prepare(network)
 
+    def save(done: int) -> None:
+        if accelerator.is_main_process:
+            _save(checkpoint, done, network, optimizer, average)
+
+    def look(done: int) -> None:
+        if watch is not None and done and (done % watch.every == 0 or done == settings.steps):
+            if accelerator.is_main_process:
+                with _at_rest(network, trainable, average):
+                    watch.look(done)
+            accelerator.wait_for_everyone()
+
+    look(first)
     network.train()
     began = time.perf_counter()
-    for step in progress(range(first, settings.steps), description, settings.steps - first):
-        torch.manual_seed(settings.seed * 1_000_003 + step)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, settings)
-        with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            loss = prepared(draw(step))
-        accelerator.backward(loss)
-        norm = accelerator.clip_grad_norm_(trainable, settings.gradient_clip)
-        optimizer.step()
-        optimizer.zero_grad()
-        learner.after_step((step + 1) / settings.steps)
-        if average is not None:
-            average.step(trainable)
-        now = time.perf_counter()
-        _append(log, step, loss=loss.item(), gradient_norm=float(norm), seconds=now - began)
-        began = now
-        if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
-            _save(checkpoint, step + 1, network, optimizer, average)
+    with Deferral() as deferral:
+        for step in progress(range(first, settings.steps), description, settings.steps - first):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, settings)
+            loss = _backward(accelerator, prepared, draw, step, portions, settings)
+            norm = accelerator.clip_grad_norm_(trainable, settings.gradient_clip)
+            optimizer.step()
+            optimizer.zero_grad()
+            learner.after_step((step + 1) / settings.steps)
+            if average is not None:
+                average.step(trainable)
+            mean_loss, asked = _together(accelerator, loss, deferral.asked)
+            now = time.perf_counter()
+            if accelerator.is_main_process:
+                _append(log, step, loss=mean_loss, gradient_norm=float(norm), seconds=now - began)
+            began = now
+            done = step + 1
+            looks = watch is not None and done % watch.every == 0
+            if asked or looks or done % settings.checkpoint_every == 0 or done == settings.steps:
+                save(done)
+            if asked:
+                raise KeyboardInterrupt
+            with deferral.lifted():
+                look(done)
     if average is not None:
         average.copy_to(trainable)
     network.eval()
+
+
+def _portions(settings: TrainingSettings, *, processes: int, rank: int) -> list[slice]:
+    """The positions of the batch that a process computes, portion by portion."""
+    count = processes * settings.accumulate
+    size, rest = divmod(settings.batch_size, count)
+    if rest:
+        raise UserError(
+            f"a batch of {settings.batch_size} images cannot be cut into {count} equal portions "
+            f"({processes} processes, {settings.accumulate} accumulated)",
+            f"take a batch size that is a multiple of {count}",
+        )
+    first = rank * settings.accumulate
+    return [slice(i * size, (i + 1) * size) for i in range(first, first + settings.accumulate)]
+
+
+def _backward(
+    accelerator: Accelerator,
+    prepared: nn.Module,
+    draw: Callable[[int, slice], Any],
+    step: int,
+    portions: list[slice],
+    settings: TrainingSettings,
+) -> torch.Tensor:
+    """Add up the gradient of a step over the portions of this process; their mean loss, detached."""
+    losses = []
+    for portion in portions:
+        torch.manual_seed(settings.seed * 1_000_003 + step + portion.start * 1_000_000_007)
+        waits = portion is not portions[-1]
+        with accelerator.no_sync(prepared) if waits else nullcontext():
+            with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+                loss = prepared(draw(step, portion)) / len(portions)
+            accelerator.backward(loss)
+        losses.append(loss.detach())
+    return torch.stack(losses).sum()
+
+
+def _together(accelerator: Accelerator, loss: torch.Tensor, asked: bool) -> tuple[float, bool]:
+    """Mean loss of all processes, and whether any was asked to stop: one exchange for both."""
+    told = torch.stack([loss.float(), torch.tensor(float(asked), device=loss.device)])
+    mean_loss, stops = accelerator.reduce(told, reduction="mean").tolist()
+    return mean_loss, stops > 0
+
+
+def _require_same_start(accelerator: Accelerator, first: int, folder: Path) -> None:
+    starts = accelerator.gather(torch.tensor([first], device=accelerator.device))
+    if int(starts.min()) != int(starts.max()):
+        raise UserError(f"processes see different checkpoints in {folder}", "use a folder that all machines share")
+
+
+@contextmanager
+def _at_rest(network: nn.Module, parameters: list[nn.Parameter], average: EMAModel | None) -> Iterator[None]:
+    """Within it the network is in evaluation mode and holds its averaged weights."""
+    network.eval()
+    if average is not None:
+        average.store(parameters)
+        average.copy_to(parameters)
+    try:
+        yield
+    finally:
+        if average is not None:
+            average.restore(parameters)
+        network.train()
 
 
 def _average(parameters: list[nn.Parameter], decay: float) -> EMAModel:
@@ -172,11 +303,16 @@ def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, a
     return state["step"]
 
 
+def _tidy(path: Path) -> None:
+    """Remove what a killed process left of checkpoints that it was writing."""
+    for half in path.parent.glob(f".*-{path.name}"):
+        half.unlink(missing_ok=True)
+
+
 def _append(path: Path, step: int, **values: float) -> None:
-    new = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.writer(file)
-        if new:
+        if file.tell() == 0:
             writer.writerow(["step", *values])
         writer.writerow([step, *values.values()])
 
@@ -184,5 +320,6 @@ def _append(path: Path, step: int, **values: float) -> None:
 def _truncate(path: Path, step: int) -> None:
     """Drop what was logged after the checkpoint that training goes on from."""
     if path.is_file():
-        header, *rows = path.read_text().splitlines(keepends=True)
-        path.write_text("".join([header, *(row for row in rows if int(row.split(",")[0]) < step)]))
+        lines = path.read_text().splitlines(keepends=True)
+        with atomic_path(path) as temporary:
+            temporary.write_text("".join(lines[: 1 + step]))  # the first is the heading

@@ -11,6 +11,7 @@ from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import RCDM, SOLVERS, load_rcdm
 from rcdm_core.rcdm.diffusion import build_schedule, v_prediction_loss
+from rcdm_core.rcdm.draws import random_draws
 from rcdm_core.rcdm.heads import GAIN, RepresentationHead, embedded_images
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings
 
@@ -123,7 +124,8 @@ def test_loss_is_that_of_the_best_constant_for_an_untrained_network(small):
         def forward(self, images, t, embedding):
             return torch.zeros_like(images)
 
-    loss = v_prediction_loss(Silent(SMALL, {}), images, torch.zeros(64, SMALL.embedding), build_schedule())
+    draws = random_draws(0, slice(None), batch_size=64, image_size=16, seed=0)
+    loss = v_prediction_loss(Silent(SMALL, {}), images, torch.zeros(64, SMALL.embedding), build_schedule(), draws)
     alphas = build_schedule().alphas_cumprod
     density = torch.linspace(0, 1, 1000).sqrt() / torch.linspace(0, 1, 1000).sqrt().sum()
     noise, signal = (density * alphas).sum(), (density * (1 - alphas)).sum()

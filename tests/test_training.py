@@ -30,7 +30,7 @@ class Regression(Learner):
         return (self.net(x + 0.1 * torch.randn_like(x)) - y).square().mean()
 
 
-def draw(step: int):
+def draw(step: int, positions: slice):
     x = torch.randn(SETTINGS.batch_size, 4)
     return x, x.sum(1, keepdim=True)
 

@@ -16,8 +16,8 @@ import pandas as pd
 import torch
 
 from rcdm_core.data.scenes import CIRCULAR, LINEAR, Scenes
-from rcdm_core.distances import mean_reciprocal_rank, retrieval_ranks
 from rcdm_core.encoders.embedded import load_trained
+from rcdm_core.fidelity import fidelity_scores
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS, load_rcdm
 from rcdm_core.readout import accuracy, class_predictions, r2, ridge_predictions
@@ -108,16 +108,6 @@ def reading_scores(read: pd.DataFrame, factors: pd.DataFrame) -> dict[str, float
     scores = {"class": accuracy(labels, labels_read)}
     scores |= {name: r2(linear[:, i], linear_read[:, i]) for i, name in enumerate(LINEAR)}
     return scores | {name: r2(circular[:, i], circular_read[:, i]) for i, name in enumerate(CIRCULAR)}
-
-
-def fidelity_scores(of_samples: torch.Tensor, conditioning: torch.Tensor) -> dict[str, float]:
-    """Ranks of the conditioning representations among ``[M, D]``, seen from samples of the first N, ``[N, D]``."""
-    ranks = retrieval_ranks(of_samples, conditioning, torch.arange(len(of_samples)))
-    return {
-        "MRR": mean_reciprocal_rank(ranks),
-        "mean rank": ranks.double().mean().item(),
-        "median rank": ranks.double().median().item(),
-    }
 
 
 def _rows(network: str, level: str, scores: dict[str, float]) -> list[dict[str, Any]]:

@@ -23,8 +23,8 @@ def train_encoder(name: str, workshop: Workshop) -> None:
     settings = recipes.ENCODERS[name]
     scenes = Scenes("train", seed=settings.seed, root=workshop.garments)
 
-    def draw(step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        indices = scene_indices(step, settings.batch_size, seed=settings.seed)
+    def draw(step: int, positions: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        indices = scene_indices(step, settings.batch_size, seed=settings.seed)[positions]
         labels = torch.tensor(scenes.factors(indices)["class"].to_numpy())
         return scenes[indices].to(workshop.device), labels.to(workshop.device)
 

@@ -23,8 +23,8 @@ def train_judge(workshop: Workshop) -> None:
     settings = recipes.JUDGE
     scenes = Scenes("train", seed=settings.seed, root=workshop.garments)
 
-    def draw(step: int) -> tuple[torch.Tensor, ...]:
-        indices = scene_indices(step, settings.batch_size, seed=settings.seed)
+    def draw(step: int, positions: slice) -> tuple[torch.Tensor, ...]:
+        indices = scene_indices(step, settings.batch_size, seed=settings.seed)[positions]
         return tuple(part.to(workshop.device) for part in (scenes[indices], *targets(scenes.factors(indices))))
 
     torch.manual_seed(settings.seed)

@@ -1,0 +1,50 @@
+"""Interruptions that wait until it is safe: Ctrl-C, and the request to end that clusters and process managers send."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Deferral:
+    """While the block runs, SIGINT and SIGTERM only set ``asked``; the block looks at it where it can end well.
+
+    Outside the main thread, which alone receives signals, nothing is deferred.
+
+    Attributes:
+        asked: Whether a signal has come.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Deferral:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Within it signals do at once what they did before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        try:
+            yield
+        finally:
+            for number in self._before:
+                signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: object) -> None:
+        self.asked = True

@@ -1,0 +1,140 @@
+"""What an RCDM in training makes of images that it is not trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from rcdm_core.fidelity import fidelity_scores, frechet_distance
+from rcdm_core.progress import silent
+from rcdm_core.representations import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rcdm_core.encoders.encoder import Encoder
+    from rcdm_core.progress import Progress
+    from rcdm_core.rcdm.learner import Batch, RCDMLearner
+    from rcdm_core.rcdm.rcdm import RCDM
+    from rcdm_core.rcdm_training.split import Split
+    from rcdm_core.rcdm_training.store import Store
+
+GALLERY = 2_000  # images among which ranks are taken, the held-out ones first
+PICTURED, SAMPLES = 8, 4  # rows of the picture, and its samples in a row for each level
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """How far a training has come.
+
+    Attributes:
+        step: Steps done.
+        fidelity: One row a level: ``level``, ``MRR``, ``mean rank``, ``median rank`` (of the representation a sample
+            was drawn from, among ``gallery`` images seen from the sample's representation), ``frechet`` (between
+            ``samples`` samples and the images they were drawn from, in the encoder's units) and ``frechet relative``
+            (over the root of the variance of those images' representations: 1 is as far as one image is from the mean).
+        originals: Held-out images ``[R, 3, S, S]`` in [0, 1].
+        samples: ``[R, K, 3, S, S]`` for each level; the K noises are the same for all rows and levels.
+    """
+
+    step: int
+    fidelity: tuple[Mapping[str, Any], ...]
+    originals: torch.Tensor
+    samples: Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """The images that a training is judged by, always the same.
+
+    Attributes:
+        rows: Positions in the store of those that are sampled, spread evenly over all that are held out.
+        gallery: Positions of the images among which ranks are taken: first `rows`, then the other held-out images,
+            then images that are trained on, as far as they are needed.
+    """
+
+    rows: np.ndarray
+    gallery: np.ndarray
+
+
+def choose_held_out(split: Split, count: int) -> HeldOut:
+    """At most ``count`` held-out images to be sampled, and the gallery of their ranks."""
+    rows = spread(split.held_out, count)
+    others = np.setdiff1d(split.held_out, rows)
+    further = spread(split.training, max(0, GALLERY - len(split.held_out)))
+    return HeldOut(rows=rows, gallery=np.concatenate([rows, others, further]))
+
+
+def spread(rows: np.ndarray, count: int) -> np.ndarray:
+    """At most ``count`` of the rows, evenly spaced."""
+    kept = min(count, len(rows))
+    return rows[np.arange(kept) * len(rows) // max(kept, 1)]
+
+
+def observe(
+    rcdm: RCDM,
+    encoder: Encoder,
+    store: Store,
+    held_out: HeldOut,
+    conditions: Mapping[str, str],
+    *,
+    step: int,
+    seed: int,
+    progress: Progress = silent,
+) -> Observation:
+    """Sample held-out images at every level and encode the samples again.
+
+    Args:
+        rcdm: The RCDM as it is now.
+        encoder: The encoder.
+        store: Images and representations.
+        held_out: Which images.
+        conditions: Level of each condition.
+        step: Steps done.
+        seed: Of the starting noise; the same at every look, so that looks can be compared.
+        progress: Told of the sampling.
+    """
+    pictured = spread(held_out.rows, PICTURED)
+    noise = rcdm.noise(SAMPLES, seed=seed).repeat(len(pictured), 1, 1, 1)
+    fidelity, samples = [], {}
+    for condition, level in conditions.items():
+        h = store.representations(level, held_out.rows)
+        drawn = rcdm.sample(h, condition, seed=seed, batch_size=128, progress=progress)
+        of_samples = encode(encoder, drawn)[level]
+        distance = frechet_distance(of_samples, h)
+        fidelity.append(
+            {
+                "level": level,
+                **fidelity_scores(of_samples, store.representations(level, held_out.gallery)),
+                "frechet": distance,
+                "frechet relative": distance / (h - h.mean(0)).square().sum(1).mean().sqrt().item(),
+                "samples": len(h),
+                "gallery": len(held_out.gallery),
+            }
+        )
+        again = store.representations(level, pictured).repeat_interleave(SAMPLES, 0)
+        drawn = rcdm.sample(again, condition, noise=noise, seed=seed, batch_size=128, progress=progress)
+        samples[level] = drawn.unflatten(0, (len(pictured), SAMPLES))
+    return Observation(step=step, fidelity=tuple(fidelity), originals=store.images(pictured), samples=samples)
+
+
+@torch.no_grad()
+def held_out_loss(
+    learner: RCDMLearner, draw: Callable[[int, slice], Batch], *, batches: int, batch_size: int, precision: str
+) -> float:
+    """Mean loss over the first batches of held-out images, with the same noise at every look.
+
+    Args:
+        learner: In evaluation mode.
+        draw: Batches of held-out images, as of `rcdm_core.rcdm_training.batches.batches`.
+        batches: How many.
+        batch_size: Images in each.
+        precision: That of the training.
+    """
+    device = next(learner.parameters()).device.type
+    with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+        losses = [learner(draw(step, slice(0, batch_size))).item() for step in range(batches)]
+    return sum(losses) / len(losses)

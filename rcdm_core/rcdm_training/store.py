@@ -1,0 +1,167 @@
+"""What a training reads: every image small, and its representations, computed once and kept on disk.
+
+A store is a folder of chunks of 2,048 images, each a safetensors file that is complete or absent, so that the making of
+a store goes on where it was interrupted, and several processes can make it together. Pixels are kept as 8-bit numbers,
+which is what picture files hold, at the size at which the RCDM draws; representations as float32, because those of some
+encoders leave the range of float16.
+
+Files are mapped into memory and only the rows of a batch are read: memory does not grow with the number of images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from rcdm_core.atomic import atomic_path
+from rcdm_core.cache import cache_folder
+from rcdm_core.errors import UserError
+from rcdm_core.images import resize
+from rcdm_core.progress import silent
+from rcdm_core.representations import encode, refuse_collapse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.encoders.encoder import Encoder
+    from rcdm_core.progress import Progress
+
+CHUNK = 2048
+_IMAGES, _LEVEL = "images", "level/{}"
+
+
+@dataclass(frozen=True)
+class Store:
+    """Small images and their representations by position. Made by `fill_store`.
+
+    Attributes:
+        folder: Where the chunks are.
+        count: Number of images.
+    """
+
+    folder: Path
+    count: int
+
+    def images(self, rows: np.ndarray) -> torch.Tensor:
+        """Images at these positions, ``[N, 3, S, S]`` float32 in [0, 1]."""
+        return self._rows(_IMAGES, rows).float() / 255
+
+    def representations(self, level: str, rows: np.ndarray) -> torch.Tensor:
+        """Representations of the images at these positions, ``[N, D]`` float32."""
+        return self._rows(_LEVEL.format(level), rows)
+
+    def _rows(self, name: str, rows: np.ndarray) -> torch.Tensor:
+        chunks, offsets = np.divmod(rows, CHUNK)
+        order = np.argsort(chunks, kind="stable")
+        numbers, starts = np.unique(chunks[order], return_index=True)
+        parts = [
+            _mapped(_chunk(self.folder, int(number) * CHUNK))[name][torch.from_numpy(offsets[places])]
+            for number, places in zip(numbers, np.split(order, starts[1:]), strict=True)
+        ]
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return torch.cat(parts)[torch.from_numpy(back)]
+
+
+def store_folder(encoder: Encoder, levels: Sequence[str], images: ImageSet, *, image_size: int) -> Path:
+    """Where the store of these images is kept: a name for all that its numbers depend on, in the cache folder."""
+    device = next((tensor.device.type for tensor in encoder.state_dict().values()), "cpu")
+    parts = (encoder.fingerprint, *levels, images.fingerprint, str(image_size), device, torch.__version__)
+    return cache_folder() / "training" / hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def fill_store(
+    folder: Path,
+    encoder: Encoder,
+    levels: Sequence[str],
+    images: ImageSet,
+    *,
+    image_size: int,
+    batch_size: int = 128,
+    workers: int = 1,
+    worker: int = 0,
+    progress: Progress = silent,
+) -> Store:
+    """Encode and shrink the images that are not in the store yet.
+
+    Args:
+        folder: Where the store is, or will be; that of `store_folder`.
+        encoder: A frozen encoder; images go to the device it is on.
+        levels: Levels to keep.
+        images: At the larger of the encoder's size and ``image_size``.
+        image_size: Side in pixels of the images that are kept.
+        batch_size: Images in one pass.
+        workers: Processes that fill the store together, each its own chunks.
+        worker: Number of this one.
+        progress: Shows the batches.
+
+    Returns:
+        The store; complete when all workers are done.
+
+    Raises:
+        UserError: The encoder gives NaN, infinity or one representation for all images; or the disk is full.
+    """
+    starts = range(worker * CHUNK, len(images), workers * CHUNK)
+    missing = [start for start in starts if not _is_whole(_chunk(folder, start))]
+    batches = {
+        start: [np.arange(i, min(i + batch_size, end)) for i in range(start, end, batch_size)]
+        for start in missing
+        for end in [min(start + CHUNK, len(images))]
+    }
+    shown = iter(
+        progress(
+            (batch for chunk in batches.values() for batch in chunk),
+            f"encoding with {encoder.name}",
+            sum(map(len, batches.values())),
+        )
+    )
+    for start, chunk in batches.items():
+        small, kept = [], []
+        for _ in chunk:
+            pixels = images.images(next(shown))
+            kept.append(encode(encoder, pixels, batch_size=batch_size))
+            small.append((resize(pixels, image_size) * 255).round().byte())
+        representations = {level: torch.cat([part[level] for part in kept]) for level in levels}
+        refuse_collapse(encoder, representations)
+        tensors = {_IMAGES: torch.cat(small), **{_LEVEL.format(level): h for level, h in representations.items()}}
+        _write(_chunk(folder, start), tensors)
+    return Store(folder, len(images))
+
+
+def _chunk(folder: Path, start: int) -> Path:
+    return folder / f"{start:09d}.safetensors"
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        with safe_open(path, "pt") as file:
+            return _IMAGES in file.keys()  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError):
+        return False
+
+
+def _write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            save_file(tensors, temporary)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"images and representations cannot be kept in {path.parent}",
+            f"{error}; the environment variable RCDM_PROBE_CACHE names another folder",
+        ) from error
+
+
+@lru_cache(maxsize=256)  # files held open
+def _mapped(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a chunk, mapped: pages are read when rows are taken, and given back when memory is short."""
+    return load_file(path)

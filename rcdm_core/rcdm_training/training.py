@@ -1,0 +1,197 @@
+"""From an encoder and images to an RCDM in its folder: representations once, then the loop, with looks along the way.
+
+What the folder holds while training goes on, and what is written at the end:
+
+    training/checkpoint.pt, training/losses.csv    state and log of the loop (`rcdm_core.training`)
+    fidelity.csv                                   what each look found, one row a step and level
+    unet/, scheduler/, heads.safetensors, rcdm.json    the RCDM (`rcdm_core.rcdm.files`), when it is done
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+
+from rcdm_core.atomic import atomic_path
+from rcdm_core.errors import UserError
+from rcdm_core.progress import Progress, silent
+from rcdm_core.rcdm.diffusion import schedule_for
+from rcdm_core.rcdm.files import load_rcdm, save_rcdm
+from rcdm_core.rcdm.learner import RCDMLearner
+from rcdm_core.rcdm.network import Denoiser
+from rcdm_core.rcdm.rcdm import RCDM
+from rcdm_core.rcdm_training.batches import batches
+from rcdm_core.rcdm_training.evaluation import Observation, choose_held_out, held_out_loss, observe, spread
+from rcdm_core.rcdm_training.heads import MOMENTS, begin_heads
+from rcdm_core.rcdm_training.split import hold_out
+from rcdm_core.rcdm_training.store import fill_store, store_folder
+from rcdm_core.training import CHECKPOINT, LOSSES, Watch, join_processes, train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.encoders.encoder import Encoder
+    from rcdm_core.rcdm.network import NetworkSettings
+    from rcdm_core.rcdm_training.settings import RCDMTraining
+
+FIDELITY = "fidelity.csv"
+
+
+def train_rcdm(
+    encoder: Encoder,
+    levels: Sequence[str],
+    images: ImageSet,
+    settings: RCDMTraining,
+    *,
+    folder: Path,
+    start: Path | None = None,
+    device: str = "cpu",
+    card: Mapping[str, Any] | None = None,
+    report: Callable[[Observation], None] = lambda observation: None,
+    progress: Progress = silent,
+) -> None:
+    """Train an RCDM, or go on where its training was interrupted, and write it into its folder.
+
+    In several processes each takes its share of the work, and only the main one writes and reports.
+
+    Args:
+        encoder: A frozen encoder.
+        levels: Its levels to train for; they share the denoiser, each with a head of its own.
+        images: What to train on, at the larger of the encoder's size and the network's.
+        settings: How.
+        folder: Where everything goes.
+        start: Folder of an RCDM whose U-Net to begin with; heads begin afresh. A checkpoint in ``folder`` goes first.
+        device: ``"cpu"`` or ``"cuda"``.
+        card: Entries of the RCDM's card besides those made here.
+        report: Told of every look at held-out images.
+        progress: Told of every long loop.
+
+    Raises:
+        UserError: Too few images, an encoder that gives nothing usable, a network in ``start`` of another shape, a
+            batch that cannot be shared out.
+        KeyboardInterrupt: It was stopped; the same call goes on.
+    """
+    processes = join_processes(device)
+    progress = progress if processes.is_main_process else silent
+    loop, network = settings.loop, settings.network
+    split = hold_out(len(images), seed=loop.seed)
+    encoder = encoder.to(processes.device)
+    store = fill_store(
+        store_folder(encoder, levels, images, image_size=network.image_size),
+        encoder,
+        levels,
+        images,
+        image_size=network.image_size,
+        workers=processes.num_processes,
+        worker=processes.process_index,
+        progress=progress,
+    )
+    processes.wait_for_everyone()
+
+    conditions = {f"{encoder.name}/{level}": level for level in levels}
+    torch.manual_seed(loop.seed)
+    denoiser = Denoiser(network, {name: encoder.dimensions[level] for name, level in conditions.items()})
+    schedule = schedule_for(network)
+    if not (folder / "training" / CHECKPOINT).is_file():
+        if start is not None:
+            take_unet(denoiser, start)
+        rows = spread(split.training, MOMENTS)
+        begin_heads(
+            denoiser,
+            store.images(rows),
+            {name: store.representations(level, rows) for name, level in conditions.items()},
+        )
+    learner = RCDMLearner(denoiser, schedule)
+    common = {"image_size": network.image_size, "device": processes.device}
+    draw = batches(store, split.training, conditions, batch_size=loop.batch_size, seed=loop.seed, **common)
+    held_out = choose_held_out(split, settings.looked_at)
+    size = min(loop.batch_size, len(held_out.rows))
+    draw_held_out = batches(store, held_out.rows, conditions, batch_size=size, seed=loop.seed + 1, **common)
+
+    def look(done: int) -> None:
+        known = _read_table(folder / FIDELITY)
+        if done in set(known["step"]):
+            return
+        rcdm = RCDM(copy.deepcopy(denoiser), schedule=schedule)  # frozen, which the one in training must not be
+        seen = observe(rcdm, encoder, store, held_out, conditions, step=done, seed=loop.seed, progress=progress)
+        trained = pd.read_csv(folder / "training" / LOSSES)["loss"].tail(settings.every).mean()
+        count = len(held_out.rows) // size
+        loss = held_out_loss(learner, draw_held_out, batches=count, batch_size=size, precision=loop.precision)
+        report(seen)
+        rows = [{"step": done, "loss": trained, "held-out loss": loss, **row} for row in seen.fidelity]
+        _write_table(pd.concat([known, pd.DataFrame(rows)]) if len(known) else pd.DataFrame(rows), folder / FIDELITY)
+
+    train(
+        learner,
+        draw,
+        loop,
+        folder=folder / "training",
+        description="training",
+        device=device,
+        watch=Watch(look, settings.every),
+        progress=progress,
+    )
+    if processes.is_main_process:
+        told = {
+            "name": f"{encoder.name}: {', '.join(levels)}",
+            "encoders": {encoder.name: encoder.network_fingerprint},
+            "levels": list(levels),
+            "preprocessing": repr(encoder.preprocess),
+            "training": {
+                "data": images.name,
+                "data_fingerprint": images.fingerprint,
+                "images": len(split.training),
+                "held_out": len(split.held_out),
+                "settings": asdict(loop),
+                "objective": schedule.config["prediction_type"],
+                "seconds": round(pd.read_csv(folder / "training" / LOSSES)["seconds"].sum()),
+                "processes": processes.num_processes,
+                "device": str(processes.device),
+                "torch": torch.__version__,
+                "began_with": str(start) if start is not None else None,
+            },
+            "scores": _last_scores(_read_table(folder / FIDELITY), encoder.name),
+        }
+        save_rcdm(denoiser, schedule, folder, card={**told, **(card or {})})
+    processes.wait_for_everyone()
+
+
+def take_unet(denoiser: Denoiser, start: Path) -> None:
+    """Begin with the U-Net of another RCDM.
+
+    Raises:
+        UserError: There is none, or its shape differs; says in what.
+    """
+    other = load_rcdm(start).denoiser
+    differing = differing_settings(other.settings, denoiser.settings)
+    if differing:
+        told = ", ".join(f"{name} {theirs} there and {ours} here" for name, (theirs, ours) in differing.items())
+        raise UserError(f"the network in {start} has another shape", f"{told}; leave out --network to take its own")
+    denoiser.unet.load_state_dict(other.unet.state_dict())
+
+
+def differing_settings(one: NetworkSettings, other: NetworkSettings) -> dict[str, tuple[Any, Any]]:
+    """The settings in which two U-Nets differ; the side of the images and the heads are none of the U-Net's."""
+    alike = {"image_size": 0, "whitening": True}
+    first, second = asdict(replace(one, **alike)), asdict(replace(other, **alike))
+    return {name: (first[name], second[name]) for name in first if first[name] != second[name]}
+
+
+def _last_scores(table: pd.DataFrame, encoder: str) -> dict[str, dict[str, float]]:
+    last = table[table["step"] == table["step"].max()].drop(columns=["step"])
+    return {f"{encoder}/{row.pop('level')}": row for row in last.to_dict("records")}
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path) if path.is_file() else pd.DataFrame({"step": []})
+
+
+def _write_table(table: pd.DataFrame, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False)
