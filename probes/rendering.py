@@ -107,20 +107,27 @@ def starting_noise(size: int, keys: Sequence[Sequence[int]], *, seed: int) -> to
     return torch.from_numpy(np.stack(rows))
 
 
+def drawable(encoder: Encoder, levels: Sequence[str], rcdm: RCDM) -> tuple[str, ...]:
+    """Those of an encoder's levels that the RCDM was trained on."""
+    return tuple(level for level in levels if f"{encoder.name}/{level}" in rcdm.conditions)
+
+
 def check_match(encoder: Encoder, levels: Sequence[str], rcdm: RCDM) -> None:
-    """Raise a `UserError` unless the RCDM was trained on these levels of this encoder, with these weights."""
-    for level in levels:
-        condition = f"{encoder.name}/{level}"
-        if condition not in rcdm.conditions:
-            raise unknown_name("condition of this RCDM", condition, rcdm.conditions)
-        if rcdm.conditions[condition] != encoder.dimensions[level]:
+    """Raise a `UserError` unless the RCDM was trained on this encoder, with these weights, at one of these levels."""
+    known = drawable(encoder, levels, rcdm)
+    if not known:
+        raise unknown_name("condition of this RCDM", f"{encoder.name}/{levels[0]}", rcdm.conditions)
+    for level in known:
+        trained = rcdm.conditions[f"{encoder.name}/{level}"]
+        if trained != encoder.dimensions[level]:
             raise UserError(
-                f"{condition} has {encoder.dimensions[level]} dimensions, this RCDM was trained on "
-                f"{rcdm.conditions[condition]}",
+                f"{encoder.name}/{level} has {encoder.dimensions[level]} dimensions, "
+                f"this RCDM was trained on {trained}",
                 "use the RCDM that was trained for this encoder and level",
             )
-    if rcdm.card.get("encoders", {}).get(encoder.name, encoder.fingerprint) != encoder.fingerprint:
+    weights = encoder.network_fingerprint
+    if rcdm.card.get("encoders", {}).get(encoder.name, weights) != weights:
         raise UserError(
             f"this RCDM was trained on other weights of {encoder.name}",
-            "use the RCDM that was trained for them, or the encoder that it was trained for",
+            "use the RCDM that was trained for them, or --rcdm none for all that needs no pictures",
         )

@@ -21,7 +21,16 @@ from rcdm_core.rcdm import RCDM, SOLVERS
 from rcdm_core.representations import representation_cache
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
-from rcdm_probe.preparation import data_card, encoder_card, open_encoder, open_images, open_judge, open_rcdm, rcdm_name
+from rcdm_probe.preparation import (
+    data_card,
+    encoder_card,
+    fingerprint_of,
+    open_encoder,
+    open_images,
+    open_judge,
+    open_rcdm,
+    rcdm_name,
+)
 from reports import invariance as report
 
 if TYPE_CHECKING:
@@ -93,7 +102,7 @@ class Study:
 
     encoder: Encoder
     images: ImageSet
-    rcdm: RCDM
+    rcdm: RCDM | None
     judge: Judge | None
     settings: InvarianceSettings
     facts: runs.Facts
@@ -104,6 +113,7 @@ def invariance(
     data: str | Path = "scenes",
     *,
     level: str | Sequence[str] | None = None,
+    weights: str | Path | None = None,
     rcdm: str | Path | RCDM | None = None,
     device: str = "auto",
     workdir: str | Path | None = None,
@@ -115,8 +125,10 @@ def invariance(
     Args:
         encoder: A name (`rcdm-probe encoders` lists them) or an encoder.
         data: ``"scenes"``, a folder of images, or the name of a torchvision data set.
-        level: Level or levels to look at; by default all that the encoder has.
-        rcdm: What draws from representations: a folder, an RCDM, or None for the embedded one.
+        level: Level or levels to look at, layers of the trunk among them; by default all of the encoder's own.
+        weights: A file of weights instead of the encoder's own.
+        rcdm: What draws from representations: a folder, an RCDM, or ``"none"``, which leaves out what needs pictures.
+            By default the embedded or the published one of the encoder, where there is one.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         workdir: Folder in which finished parts are kept: the same call goes on from them. None keeps nothing.
         progress: Told of every long loop.
@@ -129,7 +141,9 @@ def invariance(
         UserError: An argument is mistaken; says which, and the remedy.
     """
     begun = time.perf_counter()
-    study = prepare(encoder, data, level=level, rcdm=rcdm, device=device, progress=progress, **settings)
+    study = prepare(
+        encoder, data, level=level, weights=weights, rcdm=rcdm, device=device, progress=progress, **settings
+    )
     result = conduct(study, workdir=None if workdir is None else Path(workdir), progress=progress)
     runs.close(result.run, seconds=time.perf_counter() - begun)
     return result
@@ -140,6 +154,7 @@ def prepare(
     data: str | Path = "scenes",
     *,
     level: str | Sequence[str] | None = None,
+    weights: str | Path | None = None,
     rcdm: str | Path | RCDM | None = None,
     device: str = "auto",
     command: str = "",
@@ -152,7 +167,8 @@ def prepare(
         encoder: Name or encoder.
         data: Name, or folder.
         level: Level or levels.
-        rcdm: Folder, RCDM or None.
+        weights: File of weights, or None.
+        rcdm: Folder, RCDM, word or None.
         device: Where to compute.
         command: The command line, for the record; empty for a call from Python.
         progress: Told of every long loop.
@@ -165,23 +181,24 @@ def prepare(
     if solver not in SOLVERS:
         raise unknown_name("solver", solver, SOLVERS)
     device = choose_device(device)
-    encoder, levels = open_encoder(encoder, level=level, device=device)
+    encoder, levels = open_encoder(encoder, level=level, weights=weights, device=device, progress=progress)
     chosen = InvarianceSettings(levels=levels, **settings)
-    decoder = open_rcdm(rcdm, encoder, levels, device=device)
+    decoder = open_rcdm(rcdm, encoder, levels, device=device, progress=progress)
     images = open_images(
         data,
-        image_size=decoder.image_size,
+        seen_by=(encoder, decoder),
         least=LEAST_IMAGES,
         limit=max(chosen.images, chosen.gallery),
         seed=chosen.seed,
         progress=progress,
     )
-    judge = open_judge(images, device=device)
+    judge = open_judge(images, device=device) if decoder else None
     arguments = {
         "encoder": encoder.name,
         "data": str(data),
+        **({"weights": str(weights)} if weights else {}),
         **asdict(chosen),
-        "rcdm": rcdm_name(rcdm),
+        "rcdm": rcdm_name(rcdm, encoder),
         "device": device,
     }
     facts = runs.collect_facts(
@@ -190,8 +207,8 @@ def prepare(
         arguments=arguments,
         hashes={
             "encoder": encoder.fingerprint,
-            "rcdm": decoder.fingerprint,
-            "judge": judge.fingerprint if judge else "",
+            "rcdm": fingerprint_of(decoder),
+            "judge": fingerprint_of(judge),
             "data": images.fingerprint,
         },
         device=device,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from probes.rendering import check_match
-from rcdm_core.data.registry import load_data
-from rcdm_core.encoders import Encoder, load_encoder
+from rcdm_core.data.registry import SCENES, load_data
+from rcdm_core.data.scenes import SIZE
+from rcdm_core.encoders import Encoder, catalogue, load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm import RCDM, load_rcdm
@@ -14,57 +15,111 @@ from rcdm_core.zoo.judge import load_judge
 from rcdm_probe.levels import choose_levels
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.zoo.judge import Judge
 
+EMBEDDED, PUBLISHED, NONE = "embedded", "published", "none"
+"""Words for an RCDM, where a folder could stand."""
+
 _SKIPPED_LISTED = 100
 
 
 def open_encoder(
-    encoder: str | Encoder, *, level: str | Sequence[str] | None = None, device: str
+    encoder: str | Encoder,
+    *,
+    level: str | Sequence[str] | None = None,
+    weights: str | Path | None = None,
+    device: str,
+    progress: Progress = silent,
 ) -> tuple[Encoder, tuple[str, ...]]:
     """An encoder on its device, and the levels that are asked for.
 
     Args:
         encoder: Name or encoder.
-        level: Level or levels; None for all that it has.
+        level: Level or levels, layers of its trunk among them; None for all that it has of itself.
+        weights: A file of weights instead of the encoder's own, or ``"random"``.
         device: Where to compute.
+        progress: Told of downloads.
 
     Raises:
-        UserError: No such encoder or level; says the nearest.
+        UserError: No such encoder or level (says the nearest), or weights that are not there or do not fit.
     """
-    encoder = load_encoder(encoder, device=device) if isinstance(encoder, str) else encoder.to(device)
+    if isinstance(encoder, str):
+        asked = (level,) if isinstance(level, str) else tuple(level or ())
+        encoder = load_encoder(encoder, levels=asked, weights=weights, device=device, progress=progress)
+    elif weights is not None:
+        raise UserError("weights were given beside an encoder that is loaded already", "give its name, or no weights")
+    else:
+        encoder = encoder.to(device)
     return encoder, choose_levels(encoder, level)
 
 
-def open_rcdm(rcdm: str | Path | RCDM | None, encoder: Encoder, levels: Sequence[str], *, device: str) -> RCDM:
-    """What draws from these levels of an encoder.
+def default_rcdm(encoder: Encoder) -> str:
+    """Where an encoder's RCDM is unless the user says otherwise: a word for `open_rcdm`."""
+    if str(encoder.card.get("weights", "")).startswith("random"):
+        return NONE  # nobody has trained one for these weights
+    if encoder.name in catalogue.EMBEDDED:
+        return EMBEDDED
+    return PUBLISHED if encoder.name in catalogue.PUBLISHED else NONE
+
+
+def open_rcdm(
+    rcdm: str | Path | RCDM | None,
+    encoder: Encoder,
+    levels: Sequence[str],
+    *,
+    device: str,
+    progress: Progress = silent,
+) -> RCDM | None:
+    """What draws from the representations of an encoder.
 
     Args:
-        rcdm: A folder, an RCDM, or None for the embedded one.
+        rcdm: A folder, an RCDM, ``"embedded"``, ``"published"`` or ``"none"``; None for `default_rcdm`.
         encoder: The encoder.
-        levels: Levels to draw from.
+        levels: Levels that are asked for; it is enough that the RCDM knows one of them.
         device: Where to compute.
+        progress: Told of downloads.
+
+    Returns:
+        The RCDM; None where there is none for the encoder, or, unless one was asked for, for any of the levels.
 
     Raises:
-        UserError: No RCDM there, or one of another encoder, other weights or other levels.
+        UserError: No RCDM there, or one of another encoder, of other weights, or of none of the levels.
     """
-    opened = rcdm.to(device) if isinstance(rcdm, RCDM) else load_rcdm(rcdm, device=device)
+    where = default_rcdm(encoder) if rcdm is None else rcdm
+    if where == NONE:
+        return None
+    if isinstance(where, RCDM):
+        opened = where.to(device)
+    elif where == PUBLISHED:
+        from rcdm_core.rcdm.published import load_published
+
+        opened = load_published(encoder.name, levels, device=device, progress=progress)
+    else:
+        opened = load_rcdm(None if where == EMBEDDED else where, device=device)
+    if rcdm is None and not any(f"{encoder.name}/{level}" in opened.conditions for level in levels):
+        return None
     check_match(encoder, levels, opened)
     return opened
 
 
 def open_images(
-    data: str | Path, *, image_size: int, least: int, limit: int, seed: int, progress: Progress = silent
+    data: str | Path,
+    *,
+    seen_by: Iterable[Encoder | RCDM | None],
+    least: int,
+    limit: int,
+    seed: int,
+    progress: Progress = silent,
 ) -> ImageSet:
-    """A set of images.
+    """A set of images, as large as the largest network wants them; scenes are always 32 pixels wide.
 
     Args:
         data: Name, or folder.
-        image_size: Side in pixels.
+        seen_by: Encoders that look at the images, and RCDMs whose samples stand beside them.
         least: How many there must be for statistics.
         limit: How many are taken at most.
         seed: Seed of the choice.
@@ -73,7 +128,8 @@ def open_images(
     Raises:
         UserError: No such data, or too few images.
     """
-    images = load_data(data, image_size=image_size, limit=limit, seed=seed, progress=progress)
+    size = SIZE if str(data).lower() in SCENES else max(network.image_size for network in seen_by if network)
+    images = load_data(data, image_size=size, limit=limit, seed=seed, progress=progress)
     if len(images) < least:
         raise UserError(f"{images.name} has {len(images)} images", f"statistics need at least {least}")
     return images
@@ -84,9 +140,14 @@ def open_judge(images: ImageSet, *, device: str) -> Judge | None:
     return load_judge(device=device) if images.factors([0]) is not None else None
 
 
-def rcdm_name(rcdm: str | Path | RCDM | None) -> str:
+def rcdm_name(rcdm: str | Path | RCDM | None, encoder: Encoder) -> str:
     """The RCDM as an argument in ``run.json``."""
-    return "given" if isinstance(rcdm, RCDM) else str(rcdm or "embedded")
+    return "given" if isinstance(rcdm, RCDM) else str(rcdm or default_rcdm(encoder))
+
+
+def fingerprint_of(network: Encoder | RCDM | Judge | None) -> str:
+    """The fingerprint of a network; empty where there is none."""
+    return network.fingerprint if network is not None else ""
 
 
 def encoder_card(encoder: Encoder, levels: Sequence[str]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ import torch
 from analyses.findings import ERROR_RATE, NEGLIGIBLE, Verdict
 from probes.panels import Panel
 from probes.transformations import TRANSFORMATIONS
-from reports import blocks, protocol, style, tables
+from rcdm_core.encoders.catalogue import EMBEDDED
+from reports import blocks, decoder, protocol, style, tables
 from reports.figures.displacement import draw_displacement
 from reports.figures.dose_response import draw_dose_response
 from reports.figures.factors import draw_factors
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from reports.blocks import Block
 
 DOSES = "doses"  # the panel that shows the transformations themselves; the only one that needs no RCDM
+LACKING = "samples from each level, the factors that are rendered in them, and what h leaves open (variance)"
 SHOWN_SAMPLES = 4  # of each level, in the figure that shows all levels
 
 FACTOR_LABELS = {
@@ -82,6 +84,11 @@ class Content:
     def levels(self) -> tuple[str, ...]:
         """Levels that were measured, backbone and projector first."""
         return style.ordered_levels(self.displacement["level"])
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """Levels from which samples were drawn; none without an RCDM."""
+        return style.ordered_levels(self.variance["level"])
 
     @property
     def labels(self) -> dict[str, str]:
@@ -171,11 +178,12 @@ def document(content: Content) -> dict[str, Any]:
         "cards": front_cards(run),
         "sections": [
             blocks.section("In short", _in_short(content)),
-            blocks.section("What the samples show", _pictures(content)),
+            *([blocks.section("What the samples show", _pictures(content))] if content.drawn else []),
             blocks.section("How far each transformation moves h", _transformations(content)),
             blocks.section("What is present, and what is rendered", _factors(content)),
-            blocks.section("What h leaves open", _variance(content)),
-            blocks.section("What this report cannot tell", protocol.limits()),
+            *([blocks.section("What h leaves open", _variance(content))] if content.drawn else []),
+            *([] if content.drawn else [blocks.section("No decoder", decoder.no_decoder(run, LACKING))]),
+            blocks.section("What this report cannot tell", protocol.limits(_limits(content))),
             blocks.section("How it was measured", _protocol(content)),
             blocks.section("Provenance", provenance(run), new_page=True),
         ],
@@ -269,15 +277,7 @@ def _short_variance(variance: pd.DataFrame) -> str:
 
 
 def _pictures(content: Content) -> list[Block]:
-    if not any(panel.name != DOSES for panel in content.panels):
-        return [
-            blocks.missing(
-                "There are no pictures in this report.",
-                "They are sampled by an RCDM, a diffusion model that was trained to generate an image from this "
-                "encoder's h, and none was used here. The embedded encoders come with one; for another encoder, train "
-                "one on its representations and give it to the probe.",
-            )
-        ]
+    undrawn = [level for level in content.levels if level not in content.drawn]
     return [
         blocks.text(
             "An RCDM generates images from h alone. What all samples from one h have in common is what h holds; what "
@@ -287,6 +287,7 @@ def _pictures(content: Content) -> list[Block]:
         *_panel_figures(
             [*_beside(content.panels), *(p for p in content.panels if not _is_samples(p) and p.name != DOSES)]
         ),
+        *([decoder.undrawn(undrawn, content.run)] if undrawn else []),
     ]
 
 
@@ -326,7 +327,9 @@ def _beside(panels: Sequence[Panel]) -> list[Panel]:
 
 def _transformations(content: Content) -> list[Block]:
     printed = printed_tables(content)
+    first, *others = [blocks.table(printed[f"transformations-{_file(level)}"]) for level in content.levels]
     out = [
+        first,  # fills the page that the figure is too tall for
         blocks.figure(
             "dose-response",
             "Displacement of h against the strength of each transformation.",
@@ -337,7 +340,7 @@ def _transformations(content: Content) -> list[Block]:
             "A flat curve is an invariance. A curve that reaches the dashed line has left the image behind: h(T(x)) is "
             "then as far from h(x) as the h of any other image.",
         ),
-        *(blocks.table(printed[f"transformations-{_file(level)}"]) for level in content.levels),
+        *others,
     ]
     if "comparison" in printed:
         out.append(blocks.table(printed["comparison"]))
@@ -379,28 +382,31 @@ def _factors(content: Content) -> list[Block]:
         ),
         blocks.table(printed_tables(content)["factors"]),
     ]
-    if content.factors["rendered"].isna().all():
+    if content.drawn and content.factors["rendered"].isna().all():
         out.append(
             blocks.missing(
                 "Rendered factors were not measured.",
-                "That needs an RCDM for this encoder and the judge of the embedded scenes.",
+                "That needs the judge of the embedded scenes.",
             )
         )
     return out
 
 
 def _variance(content: Content) -> list[Block]:
-    if content.variance.empty:
-        return [
-            blocks.missing(
-                "Variance among samples was not measured.",
-                "That needs an RCDM for this encoder, which generates several samples from each h.",
-            )
-        ]
     return [
         blocks.table(printed_tables(content)["variance"]),
         *(blocks.figure(_file(map_.name), _sentence(map_.title), map_.caption, "") for map_ in content.maps),
     ]
+
+
+def _limits(content: Content) -> Iterator[str]:
+    if content.drawn:
+        yield protocol.OF_SAMPLES
+    yield protocol.OF_READOUTS
+    if len(content.factors) or content.run["arguments"]["encoder"] in EMBEDDED:
+        yield protocol.OF_SCENES
+    yield protocol.OF_DOSES
+    yield protocol.OF_INTERVALS
 
 
 def _protocol(content: Content) -> list[Block]:

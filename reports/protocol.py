@@ -9,7 +9,32 @@ from analyses.findings import ERROR_RATE, NEGLIGIBLE
 from reports import blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reports.blocks import Block
+
+
+OF_SAMPLES = (
+    "The generator may miss what h has. A detail that is absent from the samples can be the decoder's "
+    "fault; where factors are known, present beside rendered bounds how often that is so. A detail that is "
+    "in all samples cannot be explained so: it came from h, or is common to all images."
+)
+OF_READOUTS = (
+    "A linear readout finds what is linearly there. What h holds in a form that is not linear is not counted as "
+    "present."
+)
+OF_SCENES = (
+    "The embedded fashion scenes are not ImageNet: small pictures of garments with few factors, and small "
+    "encoders trained on them. What holds there is a hypothesis about large encoders, and no more."
+)
+OF_DOSES = (
+    "Reference doses are a choice. Whether one transformation moves h more than another depends on them; "
+    "the dose-response curves show by how much."
+)
+OF_INTERVALS = (
+    "Intervals are over images of one data set, for one training of the encoder. Another training, or "
+    "other data, may differ by more."
+)
 
 
 def measured() -> list[Block]:
@@ -45,22 +70,6 @@ def measured() -> list[Block]:
     ]
 
 
-def limits() -> list[Block]:
-    """What the numbers do not show."""
-    return [
-        blocks.points(
-            [
-                "The generator may miss what h has. A detail that is absent from the samples can be the decoder's "
-                "fault; where factors are known, present beside rendered bounds how often that is so. A detail that is "
-                "in all samples cannot be explained so: it came from h, or is common to all images.",
-                "A linear readout finds what is linearly there. What h holds in a form that is not linear is not "
-                "counted as present.",
-                "The embedded fashion scenes are not ImageNet: small pictures of garments with few factors, and small "
-                "encoders trained on them. What holds there is a hypothesis about large encoders, and no more.",
-                "Reference doses are a choice. Whether one transformation moves h more than another depends on them; "
-                "the dose-response curves show by how much.",
-                "Intervals are over images of one data set, for one training of the encoder. Another training, or "
-                "other data, may differ by more.",
-            ]
-        )
-    ]
+def limits(of: Sequence[str]) -> list[Block]:
+    """What the numbers do not show, of the limits below those that a report is subject to."""
+    return [blocks.points(of)]

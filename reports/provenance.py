@@ -22,6 +22,10 @@ _FRONT = {
     "encoder_card": {
         "name": "name",
         "method": "method",
+        "network": "network",
+        "weights": "weights",
+        "licence": "licence",
+        "pooling": "pooling",
         "levels": "levels and dimensions",
         "self_supervised": "self-supervised",
         "training_augmentations": "trained with",

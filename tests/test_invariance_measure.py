@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -271,6 +272,17 @@ def test_decoder_and_encoder_must_match(scenes: ImageSet) -> None:
         measure(planted, scenes, rcdm=decoder({"colour/backbone": 5}), settings=SMALL)
     with pytest.raises(UserError, match="colour/backbone"):
         measure(planted, scenes, rcdm=decoder({"vicreg/backbone": 3}), settings=SMALL)
+
+
+def test_levels_that_the_decoder_does_not_know_are_measured_without_it(scenes: ImageSet) -> None:
+    planted = encoder("planted", mirrored, lambda h: h[:, :5])
+    settings = replace(SMALL, images=40, gallery=40, transformations=("horizontal_flip",))
+    result = measure(planted, scenes, rcdm=decoder({"planted/projector": 5}, image_size=16), settings=settings)
+    assert set(result.records.query("measure == 'within_variance'")["level"]) == {"projector"}
+    assert set(result.records.query("measure == 'cosine'")["level"]) == {"backbone", "projector"}
+    panels = {panel.name: panel.images for panel in result.panels}
+    assert "samples_backbone" not in panels
+    assert {images.shape[-1] for name, images in panels.items() if name != "doses"} == {16}
 
 
 def test_pictures_with_a_decoder(scenes: ImageSet) -> None:

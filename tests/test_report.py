@@ -64,9 +64,25 @@ def test_the_first_page_has_the_verdicts_with_their_numbers(full):
 def test_what_was_not_measured_is_named_with_the_way_to_get_it(full, plain):
     assert not blocks_of(document(full), "missing")
     named = " ".join(block["what"] for block in blocks_of(document(plain), "missing"))
-    for thing in ("pictures", "projector", "Factors", "Variance"):
+    for thing in ("pictures", "projector", "Factors"):
         assert thing in named
     assert all(block["remedy"] for block in blocks_of(document(plain), "missing"))
+    commands = dict(row for block in blocks_of(document(plain), "pairs") for row in block["rows"])
+    assert commands["train"].startswith("rcdm-probe train --encoder vicreg --level backbone")
+    assert commands["then"].endswith("--rcdm DIR")
+
+
+def test_a_level_that_the_rcdm_does_not_know_is_named(full):
+    known = replace(full, variance=full.variance[full.variance["level"] == "backbone"])
+    (block,) = blocks_of(document(known), "missing")
+    assert block["what"] == "No pictures were drawn from projector."
+    assert "rcdm-probe train --encoder vicreg --level projector" in block["remedy"]
+
+
+def test_scenes_without_an_rcdm_show_what_is_present_alone(tmp_path):
+    write(tmp_path, content(images=30, resamples=20, rcdm=False))
+    assert (tmp_path / "figures" / "factors.svg").is_file()
+    assert not (tmp_path / "tables" / "variance.csv").exists()
 
 
 def test_a_user_folder_without_anything_compiles_whatever_its_name(plain, tmp_path):

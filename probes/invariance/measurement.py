@@ -16,10 +16,11 @@ from probes.invariance.settings import LEAST_IMAGES, InvarianceSettings
 from probes.invariance.study import prepare
 from probes.invariance.variance import decompose, variance_maps, variance_records
 from probes.records import join
-from probes.rendering import Renderer, check_match
+from probes.rendering import Renderer, check_match, drawable
 from probes.stages import Stages
 from probes.transformations import TRANSFORMATIONS
 from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.images import resize
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm import SOLVERS
 
@@ -74,7 +75,7 @@ def measure(
     Args:
         encoder: A frozen encoder.
         images: The data set; images are drawn from it by the seed.
-        rcdm: Decoder of the encoder's levels; without one, nothing is rendered.
+        rcdm: Decoder of the encoder's levels. Without one, nothing is rendered; nor are levels that it does not know.
         judge: Reads the factors of rendered images; used where the data set knows its own.
         settings: What is measured, and on how much.
         cache: Folder of representations kept between runs.
@@ -98,7 +99,8 @@ def measure(
     found = _encoded(study, stages)
     if rcdm is None:
         return found
-    drawn = _decoded(study, Renderer(rcdm, encoder.name, settings.rendering, stages, progress), judge)
+    renderer = Renderer(rcdm, encoder.name, settings.rendering, stages, progress)
+    drawn = _decoded(study, drawable(encoder, levels, rcdm), renderer, judge)
     return Measurement(join([found.records, drawn.records]), found.panels + drawn.panels, found.maps + drawn.maps)
 
 
@@ -146,15 +148,16 @@ def _encoded(study: Study, stages: Stages) -> Measurement:
     return Measurement(join(tables), (doses_panel(study),), ())
 
 
-def _decoded(study: Study, renderer: Renderer, judge: Judge | None) -> Measurement:
-    """What needs a decoder: factors rendered, variance among samples, pictures."""
+def _decoded(study: Study, levels: Sequence[str], renderer: Renderer, judge: Judge | None) -> Measurement:
+    """What needs a decoder of these levels: factors rendered, variance among samples, pictures."""
     settings = study.settings
+    shown = resize(study.images[: settings.pictures], renderer.rcdm.image_size)
     known = study.data.factors(study.positions) is not None
     varied = min(max(settings.varied, settings.pictures), len(study.images))
     once = len(study.images) if judge and known else varied
     positions = study.positions.tolist()
     tables, panels, variances = [], [], {}
-    for level in study.levels:
+    for level in levels:
         h = study.untouched(level)
         first = renderer.render("first", level, h[:once], positions[:once], (0,))
         others = renderer.render("others", level, h[:varied], positions[:varied], range(1, settings.samples))
@@ -163,39 +166,40 @@ def _decoded(study: Study, renderer: Renderer, judge: Judge | None) -> Measureme
         tables.append(variance_records(study, level, variances[level]))
         if judge and known:
             tables.append(rendered(study, level, first[:, 0], judge))
-        panels.append(samples_panel(level, study.images[: settings.pictures], samples[: settings.pictures]))
-    panels += _compared(study, renderer)
+        panels.append(samples_panel(level, shown, samples[: settings.pictures]))
+    panels += _compared(study, levels, renderer)
     return Measurement(join(tables), tuple(panels), variance_maps(variances))
 
 
-def _compared(study: Study, renderer: Renderer) -> list[Panel]:
-    """Transformed images beside what each level makes of them."""
+def _compared(study: Study, levels: Sequence[str], renderer: Renderer) -> list[Panel]:
+    """Transformed images beside what each of these levels makes of them."""
     names = study.settings.transformations
-    inputs, samples = _versions(study, renderer, study.settings.compared, names, (0,))
+    inputs, samples = _versions(study, levels, renderer, study.settings.compared, names, (0,))
     panels = [
         transformed_panel(i, names, inputs[i], {level: drawn[i, :, 0] for level, drawn in samples.items()})
         for i in range(len(inputs))
     ]
     names = study.encoder.training_augmentations or SSL_AUGMENTATIONS
-    inputs, samples = _versions(study, renderer, 1, names, range(SHOWN_SAMPLES))
+    inputs, samples = _versions(study, levels, renderer, 1, names, range(SHOWN_SAMPLES))
     panels.append(training_panel(names, inputs[0], {level: drawn[0] for level, drawn in samples.items()}))
     return panels
 
 
 def _versions(
-    study: Study, renderer: Renderer, count: int, names: Sequence[str], samples: Sequence[int]
+    study: Study, levels: Sequence[str], renderer: Renderer, count: int, names: Sequence[str], samples: Sequence[int]
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """The first images untouched and transformed, at reference doses, and samples of each from every level.
+    """The first images untouched and transformed, at reference doses, and samples of each from these levels.
 
     Returns:
-        Inputs ``[I, V, 3, S, S]``, and samples ``{level: [I, V, K, 3, S, S]}``.
+        Inputs at the size of the samples ``[I, V, 3, S, S]``, and samples ``{level: [I, V, K, 3, S, S]}``.
     """
     which = slice(count)
     changed = [study.transformed(name, TRANSFORMATIONS[name].reference, which) for name in names]
     inputs = torch.stack([study.images[which], *changed], 1)
     positions = study.positions[which].repeat(inputs.shape[1]).tolist()
+    h = study.encode(inputs.flatten(0, 1))
     drawn = {
-        level: renderer.render("versions", level, h, positions, samples).unflatten(0, inputs.shape[:2])
-        for level, h in study.encode(inputs.flatten(0, 1)).items()
+        level: renderer.render("versions", level, h[level], positions, samples).unflatten(0, inputs.shape[:2])
+        for level in levels
     }
-    return inputs, drawn
+    return resize(inputs.flatten(0, 1), renderer.rcdm.image_size).unflatten(0, inputs.shape[:2]), drawn

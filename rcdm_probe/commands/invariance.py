@@ -26,9 +26,11 @@ def run(
         str,
         typer.Option("--data", "-d", help="scenes (embedded), a folder of images, or a torchvision data set by name."),
     ] = "scenes",
-    level: Annotated[
+    level: options.Levels = None,
+    weights: options.Weights = None,
+    transformation: Annotated[
         list[str] | None,
-        typer.Option("--level", "-l", help="Level to look at, may be repeated; by default all that the encoder has."),
+        typer.Option("--transformation", "-t", help="Transformation to apply, may be repeated; by default all."),
     ] = None,
     images: Annotated[int, typer.Option("--images", "-n", help="Images that statistics rest on.", metavar="N")] = 500,
     gallery: Annotated[int, typer.Option("--gallery", help="Images among which ranks are taken.", metavar="M")] = 2000,
@@ -54,6 +56,8 @@ def run(
     rcdm-probe invariance --encoder vicreg
 
     rcdm-probe invariance --encoder simclr --data photos/ --images 1000 --out simclr-photos
+
+    rcdm-probe invariance --encoder timm/resnet18 --level layer2 --level layer4 --data photos/
     """
     console = Console(highlight=False, soft_wrap=True)
     with Console(stderr=True).status("loading"):
@@ -61,7 +65,8 @@ def run(
         from rcdm_probe.invariance_study import conduct, prepare
         from rcdm_probe.progress import progress_bars
 
-    given = {
+    chosen = {"transformations": tuple(dict.fromkeys(transformation))} if transformation else {}
+    sizes = {
         "images": images,
         "gallery": gallery,
         "steps": steps,
@@ -74,11 +79,22 @@ def run(
             encoder,
             data,
             level=level or None,
+            weights=weights,
             rcdm=rcdm,
             device=device,
-            command=_command_line(encoder=encoder, data=data, level=level or [], rcdm=rcdm, device=device, **given),
+            command=_command_line(
+                encoder=encoder,
+                data=data,
+                level=level or [],
+                weights=weights,
+                transformation=transformation or [],
+                rcdm=rcdm,
+                device=device,
+                **sizes,
+            ),
             progress=progress,
-            **given,
+            **chosen,
+            **sizes,
         )
         folder = runs.begin(study.facts, out=out)
         if folder.resumed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,9 +13,28 @@ EncoderName = Annotated[
     str, typer.Option("--encoder", "-e", help="Encoder to look into; `rcdm-probe encoders` lists them.", metavar="NAME")
 ]
 Level = Annotated[str, typer.Option("--level", "-l", help="Level of the encoder to draw from.", metavar="NAME")]
+Levels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--level",
+        "-l",
+        help="Level to look at, or a layer of the network such as layer3; may be repeated. By default all levels that "
+        "the encoder has of itself.",
+        metavar="NAME",
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", help="Weights to use instead of the encoder's own: a file, or random.", metavar="FILE"),
+]
 RcdmFolder = Annotated[
-    Path | None,
-    typer.Option("--rcdm", help="Folder of the RCDM that draws; by default the embedded one.", metavar="FOLDER"),
+    str | None,
+    typer.Option(
+        "--rcdm",
+        help="Folder of the RCDM that draws, or none for all that needs no pictures; by default the encoder's embedded "
+        "or published one, where there is one.",
+        metavar="FOLDER",
+    ),
 ]
 Steps = Annotated[int, typer.Option("--steps", min=1, max=1000, help="Solver steps for each picture.", metavar="K")]
 Solver = Annotated[

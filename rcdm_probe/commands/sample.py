@@ -26,6 +26,7 @@ def run(
     ],
     encoder: options.EncoderName,
     level: options.Level = "backbone",
+    weights: options.Weights = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Pictures for each image.", metavar="K")] = 8,
     out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write.", metavar="FILE")] = Path("samples.png"),
     steps: options.Steps = options.DEFAULT_STEPS,
@@ -52,21 +53,24 @@ def run(
 
     import torch
 
-    from probes.rendering import check_match
-    from rcdm_core.encoders import load_encoder
-    from rcdm_core.rcdm import load_rcdm
+    from rcdm_core.images import resize
+    from rcdm_core.representations import encode
     from rcdm_probe.device import choose_device
-    from rcdm_probe.levels import choose_levels
+    from rcdm_probe.preparation import open_encoder, open_rcdm
     from rcdm_probe.progress import progress_bars
+    from reports.decoder import REMEDY, training_command
     from reports.figures.grid import compose
 
     place = choose_device(device)
-    network, decoder = load_encoder(encoder, device=place), load_rcdm(rcdm, device=place)
-    check_match(network, choose_levels(network, level), decoder)
-    originals = torch.stack([_read(spec, decoder.image_size) for spec in images])
-    with torch.inference_mode():
-        h = network(originals.to(place))[level]
     with progress_bars() as progress:
+        network, levels = open_encoder(encoder, level=level, weights=weights, device=place, progress=progress)
+        decoder = open_rcdm(rcdm, network, levels, device=place, progress=progress)
+        if decoder is None:
+            command = training_command(encoder, levels, weights)
+            raise UserError(f"no RCDM draws from {encoder}/{level}", f"{REMEDY}, and give it with --rcdm: {command}")
+        pixels = [_read(spec, max(network.image_size, decoder.image_size)) for spec in images]
+        h = torch.cat([encode(network, image[None])[level] for image in pixels])
+        originals = torch.cat([resize(image[None], decoder.image_size) for image in pixels])
         drawn = decoder.sample(
             h.repeat_interleave(samples, 0),
             f"{network.name}/{level}",
@@ -95,13 +99,14 @@ def _check_picture(out: Path, known: dict[str, str]) -> None:
 
 
 def _read(spec: str, size: int) -> torch.Tensor:
-    """An image ``[3, size, size]`` from a file, or a scene by number."""
+    """An image ``[3, size, size]`` from a file, or a scene by number, which is always 32 pixels wide."""
     from rcdm_core.data.registry import open_scenes
+    from rcdm_core.data.scenes import SIZE
     from rcdm_core.images import read_square
 
     if not spec.startswith(_SCENE):
         return read_square(Path(spec).expanduser(), size)
-    scenes, number = open_scenes("test", image_size=size), spec.removeprefix(_SCENE)
+    scenes, number = open_scenes("test", image_size=SIZE), spec.removeprefix(_SCENE)
     if not number.isdecimal() or int(number) >= len(scenes):
         raise UserError(f"there is no scene {number!r}", f"scenes have numbers from 0 to {len(scenes) - 1}")
     return scenes.images([int(number)])[0]

@@ -1,0 +1,67 @@
+"""Where no RCDM draws from an encoder: what a report lacks for it, and how one comes by it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from reports import blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reports.blocks import Block
+
+REMEDY = "The embedded and the published encoders come with one; for another encoder, train one on your images"
+
+
+def training_command(encoder: str, levels: Sequence[str], weights: str | None = None) -> str:
+    """The command that trains an RCDM on levels of an encoder.
+
+    Args:
+        encoder: Its name.
+        levels: Levels to draw from.
+        weights: File of weights, where it is not the encoder's own.
+    """
+    words = ["rcdm-probe", "train", "--encoder", encoder]
+    words += ["--weights", weights] if weights else []
+    words += [word for level in levels for word in ("--level", level)]
+    return shlex.join([*words, "--data", "FOLDER", "--out", "DIR"])
+
+
+def no_decoder(run: Mapping[str, Any], lacking: str) -> list[Block]:
+    """A section's blocks for a run without an RCDM.
+
+    Args:
+        run: The content of ``run.json``.
+        lacking: What the report would hold besides, as the end of a sentence.
+    """
+    arguments, levels = run["arguments"], list(run["encoder_card"].get("levels", ()))
+    encoder, weights = arguments["encoder"], arguments.get("weights")
+    again = ["rcdm-probe", run["probe"], "--encoder", encoder, *(["--weights", weights] if weights else [])]
+    again += [word for level in levels for word in ("--level", level)]
+    return [
+        blocks.missing(
+            "There are no pictures in this report.",
+            f"They are sampled by an RCDM, a diffusion model that was trained to generate an image from this encoder's "
+            f"h, and none was used here. With one there would also be {lacking}; what needs the encoder alone is all "
+            f"here. {REMEDY}, and run the probe again with it:",
+        ),
+        blocks.pairs(
+            {
+                "train": training_command(encoder, levels, weights),
+                "then": shlex.join([*again, "--data", str(arguments["data"]), "--rcdm", "DIR"]),
+            }
+        ),
+    ]
+
+
+def undrawn(levels: Sequence[str], run: Mapping[str, Any]) -> Block:
+    """What to do for levels that the RCDM of a run was not trained on."""
+    arguments = run["arguments"]
+    command = training_command(arguments["encoder"], levels, arguments.get("weights"))
+    return blocks.missing(
+        f"No pictures were drawn from {', '.join(levels)}.",
+        f"The RCDM that was used does not know {'this level' if len(levels) == 1 else 'these levels'}; all other "
+        f"numbers are here. To train one that does: {command}.",
+    )
