@@ -198,7 +198,7 @@ def prepare(
         "data": str(data),
         **({"weights": str(weights)} if weights else {}),
         **asdict(chosen),
-        "rcdm": rcdm_name(rcdm, encoder),
+        "rcdm": rcdm_name(rcdm, encoder, levels),
         "device": device,
     }
     facts = runs.collect_facts(

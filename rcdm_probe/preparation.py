@@ -11,6 +11,7 @@ from rcdm_core.encoders import Encoder, catalogue, load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm import RCDM, load_rcdm
+from rcdm_core.rcdm.published import load_published
 from rcdm_core.zoo.judge import load_judge
 from rcdm_probe.levels import choose_levels
 
@@ -57,13 +58,13 @@ def open_encoder(
     return encoder, choose_levels(encoder, level)
 
 
-def default_rcdm(encoder: Encoder) -> str:
+def default_rcdm(encoder: Encoder, levels: Sequence[str]) -> str:
     """Where an encoder's RCDM is unless the user says otherwise: a word for `open_rcdm`."""
-    if str(encoder.card.get("weights", "")).startswith("random"):
-        return NONE  # nobody has trained one for these weights
-    if encoder.name in catalogue.EMBEDDED:
-        return EMBEDDED
-    return PUBLISHED if encoder.name in catalogue.PUBLISHED else NONE
+    known = catalogue.ENCODERS.get(encoder.name)
+    is_random = str(encoder.card.get("weights", "")).startswith("random")  # nobody trained an RCDM for these
+    if known is None or is_random or not set(levels) & set(known.dimensions):
+        return NONE
+    return EMBEDDED if encoder.name in catalogue.EMBEDDED else PUBLISHED
 
 
 def open_rcdm(
@@ -84,26 +85,29 @@ def open_rcdm(
         progress: Told of downloads.
 
     Returns:
-        The RCDM; None where there is none for the encoder, or, unless one was asked for, for any of the levels.
+        The RCDM; None where there is none for the encoder.
 
     Raises:
         UserError: No RCDM there, or one of another encoder, of other weights, or of none of the levels.
     """
-    where = default_rcdm(encoder) if rcdm is None else rcdm
+    where = default_rcdm(encoder, levels) if rcdm is None else rcdm
     if where == NONE:
         return None
     if isinstance(where, RCDM):
         opened = where.to(device)
     elif where == PUBLISHED:
-        from rcdm_core.rcdm.published import load_published
-
-        opened = load_published(encoder.name, levels, device=device, progress=progress)
+        opened = _open_published(encoder, levels, device=device, progress=progress)
     else:
         opened = load_rcdm(None if where == EMBEDDED else where, device=device)
-    if rcdm is None and not any(f"{encoder.name}/{level}" in opened.conditions for level in levels):
-        return None
     check_match(encoder, levels, opened)
     return opened
+
+
+def _open_published(encoder: Encoder, levels: Sequence[str], *, device: str, progress: Progress) -> RCDM:
+    try:
+        return load_published(encoder.name, levels, device=device, progress=progress)
+    except UserError as error:
+        raise UserError(error.problem, f"{error.remedy}; or go without pictures with --rcdm none") from error
 
 
 def open_images(
@@ -140,9 +144,9 @@ def open_judge(images: ImageSet, *, device: str) -> Judge | None:
     return load_judge(device=device) if images.factors([0]) is not None else None
 
 
-def rcdm_name(rcdm: str | Path | RCDM | None, encoder: Encoder) -> str:
+def rcdm_name(rcdm: str | Path | RCDM | None, encoder: Encoder, levels: Sequence[str]) -> str:
     """The RCDM as an argument in ``run.json``."""
-    return "given" if isinstance(rcdm, RCDM) else str(rcdm or default_rcdm(encoder))
+    return "given" if isinstance(rcdm, RCDM) else str(rcdm or default_rcdm(encoder, levels))
 
 
 def fingerprint_of(network: Encoder | RCDM | Judge | None) -> str:
