@@ -53,7 +53,7 @@ def train_rcdm(
     start: Path | None = None,
     device: str = "cpu",
     card: Mapping[str, Any] | None = None,
-    report: Callable[[Observation], None] = lambda observation: None,
+    report: Callable[[Observation, pd.DataFrame], None] = lambda seen, fidelity: None,
     progress: Progress = silent,
 ) -> None:
     """Train an RCDM, or go on where its training was interrupted, and write it into its folder.
@@ -69,7 +69,7 @@ def train_rcdm(
         start: Folder of an RCDM whose U-Net to begin with; heads begin afresh. A checkpoint in ``folder`` goes first.
         device: ``"cpu"`` or ``"cuda"``.
         card: Entries of the RCDM's card besides those made here.
-        report: Told of every look at held-out images.
+        report: Given every look at held-out images, and the table of all so far, before the table is written.
         progress: Told of every long loop.
 
     Raises:
@@ -123,9 +123,10 @@ def train_rcdm(
         trained = pd.read_csv(folder / "training" / LOSSES)["loss"].tail(settings.every).mean()
         count = len(held_out.rows) // size
         loss = held_out_loss(learner, draw_held_out, batches=count, batch_size=size, precision=loop.precision)
-        report(seen)
         rows = [{"step": done, "loss": trained, "held-out loss": loss, **row} for row in seen.fidelity]
-        _write_table(pd.concat([known, pd.DataFrame(rows)]) if len(known) else pd.DataFrame(rows), folder / FIDELITY)
+        table = pd.DataFrame([*known.to_dict("records"), *rows])
+        report(seen, table)
+        _write_table(table, folder / FIDELITY)
 
     train(
         learner,

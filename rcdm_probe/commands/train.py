@@ -1,0 +1,149 @@
+"""``rcdm-probe train``: an RCDM for any encoder, on any images."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from rcdm_probe.commands import options
+
+
+def run(
+    encoder: options.EncoderName,
+    data: Annotated[
+        str,
+        typer.Option("--data", "-d", help="Folder of images, scenes, or a torchvision data set by name."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the RCDM.", metavar="FOLDER", file_okay=False)],
+    level: options.Levels = None,
+    images: Annotated[
+        int | None, typer.Option("--images", "-n", help="Take at most so many images, at random.", min=1, metavar="N")
+    ] = None,
+    image_size: Annotated[
+        int, typer.Option("--image-size", "-s", help="Side in pixels at which the RCDM draws.", min=4, metavar="S")
+    ] = 32,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            "--network",
+            help="Size of the U-Net: embedded (7 M parameters, a laptop), small (one GPU), base, or published (that of "
+            "the paper, with its objective; many GPUs). By default embedded, or that of --start.",
+            metavar="NAME",
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option("--steps", help="Optimiser steps.", min=1, metavar="K")] = 1000,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", help="Images a step, over all processes.", min=1, metavar="B")
+    ] = 32,
+    lr: Annotated[
+        float | None,
+        typer.Option("--lr", help="Learning rate; by default 8e-4 for embedded, less for larger ones."),
+    ] = None,
+    ema: Annotated[
+        float, typer.Option("--ema", help="Decay of the moving average of the weights, which is what is kept.")
+    ] = 0.999,
+    accumulate: Annotated[
+        int,
+        typer.Option(
+            "--accumulate", help="Parts in which a process takes its share of a batch, to save memory.", min=1
+        ),
+    ] = 1,
+    precision: Annotated[str, typer.Option("--precision", help="bf16, or no for float32.", metavar="NAME")] = "bf16",
+    every: Annotated[int, typer.Option("--every", help="Steps between looks at held-out images.", min=1)] = 250,
+    looked_at: Annotated[
+        int, typer.Option("--looked-at", help="Held-out images sampled at each look, for each level.", min=2)
+    ] = 100,
+    start: Annotated[
+        Path | None,
+        typer.Option("--start", help="Folder of an RCDM whose U-Net to begin with.", metavar="FOLDER"),
+    ] = None,
+    weights: options.Weights = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+) -> None:
+    """Train the diffusion model that draws images from an encoder's representations, on your own images.
+
+    Representations are computed once and kept on disk. A tenth of the images is held out; samples.../ and progress.png
+    show along the way what is drawn from those, fidelity.csv says how well: MRR (1 is perfect), mean rank, Frechet
+    distance.
+
+    The defaults suit a few hundred images and some minutes. For thousands of images take more steps (10,000 and up), a
+    larger batch and a larger network; for some tens, expect blurred pictures.
+
+    Stop it at any time, or let it be killed: the same command goes on from where it was, to the same weights.
+
+    Many processes, GPUs or machines: start the same command with torchrun or accelerate. The batch is shared out.
+
+    [bold]Examples[/]
+
+    rcdm-probe train --encoder timm/resnet18 --level backbone --data photos/ --image-size 64 --out my-rcdm
+
+    rcdm-probe invariance --encoder timm/resnet18 --data photos/ --rcdm my-rcdm
+
+    torchrun --nproc-per-node 8 --no-python rcdm-probe train --encoder vicreg --data photos/ --network base
+    --image-size 128 --batch-size 256 --steps 200000 --out big-rcdm
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    with Console(stderr=True).status("loading"):
+        from rcdm_core.rcdm_training import default_settings
+        from rcdm_probe.progress import progress_bars
+        from rcdm_probe.rcdm_training import conduct, prepare
+
+    settings = default_settings(
+        image_size=image_size,
+        network=network,
+        start=start,
+        every=every,
+        looked_at=looked_at,
+        learning_rate=lr,
+        steps=steps,
+        batch_size=batch_size,
+        ema_decay=ema,
+        accumulate=accumulate,
+        precision=precision,
+        seed=seed,
+    )
+    with progress_bars() as progress:
+        training = prepare(
+            encoder,
+            data,
+            settings,
+            out=out,
+            level=level or None,
+            images=images,
+            weights=weights,
+            start=start,
+            device=device,
+            command=shlex.join(["rcdm-probe", *sys.argv[1:]]),
+            progress=progress,
+        )
+        if training.is_main and training.resumed:
+            console.print(f"going on in {escape(str(out))}")
+        in_log = not console.is_terminal  # where no bar shows that it goes on
+        found = conduct(
+            training,
+            tell=(lambda line: console.print(escape(line))) if in_log else (lambda line: None),
+            progress=progress,
+        )
+    if not training.is_main:
+        return
+    last = found[found["step"] == found["step"].max()]
+    table = Table(title=f"held-out images after {steps} steps")
+    for heading in ("level", "MRR", "mean rank", "of", "Frechet, relative", "loss", "held-out loss"):
+        table.add_column(heading, justify="left" if heading == "level" else "right")
+    for row in last.to_dict("records"):
+        numbers = f"{row['MRR']:.3f}", f"{row['mean rank']:.1f}", str(row["gallery"]), f"{row['frechet relative']:.2f}"
+        table.add_row(row["level"], *numbers, f"{row['loss']:.4f}", f"{row['held-out loss']:.4f}")
+    console.print(table)
+    if training.images.skipped:
+        console.print(f"[yellow]{len(training.images.skipped)} files could not be read and were left out[/]")
+    console.print(f"RCDM: [bold]{escape(str(out))}[/] (samples/, progress.png, fidelity.csv)")
+    words = ["rcdm-probe", "invariance", "--encoder", encoder, *(["--weights", weights] if weights else [])]
+    console.print(f"Next: {escape(shlex.join([*words, '--data', data, '--rcdm', str(out)]))}")
