@@ -193,13 +193,6 @@ def test_sample_is_a_function_of_its_seed(command: Command, tmp_path: Path) -> N
     assert a != c
 
 
-def test_encoders_lists_levels_and_where_weights_are(command: Command) -> None:
-    lines = command("encoders").output.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == ["supervised", "simclr", "vicreg", "barlow", "dino"]
-    assert all(line.split()[-1] == "yes" for line in lines[1:])
-    assert "backbone (384), projector (512)" in next(line for line in lines if line.startswith("vicreg"))
-
-
 def test_bench_prints_both_solvers_and_what_the_machine_gives(command: Command) -> None:
     result = command("bench", "--images", 4, "--gallery", 40, "--batch-size", 4)
     assert result.exit_code == 0, result.output

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from rcdm_core.encoders.layers import catching, in_order, layer_names, pooled
+from rcdm_core.encoders.layers import catching, in_order, pooled
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
 
@@ -140,9 +140,10 @@ def survey(encoder: Encoder, names: Sequence[str] | None = None) -> dict[str, tu
 
     Args:
         encoder: Any encoder.
-        names: Layers to look at; None takes all. Those that cannot be a level are left out.
+        names: Layers to look at; None takes all that do something. Those that cannot be a level are left out.
     """
-    names = layer_names(encoder.trunk) if names is None else names
+    if names is None:
+        names = [name for name, layer in encoder.trunk.named_modules() if name and not isinstance(layer, nn.Identity)]
     device = next((tensor.device for tensor in encoder.trunk.parameters()), None)
     with catching(encoder.trunk, names) as caught:
         encoder(torch.zeros(1, 3, encoder.image_size, encoder.image_size, device=device))

@@ -87,11 +87,6 @@ def catching(network: nn.Module, names: Iterable[str]) -> Iterator[dict[str, tup
             handle.remove()
 
 
-def layer_names(network: nn.Module) -> tuple[str, ...]:
-    """Names of all layers, in the order in which the network was built."""
-    return tuple(name for name, _ in network.named_modules() if name)
-
-
 def in_order(names: Sequence[str], network: nn.Module, *, of: str, levels: Sequence[str]) -> tuple[str, ...]:
     """Layer names, each once, shallow to deep.
 
@@ -104,7 +99,7 @@ def in_order(names: Sequence[str], network: nn.Module, *, of: str, levels: Seque
     Raises:
         UserError: No such layer; says the nearest.
     """
-    known = layer_names(network)
+    known = tuple(name for name, _ in network.named_modules() if name)
     for name in names:
         if name not in known:
             near = ", ".join(get_close_matches(name, [*levels, *known]))
@@ -124,7 +119,7 @@ def _has_class_token(tokens: torch.Tensor, network: nn.Module) -> bool:
 
 
 def _channels_last(module: nn.Module | None) -> bool:
-    return getattr(getattr(module, "output_fmt", None), "value", None) == "NHWC"
+    return getattr(module, "output_fmt", "") == "NHWC"
 
 
 def _patches(network: nn.Module) -> int | None:

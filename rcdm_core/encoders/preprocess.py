@@ -6,6 +6,7 @@ Clamping keeps what a bicubic filter overshoots within [0, 1], as the 8 bits of 
 from __future__ import annotations
 
 import inspect
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,7 +37,7 @@ class HalvingCrop(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """``[N, 3, H, W]`` in [0, 1] to ``[N, 3, size, size]`` in [0, 1]."""
         while min(images.shape[-2:]) >= 2 * self.size:
-            images = F.avg_pool2d(_even(_even(images, -2), -1), 2)
+            images = _halved(_halved(images.mT).mT)
         scale = self.size / min(images.shape[-2:])
         if scale != 1:
             height, width = (round(side * scale) for side in images.shape[-2:])
@@ -45,19 +46,30 @@ class HalvingCrop(nn.Module):
         return images[..., top : top + self.size, left : left + self.size].clamp(0, 1)
 
 
-def _even(images: torch.Tensor, axis: int) -> torch.Tensor:
-    """Images with an even side, whose mean over pairs is Pillow's box filter from ``side`` to ``side // 2`` pixels.
+def _halved(images: torch.Tensor) -> torch.Tensor:
+    """Half as many columns, by Pillow's box filter: means of pairs, but for the middle of an odd side."""
+    first, weights = _box_windows(images.shape[-1])
+    columns = torch.tensor(first, device=images.device)[:, None] + torch.arange(3, device=images.device)
+    windows = images[..., columns.clamp(max=images.shape[-1] - 1)]  # [..., W // 2, 3]
+    return (windows * images.new_tensor(weights)).sum(-1)
 
-    For an odd side, that filter takes three pixels together in the middle and pairs elsewhere: two pixels of their mean
-    stand in for the three.
+
+@lru_cache(maxsize=64)
+def _box_windows(side: int) -> tuple[list[int], list[list[float]]]:
+    """First pixel and three weights of each window of the box filter from ``side`` to ``side // 2`` pixels.
+
+    The arithmetic is that of Pillow's Resample.c: where the middle of an odd side falls on a border between two windows,
+    its rounding decides which of them has the pixel, or that none has.
     """
-    side = images.shape[axis]
-    if side % 2 == 0:
-        return images
-    first = 2 * ((side // 2 + 1) // 2 - 1)
-    before, three, after = images.split((first, 3, side - first - 3), axis)
-    mean = three.mean(axis, keepdim=True)
-    return torch.cat((before, mean, mean, after), axis)
+    scale = side / (side // 2)
+    first, weights = [], []
+    for i in range(side // 2):
+        centre = (i + 0.5) * scale
+        low, high = int(centre - 0.5 * scale + 0.5), min(int(centre + 0.5 * scale + 0.5), side)
+        inside = [-0.5 < (x - centre + 0.5) * (1 / scale) <= 0.5 for x in range(low, high)]
+        first.append(low)
+        weights.append([w / sum(inside) for w in inside] + [0.0] * (3 - len(inside)))
+    return first, weights
 
 
 class ResizeNormalize(nn.Module):

@@ -1,19 +1,79 @@
-"""``rcdm-probe encoders``: which encoders there are, and whether their weights are here."""
+"""``rcdm-probe encoders``: which encoders there are, whether their weights are here, and what levels one has."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from rcdm_core.encoders.catalogue import ENCODERS, FAMILIES
 
-def run() -> None:
-    """List the encoders: how they were trained, their levels with dimensions, where their weights are."""
-    from rcdm_core.encoders import ENCODERS
+_DEPTH = 2  # parts of a layer's name: layer3.0 and blocks.5 are shown, blocks.5.mlp is not
 
-    table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
-    for heading in ("encoder", "method", "levels (dimensions)", "weights", "here"):
-        table.add_column(heading, no_wrap=heading in ("encoder", "here"))
+
+def run(
+    encoder: Annotated[
+        str | None, typer.Argument(help="Show the levels and layers of this one.", metavar="NAME")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show layers within layers, too.")] = False,
+) -> None:
+    """List the encoders, or show the levels of one.
+
+    Any layer of a network can be a level: `--level layer3` of every command.
+
+    [bold]Examples[/]
+
+    rcdm-probe encoders
+
+    rcdm-probe encoders timm/resnet18
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    if encoder is None:
+        console.print(_known())
+        console.print("\nand any other:\n")
+        console.print(_families())
+        return
+    with Console(stderr=True).status("loading"):
+        from rcdm_core.encoders import load_encoder
+        from rcdm_core.encoders.encoder import survey
+
+        # Layers do not depend on the weights, which need not be fetched for this where there is a choice.
+        loaded = load_encoder(encoder, weights=None if encoder.startswith(("python:", "torchhub/")) else "random")
+        layers = survey(loaded)
+    table = _table("level", "dimension", "pooling")
+    pooling = loaded.card.get("pooling", {})
+    for level, dimension in loaded.dimensions.items():
+        table.add_row(f"[bold]{level}[/]", str(dimension), pooling.get(level, ""))
+    for name, (dimension, rule) in layers.items():
+        if every or name.count(".") < _DEPTH:
+            table.add_row(escape(name), str(dimension), rule)
+    console.print(f"[bold]{escape(encoder)}[/]: images of {loaded.image_size}x{loaded.image_size} pixels\n")
+    console.print(table)
+    within = sum(name.count(".") >= _DEPTH for name in layers)
+    if within and not every:
+        console.print(f"\nand {within} layers within these (--all lists them)")
+
+
+def _known() -> Table:
+    table = _table("encoder", "method", "levels (dimensions)", "weights", "here")
     for name, entry in ENCODERS.items():
         levels = ", ".join(f"{level} ({size})" for level, size in entry.dimensions.items())
         table.add_row(name, entry.method, levels, entry.weights, "[green]yes[/]" if entry.here() else "[red]no[/]")
-    Console(highlight=False).print(table)
+    return table
+
+
+def _families() -> Table:
+    table = _table("encoder", "what", "for example")
+    for family in FAMILIES.values():
+        table.add_row(escape(family.pattern), family.words, escape(family.example))
+    return table
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading in ("encoder", "here", "level"))
+    return table

@@ -1,0 +1,126 @@
+"""Layers as levels: the right tensor, pooled by the rule, whatever the network does with it afterwards."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from rcdm_core.encoders import Encoder, load_encoder
+from rcdm_core.encoders.encoder import with_layers
+from rcdm_core.encoders.layers import pooled
+from rcdm_core.errors import UserError
+
+IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+class InPlace(nn.Module):
+    """A layer whose output the next one overwrites, twice: a map, and features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.relu, self.linear, self.flip = nn.Conv2d(3, 4, 3), nn.ReLU(True), nn.Linear(4, 5), nn.ReLU(True)
+        self.pair, self.unused = nn.LSTM(5, 5), nn.Linear(2, 2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.pair(self.flip(self.linear(self.relu(self.conv(images)).mean((2, 3)))))[0]
+
+
+def in_place() -> Encoder:
+    torch.manual_seed(0)
+    return Encoder(
+        "tiny", preprocess=nn.Identity(), trunk=InPlace(), projector=None, dimensions={"backbone": 5}, is_ssl=False
+    )
+
+
+def test_a_layer_is_what_it_gave_and_not_what_became_of_it() -> None:
+    encoder = with_layers(in_place(), ["linear", "conv"])
+    assert encoder.levels == ("conv", "linear", "backbone")
+    assert encoder.dimensions == {"conv": 4, "linear": 5, "backbone": 5}
+    network = encoder.trunk
+    conv = network.conv(IMAGES)
+    levels = encoder(IMAGES)
+    torch.testing.assert_close(levels["conv"], conv.mean((2, 3)))
+    torch.testing.assert_close(levels["linear"], network.linear(conv.relu().mean((2, 3))))
+    assert levels["linear"].min() < 0
+
+
+def test_layers_leave_the_other_levels_as_they_were() -> None:
+    plain, deep = load_encoder("vicreg"), load_encoder("vicreg", levels=["layer2", "projector", "layer1.0.conv1"])
+    assert deep.levels == ("layer1.0.conv1", "layer2", "backbone", "projector")
+    before, after = plain(IMAGES), deep(IMAGES)
+    for level in plain.levels:
+        torch.testing.assert_close(before[level], after[level], rtol=0, atol=0)
+    assert {level: h.shape[1] for level, h in after.items()} == deep.dimensions
+    assert not any(module._forward_hooks for module in deep.modules())
+
+
+def test_convolutional_layers_are_averaged_over_positions() -> None:
+    encoder = load_encoder("timm/test_resnet", weights="random", levels=["layer3"])
+    features = encoder.trunk.forward_intermediates(encoder.preprocess(IMAGES), indices=[3], intermediates_only=True)
+    torch.testing.assert_close(encoder(IMAGES)["layer3"], features[0].mean((2, 3)))
+    assert encoder.card["pooling"]["layer3"] == "mean over positions"
+
+
+@pytest.mark.parametrize("name, rule", [("test_vit", "class token"), ("test_vit4", "mean of patches")])
+def test_tokens_give_the_class_token_or_the_mean_of_patches(name: str, rule: str) -> None:
+    encoder = load_encoder(f"timm/{name}", weights="random", levels=["blocks.1"])
+    network = encoder.trunk
+    tokens, extra = network.forward_intermediates(
+        encoder.preprocess(IMAGES), indices=[1], intermediates_only=True, return_prefix_tokens=True, output_fmt="NLC"
+    )[0]
+    expected = extra[:, 0] if rule == "class token" else tokens.mean(1)
+    torch.testing.assert_close(encoder(IMAGES)["blocks.1"], expected)
+    assert encoder.card["pooling"]["blocks.1"] == rule
+
+
+def test_patches_without_their_class_token_yet_are_averaged() -> None:
+    network = timm.create_model("vit_tiny_patch16_224", img_size=32, depth=1, num_classes=0)
+    patches = network.patch_embed(IMAGES)
+    assert patches.ndim == 3
+    torch.testing.assert_close(pooled(patches, network), patches.mean(1))
+    torch.testing.assert_close(
+        pooled(network.forward_features(IMAGES), network), network.forward_features(IMAGES)[:, 0]
+    )
+
+
+def test_channels_last_maps_keep_their_channels() -> None:
+    network = timm.create_model("swin_tiny_patch4_window7_224", img_size=32, window_size=2, embed_dim=8, num_classes=0)
+    map_ = network.forward_features(IMAGES)
+    torch.testing.assert_close(pooled(map_, network), map_.mean((1, 2)))
+    assert pooled(map_, network).shape == (2, network.num_features)
+
+
+def test_gradients_reach_the_images_from_every_level() -> None:
+    encoder = load_encoder("timm/test_vit", weights="random", levels=["blocks.0"])
+    for level in encoder.levels:
+        images = IMAGES.clone().requires_grad_()
+        encoder(images)[level].square().sum().backward()
+        assert images.grad.abs().sum() > 0
+
+
+def test_fingerprints_tell_layers_apart_and_the_network_fingerprint_does_not() -> None:
+    variants = [load_encoder("dino", levels=levels) for levels in ([], ["layer1"], ["layer2"], ["layer1", "layer2"])]
+    assert len({encoder.fingerprint for encoder in variants}) == 4
+    assert {encoder.network_fingerprint for encoder in variants} == {variants[0].fingerprint}
+    assert load_encoder("dino", levels=["layer2", "layer1"]).fingerprint == variants[3].fingerprint
+
+
+@pytest.mark.parametrize(
+    "level, message",
+    [
+        ("layer5", "unknown level of vicreg 'layer5': did you mean layer4"),
+        ("projektor", "did you mean projector"),
+        ("xyz", "one of backbone, projector, or a layer by name: `rcdm-probe encoders vicreg` lists them"),
+    ],
+)
+def test_unknown_layers_get_the_nearest_names(level: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_encoder("vicreg", levels=[level])
+
+
+@pytest.mark.parametrize("layer", ["unused", "pair"])
+def test_layers_that_give_no_tensor_cannot_be_levels(layer: str) -> None:
+    with pytest.raises(UserError, match=f"layer '{layer}' of tiny cannot be a level"):
+        with_layers(in_place(), [layer])
