@@ -14,7 +14,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from rcdm_core.errors import UserError
-from rcdm_probe.commands import bench, encoders, invariance, sample, zoo
+from rcdm_probe.commands import adversarial, bench, convert, encoders, invariance, sample, train, zoo
 
 USER_ERROR, INTERRUPTED = 2, 130
 
@@ -53,8 +53,11 @@ app = typer.Typer(
     ),
 )
 app.command("invariance")(invariance.run)
+app.command("adversarial")(adversarial.run)
 app.command("sample")(sample.run)
+app.command("train")(train.run)
 app.command("encoders")(encoders.run)
+app.command("convert")(convert.run)
 app.command("bench")(bench.run)
 app.add_typer(zoo.app, name="zoo")
 

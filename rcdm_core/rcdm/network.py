@@ -73,7 +73,8 @@ class NetworkSettings:
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> NetworkSettings:
         """From plain JSON; settings that are not named have their default."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()})
+        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
+        return cls(**settings)
 
 
 def build_unet(settings: NetworkSettings) -> UNet2DModel:

@@ -6,11 +6,15 @@ those that change nothing in what a trained network computes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm.presets import MULTIPLIERS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _number(value: Any) -> int:
@@ -64,6 +68,25 @@ REQUIRED: Mapping[str, Any] = {
 
 IDLE = ("dropout", "use_checkpoint", "use_fp16", "timestep_respacing", "use_kl", "rescale_learned_sigmas")
 """Options that change nothing in what a trained network computes."""
+
+
+def load_options(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; `read_options` makes sense of it.
+
+    Raises:
+        UserError: No such file, or none with a JSON object in it.
+    """
+    try:
+        options = json.loads(path.read_text())
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror})", "give a JSON file") from error
+    except ValueError as error:
+        raise UserError(
+            f"{path} is no JSON ({error})", 'write an object, as {"image_size": 64, "num_heads": 4}'
+        ) from error
+    if not isinstance(options, dict):
+        raise UserError(f"{path} holds no JSON object", 'write one, as {"image_size": 64, "num_heads": 4}')
+    return options
 
 
 def read_options(options: Mapping[str, Any]) -> dict[str, Any]:

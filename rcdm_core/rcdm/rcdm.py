@@ -16,7 +16,7 @@ from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm.solvers import SOLVERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Mapping
 
     from diffusers import DDPMScheduler
 
@@ -108,19 +108,15 @@ class RCDM(nn.Module):
         noise = self.noise(len(h), seed=seed) if noise is None else noise
         if len(noise) != len(h):
             raise UserError(f"{len(noise)} noises for {len(h)} representations", "give one for each")
+        if step_noise is not None and step_noise.shape[:2] != (steps, len(h)):
+            raise UserError(f"noise for {list(step_noise.shape[:2])} steps and images", f"give [{steps}, {len(h)}]")
         device = next(self.denoiser.parameters()).device
         starts, batches = range(0, len(h), batch_size), []
         for i in progress(starts, "sampling", len(starts)):
             rows = slice(i, i + batch_size)
-            draw = _continuation(noise[rows], seed) if step_noise is None else iter(step_noise[:, rows]).__next__
-            embedding = self.denoiser.embed([(condition, h[rows].to(device))])
-            x = SOLVERS[solver](
-                self.schedule,
-                steps,
-                partial(self._predict, embedding, dtype),
-                noise[rows].to(device),
-                lambda draw=draw: draw().to(device),
-            )
+            added = _continuation(noise[rows], seed) if step_noise is None else iter(step_noise[:, rows])
+            predict = partial(self._predict, self.denoiser.embed([(condition, h[rows].to(device))]), dtype)
+            x = SOLVERS[solver](self.schedule, steps, predict, noise[rows].to(device), added)
             batches.append(((x + 1) / 2).clamp(0, 1).cpu())
         return torch.cat(batches) if batches else torch.zeros(0, 3, self.image_size, self.image_size)
 
@@ -129,8 +125,9 @@ class RCDM(nn.Module):
             return self.denoiser(x, t, embedding).float()
 
 
-def _continuation(noise: torch.Tensor, seed: int) -> Callable[[], torch.Tensor]:
-    """What a stochastic solver draws after its starting noise: equal starts go on equally, in any batch."""
+def _continuation(noise: torch.Tensor, seed: int) -> Iterator[torch.Tensor]:
+    """What a stochastic solver adds after its starting noise: equal starts go on equally, in any batch."""
     sources = [seed ^ zlib.crc32(row.cpu().contiguous().numpy().tobytes()) for row in noise]
     generators = [torch.Generator().manual_seed(source) for source in sources]
-    return lambda: torch.stack([torch.randn(noise.shape[1:], generator=g) for g in generators])
+    while True:
+        yield torch.stack([torch.randn(noise.shape[1:], generator=g) for g in generators])

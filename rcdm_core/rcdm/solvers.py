@@ -7,7 +7,7 @@ follows `ReverseProcess`, whose steps the published objective is made of, and is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,22 +19,24 @@ from rcdm_core.rcdm.reverse import ReverseProcess
 Predict = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Noisy images ``[N, 3, S, S]`` and a timestep to the output of the network."""
 
-Draw = Callable[[], torch.Tensor]
-"""The next standard normal noise ``[N, 3, S, S]`` for the solvers that add some."""
-
-Solver = Callable[[DDPMScheduler, int, Predict, torch.Tensor, Draw], torch.Tensor]
-"""Schedule of the training, network evaluations, network, starting noise and further noise, to clean images."""
+Solver = Callable[[DDPMScheduler, int, Predict, torch.Tensor, Iterator[torch.Tensor]], torch.Tensor]
+"""Schedule of the training, network evaluations, network, starting noise ``[N, 3, S, S]``, and the noise to add after
+each step, to clean images in the scale of [-1, 1]."""
 
 
-def _ancestral(schedule: DDPMScheduler, steps: int, predict: Predict, noise: torch.Tensor, draw: Draw) -> torch.Tensor:
+def _ancestral(
+    schedule: DDPMScheduler, steps: int, predict: Predict, noise: torch.Tensor, added: Iterator[torch.Tensor]
+) -> torch.Tensor:
     process, x = ReverseProcess(schedule, steps), noise
     for i in reversed(range(steps)):
         mean, log_variance = process.of_network(predict(x, process.timesteps[i]), x, i)
-        x = mean + (log_variance / 2).exp() * draw() if i else mean
+        x = mean + (log_variance / 2).exp() * next(added).to(x.device) if i else mean
     return x
 
 
-def _ddim(schedule: DDPMScheduler, steps: int, predict: Predict, noise: torch.Tensor, draw: Draw) -> torch.Tensor:
+def _ddim(
+    schedule: DDPMScheduler, steps: int, predict: Predict, noise: torch.Tensor, added: Iterator[torch.Tensor]
+) -> torch.Tensor:
     clipping = {"thresholding": schedule.config["clip_sample"], "sample_max_value": 1.0}
     solver = DPMSolverMultistepScheduler.from_config(schedule.config, solver_order=1, **clipping)
     solver.set_timesteps(timesteps=ReverseProcess(schedule, steps).timesteps.flip(0).tolist())
@@ -48,7 +50,7 @@ def _multistep(
     steps: int,
     predict: Predict,
     noise: torch.Tensor,
-    draw: Draw,
+    added: Iterator[torch.Tensor],
 ) -> torch.Tensor:
     solver = kind.from_config(schedule.config, timestep_spacing="trailing", solver_order=2, **settings)
     solver.set_timesteps(steps)

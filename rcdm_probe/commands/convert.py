@@ -1,0 +1,85 @@
+"""``rcdm-probe convert``: a checkpoint of the published RCDM code, in the layout that everything here reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from rcdm_core.errors import UserError
+
+
+def run(
+    file: Annotated[
+        Path, typer.Argument(help="State dict of the published code (.pt, or .safetensors).", metavar="FILE")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.", metavar="FOLDER")],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            help="Settings of its training: a JSON object with the option names of the published code. By default "
+            "those of the published 128 x 128 models.",
+            metavar="JSON",
+        ),
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            "--encoder",
+            "-e",
+            help="Encoder that it was trained on; by default as the name of a published file says.",
+            metavar="NAME",
+        ),
+    ] = None,
+    level: Annotated[
+        str | None,
+        typer.Option("--level", "-l", help="Level that it was trained on; by default likewise.", metavar="NAME"),
+    ] = None,
+) -> None:
+    """Convert a checkpoint of the published RCDM code (facebookresearch/RCDM) to the layout of diffusers.
+
+    The folder holds unet/ and scheduler/, which diffusers reads; heads.safetensors, which maps representations into
+    the U-Net; and the card rcdm.json.
+
+    Every tensor of the checkpoint is used, or the conversion fails and names those that are missing or left over.
+
+    A config needs what the tensors do not show: [cyan]{"image_size": 64, "num_heads": 4}[/]. Whatever else it says,
+    such as channel_mult or attention_resolutions, is checked against the tensors.
+
+    [bold]Examples[/]
+
+    rcdm-probe convert rcdm_ema_vicreg_trunk.pt --out rcdm-vicreg
+
+    rcdm-probe convert my.pt --config my.json --encoder timm/resnet50 --out my-rcdm
+
+    rcdm-probe invariance --encoder timm/resnet50 --rcdm my-rcdm
+    """
+    with Console(stderr=True).status("converting"):
+        from rcdm_core.rcdm import save_rcdm
+        from rcdm_core.rcdm.options import load_options
+        from rcdm_core.rcdm.published import condition_of, read_checkpoint
+
+        _check_empty(out)
+        named_encoder, _, named_level = condition_of(file).rpartition("/")
+        condition = f"{encoder or named_encoder}/{level or named_level}"
+        rcdm = read_checkpoint(file, condition, load_options(config) if config else {})
+        try:
+            save_rcdm(rcdm.denoiser, rcdm.schedule, out, card=rcdm.card)
+        except OSError as error:
+            raise UserError(f"cannot write in {out} ({error.strerror})", "choose another folder with --out") from error
+    parameters = sum(p.numel() for p in rcdm.denoiser.parameters()) / 1e6
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(
+        f"{escape(str(out))}: {parameters:.1f} M parameters, draws {rcdm.image_size} x {rcdm.image_size} pixels from "
+        f"{escape(condition)} ({rcdm.conditions[condition]} dimensions)"
+    )
+
+
+def _check_empty(out: Path) -> None:
+    """Complain of the output folder before anything is read."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is there already", "choose a new folder with --out")
