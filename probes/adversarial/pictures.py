@@ -37,8 +37,9 @@ def drawn_panel(
         f"attacked_{number + 1}",
         f"Image {number + 1}: what is drawn from h under {entry.name}",
         "First column: the image. The others: samples from the representation of the image untouched, under random "
-        f"noise of the largest budget, and under {entry.name} with budgets in {entry.unit}; all from equal noise, so that "
-        "a difference within a row comes from what happened to h. Each encoder is attacked with its own perturbation.",
+        f"noise of the largest budget, and under {entry.name} with budgets in {entry.unit}; all from equal noise, so "
+        "that a difference within a row comes from what happened to h. Each encoder is attacked with its own "
+        "perturbation.",
         torch.stack(rows),
         tuple(samples),
         ("image", *next(iter(samples.values()))),

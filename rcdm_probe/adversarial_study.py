@@ -1,0 +1,270 @@
+"""The adversarial study: how several encoders stand the same attacks, from arguments to a report.
+
+A study is prepared (everything is loaded and checked, nothing is computed), conducted (probe, then statistics) and
+saved (report, figures, tables). The command line does the three with a run folder; `adversarial` does the first two.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analyses import adversarial as analysis
+from analyses.robustness import robustness_verdicts
+from probes.adversarial import AdversarialSettings, measure
+from probes.adversarial.measurement import check
+from probes.adversarial.settings import LEAST_IMAGES
+from rcdm_core.cache import cache_folder
+from rcdm_core.encoders.catalogue import EMBEDDED
+from rcdm_core.errors import UserError
+from rcdm_core.progress import Progress, silent
+from rcdm_probe import runs
+from rcdm_probe.device import choose_device
+from rcdm_probe.preparation import (
+    data_card,
+    encoder_card,
+    fingerprint_of,
+    open_encoder,
+    open_images,
+    open_judge,
+    open_rcdm,
+    rcdm_name,
+)
+from reports import adversarial as report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from analyses.findings import Verdict
+    from probes.adversarial.classifier import LinearClassifier
+    from probes.panels import Panel
+    from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.encoders import Encoder
+    from rcdm_core.rcdm import RCDM
+    from rcdm_core.zoo.judge import Judge
+
+REFERENCE = "supervised"
+"""The encoder that the others are compared with, unless another one is named."""
+
+
+@dataclass(frozen=True)
+class AdversarialResult:
+    """What an adversarial study found.
+
+    Attributes:
+        records: Every measurement, one a row (see `probes.adversarial`).
+        panels: Labelled grids of pictures.
+        classifiers: The linear classifier on each encoder; none without labels.
+        tables: Summaries with 95% intervals: ``robustness``, ``budgets``, ``rendered``, ``effort``, ``transfers``,
+            ``controls`` and ``comparison``.
+        verdicts: Finding 3, for each encoder and aspect.
+        run: Where the numbers come from: the content of ``run.json``.
+    """
+
+    records: pd.DataFrame
+    panels: tuple[Panel, ...]
+    classifiers: Mapping[str, LinearClassifier]
+    tables: Mapping[str, pd.DataFrame]
+    verdicts: tuple[Verdict, ...]
+    run: runs.Facts
+
+    def save(self, folder: str | Path) -> Path:
+        """Write report, figures, tables, records and ``run.json``.
+
+        Args:
+            folder: Where; made if it is not there.
+
+        Returns:
+            Path of the PDF report.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        folder = Path(folder)
+        smallest = self.records[self.records["measure"] == "smallest_budget"]
+        content = report.Content(
+            **self.tables,
+            smallest=smallest,
+            panels=self.panels,
+            classifiers=self.classifiers,
+            verdicts=self.verdicts,
+            run=self.run,
+        )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.records.to_parquet(folder / "records.parquet", index=False)
+            path = report.write(folder, content)
+            runs.write_json(folder / "run.json", self.run)  # last: it says that the rest is there
+        except OSError as error:
+            raise UserError(f"cannot write in {folder} ({error.strerror})", "choose another folder") from error
+        return path
+
+
+@dataclass(frozen=True)
+class Study:
+    """An adversarial study, ready to be conducted; the reference is the first of the encoders."""
+
+    encoders: tuple[Encoder, ...]
+    images: ImageSet
+    rcdms: Mapping[str, RCDM]
+    judge: Judge | None
+    settings: AdversarialSettings
+    facts: runs.Facts
+
+
+def adversarial(
+    encoders: Sequence[str | Encoder] | None = None,
+    data: str | Path = "scenes",
+    *,
+    reference: str = REFERENCE,
+    rcdm: str | Path | RCDM | None = None,
+    device: str = "auto",
+    workdir: str | Path | None = None,
+    progress: Progress = silent,
+    **settings: Any,
+) -> AdversarialResult:
+    """How encoders stand adversarial perturbations, each beside a reference.
+
+    Args:
+        encoders: Names or encoders; None for the embedded ones.
+        data: ``"scenes"``, a folder with a subfolder for each class, or the name of a torchvision data set.
+        reference: Name of the encoder that the others are compared with; added where it is not among them.
+        rcdm: What draws from representations: a folder, an RCDM, or ``"none"``. By default the one of each encoder.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        workdir: Folder in which finished parts are kept: the same call goes on from them. None keeps nothing.
+        progress: Told of every long loop.
+        **settings: Fields of `probes.adversarial.AdversarialSettings`, such as ``attacks=("PGD",)`` or ``seed=0``.
+
+    Returns:
+        Records, pictures, tables and verdicts; ``.save(folder)`` writes the report.
+
+    Raises:
+        UserError: An argument is mistaken; says which, and the remedy.
+    """
+    begun = time.perf_counter()
+    study = prepare(encoders, data, reference=reference, rcdm=rcdm, device=device, progress=progress, **settings)
+    result = conduct(study, workdir=None if workdir is None else Path(workdir), progress=progress)
+    runs.close(result.run, seconds=time.perf_counter() - begun)
+    return result
+
+
+def prepare(
+    encoders: Sequence[str | Encoder] | None = None,
+    data: str | Path = "scenes",
+    *,
+    reference: str = REFERENCE,
+    rcdm: str | Path | RCDM | None = None,
+    device: str = "auto",
+    command: str = "",
+    progress: Progress = silent,
+    **settings: Any,
+) -> Study:
+    """Load and check all that an adversarial study needs; arguments as in `adversarial`.
+
+    Args:
+        encoders: Names or encoders.
+        data: Name, or folder.
+        reference: Name of the reference.
+        rcdm: Folder, RCDM, word or None.
+        device: Where to compute.
+        command: The command line, for the record; empty for a call from Python.
+        progress: Told of every long loop.
+        **settings: Fields of `AdversarialSettings`.
+
+    Raises:
+        UserError: An argument is mistaken.
+    """
+    chosen = AdversarialSettings(**settings)
+    device = choose_device(device)
+    opened = [
+        open_encoder(encoder, level=chosen.level, device=device, progress=progress)[0]
+        for encoder in _with_reference(encoders or tuple(EMBEDDED), reference)
+    ]
+    decoders = {
+        encoder.name: open_rcdm(rcdm, encoder, (chosen.level,), device=device, progress=progress) for encoder in opened
+    }
+    rcdms = {name: decoder for name, decoder in decoders.items() if decoder is not None}
+    images = open_images(
+        data,
+        seen_by=(*opened, *rcdms.values()),
+        least=LEAST_IMAGES,
+        limit=chosen.images + chosen.training,
+        seed=chosen.seed,
+        progress=progress,
+    )
+    check(opened, images, rcdms, chosen)
+    judge = open_judge(images, device=device) if rcdms else None
+    names = [encoder.name for encoder in opened]
+    facts = runs.collect_facts(
+        "adversarial",
+        command=command or f"rcdm_probe.adversarial({names!r}, {str(data)!r}, ...)",
+        arguments={
+            "encoder": "+".join(names),
+            "reference": names[0],
+            "data": str(data),
+            **asdict(chosen),
+            "rcdm": ", ".join(dict.fromkeys(rcdm_name(rcdm, encoder, (chosen.level,)) for encoder in opened)),
+            "device": device,
+        },
+        hashes={
+            **{encoder.name: encoder.fingerprint for encoder in opened},
+            **{f"rcdm of {name}": fingerprint_of(decoder) for name, decoder in rcdms.items()},
+            "judge": fingerprint_of(judge),
+            "data": images.fingerprint,
+        },
+        device=device,
+        encoder_cards={encoder.name: encoder_card(encoder, (chosen.level,)) for encoder in opened},
+        data_card=data_card(images),
+    )
+    return Study(tuple(opened), images, rcdms, judge, chosen, facts)
+
+
+def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = silent) -> AdversarialResult:
+    """Measure, then draw the conclusions.
+
+    Args:
+        study: From `prepare`.
+        workdir: Where finished parts are kept, so that an interrupted measurement goes on from them.
+        progress: Told of every long loop.
+    """
+    settings, reference = study.settings, study.encoders[0].name
+    measured = measure(
+        study.encoders,
+        study.images,
+        rcdms=study.rcdms,
+        judge=study.judge,
+        settings=settings,
+        cache=cache_folder(),
+        workdir=workdir,
+        progress=progress,
+    )
+    records, seed, attack = measured.records, settings.seed, settings.attacks[0]
+    tables = {
+        "robustness": analysis.robustness_table(records, seed=seed),
+        "budgets": analysis.budget_table(records, seed=seed),
+        "rendered": analysis.rendered_table(records, seed=seed),
+        "effort": analysis.effort_table(records),
+        "transfers": analysis.transfer_table(records, attack, seed=seed),
+        "controls": analysis.controls_table(records),
+        "comparison": analysis.comparison_table(records, reference, attack, seed=seed),
+    }
+    verdicts = robustness_verdicts(
+        tables["comparison"],
+        reference=reference,
+        attack=attack,
+        is_ssl={encoder.name: encoder.is_ssl for encoder in study.encoders},
+    )
+    return AdversarialResult(records, measured.panels, measured.classifiers, tables, verdicts, study.facts)
+
+
+def _with_reference(encoders: Sequence[str | Encoder], reference: str) -> list[str | Encoder]:
+    """Each encoder once, the reference first."""
+    named = {encoder if isinstance(encoder, str) else encoder.name: encoder for encoder in encoders}
+    if len(named) == 1 and reference in named:
+        raise UserError(f"{reference} is compared with nothing", "name another encoder with --encoder")
+    first = named.pop(reference, reference)
+    return [first, *named.values()]

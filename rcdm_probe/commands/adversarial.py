@@ -1,0 +1,188 @@
+"""``rcdm-probe adversarial``: do small perturbations, made for the purpose, move one encoder less than another?"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from rcdm_probe.commands import options
+
+if TYPE_CHECKING:
+    from rcdm_probe.adversarial_study import AdversarialResult
+
+_COLOURS = {"supported": "green", "not supported": "red", "inconclusive": "yellow"}
+
+
+def run(
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--encoder", "-e", help="Encoder to attack, may be repeated; by default all embedded ones.", metavar="NAME"
+        ),
+    ] = None,
+    reference: Annotated[
+        str, typer.Option("--reference", help="Encoder that each other one is compared with.", metavar="NAME")
+    ] = "supervised",
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data", "-d", help="scenes (embedded), a folder with a subfolder a class, or a torchvision data set."
+        ),
+    ] = "scenes",
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attack",
+            "-a",
+            help="FGSM, PGD, PGDL2 or AutoAttack of torchattacks, or Displacement, which needs no labels; may be "
+            "repeated, the first carries the verdicts. By default PGD.",
+            metavar="NAME",
+        ),
+    ] = None,
+    eps: Annotated[
+        str, typer.Option("--eps", help="Budgets of attacks bounded in L-inf, in 255ths.", metavar="A,B,...")
+    ] = "0.5,1,2,4",
+    eps_l2: Annotated[
+        str, typer.Option("--eps-l2", help="Budgets of attacks bounded in L2, in lengths.", metavar="A,B,...")
+    ] = "0.1,0.2,0.4,0.8",
+    attack_steps: Annotated[
+        int, typer.Option("--attack-steps", help="Gradient steps of an iterated attack.", metavar="K")
+    ] = 20,
+    restarts: Annotated[int, typer.Option("--restarts", help="Starts of an attack; the best counts.")] = 1,
+    level: Annotated[str, typer.Option("--level", "-l", help="Level under attack.", metavar="NAME")] = "backbone",
+    images: Annotated[int, typer.Option("--images", "-n", help="Images that are attacked.", metavar="N")] = 500,
+    training: Annotated[
+        int, typer.Option("--training", help="Other images, that the linear classifier is trained on.", metavar="M")
+    ] = 3000,
+    rendered: Annotated[int, typer.Option("--rendered", min=0, help="Images that samples are drawn of.")] = 48,
+    steps: options.Steps = 8,
+    solver: options.Solver = options.DEFAULT_SOLVER,
+    seed: options.Seed = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Run folder; by default in runs/, by date and encoders.", metavar="FOLDER"),
+    ] = None,
+    rcdm: options.RcdmFolder = None,
+    batch_size: options.BatchSize = 128,
+    device: options.Device = "auto",
+) -> None:
+    """How encoders stand adversarial perturbations: a PDF report with verdicts on the paper's finding 3.
+
+    Leaves report.pdf, figures, tables (CSV, LaTeX), all records and run.json in the run folder.
+
+    Stop it at any time: the same command goes on from what was done.
+
+    [bold]Examples[/]
+
+    rcdm-probe adversarial
+
+    rcdm-probe adversarial --encoder vicreg --attack PGD --attack FGSM --eps 1,2,4,8
+
+    rcdm-probe adversarial --encoder timm/resnet18 --reference vicreg --data photos/ --attack Displacement
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    with Console(stderr=True).status("loading"):
+        from rcdm_probe import runs
+        from rcdm_probe.adversarial_study import conduct, prepare
+        from rcdm_probe.progress import progress_bars
+
+    attacks = tuple(dict.fromkeys(attack or ("PGD",)))
+    sizes = {
+        "attack_steps": attack_steps,
+        "restarts": restarts,
+        "level": level,
+        "images": images,
+        "training": training,
+        "rendered": rendered,
+        "steps": steps,
+        "solver": solver,
+        "seed": seed,
+        "batch_size": batch_size,
+    }
+    with progress_bars() as progress:
+        study = prepare(
+            encoder or None,
+            data,
+            reference=reference,
+            rcdm=rcdm,
+            device=device,
+            command=_command_line(
+                encoder=encoder or [],
+                reference=reference,
+                data=data,
+                attack=list(attacks),
+                eps=eps,
+                eps_l2=eps_l2,
+                rcdm=rcdm,
+                device=device,
+                **sizes,
+            ),
+            progress=progress,
+            attacks=attacks,
+            eps=_budgets("--eps", eps),
+            eps_l2=_budgets("--eps-l2", eps_l2),
+            **sizes,
+        )
+        folder = runs.begin(study.facts, out=out)
+        if folder.resumed:
+            console.print(f"going on in {escape(str(folder.folder))}")
+        result = conduct(replace(study, facts=folder.facts), workdir=folder.parts, progress=progress)
+        folder.close()
+        for _ in progress(range(1), "writing the report", 1):
+            report = result.save(folder.folder)
+        folder.finish()
+    console.print(_summary(result, attacks[0]))
+    for verdict in result.verdicts:
+        colour = _COLOURS[verdict.word]
+        aspect = verdict.statistic.partition(":")[0]
+        console.print(f"\nFinding 3, {aspect}: [bold {colour}]{verdict.word}[/]. {escape(verdict.sentence)}")
+    skipped = result.run["data_card"]["skipped"]
+    if skipped:
+        console.print(f"\n[yellow]{skipped} files could not be read and were left out; run.json lists them[/]")
+    console.print(f"\nReport: [bold]{escape(str(report))}[/]")
+
+
+def _budgets(option: str, text: str) -> tuple[float, ...]:
+    """The numbers of a grid such as ``0.5,1,2``."""
+    from rcdm_core.errors import UserError
+
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UserError(f"{option} {text} is not a list of numbers", f"write it as {option} 0.5,1,2") from error
+
+
+def _command_line(**arguments: Any) -> str:
+    """The command with every argument spelled out, so that it stays true when a default changes."""
+    words = ["rcdm-probe", "adversarial"]
+    for name, value in arguments.items():
+        values = value if isinstance(value, list) else [] if value is None else [value]
+        for item in values:
+            words += [f"--{name.replace('_', '-')}", str(item)]
+    return shlex.join(words)
+
+
+def _summary(result: AdversarialResult, attack: str) -> Table:
+    """For each encoder: accuracy and displacement untouched and at every budget of the first attack."""
+    rows = result.tables["robustness"]
+    rows = rows[rows["condition"].isin(["", attack])].set_index(["encoder", "strength"])
+    strengths = sorted(rows.index.get_level_values("strength").unique())
+    table = Table(title=f"accuracy / relative displacement under {attack}, by budget")
+    table.add_column("encoder", no_wrap=True)
+    for strength in strengths:
+        table.add_column(f"{strength:g}", justify="right")
+    for name in rows.index.get_level_values("encoder").unique():
+        cells = []
+        for strength in strengths:
+            row = rows.loc[(name, strength)]
+            both = (row["accuracy"], row["relative_displacement"])
+            cells.append(" / ".join("–" if value != value else f"{value:.2f}" for value in both))
+        table.add_row(name, *cells)
+    return table
