@@ -58,8 +58,8 @@ def _halved(images: torch.Tensor) -> torch.Tensor:
 def _box_windows(side: int) -> tuple[list[int], list[list[float]]]:
     """First pixel and three weights of each window of the box filter from ``side`` to ``side // 2`` pixels.
 
-    The arithmetic is that of Pillow's Resample.c: where the middle of an odd side falls on a border between two windows,
-    its rounding decides which of them has the pixel, or that none has.
+    The arithmetic is that of Pillow's Resample.c: where the middle of an odd side falls on a border between two
+    windows, its rounding decides which of them has the pixel, or that none has.
     """
     scale = side / (side // 2)
     first, weights = [], []
