@@ -1,17 +1,25 @@
-"""The training loop: resumed equals uninterrupted, the schedule, the log, the average."""
+"""The training loop: resumed equals uninterrupted, however it was ended; the schedule, the log, the average, looks."""
 
 from __future__ import annotations
 
 import csv
+import multiprocessing
+import os
+import signal
+import time
 from itertools import islice
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small_training import train_small
 from torch import nn
 
-from rcdm_core.training import Learner, TrainingSettings, learning_rate, train
+from rcdm_core.training import Learner, TrainingSettings, Watch, learning_rate, train
 
 SETTINGS = TrainingSettings(
     steps=12, batch_size=8, learning_rate=1e-2, warmup=3, ema_decay=0.9, precision="no", checkpoint_every=5
@@ -92,3 +100,85 @@ def test_learning_rate_rises_stays_and_falls_to_nothing(steps, cooldown, warmup)
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
     assert rates[-1] <= 2.0 / max(cooldown * steps, 1) * 1.001
+
+
+def test_looks_see_the_average_and_change_nothing(tmp_path):
+    plain = trained(tmp_path / "plain")
+    torch.manual_seed(0)
+    learner, seen = Regression(), {}
+
+    def look(done: int) -> None:
+        assert not learner.training
+        seen[done] = learner.net[0].weight.clone()
+        torch.randn(3)
+
+    train(learner, draw, SETTINGS, folder=tmp_path / "watched", description="test", watch=Watch(look, 5))
+    assert list(seen) == [5, 10, 12]
+    assert torch.equal(seen[12], learner.net[0].weight)  # what it ends with
+    assert losses(tmp_path / "watched") == losses(tmp_path / "plain")
+    assert torch.equal(plain.net[0].weight, learner.net[0].weight)
+
+
+def test_a_look_that_was_interrupted_is_taken_again(tmp_path):
+    def interrupted(done: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Regression(), draw, SETTINGS, folder=tmp_path, description="test", watch=Watch(interrupted, 7))
+    seen = []
+    train(Regression(), draw, SETTINGS, folder=tmp_path, description="test", watch=Watch(seen.append, 7))
+    assert seen == [7, 12]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_to_stop_finishes_the_step_and_keeps_it(tmp_path, number):
+    def asked(items, description, total):
+        for step in items:
+            if step == 7:
+                os.kill(os.getpid(), number)
+            yield step
+
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path, progress=asked)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 8
+    assert signal.getsignal(number) == before
+    trained(tmp_path)
+    trained(tmp_path / "whole")
+    assert losses(tmp_path) == losses(tmp_path / "whole")
+
+
+def test_killed_ten_times_training_ends_with_the_same_weights(tmp_path):
+    """SIGKILL, at ten random moments, to the process that trains an RCDM and looks at held-out images."""
+    settings = {"steps": 40, "batch_size": 4, "checkpoint_every": 3, "every": 10}
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["rcdm_core.rcdm_training", "rcdm_core.encoders", "rcdm_core.data.registry"])
+
+    def begin(folder: Path) -> multiprocessing.Process:
+        process = processes.Process(target=train_small, args=(folder,), kwargs=settings)
+        process.start()
+        return process
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    begin(whole).join()
+    log = killed / "training" / "losses.csv"
+    random = np.random.default_rng(0)
+    for target in np.sort(random.choice(np.arange(1, 38), size=10, replace=False)):
+        process = begin(killed)
+        while not (log.is_file() and log.read_text().count("\n") > target):
+            assert process.is_alive()
+            time.sleep(0.001)
+        time.sleep(random.uniform(0, 0.03))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        assert not (killed / "rcdm.json").exists()
+    (last := begin(killed)).join()
+    assert last.exitcode == 0
+
+    for name in ("unet/diffusion_pytorch_model.safetensors", "heads.safetensors", "fidelity.csv"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
+    columns = ["step", "loss", "gradient_norm"]
+    tables = [pd.read_csv(folder / "training" / "losses.csv")[columns] for folder in (killed, whole)]
+    pd.testing.assert_frame_equal(*tables)
+    assert {path.name for path in (killed / "training").iterdir()} == {"checkpoint.pt", "losses.csv"}

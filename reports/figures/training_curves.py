@@ -29,14 +29,14 @@ def draw_training_curves(losses: pd.DataFrame, fidelity: pd.DataFrame) -> Figure
         loss, ranks, distance = figure.subplots(1, 3)
         _losses(loss, losses, fidelity)
         for axes, column, title in (
-            (ranks, "MRR", f"mean reciprocal rank among {int(fidelity['gallery'].max())}"),
+            (ranks, "MRR", f"MRR among {fidelity['gallery'].max()}"),
             (distance, "frechet relative", "Frechet distance, relative"),
         ):
             for level, (colour, marker) in level_looks(fidelity["level"]).items():
                 rows = fidelity[fidelity["level"] == level]
                 axes.plot(rows["step"], rows[column], color=colour, marker=marker)
             axes.set_title(title, loc="left")
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.1 * float(fidelity[column].max()))
         for axes in (loss, ranks, distance):
             axes.set_xlabel("steps")
             axes.set_xlim(left=0)

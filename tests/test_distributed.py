@@ -1,0 +1,65 @@
+"""A batch may be cut in any way, over processes and over time, and stays the same batch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from small_training import LOOP, train_small
+
+from rcdm_core.errors import UserError
+from rcdm_core.rcdm.draws import random_draws
+
+WORKER = Path(__file__).with_name("small_training.py")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The training in one process, batches whole."""
+    folder = tmp_path_factory.mktemp("alone")
+    train_small(folder)
+    return folder
+
+
+def assert_the_same_training(one: Path, other: Path) -> None:
+    """Losses and gradients of every step, which depend on all weights before it, and what the average ends with."""
+    losses = [pd.read_csv(folder / "training" / "losses.csv") for folder in (one, other)]
+    assert losses[0]["step"].tolist() == losses[1]["step"].tolist() == list(range(LOOP["steps"]))
+    torch.testing.assert_close(*(torch.tensor(table["loss"]) for table in losses), rtol=1e-5, atol=0)
+    torch.testing.assert_close(*(torch.tensor(table["gradient_norm"]) for table in losses), rtol=1e-4, atol=0)
+    found = [pd.read_csv(folder / "fidelity.csv") for folder in (one, other)]
+    assert found[0]["level"].tolist() == found[1]["level"].tolist() == ["backbone", "projector"]
+    torch.testing.assert_close(*(torch.tensor(table["held-out loss"]) for table in found), rtol=1e-4, atol=0)
+
+
+def test_two_processes_train_as_one_with_twice_the_batch(alone: Path, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run([*launch, str(WORKER), str(tmp_path), json.dumps({})], check=True, timeout=300)
+    card = json.loads((tmp_path / "rcdm.json").read_text())
+    assert card["training"]["processes"] == 2
+    assert_the_same_training(alone, tmp_path)
+
+
+@pytest.mark.parametrize("parts", [2, 8])  # 8: a part is one image, of one level
+def test_accumulated_gradients_are_those_of_the_whole_batch(alone: Path, tmp_path: Path, parts: int) -> None:
+    train_small(tmp_path, accumulate=parts)
+    assert_the_same_training(alone, tmp_path)
+
+
+def test_a_batch_that_cannot_be_cut_evenly_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="multiple of 3"):
+        train_small(tmp_path, accumulate=3)
+
+
+def test_draws_belong_to_positions() -> None:
+    whole = random_draws(5, slice(0, 8), batch_size=8, image_size=4, seed=1)
+    parts = [random_draws(5, slice(i, i + 2), batch_size=8, image_size=4, seed=1) for i in range(0, 8, 2)]
+    assert torch.equal(whole.noise, torch.cat([part.noise for part in parts]))
+    assert torch.equal(whole.quantiles, torch.cat([part.quantiles for part in parts]))
+    assert sorted((whole.quantiles * 8).long().tolist()) == list(range(8))  # one in each interval
+    assert not torch.equal(whole.noise, random_draws(6, slice(0, 8), batch_size=8, image_size=4, seed=1).noise)
