@@ -1,0 +1,278 @@
+"""The adversarial probe on networks so small that what an attack can do is known, or can be found another way."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from probes.adversarial import AdversarialSettings, Measurement, measure
+from probes.adversarial.attacks import ATTACKS
+from probes.adversarial.classifier import LinearClassifier, train_classifier
+from probes.adversarial.crafting import craft, noise, size, smallest_budget
+from probes.adversarial.study import prepare, split
+from probes.adversarial.target import Target, Victims, margin
+from probes.records import COLUMNS
+from rcdm_core.data.imageset import ImageSet
+from rcdm_core.data.registry import load_data
+from rcdm_core.encoders.encoder import Encoder
+from rcdm_core.errors import UserError
+from rcdm_core.progress import silent
+
+
+def network(name: str, *, seed: int, is_ssl: bool = True) -> Encoder:
+    """A random convolutional network with 64 features."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        trunk = nn.Sequential(
+            nn.Conv2d(3, 12, 5, stride=3), nn.ReLU(), nn.Conv2d(12, 16, 3, stride=2), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+        )  # fmt: skip
+    return Encoder(
+        name, preprocess=nn.Identity(), trunk=trunk, projector=None, dimensions={"backbone": 64}, is_ssl=is_ssl
+    )
+
+
+class Weighed(nn.Module):
+    """One feature: the sum of the weighted channels of all pixels."""
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return (images.float().flatten(1) @ self.weight.flatten())[:, None]
+
+
+@pytest.fixture(scope="module")
+def scenes() -> ImageSet:
+    return load_data("scenes", image_size=32, limit=400, seed=0)
+
+
+SMALL = AdversarialSettings(
+    images=100, training=300, checked=24, attack_steps=6, attacks=("PGD", "FGSM", "PGDL2", "Displacement"),
+    eps=(2.0, 8.0), eps_l2=(0.2, 1.0),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def found(scenes: ImageSet) -> Measurement:
+    return measure([network("one", seed=1, is_ssl=False), network("two", seed=2)], scenes, settings=SMALL)
+
+
+def values(records: pd.DataFrame, measure: str, encoder: str, condition: str, strength: float) -> pd.Series:
+    rows = records.query("measure == @measure and encoder == @encoder and condition == @condition")
+    return rows[rows["strength"] == strength].set_index("image")["value"].sort_index()
+
+
+def linear(bias: float = 0.0, *, seed: int = 0) -> tuple[Target, torch.Tensor]:
+    """A linear encoder of one feature, and a classifier that asks whether it lies above a bound."""
+    weight = torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(seed))
+    encoder = Encoder(
+        "linear", preprocess=nn.Identity(), trunk=Weighed(weight), projector=None, dimensions={"backbone": 1},
+        is_ssl=True,
+    )  # fmt: skip
+    classifier = LinearClassifier(torch.tensor([[-1.0], [1.0]]), torch.tensor([bias, -bias]), 1.0, 1.0, 2)
+    return Target(encoder, "backbone", 1.0, classifier, 64), weight
+
+
+def middling(count: int) -> torch.Tensor:
+    """Images away from 0 and 1, so that no step leaves the range."""
+    return 0.3 + 0.4 * torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+
+
+def test_records_are_tidy(found: Measurement) -> None:
+    records = found.records
+    assert {name: str(kind) for name, kind in records.dtypes.items()} == COLUMNS
+    assert not records.duplicated([name for name in COLUMNS if name != "value"]).any()
+    assert records["value"].notna().all()
+    assert len(values(records, "correct", "one", "", 0.0)) == 100
+    assert set(found.classifiers) == {"one", "two"}
+
+
+def test_perturbations_stay_in_the_ball_and_in_the_range(found: Measurement) -> None:
+    records = found.records
+    assert records.query("measure == 'perturbation'")["value"].max() < 1 + 1e-4
+    assert (records.query("measure == 'out_of_range'")["value"] == 0).all()
+
+
+@pytest.mark.parametrize("name", ["FGSM", "PGD", "PGDL2"])
+def test_a_budget_of_zero_leaves_every_decision(found: Measurement, name: str) -> None:
+    for encoder in ("one", "two"):
+        assert (values(found.records, "unchanged", encoder, name, 0.0) == 1).all()
+
+
+def test_a_larger_budget_is_never_weaker(found: Measurement) -> None:
+    for encoder in ("one", "two"):
+        for name in ("FGSM", "PGD", "PGDL2"):
+            budgets = SMALL.budgets(ATTACKS[name].norm)
+            points = (("", 0.0), *((name, budget) for budget in budgets))
+            curve = [values(found.records, "correct", encoder, *point) for point in points]
+            assert all((later <= earlier).all() for earlier, later in pairwise(curve))
+
+
+def test_more_work_never_finds_less(found: Measurement) -> None:
+    effort = found.records.query("measure == 'effort'")
+    for _, rows in effort.groupby(["encoder", "image"]):
+        assert (rows.sort_values("sample")["value"].diff().dropna() >= 0).all()
+
+
+def test_an_attack_does_what_noise_does_not(found: Measurement) -> None:
+    for encoder in ("one", "two"):
+        moved = {c: values(found.records, "relative_displacement", encoder, c, 8.0) for c in ("Displacement", "noise")}
+        assert moved["Displacement"].median() > 3 * moved["noise"].median()
+        attacked, random = (values(found.records, "correct", encoder, c, 8.0) for c in ("PGD", "noise"))
+        assert attacked.mean() < random.mean()
+
+
+def test_adversaries_of_another_network_do_not_beat_an_encoders_own(found: Measurement) -> None:
+    for encoder, source in (("one", "two"), ("two", "one")):
+        transferred = values(found.records, "transferred", encoder, source, 2.0)
+        own = values(found.records, "correct", encoder, "PGD", 2.0)
+        assert own.loc[transferred.index].mean() <= transferred.mean()
+
+
+def independent_pgd(model, images, labels, eps, steps):
+    """Madry et al. 2018, written without the probe: the last step, in float32."""
+    moved = (images + torch.empty_like(images).uniform_(-eps, eps)).clamp(0, 1)
+    for _ in range(steps):
+        moved.requires_grad_()
+        F.cross_entropy(model(moved), labels, reduction="sum").backward()
+        step = moved.detach() + 2.5 * eps / steps * moved.grad.sign()
+        moved = torch.min(torch.max(step, images - eps), images + eps).clamp(0, 1).detach()
+    return model(moved).argmax(1) == labels
+
+
+def test_an_independent_pgd_finds_the_same_robust_accuracy(scenes: ImageSet) -> None:
+    chosen = AdversarialSettings(images=200, training=200, attack_steps=10)
+    study = prepare(network("one", seed=1), scenes, split(scenes, chosen), chosen, cache=None, progress=silent)
+    victims, classifier = study.victims[study.right], study.target.classifier
+    assert classifier is not None
+    assert victims.labels is not None
+    for budget in (1.0, 2.0, 4.0, 8.0):
+        images = craft(ATTACKS["PGD"], study.target, victims, budget, steps=10, seed=0)
+        mine = study.target.predict(study.target.represent(images)) == victims.labels
+        torch.manual_seed(1)
+        theirs = independent_pgd(
+            lambda x: classifier.logits(study.target.encoder(x)["backbone"]), victims.images, victims.labels,
+            budget / 255, 10,
+        )  # fmt: skip
+        share = theirs.double().mean()
+        error = (share * (1 - share) / len(theirs)).sqrt().clamp(min=1 / len(theirs))
+        assert abs(mine.double().mean() - share) <= 2 * error
+
+
+def test_the_label_free_attack_reaches_the_farthest_point_of_a_linear_encoder() -> None:
+    target, weight = linear()
+    images = middling(4)
+    victims = Victims(images, None, target.represent(images))
+    moved = craft(ATTACKS["Displacement"], target, victims, 2.0, steps=10, seed=0)
+    farthest = 2 / 255 * weight.abs().sum().double()
+    assert target.displacement(target.represent(moved), victims.h) == pytest.approx(farthest.item(), rel=0.01)
+
+
+def test_the_smallest_budget_of_a_linear_classifier_is_its_margin() -> None:
+    target, weight = linear()
+    images = middling(6)
+    h = target.represent(images)
+    target = linear(float(h.median()))[0]
+    labels = target.predict(h)
+    victims = Victims(images, labels, h)
+    budgets = (1.0, 4.0, 16.0)
+    found = [
+        (b, target.look(craft(ATTACKS["PGD"], target, victims, b, steps=10, seed=0), victims, needs_labels=True))
+        for b in budgets
+    ]
+    assert target.classifier is not None
+    distance = -margin(target.classifier.logits(h), labels) / 2  # to where both classes are equal
+    expected = (255 * distance / weight.abs().sum()).double().numpy()
+    smallest = smallest_budget(target, victims, found, halvings=10).numpy()
+    within = expected < 15
+    assert within.any()
+    assert smallest[within] == pytest.approx(expected[within], rel=0.05, abs=0.002)
+    assert np.isinf(smallest[expected > 17]).all()
+
+
+@given(st.sampled_from(["Linf", "L2"]), st.floats(0, 1), st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_noise_stays_in_its_ball_and_belongs_to_the_image(norm: str, eps: float, seed: int) -> None:
+    images = middling(3)
+    moved = noise(images, norm, eps, seed=seed, numbers=[4, 5, 6])
+    assert moved.min() >= 0
+    assert moved.max() <= 1
+    assert size(moved, images, norm).max() <= eps + 1e-6
+    assert torch.equal(moved[1:2], noise(images[1:2], norm, eps, seed=seed, numbers=[5]))
+
+
+def test_attacked_and_training_images_are_different_ones(scenes: ImageSet) -> None:
+    drawn = split(scenes, AdversarialSettings(images=500, training=3000))
+    assert len(drawn.attacked) == 200  # half of the data at most
+    assert not set(drawn.attacked) & set(drawn.training)
+
+
+def test_the_classifier_is_found_again_and_never_sees_a_missing_class(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = torch.from_numpy(rng.integers(0, 3, 300))
+    h = torch.nn.functional.one_hot(labels, 5).float() * 3 + torch.from_numpy(rng.normal(size=(300, 5))).float()
+    first = train_classifier(h, labels, 4, cache=tmp_path)
+    again = train_classifier(h, labels, 4, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert torch.equal(first.weight, again.weight)
+    assert first.held_out_accuracy == again.held_out_accuracy > 0.8
+    assert (first.logits(h).argmax(1) != 3).all()
+    train_classifier(h, labels.flip(0), 4, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    with pytest.raises(UserError, match="all of one class"):
+        train_classifier(h, torch.zeros(300, dtype=torch.long), 4)
+
+
+def test_an_interrupted_measurement_goes_on_and_gives_the_same(scenes: ImageSet, tmp_path: Path) -> None:
+    chosen = AdversarialSettings(images=40, training=100, checked=8, attack_steps=4, eps=(2.0, 8.0))
+    run = partial(measure, [network("one", seed=1)], scenes, settings=chosen, workdir=tmp_path)
+    whole = run().records
+    kept = sorted(tmp_path.iterdir())
+    assert kept
+    kept[0].unlink()
+    made = {path: path.stat().st_mtime_ns for path in kept[1:]}
+    pd.testing.assert_frame_equal(run().records, whole)
+    assert {path: path.stat().st_mtime_ns for path in kept[1:]} == made
+
+
+def test_labels_that_are_not_there_are_asked_for(tmp_path: Path, scenes: ImageSet) -> None:
+    from PIL import Image
+
+    for number, image in enumerate(scenes.images(range(24))):
+        pixels = (image.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    photos = load_data(tmp_path, image_size=32)
+    one, two = network("one", seed=1), network("two", seed=2)
+    with pytest.raises(UserError, match="--attack Displacement"):
+        measure([one, two], photos, settings=AdversarialSettings(images=20))
+    settings = AdversarialSettings(images=20, attacks=("Displacement",), attack_steps=3, checked=4)
+    records = measure([one, two], photos, settings=settings).records
+    assert set(records["measure"]) == {"relative_displacement", "cosine", "perturbation", "out_of_range", "effort"}
+
+
+@pytest.mark.parametrize(
+    "wrong, says",
+    [
+        ({"attacks": ("PDG",)}, "did you mean PGD"),
+        ({"attacks": ()}, "no attack"),
+        ({"eps": (2.0, 1.0)}, "each larger than the last"),
+        ({"eps": (0.0, 1.0)}, "above 0"),
+        ({"images": 3}, "too few"),
+        ({"restarts": 0}, "at least one"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(wrong: dict, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        AdversarialSettings(**wrong)
