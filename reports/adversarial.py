@@ -164,16 +164,15 @@ def printed_tables(content: Content) -> dict[str, Table]:
 def document(content: Content) -> dict[str, Any]:
     """The report as plain data, for ``templates/report.typ``."""
     run = content.run
-    others = [name for name in content.encoders if name != content.reference]
     made = {
-        "title": f"How {content.reference} and {_listed(others)} stand attacks",
+        "title": f"How {_listed(content.encoders)} stand attacks",
         "subtitle": f"Adversarial robustness of their level {run['arguments']['level']}, on {_data_name(run)}",
         "made-by": f"rcdm-probe {run.get('versions', {}).get('rcdm-probe', '')}".strip(),
         "keywords": ["rcdm-probe", "adversarial", "robustness", *content.encoders],
         "started": run.get("started"),
         "verdicts": [],
         "figure": _gains_figure(content) if len(content.comparison) else None,
-        "cards": [*front_cards(run), _attack_card(content)],
+        "cards": [*(card for card in front_cards(run) if card["rows"]), _attack_card(content)],
         "sections": [
             blocks.section("In short", [blocks.points(_in_short(content))]),
             blocks.section("Accuracy and displacement against the budget", _robustness(content)),
@@ -538,7 +537,7 @@ def _effort_table(content: Content) -> Table:
     return Table(
         name="effort",
         caption=(
-            f"Has {attack} converged? {what.capitalize()} at {budget}, after more and more work; the strongest "
+            f"Convergence of {attack}. {what.capitalize()} at {budget}, after more and more work; the strongest "
             "adversary so far is kept, so that no column can be below the one before. Where the columns are alike, "
             "more work would change little."
         ),
@@ -573,7 +572,7 @@ def _transfer_table(content: Content) -> Table:
     return Table(
         name="transfers",
         caption=(
-            f"Do gradients mislead the attacker? Accuracy under the encoder's own adversaries ({first.name}, {budget}) "
+            f"Adversaries from one encoder to another. Accuracy under the encoder's own adversaries ({first.name}, {budget}) "
             "and under those made for another encoder, on the images that both get right; of the other encoders, the "
             "one whose adversaries do best. If they did better than its own (a difference below 0), the encoder would "
             "only look robust, because its gradients hide the way."
@@ -587,7 +586,7 @@ def _controls_table(content: Content) -> Table:
     return Table(
         name="controls",
         caption=(
-            "Did the attacks keep to their rules? The largest perturbation over its budget (1 but for rounding), how "
+            "Rules that the attacks kept. The largest perturbation over its budget (1 but for rounding), how "
             "far any pixel left [0, 1], and the share of decisions that an attack with a budget of 0 left as they were."
         ),
         columns=("encoder", "attack", "perturbation / budget", "outside [0, 1]", "unchanged at 0"),
