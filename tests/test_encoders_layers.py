@@ -85,6 +85,13 @@ def test_patches_without_their_class_token_yet_are_averaged() -> None:
     )
 
 
+def test_a_network_that_wraps_a_transformer_has_its_class_token() -> None:
+    network = timm.create_model("test_vit", num_classes=0)
+    wrapper = nn.Sequential(network)
+    tokens = network.forward_features(torch.zeros(2, 3, 160, 160))
+    torch.testing.assert_close(pooled(tokens, wrapper), tokens[:, 0])
+
+
 def test_channels_last_maps_keep_their_channels() -> None:
     network = timm.create_model("swin_tiny_patch4_window7_224", img_size=32, window_size=2, embed_dim=8, num_classes=0)
     map_ = network.forward_features(IMAGES)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -54,7 +54,7 @@ def pooled(output: torch.Tensor, network: nn.Module, layer: nn.Module | None = N
         case "class token":
             return output[:, 0]
         case "mean of patches":
-            extra = getattr(network, "num_prefix_tokens", 0) if output.shape[1] != _patches(network) else 0
+            extra = (_found(network, "num_prefix_tokens") or 0) if output.shape[1] != _patches(network) else 0
             return output[:, extra:].mean(1)
         case "mean over positions":
             return output.mean((1, 2) if _channels_last(network) or _channels_last(layer) else (2, 3))
@@ -114,7 +114,7 @@ def in_order(names: Sequence[str], network: nn.Module, *, of: str, levels: Seque
 
 def _has_class_token(tokens: torch.Tensor, network: nn.Module) -> bool:
     """A class token stands before the patches, once they have been embedded."""
-    has = any(isinstance(getattr(network, name, None), torch.Tensor) for name in _CLASS_TOKENS)
+    has = any(isinstance(_found(network, name), torch.Tensor) for name in _CLASS_TOKENS)
     return has and tokens.shape[1] != _patches(network)
 
 
@@ -123,4 +123,10 @@ def _channels_last(module: nn.Module | None) -> bool:
 
 
 def _patches(network: nn.Module) -> int | None:
-    return getattr(getattr(network, "patch_embed", None), "num_patches", None)
+    return getattr(_found(network, "patch_embed"), "num_patches", None)
+
+
+def _found(network: nn.Module, attribute: str) -> Any:
+    """An attribute of the network, or of the one that it wraps."""
+    values = (getattr(module, attribute, None) for module in network.modules())
+    return next((value for value in values if value is not None), None)

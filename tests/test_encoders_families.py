@@ -1,0 +1,257 @@
+"""Encoders by prefix: timm's, torch.hub's and one's own, with the files and functions that users have."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from typer.testing import Result
+
+from rcdm_core.encoders import load_encoder
+from rcdm_core.errors import UserError
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+IMAGES = torch.rand(2, 3, 40, 50, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder, PyTorch's cache in it, no modules left from other tests, no Hugging Face hub."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    for name in ("own", "hubconf", "my_encoder", "draw_shapes"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+def network(name: str = "test_resnet", classes: int = 7) -> torch.nn.Module:
+    torch.manual_seed(5)
+    return timm.create_model(name, num_classes=classes).eval()
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_convnext", "test_efficientnet"])
+def test_a_timm_network_gives_what_timm_pools(name: str, tmp_path: Path) -> None:
+    model = network(name)
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    encoder = load_encoder(f"timm/{name}", weights=tmp_path / "weights.safetensors")
+    x = encoder.preprocess(IMAGES)
+    assert x.shape[-2:] == (encoder.image_size, encoder.image_size) == (160, 160)
+    with torch.no_grad():
+        expected = model.forward_head(model.forward_features(x), pre_logits=True)
+    torch.testing.assert_close(encoder(IMAGES)["backbone"], expected)
+    assert encoder.dimensions == {"backbone": expected.shape[1]}
+    assert encoder.card["pooling"]["backbone"] in ("mean over positions", "class token")
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda s: s, lambda s: {"epoch": 3, "state_dict": {f"module.{k}": v for k, v in s.items()}}]
+)
+def test_files_of_trainings_load_plain_and_wrapped(tmp_path: Path, wrap: Callable[[dict], dict]) -> None:
+    torch.save(wrap(network().state_dict()), tmp_path / "checkpoint.pt")
+    encoder = load_encoder("timm/test_resnet", weights="checkpoint.pt")
+    torch.testing.assert_close(encoder.trunk.conv1[0].weight, network().conv1[0].weight)
+
+
+def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
+    torch.save(network("test_vit").state_dict(), tmp_path / "vit.pt")
+    with pytest.raises(
+        UserError, match=r"do not fit: \d+ missing .* unexpected .*expected the state dict of timm/test_re"
+    ):
+        load_encoder("timm/test_resnet", weights="vit.pt")
+
+
+def test_fingerprints_follow_weights_and_network() -> None:
+    names = [("test_resnet", "random"), ("test_resnet", "random:1"), ("test_vit", "random"), ("test_vit2", "random")]
+    encoders = [load_encoder(f"timm/{name}", weights=weights) for name, weights in names]
+    assert len({encoder.fingerprint for encoder in encoders}) == 4
+    assert load_encoder("timm/test_vit", weights="random:0").fingerprint == encoders[2].fingerprint
+
+
+def test_loading_leaves_the_random_state_alone() -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    load_encoder("timm/test_vit", weights="random:3")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("timm/resnet_18", "unknown timm network 'resnet_18': did you mean resnet18"),
+        ("timm/resnet18.a9_in1k", "unknown weights of resnet18 'a9_in1k': did you mean a3_in1k"),
+        ("timm/resnet18", "weights of timm/resnet18 are not on this machine .*--weights FILE"),
+        ("hf-hub:timm/nobody", "weights of hf-hub:timm/nobody are not on this machine"),
+        ("resnet18", "did you mean timm/resnet18"),
+        ("imagenet/vicrek", "did you mean imagenet/vicreg"),
+        ("qqqqqqq", "`rcdm-probe encoders` lists them; others are timm/NAME, hf-hub:ORG/NAME"),
+        ("torchhub/vicreg:main", "names no repository: write torchhub/OWNER/REPOSITORY:BRANCH:NAME"),
+        ("python:my_encoder", "names no function: write python:package.module:function"),
+        ("python:nowhere:build", "there is no Python module 'nowhere': the current folder is"),
+        ("python:json:dumbs", "unknown function of json 'dumbs': did you mean dumps"),
+    ],
+)
+def test_mistaken_names_get_one_line(name: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as raised:
+        load_encoder(name)
+    assert "\n" not in str(raised.value)
+
+
+HUBCONF = """
+    dependencies = ["torch"]
+    import timm, torch
+
+    def small(pretrained=True):
+        torch.manual_seed(1 if pretrained else torch.initial_seed())
+        return timm.create_model("test_resnet", num_classes=9)
+
+    def plain():
+        torch.manual_seed(2)
+        return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 9, stride=8), torch.nn.ReLU())
+
+    def words(pretrained=True):
+        return "no network"
+"""
+
+
+def hub(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "hubconf.py").write_text(dedent(HUBCONF))
+
+
+def test_a_torchhub_repository_in_the_cache_needs_no_network(tmp_path: Path) -> None:
+    hub(tmp_path / "torch/hub/somebody_networks_main")
+    encoder = load_encoder("torchhub/somebody/networks:main:small")
+    torch.manual_seed(1)
+    model = timm.create_model("test_resnet", num_classes=9).eval()
+    x = encoder.preprocess(IMAGES)
+    assert x.shape == (2, 3, 224, 224)
+    with torch.no_grad():
+        expected = model.forward_head(model.forward_features(x), pre_logits=True)
+    torch.testing.assert_close(encoder(IMAGES)["backbone"], expected)
+    assert "assumed" in encoder.card["preprocessing"]
+
+
+def test_a_torchhub_folder_and_what_it_pools(tmp_path: Path) -> None:
+    hub(tmp_path / "mine")
+    encoder = load_encoder("torchhub/./mine:plain")
+    assert encoder.dimensions == {"backbone": 4}
+    assert (
+        load_encoder("torchhub/./mine:small", weights="random").fingerprint
+        != load_encoder("torchhub/./mine:small").fingerprint
+    )
+    torch.save(network().state_dict(), tmp_path / "weights.pt")
+    filled = load_encoder("torchhub/./mine:small", weights="weights.pt")
+    torch.testing.assert_close(filled.trunk.conv1[0].weight, network().conv1[0].weight)
+
+
+@pytest.mark.parametrize(
+    "name, weights, message",
+    [
+        ("./mine:large", None, "Cannot find callable large .*hubconf.py says which"),
+        ("./mine:words", None, "gives a str, not a network"),
+        ("./mine:plain", "random", "pretrained"),
+    ],
+)
+def test_torchhub_mistakes_get_one_line(tmp_path: Path, name: str, weights: str | None, message: str) -> None:
+    hub(tmp_path / "mine")
+    with pytest.raises(UserError, match=message):
+        load_encoder(f"torchhub/{name}", weights=weights)
+
+
+OWN = """
+    import torch
+    from torch import nn
+
+    class Net(nn.Module):
+        image_size = 24
+
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 6, 3)
+
+        def forward(self, x):
+            return self.conv(x)
+
+    def network(): return Net()
+    def with_function(): return Net(), lambda x: x * 2
+    def numpy_preprocessing(): return Net(), lambda x: torch.from_numpy(x.detach().numpy())
+    def broken(): raise ValueError("no weights today")
+    def words(): return "words"
+    def no_backbone(): return nn.Sequential(Net(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), Named("head"))
+    def deep(): return nn.Sequential(nn.Linear(7, 7))
+
+    class Named(nn.Module):
+        def __init__(self, name):
+            super().__init__()
+            self.name = name
+
+        def forward(self, x):
+            return {self.name: x}
+"""
+
+
+def test_ones_own_network_is_pooled_and_resized_to(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(dedent(OWN))
+    encoder = load_encoder("python:own:network", levels=["conv"])
+    assert encoder.image_size == 24
+    assert encoder.dimensions == {"conv": 6, "backbone": 6}
+    assert encoder.preprocess(IMAGES).shape == (2, 3, 24, 24)
+    levels = encoder(IMAGES)
+    torch.testing.assert_close(levels["backbone"], encoder.trunk(encoder.preprocess(IMAGES)).mean((2, 3)))
+    torch.testing.assert_close(levels["backbone"], levels["conv"])
+
+
+@pytest.mark.parametrize(
+    "function, message",
+    [
+        ("numpy_preprocessing", "gradients do not pass through the preprocessing of python:own:numpy_preprocessing"),
+        ("broken", r"fails with ValueError: no weights today: own.py, line \d+"),
+        ("words", "returns a str: it has to return a torch.nn.Module"),
+        ("no_backbone", r"gives {'head': \(2, 6\)} for 2 images: it has to give \[N, D\] at a level named backbone"),
+        ("deep", "encoder python:own:deep fails on images of 224x224 pixels .RuntimeError"),
+    ],
+)
+def test_mistakes_in_ones_own_code_get_one_line(tmp_path: Path, function: str, message: str) -> None:
+    (tmp_path / "own.py").write_text(dedent(OWN))
+    with pytest.raises(UserError, match=message) as raised:
+        load_encoder(f"python:own:{function}")
+    assert "\n" not in str(raised.value)
+
+
+def test_ones_own_code_is_part_of_the_fingerprint_and_comments_are_not(tmp_path: Path) -> None:
+    def fingerprint(code: str) -> str:
+        (tmp_path / "own.py").write_text(dedent(code))
+        sys.modules.pop("own", None)
+        return load_encoder("python:own:with_function").fingerprint
+
+    codes = OWN, OWN.replace("image_size = 24", "image_size = 24  # pixels"), OWN.replace("x * 2", "x * 3")
+    plain, commented, other = (fingerprint(code) for code in codes)
+    assert plain == commented != other
+
+
+def test_the_example_runs(command: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    import draw_shapes
+
+    draw_shapes.main(tmp_path / "shapes", 4)
+    pictures = sorted((tmp_path / "shapes").glob("*/*.png"))
+    assert len(pictures) == 12
+    assert len({np.asarray(Image.open(path)).tobytes() for path in pictures}) == 12
+    monkeypatch.chdir(EXAMPLES)
+    result = command("encoders", "python:my_encoder:build")
+    assert "trunk.layer3" in result.output, result.output
+    encoder = load_encoder("python:my_encoder:build", levels=["trunk.layer3"])
+    assert encoder.dimensions == {"trunk.layer3": 192, "backbone": 96, "projector": 32}
+    assert (encoder.image_size, encoder.is_ssl, len(encoder.training_augmentations)) == (64, True, 3)
+    images = torch.stack([torch.from_numpy(np.asarray(Image.open(path)) / 255).permute(2, 0, 1) for path in pictures])
+    h = encoder(images.float())["projector"]
+    assert h.std(0).min() > 0
