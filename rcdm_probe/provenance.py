@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 
 _PACKAGES = (
-    "rcdm-probe", "torch", "torchvision", "torchattacks", "timm", "kornia", "diffusers", "numpy", "scipy", "scikit-learn", "pandas",
+    "rcdm-probe", "torch", "torchvision", "torchattacks", "timm", "kornia", "diffusers", "numpy", "scipy",
+    "scikit-learn", "pandas",
 )  # fmt: skip
 _GB = 1e9
 

@@ -439,7 +439,7 @@ def _robustness_table(content: Content, entry: Entry) -> Table:
     chosen = content.robustness["condition"].isin(["", NOISE[entry.norm], entry.name])
     by_key = content.robustness[chosen].set_index(["encoder", "condition", "strength"])
     budgets = sorted({s for _, condition, s in by_key.index if condition == entry.name})
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name in content.encoders:
         if (name, "", 0.0) in by_key.index:
             rows.append((name, "0", cell(by_key.loc[(name, "", 0.0)], "accuracy"), "–", "–", "–", "–"))
@@ -572,10 +572,10 @@ def _transfer_table(content: Content) -> Table:
     return Table(
         name="transfers",
         caption=(
-            f"Adversaries from one encoder to another. Accuracy under the encoder's own adversaries ({first.name}, {budget}) "
-            "and under those made for another encoder, on the images that both get right; of the other encoders, the "
-            "one whose adversaries do best. If they did better than its own (a difference below 0), the encoder would "
-            "only look robust, because its gradients hide the way."
+            f"Adversaries from one encoder to another. Accuracy under the encoder's own adversaries ({first.name}, "
+            f"{budget}) and under those made for another encoder, on the images that both get right; of the other "
+            "encoders, the one whose adversaries do best. If they did better than its own (a difference below 0), the "
+            "encoder would only look robust, because its gradients hide the way."
         ),
         columns=("encoder", "own adversaries", "best of the others", "difference", "images", "masked?"),
         rows=tuple(rows),

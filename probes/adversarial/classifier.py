@@ -96,8 +96,8 @@ def _train(h: np.ndarray, labels: np.ndarray, classes: int, seed: int) -> Linear
         logits, truth = torch.from_numpy(h[judged] @ weight.T + bias), torch.from_numpy(labels[judged])
         scores[penalty] = (F.cross_entropy(logits, truth).item(), (logits.argmax(1) == truth).double().mean().item())
     chosen = min(PENALTIES, key=lambda penalty: scores[penalty][0])
-    weight, bias = (torch.from_numpy(part).float() for part in _fit(h, labels, classes, chosen))
-    return LinearClassifier(weight, bias, chosen, scores[chosen][1], len(h))
+    final, offset = (torch.from_numpy(part).float() for part in _fit(h, labels, classes, chosen))
+    return LinearClassifier(final, offset, chosen, scores[chosen][1], len(h))
 
 
 def _fit(h: np.ndarray, labels: np.ndarray, classes: int, penalty: float) -> tuple[np.ndarray, np.ndarray]:

@@ -211,8 +211,8 @@ def _rendered(
         labels = study.victims.labels[rows].numpy()
         for version, part in zip(versions[name], drawn, strict=True):
             seen = judge.read(part)["class"].to_numpy() == labels
-            at = {"condition": version.condition, "strength": version.strength}
-            tables.append(study.records("class_seen", seen, rows=rows, **at))
+            condition, strength = version.condition, version.strength
+            tables.append(study.records("class_seen", seen, rows=rows, condition=condition, strength=strength))
     return join(tables), _panels(studies, entry, versions, samples, rows[: settings.pictures])
 
 

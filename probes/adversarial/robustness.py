@@ -7,7 +7,7 @@ an attack was unlucky.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -89,7 +89,7 @@ def attack_records(study: Study, entry: Entry, found: dict[float, Found]) -> pd.
     rows = rows_of(study, entry)
     victims, tables = study.victims[rows], []
     for budget, adversaries in found.items():
-        at = {"condition": entry.name, "strength": budget}
+        at: dict[str, Any] = {"condition": entry.name, "strength": budget}
         tables += _moved(study, adversaries.h, rows, **at)
         moved = size(adversaries.images, victims.images, entry.norm) * entry.scale / budget
         beyond = torch.maximum(adversaries.images - 1, -adversaries.images).flatten(1).amax(1).clamp(min=0)
@@ -121,7 +121,7 @@ def noisy(study: Study, entry: Entry, budget: float, seed: int, rows: torch.Tens
 def _moved(study: Study, h: torch.Tensor, rows: torch.Tensor, *, condition: str, strength: float) -> list[pd.DataFrame]:
     """Displacement and cosine on these rows, and the decision on all images: those not attacked were wrong before."""
     origin = study.victims.h[rows]
-    at = {"condition": condition, "strength": strength}
+    at: dict[str, Any] = {"condition": condition, "strength": strength}
     tables = [
         study.records("relative_displacement", study.target.displacement(h, origin), rows=rows, **at),
         study.records("cosine", study.target.cosine(h, origin), rows=rows, **at),

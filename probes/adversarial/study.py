@@ -110,8 +110,8 @@ def prepare(
         cache=_below(cache, "classifiers"),
     )  # fmt: skip
     target = Target(encoder, level, typical, classifier, size)
-    victims = Victims(images, torch.tensor(data.labels[drawn.attacked]), h)
-    return Study(target, victims, drawn.attacked, target.predict(h) == victims.labels)
+    labels = torch.tensor(data.labels[drawn.attacked])
+    return Study(target, Victims(images, labels, h), drawn.attacked, target.predict(h).eq(labels))
 
 
 def _below(cache: Path | None, name: str) -> Path | None:
