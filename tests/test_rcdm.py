@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
+from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
 
 from rcdm_core.data.scenes import Scenes
 from rcdm_core.distances import mean_reciprocal_rank, retrieval_ranks
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
-from rcdm_core.rcdm import RCDM, SOLVERS, load_rcdm
-from rcdm_core.rcdm.diffusion import build_schedule, v_prediction_loss
+from rcdm_core.rcdm import NETWORKS, RCDM, SOLVERS, load_rcdm, network_settings, save_rcdm
+from rcdm_core.rcdm.diffusion import build_schedule, published_schedule, schedule_for, v_prediction_loss
 from rcdm_core.rcdm.draws import random_draws
 from rcdm_core.rcdm.heads import GAIN, RepresentationHead, embedded_images
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings
+from rcdm_core.rcdm.reverse import ReverseProcess
 
 SMALL = NetworkSettings(image_size=16, patch=2, channels=(32, 32), attention=(False, True), attention_width=16)
 
@@ -131,6 +135,113 @@ def test_loss_is_that_of_the_best_constant_for_an_untrained_network(small):
     noise, signal = (density * alphas).sum(), (density * (1 - alphas)).sum()
     expected = noise + signal * (2 * images - 1).square().mean()
     assert loss.item() == pytest.approx(expected.item(), rel=0.05)
+
+
+@pytest.mark.parametrize("schedule", [build_schedule(), published_schedule()], ids=["velocity", "published"])
+def test_ancestral_steps_are_those_of_diffusers(schedule):
+    process, library = ReverseProcess(schedule, 20), DDPMScheduler.from_config(schedule.config)
+    library.set_timesteps(20)
+    channels = 6 if schedule.config["variance_type"] == "learned_range" else 3
+    torch.manual_seed(0)
+    for i in (19, 7, 1, 0):
+        x, output = torch.randn(2, 3, 8, 8), torch.randn(2, channels, 8, 8)
+        mean, log_variance = process.of_network(output, x, i)
+        noise = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(i)) if i else 0
+        wanted = library.step(output, process.timesteps[i], x, generator=torch.Generator().manual_seed(i)).prev_sample
+        assert (mean + (log_variance / 2).exp() * noise - wanted).norm() < 1e-4 * wanted.norm()
+
+
+def test_ddim_is_that_of_diffusers_where_timesteps_are_even(small):
+    """There alone: diffusers' DDIM takes any timesteps to be even. Both clip what they take for the image."""
+    h, noise = torch.randn(2, 6), torch.randn(2, 3, 16, 16)
+    library = DDIMScheduler.from_config(small.schedule.config)
+    library.set_timesteps(10)
+    x, embedding = noise, small.denoiser.embed([("a/backbone", h)])
+    for t in library.timesteps:
+        with torch.inference_mode():
+            x = library.step(small.denoiser(x, t, embedding), t, x, use_clipped_model_output=True).prev_sample
+    drawn = small.sample(h, "a/backbone", noise=noise, steps=10, solver="ddim", dtype=torch.float32)
+    assert torch.allclose(drawn, ((x + 1) / 2).clamp(0, 1), atol=1e-4)
+
+
+def test_given_step_noise_is_used_and_must_fit(small):
+    h, noise, added = torch.randn(2, 6), torch.randn(2, 3, 16, 16), torch.randn(4, 2, 3, 16, 16)
+    settings = {"steps": 4, "solver": "ddpm", "batch_size": 1, "dtype": torch.float32}
+    first = small.sample(h, "a/backbone", noise=noise, step_noise=added, **settings)
+    turned = small.sample(h.flip(0), "a/backbone", noise=noise.flip(0), step_noise=added.flip(1), **settings)
+    assert torch.allclose(first, turned.flip(0), atol=1e-5)
+    other = small.sample(h, "a/backbone", noise=noise, step_noise=added + 1, **settings)
+    assert not torch.allclose(first, other, atol=1e-2)
+    with pytest.raises(UserError, match="give"):
+        small.sample(h, "a/backbone", noise=noise, step_noise=added[:3], **settings)
+
+
+PUBLISHED_STYLE = NetworkSettings(
+    image_size=16,
+    patch=1,
+    channels=(32, 64),
+    attention=(True, True),
+    attention_heads=2,
+    middle_norm=True,
+    residual_resampling=True,
+    learned_variances=True,
+    whitening=False,
+)
+
+
+@pytest.mark.parametrize("shape", [SMALL, PUBLISHED_STYLE], ids=["embedded", "published"])
+def test_an_rcdm_comes_back_from_its_files(shape, tmp_path):
+    torch.manual_seed(0)
+    before = RCDM(Denoiser(shape, {"a/backbone": 6, "timm/x.y/projector": 9}), schedule=schedule_for(shape))
+    save_rcdm(before.denoiser, before.schedule, tmp_path, card={"training": {"images": 7}})
+    after = load_rcdm(tmp_path)
+    assert after.fingerprint == before.fingerprint
+    assert after.card["training"] == {"images": 7}
+    h = torch.randn(2, 9)
+    for solver in SOLVERS:
+        drawn = after.sample(h, "timm/x.y/projector", steps=3, solver=solver)
+        assert torch.equal(drawn, before.sample(h, "timm/x.y/projector", steps=3, solver=solver))
+        assert torch.isfinite(drawn).all()
+
+    unet = UNet2DModel.from_pretrained(tmp_path / "unet")
+    assert all(torch.equal(a, b) for a, b in zip(unet.parameters(), after.denoiser.unet.parameters(), strict=True))
+    assert torch.equal(DDPMScheduler.from_pretrained(tmp_path / "scheduler").betas, before.schedule.betas)
+
+    save_rcdm(before.denoiser, before.schedule, tmp_path, card={}, dtype=torch.float16)
+    halved = load_rcdm(tmp_path)
+    assert next(halved.parameters()).dtype == torch.float32
+    assert torch.allclose(next(halved.parameters()), next(before.parameters()), atol=1e-3)
+
+
+def test_damaged_files_of_an_rcdm_are_named(small, tmp_path):
+    def damage(name: str, content: str) -> str:
+        save_rcdm(small.denoiser, small.schedule, tmp_path, card={})
+        (tmp_path / name).write_text(content)
+        with pytest.raises(UserError) as caught:
+            load_rcdm(tmp_path)
+        return str(caught.value)
+
+    assert "heads.safetensors does not fit" in damage("heads.safetensors", "")
+    assert "rcdm.json is no card" in damage("rcdm.json", "{}")
+    assert "rcdm.json is no card" in damage("rcdm.json", "not JSON")
+    assert "scheduler_config.json is no schedule" in damage("scheduler/scheduler_config.json", "not JSON")
+    other = {**SMALL.to_dict(), "channels": [64, 64]}
+    card = json.dumps({"network": other, "conditions": small.conditions})
+    assert "does not fit its card" in damage("rcdm.json", card)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_by_name_take_images_of_their_size(name):
+    for size in (64, 128):
+        settings = network_settings(name, size)
+        with torch.device("meta"):
+            images, embedding = torch.randn(1, 3, size, size), torch.randn(1, settings.embedding)
+            out = Denoiser(settings, {})(images, torch.tensor([3]), embedding)
+        assert out.shape == (1, 6 if settings.learned_variances else 3, size, size)
+    with pytest.raises(UserError, match="pixels"):
+        network_settings(name, 63)
+    with pytest.raises(UserError, match=f"did you mean {name}"):
+        network_settings(name + "x", 64)
 
 
 def test_errors_name_both_dimensions_and_the_nearest_names(small):

@@ -165,14 +165,12 @@ def _settings(shape: _Shape, given: Mapping[str, Any]) -> NetworkSettings:
             f"the tensors do not show {' and '.join(sorted(unseen))}, and are not those of a published 128 x 128 model",
             "give the settings of the training as a JSON file with --config",
         )
+    if given["image_size"] % 2 ** (len(shape.channels) - 1):
+        raise UserError(
+            f"images of {given['image_size']} pixels cannot be halved {len(shape.channels) - 1} times",
+            "the options belong to another checkpoint",
+        )
     width, heads = given.get("num_head_channels", -1), given["num_heads"]
-    attending = [c for c, attends in zip(shape.channels, shape.attention, strict=True) if attends]
-    for channels in (*attending, shape.channels[-1]):  # the middle attends too
-        if channels % (heads if width == -1 else width):
-            name = f"num_heads {heads}" if width == -1 else f"num_head_channels {width}"
-            raise UserError(
-                f"{channels} channels cannot be split by {name}", "the options belong to another checkpoint"
-            )
     if any(c % GROUPS for c in shape.channels):
         raise UserError(f"channels are {_written(shape.channels)}", f"an RCDM has multiples of {GROUPS}")
     if shape.channels[0] % shape.base:
@@ -180,7 +178,7 @@ def _settings(shape: _Shape, given: Mapping[str, Any]) -> NetworkSettings:
             f"channel_mult begins with {shape.channels[0] / shape.base:g}",
             "UNet2DModel, in whose layout RCDMs are kept, can begin with whole numbers only",
         )
-    return NetworkSettings(
+    settings = NetworkSettings(
         image_size=given["image_size"],
         patch=1,
         channels=shape.channels,
@@ -194,6 +192,12 @@ def _settings(shape: _Shape, given: Mapping[str, Any]) -> NetworkSettings:
         embedding_width=4 * shape.base,
         whitening=False,
     )
+    name, divisor = ("num_heads", heads) if width == -1 else ("num_head_channels", width)
+    for channels in settings.attending:
+        if channels % divisor:
+            problem = f"{channels} channels cannot be split by {name} {divisor}"
+            raise UserError(problem, "the options belong to another checkpoint")
+    return settings
 
 
 def _published_names(own: Iterable[str], settings: NetworkSettings) -> Iterator[tuple[str, str]]:

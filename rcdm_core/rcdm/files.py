@@ -116,7 +116,10 @@ def _read(folder: Path) -> RCDM:
     with torch.device("meta"):  # weights come from the files, at once
         denoiser = Denoiser(NetworkSettings.from_dict(card["network"]), card["conditions"])
     read_weights(denoiser, folder)
-    schedule = DDPMScheduler.from_config(json.loads((folder / SCHEDULE).read_text()))
+    try:
+        schedule = DDPMScheduler.from_config(json.loads((folder / SCHEDULE).read_text()))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder / SCHEDULE} is no schedule", f"make the RCDM again ({error!r})") from error
     return RCDM(denoiser, schedule=schedule, card=card)
 
 

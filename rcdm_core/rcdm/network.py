@@ -62,6 +62,12 @@ class NetworkSettings:
     whitening: bool = True
 
     @property
+    def attending(self) -> tuple[int, ...]:
+        """Channels wherever there is attention, the middle last."""
+        attending = (c for c, attends in zip(self.channels, self.attention, strict=True) if attends)
+        return *attending, self.channels[-1]
+
+    @property
     def embedding(self) -> int:
         """Width of ``emb``."""
         return self.embedding_width or 4 * self.channels[0]
@@ -82,8 +88,6 @@ def build_unet(settings: NetworkSettings) -> UNet2DModel:
     folded = 3 * settings.patch**2
     residual = settings.residual_resampling
     down, up = ("ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D") if residual else ("DownBlock2D", "UpBlock2D")
-    attended = [c for c, attends in zip(settings.channels, settings.attention, strict=True) if attends]
-    attended.append(settings.channels[-1])  # the middle
     heads = settings.attention_heads
     unet = UNet2DModel(
         sample_size=settings.image_size // settings.patch,
@@ -95,7 +99,7 @@ def build_unet(settings: NetworkSettings) -> UNet2DModel:
         up_block_types=tuple("AttnUpBlock2D" if a else up for a in reversed(settings.attention)),
         downsample_type="resnet" if residual else "conv",
         upsample_type="resnet" if residual else "conv",
-        attention_head_dim=settings.attention_width if heads is None else math.gcd(*attended) // heads,
+        attention_head_dim=settings.attention_width if heads is None else math.gcd(*settings.attending) // heads,
         attn_norm_num_groups=GROUPS if settings.middle_norm else None,
         norm_num_groups=GROUPS,
         time_embedding_dim=settings.embedding_width,

@@ -7,6 +7,7 @@ those that change nothing in what a trained network computes.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
 
 
 def _number(value: Any) -> int:
-    if isinstance(value, bool) or int(value) != float(value):
+    if isinstance(value, bool) or int(value) != float(value) or int(value) < 1:
         raise ValueError
     return int(value)
+
+
+def _number_or_none(value: Any) -> int:
+    return -1 if str(value) == "-1" else _number(value)
 
 
 def _flag(value: Any) -> bool:
@@ -29,7 +34,10 @@ def _flag(value: Any) -> bool:
 
 def _numbers(value: Any) -> tuple[float, ...]:
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, Sequence) else [value]
-    return tuple(float(part) for part in parts if part != "")
+    numbers = tuple(float(part) for part in parts if part != "")
+    if not all(0 < number < math.inf for number in numbers):
+        raise ValueError
+    return numbers
 
 
 def _noise(value: Any) -> str:
@@ -47,7 +55,7 @@ SHAPING: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "num_res_blocks": (_number, WHOLE),
     "attention_resolutions": (_numbers, LIST),
     "num_heads": (_number, WHOLE),
-    "num_head_channels": (_number, WHOLE),
+    "num_head_channels": (_number_or_none, f"{WHOLE}, or -1"),
     "resblock_updown": (_flag, TRUTH),
     "use_new_attention_order": (_flag, TRUTH),
     "ssl_dim": (_number, WHOLE),
@@ -104,7 +112,7 @@ def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
             parse, looks = SHAPING[name]
             try:
                 read[name] = parse(value)
-            except (ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError, OverflowError) as error:
                 raise UserError(f"{name} is {value!r}", f"give {looks}") from error
         elif name not in IDLE:
             raise unknown_name("option of the published code", name, (*SHAPING, *REQUIRED, *IDLE))

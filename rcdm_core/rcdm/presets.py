@@ -27,13 +27,12 @@ def network_settings(name: str, image_size: int) -> NetworkSettings:
 
 
 def embedded(image_size: int) -> NetworkSettings:
-    """5 M parameters, two resolutions: that of the shipped RCDM."""
-    settings = NetworkSettings(image_size=image_size)
-    return _checked("embedded", settings)
+    """That of the shipped RCDM: 7 M parameters, two resolutions."""
+    return _checked("embedded", NetworkSettings(image_size=image_size))
 
 
 def small(image_size: int) -> NetworkSettings:
-    """About 20 M parameters on 32 x 32 positions or so: an evening on one GPU."""
+    """24 M parameters, three resolutions; images wider than 32 pixels are folded into about 32 x 32 patches."""
     return _checked(
         "small",
         NetworkSettings(
@@ -49,7 +48,7 @@ def small(image_size: int) -> NetworkSettings:
 
 
 def base(image_size: int) -> NetworkSettings:
-    """About 100 M parameters on 64 x 64 positions or so."""
+    """92 M parameters, four resolutions; images wider than 64 pixels are folded into about 64 x 64 patches."""
     return _checked(
         "base",
         NetworkSettings(

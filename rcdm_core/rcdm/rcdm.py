@@ -52,8 +52,9 @@ class RCDM(nn.Module):
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the weights, the shape of the network and the schedule."""
-        about = {"network": self.denoiser.settings.to_dict(), "schedule": dict(self.schedule.config)}
-        return fingerprint(self, json.dumps(about, sort_keys=True, default=str))
+        schedule = {key: value for key, value in self.schedule.config.items() if not key.startswith("_")}  # no versions
+        about = {"network": self.denoiser.settings.to_dict(), "schedule": schedule}
+        return fingerprint(self, json.dumps(about, sort_keys=True))
 
     def noise(self, count: int, *, seed: int) -> torch.Tensor:
         """Starting noise ``[count, 3, S, S]``; the first images of a longer draw are those of a shorter one."""

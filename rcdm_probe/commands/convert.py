@@ -40,15 +40,13 @@ def run(
         typer.Option("--level", "-l", help="Level that it was trained on; by default likewise.", metavar="NAME"),
     ] = None,
 ) -> None:
-    """Convert a checkpoint of the published RCDM code (facebookresearch/RCDM) to the layout of diffusers.
+    """Convert a checkpoint of the published RCDM code (facebookresearch/RCDM), to draw with it.
 
-    The folder holds unet/ and scheduler/, which diffusers reads; heads.safetensors, which maps representations into
-    the U-Net; and the card rcdm.json.
+    The folder is in the layout of diffusers: unet/ and scheduler/, heads.safetensors and the card rcdm.json beside.
 
-    Every tensor of the checkpoint is used, or the conversion fails and names those that are missing or left over.
+    Every tensor is used, or the conversion fails and names those that are missing or left over.
 
-    A config needs what the tensors do not show: [cyan]{"image_size": 64, "num_heads": 4}[/]. Whatever else it says,
-    such as channel_mult or attention_resolutions, is checked against the tensors.
+    A config tells what tensors do not show: [cyan]{"image_size": 64, "num_heads": 4}[/]. The rest of it is checked.
 
     [bold]Examples[/]
 
@@ -56,7 +54,7 @@ def run(
 
     rcdm-probe convert my.pt --config my.json --encoder timm/resnet50 --out my-rcdm
 
-    rcdm-probe invariance --encoder timm/resnet50 --rcdm my-rcdm
+    rcdm-probe sample photo.jpg --encoder timm/resnet50 --rcdm my-rcdm
     """
     with Console(stderr=True).status("converting"):
         from rcdm_core.rcdm import save_rcdm
@@ -77,6 +75,12 @@ def run(
         f"{escape(str(out))}: {parameters:.1f} M parameters, draws {rcdm.image_size} x {rcdm.image_size} pixels from "
         f"{escape(condition)} ({rcdm.conditions[condition]} dimensions)"
     )
+    settings = rcdm.denoiser.settings
+    if settings.attention_heads and len(set(settings.attending)) > 1:
+        console.print(
+            "In diffusers alone, unet/ wants its attention heads back after UNet2DModel.from_pretrained: "
+            f"rcdm_core.rcdm.network.set_attention_heads(unet, {settings.attention_heads})"
+        )
 
 
 def _check_empty(out: Path) -> None:
