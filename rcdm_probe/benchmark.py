@@ -144,14 +144,15 @@ def _fastest(work: Callable[[], object], device: torch.device) -> float:
     work()
     seconds = []
     for _ in range(_REPEATS):
-        _wait(device)
+        wait_for(device)
         begun = time.perf_counter()
         work()
-        _wait(device)
+        wait_for(device)
         seconds.append(time.perf_counter() - begun)
     return min(seconds)
 
 
-def _wait(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
+    """Return when a GPU has done what it was told, so that a clock may be read."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
