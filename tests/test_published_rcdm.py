@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,24 +155,46 @@ def test_a_missing_tensor_is_named(golden):
             convert({key: t for key, t in weights.items() if key != name}, options, condition=CONDITION)
 
 
+IMAGENET = Shape(
+    base=256,
+    multipliers=(1, 1, 2, 3, 4),
+    blocks=2,
+    attention=(False, False, True, True, True),
+    heads=4,
+    dimension=2048,
+    image_size=128,
+)
+
+
 def test_the_published_models_have_the_shape_that_is_assumed_of_them():
     """494 tensors and 422.6 M parameters; no option is needed."""
-    shape = Shape(
-        base=256,
-        multipliers=(1, 1, 2, 3, 4),
-        blocks=2,
-        attention=(False, False, True, True, True),
-        heads=4,
-        dimension=2048,
-        image_size=128,
-    )
-    state = random_checkpoint(shape, device="meta")
+    state = random_checkpoint(IMAGENET, device="meta")
     assert len(state) == 494
     assert round(sum(t.numel() for t in state.values()) / 1e6, 1) == 422.6
     denoiser, schedule = convert(state, {}, condition=CONDITION)
     assert denoiser.settings.image_size == 128
     assert denoiser.settings.attention_heads == 4
     assert schedule.config["beta_end"] == 0.02
+
+
+def test_published_rcdms_are_found_by_encoder_and_level(tmp_path: Path, monkeypatch, capsys):
+    """In full size, from files whose tensors are views of one number."""
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for part, dimension in {"trunk": 2048, "head": 8192}.items():
+        shapes = random_checkpoint(replace(IMAGENET, dimension=dimension), device="meta")
+        views = {name: torch.full((1,), 0.01).expand(t.shape) for name, t in shapes.items()}
+        torch.save(views, folder / f"rcdm_ema_vicreg_{part}.pt")
+
+    backbone = load_published("imagenet/vicreg", ["layer3", "backbone"])
+    assert backbone.conditions == {"imagenet/vicreg/backbone": 2048}
+    assert "CC BY-NC" in capsys.readouterr().err
+    drawn = backbone.sample(torch.randn(1, 2048), "imagenet/vicreg/backbone", steps=1)
+    assert drawn.shape == (1, 3, 128, 128)
+    assert torch.isfinite(drawn).all()
+    both = load_published("imagenet/vicreg")
+    assert both.conditions == {"imagenet/vicreg/backbone": 2048, "imagenet/vicreg/projector": 8192}
 
 
 @pytest.mark.parametrize(
