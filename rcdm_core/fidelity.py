@@ -8,9 +8,9 @@ space, here in the encoder's own):
 
     d^2 = |m_a - m_b|^2 + tr C_a + tr C_b - 2 tr (C_a C_b)^(1/2),
 
-where with centred rows ``A`` and ``B`` the last trace is the nuclear norm of ``A B^T / sqrt(n_a n_b)``: exact also for
-fewer images than dimensions. It falls with the number of images even between equal distributions, so that only
-distances over equal numbers can be compared.
+where with centred rows ``A`` and ``B`` the last trace is the nuclear norm of ``A B^T / sqrt(n_a n_b)``, in which the
+triangular factors of A and B may stand for them: exact also for fewer images than dimensions. It falls with the number
+of images even between equal distributions, so that only distances over equal numbers can be compared.
 """
 
 from __future__ import annotations
@@ -43,6 +43,11 @@ def frechet_distance(a: torch.Tensor, b: torch.Tensor) -> float:
     a, b = a.double(), b.double()
     means = (a.mean(0) - b.mean(0)).square().sum()
     a, b = (a - a.mean(0)) / len(a) ** 0.5, (b - b.mean(0)) / len(b) ** 0.5
-    common = torch.linalg.svdvals(a @ b.T).sum()
+    common = torch.linalg.svdvals(_triangle(a) @ _triangle(b).T).sum()
     squared = means + a.square().sum() + b.square().sum() - 2 * common
     return squared.clamp(min=0).sqrt().item()
+
+
+def _triangle(a: torch.Tensor) -> torch.Tensor:
+    """The factor ``R`` ``[min(N, D), D]`` of ``A = Q R``."""
+    return torch.linalg.qr(a, mode="r").R

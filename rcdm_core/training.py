@@ -150,7 +150,7 @@ def train(
         KeyboardInterrupt: It was stopped (Ctrl-C, SIGTERM); the step under way was finished and kept.
     """
     accelerator = join_processes(device)
-    portions = _portions(settings, processes=accelerator.num_processes, rank=accelerator.process_index)
+    mine = portions(settings, processes=accelerator.num_processes, rank=accelerator.process_index)
     folder.mkdir(parents=True, exist_ok=True)
     network = learner.to(accelerator.device)
     trainable = [p for p in network.parameters() if p.requires_grad]
@@ -182,7 +182,7 @@ def train(
         for step in progress(range(first, settings.steps), description, settings.steps - first):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, settings)
-            loss = _backward(accelerator, prepared, draw, step, portions, settings)
+            loss = _backward(accelerator, prepared, draw, step, mine, settings)
             norm = accelerator.clip_grad_norm_(trainable, settings.gradient_clip)
             optimizer.step()
             optimizer.zero_grad()
@@ -207,8 +207,17 @@ def train(
     network.eval()
 
 
-def _portions(settings: TrainingSettings, *, processes: int, rank: int) -> list[slice]:
-    """The positions of the batch that a process computes, portion by portion."""
+def portions(settings: TrainingSettings, *, processes: int, rank: int) -> list[slice]:
+    """The positions of the batch that a process computes, portion by portion.
+
+    Args:
+        settings: Batch size and accumulation.
+        processes: How many train together.
+        rank: Number of this one.
+
+    Raises:
+        UserError: The batch cannot be cut into equal portions.
+    """
     count = processes * settings.accumulate
     size, rest = divmod(settings.batch_size, count)
     if rest:
@@ -226,17 +235,17 @@ def _backward(
     prepared: nn.Module,
     draw: Callable[[int, slice], Any],
     step: int,
-    portions: list[slice],
+    mine: list[slice],
     settings: TrainingSettings,
 ) -> torch.Tensor:
     """Add up the gradient of a step over the portions of this process; their mean loss, detached."""
     losses = []
-    for portion in portions:
+    for portion in mine:
         torch.manual_seed(settings.seed * 1_000_003 + step + portion.start * 1_000_000_007)
-        waits = portion is not portions[-1]
+        waits = portion is not mine[-1]
         with accelerator.no_sync(prepared) if waits else nullcontext():
             with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-                loss = prepared(draw(step, portion)) / len(portions)
+                loss = prepared(draw(step, portion)) / len(mine)
             accelerator.backward(loss)
         losses.append(loss.detach())
     return torch.stack(losses).sum()

@@ -20,7 +20,7 @@ from rcdm_core.rcdm_training.split import LEAST_IMAGES
 from rcdm_core.training import LOSSES, join_processes
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
-from rcdm_probe.preparation import data_card, encoder_card, open_encoder
+from rcdm_probe.preparation import data_card, encoder_card, fingerprint_of, open_encoder
 from reports.training import write_curves, write_samples
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
+    from rcdm_core.rcdm import RCDM
 
 _NO_NUMBERS = ("accumulate", "checkpoint_every")  # settings that change nothing but rounding and the time lost
 
@@ -43,7 +44,7 @@ class Training:
         images: What to train on.
         settings: How.
         folder: Where everything goes.
-        start: Folder of an RCDM to begin with, or None.
+        start: RCDM whose U-Net to begin with, or None.
         device: Kind of device that computes.
         facts: The content of ``run.json``.
         is_main: Whether this process is the one that writes and speaks.
@@ -54,7 +55,7 @@ class Training:
     images: ImageSet
     settings: RCDMTraining
     folder: Path
-    start: Path | None
+    start: RCDM | None
     device: str
     facts: runs.Facts
     is_main: bool
@@ -74,7 +75,7 @@ def prepare(
     level: str | Sequence[str] | None = None,
     images: int | None = None,
     weights: str | Path | None = None,
-    start: Path | None = None,
+    start: RCDM | None = None,
     device: str = "auto",
     command: str = "",
     progress: Progress = silent,
@@ -89,7 +90,7 @@ def prepare(
         level: Level or levels to train for; None for all that the encoder has of itself.
         images: How many are taken at most, a seeded random choice; None takes all.
         weights: Weights to use instead of the encoder's own.
-        start: Folder of an RCDM whose U-Net to begin with.
+        start: RCDM whose U-Net to begin with.
         device: Where to compute.
         command: The command line, for the record.
         progress: Told of every long loop, in the main process.
@@ -122,7 +123,7 @@ def prepare(
         **loop,
         "every": settings.every,
         "looked_at": settings.looked_at,
-        "start": None if start is None else str(start),
+        "start": fingerprint_of(start),
     }
     facts = runs.collect_facts(
         "train",

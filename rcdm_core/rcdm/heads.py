@@ -73,13 +73,18 @@ class RepresentationHead(nn.Module):
 
 def embedded_images(images: torch.Tensor, embedding: int) -> torch.Tensor:
     """What heads first guess: principal components of images ``[N, 3, S, S]``, turned and scaled, ``[N, E]``."""
-    small = F.interpolate(images, size=min(THUMBNAIL, images.shape[-1]), mode="area").flatten(1)
+    small = thumbnails(images).flatten(1)
     left, deviations, _ = torch.linalg.svd(small - small.mean(0), full_matrices=False)
     standardised = (left * (deviations > 1e-4 * deviations[0]))[:, :embedding] * len(images) ** 0.5
     turn = torch.nn.init.orthogonal_(torch.empty(embedding, embedding), generator=torch.Generator().manual_seed(0)).to(
         images.device
     )
     return GAIN * standardised @ turn[: standardised.shape[1]]
+
+
+def thumbnails(images: torch.Tensor) -> torch.Tensor:
+    """Images ``[N, 3, S, S]`` at no more than `THUMBNAIL` pixels a side: all that `embedded_images` looks at."""
+    return F.interpolate(images, size=min(THUMBNAIL, images.shape[-1]), mode="area")
 
 
 def _ridge(w: torch.Tensor, y: torch.Tensor, penalty: float) -> torch.Tensor:

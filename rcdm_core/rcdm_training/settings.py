@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.rcdm.files import read_card
-from rcdm_core.rcdm.network import NetworkSettings
 from rcdm_core.rcdm.presets import network_settings
 from rcdm_core.training import TrainingSettings
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from rcdm_core.rcdm.network import NetworkSettings
 
 PRECISIONS = ("bf16", "no")
 LEARNING_RATES = {"embedded": 8e-4, "small": 4e-4, "base": 2e-4, "published": 1e-4}
 """Plateau of the learning rate for each network of `rcdm_core.rcdm.presets.NETWORKS`: larger ones take less."""
+
+OTHER_LEARNING_RATE = 4e-4
+"""The same for a shape that has no name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ def default_settings(
     *,
     image_size: int = 32,
     network: str | None = None,
-    start: Path | None = None,
+    start: NetworkSettings | None = None,
     every: int = 250,
     looked_at: int = 100,
     learning_rate: float | None = None,
@@ -51,54 +52,68 @@ def default_settings(
     Args:
         image_size: Side in pixels at which the RCDM draws.
         network: A key of `rcdm_core.rcdm.presets.NETWORKS`; None takes the shape of ``start``, else ``"embedded"``.
-        start: Folder of an RCDM whose U-Net to begin with.
+        start: Shape of the U-Net to begin with; None for a fresh one.
         every: Steps between two looks at held-out images.
         looked_at: Held-out images sampled at each look.
-        learning_rate: None takes that of `LEARNING_RATES`, 4e-4 for a shape without a name.
+        learning_rate: None takes that of the network's name.
         **loop: Fields of `TrainingSettings`, where they are not the defaults.
 
     Raises:
-        UserError: An unknown network or precision, images that the network cannot halve, or a number out of range.
+        UserError: An unknown network or precision, a network of another shape than ``start``, images that the network
+            cannot halve, or a number out of range.
     """
-    if network is None and start is not None:
-        shape = replace(NetworkSettings.from_dict(read_card(start)["network"]), image_size=image_size, whitening=True)
-        _require_halving(shape)
-    else:
-        network = network or "embedded"
-        shape = network_settings(network, image_size)
+    name = network if network is not None or start is not None else "embedded"
+    steps = loop.get("steps", 1000)
+    rate = OTHER_LEARNING_RATE if name is None else LEARNING_RATES.get(name, OTHER_LEARNING_RATE)
     chosen = {
-        "steps": 1000,
+        "steps": steps,
         "batch_size": 32,
         "weight_decay": 0.01,
+        "warmup": max(1, min(100, steps // 10)),
         "ema_decay": 0.999,
-        "learning_rate": LEARNING_RATES.get(network or "", 4e-4) if learning_rate is None else learning_rate,
-        **loop,
+        "learning_rate": rate if learning_rate is None else learning_rate,
     }
-    chosen.setdefault("warmup", max(1, min(100, chosen["steps"] // 10)))
-    settings = TrainingSettings(**chosen)
-    if settings.precision not in PRECISIONS:
-        raise unknown_name("precision", settings.precision, PRECISIONS)
-    least = {
-        "steps": settings.steps,
-        "batch size": settings.batch_size,
-        "accumulate": settings.accumulate,
-        "every": every,
-        "looked at": looked_at - 1,  # a Frechet distance takes two
-    }
-    for name, value in least.items():
-        if value < 1:
-            raise UserError(f"{name} is too small", "take at least 1, and look at 2 images or more")
-    if not 0 <= settings.ema_decay < 1:
-        raise UserError(f"a moving average with decay {settings.ema_decay}", "take 0 for none, or less than 1")
-    if not settings.learning_rate > 0:
-        raise UserError(f"a learning rate of {settings.learning_rate}", "take one above 0")
-    return RCDMTraining(network=shape, loop=settings, every=every, looked_at=looked_at)
+    settings = RCDMTraining(
+        network=_shape(name, start, image_size),
+        loop=TrainingSettings(**{**chosen, **loop}),
+        every=every,
+        looked_at=looked_at,
+    )
+    _check(settings)
+    return settings
 
 
-def _require_halving(shape: NetworkSettings) -> None:
-    divisor = shape.patch * 2 ** (len(shape.channels) - 1)
-    if shape.image_size % divisor:
+def _shape(name: str | None, start: NetworkSettings | None, image_size: int) -> NetworkSettings:
+    """The shape of a name, or of what is begun with; where both are given they must agree."""
+    if start is None:
+        return network_settings(name or "embedded", image_size)
+    theirs = replace(start, image_size=image_size, whitening=True)  # heads begin afresh
+    divisor = theirs.patch * 2 ** (len(theirs.channels) - 1)
+    if image_size % divisor:
         raise UserError(
-            f"this network cannot halve images of {shape.image_size} pixels often enough",
+            f"the network of --start cannot halve images of {image_size} pixels often enough",
             f"take a multiple of {divisor} pixels",
         )
+    if name is None:
+        return theirs
+    ours = network_settings(name, image_size)
+    mine = asdict(ours)
+    differing = [f"{key} {value}, not {mine[key]}" for key, value in asdict(theirs).items() if value != mine[key]]
+    if differing:
+        raise UserError(f"the network of --start is not {name}: it has {', '.join(differing)}", "leave out --network")
+    return ours
+
+
+def _check(settings: RCDMTraining) -> None:
+    loop = settings.loop
+    if loop.precision not in PRECISIONS:
+        raise unknown_name("precision", loop.precision, PRECISIONS)
+    if min(loop.steps, loop.batch_size, loop.accumulate, settings.every) < 1 or settings.looked_at < 2:
+        raise UserError(
+            "steps, batch size, accumulate and every are at least 1, looked at at least 2",
+            f"they are {loop.steps}, {loop.batch_size}, {loop.accumulate}, {settings.every} and {settings.looked_at}",
+        )
+    if not 0 <= loop.ema_decay < 1:
+        raise UserError(f"a moving average with decay {loop.ema_decay}", "take 0 for none, or less than 1")
+    if not loop.learning_rate > 0:
+        raise UserError(f"a learning rate of {loop.learning_rate}", "take one above 0")

@@ -1,6 +1,6 @@
 """What a training reads: every image small, and its representations, computed once and kept on disk.
 
-A store is a folder of chunks of 2,048 images, each a safetensors file that is complete or absent, so that the making of
+A store is a folder of chunks of 512 images, each a safetensors file that is complete or absent, so that the making of
 a store goes on where it was interrupted, and several processes can make it together. Pixels are kept as 8-bit numbers,
 which is what picture files hold, at the size at which the RCDM draws; representations as float32, because those of some
 encoders leave the range of float16.
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.progress import Progress
 
-CHUNK = 2048
+CHUNK = 512
 _IMAGES, _LEVEL = "images", "level/{}"
 
 
@@ -161,7 +161,7 @@ def _write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
         ) from error
 
 
-@lru_cache(maxsize=256)  # files held open
+@lru_cache(maxsize=400)  # a process may hold some more files open
 def _mapped(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a chunk, mapped: pages are read when rows are taken, and given back when memory is short."""
     return load_file(path)

@@ -10,17 +10,17 @@ What the folder holds while training goes on, and what is written at the end:
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 
 from rcdm_core.atomic import atomic_path
-from rcdm_core.errors import UserError
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm.diffusion import schedule_for
-from rcdm_core.rcdm.files import load_rcdm, save_rcdm
+from rcdm_core.rcdm.files import save_rcdm
+from rcdm_core.rcdm.heads import thumbnails
 from rcdm_core.rcdm.learner import RCDMLearner
 from rcdm_core.rcdm.network import Denoiser
 from rcdm_core.rcdm.rcdm import RCDM
@@ -29,18 +29,22 @@ from rcdm_core.rcdm_training.evaluation import Observation, choose_held_out, hel
 from rcdm_core.rcdm_training.heads import MOMENTS, begin_heads
 from rcdm_core.rcdm_training.split import hold_out
 from rcdm_core.rcdm_training.store import fill_store, store_folder
-from rcdm_core.training import CHECKPOINT, LOSSES, Watch, join_processes, train
+from rcdm_core.training import CHECKPOINT, LOSSES, Watch, join_processes, portions, train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
+
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
-    from rcdm_core.rcdm.network import NetworkSettings
     from rcdm_core.rcdm_training.settings import RCDMTraining
+    from rcdm_core.rcdm_training.store import Store
 
-FIDELITY = "fidelity.csv"
+STATE, FIDELITY = "training", "fidelity.csv"
+
+_AT_ONCE = 512  # images that are read to be made into thumbnails
 
 
 def train_rcdm(
@@ -50,7 +54,7 @@ def train_rcdm(
     settings: RCDMTraining,
     *,
     folder: Path,
-    start: Path | None = None,
+    start: RCDM | None = None,
     device: str = "cpu",
     card: Mapping[str, Any] | None = None,
     report: Callable[[Observation, pd.DataFrame], None] = lambda seen, fidelity: None,
@@ -66,20 +70,21 @@ def train_rcdm(
         images: What to train on, at the larger of the encoder's size and the network's.
         settings: How.
         folder: Where everything goes.
-        start: Folder of an RCDM whose U-Net to begin with; heads begin afresh. A checkpoint in ``folder`` goes first.
+        start: An RCDM whose U-Net to begin with, of the shape of ``settings.network``; heads begin afresh. A checkpoint
+            in ``folder`` goes first.
         device: ``"cpu"`` or ``"cuda"``.
         card: Entries of the RCDM's card besides those made here.
         report: Given every look at held-out images, and the table of all so far, before the table is written.
         progress: Told of every long loop.
 
     Raises:
-        UserError: Too few images, an encoder that gives nothing usable, a network in ``start`` of another shape, a
-            batch that cannot be shared out.
+        UserError: Too few images, an encoder that gives nothing usable, a batch that cannot be shared out.
         KeyboardInterrupt: It was stopped; the same call goes on.
     """
     processes = join_processes(device)
     progress = progress if processes.is_main_process else silent
-    loop, network = settings.loop, settings.network
+    loop, network, state = settings.loop, settings.network, folder / STATE
+    portions(loop, processes=processes.num_processes, rank=processes.process_index)  # a mistake is told at once
     split = hold_out(len(images), seed=loop.seed)
     encoder = encoder.to(processes.device)
     store = fill_store(
@@ -98,17 +103,12 @@ def train_rcdm(
     torch.manual_seed(loop.seed)
     denoiser = Denoiser(network, {name: encoder.dimensions[level] for name, level in conditions.items()})
     schedule = schedule_for(network)
-    if not (folder / "training" / CHECKPOINT).is_file():
+    if not (state / CHECKPOINT).is_file():
         if start is not None:
-            take_unet(denoiser, start)
-        rows = spread(split.training, MOMENTS)
-        begin_heads(
-            denoiser,
-            store.images(rows),
-            {name: store.representations(level, rows) for name, level in conditions.items()},
-        )
+            denoiser.unet.load_state_dict(start.denoiser.unet.state_dict())
+        _begin_heads(denoiser, store, spread(split.training, MOMENTS), conditions)
     learner = RCDMLearner(denoiser, schedule)
-    common = {"image_size": network.image_size, "device": processes.device}
+    common: dict[str, Any] = {"image_size": network.image_size, "device": processes.device}
     draw = batches(store, split.training, conditions, batch_size=loop.batch_size, seed=loop.seed, **common)
     held_out = choose_held_out(split, settings.looked_at)
     size = min(loop.batch_size, len(held_out.rows))
@@ -120,10 +120,13 @@ def train_rcdm(
             return
         rcdm = RCDM(copy.deepcopy(denoiser), schedule=schedule)  # frozen, which the one in training must not be
         seen = observe(rcdm, encoder, store, held_out, conditions, step=done, seed=loop.seed, progress=progress)
-        trained = pd.read_csv(folder / "training" / LOSSES)["loss"].tail(settings.every).mean()
-        count = len(held_out.rows) // size
-        loss = held_out_loss(learner, draw_held_out, batches=count, batch_size=size, precision=loop.precision)
-        rows = [{"step": done, "loss": trained, "held-out loss": loss, **row} for row in seen.fidelity]
+        losses = {
+            "loss": pd.read_csv(state / LOSSES)["loss"].tail(settings.every).mean(),
+            "held-out loss": held_out_loss(
+                learner, draw_held_out, batches=len(held_out.rows) // size, batch_size=size, precision=loop.precision
+            ),
+        }
+        rows = [{"step": done, **losses, **row} for row in seen.fidelity]
         table = pd.DataFrame([*known.to_dict("records"), *rows])
         report(seen, table)
         _write_table(table, folder / FIDELITY)
@@ -132,56 +135,43 @@ def train_rcdm(
         learner,
         draw,
         loop,
-        folder=folder / "training",
+        folder=state,
         description="training",
         device=device,
         watch=Watch(look, settings.every),
         progress=progress,
     )
     if processes.is_main_process:
+        training = {
+            "data": images.name,
+            "data_fingerprint": images.fingerprint,
+            "images": len(split.training),
+            "held_out": len(split.held_out),
+            "settings": asdict(loop),
+            "objective": schedule.config["prediction_type"],
+            "seconds": round(pd.read_csv(state / LOSSES)["seconds"].sum()),
+            "processes": processes.num_processes,
+            "device": str(processes.device),
+            "torch": torch.__version__,
+            "began_with": None if start is None else start.fingerprint,
+        }
         told = {
             "name": f"{encoder.name}: {', '.join(levels)}",
             "encoders": {encoder.name: encoder.network_fingerprint},
             "levels": list(levels),
             "preprocessing": repr(encoder.preprocess),
-            "training": {
-                "data": images.name,
-                "data_fingerprint": images.fingerprint,
-                "images": len(split.training),
-                "held_out": len(split.held_out),
-                "settings": asdict(loop),
-                "objective": schedule.config["prediction_type"],
-                "seconds": round(pd.read_csv(folder / "training" / LOSSES)["seconds"].sum()),
-                "processes": processes.num_processes,
-                "device": str(processes.device),
-                "torch": torch.__version__,
-                "began_with": str(start) if start is not None else None,
-            },
+            "training": training,
             "scores": _last_scores(_read_table(folder / FIDELITY), encoder.name),
         }
         save_rcdm(denoiser, schedule, folder, card={**told, **(card or {})})
     processes.wait_for_everyone()
 
 
-def take_unet(denoiser: Denoiser, start: Path) -> None:
-    """Begin with the U-Net of another RCDM.
-
-    Raises:
-        UserError: There is none, or its shape differs; says in what.
-    """
-    other = load_rcdm(start).denoiser
-    differing = differing_settings(other.settings, denoiser.settings)
-    if differing:
-        told = ", ".join(f"{name} {theirs} there and {ours} here" for name, (theirs, ours) in differing.items())
-        raise UserError(f"the network in {start} has another shape", f"{told}; leave out --network to take its own")
-    denoiser.unet.load_state_dict(other.unet.state_dict())
-
-
-def differing_settings(one: NetworkSettings, other: NetworkSettings) -> dict[str, tuple[Any, Any]]:
-    """The settings in which two U-Nets differ; the side of the images and the heads are none of the U-Net's."""
-    alike = {"image_size": 0, "whitening": True}
-    first, second = asdict(replace(one, **alike)), asdict(replace(other, **alike))
-    return {name: (first[name], second[name]) for name in first if first[name] != second[name]}
+def _begin_heads(denoiser: Denoiser, store: Store, rows: np.ndarray, conditions: Mapping[str, str]) -> None:
+    """Fit the heads to some images, of which no more than thumbnails are in memory at once."""
+    small = [thumbnails(store.images(rows[i : i + _AT_ONCE])) for i in range(0, len(rows), _AT_ONCE)]
+    representations = {name: store.representations(level, rows) for name, level in conditions.items()}
+    begin_heads(denoiser, torch.cat(small), representations)
 
 
 def _last_scores(table: pd.DataFrame, encoder: str) -> dict[str, dict[str, float]]:

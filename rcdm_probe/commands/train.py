@@ -61,8 +61,8 @@ def run(
         int, typer.Option("--looked-at", help="Held-out images sampled at each look, for each level.", min=2)
     ] = 100,
     start: Annotated[
-        Path | None,
-        typer.Option("--start", help="Folder of an RCDM whose U-Net to begin with.", metavar="FOLDER"),
+        str | None,
+        typer.Option("--start", help="RCDM whose U-Net to begin with: a folder, or embedded.", metavar="FOLDER"),
     ] = None,
     weights: options.Weights = None,
     seed: options.Seed = 0,
@@ -70,7 +70,7 @@ def run(
 ) -> None:
     """Train the diffusion model that draws images from an encoder's representations, on your own images.
 
-    Representations are computed once and kept on disk. A tenth of the images is held out; samples.../ and progress.png
+    Representations are computed once and kept on disk. A tenth of the images is held out; samples/ and progress.png
     show along the way what is drawn from those, fidelity.csv says how well: MRR (1 is perfect), mean rank, Frechet
     distance.
 
@@ -92,14 +92,17 @@ def run(
     """
     console = Console(highlight=False, soft_wrap=True)
     with Console(stderr=True).status("loading"):
+        from rcdm_core.rcdm import load_rcdm
         from rcdm_core.rcdm_training import default_settings
+        from rcdm_probe.preparation import EMBEDDED
         from rcdm_probe.progress import progress_bars
         from rcdm_probe.rcdm_training import conduct, prepare
 
+    beginning = None if start is None else load_rcdm(None if start == EMBEDDED else start)
     settings = default_settings(
         image_size=image_size,
         network=network,
-        start=start,
+        start=None if beginning is None else beginning.denoiser.settings,
         every=every,
         looked_at=looked_at,
         learning_rate=lr,
@@ -119,7 +122,7 @@ def run(
             level=level or None,
             images=images,
             weights=weights,
-            start=start,
+            start=beginning,
             device=device,
             command=shlex.join(["rcdm-probe", *sys.argv[1:]]),
             progress=progress,

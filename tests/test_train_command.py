@@ -1,0 +1,244 @@
+"""``rcdm-probe train``: from a folder of pictures to an RCDM that every other command takes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import torch
+from diffusers import DDPMScheduler, UNet2DModel
+from PIL import Image
+from safetensors.torch import save_file
+from small_training import NETWORK, train_small
+from typer.testing import Result
+
+from rcdm_core.data.registry import load_data
+from rcdm_core.encoders import load_encoder
+from rcdm_core.errors import UserError
+from rcdm_core.fidelity import frechet_distance
+from rcdm_core.rcdm import load_rcdm
+from rcdm_core.rcdm_training import default_settings
+from rcdm_core.rcdm_training.evaluation import choose_held_out
+from rcdm_core.rcdm_training.split import hold_out
+from rcdm_core.rcdm_training.store import Store, fill_store
+from rcdm_core.representations import encode
+
+Command = Callable[..., Result]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+IMAGES = 60
+BRIEF = ("--image-size", 8, "--steps", 4, "--every", 2, "--batch-size", 4, "--looked-at", 4)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for number in range(IMAGES):
+        pixels = random.integers(0, 256, (4, 6, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((60, 40)).save(folder / f"{number}.jpg")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory, script: Start) -> tuple[Path, str]:
+    """Folder and output of a small training."""
+    cwd = tmp_path_factory.mktemp("trained")
+    process = script(
+        "train", "-e", "simclr", "-l", "projector", "-l", "layer2", "-d", photos, "-o", "mine", *BRIEF, cwd=cwd
+    )
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    return cwd / "mine", out
+
+
+def test_an_rcdm_is_left_in_the_layout_of_diffusers(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    assert UNet2DModel.from_pretrained(folder / "unet").config["sample_size"] == 4
+    assert DDPMScheduler.from_pretrained(folder / "scheduler").config["prediction_type"] == "v_prediction"
+    rcdm = load_rcdm(folder)
+    assert set(rcdm.conditions) == {"simclr/projector", "simclr/layer2"}
+    assert torch.isfinite(rcdm.sample(torch.randn(2, 128), "simclr/projector", steps=2)).all()
+    card = json.loads((folder / "rcdm.json").read_text())
+    assert card["encoders"] == {"simclr": load_encoder("simclr").fingerprint}
+    assert card["training"]["images"] == 50
+    assert card["training"]["held_out"] == 10
+    assert set(card["scores"]) == set(rcdm.conditions)
+    assert card["command"].startswith("rcdm-probe train -e simclr")
+
+
+def test_pictures_and_a_table_show_how_it_went(finished: tuple[Path, str]) -> None:
+    folder, out = finished
+    table = pd.read_csv(folder / "fidelity.csv")
+    assert table["step"].tolist() == [2, 2, 4, 4]
+    assert table["level"].tolist() == ["projector", "layer2"] * 2
+    assert table["gallery"].eq(IMAGES).all()
+    assert table["MRR"].between(1 / IMAGES, 1).all()
+    assert np.isfinite(table.drop(columns="level").to_numpy(float)).all()
+    for picture in ("progress.png", "samples/step-0000002.png", "samples/step-0000004.png"):
+        with Image.open(folder / picture) as image:
+            assert image.width > 200
+    assert "step 2: loss" in out
+    assert "rcdm-probe invariance --encoder simclr" in out
+    run = json.loads((folder / "run.json").read_text())
+    assert run["finished"]
+    assert run["arguments"]["learning_rate"] == 8e-4
+
+
+def test_invariance_takes_what_was_trained(
+    finished: tuple[Path, str], photos: Path, command: Command, tmp_path: Path
+) -> None:
+    words = (
+        "invariance",
+        "-e",
+        "simclr",
+        "-l",
+        "projector",
+        "-d",
+        photos,
+        "--rcdm",
+        finished[0],
+        "-o",
+        tmp_path / "run",
+    )
+    result = command(*words, "--images", 20, "--gallery", 30, "--steps", 1)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "run" / "report.pdf").is_file()
+
+
+def test_other_settings_in_the_same_folder_are_refused_by_name(
+    finished: tuple[Path, str], photos: Path, command: Command
+) -> None:
+    words = ("train", "-e", "simclr", "-l", "projector", "-l", "layer2", "-d", photos, "-o", finished[0])
+    before = (finished[0] / "run.json").read_bytes()
+    for changed, told in (
+        (("--seed", 1), "seed 0, not 1"),
+        (("--steps", 8), "steps 4, not 8"),
+        (("--network", "small", "--image-size", 16), "image size 8, not 16"),
+    ):
+        result = command(*words, *BRIEF, *changed)
+        assert result.exit_code == 2
+        assert told in result.output
+    assert (finished[0] / "run.json").read_bytes() == before
+
+
+def test_a_stopped_training_goes_on_to_the_same_weights(
+    finished: tuple[Path, str], photos: Path, script: Start, command: Command, tmp_path: Path
+) -> None:
+    words = ("train", "-e", "simclr", "-l", "projector", "-l", "layer2", "-d", photos, "-o", tmp_path / "mine", *BRIEF)
+    process = script(*words, cwd=tmp_path)
+    log = tmp_path / "mine" / "training" / "losses.csv"
+    while not log.is_file() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 130, out + err
+    assert "the same command goes on" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    again = script(*words, cwd=tmp_path)
+    out, err = again.communicate(timeout=600)
+    assert again.returncode == 0, err
+    assert "going on" in out
+    for name in ("unet/diffusion_pytorch_model.safetensors", "heads.safetensors", "fidelity.csv"):
+        assert (tmp_path / "mine" / name).read_bytes() == (finished[0] / name).read_bytes(), name
+
+
+def test_training_may_begin_with_another_rcdms_network(finished: tuple[Path, str]) -> None:
+    shape = load_rcdm(finished[0]).denoiser.settings
+    assert default_settings(start=shape, image_size=12).network == replace(shape, image_size=12)
+    with pytest.raises(UserError, match="multiple of 4"):
+        default_settings(start=shape, image_size=10)
+    with pytest.raises(UserError, match="is not small: it has .*channels"):
+        default_settings(start=shape, network="small", image_size=16)
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (("--network", "embeded"), "did you mean embedded"),
+        (("--level", "projektor"), "projector"),
+        (("--image-size", 30), "multiple of 4"),
+        (("--precision", "fp8"), "unknown precision"),
+        (("--images", 20), "at least 50"),
+        (("--batch-size", 4, "--accumulate", 3), "multiple of 3"),
+        (("--lr", -1), "learning rate"),
+        (("--ema", 1.5), "moving average"),
+        (("--start", "nowhere"), "no RCDM in nowhere"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(command: Command, photos: Path, words: tuple[object, ...], told: str) -> None:
+    result = command("train", "-e", "simclr", "-d", photos, "-o", "mine", *words)
+    assert result.exit_code == 2
+    assert told in result.output
+    assert len(result.output.strip().splitlines()) == 1, result.output
+
+
+def test_a_tenth_is_held_out_within_bounds() -> None:
+    for count, held_out in ((50, 10), (300, 30), (100_000, 2000)):
+        split = hold_out(count, seed=0)
+        assert len(split.held_out) == held_out
+        assert np.array_equal(np.sort(np.concatenate([split.training, split.held_out])), np.arange(count))
+        chosen = choose_held_out(split, 100)
+        assert np.isin(chosen.rows, split.held_out).all()
+        assert len(np.unique(chosen.gallery)) == len(chosen.gallery) == min(count, 2000)
+        assert np.array_equal(chosen.gallery[: len(chosen.rows)], chosen.rows)
+
+
+def test_a_store_keeps_images_and_representations_in_their_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rcdm_core.rcdm_training.store.CHUNK", 16)
+    encoder, images = load_encoder("simclr"), load_data("scenes", image_size=32, limit=50)
+    for worker in (1, 0):  # two processes, one after the other
+        store = fill_store(
+            tmp_path, encoder, encoder.levels, images, image_size=16, batch_size=8, workers=2, worker=worker
+        )
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{start:09d}.safetensors" for start in (0, 16, 32, 48)]
+    rows = np.array([49, 0, 17, 16, 3, 49])
+    pixels = images.images(rows)
+    for level, h in encode(encoder, pixels).items():
+        assert torch.allclose(store.representations(level, rows), h, atol=1e-4)
+    assert store.images(rows).shape == (6, 3, 16, 16)
+    assert (store.images(rows).mean((2, 3)) - pixels.mean((2, 3))).abs().max() < 0.02
+
+
+def test_the_published_objective_trains_and_begins_with_a_given_network(tmp_path: Path) -> None:
+    shape = replace(NETWORK, patch=1, learned_variances=True, residual_resampling=True)
+    train_small(tmp_path / "first", network=shape, steps=2)
+    first = load_rcdm(tmp_path / "first")
+    assert first.schedule.config["prediction_type"] == "epsilon"
+    train_small(tmp_path / "second", network=shape, start=first, steps=1, learning_rate=1e-9, ema_decay=0.0)
+    second = load_rcdm(tmp_path / "second")
+    assert second.card["training"]["began_with"] == first.fingerprint
+    for name, tensor in first.denoiser.unet.state_dict().items():
+        assert torch.allclose(tensor, second.denoiser.unet.state_dict()[name], atol=1e-6), name
+
+
+def test_only_the_rows_that_are_read_come_into_memory(tmp_path: Path) -> None:
+    size = 100_000
+    tensors = {"images": torch.zeros(512, 3, 4, 4, dtype=torch.uint8), "level/wide": torch.ones(512, size)}
+    save_file(tensors, tmp_path / "000000000.safetensors")
+    whole = tensors["level/wide"].nbytes
+    del tensors
+    before = psutil.Process().memory_info().rss
+    assert Store(tmp_path, 512).representations("wide", np.array([500, 3])).shape == (2, size)
+    assert psutil.Process().memory_info().rss - before < whole / 10
+
+
+def test_frechet_distance_is_that_of_gaussians() -> None:
+    random = torch.Generator().manual_seed(0)
+    a = torch.randn(20_000, 3, generator=random)
+    b = torch.randn(20_000, 3, generator=random) * torch.tensor([1.0, 2.0, 3.0]) + torch.tensor([2.0, 0.0, 0.0])
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-5)
+    assert frechet_distance(a, b) ** 2 == pytest.approx(4 + 1 + 4, rel=0.03)  # means, then (s_a - s_b)^2
+    few = torch.randn(5, 40, generator=random)
+    assert frechet_distance(few, few + 1) == pytest.approx(40**0.5, rel=1e-5)  # fewer rows than dimensions
