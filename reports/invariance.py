@@ -183,7 +183,7 @@ def document(content: Content) -> dict[str, Any]:
             blocks.section("What is present, and what is rendered", _factors(content)),
             *([blocks.section("What h leaves open", _variance(content))] if content.drawn else []),
             *([] if content.drawn else [blocks.section("No decoder", decoder.no_decoder(run, LACKING))]),
-            blocks.section("What this report cannot tell", protocol.limits(_limits(content))),
+            blocks.section("What this report cannot tell", protocol.limits([*_limits(content)])),
             blocks.section("How it was measured", _protocol(content)),
             blocks.section("Provenance", provenance(run), new_page=True),
         ],
