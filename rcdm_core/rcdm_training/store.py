@@ -61,15 +61,12 @@ class Store:
 
     def _rows(self, name: str, rows: np.ndarray) -> torch.Tensor:
         chunks, offsets = np.divmod(rows, CHUNK)
-        order = np.argsort(chunks, kind="stable")
-        numbers, starts = np.unique(chunks[order], return_index=True)
-        parts = [
-            _mapped(_chunk(self.folder, int(number) * CHUNK))[name][torch.from_numpy(offsets[places])]
-            for number, places in zip(numbers, np.split(order, starts[1:]), strict=True)
-        ]
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
-        return torch.cat(parts)[torch.from_numpy(back)]
+        first = _mapped(_chunk(self.folder, 0))[name]
+        result = first.new_empty(len(rows), *first.shape[1:])
+        for number in np.unique(chunks):
+            here = torch.from_numpy(chunks == number)
+            result[here] = _mapped(_chunk(self.folder, int(number) * CHUNK))[name][torch.from_numpy(offsets)[here]]
+        return result
 
 
 def store_folder(encoder: Encoder, levels: Sequence[str], images: ImageSet, *, image_size: int) -> Path:
