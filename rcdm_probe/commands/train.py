@@ -148,5 +148,7 @@ def run(
     if training.images.skipped:
         console.print(f"[yellow]{len(training.images.skipped)} files could not be read and were left out[/]")
     console.print(f"RCDM: [bold]{escape(str(out))}[/] (samples/, progress.png, fidelity.csv)")
-    words = ["rcdm-probe", "invariance", "--encoder", encoder, *(["--weights", weights] if weights else [])]
-    console.print(f"Next: {escape(shlex.join([*words, '--data', data, '--rcdm', str(out)]))}")
+    words = ["rcdm-probe", "invariance", "--encoder", encoder, "--data", data, "--rcdm", str(out)]
+    words += [word for name in level or [] for word in ("--level", name)]
+    words += ["--weights", weights] if weights else []
+    console.print(f"Next: {escape(shlex.join(words))}")
