@@ -15,10 +15,11 @@ from rcdm_core.data.scenes import CIRCULAR, LINEAR, Scenes
 from rcdm_core.encoders import EMBEDDED, load_encoder
 from rcdm_core.encoders.embedded import load_trained, projector
 from rcdm_core.errors import UserError
+from rcdm_core.fidelity import fidelity_scores
 from rcdm_core.rcdm import load_rcdm
 from rcdm_core.zoo import recipes
 from rcdm_core.zoo.curriculum import scene_indices
-from rcdm_core.zoo.evaluate import fidelity_scores, reading_scores, readout_scores
+from rcdm_core.zoo.evaluate import reading_scores, readout_scores
 from rcdm_core.zoo.judge import load_judge, targets
 from rcdm_core.zoo.methods import build_method
 from rcdm_core.zoo.train import PARTS, train_zoo
