@@ -128,9 +128,9 @@ def test_an_rcdm_is_refused_for_other_weights(command: Command, photos: Path, rc
 def test_ones_own_encoder_without_an_rcdm(
     command: Command, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "my_encoder.py").write_text(OWN_ENCODER)
+    (tmp_path / "plain_encoder.py").write_text(OWN_ENCODER)
     monkeypatch.syspath_prepend(str(tmp_path))
-    out, name = tmp_path / "out", "python:my_encoder:build"
+    out, name = tmp_path / "out", "python:plain_encoder:build"
     result = command(
         "invariance", "-e", name, "--level", "0", "--level", "backbone", "--data", photos,
         "--images", 24, "--gallery", 24, "--out", out,
@@ -146,7 +146,7 @@ def test_ones_own_encoder_without_an_rcdm(
     assert run["arguments"]["rcdm"] == "none"
     assert run["hashes"]["rcdm"] == run["hashes"]["judge"] == ""
     assert (out / "report.pdf").is_file()
-    sys.modules.pop("my_encoder", None)
+    sys.modules.pop("plain_encoder", None)
 
     refused = command("sample", photos / "3.png", "-e", name)
     assert refused.exit_code == 2
