@@ -56,6 +56,8 @@ class Verdict:
         n: Number of images.
         rule: How the word follows from the numbers, as stated beforehand.
         sentence: The outcome in words, with what stands beside it.
+        aspect: Which side of the finding, where it has several that can disagree.
+        level: Level of the representation, where the finding is tested at each.
     """
 
     finding: int
@@ -70,6 +72,8 @@ class Verdict:
     n: int
     rule: str
     sentence: str
+    aspect: str = ""
+    level: str = ""
 
 
 def invariance_verdicts(
@@ -191,7 +195,7 @@ def _projector_moves_less(
         ),
         sentence=(
             f"The projector of {encoder} {outcome[word]}: backbone minus projector is {gain} of the way to another "
-            f"image (median paired difference of {gain.n} images, {_p(result.p_value)}, rank-biserial "
+            f"image (median paired difference of {gain.n} images, {p_text(result.p_value)}, rank-biserial "
             f"{result.effect:.2f}). The projector itself moves {left}, {rest[remains]}."
         ),
     )
@@ -231,5 +235,6 @@ def _plain(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
+    """A p-value in a sentence: ``p = 0.012`` or ``p < 0.0001``."""
     return "p < 0.0001" if value < 1e-4 else f"p = {value:.2g}"

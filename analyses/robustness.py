@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.findings import ERROR_RATE, Verdict, Word
+from analyses.findings import ERROR_RATE, Verdict, Word, p_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,7 @@ def robustness_verdicts(
         is_ssl: Of each encoder, whether it is self-supervised: the paper's claim is about those beside one that is not.
 
     Returns:
-        One verdict a row, its ``statistic`` beginning with the aspect.
+        One verdict a row.
     """
     return tuple(_verdict(row, reference, attack, is_ssl) for _, row in comparison.iterrows())
 
@@ -85,7 +85,7 @@ def _verdict(row: pd.Series, reference: str, attack: str, is_ssl: Mapping[str, b
         claim=f"Under {attack}, {_CLAIMS[aspect]} for {encoder} than for {reference}{aside}.",
         encoder=encoder,
         word=word,
-        statistic=f"{aspect}: {_STATISTICS[aspect]}",
+        statistic=_STATISTICS[aspect],
         value=row["gain"],
         low=row["gain_low"],
         high=row["gain_high"],
@@ -94,11 +94,8 @@ def _verdict(row: pd.Series, reference: str, attack: str, is_ssl: Mapping[str, b
         rule=RULE,
         sentence=(
             f"Under {attack}, {encoder} {_OUTCOMES[aspect][word]} {reference}: gain {gain} "
-            f"({row['images']} images that both classify rightly, Holm-corrected {_p(row['p_holm'])}, "
+            f"({row['images']} images that both classify rightly, Holm-corrected {p_text(row['p_holm'])}, "
             f"rank-biserial {row['effect']:.2f})."
         ),
+        aspect=aspect,
     )
-
-
-def _p(value: float) -> str:
-    return "p < 0.0001" if value < 1e-4 else f"p = {value:.2g}"

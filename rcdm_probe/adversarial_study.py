@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ from rcdm_probe.preparation import (
     open_encoder,
     open_images,
     open_judge,
-    open_rcdm,
+    open_rcdms,
     rcdm_name,
 )
 from reports import adversarial as report
@@ -84,7 +85,6 @@ class AdversarialResult:
         Raises:
             UserError: The folder cannot be written.
         """
-        folder = Path(folder)
         smallest = self.records[self.records["measure"] == "smallest_budget"]
         content = report.Content(
             **self.tables,
@@ -94,14 +94,8 @@ class AdversarialResult:
             verdicts=self.verdicts,
             run=self.run,
         )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.records.to_parquet(folder / "records.parquet", index=False)
-            path = report.write(folder, content)
-            runs.write_json(folder / "run.json", self.run)  # last: it says that the rest is there
-        except OSError as error:
-            raise UserError(f"cannot write in {folder} ({error.strerror})", "choose another folder") from error
-        return path
+        write = partial(report.write, content=content)
+        return runs.save(Path(folder), records=self.records, facts=self.run, write=write)
 
 
 @dataclass(frozen=True)
@@ -184,10 +178,7 @@ def prepare(
         open_encoder(encoder, level=chosen.level, device=device, progress=progress)[0]
         for encoder in _with_reference(encoders or tuple(EMBEDDED), reference)
     ]
-    decoders = {
-        encoder.name: open_rcdm(rcdm, encoder, (chosen.level,), device=device, progress=progress) for encoder in opened
-    }
-    rcdms = {name: decoder for name, decoder in decoders.items() if decoder is not None}
+    rcdms = open_rcdms(rcdm, opened, (chosen.level,), device=device, progress=progress)
     images = open_images(
         data,
         seen_by=(*opened, *rcdms.values()),

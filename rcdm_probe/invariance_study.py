@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from analyses import invariance as analysis
 from analyses.findings import Verdict, invariance_verdicts
 from probes.invariance import InvarianceSettings, measure
 from probes.invariance.settings import LEAST_IMAGES
-from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.errors import unknown_name
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm import RCDM, SOLVERS
 from rcdm_core.representations import representation_cache
@@ -77,7 +78,6 @@ class InvarianceResult:
         Raises:
             UserError: The folder cannot be written.
         """
-        folder = Path(folder)
         content = report.Content(
             **self.tables,
             panels=self.panels,
@@ -86,14 +86,8 @@ class InvarianceResult:
             trained=self.run["encoder_card"]["training_augmentations"],
             run=self.run,
         )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.records.to_parquet(folder / "records.parquet", index=False)
-            path = report.write(folder, content)
-            runs.write_json(folder / "run.json", self.run)  # last: it says that the rest is there
-        except OSError as error:
-            raise UserError(f"cannot write in {folder} ({error.strerror})", "choose another folder") from error
-        return path
+        write = partial(report.write, content=content)
+        return runs.save(Path(folder), records=self.records, facts=self.run, write=write)
 
 
 @dataclass(frozen=True)

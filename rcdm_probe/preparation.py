@@ -90,17 +90,54 @@ def open_rcdm(
     Raises:
         UserError: No RCDM there, or one of another encoder, of other weights, or of none of the levels.
     """
-    where = default_rcdm(encoder, levels) if rcdm is None else rcdm
-    if where == NONE:
-        return None
-    if isinstance(where, RCDM):
-        opened = where.to(device)
-    elif where == PUBLISHED:
-        opened = _open_published(encoder, levels, device=device, progress=progress)
-    else:
-        opened = load_rcdm(None if where == EMBEDDED else where, device=device)
-    check_match(encoder, levels, opened)
+    return open_rcdms(rcdm, (encoder,), levels, device=device, progress=progress).get(encoder.name)
+
+
+def open_rcdms(
+    rcdm: str | Path | RCDM | None,
+    encoders: Sequence[Encoder],
+    levels: Sequence[str],
+    *,
+    device: str,
+    progress: Progress = silent,
+) -> dict[str, RCDM]:
+    """What draws from the representations of each of several encoders; one RCDM that they share is opened once.
+
+    Args:
+        rcdm: As in `open_rcdm`.
+        encoders: The encoders.
+        levels: Levels that are asked for.
+        device: Where to compute.
+        progress: Told of downloads.
+
+    Returns:
+        By name of the encoder; those for which there is none are missing.
+
+    Raises:
+        UserError: As in `open_rcdm`.
+    """
+    shared: RCDM | None = None
+    opened = {}
+    for encoder in encoders:
+        where = default_rcdm(encoder, levels) if rcdm is None else rcdm
+        if where == NONE:
+            continue
+        if where == PUBLISHED:
+            decoder = _open_published(encoder, levels, device=device, progress=progress)
+        elif shared is None:
+            decoder = shared = _open_shared(where, device)
+        else:
+            decoder = shared
+        check_match(encoder, levels, decoder)
+        opened[encoder.name] = decoder
     return opened
+
+
+def _open_shared(where: str | Path | RCDM, device: str) -> RCDM:
+    """An RCDM that is the same for whoever asks: given, embedded, or in a folder."""
+    if isinstance(where, RCDM):
+        return where.to(device)
+    return load_rcdm(None if where == EMBEDDED else where, device=device)
 
 
 def _open_published(encoder: Encoder, levels: Sequence[str], *, device: str, progress: Progress) -> RCDM:

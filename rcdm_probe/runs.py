@@ -21,7 +21,9 @@ from rcdm_core.errors import UserError
 from rcdm_probe import provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    import pandas as pd
 
 Facts = dict[str, Any]
 _IDENTITY = ("probe", "arguments", "hashes", "versions", "git_commit")
@@ -133,6 +135,32 @@ def begin(facts: Facts, *, out: Path | None, root: Path = Path("runs")) -> Run:
         problem = f"cannot write in {out if out is not None else root.resolve()} ({error.strerror})"
         raise UserError(problem, "choose another folder with --out") from error
     return run
+
+
+def save(folder: Path, *, records: pd.DataFrame, facts: Facts, write: Callable[[Path], Path]) -> Path:
+    """Write what a study found into a folder, which is made if it is not there.
+
+    Args:
+        folder: Where.
+        records: Every measurement; ``records.parquet``.
+        facts: Where the numbers come from; ``run.json``, written last: it says that the rest is there.
+        write: Writes the report, its figures and its tables into a folder; gives the path of the PDF.
+
+    Returns:
+        Path of the PDF.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_path(folder / "records.parquet") as temporary:
+            records.to_parquet(temporary, index=False)
+        report = write(folder)
+        write_json(folder / "run.json", facts)
+    except OSError as error:
+        raise UserError(f"cannot write in {folder} ({error.strerror})", "choose another folder") from error
+    return report
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

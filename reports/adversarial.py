@@ -7,26 +7,26 @@ What a run could not measure (no labels, no RCDM, no judge) is named in the repo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
-
-import pandas as pd
 
 from analyses.adversarial import ASPECTS
 from analyses.bootstrap import LEVEL, RESAMPLES
 from analyses.robustness import RULE
 from probes.adversarial.attacks import ATTACKS
 from probes.adversarial.robustness import NOISE
-from reports import blocks, protocol, style, tables
+from reports import blocks, protocol
 from reports.figures.grid import draw_panel
 from reports.figures.robustness import draw_budgets, draw_gains, draw_rendered, draw_robustness
-from reports.pdf import compile_pdf
-from reports.provenance import front_cards, plain, provenance
-from reports.tables import Table, cell, interval, number, p_value
+from reports.provenance import plain, provenance
+from reports.tables import Table, cell, interval, number, p_equals, p_value
+from reports.writing import data_name, file_name, head, listed, panel_figures, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from analyses.findings import Verdict
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from probes.adversarial.classifier import LinearClassifier
     from probes.panels import Panel
     from reports.blocks import Block
+
+NUMBERS = ("robustness", "budgets", "rendered", "effort", "transfers", "controls", "comparison")  # of `Content`
 
 _AXES = {
     "displacement": "displacement saved",
@@ -74,6 +76,11 @@ class Content:
     verdicts: Sequence[Verdict]
     run: Mapping[str, Any]
 
+    @cached_property
+    def printed(self) -> dict[str, Table]:
+        """The tables of the report, by name."""
+        return printed_tables(self)
+
     @property
     def reference(self) -> str:
         """Name of the encoder that the others are compared with."""
@@ -91,22 +98,15 @@ class Content:
 
 
 def write(folder: Path, content: Content) -> Path:
-    """Write ``figures/`` (PNG at 300 dpi, SVG), ``tables/`` (CSV, LaTeX) and ``report.pdf`` into a run folder.
-
-    Returns:
-        Path of the PDF.
-    """
-    for name in ("figures", "tables"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    for name, figure in figures(content):
-        style.save(figure, folder / "figures", name)
-    for name in ("robustness", "budgets", "rendered", "effort", "transfers", "controls", "comparison"):
-        if len(data := getattr(content, name)):
-            tables.save_csv(folder / "tables", name, data)
-    tables.save_csv(folder / "tables", "verdicts", pd.DataFrame([vars(verdict) for verdict in content.verdicts]))
-    for table in printed_tables(content).values():
-        tables.save_latex(folder / "tables", table)
-    return compile_pdf(document(content), template="report", folder=folder)
+    """Write the report into a run folder (see `reports.writing`); gives the path of the PDF."""
+    return write_report(
+        folder,
+        figures=figures(content),
+        data={name: getattr(content, name) for name in NUMBERS},
+        verdicts=content.verdicts,
+        printed=content.printed.values(),
+        document=document(content),
+    )
 
 
 def figures(content: Content) -> Iterator[tuple[str, Figure]]:
@@ -139,7 +139,7 @@ def figures(content: Content) -> Iterator[tuple[str, Figure]]:
             ),
         )
     for panel in content.panels:
-        yield _file(panel.name), draw_panel(panel)
+        yield file_name(panel.name), draw_panel(panel)
 
 
 def printed_tables(content: Content) -> dict[str, Table]:
@@ -164,15 +164,18 @@ def printed_tables(content: Content) -> dict[str, Table]:
 def document(content: Content) -> dict[str, Any]:
     """The report as plain data, for ``templates/report.typ``."""
     run = content.run
-    made = {
-        "title": f"How {_listed(content.encoders)} stand attacks",
-        "subtitle": f"Adversarial robustness of their level {run['arguments']['level']}, on {_data_name(run)}",
-        "made-by": f"rcdm-probe {run.get('versions', {}).get('rcdm-probe', '')}".strip(),
-        "keywords": ["rcdm-probe", "adversarial", "robustness", *content.encoders],
-        "started": run.get("started"),
+    begins = head(
+        run,
+        title=f"How {listed(content.encoders)} stand attacks",
+        subtitle=f"Adversarial robustness of their level {run['arguments']['level']}, on {data_name(run)}",
+        keywords=["adversarial", "robustness", *content.encoders],
+    )
+    return {
+        **begins,
+        "cards": [*begins["cards"], _attack_card(content)],
         "verdicts": [],
+        "verdict-grid": _verdict_grid(content),
         "figure": _gains_figure(content) if len(content.comparison) else None,
-        "cards": [*(card for card in front_cards(run) if card["rows"]), _attack_card(content)],
         "sections": [
             blocks.section("In short", [blocks.points(_in_short(content))]),
             blocks.section("Accuracy and displacement against the budget", _robustness(content)),
@@ -184,14 +187,13 @@ def document(content: Content) -> dict[str, Any]:
             blocks.section("Provenance", _provenance(content), new_page=True),
         ],
     }
-    return {**made, "verdict-grid": _verdict_grid(content)}
 
 
 # Parts of the document
 
 
 def _verdict_grid(content: Content) -> dict[str, Any]:
-    by_place = {(verdict.encoder, verdict.statistic.partition(":")[0]): verdict for verdict in content.verdicts}
+    by_place = {(verdict.encoder, verdict.aspect): verdict for verdict in content.verdicts}
     rows = [
         {"name": name, "cells": [_verdict_cell(by_place.get((name, aspect))) for aspect in ASPECTS]}
         for name in content.encoders
@@ -212,12 +214,11 @@ def _verdict_grid(content: Content) -> dict[str, Any]:
 def _verdict_cell(verdict: Verdict | None) -> dict[str, str] | None:
     if verdict is None:
         return None
-    p = p_value(verdict.p_value)
     return {
         "word": verdict.word,
         "value": number(verdict.value),
         "interval": f"[{number(verdict.low)}, {number(verdict.high)}]",
-        "test": f"p {p if p.startswith('<') else f'= {p}'}, {verdict.n} images",
+        "test": f"p {p_equals(verdict.p_value)}, {verdict.n} images",
     }
 
 
@@ -271,7 +272,7 @@ def _in_short(content: Content) -> list[str]:
 
 
 def _robustness(content: Content) -> list[Block]:
-    printed = printed_tables(content)
+    printed = content.printed
     out = [
         blocks.figure(
             "robustness",
@@ -311,7 +312,7 @@ def _smallest(content: Content) -> list[Block]:
             "of images flipped at or below each budget.",
             "The further right a curve, the more robust the decision; it crosses the dashed line at the median.",
         ),
-        blocks.table(printed_tables(content)["budgets"]),
+        blocks.table(content.printed["budgets"]),
     ]
 
 
@@ -335,11 +336,7 @@ def _pictures(content: Content) -> list[Block]:
                 "DIR and give it with --rcdm DIR.",
             )
         )
-    told: set[str] = set()
-    for panel in (*drawn, *rest):
-        caption = "To be read as the figure before." if panel.caption in told else panel.caption
-        told.add(panel.caption)
-        out.append(blocks.figure(_file(panel.name), f"{panel.title}.", caption, ""))
+    out += panel_figures((*drawn, *rest))
     if len(content.rendered):
         out += [
             blocks.figure(
@@ -351,7 +348,7 @@ def _pictures(content: Content) -> list[Block]:
                 "The height at 0 is what the decoder draws of the class at all; what counts is how much is lost from "
                 "there.",
             ),
-            blocks.table(printed_tables(content)["rendered"]),
+            blocks.table(content.printed["rendered"]),
         ]
     elif drawn:
         out.append(
@@ -364,7 +361,7 @@ def _pictures(content: Content) -> list[Block]:
 
 
 def _checks(content: Content) -> list[Block]:
-    printed = printed_tables(content)
+    printed = content.printed
     out = [
         blocks.text(
             "An attack that is too weak makes any encoder look robust. These are the signs to look for: more work "
@@ -623,19 +620,3 @@ def _classifier_table(content: Content) -> Table:
             for name, classifier in content.classifiers.items()
         ),
     )
-
-
-# Words
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
-
-
-def _file(name: str) -> str:
-    return name.replace("_", "-").replace("/", "-")
-
-
-def _data_name(run: Mapping[str, Any]) -> str:
-    card_ = run.get("data_card", {})
-    return str(card_.get("name") or run["arguments"].get("data", "images"))

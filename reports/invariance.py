@@ -7,29 +7,30 @@ What a run could not measure (no projector, no RCDM, no known factors) is named 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 
 from analyses.findings import ERROR_RATE, NEGLIGIBLE, Verdict
 from probes.panels import Panel
 from probes.transformations import TRANSFORMATIONS
 from rcdm_core.encoders.catalogue import EMBEDDED
-from reports import blocks, decoder, protocol, style, tables
+from reports import blocks, decoder, protocol, style
 from reports.figures.displacement import draw_displacement
 from reports.figures.dose_response import draw_dose_response
 from reports.figures.factors import draw_factors
 from reports.figures.grid import draw_panel
 from reports.figures.maps import draw_maps
-from reports.pdf import compile_pdf
-from reports.provenance import front_cards, provenance
-from reports.tables import Table, cell, interval, number, p_value
+from reports.provenance import provenance
+from reports.tables import Table, cell, interval, number, p_equals, p_value
+from reports.writing import data_name, file_name, head, panel_figures, sentence, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from probes.panels import Map
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 DOSES = "doses"  # the panel that shows the transformations themselves; the only one that needs no RCDM
 LACKING = "samples from each level, the factors that are rendered in them, and what h leaves open (variance)"
 SHOWN_SAMPLES = 4  # of each level, in the figure that shows all levels
+
+NUMBERS = ("displacement", "readability", "factors", "variance", "comparison")  # the tables of `Content`
 
 FACTOR_LABELS = {
     "class": "class of the garment",
@@ -96,6 +99,11 @@ class Content:
         measured = set(self.displacement["condition"])
         return {name: t.label for name, t in TRANSFORMATIONS.items() if name in measured}
 
+    @cached_property
+    def printed(self) -> dict[str, Table]:
+        """The tables of the report, by name."""
+        return printed_tables(self)
+
     @property
     def at_reference(self) -> pd.DataFrame:
         """`displacement` at each transformation's reference dose."""
@@ -104,20 +112,15 @@ class Content:
 
 
 def write(folder: Path, content: Content) -> Path:
-    """Write ``figures/`` (PNG at 300 dpi, SVG), ``tables/`` (CSV, LaTeX) and ``report.pdf`` into a run folder.
-
-    Returns:
-        Path of the PDF.
-    """
-    for name in ("figures", "tables"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    for name, figure in figures(content):
-        style.save(figure, folder / "figures", name)
-    for name, data in _data(content):
-        tables.save_csv(folder / "tables", name, data)
-    for table in printed_tables(content).values():
-        tables.save_latex(folder / "tables", table)
-    return compile_pdf(document(content), template="report", folder=folder)
+    """Write the report into a run folder (see `reports.writing`); gives the path of the PDF."""
+    return write_report(
+        folder,
+        figures=figures(content),
+        data={name: getattr(content, name) for name in NUMBERS},
+        verdicts=content.verdicts,
+        printed=content.printed.values(),
+        document=document(content),
+    )
 
 
 def figures(content: Content) -> Iterator[tuple[str, Figure]]:
@@ -145,9 +148,9 @@ def figures(content: Content) -> Iterator[tuple[str, Figure]]:
     if len(content.factors):
         yield "factors", draw_factors(content.factors, labels=FACTOR_LABELS)
     for panel in (*content.panels, *_beside(content.panels)):
-        yield _file(panel.name), draw_panel(panel)
+        yield file_name(panel.name), draw_panel(panel)
     for map_ in content.maps:
-        yield _file(map_.name), draw_maps(map_)
+        yield file_name(map_.name), draw_maps(map_)
 
 
 def printed_tables(content: Content) -> dict[str, Table]:
@@ -168,14 +171,14 @@ def document(content: Content) -> dict[str, Any]:
     run = content.run
     encoder = run["arguments"]["encoder"]
     return {
-        "title": f"What {encoder} keeps, and what it drops",
-        "subtitle": f"Invariance of its representations, measured on {_data_name(run)}",
-        "made-by": f"rcdm-probe {run.get('versions', {}).get('rcdm-probe', '')}".strip(),
-        "keywords": ["rcdm-probe", "invariance", "representation", encoder],
-        "started": run.get("started"),
+        **head(
+            run,
+            title=f"What {encoder} keeps, and what it drops",
+            subtitle=f"Invariance of its representations, measured on {data_name(run)}",
+            keywords=["invariance", "representation", encoder],
+        ),
         "verdicts": [_verdict(verdict) for verdict in content.verdicts],
         "figure": _displacement_figure(content),
-        "cards": front_cards(run),
         "sections": [
             blocks.section("In short", _in_short(content)),
             *([blocks.section("What the samples show", _pictures(content))] if content.drawn else []),
@@ -200,7 +203,7 @@ def _verdict(verdict: Verdict) -> dict[str, str]:
         "sentence": verdict.sentence,
         "value": number(verdict.value),
         "interval": f"[{number(verdict.low)}, {number(verdict.high)}]",
-        "test": f"p {_p(verdict.p_value)}",
+        "test": f"p {p_equals(verdict.p_value)}",
         "images": f"{verdict.n} images",
         "rule": verdict.rule,
     }
@@ -284,20 +287,11 @@ def _pictures(content: Content) -> list[Block]:
             "varies among them is what h leaves open. Samples in one column start from equal noise wherever two "
             "representations are compared, so that a difference between them comes from h."
         ),
-        *_panel_figures(
+        *panel_figures(
             [*_beside(content.panels), *(p for p in content.panels if not _is_samples(p) and p.name != DOSES)]
         ),
         *([decoder.undrawn(undrawn, content.run)] if undrawn else []),
     ]
-
-
-def _panel_figures(panels: Sequence[Panel]) -> Iterator[Block]:
-    """Panels as figures; a caption that came before is not repeated."""
-    told: set[str] = set()
-    for panel in panels:
-        caption = "To be read as the figure before." if panel.caption in told else panel.caption
-        told.add(panel.caption)
-        yield blocks.figure(_file(panel.name), _sentence(panel.title), caption, "")
 
 
 def _is_samples(panel: Panel) -> bool:
@@ -326,8 +320,8 @@ def _beside(panels: Sequence[Panel]) -> list[Panel]:
 
 
 def _transformations(content: Content) -> list[Block]:
-    printed = printed_tables(content)
-    first, *others = [blocks.table(printed[f"transformations-{_file(level)}"]) for level in content.levels]
+    printed = content.printed
+    first, *others = [blocks.table(printed[f"transformations-{file_name(level)}"]) for level in content.levels]
     out = [
         first,  # fills the page that the figure is too tall for
         blocks.figure(
@@ -380,7 +374,7 @@ def _factors(content: Content) -> list[Block]:
             "h has dropped has its filled dot at the tick; the open one goes on to −1, the score of samples that vary "
             "as freely as scenes do. Present and not rendered is the generator's share: it missed what h has.",
         ),
-        blocks.table(printed_tables(content)["factors"]),
+        blocks.table(content.printed["factors"]),
     ]
     if content.drawn and content.factors["rendered"].isna().all():
         out.append(
@@ -394,8 +388,8 @@ def _factors(content: Content) -> list[Block]:
 
 def _variance(content: Content) -> list[Block]:
     return [
-        blocks.table(printed_tables(content)["variance"]),
-        *(blocks.figure(_file(map_.name), _sentence(map_.title), map_.caption, "") for map_ in content.maps),
+        blocks.table(content.printed["variance"]),
+        *(blocks.figure(file_name(map_.name), sentence(map_.title), map_.caption, "") for map_ in content.maps),
     ]
 
 
@@ -411,7 +405,7 @@ def _limits(content: Content) -> Iterator[str]:
 
 def _protocol(content: Content) -> list[Block]:
     doses = [panel for panel in content.panels if panel.name == DOSES]
-    return [*protocol.measured(), blocks.table(_dose_table(content)), *_panel_figures(doses)]
+    return [*protocol.measured(), blocks.table(_dose_table(content)), *panel_figures(doses)]
 
 
 # Tables
@@ -448,7 +442,7 @@ def _level_table(content: Content, level: str) -> Table:
         measures = ("relative_displacement", "cosine", "mrr", "auc", "r2")
         rows.append((_marked(content, condition), _dose(condition), *(cell(row, name) for name in measures)))
     return Table(
-        name=f"transformations-{_file(level)}",
+        name=f"transformations-{file_name(level)}",
         caption=(
             f"Each transformation at its reference dose, {level}. Median relative displacement (0 unchanged, 1 another "
             "image) and cosine of h(T(x)) with h(x); mean reciprocal rank (MRR) of the original among the gallery, "
@@ -543,15 +537,6 @@ def _dose_table(content: Content) -> Table:
     )
 
 
-def _data(content: Content) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The tables as numbers, by file name; those without rows are left out."""
-    for name in ("displacement", "readability", "factors", "variance", "comparison"):
-        data = getattr(content, name)
-        if len(data):
-            yield name, data
-    yield "verdicts", pd.DataFrame([vars(verdict) for verdict in content.verdicts])
-
-
 # Words
 
 
@@ -569,21 +554,3 @@ def _dose(condition: str) -> str:
 
 def _factor(name: str) -> str:
     return FACTOR_LABELS.get(name, name)
-
-
-def _p(value: float) -> str:
-    text = p_value(value)
-    return text if text.startswith("<") else f"= {text}"
-
-
-def _sentence(title: str) -> str:
-    return title if title.endswith((".", "?")) else f"{title}."
-
-
-def _file(name: str) -> str:
-    return name.replace("_", "-").replace("/", "-")
-
-
-def _data_name(run: Mapping[str, Any]) -> str:
-    card_ = run.get("data_card", {})
-    return str(card_.get("name") or run["arguments"].get("data", "images"))

@@ -88,6 +88,12 @@ def p_value(p: Any) -> str:
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
+def p_equals(p: Any) -> str:
+    """A p-value as it stands behind a ``p``: ``= 0.012`` or ``< 0.0001``."""
+    text = p_value(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
 def cell(row: Mapping[str, Any], column: str, digits: int = 2) -> str:
     """The cell of ``column`` in a row, folded with its ``_low`` and ``_high`` where the row has them."""
     return interval(row[column], row.get(f"{column}_low"), row.get(f"{column}_high"), digits)

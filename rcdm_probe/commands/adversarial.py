@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from rcdm_probe.commands import options
+from rcdm_probe.commands.running import carry_out, command_line, conclude, new_console
 
 if TYPE_CHECKING:
     from rcdm_probe.adversarial_study import AdversarialResult
-
-_COLOURS = {"supported": "green", "not supported": "red", "inconclusive": "yellow"}
 
 
 def run(
@@ -87,14 +84,12 @@ def run(
 
     rcdm-probe adversarial --encoder timm/resnet18 --reference vicreg --data photos/ --attack Displacement
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = new_console()
     with Console(stderr=True).status("loading"):
-        from rcdm_probe import runs
         from rcdm_probe.adversarial_study import conduct, prepare
-        from rcdm_probe.progress import progress_bars
 
     attacks = tuple(dict.fromkeys(attack or ("PGD",)))
-    sizes = {
+    sizes: dict[str, Any] = {
         "attack_steps": attack_steps,
         "restarts": restarts,
         "level": level,
@@ -106,47 +101,33 @@ def run(
         "seed": seed,
         "batch_size": batch_size,
     }
-    with progress_bars() as progress:
-        study = prepare(
-            encoder or None,
-            data,
+    begin = partial(
+        prepare,
+        encoder or None,
+        data,
+        reference=reference,
+        rcdm=rcdm,
+        device=device,
+        command=command_line(
+            "adversarial",
+            encoder=encoder,
             reference=reference,
+            data=data,
+            attack=attacks,
+            eps=eps,
+            eps_l2=eps_l2,
             rcdm=rcdm,
             device=device,
-            command=_command_line(
-                encoder=encoder or [],
-                reference=reference,
-                data=data,
-                attack=list(attacks),
-                eps=eps,
-                eps_l2=eps_l2,
-                rcdm=rcdm,
-                device=device,
-                **sizes,
-            ),
-            progress=progress,
-            attacks=attacks,
-            eps=_budgets("--eps", eps),
-            eps_l2=_budgets("--eps-l2", eps_l2),
             **sizes,
-        )
-        folder = runs.begin(study.facts, out=out)
-        if folder.resumed:
-            console.print(f"going on in {escape(str(folder.folder))}")
-        result = conduct(replace(study, facts=folder.facts), workdir=folder.parts, progress=progress)
-        folder.close()
-        for _ in progress(range(1), "writing the report", 1):
-            report = result.save(folder.folder)
-        folder.finish()
+        ),
+        attacks=attacks,
+        eps=_budgets("--eps", eps),
+        eps_l2=_budgets("--eps-l2", eps_l2),
+        **sizes,
+    )
+    result, report = carry_out(begin, conduct, out=out, console=console)
     console.print(_summary(result, attacks[0]))
-    for verdict in result.verdicts:
-        colour = _COLOURS[verdict.word]
-        aspect = verdict.statistic.partition(":")[0]
-        console.print(f"\nFinding 3, {aspect}: [bold {colour}]{verdict.word}[/]. {escape(verdict.sentence)}")
-    skipped = result.run["data_card"]["skipped"]
-    if skipped:
-        console.print(f"\n[yellow]{skipped} files could not be read and were left out; run.json lists them[/]")
-    console.print(f"\nReport: [bold]{escape(str(report))}[/]")
+    conclude(console, result, report)
 
 
 def _budgets(option: str, text: str) -> tuple[float, ...]:
@@ -157,16 +138,6 @@ def _budgets(option: str, text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise UserError(f"{option} {text} is not a list of numbers", f"write it as {option} 0.5,1,2") from error
-
-
-def _command_line(**arguments: Any) -> str:
-    """The command with every argument spelled out, so that it stays true when a default changes."""
-    words = ["rcdm-probe", "adversarial"]
-    for name, value in arguments.items():
-        values = value if isinstance(value, list) else [] if value is None else [value]
-        for item in values:
-            words += [f"--{name.replace('_', '-')}", str(item)]
-    return shlex.join(words)
 
 
 def _summary(result: AdversarialResult, attack: str) -> Table:

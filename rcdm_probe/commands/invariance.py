@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from rcdm_probe.commands import options
+from rcdm_probe.commands.running import carry_out, command_line, conclude, new_console
 
 if TYPE_CHECKING:
     from rcdm_probe.invariance_study import InvarianceResult
-
-_COLOURS = {"supported": "green", "not supported": "red", "inconclusive": "yellow"}
 
 
 def run(
@@ -59,14 +56,12 @@ def run(
 
     rcdm-probe invariance --encoder timm/resnet18 --level layer2 --level layer4 --data photos/
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = new_console()
     with Console(stderr=True).status("loading"):
-        from rcdm_probe import runs
         from rcdm_probe.invariance_study import conduct, prepare
-        from rcdm_probe.progress import progress_bars
 
-    chosen = {"transformations": tuple(dict.fromkeys(transformation))} if transformation else {}
-    sizes = {
+    chosen: dict[str, Any] = {"transformations": tuple(dict.fromkeys(transformation))} if transformation else {}
+    sizes: dict[str, Any] = {
         "images": images,
         "gallery": gallery,
         "steps": steps,
@@ -74,54 +69,31 @@ def run(
         "seed": seed,
         "batch_size": batch_size,
     }
-    with progress_bars() as progress:
-        study = prepare(
-            encoder,
-            data,
-            level=level or None,
+    begin = partial(
+        prepare,
+        encoder,
+        data,
+        level=level or None,
+        weights=weights,
+        rcdm=rcdm,
+        device=device,
+        command=command_line(
+            "invariance",
+            encoder=encoder,
+            data=data,
+            level=level,
             weights=weights,
+            transformation=transformation,
             rcdm=rcdm,
             device=device,
-            command=_command_line(
-                encoder=encoder,
-                data=data,
-                level=level or [],
-                weights=weights,
-                transformation=transformation or [],
-                rcdm=rcdm,
-                device=device,
-                **sizes,
-            ),
-            progress=progress,
-            **chosen,
             **sizes,
-        )
-        folder = runs.begin(study.facts, out=out)
-        if folder.resumed:
-            console.print(f"going on in {escape(str(folder.folder))}")
-        result = conduct(replace(study, facts=folder.facts), workdir=folder.parts, progress=progress)
-        folder.close()
-        for _ in progress(range(1), "writing the report", 1):
-            report = result.save(folder.folder)
-        folder.finish()
+        ),
+        **chosen,
+        **sizes,
+    )
+    result, report = carry_out(begin, conduct, out=out, console=console)
     console.print(_summary(result))
-    for verdict in result.verdicts:
-        colour = _COLOURS[verdict.word]
-        console.print(f"\nFinding {verdict.finding}: [bold {colour}]{verdict.word}[/]. {escape(verdict.sentence)}")
-    skipped = result.run["data_card"]["skipped"]
-    if skipped:
-        console.print(f"\n[yellow]{skipped} files could not be read and were left out; run.json lists them[/]")
-    console.print(f"\nReport: [bold]{escape(str(report))}[/]")
-
-
-def _command_line(**arguments: Any) -> str:
-    """The command with every argument spelled out, so that it stays true when a default changes."""
-    words = ["rcdm-probe", "invariance"]
-    for name, value in arguments.items():
-        values = value if isinstance(value, list) else [] if value is None else [value]
-        for item in values:
-            words += [f"--{name.replace('_', '-')}", str(item)]
-    return shlex.join(words)
+    conclude(console, result, report)
 
 
 def _summary(result: InvarianceResult) -> Table:

@@ -1,0 +1,78 @@
+"""How a command runs a study: load, measure, write the report into a run folder, say what was found."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+COLOURS = {"supported": "green", "not supported": "red", "inconclusive": "yellow"}
+
+
+def new_console() -> Console:
+    """Where a command prints: plain numbers, and lines as long as they are."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def command_line(probe: str, **arguments: Any) -> str:
+    """The command with every argument spelled out, so that it stays true when a default changes.
+
+    Args:
+        probe: Name of the command.
+        **arguments: Options; a list is repeated, None is left out. ``positional``: a list of arguments without a name.
+    """
+    words = ["rcdm-probe", probe, *map(str, arguments.pop("positional", []))]
+    for name, value in arguments.items():
+        values = value if isinstance(value, (list, tuple)) else [] if value is None else [value]
+        for item in values:
+            words += [f"--{name.replace('_', '-')}", str(item)]
+    return shlex.join(words)
+
+
+def carry_out(
+    prepare: Callable[..., Any], conduct: Callable[..., Any], *, out: Path | None, console: Console
+) -> tuple[Any, Path]:
+    """Run a study in a run folder, a new one or that of an interrupted run of the same arguments.
+
+    Args:
+        prepare: Takes ``progress``; gives the study, a frozen dataclass with its ``facts``.
+        conduct: Takes the study, ``workdir`` and ``progress``; gives the result, which can ``save`` itself.
+        out: The run folder; None for one by date.
+        console: Told where a run goes on.
+
+    Returns:
+        The result, and the path of its report.
+    """
+    from rcdm_probe import runs
+    from rcdm_probe.progress import progress_bars
+
+    with progress_bars() as progress:
+        study = prepare(progress=progress)
+        folder = runs.begin(study.facts, out=out)
+        if folder.resumed:
+            console.print(f"going on in {escape(str(folder.folder))}")
+        result = conduct(replace(study, facts=folder.facts), workdir=folder.parts, progress=progress)
+        folder.close()
+        for _ in progress(range(1), "writing the report", 1):
+            report = result.save(folder.folder)
+        folder.finish()
+    return result, report
+
+
+def conclude(console: Console, result: Any, report: Path) -> None:
+    """Print the verdicts, what was left out, and where the report is."""
+    for verdict in result.verdicts:
+        colour, finding = COLOURS[verdict.word], f"Finding {verdict.finding}"
+        about = f"{finding}, {verdict.aspect}" if verdict.aspect else finding
+        console.print(f"\n{about}: [bold {colour}]{verdict.word}[/]. {escape(verdict.sentence)}")
+    skipped = result.run["data_card"]["skipped"]
+    if skipped:
+        console.print(f"\n[yellow]{skipped} files could not be read and were left out; run.json lists them[/]")
+    console.print(f"\nReport: [bold]{escape(str(report))}[/]")
