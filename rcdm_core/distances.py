@@ -71,7 +71,7 @@ def cosine(moved: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
 
 
 def retrieval_ranks(
-    queries: torch.Tensor, gallery: torch.Tensor, targets: torch.Tensor, *, block: int = 2048
+    queries: torch.Tensor, gallery: torch.Tensor, targets: torch.Tensor, *, block: int = 512
 ) -> torch.Tensor:
     """Rank of each query's target among the gallery, by Euclidean distance.
 
