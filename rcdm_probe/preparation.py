@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.rcdm.network import NetworkSettings
     from rcdm_core.zoo.judge import Judge
 
 EMBEDDED, PUBLISHED, NONE = "embedded", "published", "none"
@@ -150,9 +151,9 @@ def _open_published(encoder: Encoder, levels: Sequence[str], *, device: str, pro
 def open_images(
     data: str | Path,
     *,
-    seen_by: Iterable[Encoder | RCDM | None],
+    seen_by: Iterable[Encoder | RCDM | NetworkSettings | None],
     least: int,
-    limit: int,
+    limit: int | None,
     seed: int,
     progress: Progress = silent,
 ) -> ImageSet:
@@ -160,9 +161,9 @@ def open_images(
 
     Args:
         data: Name, or folder.
-        seen_by: Encoders that look at the images, and RCDMs whose samples stand beside them.
-        least: How many there must be for statistics.
-        limit: How many are taken at most.
+        seen_by: Encoders that look at the images, and RCDMs whose samples stand beside them or that learn to draw them.
+        least: How many there must be.
+        limit: How many are taken at most; None takes all.
         seed: Seed of the choice.
         progress: Told of files being checked.
 
@@ -172,7 +173,7 @@ def open_images(
     size = SIZE if str(data).lower() in SCENES else max(network.image_size for network in seen_by if network)
     images = load_data(data, image_size=size, limit=limit, seed=seed, progress=progress)
     if len(images) < least:
-        raise UserError(f"{images.name} has {len(images)} images", f"statistics need at least {least}")
+        raise UserError(f"{images.name} has {len(images)} images", f"take at least {least}")
     return images
 
 

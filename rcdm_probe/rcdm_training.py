@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rcdm_core.data.registry import SCENES, load_data
-from rcdm_core.data.scenes import SIZE
 from rcdm_core.errors import UserError
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm_training import Observation, RCDMTraining, train_rcdm
@@ -20,7 +18,7 @@ from rcdm_core.rcdm_training.split import LEAST_IMAGES
 from rcdm_core.training import LOSSES, join_processes
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
-from rcdm_probe.preparation import data_card, encoder_card, fingerprint_of, open_encoder
+from rcdm_probe.preparation import data_card, encoder_card, fingerprint_of, open_encoder, open_images
 from reports.training import write_curves, write_samples
 
 if TYPE_CHECKING:
@@ -108,10 +106,14 @@ def prepare(
     processes = join_processes(kind)
     progress = progress if processes.is_main_process else silent
     network, levels = open_encoder(encoder, level=level, weights=weights, device="cpu", progress=progress)
-    size = SIZE if str(data).lower() in SCENES else max(network.image_size, settings.network.image_size)
-    found = load_data(data, image_size=size, limit=images, seed=settings.loop.seed, progress=progress)
-    if len(found) < LEAST_IMAGES:
-        raise UserError(f"{len(found)} images of {found.name}", f"training needs at least {LEAST_IMAGES}")
+    found = open_images(
+        data,
+        seen_by=(network, settings.network),
+        least=LEAST_IMAGES,
+        limit=images,
+        seed=settings.loop.seed,
+        progress=progress,
+    )
     loop = {name: value for name, value in asdict(settings.loop).items() if name not in _NO_NUMBERS}
     arguments = {
         "encoder": network.name,

@@ -40,6 +40,10 @@ DOSES = "doses"  # the panel that shows the transformations themselves; the only
 LACKING = "samples from each level, the factors that are rendered in them, and what h leaves open (variance)"
 SHOWN_SAMPLES = 4  # of each level, in the figure that shows all levels
 
+NO_VERDICT = (
+    "No verdict. The findings are about the backbone, alone and beside the projector, under the augmentations of "
+    "training; they were not measured together in this run."
+)
 NUMBERS = ("displacement", "readability", "factors", "variance", "comparison")  # the tables of `Content`
 
 FACTOR_LABELS = {
@@ -178,6 +182,7 @@ def document(content: Content) -> dict[str, Any]:
             keywords=["invariance", "representation", encoder],
         ),
         "verdicts": [_verdict(verdict) for verdict in content.verdicts],
+        "no-verdict": NO_VERDICT,
         "figure": _displacement_figure(content),
         "sections": [
             blocks.section("In short", _in_short(content)),
