@@ -14,6 +14,12 @@ measure                  value; ``condition``; ``strength``
 ``within_variance``      variance among the samples of one h(x), mean over pixels and channels
 ``between_variance``     variance of the images' expected samples, mean over pixels and channels (``image`` is -1)
 ``total_variance``       within plus between (``image`` is -1)
+``partner``              number of the image at the other end of a path that begins at this one
+``from``, ``to``         a factor of the image at the first, the second end of a path; the factor
+``reading``              the factor that the judge reads off a sample; "path: factor"; its position on it, in [0, 1]
+``distance``             from a sample, encoded again, to a point of its path, over the typical distance of two images;
+                         "path: number of the point that the sample was drawn from"; position of the point measured to
+``offset``               from a point of a path to that of the straight line, relative likewise; path; position
 ======================== ==========================================================================================
 
 Factors are ``class`` (its number), the linear ones by name, and circular ones as ``hue.cos`` and ``hue.sin``.

@@ -1,0 +1,310 @@
+"""The tables of the interpolation probe, and what they say about finding 4 of the paper.
+
+Each table is a function of the records alone. A number ``x`` with its 95% bootstrap interval over *pairs* of images is
+three columns, ``x``, ``x_low`` and ``x_high``; ``pairs`` is how many it rests on. `analyses.paths` says what is counted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analyses.bootstrap import RESAMPLES, Estimate, interval
+from analyses.by_image import by_image
+from analyses.findings import Verdict, Word, p_text
+from analyses.paired import compare, holm, signed_rank
+from analyses.paths import CLASS, KEYS, differ, distances, of_pairs, orders, own_sample, placed, readings, trajectories
+from analyses.statistics import mean, median
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
+
+ORDERED = 0.5
+"""Spearman's correlation above which factors count as following the path: large by Cohen's (1988) convention."""
+
+OWN = 0.5
+"""Share of points whose own sample must be the nearest of three: more often than not, where chance is a third."""
+
+CHANCE = 1 / 3
+"""That share, where samples have nothing to do with their points."""
+
+WRONG_END = "wrong end"
+"""Versus the same readings scored against another image: a control, as the cross-fade is."""
+
+ORDER, OWN_SAMPLE = "order", "own sample"
+"""What paths are compared by."""
+
+_NONE = pd.Series(dtype=float)
+_MISSING = Estimate(np.nan, np.nan, np.nan, 0)
+
+
+# Tables
+
+
+def order_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """How well readings follow each path, all differing factors of a pair taken together.
+
+    Returns:
+        One row a (``level``, ``path``): ``spearman``, the mean over pairs of the pair's mean over its differing
+        factors; ``wrong_end``, the same towards another image; ``pairs``. No rows without readings.
+    """
+    means = _means(resamples, seed)
+    right, wrong = (of_pairs(orders(records, shift)) for shift in (0, 1))
+    lines = [
+        _line((level, path), spearman=means(own), wrong_end=means(wrong.get((level, path), _NONE)))
+        for (level, path), own in right.items()
+    ]
+    return _frame(lines, ("level", "path"), ("spearman", "wrong_end"))
+
+
+def factor_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """How well the reading of each factor follows each path, over the pairs that differ in it.
+
+    Returns:
+        One row a (``level``, ``path``, ``factor``): mean ``spearman`` towards B, and towards another image
+        (``wrong_end``); mean progress ``at_first`` and ``at_second`` end, 0 and 1 where the decoder draws what A and B
+        have; ``pairs``.
+    """
+    means = _means(resamples, seed)
+    wrong = {key: rows["order"] for key, rows in orders(records, 1).groupby([*KEYS], sort=False)}
+    lines = [
+        _line(
+            key,
+            spearman=means(rows["order"]),
+            wrong_end=means(wrong.get(key, _NONE)),
+            at_first=means(rows["at_first"]),
+            at_second=means(rows["at_second"]),
+        )
+        for key, rows in orders(records, 0).groupby([*KEYS], sort=False)
+    ]
+    return _frame(lines, KEYS, ("spearman", "wrong_end", "at_first", "at_second"))
+
+
+def trajectory_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """Mean progress of each factor at each position, over the pairs that differ in it.
+
+    Returns:
+        One row a (``level``, ``path``, ``factor``, ``position``): ``progress``, 0 is A's value and 1 is B's; of the
+        class, the share of pairs in which B's is read; ``pairs``.
+    """
+    means = _means(resamples, seed)
+    lines = [
+        _line((*key, position), progress=means(values))
+        for key, progress in trajectories(records, 0)
+        for position, values in progress.items()
+    ]
+    return _frame(lines, (*KEYS, "position"), ("progress",))
+
+
+def class_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """How the class that is read changes along each path, over the pairs of two classes.
+
+    Returns:
+        One row a (``level``, ``path``): share of pairs in which the reading is A's class, then from some point on B's,
+        and never another (``once``); in which it is A's at the first end and B's at the second, whatever lies between
+        (``ends``); ``pairs``.
+    """
+    means = _means(resamples, seed)
+    lines = []
+    for (level, path, factor), read, first, second in readings(records):
+        chosen = differ(factor, first, second)
+        if factor == CLASS and chosen.any():
+            seen, a, b = read[chosen].to_numpy(), first[chosen].to_numpy(), second[chosen].to_numpy()
+            ends = (seen[:, 0] == a) & (seen[:, -1] == b)
+            only = ((seen == a[:, None]) | (seen == b[:, None])).all(1)
+            once = ends & only & ((np.diff(seen, axis=1) != 0).sum(1) == 1)
+            lines.append(_line((level, path), once=means(once), ends=means(ends)))
+    return _frame(lines, ("level", "path"), ("once", "ends"))
+
+
+def distance_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """Where samples lie among the points of their path.
+
+    Every number of a pair is a mean over the points between the ends.
+
+    Returns:
+        One row a (``level``, ``path``): ``own_sample``, the share of points whose own sample lies nearer than those of
+        both ends (chance 1/3); ``own_point``, the share of samples that lie nearer to their own point than to both
+        ends, and ``own_point_chance``, what samples of other positions reach; ``rank``, the place of a sample's own
+        point among all points of the path (1 is the nearest), and ``rank_chance``; medians over pairs of the relative
+        distance ``own`` to the own point, ``end`` to the nearer end, and ``offset`` of the path from the straight line;
+        ``pairs``.
+    """
+    offsets = records[records["measure"] == "offset"]
+    lines = []
+    for (level, path), apart, _ in distances(records):
+        aside = by_image(offsets[(offsets["level"] == level) & (offsets["condition"] == path)], "strength")
+        numbers = {**placed(apart), "offset": (aside.iloc[:, 1:-1].mean(axis=1).to_numpy(), median)}
+        estimates = {
+            name: interval(values, statistic, resamples=resamples, seed=seed)
+            for name, (values, statistic) in numbers.items()
+        }
+        lines.append(_line((level, path), **estimates))
+    names = ("own_sample", "own_point", "own_point_chance", "rank", "rank_chance", "own", "end", "offset")
+    return _frame(lines, ("level", "path"), names)
+
+
+def approach_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """Median relative distances of the samples of each position.
+
+    Returns:
+        One row a (``level``, ``path``, ``position``): to the ``own`` point, to h(A) (``first``) and to h(B)
+        (``second``); ``pairs``.
+    """
+    lines = [
+        _line(
+            (level, path, position),
+            **{
+                name: interval(apart[:, place, point], median, resamples=resamples, seed=seed)
+                for name, point in (("own", place), ("first", 0), ("second", -1))
+            },
+        )
+        for (level, path), apart, positions in distances(records)
+        for place, position in enumerate(positions)
+    ]
+    return _frame(lines, ("level", "path", "position"), ("own", "first", "second"))
+
+
+def comparison_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
+    """The first path beside the other paths and beside both controls, pair by pair.
+
+    Returns:
+        One row a (``level``, ``measure``, ``versus``): median paired ``difference`` (above 0 the first path does
+        better), Wilcoxon's ``p_value``, ``p_holm`` corrected over the rows, the rank-biserial ``effect``; ``pairs``.
+        Measures are `ORDER` (Spearman's correlation) and `OWN_SAMPLE` (a share).
+    """
+    right, wrong = (of_pairs(orders(records, shift)) for shift in (0, 1))
+    shares = {key: pd.Series(own_sample(apart)) for key, apart, _ in distances(records)}
+    differences = {}
+    for level in dict.fromkeys(level for level, _ in shares):
+        first, *others = [path for at, path in shares if at == level]
+        for path in others if right else ():
+            differences[level, ORDER, path] = right[level, first] - right[level, path]
+        if wrong:
+            differences[level, ORDER, WRONG_END] = right[level, first] - wrong[level, first]
+        for path in others:
+            differences[level, OWN_SAMPLE, path] = shares[level, first] - shares[level, path]
+    lines = []
+    for key, values in differences.items():
+        result = compare(values.dropna().to_numpy(), resamples=resamples, seed=seed)
+        line = _line(key, difference=result.difference)
+        lines.append({**line, "p_value": result.p_value, "effect": result.effect})
+    keys = ("level", "measure", "versus")
+    columns = [*keys, *_MISSING.columns("difference"), "p_value", "p_holm", "effect", "pairs"]
+    table = _frame(lines, keys, ("difference", "p_value", "effect"))
+    return table.assign(p_holm=holm(table["p_value"]))[columns]
+
+
+def _means(resamples: int, seed: int) -> Callable[[ArrayLike], Estimate]:
+    """Mean with its interval, of the values of pairs."""
+    return lambda values: interval(np.asarray(values), mean, resamples=resamples, seed=seed)
+
+
+def _line(key: tuple[Any, ...], **estimates: Estimate) -> dict[str, Any]:
+    """A row of a table, its key yet without names; the first estimate tells the number of pairs."""
+    columns = {
+        column: number for name, estimate in estimates.items() for column, number in estimate.columns(name).items()
+    }
+    return {"key": key, **columns, "pairs": next(iter(estimates.values())).n}
+
+
+def _frame(lines: list[dict[str, Any]], keys: tuple[str, ...], names: tuple[str, ...]) -> pd.DataFrame:
+    """Rows as a table."""
+    rows = [{**dict(zip(keys, line.pop("key"), strict=True)), **line} for line in lines]
+    return pd.DataFrame(rows, columns=[*keys, *(c for name in names for c in _MISSING.columns(name)), "pairs"])
+
+
+# The verdict
+
+
+def interpolation_verdicts(
+    records: pd.DataFrame, *, is_ssl: bool, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[Verdict, ...]:
+    """Finding 4, interpolation, for every level, on the first path.
+
+    Args:
+        records: Records of the interpolation probe, of one encoder.
+        is_ssl: Whether the encoder is self-supervised: the paper's claim is about those.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the resamples.
+
+    Returns:
+        A verdict a level; none from a single pair.
+    """
+    ordered_pairs = of_pairs(orders(records, 0))
+    found: dict[str, Verdict] = {}
+    for (level, path), apart, _ in distances(records):
+        if level in found or len(apart) < 2:
+            continue  # the first path alone is judged
+        own = own_sample(apart)
+        share = interval(own, mean, resamples=resamples, seed=seed)
+        order = ordered_pairs.get((level, path))
+        ordered = None if order is None else interval(order.to_numpy(), mean, resamples=resamples, seed=seed)
+        p_value = signed_rank(own - OWN) if order is None else signed_rank(order.to_numpy() - ORDERED)
+        found[level] = _verdict(str(records["encoder"].iloc[0]), level, path, ordered, share, p_value, is_ssl)
+    return tuple(found.values())
+
+
+def _verdict(
+    encoder: str, level: str, path: str, ordered: Estimate | None, share: Estimate, p_value: float, is_ssl: bool
+) -> Verdict:
+    tests = [(share, OWN)] if ordered is None else [(ordered, ORDERED), (share, OWN)]
+    value = tests[0][0]
+    word: Word = (
+        "supported" if all(estimate.low > bound for estimate, bound in tests)
+        else "not supported" if any(estimate.high < bound for estimate, bound in tests)
+        else "inconclusive"
+    )  # fmt: skip
+    aside = "" if is_ssl else " (shown for comparison: the paper claims it of self-supervised encoders)"
+    outcome = {
+        "supported": "gives images that change from A to B",
+        "not supported": "does not give images that change from A to B",
+        "inconclusive": "gives images of which it cannot be told whether they change from A to B",
+    }[word]
+    share_rule = (
+        f"of the share of points between the ends whose own sample lies nearer, encoded again, than those drawn from "
+        f"both ends (chance is a third) lies above {OWN}"
+    )
+    if ordered is None:
+        statistic = "mean over pairs of the share of points whose own sample is the nearest of three"
+        rule = (
+            f"Without known factors, the verdict rests on distances alone: supported where the whole 95% interval "
+            f"{share_rule}, not supported where it lies below, else inconclusive."
+        )
+        factors = ""
+    else:
+        statistic = "mean over pairs of Spearman's correlation of readings with the position, over differing factors"
+        rule = (
+            f"Supported where the whole 95% interval over pairs of the mean Spearman correlation, over all factors in "
+            f"which A and B differ, lies above {ORDERED}, and also that {share_rule}; not supported where one of the "
+            "two intervals lies below its bound; else inconclusive. The p-value (Wilcoxon signed-rank, of the "
+            "correlation against its bound) stands beside and does not decide."
+        )
+        factors = (
+            f"the factors in which A and B differ, as the judge reads them, follow the path with a mean Spearman "
+            f"correlation of {ordered} ({ordered.n} pairs, {p_text(p_value)} against {ORDERED}), and "
+        )
+    return Verdict(
+        finding=4,
+        claim=f"The {level} has a structure that can be explored: a {path} path between two images is drawn as images "
+        f"that change from the one to the other{aside}.",
+        encoder=encoder,
+        word=word,
+        statistic=statistic,
+        value=value.value,
+        low=value.low,
+        high=value.high,
+        p_value=p_value,
+        n=value.n,
+        rule=rule,
+        sentence=(
+            f"Interpolating the {level} of {encoder} {outcome}: {factors}the sample of a point is the nearest of three "
+            f"to it in {share} of cases ({share.n} pairs; a third is chance)."
+        ),
+        aspect="interpolation",
+        level=level,
+    )

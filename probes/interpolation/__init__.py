@@ -1,0 +1,20 @@
+"""The interpolation probe: what is drawn from the points between two representations.
+
+Finding 4 of the paper rests on its records: representations have a structure that can be explored, so that a path from
+one image to another gives images that change from the one to the other.
+
+=================  ====================================================================================================
+paths              linear and spherical between two representations; the cross-fade of the images, encoded, as control
+pairs              the ends: random pairs of a data set, or two given images
+readings           factors that the judge reads off the samples along a path
+distances          from each sample, encoded again, to every point of its path
+pictures           strips of samples
+=================  ====================================================================================================
+
+All samples of a pair start from equal noise: along a path, only the representation changes.
+"""
+
+from probes.interpolation.measurement import Measurement, measure
+from probes.interpolation.settings import InterpolationSettings
+
+__all__ = ["InterpolationSettings", "Measurement", "measure"]
