@@ -1,7 +1,8 @@
 """The tables of the interpolation probe, and what they say about finding 4 of the paper.
 
-Each table is a function of the records alone. A number ``x`` with its 95% bootstrap interval over *pairs* of images is
-three columns, ``x``, ``x_low`` and ``x_high``; ``pairs`` is how many it rests on. `analyses.paths` says what is counted.
+Each table is a function of the records alone; `analyses.paths` says what is counted. A number ``x`` with its 95%
+bootstrap interval over *pairs* of images is three columns, ``x``, ``x_low`` and ``x_high``; ``pairs`` is how many it
+rests on.
 """
 
 from __future__ import annotations

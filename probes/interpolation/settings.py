@@ -52,6 +52,8 @@ class InterpolationSettings:
             raise UserError(f"{self.pairs} pairs are too few for statistics", f"take at least {LEAST_IMAGES // 2}")
         if self.points < 3:
             raise UserError(f"a path of {self.points} points has nothing between its ends", "take at least 3")
+        if self.pictures < 1:
+            raise UserError(f"{self.pictures} pairs to be shown", "show at least one")
         if self.gallery < LEAST_IMAGES:
             raise UserError(f"a gallery of {self.gallery} images is too small", f"take at least {LEAST_IMAGES}")
 
