@@ -265,8 +265,8 @@ def _transplanted(
                 f"Put into another image's h at the {level}, a target's common dimensions take {what} "
                 f"{_estimate(row, 'common')} of the way to the target, as many random ones {_estimate(row, 'random')}: "
                 f"{_signed(gain)} ({gain.n} images, {p_text(p)}, rank-biserial {row['effect']:.2f}). They move h "
-                f"itself by {moved[level, 'transplanted']:.2f} and {moved[level, 'transplanted_random']:.2f} of the distance "
-                f"to another image; beside random dimensions that move it as far, the gain is "
+                f"itself by {moved[level, 'transplanted']:.2f} and {moved[level, 'transplanted_random']:.2f} of the "
+                f"distance to another image; beside random dimensions that move it as far, the gain is "
                 f"{_signed(_estimate(row, 'gain_far'))}."
             ),
             aspect=MANIPULATION,
