@@ -12,13 +12,25 @@ if TYPE_CHECKING:
     from rcdm_core.encoders import load_encoder
     from rcdm_core.rcdm import load_rcdm
     from rcdm_probe.adversarial_study import AdversarialResult, adversarial
+    from rcdm_probe.interpolation_study import InterpolationResult, interpolation
     from rcdm_probe.invariance_study import InvarianceResult, invariance
 
-__all__ = ["AdversarialResult", "InvarianceResult", "adversarial", "invariance", "load_encoder", "load_rcdm"]
+__all__ = [
+    "AdversarialResult",
+    "InterpolationResult",
+    "InvarianceResult",
+    "adversarial",
+    "interpolation",
+    "invariance",
+    "load_encoder",
+    "load_rcdm",
+]
 
 _HOMES = {
     "AdversarialResult": "rcdm_probe.adversarial_study",
     "adversarial": "rcdm_probe.adversarial_study",
+    "InterpolationResult": "rcdm_probe.interpolation_study",
+    "interpolation": "rcdm_probe.interpolation_study",
     "InvarianceResult": "rcdm_probe.invariance_study",
     "invariance": "rcdm_probe.invariance_study",
     "load_encoder": "rcdm_core.encoders",
