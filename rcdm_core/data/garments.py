@@ -39,11 +39,22 @@ def load_garments(split: str, root: Path | None = None) -> tuple[torch.Tensor, t
     return _read_split(_find(split, root), split)
 
 
-def _find(split: str, root: Path | None) -> Path:
+def training_garments_are_here() -> bool:
+    """Whether the training split can be loaded without a download."""
+    return _existing("train", None) is not None
+
+
+def _existing(split: str, root: Path | None) -> Path | None:
+    """The folder that holds a split: the one that is given, or one that is known."""
     candidates = [root] if root else [cache_folder() / "FashionMNIST/raw", _SYSTEM]
-    for folder in candidates:
-        if (folder / f"{_STEMS[split]}-images-idx3-ubyte.gz").is_file():
-            return folder
+    found = (folder for folder in candidates if (folder / f"{_STEMS[split]}-images-idx3-ubyte.gz").is_file())
+    return next(found, None)
+
+
+def _find(split: str, root: Path | None) -> Path:
+    folder = _existing(split, root)
+    if folder is not None:
+        return folder
     if root:
         raise UserError(
             f"no Fashion-MNIST {split} files in {root}",
