@@ -14,16 +14,19 @@ if TYPE_CHECKING:
     from rcdm_probe.adversarial_study import AdversarialResult, adversarial
     from rcdm_probe.interpolation_study import InterpolationResult, interpolation
     from rcdm_probe.invariance_study import InvarianceResult, invariance
+    from rcdm_probe.manipulation_study import ManipulationResult, manipulation
 
 __all__ = [
     "AdversarialResult",
     "InterpolationResult",
     "InvarianceResult",
+    "ManipulationResult",
     "adversarial",
     "interpolation",
     "invariance",
     "load_encoder",
     "load_rcdm",
+    "manipulation",
 ]
 
 _HOMES = {
@@ -33,6 +36,8 @@ _HOMES = {
     "interpolation": "rcdm_probe.interpolation_study",
     "InvarianceResult": "rcdm_probe.invariance_study",
     "invariance": "rcdm_probe.invariance_study",
+    "ManipulationResult": "rcdm_probe.manipulation_study",
+    "manipulation": "rcdm_probe.manipulation_study",
     "load_encoder": "rcdm_core.encoders",
     "load_rcdm": "rcdm_core.rcdm",
 }

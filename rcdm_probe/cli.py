@@ -14,7 +14,18 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from rcdm_core.errors import UserError
-from rcdm_probe.commands import adversarial, bench, convert, encoders, interpolate, invariance, sample, train, zoo
+from rcdm_probe.commands import (
+    adversarial,
+    bench,
+    convert,
+    encoders,
+    interpolate,
+    invariance,
+    manipulate,
+    sample,
+    train,
+    zoo,
+)
 
 USER_ERROR, INTERRUPTED = 2, 130
 
@@ -55,6 +66,7 @@ app = typer.Typer(
 app.command("invariance")(invariance.run)
 app.command("adversarial")(adversarial.run)
 app.command("interpolate")(interpolate.run)
+app.command("manipulate")(manipulate.run)
 app.command("sample")(sample.run)
 app.command("train")(train.run)
 app.command("encoders")(encoders.run)

@@ -88,7 +88,7 @@ class Content:
     @property
     def given(self) -> bool:
         """Whether the user gave the image that was manipulated."""
-        return bool(self.run["arguments"].get("image"))
+        return bool(self.run["arguments"].get("given"))
 
     @cached_property
     def printed(self) -> dict[str, Table]:
@@ -146,7 +146,7 @@ def document(content: Content) -> dict[str, Any]:
     """The report as plain data, for ``templates/report.typ``."""
     run = content.run
     encoder = run["arguments"]["encoder"]
-    what = f"{run['arguments']['image']}, beside" if content.given else "on"
+    what = f"{run['arguments']['given'][0]}, beside" if content.given else "on"
     made = {
         **head(
             run,
