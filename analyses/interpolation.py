@@ -20,7 +20,7 @@ from analyses.paths import CLASS, KEYS, differ, distances, of_pairs, orders, own
 from analyses.statistics import mean, median
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import ArrayLike
 
@@ -29,9 +29,6 @@ ORDERED = 0.5
 
 OWN = 0.5
 """Share of points whose own sample must be the nearest of three: more often than not, where chance is a third."""
-
-CHANCE = 1 / 3
-"""That share, where samples have nothing to do with their points."""
 
 WRONG_END = "wrong end"
 """Versus the same readings scored against another image: a control, as the cross-fade is."""
@@ -236,63 +233,111 @@ def interpolation_verdicts(
     Returns:
         A verdict a level; none from a single pair.
     """
-    ordered_pairs = of_pairs(orders(records, 0))
+    right, wrong = (of_pairs(orders(records, shift)) for shift in (0, 1))
+    means = _means(resamples, seed)
     found: dict[str, Verdict] = {}
     for (level, path), apart, _ in distances(records):
         if level in found or len(apart) < 2:
             continue  # the first path alone is judged
         own = own_sample(apart)
-        share = interval(own, mean, resamples=resamples, seed=seed)
-        order = ordered_pairs.get((level, path))
-        ordered = None if order is None else interval(order.to_numpy(), mean, resamples=resamples, seed=seed)
-        p_value = signed_rank(own - OWN) if order is None else signed_rank(order.to_numpy() - ORDERED)
-        found[level] = _verdict(str(records["encoder"].iloc[0]), level, path, ordered, share, p_value, is_ssl)
+        about = {"encoder": str(records["encoder"].iloc[0]), "level": level, "path": path, "is_ssl": is_ssl}
+        if (level, path) in right:
+            order = right[level, path]
+            gain = means((order - wrong[level, path]).dropna())
+            found[level] = _from_factors(
+                means(order), gain, means(own), signed_rank(order.to_numpy() - ORDERED), **about
+            )
+        else:
+            found[level] = _from_distances(means(own), signed_rank(own - OWN), **about)
     return tuple(found.values())
 
 
-def _verdict(
-    encoder: str, level: str, path: str, ordered: Estimate | None, share: Estimate, p_value: float, is_ssl: bool
-) -> Verdict:
-    tests = [(share, OWN)] if ordered is None else [(ordered, ORDERED), (share, OWN)]
-    value = tests[0][0]
-    word: Word = (
-        "supported" if all(estimate.low > bound for estimate, bound in tests)
-        else "not supported" if any(estimate.high < bound for estimate, bound in tests)
-        else "inconclusive"
-    )  # fmt: skip
-    aside = "" if is_ssl else " (shown for comparison: the paper claims it of self-supervised encoders)"
-    outcome = {
-        "supported": "gives images that change from A to B",
-        "not supported": "does not give images that change from A to B",
-        "inconclusive": "gives images of which it cannot be told whether they change from A to B",
-    }[word]
-    share_rule = (
-        f"of the share of points between the ends whose own sample lies nearer, encoded again, than those drawn from "
-        f"both ends (chance is a third) lies above {OWN}"
-    )
-    if ordered is None:
-        statistic = "mean over pairs of the share of points whose own sample is the nearest of three"
-        rule = (
-            f"Without known factors, the verdict rests on distances alone: supported where the whole 95% interval "
-            f"{share_rule}, not supported where it lies below, else inconclusive."
-        )
-        factors = ""
-    else:
-        statistic = "mean over pairs of Spearman's correlation of readings with the position, over differing factors"
-        rule = (
-            f"Supported where the whole 95% interval over pairs of the mean Spearman correlation, over all factors in "
-            f"which A and B differ, lies above {ORDERED}, and also that {share_rule}; not supported where one of the "
-            "two intervals lies below its bound; else inconclusive. The p-value (Wilcoxon signed-rank, of the "
+def _from_factors(order: Estimate, gain: Estimate, share: Estimate, p_value: float, **about: Any) -> Verdict:
+    """The verdict where factors are known."""
+    return _verdict(
+        order,
+        _word((order, ORDERED), (gain, 0.0), (share, OWN)),
+        p_value,
+        statistic="mean over pairs of Spearman's correlation of readings with the position, over differing factors",
+        rule=(
+            "Supported where three 95% intervals over pairs lie above their bounds: that of the mean Spearman "
+            f"correlation, over all factors in which A and B differ, above {ORDERED}; that of its gain over the same "
+            f"readings scored against another image than B, above 0; and that of {_SHARE}, above {OWN}. Not supported "
+            "where one of them lies below its bound, else inconclusive. The p-value (Wilcoxon signed-rank, of the "
             "correlation against its bound) stands beside and does not decide."
-        )
-        factors = (
-            f"the factors in which A and B differ, as the judge reads them, follow the path with a mean Spearman "
-            f"correlation of {ordered} ({ordered.n} pairs, {p_text(p_value)} against {ORDERED}), and "
-        )
+        ),
+        evidence=(
+            "the factors in which A and B differ, as the judge reads them, follow the path with a mean Spearman "
+            f"correlation of {order} ({order.n} pairs, {p_text(p_value)} against {ORDERED}), {gain} more than towards "
+            f"another image; {_own(share)}"
+        ),
+        **about,
+    )
+
+
+def _from_distances(share: Estimate, p_value: float, **about: Any) -> Verdict:
+    """The verdict where no factors are known."""
+    return _verdict(
+        share,
+        _word((share, OWN)),
+        p_value,
+        statistic="mean over pairs of the share of points whose own sample is the nearest of three",
+        rule=(
+            f"Without known factors, the verdict rests on distances alone: supported where the whole 95% interval of "
+            f"{_SHARE}, lies above {OWN}, not supported where it lies below, else inconclusive. The p-value (Wilcoxon "
+            "signed-rank against that bound) stands beside and does not decide."
+        ),
+        evidence=f"{_own(share)}. What the images show was not read, for nothing is known of them",
+        **about,
+    )
+
+
+_SHARE = (
+    "the share of points between the ends whose own sample lies nearer to them, encoded again, than those drawn from "
+    "both ends (chance is a third)"
+)
+
+
+def _own(share: Estimate) -> str:
+    return (
+        f"the sample of a point is the nearest of three to it in {share} of cases ({share.n} pairs; a third is chance)"
+    )
+
+
+def _word(*tests: tuple[Estimate, float]) -> Word:
+    """All intervals above their bounds, or one below; comparisons with NaN are false, so that it is neither."""
+    if all(estimate.low > bound for estimate, bound in tests):
+        return "supported"
+    return "not supported" if any(estimate.high < bound for estimate, bound in tests) else "inconclusive"
+
+
+_OUTCOMES: Mapping[Word, str] = {
+    "supported": "is drawn as images that change from A to B",
+    "not supported": "falls short of images that change from A to B",
+    "inconclusive": "cannot be told to give images that change from A to B, nor not to",
+}
+
+
+def _verdict(
+    value: Estimate,
+    word: Word,
+    p_value: float,
+    *,
+    statistic: str,
+    rule: str,
+    evidence: str,
+    encoder: str,
+    level: str,
+    path: str,
+    is_ssl: bool,
+) -> Verdict:
+    aside = "" if is_ssl else " (shown for comparison: the paper claims it of self-supervised encoders)"
     return Verdict(
         finding=4,
-        claim=f"The {level} has a structure that can be explored: a {path} path between two images is drawn as images "
-        f"that change from the one to the other{aside}.",
+        claim=(
+            f"The {level} has a structure that can be explored: a {path} path between two images is drawn as images "
+            f"that change from the one to the other{aside}."
+        ),
         encoder=encoder,
         word=word,
         statistic=statistic,
@@ -302,10 +347,7 @@ def _verdict(
         p_value=p_value,
         n=value.n,
         rule=rule,
-        sentence=(
-            f"Interpolating the {level} of {encoder} {outcome}: {factors}the sample of a point is the nearest of three "
-            f"to it in {share} of cases ({share.n} pairs; a third is chance)."
-        ),
+        sentence=f"The {path} path through the {level} of {encoder} {_OUTCOMES[word]}: {evidence}.",
         aspect="interpolation",
         level=level,
     )
