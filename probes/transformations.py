@@ -197,33 +197,43 @@ def _erasing(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
     return torch.lerp(images, torch.full_like(images, ERASED), mask)
 
 
-TRANSFORMATIONS: Mapping[str, Transformation] = MappingProxyType(
-    {
-        entry.name: entry
-        for entry in (
-            Transformation(
-                "vertical_shift",
-                "vertical shift",
-                "fraction of height",
-                (1 / 32, 1 / 16, 1 / 8, 3 / 16, 1 / 4),
-                1 / 8,
-                _vertical_shift,
-            ),
-            Transformation("zoom_out", "zoom out", "1 - scale", (0.1, 0.2, 0.3, 0.4, 0.5), 0.3, _zoom_out),
-            Transformation("grayscale", "grayscale", "blend", (0.2, 0.4, 0.6, 0.8, 1.0), 1.0, _grayscale),
-            Transformation(
-                "color_jitter", "colour jitter", "strength", (0.125, 0.25, 0.5, 0.75, 1.0), 0.5, _color_jitter
-            ),
-            Transformation("horizontal_flip", "horizontal flip", "flipped", (1.0,), 1.0, _horizontal_flip),
-            Transformation("rotation", "rotation", "degrees", (5.0, 10.0, 20.0, 30.0, 45.0), 20.0, _rotation),
-            Transformation("crop", "crop", "fraction of area cut", (0.1, 0.2, 0.35, 0.5, 0.7), 0.5, _crop),
-            Transformation("blur", "blur", "sigma, 1/32 of width", (0.25, 0.5, 0.75, 1.0, 1.5), 0.75, _blur),
-            Transformation("brightness", "brightness", "added level", (0.05, 0.1, 0.2, 0.3, 0.4), 0.2, _brightness),
-            Transformation("contrast", "contrast", "share removed", (0.1, 0.25, 0.5, 0.75, 0.9), 0.5, _contrast),
-            Transformation("hue", "hue", "turns", (0.05, 0.1, 0.15, 0.25, 0.5), 0.25, _hue),
-            Transformation("noise", "noise", "sigma", (0.02, 0.05, 0.1, 0.15, 0.2), 0.1, _noise),
-            Transformation("erasing", "erasing", "fraction of area", (0.02, 0.05, 0.1, 0.2, 0.3), 0.1, _erasing),
-        )
-    }
-)
-"""Every transformation by its name."""
+_ENTRIES = {
+    entry.name: entry
+    for entry in (
+        Transformation(
+            "vertical_shift",
+            "vertical shift",
+            "fraction of height",
+            (1 / 32, 1 / 16, 1 / 8, 3 / 16, 1 / 4),
+            1 / 8,
+            _vertical_shift,
+        ),
+        Transformation("zoom_out", "zoom out", "1 - scale", (0.1, 0.2, 0.3, 0.4, 0.5), 0.3, _zoom_out),
+        Transformation("grayscale", "grayscale", "blend", (0.2, 0.4, 0.6, 0.8, 1.0), 1.0, _grayscale),
+        Transformation("color_jitter", "colour jitter", "strength", (0.125, 0.25, 0.5, 0.75, 1.0), 0.5, _color_jitter),
+        Transformation("horizontal_flip", "horizontal flip", "flipped", (1.0,), 1.0, _horizontal_flip),
+        Transformation("rotation", "rotation", "degrees", (5.0, 10.0, 20.0, 30.0, 45.0), 20.0, _rotation),
+        Transformation("crop", "crop", "fraction of area cut", (0.1, 0.2, 0.35, 0.5, 0.7), 0.5, _crop),
+        Transformation("blur", "blur", "sigma, 1/32 of width", (0.25, 0.5, 0.75, 1.0, 1.5), 0.75, _blur),
+        Transformation("brightness", "brightness", "added level", (0.05, 0.1, 0.2, 0.3, 0.4), 0.2, _brightness),
+        Transformation("contrast", "contrast", "share removed", (0.1, 0.25, 0.5, 0.75, 0.9), 0.5, _contrast),
+        Transformation("hue", "hue", "turns", (0.05, 0.1, 0.15, 0.25, 0.5), 0.25, _hue),
+        Transformation("noise", "noise", "sigma", (0.02, 0.05, 0.1, 0.15, 0.2), 0.1, _noise),
+        Transformation("erasing", "erasing", "fraction of area", (0.02, 0.05, 0.1, 0.2, 0.3), 0.1, _erasing),
+    )
+}
+TRANSFORMATIONS: Mapping[str, Transformation] = MappingProxyType(_ENTRIES)
+"""Every transformation by its name; `register` adds one."""
+
+
+def register(entry: Transformation) -> None:
+    """Add a transformation, for the rest of the process, to those that are measured.
+
+    Raises:
+        ValueError: The name is taken, or the reference is none of the doses.
+    """
+    if entry.name in _ENTRIES:
+        raise ValueError(f"there is a transformation {entry.name!r} already")
+    if entry.reference not in entry.doses:
+        raise ValueError(f"the reference of {entry.name!r}, {entry.reference}, is none of its doses {entry.doses}")
+    _ENTRIES[entry.name] = entry

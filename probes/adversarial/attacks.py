@@ -62,26 +62,36 @@ def _walk(attack: Callable[..., Attack], **settings: Any) -> Callable[[nn.Module
     return lambda model, eps, steps, _: attack(model, eps=eps, alpha=STRIDE * eps / steps, steps=steps, **settings)
 
 
-ATTACKS: Mapping[str, Entry] = MappingProxyType(
-    {
-        entry.name: entry
-        for entry in (
-            Entry(
-                "FGSM", "one signed gradient step", "Linf", True, False,
-                lambda model, eps, _steps, _classes: torchattacks.FGSM(model, eps=eps),
+_ENTRIES = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            "FGSM", "one signed gradient step", "Linf", True, False,
+            lambda model, eps, _steps, _classes: torchattacks.FGSM(model, eps=eps),
+        ),
+        Entry("PGD", "projected gradient steps", "Linf", True, True, _walk(torchattacks.PGD, random_start=True)),
+        Entry(
+            "PGDL2", "projected gradient steps", "L2", True, True, _walk(torchattacks.PGDL2, random_start=True)
+        ),
+        Entry(
+            "AutoAttack", "four attacks, one without gradients", "Linf", True, False,
+            lambda model, eps, _, classes: torchattacks.AutoAttack(
+                model, norm="Linf", eps=eps, version="standard", n_classes=classes, seed=0
             ),
-            Entry("PGD", "projected gradient steps", "Linf", True, True, _walk(torchattacks.PGD, random_start=True)),
-            Entry(
-                "PGDL2", "projected gradient steps", "L2", True, True, _walk(torchattacks.PGDL2, random_start=True)
-            ),
-            Entry(
-                "AutoAttack", "four attacks, one without gradients", "Linf", True, False,
-                lambda model, eps, _, classes: torchattacks.AutoAttack(
-                    model, norm="Linf", eps=eps, version="standard", n_classes=classes, seed=0
-                ),
-            ),
-            Entry("Displacement", "label-free: pushes h away", "Linf", False, True, _walk(Displacement)),
-        )
-    }
-)  # fmt: skip
-"""Every attack by its name."""
+        ),
+        Entry("Displacement", "label-free: pushes h away", "Linf", False, True, _walk(Displacement)),
+    )
+}  # fmt: skip
+ATTACKS: Mapping[str, Entry] = MappingProxyType(_ENTRIES)
+"""Every attack by its name; `register` adds one."""
+
+
+def register(entry: Entry) -> None:
+    """Add an attack, for the rest of the process, to those that can be chosen.
+
+    Raises:
+        ValueError: The name is taken.
+    """
+    if entry.name in _ENTRIES:
+        raise ValueError(f"there is an attack {entry.name!r} already")
+    _ENTRIES[entry.name] = entry

@@ -1,0 +1,66 @@
+"""The documentation: its code runs as it stands, its links lead somewhere, and its commands exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import probes.adversarial.attacks as attacks
+import probes.transformations as transformations
+from rcdm_probe.cli import app
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "README.md"]
+BLOCKS = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "extending.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def registries():
+    """What is registered within is gone afterwards."""
+    kept = [(module._ENTRIES, dict(module._ENTRIES)) for module in (transformations, attacks)]
+    yield
+    for entries, before in kept:
+        entries.clear()
+        entries.update(before)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=[f"block{i}" for i in range(len(BLOCKS))])
+def test_what_the_documentation_shows_runs(block, registries, capsys):
+    exec(compile(block, "docs/extending.md", "exec"), {"__name__": "shown"})
+    assert "print" not in block or capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_and_pictures_are_there(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_and_options_exist(page):
+    from typer.main import get_command
+
+    commands = get_command(app).commands
+    text = page.read_text()
+    shown = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
+    shown += "\n" + "\n".join(re.findall(r"`(rcdm-probe [^`]+)`", text))
+    for line in re.findall(r"rcdm-probe ([^\n#&]+)", shown):
+        words = line.split()
+        if words[0].startswith("-"):
+            continue
+        command = commands[words.pop(0)]
+        if hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
+        options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        for word in words:
+            assert not word.startswith("-") or word in {*options, "--help"}, f"{line}: {word}"
+
+
+@pytest.mark.parametrize("module", [transformations, attacks])
+def test_a_name_is_registered_once(module):
+    entry = next(iter(module._ENTRIES.values()))
+    with pytest.raises(ValueError, match="already"):
+        module.register(entry)
