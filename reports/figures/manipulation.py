@@ -154,5 +154,4 @@ def _matrix(axes: Axes, values: np.ndarray) -> None:
 
 def _through_zero(strengths: Sequence[float], values: Sequence[float]) -> np.ndarray:
     """Values along ascending strengths, with the untouched representation, where nothing changes, at 0."""
-    strengths, values = np.asarray(strengths, dtype=float), np.asarray(values, dtype=float)
-    return np.insert(values, np.searchsorted(strengths, 0.0), 0.0)
+    return np.insert(np.asarray(values, dtype=float), np.searchsorted(np.asarray(strengths, dtype=float), 0.0), 0.0)

@@ -1,0 +1,175 @@
+"""The whole measurement: pictures of every kind, as features in a named space, beside real images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from probes.neighbourhood.pictures import kinds_panel, neighbours_panel
+from probes.neighbourhood.settings import NeighbourhoodSettings
+from probes.neighbourhood.sources import between, gaussian
+from probes.records import join, records
+from probes.rendering import Renderer, check_match, drawable
+from probes.stages import Stages
+from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.fidelity import frechet_contributions
+from rcdm_core.nearest import nearest
+from rcdm_core.progress import Progress, silent
+from rcdm_core.rcdm import SOLVERS
+from rcdm_core.representations import represent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from probes.panels import Panel
+    from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.encoders.encoder import Encoder
+    from rcdm_core.features import FeatureSpace
+    from rcdm_core.rcdm import RCDM
+
+REAL = "real images"
+"""The condition of real images themselves: what no picture can do better than."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What the probe found.
+
+    Attributes:
+        records: As `probes.records.COLUMNS`; the measures are those of `probes.neighbourhood`.
+        panels: Grids of images.
+    """
+
+    records: pd.DataFrame
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What pictures are compared with, as features.
+
+    Attributes:
+        others: Real images that nothing is drawn from, ``[N, F]``.
+        gallery: The images whose representations are combined, ``[M, F]``.
+        unit: Mean distance of two of the others.
+    """
+
+    others: torch.Tensor
+    gallery: torch.Tensor
+    unit: float
+
+
+def measure(
+    encoder: Encoder,
+    images: ImageSet,
+    *,
+    rcdm: RCDM,
+    space: FeatureSpace,
+    settings: NeighbourhoodSettings | None = None,
+    cache: Path | None = None,
+    workdir: Path | None = None,
+    progress: Progress = silent,
+) -> Measurement:
+    """Draw from made-up representations, and compare with real images.
+
+    Args:
+        encoder: A frozen encoder.
+        images: The data set: gallery, and images to compare with, drawn by the seed.
+        rcdm: Decoder of the encoder's levels; levels that it does not know are left out.
+        space: Where pictures are compared.
+        settings: What is drawn, and how often.
+        cache: Folder of representations kept between runs.
+        workdir: Folder in which finished stages are kept, so that an interrupted measurement goes on.
+        progress: Wraps long loops.
+
+    Raises:
+        UserError: Unknown level or solver, too few images, an RCDM that does not match, or representations that are not
+            finite or do not vary.
+    """
+    settings = settings or NeighbourhoodSettings()
+    levels = settings.levels or encoder.levels
+    check(encoder, levels, images, rcdm, settings)
+    count = settings.count
+    drawn = np.random.default_rng(settings.seed).permutation(len(images))
+    others, gallery = drawn[:count], drawn[count : count + settings.gallery]
+    h = represent(encoder, images, gallery, batch_size=settings.batch_size, cache=cache, progress=progress)
+    stages = Stages(workdir).under(encoder.fingerprint, images.fingerprint)
+
+    def seen(name: str, which: np.ndarray) -> torch.Tensor:
+        kept = stages.under(space.fingerprint, which.tolist())
+        return kept.tensor(name, lambda: space.of(images.images(which), batch_size=settings.batch_size)[0])
+
+    features = seen("others", others)
+    reference = Reference(features, seen("gallery", gallery), _mean_distance(features))
+    rows = {"encoder": encoder.name, "condition": REAL}
+    tables = [_set_records(reference, reference.gallery[:count], gallery[:count], skip_self=True, **rows)]
+    panels: list[Panel] = []
+    renderer = Renderer(rcdm, encoder.name, settings.rendering, stages, progress)
+    for level in drawable(encoder, levels, rcdm):
+        numbers = gallery[:count]
+        middle, partners = between(
+            h[level], count, neighbours=settings.neighbours, seed=settings.seed, images=numbers.tolist()
+        )
+        sources = {
+            "images": h[level][:count],
+            "between": middle,
+            "gaussian": gaussian(h[level], seed=settings.seed, images=numbers.tolist()),
+        }
+        pictures = {}
+        for source, values in sources.items():
+            pictures[source] = renderer.render(source, level, values, numbers.tolist(), (0,))[:, 0]
+            rows = {"encoder": encoder.name, "level": level, "condition": source}
+            tables.append(_set_records(reference, space.of(pictures[source])[0], numbers, **rows))
+        panels.append(kinds_panel(level, images.images(others[: settings.pictures]), pictures, settings.pictures))
+        shown = slice(min(settings.pictures, 6))
+        ends = [images.images(gallery[place]) for place in (np.arange(count)[shown], partners.numpy()[shown])]
+        panels.append(neighbours_panel(level, *ends, pictures["images"][shown], pictures["between"][shown]))
+    return Measurement(join(tables), tuple(panels))
+
+
+def check(
+    encoder: Encoder, levels: Sequence[str], images: ImageSet, rcdm: RCDM, settings: NeighbourhoodSettings
+) -> None:
+    """Refuse at once what would fail later."""
+    for level in levels:
+        if level not in encoder.levels:
+            raise unknown_name(f"level of encoder {encoder.name!r}", level, encoder.levels)
+    if settings.solver not in SOLVERS:
+        raise unknown_name("solver", settings.solver, SOLVERS)
+    if len(images) < 2 * settings.count:
+        raise UserError(
+            f"{images.name} has {len(images)} images, and {settings.count} pictures need twice as many",
+            f"ask for at most {len(images) // 2}",
+        )
+    check_match(encoder, levels, rcdm)
+
+
+def _set_records(
+    reference: Reference, features: torch.Tensor, numbers: np.ndarray, *, skip_self: bool = False, **labels: str
+) -> pd.DataFrame:
+    """The three measures of a set of pictures ``[N, F]``; images of the gallery are not their own nearest."""
+    between_pairs = torch.cdist(features.double(), features.double()).sum(1) / (len(features) - 1)
+    if skip_self:
+        apart = torch.cdist(features.double(), reference.gallery.double())
+        close = apart.fill_diagonal_(torch.inf).min(1).values
+    else:
+        close, _ = nearest(features, reference.gallery)
+    measured = {
+        "frechet": frechet_contributions(features, reference.others[: len(features)]),
+        "distance": (2 * between_pairs - between_pairs.mean()) / reference.unit,
+        "nearest": close / reference.unit,
+    }
+    return join([records(measure, values, numbers, **labels) for measure, values in measured.items()])
+
+
+def _mean_distance(features: torch.Tensor) -> float:
+    distance = torch.pdist(features.double()).mean().item()
+    if not distance > 0:
+        raise UserError("all images look the same in the feature space", "give images that differ")
+    return distance
