@@ -15,18 +15,21 @@ if TYPE_CHECKING:
     from rcdm_probe.interpolation_study import InterpolationResult, interpolation
     from rcdm_probe.invariance_study import InvarianceResult, invariance
     from rcdm_probe.manipulation_study import ManipulationResult, manipulation
+    from rcdm_probe.neighbourhood_study import NeighbourhoodResult, neighbourhood
 
 __all__ = [
     "AdversarialResult",
     "InterpolationResult",
     "InvarianceResult",
     "ManipulationResult",
+    "NeighbourhoodResult",
     "adversarial",
     "interpolation",
     "invariance",
     "load_encoder",
     "load_rcdm",
     "manipulation",
+    "neighbourhood",
 ]
 
 _HOMES = {
@@ -38,6 +41,8 @@ _HOMES = {
     "invariance": "rcdm_probe.invariance_study",
     "ManipulationResult": "rcdm_probe.manipulation_study",
     "manipulation": "rcdm_probe.manipulation_study",
+    "NeighbourhoodResult": "rcdm_probe.neighbourhood_study",
+    "neighbourhood": "rcdm_probe.neighbourhood_study",
     "load_encoder": "rcdm_core.encoders",
     "load_rcdm": "rcdm_core.rcdm",
 }

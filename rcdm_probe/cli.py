@@ -19,6 +19,7 @@ from rcdm_probe.commands import (
     bench,
     convert,
     encoders,
+    generate,
     interpolate,
     invariance,
     manipulate,
@@ -67,6 +68,7 @@ app.command("invariance")(invariance.run)
 app.command("adversarial")(adversarial.run)
 app.command("interpolate")(interpolate.run)
 app.command("manipulate")(manipulate.run)
+app.command("generate")(generate.run)
 app.command("sample")(sample.run)
 app.command("train")(train.run)
 app.command("encoders")(encoders.run)

@@ -1,0 +1,255 @@
+"""Neighbourhood sampling: pictures without an image to start from, from arguments to a report.
+
+A study is prepared (everything is loaded and checked, nothing is computed), conducted (probe, then statistics) and
+saved (report, figures, tables). The command line does the three with a run folder; `neighbourhood` does the first two.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analyses import neighbourhood as analysis
+from probes.neighbourhood import NeighbourhoodSettings, measure
+from probes.neighbourhood.measurement import check
+from probes.neighbourhood.settings import LEAST_IMAGES
+from rcdm_core.errors import UserError
+from rcdm_core.features import JUDGE, FeatureSpace, load_features
+from rcdm_core.progress import Progress, silent
+from rcdm_core.representations import representation_cache
+from rcdm_probe import runs
+from rcdm_probe.device import choose_device
+from rcdm_probe.preparation import (
+    data_card,
+    encoder_card,
+    fingerprint_of,
+    open_encoder,
+    open_images,
+    open_rcdm,
+    rcdm_name,
+)
+from reports import neighbourhood as report
+from reports.decoder import REMEDY, training_command
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from analyses.findings import Verdict
+    from probes.panels import Panel
+    from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.encoders import Encoder
+    from rcdm_core.rcdm import RCDM
+
+
+@dataclass(frozen=True)
+class NeighbourhoodResult:
+    """What neighbourhood sampling gave.
+
+    Attributes:
+        records: Every measurement, one a row (see `probes.neighbourhood`).
+        panels: Labelled grids of pictures.
+        tables: Summaries with 95% intervals over pictures: ``kinds`` and ``comparison``.
+        verdicts: Finding 4, neighbourhood, for each level.
+        distance: What a squared Frechet distance is called in the feature space.
+        run: Where the numbers come from: the content of ``run.json``.
+    """
+
+    records: pd.DataFrame
+    panels: tuple[Panel, ...]
+    tables: Mapping[str, pd.DataFrame]
+    verdicts: tuple[Verdict, ...]
+    distance: str
+    run: runs.Facts
+
+    def save(self, folder: str | Path) -> Path:
+        """Write report, figures, tables, records and ``run.json``.
+
+        Args:
+            folder: Where; made if it is not there.
+
+        Returns:
+            Path of the PDF report.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        content = report.Content(
+            **self.tables, panels=self.panels, verdicts=self.verdicts, distance=self.distance, run=self.run
+        )
+        write = partial(report.write, content=content)
+        return runs.save(Path(folder), records=self.records, facts=self.run, write=write)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Neighbourhood sampling, ready to be conducted."""
+
+    encoder: Encoder
+    images: ImageSet
+    rcdm: RCDM
+    space: FeatureSpace
+    settings: NeighbourhoodSettings
+    facts: runs.Facts
+
+
+def neighbourhood(
+    encoder: str | Encoder,
+    data: str | Path = "scenes",
+    *,
+    level: str | Sequence[str] | None = None,
+    features: str | None = None,
+    weights: str | Path | None = None,
+    rcdm: str | Path | RCDM | None = None,
+    device: str = "auto",
+    workdir: str | Path | None = None,
+    progress: Progress = silent,
+    **settings: Any,
+) -> NeighbourhoodResult:
+    """Pictures drawn from between neighbouring representations, beside the two other ways to draw without an image.
+
+    Args:
+        encoder: A name (`rcdm-probe encoders` lists them) or an encoder.
+        data: ``"scenes"``, a folder of images, or the name of a torchvision data set.
+        level: Level or levels to draw from; by default all of the encoder's own.
+        features: Space in which sets of pictures are compared: ``"judge"``, ``"inception"`` or an encoder by name. By
+            default the judge on scenes, else the encoder itself.
+        weights: A file of weights instead of the encoder's own.
+        rcdm: What draws from representations: a folder or an RCDM. By default the embedded or the published one of the
+            encoder.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        workdir: Folder in which finished parts are kept: the same call goes on from them. None keeps nothing.
+        progress: Told of every long loop.
+        **settings: Fields of `probes.neighbourhood.NeighbourhoodSettings`, such as ``count=400`` or ``seed=0``.
+
+    Returns:
+        Records, pictures, tables and verdicts; ``.save(folder)`` writes the report.
+
+    Raises:
+        UserError: An argument is mistaken; says which, and the remedy.
+    """
+    begun = time.perf_counter()
+    study = prepare(
+        encoder, data, level=level, features=features, weights=weights, rcdm=rcdm, device=device, progress=progress,
+        **settings,
+    )  # fmt: skip
+    result = conduct(study, workdir=None if workdir is None else Path(workdir), progress=progress)
+    runs.close(result.run, seconds=time.perf_counter() - begun)
+    return result
+
+
+def prepare(
+    encoder: str | Encoder,
+    data: str | Path = "scenes",
+    *,
+    level: str | Sequence[str] | None = None,
+    features: str | None = None,
+    weights: str | Path | None = None,
+    rcdm: str | Path | RCDM | None = None,
+    device: str = "auto",
+    command: str = "",
+    progress: Progress = silent,
+    **settings: Any,
+) -> Study:
+    """Load and check all that neighbourhood sampling needs; arguments as in `neighbourhood`.
+
+    Args:
+        encoder: Name or encoder.
+        data: Name, or folder.
+        level: Level or levels.
+        features: Name of the feature space, or None.
+        weights: File of weights, or None.
+        rcdm: Folder, RCDM, word or None.
+        device: Where to compute.
+        command: The command line, for the record; empty for a call from Python.
+        progress: Told of every long loop.
+        **settings: Fields of `NeighbourhoodSettings`.
+
+    Raises:
+        UserError: An argument is mistaken.
+    """
+    NeighbourhoodSettings(**settings)  # a mistaken number is told before anything is loaded
+    device = choose_device(device)
+    encoder, levels = open_encoder(encoder, level=level, weights=weights, device=device, progress=progress)
+    chosen = NeighbourhoodSettings(levels=levels, **settings)
+    decoder = open_rcdm(rcdm, encoder, levels, device=device, progress=progress)
+    if decoder is None:
+        words = training_command(encoder.name, levels, str(weights) if weights else None)
+        raise UserError(f"no RCDM draws from {encoder.name}", f"{REMEDY}, and give it with --rcdm: {words}")
+    images = open_images(
+        data,
+        seen_by=(encoder, decoder),
+        least=2 * LEAST_IMAGES,
+        limit=chosen.count + chosen.gallery,
+        seed=chosen.seed,
+        progress=progress,
+    )
+    check(encoder, levels, images, decoder, chosen)
+    space = _open_features(features, encoder, levels[0], images, device=device, progress=progress)
+    facts = runs.collect_facts(
+        "neighbourhood",
+        command=command or f"rcdm_probe.neighbourhood({encoder.name!r}, {str(data)!r}, ...)",
+        arguments={
+            "encoder": encoder.name,
+            "data": str(data),
+            **({"weights": str(weights)} if weights else {}),
+            **asdict(chosen),
+            "features": space.name,
+            "rcdm": rcdm_name(rcdm, encoder, levels),
+            "device": device,
+        },
+        hashes={
+            "encoder": encoder.fingerprint,
+            "rcdm": fingerprint_of(decoder),
+            "features": space.fingerprint,
+            "data": images.fingerprint,
+        },
+        device=device,
+        encoder_card=encoder_card(encoder, levels),
+        data_card=data_card(images),
+    )
+    return Study(encoder, images, decoder, space, chosen, facts)
+
+
+def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = silent) -> NeighbourhoodResult:
+    """Draw, then compare.
+
+    Args:
+        study: From `prepare`.
+        workdir: Where finished parts are kept, so that an interrupted measurement goes on from them.
+        progress: Told of every long loop.
+    """
+    measured = measure(
+        study.encoder,
+        study.images,
+        rcdm=study.rcdm,
+        space=study.space,
+        settings=study.settings,
+        cache=representation_cache(),
+        workdir=workdir,
+        progress=progress,
+    )
+    records, seed = measured.records, study.settings.seed
+    tables = {
+        "kinds": analysis.kind_table(records, seed=seed),
+        "comparison": analysis.comparison_table(records, seed=seed),
+    }
+    distance = study.space.distance
+    verdicts = analysis.neighbourhood_verdicts(records, is_ssl=study.encoder.is_ssl, distance=distance, seed=seed)
+    return NeighbourhoodResult(records, measured.panels, tables, verdicts, distance, study.facts)
+
+
+def _open_features(
+    name: str | None, encoder: Encoder, level: str, images: ImageSet, *, device: str, progress: Progress
+) -> FeatureSpace:
+    """The space that is asked for; by default the judge, where images have factors to be judged, else the encoder."""
+    if name is None and images.factors([0]) is None:
+        own = f"{encoder.name}/{level}"
+        return FeatureSpace(
+            own, f"FD-{own}", "", encoder.fingerprint, lambda pictures: (encoder(pictures.to(device))[level], None)
+        )
+    return load_features(name or JUDGE, device=device, progress=progress)
