@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -84,7 +84,8 @@ def run(
     with Console(stderr=True).status("loading"):
         from rcdm_probe.interpolation_study import conduct, prepare
 
-    sizes = {
+    chosen: dict[str, Any] = {"paths": tuple(dict.fromkeys(path))} if path else {}
+    sizes: dict[str, Any] = {
         "pairs": pairs,
         "points": points,
         "pictures": pictures,
@@ -114,7 +115,7 @@ def run(
             device=device,
             **sizes,
         ),
-        **({"paths": tuple(dict.fromkeys(path))} if path else {}),
+        **chosen,
         **sizes,
     )
     result, report = carry_out(begin, conduct, out=out, console=console)
