@@ -32,6 +32,7 @@ from torch import nn
 from rcdm_core.atomic import atomic_path
 from rcdm_core.errors import UserError
 from rcdm_core.interruption import Deferral
+from rcdm_core.precision import lowered
 from rcdm_core.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class TrainingSettings:
         cooldown: Fraction of the steps over which the rate falls linearly to zero.
         ema_decay: Decay of the moving average of the weights; 0 for none.
         gradient_clip: Largest norm of the gradient.
-        precision: ``"bf16"`` or ``"no"``.
+        precision: One of `rcdm_core.precision.PRECISIONS`.
         seed: Of weights, batches and noise.
         checkpoint_every: Steps between checkpoints.
         accumulate: Portions that a process computes one after the other in each step, to fit its memory.
@@ -80,7 +81,7 @@ class TrainingSettings:
     cooldown: float = 0.4
     ema_decay: float = 0.0
     gradient_clip: float = 1.0
-    precision: str = "bf16"
+    precision: str = "auto"
     seed: int = 0
     checkpoint_every: int = 100
     accumulate: int = 1
@@ -244,7 +245,7 @@ def _backward(
         torch.manual_seed(settings.seed * 1_000_003 + step + portion.start * 1_000_000_007)
         waits = portion is not mine[-1]
         with accelerator.no_sync(prepared) if waits else nullcontext():
-            with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+            with lowered(accelerator.device, settings.precision):
                 loss = prepared(draw(step, portion)) / len(mine)
             accelerator.backward(loss)
         losses.append(loss.detach())

@@ -13,6 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from rcdm_core.distances import retrieval_ranks
+from rcdm_core.precision import lowered, matrix_precision
 from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS
 from rcdm_core.representations import encode
 
@@ -125,7 +126,7 @@ def _denoiser_flops(rcdm: RCDM, batch_size: int) -> float:
     @torch.inference_mode()
     def forward() -> None:
         embedding = rcdm.denoiser.embed([(condition, torch.zeros(batch_size, dimension, device=device))])
-        with torch.autocast(device.type, torch.bfloat16):
+        with lowered(device):
             rcdm.denoiser(images, t, embedding)
 
     with FlopCounterMode(display=False) as counter:
@@ -134,8 +135,8 @@ def _denoiser_flops(rcdm: RCDM, batch_size: int) -> float:
 
 
 def _peak_flops(device: torch.device) -> float:
-    """Operations a second in a large matrix product in bfloat16, the precision of the denoiser."""
-    a, b = (torch.randn(_MATRIX, _MATRIX, device=device, dtype=torch.bfloat16) for _ in range(2))
+    """Operations a second in a large matrix product, in the precision of the denoiser."""
+    a, b = (torch.randn(_MATRIX, _MATRIX, device=device, dtype=matrix_precision(device)) for _ in range(2))
     return 2 * _MATRIX**3 / _fastest(lambda: a @ b, device)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from rcdm_core.precision import lowered
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.learner import RCDMLearner
@@ -129,7 +130,7 @@ class _BareLoop:
         self.optimizer = torch.optim.AdamW(learner.parameters(), lr=1e-4, fused=True)
 
     def __call__(self) -> None:
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with lowered(self.device):
             loss = self.learner(self.batch)
         loss.backward()
         self.optimizer.step()

@@ -4,8 +4,8 @@ An attack sees a `Witness`: a model that takes images in [0, 1], through the enc
 for each image the strongest point that the attack asked about. So an attack is judged by the best adversary on its way
 and not by the last, and more steps can never make it weaker.
 
-The encoder computes in bfloat16 under attack, where only the direction of a gradient matters; every number that enters
-a record is computed again in float32.
+Under attack, where only the direction of a gradient matters, the encoder computes in bfloat16 on processors that are
+made for it; every number that enters a record is computed again in float32.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from rcdm_core.distances import cosine, relative_displacement
+from rcdm_core.precision import lowered
 from rcdm_core.representations import encode
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class Attacked(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         images = images.flatten(1).unflatten(1, images.shape[1:])  # so that gradients are contiguous, as attacks expect
-        with torch.autocast(images.device.type, torch.bfloat16):
+        with lowered(images.device):
             h = self.encoder(images)[self.level]
         return self.head(h.float())
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.fingerprint import fingerprint
+from rcdm_core.precision import matrix_precision
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm.solvers import SOLVERS
 
@@ -73,7 +74,7 @@ class RCDM(nn.Module):
         solver: str = DEFAULT_SOLVER,
         seed: int = 0,
         batch_size: int = 256,
-        dtype: torch.dtype = torch.bfloat16,
+        dtype: torch.dtype | None = None,
         progress: Progress = silent,
     ) -> torch.Tensor:
         """One image for each representation, without guidance.
@@ -89,7 +90,8 @@ class RCDM(nn.Module):
             solver: A key of `rcdm_core.rcdm.solvers.SOLVERS`.
             seed: Of the starting noise, and of the noise that the ancestral solver adds.
             batch_size: Images at once.
-            dtype: Precision of the network's matrix products; what the solver computes is float32.
+            dtype: Precision of the network's matrix products, by default that of
+                `rcdm_core.precision.matrix_precision`; what the solver computes is float32.
             progress: Wraps the loop over batches.
 
         Returns:
@@ -112,6 +114,7 @@ class RCDM(nn.Module):
         if step_noise is not None and step_noise.shape[:2] != (steps, len(h)):
             raise UserError(f"noise for {list(step_noise.shape[:2])} steps and images", f"give [{steps}, {len(h)}]")
         device = next(self.denoiser.parameters()).device
+        dtype = matrix_precision(device) if dtype is None else dtype
         starts, batches = range(0, len(h), batch_size), []
         for i in progress(starts, "sampling", len(starts)):
             rows = slice(i, i + batch_size)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from rcdm_core.fidelity import fidelity_scores, frechet_distance
+from rcdm_core.precision import lowered
 from rcdm_core.progress import silent
 from rcdm_core.representations import encode
 
@@ -134,7 +135,7 @@ def held_out_loss(
         batch_size: Images in each.
         precision: That of the training.
     """
-    device = next(learner.parameters()).device.type
-    with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+    device = next(learner.parameters()).device
+    with lowered(device, precision):
         losses = [learner(draw(step, slice(0, batch_size))).item() for step in range(batches)]
     return sum(losses) / len(losses)

@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.precision import PRECISIONS
 from rcdm_core.rcdm.presets import network_settings
 from rcdm_core.training import TrainingSettings
 
 if TYPE_CHECKING:
     from rcdm_core.rcdm.network import NetworkSettings
 
-PRECISIONS = ("bf16", "no")
 LEARNING_RATES = {"embedded": 8e-4, "small": 4e-4, "base": 2e-4, "published": 1e-4}
 """Plateau of the learning rate for each network of `rcdm_core.rcdm.presets.NETWORKS`: larger ones take less."""
 

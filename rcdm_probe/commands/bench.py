@@ -89,7 +89,7 @@ def _show(found: Benchmark, rates: TrainingRates, title: str) -> None:
         f"default over published: {gain:.1f} times as fast, "
         f"MRR {difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]",
         f"denoiser: {found.denoiser_flops / 1e9:,.0f} GFLOP/s, {share:.0%} of {found.peak_flops / 1e9:,.0f} GFLOP/s "
-        "of the matrix product in bfloat16",
+        "of the matrix product in the same precision",
         f"encoder: {found.encoding_rate:,.0f} representations a second",
         f"training: {rates.training:.1f} images a second in batches of {_TRAINED}, "
         f"{rates.training / rates.bare:.0%} of the {rates.bare:.1f} of a bare loop",

@@ -55,7 +55,9 @@ def run(
             "--accumulate", help="Parts in which a process takes its share of a batch, to save memory.", min=1
         ),
     ] = 1,
-    precision: Annotated[str, typer.Option("--precision", help="bf16, or no for float32.", metavar="NAME")] = "bf16",
+    precision: Annotated[
+        str, typer.Option("--precision", help="bf16, no (float32), or auto: the faster one.", metavar="NAME")
+    ] = "auto",
     every: Annotated[int, typer.Option("--every", help="Steps between looks at held-out images.", min=1)] = 250,
     looked_at: Annotated[
         int, typer.Option("--looked-at", help="Held-out images sampled at each look, for each level.", min=2)
