@@ -71,8 +71,8 @@ def copies_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int
 
     Returns:
         One row an (``encoder``, ``level``), real images first: ``distance`` from the nearest training image, mean;
-        ``ratio`` to that of the real images, of means, paired; ``share`` of pictures whose nearest image is one that was
-        trained on, rather than one of as many that were not (0.5 for a decoder that does not recall; a tie counts one
+        ``ratio`` to that of the real images, of means, paired; ``share`` of pictures whose nearest image is one that
+        was trained on, not one of as many that were not (0.5 for a decoder that does not recall; a tie counts one
         half); ``closest``, the share nearer to a training image than any of the real images is; ``images``.
     """
     chosen = _rows(records, "nearest_training", "nearest_held_out")

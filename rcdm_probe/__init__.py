@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rcdm_core.encoders import load_encoder
     from rcdm_core.rcdm import load_rcdm
     from rcdm_probe.adversarial_study import AdversarialResult, adversarial
+    from rcdm_probe.fidelity_study import FidelityResult, fidelity
     from rcdm_probe.interpolation_study import InterpolationResult, interpolation
     from rcdm_probe.invariance_study import InvarianceResult, invariance
     from rcdm_probe.manipulation_study import ManipulationResult, manipulation
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdversarialResult",
+    "FidelityResult",
     "InterpolationResult",
     "InvarianceResult",
     "ManipulationResult",
     "NeighbourhoodResult",
     "adversarial",
+    "fidelity",
     "interpolation",
     "invariance",
     "load_encoder",
@@ -37,6 +40,8 @@ _HOMES = {
     "adversarial": "rcdm_probe.adversarial_study",
     "InterpolationResult": "rcdm_probe.interpolation_study",
     "interpolation": "rcdm_probe.interpolation_study",
+    "FidelityResult": "rcdm_probe.fidelity_study",
+    "fidelity": "rcdm_probe.fidelity_study",
     "InvarianceResult": "rcdm_probe.invariance_study",
     "invariance": "rcdm_probe.invariance_study",
     "ManipulationResult": "rcdm_probe.manipulation_study",

@@ -19,6 +19,7 @@ from rcdm_probe.commands import (
     bench,
     convert,
     encoders,
+    fidelity,
     generate,
     interpolate,
     invariance,
@@ -66,6 +67,7 @@ app = typer.Typer(
 )
 app.command("invariance")(invariance.run)
 app.command("adversarial")(adversarial.run)
+app.command("fidelity")(fidelity.run)
 app.command("interpolate")(interpolate.run)
 app.command("manipulate")(manipulate.run)
 app.command("generate")(generate.run)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from probes.fidelity.study import small, thumbnails
 from probes.records import join
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     import pandas as pd
+    import torch
 
     from probes.fidelity.study import Study
     from rcdm_core.data.imageset import ImageSet

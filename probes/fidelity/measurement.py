@@ -136,7 +136,8 @@ def check(
         raise unknown_name("encoder and level", settings.swept_level, conditions)
     if len(available) < 2 * LEAST_IMAGES:
         raise UserError(
-            f"{len(available)} images that no RCDM was trained on", f"samples and others need {2 * LEAST_IMAGES}"
+            f"there are {len(available)} images that no RCDM was trained on",
+            f"give at least {2 * LEAST_IMAGES}, of another folder with --data",
         )
 
 

@@ -22,7 +22,7 @@ def levels_panel(images: torch.Tensor, samples: Mapping[str, torch.Tensor]) -> P
     """
     columns = [_fit(images, samples), *samples.values()]
     return Panel(
-        "levels",
+        "samples",
         "One sample from every level",
         "First column: the image. The others: one sample from its representation at each level, all of a row from "
         "equal noise, so that a difference within a row comes from the representation.",
@@ -65,7 +65,7 @@ def solvers_panel(images: torch.Tensor, samples: Mapping[str, torch.Tensor], of:
     """
     rows = [_fit(images, samples), *samples.values()]
     return Panel(
-        "solvers",
+        "drawn_by_solvers",
         f"What solvers and steps make of {of}",
         "Top: the image. Below: a sample from its representation, each row by another solver or number of steps (in "
         "brackets); all of a column start from equal noise.",

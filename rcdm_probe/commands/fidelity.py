@@ -1,0 +1,171 @@
+"""``rcdm-probe fidelity``: how far is the decoder to be trusted, and what do solver and steps change?"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from rcdm_probe.commands import options
+from rcdm_probe.commands.running import carry_out, command_line, conclude, new_console
+
+if TYPE_CHECKING:
+    from rcdm_probe.fidelity_study import FidelityResult
+
+
+def run(
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--encoder",
+            "-e",
+            help="Encoder to draw from, may be repeated; by default all embedded ones.",
+            metavar="NAME",
+        ),
+    ] = None,
+    data: Annotated[
+        str,
+        typer.Option("--data", "-d", help="scenes (embedded), a folder of images, or a torchvision data set by name."),
+    ] = "scenes",
+    level: options.Levels = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            "--features",
+            "-f",
+            help="Where sets of pictures are compared: judge (on scenes), inception (FID and IS; needs its weights), "
+            "or "
+            "an encoder by name. By default the judge on scenes, else Inception where it is at hand, else the encoder.",
+            metavar="NAME",
+        ),
+    ] = None,
+    images: Annotated[
+        int, typer.Option("--images", "-n", help="Images that one sample is drawn of, each.", metavar="N")
+    ] = 200,
+    gallery: Annotated[int, typer.Option("--gallery", help="Images among which ranks are taken.", metavar="M")] = 2000,
+    compared: Annotated[
+        int,
+        typer.Option(
+            "--compared", min=0, help="Training images that samples are held beside, to find copies; 0 for none."
+        ),
+    ] = 10_000,
+    swept_images: Annotated[
+        int, typer.Option("--swept-images", min=0, help="Images on which solvers and steps are compared; 0 for none.")
+    ] = 80,
+    swept_level: Annotated[
+        str | None,
+        typer.Option(
+            "--swept-level",
+            help="Where solvers are compared; by default vicreg/backbone, where it is drawn from, else the first "
+            "level.",
+            metavar="ENCODER/LEVEL",
+        ),
+    ] = None,
+    steps: options.Steps = options.DEFAULT_STEPS,
+    solver: options.Solver = options.DEFAULT_SOLVER,
+    seed: options.Seed = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Run folder; by default in runs/, by date and encoders.", metavar="FOLDER"),
+    ] = None,
+    rcdm: Annotated[
+        str | None,
+        typer.Option(
+            "--rcdm",
+            help="Folder of the RCDM that draws; by default the encoder's embedded or published one.",
+            metavar="FOLDER",
+        ),
+    ] = None,
+    batch_size: options.BatchSize = 128,
+    device: options.Device = "auto",
+) -> None:
+    """How far what is drawn from a representation is to be trusted: a PDF report on the decoder itself.
+
+    Ranks of the image that a sample was drawn of, Frechet distance, precision and recall beside real images, whether
+    samples are copies of training images, and what solver and number of steps change.
+
+    Leaves report.pdf, figures, tables (CSV, LaTeX), all records and run.json in the run folder.
+
+    Stop it at any time: the same command goes on from what was done.
+
+    [bold]Examples[/]
+
+    rcdm-probe fidelity
+
+    rcdm-probe fidelity --encoder vicreg --encoder supervised --level backbone --images 500
+
+    rcdm-probe fidelity --encoder timm/resnet18 --data photos/ --rcdm my-rcdm --features inception
+    """
+    console = new_console()
+    with Console(stderr=True).status("loading"):
+        from rcdm_probe.fidelity_study import conduct, prepare
+
+    sizes: dict[str, Any] = {
+        "images": images,
+        "gallery": gallery,
+        "compared": compared,
+        "swept_images": swept_images,
+        "swept_level": swept_level,
+        "steps": steps,
+        "solver": solver,
+        "seed": seed,
+        "batch_size": batch_size,
+    }
+    begin = partial(
+        prepare,
+        encoder or None,
+        data,
+        features=features,
+        rcdm=rcdm,
+        device=device,
+        command=command_line(
+            "fidelity",
+            encoder=encoder,
+            data=data,
+            level=level,
+            features=features,
+            rcdm=rcdm,
+            device=device,
+            **sizes,
+        ),
+        levels=tuple(dict.fromkeys(level)) if level else None,
+        **sizes,
+    )
+    result, report = carry_out(begin, conduct, out=out, console=console)
+    console.print(_summary(result))
+    console.print(f"\n{escape(_trust(result))}")
+    conclude(console, result, report)
+
+
+def _trust(result: FidelityResult) -> str:
+    from reports.fidelity import trust
+
+    return trust(result.content)
+
+
+def _summary(result: FidelityResult) -> Table:
+    """For each level: ranks, distance from real images, precision and recall."""
+    from analyses.fidelity import REAL
+    from reports.tables import cell, number
+
+    card = result.run["features_card"]
+    table = Table(title=f"one sample of each of {result.run['study_card']['images']} images")
+    table.add_column("pictures", no_wrap=True)
+    for heading in ("MRR", "median rank", card["distance"], "precision", "recall"):
+        table.add_column(heading, justify="right")
+    ranks = result.tables["ranks"].set_index(["encoder", "level"])
+    for _, row in result.tables["sets"].iterrows():
+        place = (row["encoder"], row["level"])
+        own = ("–", "–")
+        if row["encoder"] != REAL:
+            own = (cell(ranks.loc[place], "mrr"), number(ranks.loc[place]["median_rank"], 0))
+        table.add_row(
+            " ".join(place).strip(), *own, cell(row, "frechet"), *(number(row[name]) for name in ("precision", "
+            ""recall"))
+        )
+    return table
