@@ -164,8 +164,6 @@ def _summary(result: FidelityResult) -> Table:
         own = ("–", "–")
         if row["encoder"] != REAL:
             own = (cell(ranks.loc[place], "mrr"), number(ranks.loc[place]["median_rank"], 0))
-        table.add_row(
-            " ".join(place).strip(), *own, cell(row, "frechet"), *(number(row[name]) for name in ("precision", "
-            ""recall"))
-        )
+        others = (number(row[name]) for name in ("precision", "recall"))
+        table.add_row(" ".join(place).strip(), *own, cell(row, "frechet"), *others)
     return table
