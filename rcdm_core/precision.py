@@ -16,9 +16,14 @@ PRECISIONS = ("auto", "bf16", "no")
 
 def matrix_precision(device: torch.device | str) -> torch.dtype:
     """The faster one of bfloat16 and float32 on a device: a property of the hardware, nothing is timed."""
-    kind = torch.device(device).type
-    native = {"cpu": _cpu_multiplies_bfloat16, "cuda": torch.cuda.is_bf16_supported}.get(kind, lambda: True)
-    return torch.bfloat16 if native() else torch.float32
+    match torch.device(device).type:
+        case "cpu":
+            native = _cpu_multiplies_bfloat16()
+        case "cuda":
+            native = torch.cuda.is_bf16_supported()
+        case _:
+            native = True
+    return torch.bfloat16 if native else torch.float32
 
 
 def lowered(device: torch.device | str, precision: str = "auto") -> torch.autocast:
