@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rcdm_probe.invariance_study import InvarianceResult, invariance
     from rcdm_probe.manipulation_study import ManipulationResult, manipulation
     from rcdm_probe.neighbourhood_study import NeighbourhoodResult, neighbourhood
+    from rcdm_probe.reproduction import ReproductionResult, reproduce
 
 __all__ = [
     "AdversarialResult",
@@ -25,6 +26,7 @@ __all__ = [
     "InvarianceResult",
     "ManipulationResult",
     "NeighbourhoodResult",
+    "ReproductionResult",
     "adversarial",
     "fidelity",
     "interpolation",
@@ -33,6 +35,7 @@ __all__ = [
     "load_rcdm",
     "manipulation",
     "neighbourhood",
+    "reproduce",
 ]
 
 _HOMES = {
@@ -48,6 +51,8 @@ _HOMES = {
     "manipulation": "rcdm_probe.manipulation_study",
     "NeighbourhoodResult": "rcdm_probe.neighbourhood_study",
     "neighbourhood": "rcdm_probe.neighbourhood_study",
+    "ReproductionResult": "rcdm_probe.reproduction",
+    "reproduce": "rcdm_probe.reproduction",
     "load_encoder": "rcdm_core.encoders",
     "load_rcdm": "rcdm_core.rcdm",
 }

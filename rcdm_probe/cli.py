@@ -24,6 +24,7 @@ from rcdm_probe.commands import (
     interpolate,
     invariance,
     manipulate,
+    reproduce,
     sample,
     train,
     zoo,
@@ -71,6 +72,7 @@ app.command("fidelity")(fidelity.run)
 app.command("interpolate")(interpolate.run)
 app.command("manipulate")(manipulate.run)
 app.command("generate")(generate.run)
+app.command("reproduce")(reproduce.run)
 app.command("sample")(sample.run)
 app.command("train")(train.run)
 app.command("encoders")(encoders.run)

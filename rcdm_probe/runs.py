@@ -137,6 +137,18 @@ def begin(facts: Facts, *, out: Path | None, root: Path = Path("runs")) -> Run:
     return run
 
 
+def finished(facts: Facts, *, root: Path = Path("runs")) -> Path | None:
+    """The newest finished run of the same arguments, weights, data and code; None where there is none.
+
+    Args:
+        facts: From `collect_facts`.
+        root: Where run folders live.
+    """
+    found = [(path.parent, read_facts(path.parent)) for path in root.glob("*/run.json")]
+    same = [(folder, known) for folder, known in found if known and known.get("finished") and _is_same(known, facts)]
+    return max(same, key=lambda run: run[1]["finished"])[0] if same else None
+
+
 def save(folder: Path, *, records: pd.DataFrame, facts: Facts, write: Callable[[Path], Path]) -> Path:
     """Write what a study found into a folder, which is made if it is not there.
 
@@ -195,7 +207,11 @@ def _newest_open(root: Path, facts: Facts) -> tuple[Path, Facts] | None:
 
 
 def _is_open(known: Facts, facts: Facts) -> bool:
-    return known.get("finished") is None and all(known.get(key) == facts[key] for key in _IDENTITY)
+    return known.get("finished") is None and _is_same(known, facts)
+
+
+def _is_same(known: Facts, facts: Facts) -> bool:
+    return all(known.get(key) == facts[key] for key in _IDENTITY)
 
 
 def _make(folder: Path) -> Path:

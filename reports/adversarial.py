@@ -211,9 +211,9 @@ def _verdict_grid(content: Content) -> dict[str, Any]:
     }
 
 
-def _verdict_cell(verdict: Verdict | None) -> dict[str, str] | None:
+def _verdict_cell(verdict: Verdict | None) -> dict[str, str] | str:
     if verdict is None:
-        return None
+        return "not measured"
     return {
         "word": verdict.word,
         "value": number(verdict.value),

@@ -57,6 +57,7 @@ def table(content: Table) -> Block:
     lead, _, rest = content.caption.partition(". ")
     return {
         "kind": "table",
+        "name": content.name,
         "columns": list(content.columns),
         "rows": [list(row) for row in content.rows],
         "lead": lead.rstrip(".") + ".",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import re
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, StrictUndefined
@@ -19,6 +18,7 @@ from rcdm_core.atomic import atomic_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 def compile_html(document: Mapping[str, Any], *, template: str, folder: Path, name: str = "report.html") -> Path:

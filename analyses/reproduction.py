@@ -1,0 +1,49 @@
+"""The paper's findings over many encoders: every verdict of every probe in one table, beside what the paper claims.
+
+A verdict agrees with the paper where the finding is about its encoder (self-supervised ones) and is supported,
+disagrees where it is not supported, and is open where it is inconclusive. What the paper says nothing about is shown
+for comparison.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+AGREEMENT = {"supported": "agrees", "not supported": "disagrees", "inconclusive": "open"}
+COMPARISON = "for comparison"
+
+
+def findings_table(verdicts: Iterable[pd.DataFrame], is_ssl: Mapping[str, bool]) -> pd.DataFrame:
+    """Every verdict, with how it stands to the paper.
+
+    Args:
+        verdicts: Tables with a column for each field of `analyses.findings.Verdict`.
+        is_ssl: Of each encoder, whether it is self-supervised: the paper's claims are about those.
+
+    Returns:
+        One row a verdict, by finding, aspect, level and encoder as they come; ``paper`` is ``agrees``, ``disagrees``,
+        ``open`` or ``for comparison``. ``p_value`` is as each probe gives it, corrected over its own family.
+    """
+    tables = [table for table in verdicts if len(table)]
+    if not tables:
+        return pd.DataFrame()
+    every = pd.concat(tables, ignore_index=True).fillna({"aspect": "", "level": ""})
+    paper = every["word"].map(AGREEMENT).where(every["encoder"].map(is_ssl).astype(bool), COMPARISON)
+    return every.assign(paper=paper).sort_values("finding", kind="stable", ignore_index=True)
+
+
+def tally(findings: pd.DataFrame) -> pd.DataFrame:
+    """How many verdicts of each finding and aspect agree with the paper.
+
+    Returns:
+        One row a (``finding``, ``aspect``, ``level``): counts ``agrees``, ``disagrees``, ``open``, of the encoders that
+        the paper speaks of.
+    """
+    spoken = findings[findings["paper"] != COMPARISON]
+    counts = pd.crosstab([spoken["finding"], spoken["aspect"], spoken["level"]], spoken["paper"])
+    return counts.reindex(columns=list(AGREEMENT.values()), fill_value=0).reset_index().rename_axis(None, axis=1)

@@ -1,0 +1,89 @@
+"""``rcdm-probe reproduce``: do the four findings of the paper hold? All probes, all encoders, one report."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from rcdm_probe.commands import options
+from rcdm_probe.commands.running import COLOURS, carry_out, command_line, new_console
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def run(
+    encoders: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--encoders", "-e", help="Encoder to test, may be repeated; by default all embedded ones.", metavar="NAME"
+        ),
+    ] = None,
+    data: Annotated[
+        str,
+        typer.Option("--data", "-d", help="scenes (embedded), a folder of images, or a torchvision data set by name."),
+    ] = "scenes",
+    quick: Annotated[
+        bool, typer.Option("--quick/--full", help="Fewer images for each probe, or as many as each takes by default.")
+    ] = False,
+    seed: options.Seed = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder of the report; by default in runs/, by date.", metavar="FOLDER"),
+    ] = None,
+    rcdm: options.RcdmFolder = None,
+    device: options.Device = "auto",
+) -> None:
+    """All four findings of the paper and fidelity, over all encoders: one report as PDF and as a page for the screen.
+
+    Every probe leaves a run folder of its own in runs/; those that were run before with the same settings are taken and
+    not run again. With --quick about ten minutes on two cores.
+
+    Stop it at any time: the same command goes on from what was done.
+
+    [bold]Examples[/]
+
+    rcdm-probe reproduce --quick
+
+    rcdm-probe reproduce --encoders supervised --encoders vicreg
+
+    rcdm-probe reproduce --encoders imagenet/supervised --encoders imagenet/vicreg --data photos/
+    """
+    console = new_console()
+    with Console(stderr=True).status("loading"):
+        from rcdm_probe.reproduction import conduct, prepare
+
+    scale = "quick" if quick else "full"
+    arguments: dict[str, Any] = {"data": data, "seed": seed, "rcdm": rcdm, "device": device}
+    command = command_line("reproduce", encoders=encoders, **arguments, out=out) + f" --{scale}"
+    begin = partial(prepare, encoders or None, scale=scale, command=command, **arguments)
+    result, report = carry_out(begin, conduct, out=out, console=console)
+    console.print(_summary(result.findings, list(result.is_ssl)))
+    for what, why in result.lacking.items():
+        console.print(f"\n[yellow]{escape(what)}[/] {escape(why)}")
+    console.print(f"\nReport: [bold]{escape(str(report))}[/]")
+    console.print(f"Page:   [bold]{escape(str(report.with_suffix('.html')))}[/]")
+
+
+def _summary(findings: pd.DataFrame, encoders: list[str]) -> Table:
+    """Findings by encoders, each cell a word with its statistic and interval."""
+    table = Table(title="The findings of the paper, encoder by encoder", show_lines=True)
+    table.add_column("finding")
+    for name in encoders:
+        table.add_column(name, justify="center")
+    for (finding, aspect, level), rows in findings.groupby(["finding", "aspect", "level"], sort=False):
+        by_encoder = {row["encoder"]: row for _, row in rows.iterrows()}
+        cells = [
+            f"[{COLOURS[row['word']]}]{row['word']}[/]\n{row['value']:.2f} \\[{row['low']:.2f}, {row['high']:.2f}]"
+            if (row := by_encoder.get(name)) is not None
+            else "–"
+            for name in encoders
+        ]
+        table.add_row(" ".join(word for word in (f"{finding}.", aspect, level) if word), *cells)
+    return table

@@ -1,0 +1,344 @@
+"""The whole paper in one study: all four findings and fidelity, on several encoders, from arguments to one report.
+
+Every probe is a run of its own, with its own folder beside this one's: a finished run of the same arguments, weights,
+data and code is taken and not run again, an open one goes on. So the study resumes by itself, and everything it says
+can be looked up in the report of the probe that said it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+
+from probes.panels import Panel
+from probes.rendering import drawable, starting_noise
+from rcdm_core.encoders.catalogue import EMBEDDED
+from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.images import resize
+from rcdm_core.progress import Progress, silent
+from rcdm_core.representations import encode
+from rcdm_probe import (
+    adversarial_study,
+    fidelity_study,
+    interpolation_study,
+    invariance_study,
+    manipulation_study,
+    runs,
+)
+from rcdm_probe.device import choose_device
+from rcdm_probe.preparation import data_card, encoder_card, open_encoder, open_images, open_rcdms
+from reports import reproduction as report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.encoders import Encoder
+    from rcdm_core.rcdm import RCDM
+    from reports.reproduction import Part
+
+REFERENCE = "supervised"
+PICTURES = 5  # images of the first page
+
+SCALES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "quick": {
+        "invariance": {"images": 200, "gallery": 1000, "varied": 8, "samples": 4, "pictures": 4, "compared": 1},
+        "adversarial": {"images": 200, "training": 1500, "rendered": 24, "attack_steps": 20},
+        "interpolation": {"pairs": 24},
+        "manipulation": {"images": 24},
+        "fidelity": {"images": 100},
+    },
+    "full": {"invariance": {}, "adversarial": {}, "interpolation": {}, "manipulation": {}, "fidelity": {}},
+}
+"""How much each probe measures: its settings where they are not its defaults."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One probe to be run.
+
+    Attributes:
+        probe: Its name.
+        prepare: Takes ``progress``; gives the study.
+        conduct: Takes the study, ``workdir`` and ``progress``; gives the result.
+    """
+
+    probe: str
+    prepare: Callable[..., Any]
+    conduct: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class ReproductionResult:
+    """What a reproduction found.
+
+    Attributes:
+        parts: The finished run of every probe.
+        kept: Samples from each representation of a few images; None without an RCDM.
+        is_ssl: Of each encoder, whether it is self-supervised.
+        lacking: What could not be measured, with the reason.
+        run: The content of ``run.json``.
+    """
+
+    parts: tuple[Part, ...]
+    kept: Panel | None
+    is_ssl: Mapping[str, bool]
+    lacking: Mapping[str, str]
+    run: runs.Facts
+
+    @property
+    def content(self) -> report.Content:
+        """What the report tells."""
+        return report.Content(parts=self.parts, kept=self.kept, is_ssl=self.is_ssl, lacking=self.lacking, run=self.run)
+
+    @property
+    def findings(self) -> pd.DataFrame:
+        """Every verdict of every probe, beside what the paper claims."""
+        return self.content.findings
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``report.pdf``, ``report.html``, figures, tables and ``run.json``; gives the path of the PDF.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        records = self.findings[["finding", "aspect", "level", "encoder", "value", "low", "high"]]
+        return runs.save(
+            Path(folder), records=records, facts=self.run, write=partial(report.write, content=self.content)
+        )
+
+
+@dataclass(frozen=True)
+class Study:
+    """A reproduction, ready to be conducted."""
+
+    encoders: tuple[Encoder, ...]
+    images: ImageSet
+    rcdms: Mapping[str, RCDM]
+    steps: tuple[Step, ...]
+    lacking: Mapping[str, str]
+    root: Path
+    facts: runs.Facts
+
+
+def reproduce(
+    encoders: Sequence[str] | None = None,
+    data: str | Path = "scenes",
+    *,
+    scale: str = "full",
+    rcdm: str | Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    root: str | Path = "runs",
+    progress: Progress = silent,
+) -> ReproductionResult:
+    """All four findings of the paper and fidelity, on several encoders.
+
+    Args:
+        encoders: Names; None for the embedded ones. The first that is not self-supervised is what finding 3 compares
+            the others with.
+        data: ``"scenes"``, a folder of images, or the name of a torchvision data set.
+        scale: A key of `SCALES`.
+        rcdm: As for each probe.
+        seed: Of everything that is drawn.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        root: Where the run folders of the probes are looked for, and go.
+        progress: Told of every long loop.
+
+    Returns:
+        The findings and the runs that they come from; ``.save(folder)`` writes the report.
+
+    Raises:
+        UserError: An argument is mistaken.
+    """
+    begun = time.perf_counter()
+    study = prepare(
+        encoders, data, scale=scale, rcdm=rcdm, seed=seed, device=device, root=Path(root), progress=progress
+    )
+    result = conduct(study, progress=progress)
+    runs.close(result.run, seconds=time.perf_counter() - begun)
+    return result
+
+
+def prepare(
+    encoders: Sequence[str] | None = None,
+    data: str | Path = "scenes",
+    *,
+    scale: str = "full",
+    rcdm: str | Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    root: Path = Path("runs"),
+    command: str = "",
+    progress: Progress = silent,
+) -> Study:
+    """Load and check all that a reproduction needs; arguments as in `reproduce`.
+
+    Args:
+        encoders: Names.
+        data: Name, or folder.
+        scale: A key of `SCALES`.
+        rcdm: Folder, word or None.
+        seed: Of everything that is drawn.
+        device: Where to compute.
+        root: Where run folders are.
+        command: The command line, for the record; empty for a call from Python.
+        progress: Told of every long loop.
+
+    Raises:
+        UserError: An argument is mistaken.
+    """
+    if scale not in SCALES:
+        raise unknown_name("scale", scale, SCALES)
+    device = choose_device(device)
+    opened = [
+        open_encoder(name, device=device, progress=progress)[0] for name in dict.fromkeys(encoders or tuple(EMBEDDED))
+    ]
+    levels = tuple(dict.fromkeys(level for encoder in opened for level in encoder.levels))
+    rcdms = open_rcdms(rcdm, opened, levels, device=device, progress=progress)
+    images = open_images(
+        data,
+        seen_by=(*opened, *rcdms.values()),
+        least=invariance_study.LEAST_IMAGES,
+        limit=max(PICTURES, invariance_study.LEAST_IMAGES),
+        seed=seed,
+        progress=progress,
+    )
+    names = [encoder.name for encoder in opened]
+    common = {"rcdm": rcdm, "device": device, "seed": seed}
+    steps, lacking = _plan(opened, str(data), images, rcdms, scale, common)
+    facts = runs.collect_facts(
+        "reproduce",
+        command=command or f"rcdm_probe.reproduce({names!r}, {str(data)!r}, ...)",
+        arguments={
+            "encoder": "+".join(names),
+            "data": str(data),
+            "scale": scale,
+            "rcdm": str(rcdm or "default"),
+            "seed": seed,
+            "device": device,
+        },
+        hashes={encoder.name: encoder.fingerprint for encoder in opened},
+        device=device,
+        encoder_cards={encoder.name: encoder_card(encoder, encoder.levels) for encoder in opened},
+        data_card=data_card(images),
+    )
+    return Study(tuple(opened), images, rcdms, steps, lacking, root, facts)
+
+
+def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = silent) -> ReproductionResult:
+    """Run every probe, or take its finished run, and draw the picture of the first page.
+
+    Args:
+        study: From `prepare`.
+        workdir: Not needed: every probe keeps its own parts.
+        progress: Told of every long loop.
+    """
+    parts = tuple(_run(step, study.root, progress) for step in progress(study.steps, "probes", len(study.steps)))
+    is_ssl = {encoder.name: encoder.is_ssl for encoder in study.encoders}
+    return ReproductionResult(parts, _kept(study), is_ssl, study.lacking, study.facts)
+
+
+def _plan(
+    encoders: Sequence[Encoder],
+    data: str,
+    images: ImageSet,
+    rcdms: Mapping[str, RCDM],
+    scale: str,
+    common: Mapping[str, Any],
+) -> tuple[tuple[Step, ...], dict[str, str]]:
+    """The probes that these encoders and images allow, and what is lacking for the others."""
+    settings, names = SCALES[scale], [encoder.name for encoder in encoders]
+    steps, lacking = [], {}
+
+    def step(study: Any, probe: str, whom: str | list[str], **more: Any) -> Step:
+        return Step(probe, partial(study.prepare, whom, data, **common, **settings[probe], **more), study.conduct)
+
+    steps += [step(invariance_study, "invariance", name) for name in names]
+    reference = next((e.name for e in encoders if not e.is_ssl), names[0])
+    if len(names) > 1:
+        attack = {} if images.class_names else {"attacks": ("Displacement",)}
+        steps.append(step(adversarial_study, "adversarial", names, reference=reference, **attack))
+    else:
+        lacking["Finding 3 was not tested."] = "It compares encoders: name another one, best a supervised one."
+    drawn = [name for name in names if name in rcdms]
+    for study, probe in ((interpolation_study, "interpolation"), (manipulation_study, "manipulation")):
+        steps += [step(study, probe, name) for name in drawn]
+    if drawn:
+        steps.append(step(fidelity_study, "fidelity", drawn))
+    if undrawn := [name for name in names if name not in rcdms]:
+        lacking[f"Nothing was drawn from {', '.join(undrawn)}."] = (
+            "That needs an RCDM trained on its representations (rcdm-probe train), given with --rcdm; finding 4 and "
+            "fidelity rest on it."
+        )
+    return tuple(steps), lacking
+
+
+def _run(step: Step, root: Path, progress: Progress) -> Part:
+    """The finished run of a probe: one that is there, or a new one."""
+    study = step.prepare(progress=progress)
+    folder = runs.finished(study.facts, root=root)
+    if folder is None:
+        run = runs.begin(study.facts, out=None, root=root)
+        result = step.conduct(replace(study, facts=run.facts), workdir=run.parts, progress=progress)
+        run.close()
+        result.save(run.folder)
+        run.finish()
+        folder = run.folder
+    return read_part(folder)
+
+
+def read_part(folder: Path) -> Part:
+    """A finished run of a probe, as its folder tells it.
+
+    Raises:
+        UserError: The folder holds no finished run with its report.
+    """
+    facts = runs.read_facts(folder)
+    try:
+        document = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        document = None
+    if facts is None or document is None:
+        raise UserError(f"{folder} does not hold a finished run", "remove it, and it is measured again")
+    tables = {path.stem: pd.read_csv(path, keep_default_na=True) for path in sorted((folder / "tables").glob("*.csv"))}
+    encoders = tuple(facts["encoder_cards"]) if "encoder_cards" in facts else (facts["encoder_card"]["name"],)
+    return report.Part(facts["probe"], encoders, folder, facts, document, tables)
+
+
+def _kept(study: Study) -> Panel | None:
+    """One sample from each representation of a few images, from equal noise along a row."""
+    columns = list(_columns(study))
+    if not columns:
+        return None
+    shown = list(range(min(PICTURES, len(study.images))))
+    images, seed = study.images.images(shown), study.facts["seed"]
+    size = columns[0][2].image_size
+    noise = starting_noise(size, [(i, 0) for i in shown], seed=seed)
+    samples = []
+    for encoder, level, rcdm in columns:
+        h = encode(encoder, images)[level]
+        samples.append(rcdm.sample(h, f"{encoder.name}/{level}", noise=noise, seed=seed))
+    return Panel(
+        "kept",
+        "What each representation keeps",
+        "",
+        torch.stack([resize(images, size), *samples], 1),
+        ("",) * len(shown),
+        ("image", *(f"{encoder.name}, {level}" for encoder, level, _ in columns)),
+    )
+
+
+def _columns(study: Study) -> Iterator[tuple[Encoder, str, RCDM]]:
+    """Every level that can be drawn from."""
+    for encoder in study.encoders:
+        rcdm = study.rcdms.get(encoder.name)
+        for level in drawable(encoder, encoder.levels, rcdm) if rcdm is not None else ():
+            yield encoder, level, rcdm

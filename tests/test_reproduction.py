@@ -1,0 +1,179 @@
+"""The whole paper in one report: it is made of finished runs, says what they say, and runs nothing twice."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from planted_content import content as invariance_content
+from planted_content import run as invariance_facts
+
+from analyses.reproduction import findings_table, tally
+from probes.panels import Panel
+from rcdm_core.errors import UserError
+from rcdm_core.progress import silent
+from rcdm_probe import runs
+from rcdm_probe.reproduction import Step, conduct, prepare, read_part
+from rcdm_probe.reproduction import _run as run_step
+from reports import invariance as invariance_report
+from reports.reproduction import Content, document, printed_tables, write
+
+ENCODERS = ("supervised", "vicreg")
+
+
+def verdict(finding: int, encoder: str, word: str, aspect: str = "", level: str = "") -> dict[str, Any]:
+    return {
+        "finding": finding, "claim": "c", "encoder": encoder, "word": word, "statistic": "s", "value": 0.3, "low": 0.1,
+        "high": 0.5, "p_value": 0.01, "n": 30, "rule": "r.", "sentence": "t", "aspect": aspect, "level": level,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Finished invariance runs of two encoders, as the probe leaves them."""
+    root, out = tmp_path_factory.mktemp("runs"), []
+    for name in ENCODERS:
+        told = invariance_content(encoder=name, images=30, resamples=20, pictures=2)
+        facts = {**invariance_facts(), "probe": "invariance"}
+        facts["encoder_card"] = {**facts["encoder_card"], "name": name, "self_supervised": name != "supervised"}
+        folder = root / f"2026-01-02-invariance-{name}"
+        report = partial(invariance_report.write, content=replace(told, run=facts))
+        runs.save(folder, records=pd.DataFrame({"value": [1.0]}), facts=facts, write=report)
+        out.append(folder)
+    return out
+
+
+@pytest.fixture(scope="module")
+def told(folders: list[Path]) -> Content:
+    kept = Panel("kept", "t", "", torch.rand(2, 3, 3, 32, 32), ("", ""), ("image", "a, backbone", "b, backbone"))
+    facts = {**invariance_facts(), "probe": "reproduce", "encoder_cards": {}}
+    facts.pop("encoder_card")
+    parts = [read_part(folder) for folder in folders]
+    return Content(parts=parts, kept=kept, is_ssl={"supervised": False, "vicreg": True}, lacking={}, run=facts)
+
+
+def test_agreement_is_about_the_encoders_that_the_paper_speaks_of() -> None:
+    rows = [
+        verdict(3, "vicreg", "not supported", "accuracy"),
+        verdict(1, "vicreg", "supported"),
+        verdict(1, "dino", "inconclusive"),
+        verdict(1, "supervised", "not supported"),
+    ]
+    found = findings_table(
+        [pd.DataFrame(rows[:2]), pd.DataFrame(rows[2:])], {"vicreg": True, "dino": True, "supervised": False}
+    )
+    assert found["finding"].tolist() == [1, 1, 1, 3]
+    assert found["paper"].tolist() == ["agrees", "open", "for comparison", "disagrees"]
+    counted = tally(found).set_index(["finding", "aspect"])
+    assert counted.loc[(1, ""), ["agrees", "disagrees", "open"]].tolist() == [1, 0, 1]
+    assert counted.loc[(3, "accuracy"), ["agrees", "disagrees", "open"]].tolist() == [0, 1, 0]
+
+
+def test_verdicts_are_those_of_the_parts_read_back_from_their_folders(told: Content) -> None:
+    for part in told.parts:
+        theirs = part.tables["verdicts"]
+        ours = told.findings[told.findings["encoder"] == part.encoders[0]]
+        assert ours["value"].tolist() == theirs["value"].tolist()
+        assert ours["word"].tolist() == theirs["word"].tolist()
+
+
+def test_the_first_page_has_every_finding_for_every_encoder(told: Content) -> None:
+    grid = document(told)["verdict-grid"]
+    assert grid["columns"] == list(ENCODERS)
+    assert [row["name"][0] for row in grid["rows"]] == ["1", "2", "3", "4"]
+    assert (
+        grid["rows"][0]["cells"][1]["word"]
+        == told.findings.query("finding == 1 and encoder == 'vicreg'")["word"].item()
+    )
+    assert grid["rows"][3]["cells"] == ["not measured"] * 2
+
+
+def test_the_report_is_whole_in_its_folder(told: Content, tmp_path: Path) -> None:
+    path = write(tmp_path, told)
+    assert path.read_bytes().startswith(b"%PDF")
+    page = (tmp_path / "report.html").read_text()
+    shown = document(told)
+    blocks = [shown["figure"], *(b for s in shown["sections"] for b in s["blocks"])]
+    for block in blocks:
+        if block["kind"] == "figure":
+            assert (tmp_path / block["path"]).is_file()
+            assert (tmp_path / block["path"]).with_suffix(".png").is_file()
+            assert block["lead"].replace("'", "&#39;") in page
+    assert any(block["kind"] == "figure" and "invariance-vicreg-training" in block["path"] for block in blocks)
+    assert {file.stem for file in (tmp_path / "tables").glob("*.tex")} >= set(printed_tables(told))
+    saved = pd.read_csv(tmp_path / "tables" / "findings.csv", keep_default_na=False)
+    np.testing.assert_allclose(saved["value"], told.findings["value"])
+
+
+def test_what_is_lacking_is_said_with_its_remedy(told: Content) -> None:
+    without = replace(told, kept=None, lacking={"Nothing was drawn.": "Train an RCDM."})
+    shown = json.dumps(document(without))
+    assert "Nothing was drawn." in shown
+    assert "This finding was not tested." in shown
+    assert document(without)["figure"] is None
+
+
+def test_a_folder_without_a_finished_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=re.escape(str(tmp_path))):
+        read_part(tmp_path)
+
+
+@dataclass(frozen=True)
+class OneNumber:
+    """A study that counts how often it is conducted."""
+
+    facts: dict[str, Any]
+
+
+def test_a_finished_run_is_taken_and_another_seed_is_not(folders: list[Path], tmp_path: Path) -> None:
+    conducted: list[int] = []
+
+    @dataclass(frozen=True)
+    class Result:
+        facts: dict[str, Any]
+
+        def save(self, folder: Path) -> None:
+            shutil.copytree(folders[1], folder, dirs_exist_ok=True)
+
+    def prepared(seed: int) -> OneNumber:
+        cards = {name: invariance_facts()[name] for name in ("encoder_card", "data_card")}
+        arguments = {"encoder": "vicreg", "seed": seed}
+        facts = runs.collect_facts("invariance", command="c", arguments=arguments, hashes={}, device="cpu", **cards)
+        return OneNumber({**facts, "git_commit": "c0ffee"})
+
+    def counted(study: OneNumber, **_: Any) -> Result:
+        conducted.append(study.facts["seed"])
+        return Result(study.facts)
+
+    def carried_out(seed: int) -> Path:
+        step = Step("invariance", lambda progress: prepared(seed), counted)
+        return run_step(step, tmp_path, silent).folder
+
+    first, again, other = carried_out(0), carried_out(0), carried_out(1)
+    assert first == again != other
+    assert conducted == [0, 1]
+
+
+def test_mistakes_are_told_before_anything_is_measured() -> None:
+    with pytest.raises(UserError, match="vicreg"):
+        prepare(["vicrag"])
+    with pytest.raises(UserError, match="quick"):
+        prepare(["vicreg"], scale="quik")
+
+
+def test_one_encoder_alone_lacks_finding_3_and_says_so() -> None:
+    study = prepare(["vicreg"], scale="quick")
+    assert [step.probe for step in study.steps] == ["invariance", "interpolation", "manipulation", "fidelity"]
+    assert any("Finding 3" in what for what in study.lacking)
+    result = conduct(replace(study, steps=()))
+    assert result.kept is not None
+    assert result.kept.images.shape[1] == 3  # the image, backbone, projector
