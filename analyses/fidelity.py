@@ -73,7 +73,9 @@ def copies_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int
         One row an (``encoder``, ``level``), real images first: ``distance`` from the nearest training image, mean;
         ``ratio`` to that of the real images, of means, paired; ``share`` of pictures whose nearest image is one that
         was trained on, not one of as many that were not (0.5 for a decoder that does not recall; a tie counts one
-        half); ``closest``, the share nearer to a training image than any of the real images is; ``images``.
+        half); ``closest``, the share nearer to a training image than any of the real images is, and ``surplus``, by
+        how much it exceeds the share that is as near to one of the others (0 for a decoder that does not recall);
+        ``images``.
     """
     chosen = _rows(records, "nearest_training", "nearest_held_out")
     chosen = chosen.assign(encoder=chosen["encoder"].where(chosen["condition"] != REAL, REAL))
@@ -87,10 +89,11 @@ def copies_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int
             "distance": interval(near, mean, resamples=resamples, seed=seed),
             "ratio": interval(np.stack([near, real], 1), ratio, resamples=resamples, seed=seed),
             "share": interval((near < other) + 0.5 * (near == other), mean, resamples=resamples, seed=seed),
-            "closest": interval((near < real.min()).astype(float), mean, resamples=resamples, seed=seed),
+            "closest": interval(1.0 * (near < real.min()), mean, resamples=resamples, seed=seed),
+            "surplus": interval(1.0 * (near < real.min()) - (other < real.min()), mean, resamples=resamples, seed=seed),
         }
         lines.append({**dict(zip(_LEVEL, key, strict=True)), **_columns(found), "images": len(near)})
-    return _table(lines, [*_LEVEL, *_names("distance", "ratio", "share", "closest"), "images"])
+    return _table(lines, [*_LEVEL, *_names("distance", "ratio", "share", "closest", "surplus"), "images"])
 
 
 def solvers_table(

@@ -31,7 +31,6 @@ from rcdm_probe.preparation import (
     NONE,
     data_card,
     encoder_card,
-    fingerprint_of,
     open_encoder,
     open_images,
     open_rcdms,
@@ -218,7 +217,11 @@ def prepare(
         },
         hashes={
             **{encoder.name: encoder.fingerprint for encoder in opened},
-            **{f"rcdm of {name}": fingerprint_of(decoder) for name, decoder in rcdms.items()},
+            **(
+                {"rcdm": decoders[0].fingerprint}
+                if len(decoders) == 1
+                else {f"rcdm of {name}": decoder.fingerprint for name, decoder in rcdms.items()}
+            ),
             "features": space.fingerprint,
             "data": images.fingerprint,
             "training images": training.images.fingerprint if training else "",

@@ -171,9 +171,9 @@ def trust(content: Content) -> str:
     best, worst = ranked.iloc[0], ranked.iloc[-1]
     gallery = content.gallery
     said = [
-        f"How far to trust the decoder. One sample from {_name(best)} finds the image that it was drawn of at a median "
-        f"rank of {number(best['median_rank'], 0)} among {gallery:,} (MRR {cell(best, 'mrr')}; chance is a rank of "
-        f"{(gallery + 1) // 2:,})."
+        f"How far to trust the decoder. One sample from {_name(best)} finds the image that it was drawn of at a "
+        f"median rank of {number(best['median_rank'], 0)} among {gallery:,} (MRR {cell(best, 'mrr')}; chance is a "
+        f"rank of {(gallery + 1) // 2:,})."
     ]
     if len(ranked) > 1:
         said.append(
@@ -183,25 +183,32 @@ def trust(content: Content) -> str:
     off = int((content.samples["excess_low"] > 0).sum())
     said.append(
         f"As sets, samples lie at {_range(content.distance, near['frechet'], far['frechet'])}, equally many real "
-        "images "
-        f"at {cell(content.real, 'frechet')}: samples of {off} of {len(content.samples)} levels can be told from real "
-        "images by it."
+        f"images at {cell(content.real, 'frechet')}: samples of {off} of {len(content.samples)} levels can be told "
+        "from real images by it."
     )
     if len(content.copies):
-        rows = content.copies[content.copies["encoder"] != REAL]
-        own = content.copies[content.copies["encoder"] == REAL].iloc[0]
-        recalled = int((rows["share_low"] > max(0.5, own["share_high"])).sum())
-        closest = rows.loc[rows["closest"].idxmax()]
-        said.append(
-            f"Samples of {recalled} of {len(rows)} levels lie nearer to training images than to others more often than "
-            f"real images do; at most {number(100 * closest['closest'], 0)}% lie nearer to one than every real image "
-            "does."
-        )
+        said.append(_recall(content.copies[content.copies["encoder"] != REAL]))
     said.append(
         "What all samples of one h share came from h; what they lack may be the decoder's fault, and the more so the "
         "larger the rank."
     )
     return " ".join(said)
+
+
+def _recall(copies: pd.DataFrame) -> str:
+    """Whether samples are copies of training images, in a sentence."""
+    recalled = copies[copies["surplus_low"] > 0]
+    if recalled.empty:
+        return (
+            "Nothing points to copies of training images: from no level do more samples lie closer to one of them "
+            "than every real image does, than to one of as many images that were not trained on."
+        )
+    worst = recalled.loc[recalled["surplus"].idxmax()]
+    return (
+        f"Samples of {listed([_name(row) for _, row in recalled.iterrows()])} look like copies of training images: "
+        "closer to one of them than every real image, and not to images that were not trained on, lie up to "
+        f"{cell(worst, 'surplus')} of them."
+    )
 
 
 # Parts of the document
@@ -213,12 +220,10 @@ def _levels_figure(content: Content) -> Block:
         "How near samples come to real images, level by level.",
         f"MRR of the image that a sample was drawn of among {content.gallery:,} images, seen from the sample's "
         f"representation; {content.distance} between samples and other real images; precision, the share of samples "
-        "that "
-        "look like these; recall, the share of these that look like samples. Bars are 95% bootstrap intervals over "
-        "images; the dashed line and its band are real images in the place of samples.",
+        "that look like these; recall, the share of these that look like samples. Bars are 95% bootstrap intervals "
+        "over images; the dashed line and its band are real images in the place of samples.",
         f"Right is better, but for {content.distance}. A perfect decoder of an h that keeps everything has an MRR of "
-        "1; a "
-        "perfect decoder of any h reaches the dashed lines.",
+        "1; a perfect decoder of any h reaches the dashed lines.",
     )
 
 
@@ -244,8 +249,7 @@ def _levels(content: Content) -> list[Block]:
             blocks.missing(
                 "There is no Inception score.",
                 f"It needs classes, and the feature space {content.arguments['features']} has none; --features judge "
-                "(on "
-                "scenes) or --features inception have.",
+                "(on scenes) or --features inception have.",
             )
         )
     return out
@@ -259,13 +263,12 @@ def _solvers(content: Content) -> list[Block]:
         blocks.figure(
             "solvers",
             "What more steps buy, and what they cost.",
-            f"Samples from {content.swept} of the same {content.floor.n} images from equal noise, by solver and number "
-            f"of steps: MRR, {content.distance}, and time of a picture on the machine of this run, drawn "
+            f"Samples from {content.swept} of the same {content.floor.n} images from equal noise, by solver and "
+            f"number of steps: MRR, {content.distance}, and time of a picture on the machine of this run, drawn "
             f"{min(content.floor.n, content.arguments['batch_size'])} at once. Bars are 95% bootstrap intervals over "
             "images; dashed, equally many real images.",
             "Where a curve is flat, further steps are wasted. Intervals are of each point alone; points are compared "
-            "in "
-            "the table, image by image.",
+            "in the table, image by image.",
         ),
         blocks.table(printed_tables(content)["solvers"]),
         *_panels(content, "drawn_by_solvers"),
@@ -279,8 +282,7 @@ def _evidence(content: Content) -> str:
     said = (
         f"The setting used in this report, {chosen['solver']} with {chosen['steps']} steps, has an MRR of "
         f"{cell(chosen, 'mrr')} on these images. Of {len(others)} others, {len(better)} do better and {len(worse)} "
-        "worse "
-        "(the interval of the paired difference leaves out 0)"
+        "worse (the interval of the paired difference leaves out 0)"
     )
     if better.empty:
         return f"{said}: none of those that were tried is worth its time."
@@ -303,10 +305,9 @@ def _copies(content: Content) -> list[Block]:
     card = content.run["training_card"]
     return [
         blocks.text(
-            f"Every picture is compared with {card['compared']:,} of the {card['total']:,} images that the decoder was "
-            f"trained on ({card['name']}), and with as many that it never saw. A decoder that recalls draws pictures "
-            "that "
-            "are nearer to the former."
+            f"Every picture is compared with {card['compared']:,} of the {card['total']:,} images that the decoder "
+            f"was trained on ({card['name']}), and with as many that it never saw. A decoder that recalls draws "
+            "pictures that are nearer to the former."
         ),
         blocks.figure(
             "copies",
@@ -316,8 +317,7 @@ def _copies(content: Content) -> list[Block]:
             "Right: how often a picture's nearest image is one that was trained on rather than one that was not, of "
             "equally many; 95% bootstrap intervals over images.",
             "Copies would lie at the left edge of the left plot, and right of one half in the right one. A curve left "
-            "of "
-            "the dashed one is no sign of copies by itself: soft pictures are near to everything.",
+            "of the dashed one is no sign of copies by itself: soft pictures are near to everything.",
         ),
         blocks.table(printed_tables(content)["copies"]),
         *_panels(content, "nearest_training"),
@@ -357,8 +357,8 @@ def _limits(content: Content) -> list[str]:
 def _protocol(content: Content) -> list[str]:
     arguments = content.arguments
     return [
-        "Samples. One of each image, without guidance; starting noise belongs to the image, so that levels and solvers "
-        "are compared from equal noise.",
+        "Samples. One of each image, without guidance; starting noise belongs to the image, so that levels and "
+        "solvers are compared from equal noise.",
         "Ranks. A sample is encoded again; the rank of h that it was drawn from is its place among the gallery, by "
         "distance from the sample's h; ties share the middle rank. MRR is the mean of 1 / rank.",
         f"Frechet distance. {content.distance} is the squared distance between Gaussians fitted to the features of "
@@ -374,8 +374,8 @@ def _protocol(content: Content) -> list[str]:
         ),
         "Real images. The images that were drawn of, in the place of their samples: the floor.",
         f"Uncertainty. {LEVEL:.0%} percentile bootstrap over images, {RESAMPLES:,} resamples. Solvers are compared "
-        "image by image: Wilcoxon signed-rank on reciprocal ranks, two-sided, Holm-corrected over all of them; effects "
-        "as matched-pairs rank-biserial correlation.",
+        "image by image: Wilcoxon signed-rank on reciprocal ranks, two-sided, Holm-corrected over all of them; "
+        "effects as matched-pairs rank-biserial correlation.",
         "The ranks are those of Bordes, Balestriero and Vincent, High Fidelity Visualization of What Your "
         "Self-Supervised Representation Knows About, TMLR 2022 (arXiv 2112.09164), table 1.",
     ]  # fmt: skip
@@ -426,11 +426,9 @@ def _sets_table(content: Content) -> Table:
         name="sets",
         caption=(
             f"Samples as sets, in the feature space {content.arguments['features']}. First the real images that were "
-            "drawn of, in "
-            f"the place of samples. {content.distance}: squared Frechet distance from other real images; excess: by "
-            "how "
-            "much it exceeds that of the real images, paired with them. In brackets, 95% bootstrap intervals over "
-            f"images; {content.real['images']:,} pictures in every set."
+            f"drawn of, in the place of samples. {content.distance}: squared Frechet distance from other real images; "
+            "excess: by how much it exceeds that of the real images, paired with them. In brackets, 95% bootstrap "
+            f"intervals over images; {content.real['images']:,} pictures in every set."
         ),
         columns=(
             "pictures", content.distance, "excess", *([content.score] if content.score else []), "precision", "recall",
@@ -454,19 +452,18 @@ def _copies_table(content: Content) -> Table:
         name="copies",
         caption=(
             "Samples beside training images. Mean difference from the nearest one, per pixel; its ratio to that of "
-            "real "
-            "images; share of pictures that are nearer to a training image than to one of as many others; share that "
-            "is "
-            "nearer to a training image than every real image is. 95% bootstrap intervals over images."
+            "real images; share of pictures that are nearer to a training image than to one of as many others; "
+            "closest: share that is nearer to a training image than every real image is; surplus: by how much that "
+            "exceeds the share that is as near to one of the others. 95% bootstrap intervals over images."
         ),
-        columns=("pictures", "difference", "ratio", "nearer to training", "nearest of all"),
+        columns=("pictures", "difference", "ratio", "nearer to training", "closest", "surplus"),
         rows=tuple(
             (
                 f"{row['encoder']} {row['level']}".strip(),
                 cell(row, "distance", 3),
                 "–" if row["encoder"] == REAL else cell(row, "ratio"),
                 cell(row, "share"),
-                "–" if row["encoder"] == REAL else cell(row, "closest"),
+                *("–" if row["encoder"] == REAL else cell(row, name) for name in ("closest", "surplus")),
             )
             for _, row in content.copies.iterrows()
         ),
@@ -478,22 +475,20 @@ def _solvers_table(content: Content) -> Table:
         name="solvers",
         caption=(
             f"Solvers and steps on {content.swept}. First the setting used in this report; gain is what another one "
-            "adds "
-            "to its MRR, image by image from equal noise. In brackets, 95% bootstrap intervals over images. p: "
+            "adds to its MRR, image by image from equal noise. In brackets, 95% bootstrap intervals over images. p: "
             f"two-sided Wilcoxon signed-rank, Holm-corrected. {content.distance} of equally many real images: "
             f"{content.floor}."
         ),
-        columns=("solver", "steps", "MRR", "gain", "p (Holm)", "effect", "mean rank", content.distance, "ms"),
+        columns=("setting", "MRR", "gain", "p (Holm)", "effect", "mean rank", content.distance, "ms"),
         rows=tuple(
             (
-                row["solver"],
-                str(row["steps"]),
+                f"{row['solver']} {row['steps']}",
                 cell(row, "mrr"),
                 "–" if place == 0 else cell(row, "gain"),
                 p_value(row["p_holm"]),
                 number(row["effect"]),
                 number(row["mean_rank"], 1),
-                cell(row, "frechet"),
+                cell(row, "frechet", 1),
                 number(1000 * row["seconds"], 1),
             )
             for place, (_, row) in enumerate(content.solvers.iterrows())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -154,7 +154,7 @@ def _level(
 ) -> pd.DataFrame:
     """What the samples of one level reach."""
     settings = study.settings
-    labels = {
+    labels: dict[str, Any] = {
         "encoder": encoder.name,
         "level": level,
         "condition": settings.solver,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -46,7 +46,12 @@ def sweep(
         begun = time.perf_counter()
         drawn = whole.render("swept", level, gallery[:count], positions, (0,))[:, 0]
         seconds = (time.perf_counter() - begun) / count
-        labels = {"encoder": encoder.name, "level": level, "condition": solver, "strength": float(steps)}
+        labels: dict[str, Any] = {
+            "encoder": encoder.name,
+            "level": level,
+            "condition": solver,
+            "strength": float(steps),
+        }
         of_samples = encode(encoder, drawn, batch_size=study.settings.batch_size)[level]
         features, _ = study.space.of(drawn, batch_size=study.settings.batch_size)
         return join(

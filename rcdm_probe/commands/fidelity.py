@@ -39,8 +39,8 @@ def run(
             "--features",
             "-f",
             help="Where sets of pictures are compared: judge (on scenes), inception (FID and IS; needs its weights), "
-            "or "
-            "an encoder by name. By default the judge on scenes, else Inception where it is at hand, else the encoder.",
+            "or an encoder by name. By default the judge on scenes, else Inception where it is at hand, else the "
+            "encoder.",
             metavar="NAME",
         ),
     ] = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from reports.style import HAIR, INK, MUTED, TEXT_WIDTH, level_handles, level_looks, new_figure, theme
 
@@ -56,7 +56,7 @@ def draw_levels(
             for place, (_, row) in enumerate(table.iterrows()):
                 colour, marker = looks[row["level"]]
                 axes.hlines(place, row[f"{measure}_low"], row[f"{measure}_high"], color=colour, lw=1.4)
-                axes.plot(row[measure], place, marker, color=colour, ms=4.2, mec="white", mew=0.4)
+                axes.plot(row[measure], place, marker, color=colour, ms=4.2, mec="white", mew=0.4, clip_on=False)
             axes.set_title(title, loc="left")
             axes.xaxis.set_major_locator(MaxNLocator(4))
             axes.set_xlim(left=0)
@@ -104,8 +104,7 @@ def draw_solvers(table: pd.DataFrame, *, chosen: tuple[str, int], floor: Estimat
                 _floor(axes, floor.value, floor.low, floor.high, vertical=False)
             axes.set_xscale("log")
             axes.set_xticks(ticks := sorted(set(shown["steps"])), [str(tick) for tick in ticks])
-            axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.xaxis.set_minor_locator(LogLocator(subs=()))
+            axes.xaxis.set_minor_locator(NullLocator())
             axes.set_xlabel("steps")
             axes.set_title(title, loc="left")
             axes.set_ylim(0, None)
@@ -147,7 +146,7 @@ def draw_copies(distances: pd.DataFrame, table: pd.DataFrame, *, real: str) -> F
         for place, (_, row) in enumerate(levels.iterrows()):
             colour, marker = looks[row["level"]]
             shares.hlines(place, row["share_low"], row["share_high"], color=colour, lw=1.4)
-            shares.plot(row["share"], place, marker, color=colour, ms=4.2, mec="white", mew=0.4)
+            shares.plot(row["share"], place, marker, color=colour, ms=4.2, mec="white", mew=0.4, clip_on=False)
         own = table[table["encoder"] == real].iloc[0]
         _floor(shares, *(own[f"share{end}"] for end in ("", "_low", "_high")), vertical=True)
         shares.axvline(0.5, color=MUTED, lw=0.9, ls=":", zorder=0)
