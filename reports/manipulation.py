@@ -124,7 +124,7 @@ def figures(content: Content) -> Iterator[tuple[str, Figure]]:
             ),
         )
     if len(content.directions):
-        yield "responses", draw_responses(content.responses, labels=FACTOR_LABELS)
+        yield "responses", draw_responses(content.responses, labels=_short_labels())
         yield "side-effects", draw_side_effects(content.directions, labels=_short_labels())
     for panel in content.panels:
         yield file_name(panel.name), draw_panel(panel)
@@ -384,7 +384,7 @@ def _level_table(content: Content) -> Table:
                 row["level"],
                 str(content.run["encoder_card"].get("levels", {}).get(row["level"], "–")),
                 f"{row['zeros']:.0%}",
-                "not zero" if row["rule"] == "non-zero" else f"beyond the {_quantile(content)} quantile",
+                "not zero" if row["rule"] == "non-zero" else f"{_quantile(content)} quantile",
                 number(row["own"], 0),
                 number(row["target"], 0),
                 str(row["images"]),
@@ -466,12 +466,11 @@ def _direction_table(content: Content, level: str) -> Table:
         most = others.loc[others["change"].abs().idxmax()]
         lines.append(
             (
-                FACTOR_LABELS[factor],
+                _short(factor),
                 number(own["readable"]),
                 cell(own, "change"),
                 p_value(own["p_holm"]),
-                f"{_short(str(most.name))} {cell(most, 'change')}",
-                p_value(most["p_holm"]),
+                f"{_short(str(most.name))} {cell(most, 'change')}{_star(most)}",
                 cell(effects.loc["class"], "change"),
             )
         )
@@ -481,9 +480,10 @@ def _direction_table(content: Content, level: str) -> Table:
             f"Directions of factors, {level}. R² of the linear readout (leave one out); change of the factor for each "
             "standard deviation that h is moved, in its own standard deviations; the largest side effect; and the "
             "share of images that show another class. p: two-sided Wilcoxon signed-rank, Holm-corrected over all pairs "
-            "of factors. In brackets, 95% bootstrap intervals over images."
+            f"of factors; an asterisk marks a side effect with p below {ERROR_RATE}. In brackets, 95% bootstrap "
+            "intervals over images."
         ),
-        columns=("factor", "R²", "own change", "p (Holm)", "largest side effect", "p (Holm)", "class changes"),
+        columns=("factor", "R²", "own change", "p (Holm)", "largest side effect", "class changes"),
         rows=tuple(lines),
     )
 
@@ -503,11 +503,7 @@ def _side_table(content: Content, level: str) -> Table:
         rows=tuple(
             (
                 _short(factor),
-                *(
-                    number(rows.loc[(factor, other), "change"])
-                    + ("*" if rows.loc[(factor, other), "p_holm"] < ERROR_RATE else "")
-                    for other in read
-                ),
+                *(number(rows.loc[(factor, other), "change"]) + _star(rows.loc[(factor, other)]) for other in read),
             )
             for factor in moved
         ),
@@ -520,9 +516,13 @@ def _side_table(content: Content, level: str) -> Table:
 def _of_level(table: pd.DataFrame, level: str) -> Iterator[tuple[str, pd.Series]]:
     """Rows of a level in the order in which factors are printed, with their labels."""
     rows = table[table["level"] == level].set_index("factor")
-    for factor, label in _LABELS.items():
+    for factor in _LABELS:
         if factor in rows.index:
-            yield label, rows.loc[factor]
+            yield _short(factor), rows.loc[factor]
+
+
+def _star(effect: pd.Series) -> str:
+    return "*" if effect["p_holm"] < ERROR_RATE else ""
 
 
 def _short(factor: str) -> str:

@@ -42,7 +42,7 @@ class ManipulationSettings:
     pictures: int = 6
     neighbours: int = 20
     shared: int = 14
-    quantile: float = 0.75
+    quantile: float = 0.7
     steps: int = DEFAULT_STEPS
     solver: str = DEFAULT_SOLVER
     seed: int = 0

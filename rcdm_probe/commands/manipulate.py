@@ -64,7 +64,7 @@ def run(
         typer.Option(
             "--quantile", help="Where few numbers are zero, a dimension is active beyond this quantile.", metavar="Q"
         ),
-    ] = 0.75,
+    ] = 0.7,
     steps: options.Steps = options.DEFAULT_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,
     seed: options.Seed = 0,
