@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
+from probes.invariance.settings import LEAST_IMAGES
 from probes.panels import Panel
 from probes.rendering import drawable, starting_noise
 from rcdm_core.encoders.catalogue import EMBEDDED
@@ -206,8 +207,8 @@ def prepare(
     images = open_images(
         data,
         seen_by=(*opened, *rcdms.values()),
-        least=invariance_study.LEAST_IMAGES,
-        limit=max(PICTURES, invariance_study.LEAST_IMAGES),
+        least=LEAST_IMAGES,
+        limit=max(PICTURES, LEAST_IMAGES),
         seed=seed,
         progress=progress,
     )
@@ -339,6 +340,6 @@ def _kept(study: Study) -> Panel | None:
 def _columns(study: Study) -> Iterator[tuple[Encoder, str, RCDM]]:
     """Every level that can be drawn from."""
     for encoder in study.encoders:
-        rcdm = study.rcdms.get(encoder.name)
-        for level in drawable(encoder, encoder.levels, rcdm) if rcdm is not None else ():
-            yield encoder, level, rcdm
+        if (rcdm := study.rcdms.get(encoder.name)) is not None:
+            for level in drawable(encoder, encoder.levels, rcdm):
+                yield encoder, level, rcdm

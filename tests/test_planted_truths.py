@@ -1,0 +1,141 @@
+"""Encoders whose answer is known get the verdicts they must get, from images to words: findings 1 to 3.
+
+The probes of finding 4 and of fidelity need decoders whose answer is known too: their planted truths stand beside their
+other tests (`test_interpolation`, `test_manipulation`, `test_neighbourhood`, `test_fidelity`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torchvision.utils import save_image
+
+from analyses.findings import Verdict
+from rcdm_core.data.scenes import Scenes
+from rcdm_core.encoders.encoder import Encoder
+from rcdm_core.errors import UserError
+from rcdm_probe import adversarial, invariance
+
+Features = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Planted(nn.Module):
+    """A trunk that is a plain function of the images."""
+
+    def __init__(self, function: Features) -> None:
+        super().__init__()
+        self.function = function
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.function(images)
+
+
+def encoder(
+    name: str, backbone: Features, projector: Features | None = None, trained: Sequence[str] = (), is_ssl: bool = True
+) -> Encoder:
+    h = backbone(torch.rand(2, 3, 32, 32))
+    dimensions = {"backbone": h.shape[1], **({"projector": projector(h).shape[1]} if projector else {})}
+    return Encoder(
+        name,
+        preprocess=nn.Identity(),
+        trunk=Planted(backbone),
+        projector=Planted(projector) if projector else None,
+        dimensions=dimensions,
+        is_ssl=is_ssl,
+        training_augmentations=tuple(trained),
+    )
+
+
+def pixels(images: torch.Tensor) -> torch.Tensor:
+    return nn.functional.avg_pool2d(images, 4).flatten(1)
+
+
+def both_ways(images: torch.Tensor) -> torch.Tensor:
+    """An image and its mirror image: what tells them apart is their difference."""
+    return torch.cat([pixels(images), pixels(images.flip(-1))], 1)
+
+
+def mean_colour(images: torch.Tensor) -> torch.Tensor:
+    return images.mean((2, 3))
+
+
+def top_row(images: torch.Tensor) -> torch.Tensor:
+    """Exactly invariant to downward shifts, which repeat the top row."""
+    return images[:, :, 0].flatten(1)
+
+
+def noise(images: torch.Tensor) -> torch.Tensor:
+    return torch.randn(len(images), 16)
+
+
+def verdicts(planted: Encoder) -> tuple[Verdict, ...]:
+    trained = planted.training_augmentations
+    return invariance(planted, rcdm="none", images=60, gallery=120, transformations=trained).verdicts
+
+
+@pytest.mark.parametrize(
+    "features, trained, word",
+    [
+        (mean_colour, ("horizontal_flip",), "not supported"),  # a mirror image has the same colours
+        (mean_colour, ("hue",), "supported"),
+        (top_row, ("vertical_shift",), "not supported"),
+        (top_row, ("vertical_shift", "hue"), "supported"),
+        (pixels, ("crop", "horizontal_flip"), "supported"),
+        (noise, ("blur",), "supported"),  # it gives something else every time it is asked
+    ],
+)
+def test_finding_1_is_the_displacement_that_was_planted(features, trained, word):
+    (found,) = verdicts(encoder("planted", features, trained=trained))
+    assert (found.finding, found.word) == (1, word)
+
+
+@pytest.mark.parametrize(
+    "backbone, projector, trained, word",
+    [
+        (pixels, lambda h: h.unflatten(1, (3, 64)).mean(2), ("horizontal_flip",), "supported"),  # keeps colours alone
+        (mean_colour, lambda h: h @ torch.eye(3), ("hue",), "inconclusive"),  # the same as the backbone
+        (noise, lambda h: torch.randn_like(h), ("blur",), "inconclusive"),
+        (both_ways, lambda h: h[:, :192] - h[:, 192:], ("horizontal_flip",), "not supported"),
+    ],
+)  # fmt: skip
+def test_finding_2_is_the_difference_that_was_planted(backbone, projector, trained, word):
+    torch.manual_seed(0)
+    found = verdicts(encoder("planted", backbone, projector, trained))
+    assert [(verdict.finding, verdict.word) for verdict in found[1:]] == [(2, word)]
+
+
+def test_a_constant_encoder_has_no_verdict():
+    with pytest.raises(UserError, match="same representation|collapsed"):
+        verdicts(encoder("constant", lambda images: torch.ones(len(images), 8), trained=("blur",)))
+
+
+def fragile(images: torch.Tensor) -> torch.Tensor:
+    """Colours, and a pattern that no scene shows, so strongly that one 255th of it is another image."""
+    board = (torch.arange(32)[:, None] + torch.arange(32)) % 2 * 2.0 - 1
+    return torch.cat([images.mean((2, 3)), 100 * (images * board).mean((1, 2, 3))[:, None]], 1)
+
+
+@pytest.fixture(scope="module")
+def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scenes as files: without labels nothing but displacement is judged, on every image."""
+    folder = tmp_path_factory.mktemp("scenes")
+    for number, image in enumerate(Scenes("test").images(np.arange(120))):
+        save_image(image, folder / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "reference, other, word",
+    [(fragile, mean_colour, "supported"), (mean_colour, fragile, "not supported"), (pixels, pixels, "inconclusive")],
+)
+def test_finding_3_is_the_fragility_that_was_planted(unlabelled, reference, other, word):
+    settings = {"attacks": ("Displacement",), "eps": (1.0, 2.0), "images": 60, "training": 60, "attack_steps": 8}
+    compared = [encoder("first", reference, is_ssl=False), encoder("second", other)]
+    found = adversarial(compared, unlabelled, reference="first", rcdm="none", **settings).verdicts
+    assert [(verdict.aspect, verdict.word) for verdict in found] == [("displacement", word)]
