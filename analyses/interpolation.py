@@ -16,8 +16,19 @@ from analyses.bootstrap import RESAMPLES, Estimate, interval
 from analyses.by_image import by_image
 from analyses.findings import Verdict, Word, p_text
 from analyses.paired import compare, holm, signed_rank
-from analyses.paths import CLASS, KEYS, differ, distances, of_pairs, orders, own_sample, placed, readings, trajectories
-from analyses.statistics import mean, median
+from analyses.paths import (
+    CLASS,
+    KEYS,
+    beyond_chance,
+    differ,
+    distances,
+    of_pairs,
+    orders,
+    placed,
+    readings,
+    trajectories,
+)
+from analyses.statistics import mean, median, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,13 +38,13 @@ if TYPE_CHECKING:
 ORDERED = 0.5
 """Spearman's correlation above which factors count as following the path: large by Cohen's (1988) convention."""
 
-OWN = 0.5
-"""Share of points whose own sample must be the nearest of three: more often than not, where chance is a third."""
+PLACED = 0.5
+"""Share of the way from chance to always, above which samples count as nearest to their own point."""
 
 WRONG_END = "wrong end"
 """Versus the same readings scored against another image: a control, as the cross-fade is."""
 
-ORDER, OWN_SAMPLE = "order", "own sample"
+ORDER, OWN_POINT = "order", "own point"
 """What paths are compared by."""
 
 _NONE = pd.Series(dtype=float)
@@ -125,24 +136,26 @@ def distance_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: i
     Every number of a pair is a mean over the points between the ends.
 
     Returns:
-        One row a (``level``, ``path``): ``own_sample``, the share of points whose own sample lies nearer than those of
-        both ends (chance 1/3); ``own_point``, the share of samples that lie nearer to their own point than to both
-        ends, and ``own_point_chance``, what samples of other positions reach; ``rank``, the place of a sample's own
-        point among all points of the path (1 is the nearest), and ``rank_chance``; medians over pairs of the relative
-        distance ``own`` to the own point, ``end`` to the nearer end, and ``offset`` of the path from the straight line;
-        ``pairs``.
+        One row a (``level``, ``path``): ``own_point``, the share of samples that lie nearer to their own point than to
+        both ends, ``own_point_chance``, the share that samples of other positions reach, and ``beyond_chance``, the
+        share of the way from the one to always; ``rank``, the mean place of a sample's own point among all points of
+        the path (1 is the nearest), and ``rank_chance``; ``approach``, the mean Spearman correlation of the samples'
+        way from h(A) to h(B) with the position; medians over pairs of the relative distance ``own`` to the own point,
+        ``end`` to the nearer end, and ``offset`` of the path from the straight line; ``pairs``.
     """
     offsets = records[records["measure"] == "offset"]
+    medians = ("own", "end", "offset")
+    names = ("own_point", "own_point_chance", "beyond_chance", "rank", "rank_chance", "approach", *medians)
     lines = []
     for (level, path), apart, _ in distances(records):
         aside = by_image(offsets[(offsets["level"] == level) & (offsets["condition"] == path)], "strength")
-        numbers = {**placed(apart), "offset": (aside.iloc[:, 1:-1].mean(axis=1).to_numpy(), median)}
+        numbers = {**placed(apart), "offset": aside.iloc[:, 1:-1].mean(axis=1).to_numpy()}
         estimates = {
-            name: interval(values, statistic, resamples=resamples, seed=seed)
-            for name, (values, statistic) in numbers.items()
+            name: interval(values, median if name in medians else mean, resamples=resamples, seed=seed)
+            for name, values in numbers.items()
         }
-        lines.append(_line((level, path), **estimates))
-    names = ("own_sample", "own_point", "own_point_chance", "rank", "rank_chance", "own", "end", "offset")
+        beyond = interval(beyond_chance(apart), ratio, resamples=resamples, seed=seed)
+        lines.append(_line((level, path), **estimates, beyond_chance=beyond))
     return _frame(lines, ("level", "path"), names)
 
 
@@ -173,19 +186,19 @@ def comparison_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed:
     Returns:
         One row a (``level``, ``measure``, ``versus``): median paired ``difference`` (above 0 the first path does
         better), Wilcoxon's ``p_value``, ``p_holm`` corrected over the rows, the rank-biserial ``effect``; ``pairs``.
-        Measures are `ORDER` (Spearman's correlation) and `OWN_SAMPLE` (a share).
+        Measures are `ORDER` (Spearman's correlation) and `OWN_POINT` (a share, less that of chance).
     """
     right, wrong = (of_pairs(orders(records, shift)) for shift in (0, 1))
-    shares = {key: pd.Series(own_sample(apart)) for key, apart, _ in distances(records)}
+    shares = {key: pd.Series(beyond_chance(apart)[:, 0]) for key, apart, _ in distances(records)}
     differences = {}
     for level in dict.fromkeys(level for level, _ in shares):
         first, *others = [path for at, path in shares if at == level]
         for path in others if right else ():
             differences[level, ORDER, path] = right[level, first] - right[level, path]
-        if wrong:
+        if (level, first) in wrong:
             differences[level, ORDER, WRONG_END] = right[level, first] - wrong[level, first]
         for path in others:
-            differences[level, OWN_SAMPLE, path] = shares[level, first] - shares[level, path]
+            differences[level, OWN_POINT, path] = shares[level, first] - shares[level, path]
     lines = []
     for key, values in differences.items():
         result = compare(values.dropna().to_numpy(), resamples=resamples, seed=seed)
@@ -239,69 +252,66 @@ def interpolation_verdicts(
     for (level, path), apart, _ in distances(records):
         if level in found or len(apart) < 2:
             continue  # the first path alone is judged
-        own = own_sample(apart)
+        beyond = beyond_chance(apart)
+        place = interval(beyond, ratio, resamples=resamples, seed=seed)
         about = {"encoder": str(records["encoder"].iloc[0]), "level": level, "path": path, "is_ssl": is_ssl}
         if (level, path) in right:
             order = right[level, path]
-            gain = means((order - wrong[level, path]).dropna())
-            found[level] = _from_factors(
-                means(order), gain, means(own), signed_rank(order.to_numpy() - ORDERED), **about
-            )
+            gain = means((order - wrong.get((level, path), np.nan)).dropna())
+            p_value = signed_rank(order.to_numpy() - ORDERED)
+            found[level] = _from_factors(means(order), gain, place, p_value, **about)
         else:
-            found[level] = _from_distances(means(own), signed_rank(own - OWN), **about)
+            found[level] = _from_distances(place, signed_rank(beyond[:, 0] - PLACED * beyond[:, 1]), **about)
     return tuple(found.values())
 
 
-def _from_factors(order: Estimate, gain: Estimate, share: Estimate, p_value: float, **about: Any) -> Verdict:
+def _from_factors(order: Estimate, gain: Estimate, place: Estimate, p_value: float, **about: Any) -> Verdict:
     """The verdict where factors are known."""
     return _verdict(
         order,
-        _word((order, ORDERED), (gain, 0.0), (share, OWN)),
+        _word((order, ORDERED), (gain, 0.0), (place, PLACED)),
         p_value,
         statistic="mean over pairs of Spearman's correlation of readings with the position, over differing factors",
         rule=(
             "Supported where three 95% intervals over pairs lie above their bounds: that of the mean Spearman "
             f"correlation, over all factors in which A and B differ, above {ORDERED}; that of its gain over the same "
-            f"readings scored against another image than B, above 0; and that of {_SHARE}, above {OWN}. Not supported "
-            "where one of them lies below its bound, else inconclusive. The p-value (Wilcoxon signed-rank, of the "
-            "correlation against its bound) stands beside and does not decide."
+            f"readings scored against another image than B, above 0; and that of {_PLACE}, above {PLACED}. Not "
+            "supported where one of them lies below its bound, else inconclusive. The p-value (Wilcoxon signed-rank, "
+            "of the correlation against its bound) stands beside."
         ),
         evidence=(
-            "the factors in which A and B differ, as the judge reads them, follow the path with a mean Spearman "
-            f"correlation of {order} ({order.n} pairs, {p_text(p_value)} against {ORDERED}), {gain} more than towards "
-            f"another image; {_own(share)}"
+            f"the factors in which A and B differ follow it with a mean Spearman correlation of {order} ({order.n} "
+            f"pairs, {p_text(p_value)} against {ORDERED}), {gain} more than towards another image, and {_own(place)}"
         ),
         **about,
     )
 
 
-def _from_distances(share: Estimate, p_value: float, **about: Any) -> Verdict:
+def _from_distances(place: Estimate, p_value: float, **about: Any) -> Verdict:
     """The verdict where no factors are known."""
     return _verdict(
-        share,
-        _word((share, OWN)),
+        place,
+        _word((place, PLACED)),
         p_value,
-        statistic="mean over pairs of the share of points whose own sample is the nearest of three",
+        statistic="how often samples are nearest to their own point, as a share of the way from chance to always",
         rule=(
-            f"Without known factors, the verdict rests on distances alone: supported where the whole 95% interval of "
-            f"{_SHARE}, lies above {OWN}, not supported where it lies below, else inconclusive. The p-value (Wilcoxon "
-            "signed-rank against that bound) stands beside and does not decide."
+            "Without known factors, the verdict rests on distances alone: supported where the whole 95% interval of "
+            f"{_PLACE}, lies above {PLACED}, not supported where it lies below, else inconclusive. The p-value "
+            "(Wilcoxon signed-rank against that bound) stands beside."
         ),
-        evidence=f"{_own(share)}. What the images show was not read, for nothing is known of them",
+        evidence=f"{_own(place)} ({place.n} pairs). What the images show was not read, for nothing is known of them",
         **about,
     )
 
 
-_SHARE = (
-    "the share of points between the ends whose own sample lies nearer to them, encoded again, than those drawn from "
-    "both ends (chance is a third)"
+_PLACE = (
+    "how often samples, encoded again, are nearer to their own point of the path than to both ends, as a share of the "
+    "way from chance to always"
 )
 
 
-def _own(share: Estimate) -> str:
-    return (
-        f"the sample of a point is the nearest of three to it in {share} of cases ({share.n} pairs; a third is chance)"
-    )
+def _own(place: Estimate) -> str:
+    return f"samples go {place} of the way from chance to always lying nearest to their own point"
 
 
 def _word(*tests: tuple[Estimate, float]) -> Word:

@@ -13,11 +13,15 @@ position. A reading that never changes has 0. It does not ask how far the readin
 the left edge, nearly every image lies to its right. So the same readings are also scored against the second end of
 *another* pair. Only what exceeds this says that the path leads to B.
 
-**Own sample.** Seen from a point of a path, which of three samples lies nearest: the one drawn from that point, or
-those drawn from the two ends? If samples have nothing to do with their points, each is as likely: chance is one third.
-The question is put the same way to all points between the ends. Its twin, whether a *sample* lies nearer to its own
-point than to both ends, has no such chance: in many dimensions the middle of a line is nearer to anything than its ends
-are. The table gives it beside the share that samples of all positions, exchanged within the path, would reach.
+**Own point.** Is a sample, encoded again, nearer to the point it was drawn from than to both ends? The plain share of
+samples that are proves little: in many dimensions the middle of a line is nearer to anything than its ends are. So the
+same points are also put to the samples of all other positions between the ends of the same path: their share is what
+chance reaches on this very path, and what counts is the share of the way from chance to always, as in Cohen's (1960)
+kappa. 1: always nearest to the own point; 0: no more often than samples of other positions.
+
+**Approach.** How a sample lies between h(A) and h(B), as the encoder sees it: its projection on the line through both,
+which is linear in the difference of its squared distances. Its Spearman correlation with the position is the order of
+the samples in ``h`` itself, where no factor needs to be known; 0 on average without any relation.
 """
 
 from __future__ import annotations
@@ -29,13 +33,12 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from analyses.by_image import by_image
-from analyses.statistics import mean, median
 from rcdm_core.data.scenes import CIRCULAR, RANGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from analyses.statistics import Array, Statistic
+    from analyses.statistics import Array
 
 DIFFERENT = 0.25
 """Two images differ in a factor from this share of the largest possible difference on."""
@@ -43,8 +46,6 @@ DIFFERENT = 0.25
 CLASS = "class"
 
 KEYS = ("level", "path", "factor")
-
-_TIED = 1e-6  # relative: distances of samples that are the same up to rounding
 
 
 def readings(records: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], pd.DataFrame, pd.Series, pd.Series]]:
@@ -149,31 +150,34 @@ def distances(records: pd.DataFrame) -> Iterator[tuple[tuple[str, str], Array, A
         yield key, wide.to_numpy().reshape(len(wide), len(positions), len(positions)), positions
 
 
-def placed(apart: Array) -> dict[str, tuple[Array, Statistic]]:
-    """Numbers of each pair, each with what sums it up over pairs, from its distances ``[pairs, samples, points]``."""
+def placed(apart: Array) -> dict[str, Array]:
+    """Where the samples of each pair lie: numbers ``[pairs]`` from distances ``[pairs, samples, points]``."""
     between = np.arange(1, apart.shape[1] - 1)
-    own = apart[:, between, between]
-    end = np.minimum(apart[:, between, 0], apart[:, between, -1])
-    inner = apart[:, :, between]  # every sample, seen from the points between the ends
-    either = np.minimum(apart[:, :, 0], apart[:, :, -1])[:, :, None]
-    ranks = rankdata(apart, axis=2)  # places of the points, seen from each sample
+    inner = apart[:, between][:, :, between]  # from samples to points, neither at an end
+    end = np.minimum(apart[:, between, 0], apart[:, between, -1])  # from the sample to the nearer one
+    own = np.diagonal(inner, axis1=1, axis2=2)
+    places = rankdata(apart, axis=2)[:, between][:, :, between]  # among all points, seen from each sample
     return {
-        "own_sample": (own_sample(apart), mean),
-        "own_point": ((own < end).mean(1), mean),
-        "own_point_chance": ((inner < either)[:, between].mean((1, 2)), mean),
-        "rank": (ranks[:, between, between].mean(1), mean),
-        "rank_chance": (ranks[:, between][:, :, between].mean((1, 2)), mean),
-        "own": (own.mean(1), median),
-        "end": (end.mean(1), median),
+        "own_point": (own < end).mean(1),
+        "own_point_chance": _elsewhere(inner < end[:, :, None]),
+        "rank": np.diagonal(places, axis1=1, axis2=2).mean(1),
+        "rank_chance": _elsewhere(places),
+        "approach": spearman(apart[:, :, 0] ** 2 - apart[:, :, -1] ** 2),
+        "own": own.mean(1),
+        "end": end.mean(1),
     }
 
 
-def own_sample(apart: Array) -> Array:
-    """Share of the points between the ends whose own sample is the nearest of three, ``[pairs]``; ties count in part.
+def _elsewhere(values: Array) -> Array:
+    """Mean over points and the samples of other points, ``[N, K, K]`` -> ``[N]``."""
+    others = ~np.eye(values.shape[1], dtype=bool)
+    return values[:, others].mean(1)
 
-    Distances ``[pairs, samples, points]``.
+
+def beyond_chance(apart: Array) -> Array:
+    """How much more often than by chance a sample is nearest to its own point, and the most that this can be.
+
+    From distances ``[pairs, samples, points]`` to ``[pairs, 2]``, for the statistic `ratio`.
     """
-    between = np.arange(1, apart.shape[1] - 1)
-    three = np.stack([apart[:, between, between], apart[:, 0, between], apart[:, -1, between]])
-    nearest = three <= three.min(0) * (1 + _TIED)
-    return (nearest[0] / nearest.sum(0)).mean(1)
+    place = placed(apart)
+    return np.stack([place["own_point"] - place["own_point_chance"], 1 - place["own_point_chance"]], 1)

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from analyses.bootstrap import LEVEL, RESAMPLES
-from analyses.interpolation import ORDER, ORDERED, OWN, WRONG_END
+from analyses.interpolation import ORDER, ORDERED, PLACED, WRONG_END
 from analyses.paths import DIFFERENT
 from probes.interpolation.paths import CROSS_FADE
 from reports import blocks, decoder, protocol, style
@@ -34,6 +34,17 @@ if TYPE_CHECKING:
     from reports.blocks import Block
 
 NUMBERS = ("orders", "factors", "trajectories", "classes", "distances", "approach", "comparison")  # of `Content`
+
+_SHORT = {
+    **FACTOR_LABELS,
+    "class": "class",
+    "hue": "garment hue",
+    "background_hue": "background hue",
+    "brightness": "brightness",
+    "direction": "gradient direction",
+    "x": "x",
+    "y": "y",
+}  # where there is little room
 
 _NO_FACTORS = (
     "That needs images of which position, colour, pose and so on are known. A folder of images has no such record; the "
@@ -118,7 +129,7 @@ def figures(content: Content) -> Iterator[tuple[str, Figure]]:
                 labels=FACTOR_LABELS,
             ),
         )
-        yield "trajectories", draw_trajectories(content.trajectories, paths=content.paths, labels=FACTOR_LABELS)
+        yield "trajectories", draw_trajectories(content.trajectories, paths=content.paths, labels=_SHORT)
     yield "approach", draw_approach(content.approach, paths=content.paths)
 
 
@@ -140,7 +151,7 @@ def document(content: Content) -> dict[str, Any]:
     run, encoder = content.run, content.run["arguments"]["encoder"]
     ends = listed(content.given) if content.given else "two images"
     on = f"distances in units of {data_name(run)}" if content.given else f"on pairs of {data_name(run)}"
-    first, *others = panel_figures(content.panels)
+    strips = list(panel_figures(content.panels))
     return {
         **head(
             run,
@@ -151,10 +162,10 @@ def document(content: Content) -> dict[str, Any]:
         "verdicts": [_verdict(verdict) for verdict in content.verdicts],
         "no-verdict": "No verdict. One pair of images says nothing about others: leave the two images away, and random "
         "pairs of the data set are measured.",
-        "figure": first,
+        "figure": _orders_figure(content) if len(content.orders) else _approach_figure(),
         "sections": [
             blocks.section("In short", [blocks.points(_in_short(content))]),
-            *([blocks.section("More pairs", others)] if others else []),
+            blocks.section("What is drawn along the paths", strips),
             blocks.section("Do factors follow the path?", _factors(content)),
             blocks.section("Do samples lie where they were drawn from?", _distances(content)),
             *([blocks.section("Against the controls", _controls(content))] if content.verdicts else []),
@@ -181,6 +192,32 @@ def _verdict(verdict: Verdict) -> dict[str, str]:
     }
 
 
+def _orders_figure(content: Content) -> Block:
+    return blocks.figure(
+        "orders",
+        "How well each factor follows the path.",
+        f"Mean over pairs of Spearman's correlation of the reading with the position along the {content.paths[0]} "
+        "path, so signed that 1 is from A to B all the way. Filled: the path between representations; open: the "
+        "representations of the cross-faded images; tick: the readings of the path against another image than B. "
+        "Lines are 95% bootstrap intervals over pairs. Bottom row: the mean over the differing factors of each "
+        f"pair, which the verdict asks to exceed {ORDERED}.",
+        "0 is no relation with the position. A dot to the right of its tick says that the path leads to B, and not "
+        "only away from A. A factor that the level has dropped stays near 0: nothing of it can be interpolated.",
+    )
+
+
+def _approach_figure() -> Block:
+    return blocks.figure(
+        "approach",
+        "How far a sample lies from the point it was drawn from, and from both ends.",
+        "Each sample is encoded again. Median over pairs of its distance to its own point of the path (green), to "
+        "h(A) and to h(B), over the median distance of two different images; bands are 95% bootstrap intervals "
+        "over pairs.",
+        "Where green lies lowest all along, samples follow the path. At A and at B the own point is the end. The "
+        "height of green is what decoder and encoder lose on the way to an image and back.",
+    )
+
+
 def _in_short(content: Content) -> Iterator[str]:
     path = content.paths[0]
     for level in content.levels:
@@ -194,16 +231,15 @@ def _in_short(content: Content) -> Iterator[str]:
                 f"{_label(worst['factor'])}, {cell(worst, 'spearman')}. Towards another image than B it is "
                 f"{cell(whole, 'wrong_end')}."
             )
-    changes = [
-        f"{cell(row, 'once')} for the {row['level']}" for _, row in _at(content.classes, path=path).iterrows()
-    ]  # fmt: skip
+    changes = [f"{row['level']} {cell(row, 'once')}" for _, row in _at(content.classes, path=path).iterrows()]
     if changes:
-        yield f"The class that is read changes from A's to B's exactly once in {'; '.join(changes)} of pairs."
+        yield f"Share of pairs in which the class that is read goes from A's to B's in one step: {', '.join(changes)}."
     for _, row in _at(content.distances, path=path).iterrows():
         yield (
-            f"Of the {row['level']}, the sample of a point lies nearer to it than those of both ends in "
-            f"{cell(row, 'own_sample')} of cases (chance 0.33), at a median distance of {cell(row, 'own')}; 1 is as "
-            "far as another image."
+            f"Encoded again, the samples of the {row['level']} go from h(A) to h(B) with a Spearman correlation of "
+            f"{cell(row, 'approach')}, at a median distance of {cell(row, 'own')} from their own points (1 is another "
+            f"image). They are nearer to these than to both ends in {cell(row, 'own_point')} of cases; samples of "
+            f"other positions of the path in {number(row['own_point_chance'])}."
         )
 
 
@@ -222,17 +258,6 @@ def _factors(content: Content) -> list[Block]:
             "A separate network, the judge, which never saw the encoder, reads the factors of a scene off every "
             "sample. For each factor in which A and B differ, the reading is turned into the share of the way from A's "
             f"value to B's.{how_known}"
-        ),
-        blocks.figure(
-            "orders",
-            "How well each factor follows the path.",
-            f"Mean over pairs of Spearman's correlation of the reading with the position along the {content.paths[0]} "
-            "path, so signed that 1 is from A to B all the way. Filled: the path between representations; open: the "
-            "representations of the cross-faded images; tick: the readings of the path against another image than B. "
-            "Lines are 95% bootstrap intervals over pairs. Bottom row: the mean over the differing factors of each "
-            f"pair, which the verdict asks to exceed {ORDERED}.",
-            "0 is no relation with the position. A dot to the right of its tick says that the path leads to B, and not "
-            "only away from A. A factor that the level has dropped stays near 0: nothing of it can be interpolated.",
         ),
         blocks.figure(
             "trajectories",
@@ -254,15 +279,7 @@ def _factors(content: Content) -> list[Block]:
 def _distances(content: Content) -> list[Block]:
     undrawn = [level for level in content.run["encoder_card"]["levels"] if level not in content.levels]
     return [
-        blocks.figure(
-            "approach",
-            "How far a sample lies from the point it was drawn from, and from both ends.",
-            "Each sample is encoded again. Median over pairs of its distance to its own point of the path (green), to "
-            "h(A) and to h(B), over the median distance of two different images; bands are 95% bootstrap intervals "
-            "over pairs.",
-            "Where green lies lowest all along, samples follow the path. At A and at B the own point is the end. The "
-            "height of green is what decoder and encoder lose on the way to an image and back.",
-        ),
+        *([_approach_figure()] if len(content.orders) else []),  # else on the first page
         blocks.table(content.printed["distances"]),
         *([decoder.undrawn(undrawn, content.run)] if undrawn else []),
     ]
@@ -322,20 +339,22 @@ def _protocol(content: Content) -> list[Block]:
                 "readings being unwrapped around its middle.",
                 "Spearman. The correlation of the ranks of the readings along a path with the position, 0 where the "
                 "reading is constant; the mean over the differing factors (without the class) is one number a pair.",
-                "Own sample. Seen from a point of the path, the nearest of three samples, encoded again: its own and "
-                "those of both ends. Without any relation of samples to points each is as likely, so that chance is a "
-                "third. Whether a sample lies nearer to its own point than to the ends has no such chance (the middle "
-                "of a line is nearer to anything than its ends), so that it stands beside what exchanged samples "
-                "reach.",
+                "Own point. Whether a sample, encoded again, is nearer to the point it was drawn from than to both "
+                "ends. As the middle of a line is nearer to anything than its ends are, the same points are put to the "
+                "samples of all other positions of the same path: what these reach is chance, and what counts is the "
+                "share of the way from chance to always.",
+                "Order in h. Spearman's correlation, with the position, of the samples' projection on the line from "
+                "h(A) to h(B).",
                 "Relative distance. Euclidean, divided by the median distance between the representations of two "
                 "different images of the data set at that level.",
                 f"Uncertainty. {LEVEL:.0%} percentile bootstrap over pairs, {RESAMPLES:,} resamples. Comparisons are "
                 "paired over pairs of images: Wilcoxon signed-rank, two-sided, Holm-corrected over the table; effects "
                 "as matched-pairs rank-biserial correlation.",
                 f"Verdicts. Stated beforehand: on the {content.paths[0]} path, a mean Spearman correlation above "
-                f"{ORDERED} and above that of the wrong end, and an own sample in more than {OWN:.0%} of cases, all by "
-                "the whole interval. Finding 4 is that of Bordes, Balestriero and Vincent, High Fidelity "
-                "Visualization of What Your Self-Supervised Representation Knows About, TMLR 2022 (arXiv 2112.09164).",
+                f"{ORDERED} and above that of the wrong end, and own points nearest by more than {PLACED:.0%} of the "
+                "way from chance to always, all by the whole interval. Finding 4 is that of Bordes, Balestriero and "
+                "Vincent, High Fidelity Visualization of What Your Self-Supervised Representation Knows About, TMLR "
+                "2022 (arXiv 2112.09164).",
             ]
         )
     ]
@@ -345,27 +364,25 @@ def _protocol(content: Content) -> list[Block]:
 
 
 def _factor_table(content: Content, level: str) -> Table:
+    by_path = {path: _at(content.factors, level=level, path=path).set_index("factor") for path in content.paths}
+    whole = _at(content.orders, level=level).set_index("path")
+    first = by_path[content.paths[0]]
     lines = []
-    for path in content.paths:
-        whole = _at(content.orders, level=level, path=path)
-        rows = _at(content.factors, level=level, path=path).set_index("factor")
-        for factor in (name for name in FACTOR_LABELS if name in rows.index):
-            row = rows.loc[factor]
-            numbers = (cell(row, name) for name in ("spearman", "wrong_end", "at_first", "at_second"))
-            lines.append((path, _label(factor), *numbers, str(row["pairs"])))
-        lines += [
-            (path, "all", cell(row, "spearman"), cell(row, "wrong_end"), "–", "–", str(row["pairs"]))
-            for _, row in whole.iterrows()
-        ]
+    for factor in (name for name in FACTOR_LABELS if name in first.index):
+        orders = [cell(by_path[path].loc[factor], "spearman") for path in content.paths]
+        numbers = [cell(first.loc[factor], name) for name in ("wrong_end", "at_first", "at_second")]
+        lines.append((_SHORT[factor], *orders, *numbers, str(first.loc[factor, "pairs"])))
+    wrong, pairs = (cell(whole.loc[content.paths[0]], "wrong_end"), str(whole.loc[content.paths[0], "pairs"]))
+    lines.append(("all", *(cell(whole.loc[path], "spearman") for path in content.paths), wrong, "–", "–", pairs))
     return Table(
         name=f"factors-{file_name(level)}",
         caption=(
             f"Factors along the paths of the {level}. Mean Spearman correlation of the reading with the position, "
-            "towards B and towards another image (wrong end); mean way from A's value to B's that the samples of h(A) "
-            "and h(B) show (0 and 1 are ideal); pairs that differ in the factor. In brackets, 95% bootstrap intervals "
-            "over pairs."
+            f"along each path towards B, and along the {content.paths[0]} one towards another image (wrong end); mean "
+            "way from A's value to B's that the samples of h(A) and h(B) show (0 and 1 are ideal); pairs that differ "
+            "in the factor. In brackets, 95% bootstrap intervals over pairs."
         ),
-        columns=("path", "factor", "Spearman", "wrong end", "way at A", "way at B", "pairs"),
+        columns=("factor", *content.paths, "wrong end", "way at A", "way at B", "pairs"),
         rows=tuple(lines),
     )
 
@@ -391,32 +408,34 @@ def _distance_table(content: Content) -> Table:
     return Table(
         name="distances",
         caption=(
-            "Samples and the points they were drawn from. Own sample: share of points between the ends whose own "
-            "sample is nearer than those of both ends (chance 0.33). Own point: share of samples nearer to their own "
-            f"point than to both ends; rank: mean place of the own point among the {points} of the path (1 is the "
-            "nearest); each with what samples of other positions reach (by chance). Distance: median relative "
-            "distance to the own point, and to the nearer end. Offset: of the path from the straight line. 95% "
-            "bootstrap intervals over pairs."
+            "Samples and the points they were drawn from. Own point: share of samples nearer to their own point than "
+            "to both ends; by chance: what samples of other positions reach; beyond chance: share of the way from "
+            f"there to always, which the verdict asks to exceed {PLACED}. Rank: mean place of the own point among the "
+            f"{points} of the path, and by chance. Order in h: Spearman's correlation of the way from h(A) to h(B) "
+            "with the position. Distance: median relative distance to the own point. Offset: of the path from the "
+            "straight line. In brackets, 95% bootstrap intervals over pairs."
         ),
         columns=(
             "level",
             "path",
-            "own sample",
-            "own point (by chance)",
-            "rank (by chance)",
+            "own point",
+            "by chance",
+            "beyond chance",
+            "rank",
+            "order in h",
             "distance",
-            "end",
             "offset",
         ),
         rows=tuple(
             (
                 row["level"],
                 row["path"],
-                cell(row, "own_sample"),
-                f"{cell(row, 'own_point')} ({number(row['own_point_chance'])})",
-                f"{cell(row, 'rank', 1)} ({number(row['rank_chance'], 1)})",
+                number(row["own_point"]),
+                number(row["own_point_chance"]),
+                cell(row, "beyond_chance"),
+                f"{number(row['rank'], 1)} ({number(row['rank_chance'], 1)})",
+                cell(row, "approach"),
                 cell(row, "own"),
-                number(row["end"]),
                 number(row["offset"]),
             )
             for _, row in content.distances.iterrows()
@@ -430,9 +449,10 @@ def _comparison_table(content: Content) -> Table:
         name="comparison",
         caption=(
             f"The {content.paths[0]} path beside the others and beside the controls, pair by pair. Median paired "
-            "difference with its 95% bootstrap interval; above 0 the path does better. p: two-sided Wilcoxon "
-            f"signed-rank, Holm-corrected over the {len(content.comparison)} rows. Effect: matched-pairs rank-biserial "
-            "correlation."
+            "difference with its 95% bootstrap interval; above 0 the path does better. Spearman: mean over differing "
+            "factors; own point: share of samples nearest to their own point, less that by chance. p: two-sided "
+            f"Wilcoxon signed-rank, Holm-corrected over the {len(content.comparison)} rows. Effect: matched-pairs "
+            "rank-biserial correlation."
         ),
         columns=("level", "measure", "beside", "difference", "p (Holm)", "effect", "pairs"),
         rows=tuple(

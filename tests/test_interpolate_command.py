@@ -24,7 +24,7 @@ from rcdm_core.rcdm.network import Denoiser, NetworkSettings
 
 Command = Callable[..., Result]
 
-SMALL = ("--pairs", 10, "--points", 3, "--steps", 1, "--pictures", 1)
+SMALL = ("--pairs", 10, "--points", 4, "--steps", 1, "--pictures", 1)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_two_files_of_different_sizes_make_a_strip(command: Command, rcdm: Path,
         (("here.png", "scenes:99999"), "there is no scene '99999'"),
         (("--rcdm", "none"), "no RCDM draws from vicreg"),
         (("--path", "straight"), "unknown path 'straight'"),
-        (("--points", 2), "nothing between its ends"),
+        (("--points", 3), "too little between its ends"),
     ],
 )
 def test_mistakes_get_one_line(command: Command, arguments: tuple[object, ...], says: str, tmp_path: Path) -> None:

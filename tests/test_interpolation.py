@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from analyses import interpolation as analysis
-from analyses.paths import own_sample, spearman
+from analyses.paths import beyond_chance, placed, spearman
 from probes.interpolation import InterpolationSettings, Measurement, measure
 from probes.interpolation.pairs import draw_pairs
 from probes.interpolation.paths import PATHS, linear, positions, spherical
@@ -176,10 +176,12 @@ def test_what_is_read_and_drawn_exactly_is_in_order_and_in_place(transparent: Me
     assert straight["at_second"].to_numpy() == pytest.approx(1, abs=1e-5)
     assert straight["wrong_end"].mean() < 0.7
     assert row(tables["classes"], path="linear")["once"] == 1
-    placed = row(tables["distances"], path="linear")
-    assert (placed["own_sample"], placed["own_point"], placed["rank"]) == (1, 1, 1)
-    assert placed["own"] == pytest.approx(0, abs=1e-5)
-    assert placed["offset"] == pytest.approx(0, abs=1e-5)
+    straight = row(tables["distances"], path="linear")
+    assert (straight["own_point"], straight["beyond_chance"], straight["rank"]) == (1, 1, 1)
+    assert straight["own_point_chance"] < 0.8
+    assert straight["approach"] == pytest.approx(1)
+    assert straight["own"] == pytest.approx(0, abs=1e-5)
+    assert straight["offset"] == pytest.approx(0, abs=1e-5)
     assert row(tables["distances"], path="spherical")["offset"] > 0
     assert verdict(transparent) == "supported"
 
@@ -209,17 +211,20 @@ def test_noise_is_not_supported_though_its_samples_seem_near_their_points() -> N
     factors = analysis.order_table(found.records, resamples=200)
     assert abs(row(factors, path="linear")["spearman"]) < 0.25
     distances = row(analysis.distance_table(found.records, resamples=200), path="linear")
-    assert distances["own_sample_low"] < 1 / 3 < distances["own_sample_high"]
     assert distances["own_point"] > 0.6  # what would look like success: the middle is near to everything
     assert distances["own_point"] == pytest.approx(distances["own_point_chance"], abs=0.1)
+    assert distances["beyond_chance_high"] < 0.5
+    assert distances["approach_low"] < 0.1
     assert verdict(found) == "not supported"
 
 
 def test_a_sample_that_ignores_h_has_the_rank_of_chance_exactly() -> None:
     found = probe(stripes, lambda h, noise: paint(noise.flatten(1)[:, :COMPONENTS].sigmoid()))
     distances = row(analysis.distance_table(found.records, resamples=50), path="linear")
-    assert distances["own_sample"] == pytest.approx(1 / 3)
     assert distances["own_point"] == pytest.approx(distances["own_point_chance"])
+    assert distances["beyond_chance"] == pytest.approx(0)
+    assert distances["rank"] == pytest.approx(distances["rank_chance"])
+    assert distances["approach"] == 0
     assert row(analysis.order_table(found.records, resamples=50), path="linear")["spearman"] == 0
     assert verdict(found) == "not supported"
 
@@ -233,7 +238,7 @@ def test_one_factor_alone_is_in_order_and_the_others_are_not() -> None:
     assert table.loc["brightness", "spearman"] == pytest.approx(1)
     assert table.drop("brightness")["spearman"].to_numpy() == pytest.approx(0)
     assert row(analysis.class_table(found.records, resamples=50), path="linear")["once"] == 0
-    assert row(analysis.distance_table(found.records, resamples=50), path="linear")["own_sample"] == 1
+    assert row(analysis.distance_table(found.records, resamples=50), path="linear")["own_point"] == 1
     assert verdict(found) == "not supported"
 
 
@@ -252,7 +257,7 @@ def test_without_known_factors_the_verdict_rests_on_distances(transparent: Measu
     assert only.word == "supported"
     assert "distances alone" in only.rule
     assert "for comparison" in only.claim
-    assert set(analysis.comparison_table(found.records, resamples=50)["measure"]) == {"own sample"}
+    assert set(analysis.comparison_table(found.records, resamples=50)["measure"]) == {"own point"}
 
 
 # The measurement
@@ -326,7 +331,7 @@ def test_strips_hold_the_images_and_every_path(transparent: Measurement) -> None
     "wrong, words",
     [
         ({"paths": ("linaer",)}, "did you mean linear"),
-        ({"points": 2}, "nothing between"),
+        ({"points": 3}, "at least 4"),
         ({"pairs": 3}, "at least 10"),
         ({"solver": "dpm"}, "unknown solver"),
         ({"pictures": 0}, "at least one"),
@@ -427,13 +432,21 @@ def test_a_class_that_changes_once(read: list[float], once: int, ends: int) -> N
     assert (table["once"].item(), table["ends"].item()) == (once, ends)
 
 
-def test_ties_among_samples_count_in_part() -> None:
-    apart = np.ones((1, 3, 3))
-    assert own_sample(apart) == pytest.approx([1 / 3])
-    apart[0, 1, 1] = 0.5
-    assert own_sample(apart) == pytest.approx([1])
-    apart[0, 0, 1] = 0.5
-    assert own_sample(apart) == pytest.approx([1 / 2])
+def test_distances_on_a_line_are_placed_as_computed_by_hand() -> None:
+    """Points at 0, 1, 2, 3; samples near them, then samples that all lie at 1."""
+    points = np.arange(4.0)
+    apart = np.abs(np.array([[0, 1.2, 2.1, 3], [1, 1, 1, 1]])[:, :, None] - points)
+    place = placed(apart)
+    assert place["own_point"].tolist() == [1, 0.5]
+    # The sample at 1.2 is nearer to the point 2 than to both ends, as is the one at 2.1 to the point 1: 0.8 < 1.2, not
+    # 1.1 < 0.9. Samples at 1 are nearest to the point 1, wherever they come from.
+    assert place["own_point_chance"].tolist() == [0.5, 0.5]
+    assert place["rank"].tolist() == [1, 1.75]
+    assert place["rank_chance"].tolist() == [2.5, 1.75]
+    assert place["approach"].tolist() == [1, 0]
+    assert place["own"] == pytest.approx([0.15, 0.5])
+    assert place["end"] == pytest.approx([1.05, 1])
+    assert beyond_chance(apart).tolist() == [[0.5, 0.5], [0, 0.5]]
 
 
 def test_a_single_pair_has_numbers_but_no_verdict(transparent: Measurement) -> None:

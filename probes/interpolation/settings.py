@@ -10,6 +10,7 @@ from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS, SOLVERS
 
 LEAST_IMAGES = 20  # below, neither ten pairs nor a typical distance
+LEAST_POINTS = 4  # so that a sample between the ends can be compared with another
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +51,10 @@ class InterpolationSettings:
             raise unknown_name("solver", self.solver, SOLVERS)
         if self.pairs < LEAST_IMAGES // 2:
             raise UserError(f"{self.pairs} pairs are too few for statistics", f"take at least {LEAST_IMAGES // 2}")
-        if self.points < 3:
-            raise UserError(f"a path of {self.points} points has nothing between its ends", "take at least 3")
+        if self.points < LEAST_POINTS:
+            raise UserError(
+                f"a path of {self.points} points has too little between its ends", f"take at least {LEAST_POINTS}"
+            )
         if self.pictures < 1:
             raise UserError(f"{self.pictures} pairs to be shown", "show at least one")
         if self.gallery < LEAST_IMAGES:

@@ -124,15 +124,16 @@ def run(
 
 
 def _summary(result: InterpolationResult) -> Table:
-    """For each level and path: how well factors follow it, and how often the own sample is the nearest of three."""
+    """For each level and path: do factors follow it, and do samples lie where they were drawn from?"""
     orders = result.tables["orders"].set_index(["level", "path"])
-    table = Table(title="Spearman's correlation of readings with the position, and own sample nearest (chance 0.33)")
+    table = Table(title="Spearman's correlation of readings with the position; samples nearest to their own point")
     for name in ("level", "path"):
         table.add_column(name, no_wrap=True)
-    for name in ("Spearman", "wrong end", "own sample", "distance to own point"):
+    for name in ("Spearman", "wrong end", "own point", "by chance", "distance to it"):
         table.add_column(name, justify="right")
     for _, row in result.tables["distances"].iterrows():
         key = (row["level"], row["path"])
         order = [f"{orders.loc[key, name]:.2f}" for name in ("spearman", "wrong_end")] if key in orders.index else "––"
-        table.add_row(*key, *order, f"{row['own_sample']:.2f}", f"{row['own']:.2f}")
+        placed = (f"{row[name]:.2f}" for name in ("own_point", "own_point_chance", "own"))
+        table.add_row(*key, *order, *placed)
     return table

@@ -112,7 +112,7 @@ def draw_trajectories(trajectories: pd.DataFrame, *, paths: Sequence[str], label
                     axes.fill_between(
                         rows["position"], rows["progress_low"], rows["progress_high"], color=colour, alpha=0.18, lw=0
                     )  # fmt: skip
-            axes.set_title(labels[factor], loc="left", fontsize=7)
+            axes.set_title(labels[factor], loc="left")
             axes.grid(axis="y")
             axes.set_xlim(0, 1)
             axes.set_xticks([0, 0.5, 1], ["A", "½", "B"])
