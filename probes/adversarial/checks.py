@@ -7,11 +7,12 @@ own.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from probes.adversarial.attacks import ATTACKS
 from probes.adversarial.crafting import craft
-from probes.adversarial.robustness import attempt, rows_of
+from probes.adversarial.robustness import attempt, rows_of, untouched
 from probes.records import join
 
 if TYPE_CHECKING:
@@ -32,25 +33,33 @@ def checked_budget(entry: Entry, settings: AdversarialSettings) -> float:
     return budgets[(len(budgets) - 1) // 2]
 
 
-def effort_records(study: Study, entry: Entry, settings: AdversarialSettings, stages: Stages) -> pd.DataFrame:
+def effort_records(
+    study: Study, entry: Entry, found: Mapping[float, Found], settings: AdversarialSettings, stages: Stages
+) -> pd.DataFrame:
     """Strength of an iterated attack after more and more work, each the strongest of all before.
 
-    The work: half the steps, the steps of the probe, twice the steps, and twice the steps from another start.
+    The work: half the steps, all that the probe did within this budget, twice the steps, and twice the steps from
+    another start.
+
+    Args:
+        study: The encoder.
+        entry: The attack.
+        found: What the probe found within each budget.
+        settings: Of the probe.
+        stages: Where attacked images are kept.
     """
     steps, budget, first = settings.attack_steps, checked_budget(entry, settings), settings.checked
-    rows = rows_of(study, entry)[:first]
-    victims = study.victims[rows]
-    strongest = study.target.look(victims.images, victims, needs_labels=entry.needs_labels)
+    half = max(1, steps // 2)
+    more = partial(attempt, study, entry, stages, budget, seed=settings.seed, first=first)
     work = (
-        (f"{max(1, steps // 2)} steps", max(1, steps // 2), 0),
-        (f"and {steps} steps", steps, 0),
-        (f"and {2 * steps} steps", 2 * steps, 0),
-        (f"and {2 * steps} from another start", 2 * steps, settings.restarts),
+        (f"{half} steps", more(steps=half, again=0)),
+        (f"and the attack reported, {steps} steps", found[budget][:first]),
+        (f"and {2 * steps} steps", more(steps=2 * steps, again=0)),
+        (f"and {2 * steps} from another start", more(steps=2 * steps, again=settings.restarts)),
     )
-    tables = []
-    for place, (label, count, again) in enumerate(work):
-        found = attempt(study, entry, stages, budget, steps=count, again=again, seed=settings.seed, first=first)
-        strongest = strongest.or_stronger(found)
+    rows, strongest, tables = rows_of(study, entry)[:first], untouched(study, entry)[:first], []
+    for place, (label, adversaries) in enumerate(work):
+        strongest = strongest.or_stronger(adversaries)
         condition = f"{entry.name}: {label}"
         tables.append(
             study.records(

@@ -30,8 +30,7 @@ def craft(entry: Entry, target: Target, victims: Victims, budget: float, *, step
         seed: Seed of the random start; the same for every encoder.
 
     Returns:
-        ``[N, 3, S, S]`` in [0, 1], on the CPU. For an iterated attack, of each image the strongest point on its way,
-        its beginning included.
+        ``[N, 3, S, S]`` in [0, 1], on the CPU. For an iterated attack, of each image the strongest point on its way.
     """
     made = [
         _attack(entry, target, batch, budget / entry.scale, steps, seed + number)
@@ -50,8 +49,6 @@ def _attack(entry: Entry, target: Target, victims: Victims, eps: float, steps: i
         if not entry.iterated:
             return entry.build(model, eps, steps, classes)(images, labels).detach().cpu()
         witness = target.witness(victims, needs_labels=entry.needs_labels)
-        with torch.no_grad():
-            witness(images)
         last = entry.build(witness, eps, steps, classes)(images, labels)
         with torch.no_grad():
             witness(last)

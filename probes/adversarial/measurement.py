@@ -116,7 +116,7 @@ def measure(
             found[study.name][entry.name] = adversaries
         checked = next((entry for entry in entries if entry.iterated), None)
         if checked is not None:
-            tables.append(effort_records(study, checked, settings, kept))
+            tables.append(effort_records(study, checked, found[study.name][checked.name], settings, kept))
     first = entries[0]
     if first.needs_labels:
         budget = checked_budget(first, settings)

@@ -13,6 +13,7 @@ import torch
 
 from probes.adversarial.attacks import ATTACKS
 from probes.adversarial.crafting import craft, noise, size, smallest_budget
+from probes.adversarial.target import Found
 from probes.records import join
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from probes.adversarial.attacks import Entry
     from probes.adversarial.settings import AdversarialSettings
     from probes.adversarial.study import Study
-    from probes.adversarial.target import Found
     from probes.stages import Stages
     from rcdm_core.progress import Progress
 
@@ -45,8 +45,7 @@ def attack(
         For each budget, ascending, the strongest adversary of each of `rows_of`: over the steps of every restart, and
         over all smaller budgets.
     """
-    victims = study.victims[rows_of(study, entry)]
-    strongest = study.target.look(victims.images, victims, needs_labels=entry.needs_labels)
+    strongest = untouched(study, entry)
     tries = [(budget, again) for budget in settings.budgets(entry.norm) for again in range(settings.restarts)]
     found = {}
     for budget, again in progress(tries, f"{entry.name} on {study.name}", len(tries)):
@@ -55,6 +54,13 @@ def attack(
         )
         found[budget] = strongest
     return found
+
+
+def untouched(study: Study, entry: Entry) -> Found:
+    """The `rows_of` an attack as they are: what a budget of 0 finds."""
+    victims = study.victims[rows_of(study, entry)]
+    strength = study.target.strength(victims.h, victims, needs_labels=entry.needs_labels)
+    return Found(victims.images, victims.h, strength)
 
 
 def attempt(

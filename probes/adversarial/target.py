@@ -66,6 +66,9 @@ class Found:
     h: torch.Tensor
     strength: torch.Tensor
 
+    def __getitem__(self, rows: slice | torch.Tensor) -> Found:
+        return Found(self.images[rows], self.h[rows], self.strength[rows])
+
     def or_stronger(self, other: Found) -> Found:
         """For each image, the other where it is stronger, else this."""
         better = other.strength > self.strength
