@@ -67,8 +67,8 @@ def comparison_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed:
     """
     lines = []
     for level, rows in records[records["level"] != ""].groupby("level", sort=False):
-        line = {}
         for first, second in _COMPARED:
+            line: dict[str, float] = {}
             for name in ("frechet", "diversity"):
                 measure, statistic = _MEASURES[name]
                 values = by_image(rows[rows["measure"] == measure], "condition")

@@ -149,12 +149,15 @@ def test_planted_distances_get_their_words(gauss: float, spread: float, word: st
 
 
 def test_a_ring_is_kept_between_neighbours_and_lost_by_a_gaussian(scenes: ImageSet) -> None:
-    """The decoder shows how far from the ring it was: pictures from between neighbours look like images' own."""
+    """The decoder paints one grey, brighter farther from the middle; images count as the grey of the ring."""
     network = encoder("ring", Ring())
     rcdm = Known(network, lambda h: (h.norm(dim=1) / 2)[:, None, None, None].expand(-1, 3, 32, 32))
-    apart = space(
-        lambda images: images.mean((2, 3)) * (images.std((1, 2, 3)) < 1e-6)[:, None] + 0.01 * images[:, :, 0, 0]
-    )
+
+    def grey(images: torch.Tensor) -> torch.Tensor:
+        painted = images.std((1, 2, 3)) < 1e-6
+        return torch.where(painted, images[:, 0, 0, 0], 0.5 + 0.01 * images.mean((1, 2, 3)))[:, None]
+
+    apart = space(grey)
     settings = NeighbourhoodSettings(count=80, gallery=300)
     records = measure(network, scenes, rcdm=rcdm, space=apart, settings=settings).records  # type: ignore[arg-type]
     (verdict,) = neighbourhood_verdicts(records, is_ssl=False, distance="FD-test", resamples=300)

@@ -3,13 +3,14 @@
 A ridge regression reads the factor, ``y = W' h + b``. Its weights say what to look at, not how representations differ:
 they may point where no representation lies. The *pattern* does (Haufe et al. 2014),
 
-    A = Cov(h) W Cov(y)^-1,
+    a = Cov(h) W u / (u' Cov(y) u),
 
-the regression of ``h`` on its readout. Since ``W' A = 1``, moving ``h`` by ``A s`` moves the readout by exactly ``s``.
-A step of one is one standard deviation of the readout over the gallery, along the direction that is moved.
+the regression of ``h`` on its readout along ``u``, which is 1 for a factor that is one number. Since ``u' W' a = 1``,
+moving ``h`` by ``a s`` moves the readout by exactly ``s``. A step of one is one standard deviation of the readout over
+the gallery, along ``u``; it takes ``h`` one standard deviation away from where it was, however well the factor is read.
 
-A circular factor is read as cosine and sine, and moved along the circle: from the place where ``h`` has it now, at
-right angles to the radius, in the sense of growing angles.
+A circular factor is read as cosine and sine, and moved along the circle: ``u`` is at right angles to the radius at the
+place where ``h`` has it now, in the sense of growing angles.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ class Direction:
     Attributes:
         weights: ``W``, ``[D, C]`` float64.
         offset: ``b``, ``[C]``.
-        pattern: ``A``, ``[D, C]``.
+        loadings: Covariance of ``h`` and the readout, ``Cov(h) W``, ``[D, C]``.
         covariance: Of the readout over the gallery, ``[C, C]``.
         r2: Of the readout on images that it was not fitted on, leave one out.
     """
 
     weights: torch.Tensor
     offset: torch.Tensor
-    pattern: torch.Tensor
+    loadings: torch.Tensor
     covariance: torch.Tensor
     r2: float
 
@@ -57,7 +58,8 @@ class Direction:
             cosine, sine = self.read(h).T
             along = torch.nn.functional.normalize(torch.stack([-sine, cosine], 1))
         deviation = torch.einsum("nc,cd,nd->n", along, self.covariance, along).clamp(min=0).sqrt()
-        return (h.double() + steps * deviation[:, None] * (along @ self.pattern.T)).float()
+        scale = torch.where(deviation > 0, steps / deviation, 0.0)
+        return (h.double() + scale[:, None] * (along @ self.loadings.T)).float()
 
 
 def find_directions(h: torch.Tensor, parts: Mapping[str, np.ndarray]) -> dict[str, Direction]:
@@ -83,9 +85,9 @@ def find_directions(h: torch.Tensor, parts: Mapping[str, np.ndarray]) -> dict[st
         offset = torch.from_numpy(np.atleast_1d(ridge.intercept_)) - centre @ weights
         read = (x - centre) @ weights
         covariance = read.T @ read / len(read)
-        pattern = (x - centre).T @ read / len(read) @ torch.linalg.pinv(covariance)
+        loadings = (x - centre).T @ read / len(read)
         r2 = 1 + float(np.sum(ridge.best_score_) / y.var(0).sum())
-        found[factor] = Direction(weights, offset, pattern, covariance, r2)
+        found[factor] = Direction(weights, offset, loadings, covariance, r2)
     return found
 
 

@@ -107,8 +107,9 @@ def measure(
 
     features = seen("others", others)
     reference = Reference(features, seen("gallery", gallery), _mean_distance(features))
-    rows = {"encoder": encoder.name, "condition": REAL}
-    tables = [_set_records(reference, reference.gallery[:count], gallery[:count], skip_self=True, **rows)]
+    known = reference.gallery
+    apart = torch.cdist(known[:count].double(), known.double()).fill_diagonal_(torch.inf).min(1).values
+    tables = [_set_records(reference, known[:count], apart, gallery[:count], encoder.name, "", REAL)]
     panels: list[Panel] = []
     renderer = Renderer(rcdm, encoder.name, settings.rendering, stages, progress)
     for level in drawable(encoder, levels, rcdm):
@@ -124,12 +125,13 @@ def measure(
         pictures = {}
         for source, values in sources.items():
             pictures[source] = renderer.render(source, level, values, numbers.tolist(), (0,))[:, 0]
-            rows = {"encoder": encoder.name, "level": level, "condition": source}
-            tables.append(_set_records(reference, space.of(pictures[source])[0], numbers, **rows))
+            features, _ = space.of(pictures[source], batch_size=settings.batch_size)
+            apart, _ = nearest(features, known)
+            tables.append(_set_records(reference, features, apart, numbers, encoder.name, level, source))
         panels.append(kinds_panel(level, images.images(others[: settings.pictures]), pictures, settings.pictures))
         shown = slice(min(settings.pictures, 6))
-        ends = [images.images(gallery[place]) for place in (np.arange(count)[shown], partners.numpy()[shown])]
-        panels.append(neighbours_panel(level, *ends, pictures["images"][shown], pictures["between"][shown]))
+        first, second = (images.images(gallery[rows][shown]) for rows in (np.arange(count), partners.numpy()))
+        panels.append(neighbours_panel(level, first, second, pictures["images"][shown], pictures["between"][shown]))
     return Measurement(join(tables), tuple(panels))
 
 
@@ -151,21 +153,37 @@ def check(
 
 
 def _set_records(
-    reference: Reference, features: torch.Tensor, numbers: np.ndarray, *, skip_self: bool = False, **labels: str
+    reference: Reference,
+    features: torch.Tensor,
+    apart: torch.Tensor,
+    numbers: np.ndarray,
+    encoder: str,
+    level: str,
+    condition: str,
 ) -> pd.DataFrame:
-    """The three measures of a set of pictures ``[N, F]``; images of the gallery are not their own nearest."""
-    between_pairs = torch.cdist(features.double(), features.double()).sum(1) / (len(features) - 1)
-    if skip_self:
-        apart = torch.cdist(features.double(), reference.gallery.double())
-        close = apart.fill_diagonal_(torch.inf).min(1).values
-    else:
-        close, _ = nearest(features, reference.gallery)
+    """The three measures of a set of pictures.
+
+    Args:
+        reference: What they are compared with.
+        features: Of the pictures, ``[N, F]``.
+        apart: Distance of each to the nearest image of the gallery that it is not itself, ``[N]``.
+        numbers: Numbers of the pictures, ``[N]``.
+        encoder: Name of the encoder.
+        level: Level that they were drawn from; empty for real images.
+        condition: Their kind.
+    """
+    to_others = torch.cdist(features.double(), features.double()).sum(1) / (len(features) - 1)
     measured = {
-        "frechet": frechet_contributions(features, reference.others[: len(features)]),
-        "distance": (2 * between_pairs - between_pairs.mean()) / reference.unit,
-        "nearest": close / reference.unit,
+        "frechet": frechet_contributions(features, reference.others),
+        "distance": (2 * to_others - to_others.mean()) / reference.unit,
+        "nearest": apart / reference.unit,
     }
-    return join([records(measure, values, numbers, **labels) for measure, values in measured.items()])
+    return join(
+        [
+            records(measure, values, numbers, encoder=encoder, level=level, condition=condition)
+            for measure, values in measured.items()
+        ]
+    )
 
 
 def _mean_distance(features: torch.Tensor) -> float:
