@@ -88,23 +88,23 @@ def retrieval_ranks(
     Returns:
         Ranks ``[N]``, int64 in 1 .. M; 1 is the nearest.
     """
-    centre = sum((rows.sum(0, dtype=torch.float64) for rows in gallery.split(block)), torch.zeros(())) / len(gallery)
-    blocks = list(zip(queries.split(block), targets.split(block), strict=True))
-    to_target = []
-    for query, target in blocks:
-        query, own = _centred(query, centre), _centred(gallery[target], centre)
-        to_target.append(query.square().sum(1) + own.square().sum(1) - 2 * (query * own).sum(1))
+    centre = sum((rows.sum(0).double() for rows in gallery.split(block)), torch.zeros(())) / len(gallery)
+    blocks = []
+    for i, (query, target) in enumerate(zip(queries.split(block), targets.split(block), strict=True)):
+        here, own = _centred(query, centre), _centred(gallery[target], centre)
+        length = here.square().sum(1)
+        to_target = length + own.square().sum(1) - 2 * (here * own).sum(1)
+        blocks.append((slice(i * block, i * block + len(query)), length[:, None], to_target[:, None]))
     nearer, tied = torch.zeros(2, len(queries), dtype=torch.long, device=queries.device)
     for rows in gallery.split(block):
         rows = _centred(rows, centre)
         lengths = rows.square().sum(1)
-        for i, (query, _) in enumerate(blocks):
-            query, here = _centred(query, centre), slice(i * block, i * block + len(query))
-            size = query.square().sum(1, keepdim=True) + lengths
-            beyond = torch.addmm(size, query, rows.T, alpha=-2).sub_(to_target[i][:, None])
+        for here, length, to_target in blocks:
+            size = length + lengths
+            beyond = torch.addmm(size, _centred(queries[here], centre), rows.T, alpha=-2).sub_(to_target)
             slack = size.mul_(_TIE)
-            within = (beyond <= slack).sum(1)
-            closer = (beyond < slack.neg_()).sum(1)
+            within = (beyond <= slack).sum(1, dtype=torch.int32)
+            closer = (beyond < slack.neg_()).sum(1, dtype=torch.int32)
             nearer[here] += closer
             tied[here] += within - closer  # the target is one of them
     return 1 + nearer + tied // 2
