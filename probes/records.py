@@ -20,6 +20,18 @@ measure                  value; ``condition``; ``strength``
 ``distance``             from a sample, encoded again, to a point of its path, over the typical distance of two images;
                          "path: number of the point that the sample was drawn from"; position of the point measured to
 ``offset``               from a point of a path to that of the straight line, relative likewise; path; position
+``zeros``                share of exact zeros among the numbers of a level (``image`` is -1)
+``dimensions``           how many dimensions are common to neighbours; ``own`` (of the image) or ``target``
+``edited_displacement``  distance of the edited h from h(x), relative likewise; the edit
+``sample_displacement``  the same of the samples of both, encoded again; the edit
+``sample_gap``           squared distance from the sample of h(x), encoded again, to that of the target's h, relative
+``sample_progress``      how far the sample of the edited h has come along that way, in the same unit; the edit
+``rendered_VERSION``     the factor read off a sample of h untouched, of the target's, or of an edited one; the factor
+``rendered_moved``       the same of h moved along a direction; "factor moved > factor"; how far, in deviations
+``readable``             R2 of the readout that gives a direction; the factor (``image`` is -1)
+``spread``               standard deviation of a factor over images (``level`` is empty, ``image`` is -1); the factor
+``frechet``              contribution of a picture to the squared Frechet distance from real images; kind of picture
+``nearest``              distance of a picture to the nearest image of the gallery, relative; kind of picture
 ======================== ==========================================================================================
 
 Factors are ``class`` (its number), the linear ones by name, and circular ones as ``hue.cos`` and ``hue.sin``.
