@@ -81,7 +81,8 @@ def test_between_lies_on_the_way_to_a_near_neighbour() -> None:
         order = (gallery - gallery[row]).norm(dim=1).argsort()
         assert partners[row] in order[1:4]
         ends = gallery[row], gallery[partners[row]]
-        assert sum((middle[row] - end).norm() for end in ends) == pytest.approx((ends[0] - ends[1]).norm(), rel=1e-4)
+        way = sum((middle[row] - end).norm().item() for end in ends)
+        assert way == pytest.approx((ends[0] - ends[1]).norm().item(), rel=1e-4)
     again, _ = between(gallery, 5, neighbours=3, seed=1, images=range(5))
     assert torch.equal(again, middle[:5])
     assert not torch.equal(between(gallery, 5, neighbours=3, seed=2, images=range(5))[0], again)

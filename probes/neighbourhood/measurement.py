@@ -128,7 +128,7 @@ def measure(
             features, _ = space.of(pictures[source], batch_size=settings.batch_size)
             apart, _ = nearest(features, known)
             tables.append(_set_records(reference, features, apart, numbers, encoder.name, level, source))
-        panels.append(kinds_panel(level, images.images(others[: settings.pictures]), pictures, settings.pictures))
+        panels.append(kinds_panel(level, images.images(others[: settings.pictures]), pictures))
         shown = slice(min(settings.pictures, 6))
         first, second = (images.images(gallery[rows][shown]) for rows in (np.arange(count), partners.numpy()))
         panels.append(neighbours_panel(level, first, second, pictures["images"][shown], pictures["between"][shown]))

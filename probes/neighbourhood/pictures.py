@@ -12,6 +12,8 @@ from rcdm_core.images import resize
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_ACROSS = 12  # pictures in a row
+
 _TITLES = {
     "real": "real images",
     "images": "drawn from the h of real images",
@@ -20,17 +22,16 @@ _TITLES = {
 }
 
 
-def kinds_panel(level: str, real: torch.Tensor, pictures: Mapping[str, torch.Tensor], count: int) -> Panel:
+def kinds_panel(level: str, real: torch.Tensor, pictures: Mapping[str, torch.Tensor]) -> Panel:
     """Pictures of every kind, a block of rows each.
 
     Args:
         level: Level that they are drawn from.
-        real: Real images, ``[n, 3, S, S]``, that nothing is drawn from.
-        pictures: Of each source, ``[N, 3, S, S]``.
-        count: How many of each are shown, in rows of 12 at most.
+        real: Real images, ``[n, 3, S, S]``, that nothing is drawn from; as many of each kind are shown.
+        pictures: Of each source, ``[N, 3, S, S]``, N >= n.
     """
-    across = min(12, count)
-    lines = count // across
+    across = min(_ACROSS, len(real))
+    lines = len(real) // across
     size = next(iter(pictures.values())).shape[-1]
     blocks = {"real": resize(real, size), **pictures}
     rows = [block[: lines * across].unflatten(0, (lines, across)) for block in blocks.values()]
