@@ -16,14 +16,16 @@ from analyses import adversarial as analysis
 from analyses.robustness import robustness_verdicts
 from probes.adversarial import AdversarialSettings, measure
 from probes.adversarial.measurement import check
+from probes.adversarial.reading import LEVEL
 from probes.adversarial.settings import LEAST_IMAGES
 from rcdm_core.cache import cache_folder
 from rcdm_core.encoders.catalogue import EMBEDDED
-from rcdm_core.errors import UserError
+from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.progress import Progress, silent
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.preparation import (
+    RCDMSource,
     data_card,
     encoder_card,
     fingerprint_of,
@@ -36,7 +38,7 @@ from rcdm_probe.preparation import (
 from reports import adversarial as report
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import pandas as pd
 
@@ -105,7 +107,7 @@ class Study:
     encoders: tuple[Encoder, ...]
     images: ImageSet
     rcdms: Mapping[str, RCDM]
-    judge: Judge | None
+    judge: Judge | Encoder | None
     settings: AdversarialSettings
     facts: runs.Facts
 
@@ -115,7 +117,9 @@ def adversarial(
     data: str | Path = "scenes",
     *,
     reference: str = REFERENCE,
-    rcdm: str | Path | RCDM | None = None,
+    rcdm: RCDMSource | None = None,
+    weights: Mapping[str, str | Path] | None = None,
+    judge: str | Encoder | None = None,
     device: str = "auto",
     workdir: str | Path | None = None,
     progress: Progress = silent,
@@ -127,7 +131,11 @@ def adversarial(
         encoders: Names or encoders; None for the embedded ones.
         data: ``"scenes"``, a folder with a subfolder for each class, or the name of a torchvision data set.
         reference: Name of the encoder that the others are compared with; added where it is not among them.
-        rcdm: What draws from representations: a folder, an RCDM, or ``"none"``. By default the one of each encoder.
+        rcdm: What draws from representations: a folder, an RCDM, several of them, or ``"none"``. By default the one of
+            each encoder.
+        weights: By name of the encoder, a file of weights instead of its own, or ``"random"``.
+        judge: Encoder, none of those under attack, that tells the class of samples through a linear classifier. By
+            default the embedded judge on scenes, and none on other images.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         workdir: Folder in which finished parts are kept: the same call goes on from them. None keeps nothing.
         progress: Told of every long loop.
@@ -140,7 +148,17 @@ def adversarial(
         UserError: An argument is mistaken; says which, and the remedy.
     """
     begun = time.perf_counter()
-    study = prepare(encoders, data, reference=reference, rcdm=rcdm, device=device, progress=progress, **settings)
+    study = prepare(
+        encoders,
+        data,
+        reference=reference,
+        rcdm=rcdm,
+        weights=weights,
+        judge=judge,
+        device=device,
+        progress=progress,
+        **settings,
+    )
     result = conduct(study, workdir=None if workdir is None else Path(workdir), progress=progress)
     runs.close(result.run, seconds=time.perf_counter() - begun)
     return result
@@ -151,7 +169,9 @@ def prepare(
     data: str | Path = "scenes",
     *,
     reference: str = REFERENCE,
-    rcdm: str | Path | RCDM | None = None,
+    rcdm: RCDMSource | None = None,
+    weights: Mapping[str, str | Path] | None = None,
+    judge: str | Encoder | None = None,
     device: str = "auto",
     command: str = "",
     progress: Progress = silent,
@@ -163,7 +183,9 @@ def prepare(
         encoders: Names or encoders.
         data: Name, or folder.
         reference: Name of the reference.
-        rcdm: Folder, RCDM, word or None.
+        rcdm: Folder, RCDM, several of them, word or None.
+        weights: Files of weights by name of the encoder.
+        judge: Who tells the class of samples.
         device: Where to compute.
         command: The command line, for the record; empty for a call from Python.
         progress: Told of every long loop.
@@ -174,10 +196,14 @@ def prepare(
     """
     chosen = AdversarialSettings(**settings)
     device = choose_device(device)
+    named, weights = _with_reference(encoders or tuple(EMBEDDED), reference), weights or {}
+    for name in weights.keys() - named.keys():
+        raise unknown_name("encoder of --weights", name, named)
     opened = [
-        open_encoder(encoder, level=chosen.level, device=device, progress=progress)[0]
-        for encoder in _with_reference(encoders or tuple(EMBEDDED), reference)
+        open_encoder(encoder, level=chosen.level, weights=weights.get(name), device=device, progress=progress)[0]
+        for name, encoder in named.items()
     ]
+    reader = _open_reader(judge, named, device=device, progress=progress)
     rcdms = open_rcdms(rcdm, opened, (chosen.level,), device=device, progress=progress)
     images = open_images(
         data,
@@ -188,7 +214,12 @@ def prepare(
         progress=progress,
     )
     check(opened, images, rcdms, chosen)
-    judge = open_judge(images, device=device) if rcdms else None
+    if reader is not None and images.labels is None:
+        raise UserError(
+            f"{reader.name} is to judge classes, and {images.name} has none",
+            "sort the images into a subfolder for each class, or leave out --judge",
+        )
+    judging = reader or (open_judge(images, device=device) if rcdms else None)
     names = [encoder.name for encoder in opened]
     facts = runs.collect_facts(
         "adversarial",
@@ -198,20 +229,22 @@ def prepare(
             "reference": names[0],
             "data": str(data),
             **asdict(chosen),
+            "weights": ", ".join(f"{name}={path}" for name, path in weights.items()) or None,
+            "judge": reader.name if reader else None,
             "rcdm": ", ".join(dict.fromkeys(rcdm_name(rcdm, encoder, (chosen.level,)) for encoder in opened)),
             "device": device,
         },
         hashes={
             **{encoder.name: encoder.fingerprint for encoder in opened},
             **{f"rcdm of {name}": fingerprint_of(decoder) for name, decoder in rcdms.items()},
-            "judge": fingerprint_of(judge),
+            "judge": fingerprint_of(judging),
             "data": images.fingerprint,
         },
         device=device,
         encoder_cards={encoder.name: encoder_card(encoder, (chosen.level,)) for encoder in opened},
         data_card=data_card(images),
     )
-    return Study(tuple(opened), images, rcdms, judge, chosen, facts)
+    return Study(tuple(opened), images, rcdms, judging, chosen, facts)
 
 
 def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = silent) -> AdversarialResult:
@@ -252,10 +285,22 @@ def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = s
     return AdversarialResult(records, measured.panels, measured.classifiers, tables, verdicts, study.facts)
 
 
-def _with_reference(encoders: Sequence[str | Encoder], reference: str) -> list[str | Encoder]:
-    """Each encoder once, the reference first."""
+def _with_reference(encoders: Sequence[str | Encoder], reference: str) -> dict[str, str | Encoder]:
+    """Each encoder once by its name, the reference first."""
     named = {encoder if isinstance(encoder, str) else encoder.name: encoder for encoder in encoders}
     if len(named) == 1 and reference in named:
         raise UserError(f"{reference} is compared with nothing", "name another encoder with --encoder")
     first = named.pop(reference, reference)
-    return [first, *named.values()]
+    return {reference: first, **named}
+
+
+def _open_reader(
+    judge: str | Encoder | None, attacked: Collection[str], *, device: str, progress: Progress
+) -> Encoder | None:
+    """The encoder that judges samples: one of its own, with a backbone."""
+    if judge is None:
+        return None
+    reader, _ = open_encoder(judge, level=LEVEL, device=device, progress=progress)
+    if reader.name in attacked:
+        raise UserError(f"{reader.name} is under attack itself", "name another encoder with --judge")
+    return reader

@@ -23,6 +23,7 @@ from rcdm_core.representations import representation_cache
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.preparation import (
+    RCDMSource,
     data_card,
     encoder_card,
     fingerprint_of,
@@ -108,7 +109,7 @@ def invariance(
     *,
     level: str | Sequence[str] | None = None,
     weights: str | Path | None = None,
-    rcdm: str | Path | RCDM | None = None,
+    rcdm: RCDMSource | None = None,
     device: str = "auto",
     workdir: str | Path | None = None,
     progress: Progress = silent,
@@ -121,8 +122,8 @@ def invariance(
         data: ``"scenes"``, a folder of images, or the name of a torchvision data set.
         level: Level or levels to look at, layers of the trunk among them; by default all of the encoder's own.
         weights: A file of weights instead of the encoder's own.
-        rcdm: What draws from representations: a folder, an RCDM, or ``"none"``, which leaves out what needs pictures.
-            By default the embedded or the published one of the encoder, where there is one.
+        rcdm: What draws from representations: a folder, an RCDM, several of them, or ``"none"``, which leaves
+            out what needs pictures. By default the embedded or the published one of the encoder, where there is one.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         workdir: Folder in which finished parts are kept: the same call goes on from them. None keeps nothing.
         progress: Told of every long loop.
@@ -149,7 +150,7 @@ def prepare(
     *,
     level: str | Sequence[str] | None = None,
     weights: str | Path | None = None,
-    rcdm: str | Path | RCDM | None = None,
+    rcdm: RCDMSource | None = None,
     device: str = "auto",
     command: str = "",
     progress: Progress = silent,
@@ -162,7 +163,7 @@ def prepare(
         data: Name, or folder.
         level: Level or levels.
         weights: File of weights, or None.
-        rcdm: Folder, RCDM, word or None.
+        rcdm: Folder, RCDM, several of them, word or None.
         device: Where to compute.
         command: The command line, for the record; empty for a call from Python.
         progress: Told of every long loop.

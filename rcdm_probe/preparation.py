@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from probes.rendering import check_match
 from rcdm_core.data.registry import SCENES, load_data
@@ -11,13 +13,13 @@ from rcdm_core.encoders import Encoder, catalogue, load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm import RCDM, load_rcdm
+from rcdm_core.rcdm.joined import JoinedRCDM
 from rcdm_core.rcdm.published import load_published
 from rcdm_core.zoo.judge import load_judge
 from rcdm_probe.levels import choose_levels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.rcdm.network import NetworkSettings
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 EMBEDDED, PUBLISHED, NONE = "embedded", "published", "none"
 """Words for an RCDM, where a folder could stand."""
+
+RCDMSource: TypeAlias = str | Path | RCDM | Sequence[str | Path | RCDM]
+"""A folder, an RCDM, ``"embedded"``, ``"published"`` or ``"none"``; or several folders and RCDMs, which are joined."""
 
 _SKIPPED_LISTED = 100
 
@@ -69,7 +74,7 @@ def default_rcdm(encoder: Encoder, levels: Sequence[str]) -> str:
 
 
 def open_rcdm(
-    rcdm: str | Path | RCDM | None,
+    rcdm: RCDMSource | None,
     encoder: Encoder,
     levels: Sequence[str],
     *,
@@ -79,7 +84,7 @@ def open_rcdm(
     """What draws from the representations of an encoder.
 
     Args:
-        rcdm: A folder, an RCDM, ``"embedded"``, ``"published"`` or ``"none"``; None for `default_rcdm`.
+        rcdm: A `RCDMSource`; None for `default_rcdm`.
         encoder: The encoder.
         levels: Levels that are asked for; it is enough that the RCDM knows one of them.
         device: Where to compute.
@@ -95,7 +100,7 @@ def open_rcdm(
 
 
 def open_rcdms(
-    rcdm: str | Path | RCDM | None,
+    rcdm: RCDMSource | None,
     encoders: Sequence[Encoder],
     levels: Sequence[str],
     *,
@@ -134,8 +139,10 @@ def open_rcdms(
     return opened
 
 
-def _open_shared(where: str | Path | RCDM, device: str) -> RCDM:
-    """An RCDM that is the same for whoever asks: given, embedded, or in a folder."""
+def _open_shared(where: RCDMSource, device: str) -> RCDM:
+    """An RCDM that is the same for whoever asks: given, embedded, in a folder, or joined of several."""
+    if not isinstance(where, (str, Path, RCDM)):
+        return JoinedRCDM([_open_shared(one, device) for one in where])
     if isinstance(where, RCDM):
         return where.to(device)
     return load_rcdm(None if where == EMBEDDED else where, device=device)
@@ -182,9 +189,11 @@ def open_judge(images: ImageSet, *, device: str) -> Judge | None:
     return load_judge(device=device) if images.factors([0]) is not None else None
 
 
-def rcdm_name(rcdm: str | Path | RCDM | None, encoder: Encoder, levels: Sequence[str]) -> str:
+def rcdm_name(rcdm: RCDMSource | None, encoder: Encoder, levels: Sequence[str]) -> str:
     """The RCDM as an argument in ``run.json``."""
-    return "given" if isinstance(rcdm, RCDM) else str(rcdm or default_rcdm(encoder, levels))
+    if rcdm is None or isinstance(rcdm, (str, Path)):
+        return str(rcdm or default_rcdm(encoder, levels))
+    return "given" if isinstance(rcdm, RCDM) else " + ".join(rcdm_name(one, encoder, levels) for one in rcdm)
 
 
 def fingerprint_of(network: Encoder | RCDM | Judge | None) -> str:

@@ -354,7 +354,8 @@ def _pictures(content: Content) -> list[Block]:
         out.append(
             blocks.missing(
                 "No one judged the class of the samples.",
-                "The judge reads the embedded scenes only; from Python, anything with a method read can be given.",
+                "The judge reads the embedded scenes only: name an encoder that is not under attack with --judge, and a "
+                "linear classifier on it does, where the images have labels.",
             )
         )
     return out
@@ -399,8 +400,8 @@ def _protocol(content: Content) -> list[Block]:
                 f"{arguments['attack_steps']} steps of 2.5 budgets over their number, from a random start; the "
                 "label-free one, Displacement, maximises the distance of h from where it was. Of each image the "
                 "strongest adversary counts: over steps, restarts and smaller budgets.",
-                "Precision. Gradients are computed in bfloat16; every number in this report is computed in float32 on "
-                "the attacked image.",
+                "Precision. Gradients are computed in bfloat16 on processors made for it, else in float32; every number in "
+                "this report is computed in float32 on the attacked image.",
                 "Decisions. A linear classifier on the frozen encoder, trained on other images of the same data set, "
                 "its penalty chosen on held-out ones. Attacks that need labels are run on the images that it gets "
                 "right; the others count as lost at every budget.",
@@ -408,8 +409,8 @@ def _protocol(content: Content) -> list[Block]:
                 "distance between the representations of two different images.",
                 "Control. Uniform noise in the same ball (for L2, a random direction of the same length), the "
                 "direction fixed for each image.",
-                "Samples. One of each h, without guidance, all versions of an image from equal noise; the judge is a "
-                "network trained only to read scenes, and never an encoder under study.",
+                "Samples. One of each h, without guidance, all versions of an image from equal noise; the judge is "
+                f"{_judge(arguments['judge'])}, and never an encoder under study.",
                 f"Uncertainty. {LEVEL:.0%} percentile bootstrap over images, {RESAMPLES:,} resamples. Comparisons are "
                 "paired over images that both encoders classify rightly: Wilcoxon signed-rank, two-sided, "
                 "Holm-corrected over the encoders of each aspect; effects as matched-pairs rank-biserial correlation.",
@@ -523,6 +524,11 @@ def _rendered_table(content: Content) -> Table:
             if name in by_key.index.get_level_values("encoder")
         ),
     )
+
+
+def _judge(name: str | None) -> str:
+    """Who told the class of samples, in words."""
+    return f"a linear classifier on {name}" if name else "a network trained only to read scenes"
 
 
 def _effort_table(content: Content) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -11,6 +11,7 @@ from probes.adversarial.attacks import ATTACKS
 from probes.adversarial.checks import checked_budget, effort_records, transfer_records, zero_records
 from probes.adversarial.crafting import check_classes
 from probes.adversarial.pictures import drawn_panel, perturbations_panel
+from probes.adversarial.reading import Reader, train_reader
 from probes.adversarial.robustness import (
     NOISE,
     attack,
@@ -25,6 +26,7 @@ from probes.adversarial.study import prepare, split
 from probes.records import join
 from probes.rendering import Renderer, RenderingSettings, check_match
 from probes.stages import Stages
+from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm import SOLVERS
@@ -41,15 +43,7 @@ if TYPE_CHECKING:
     from probes.adversarial.target import Found
     from probes.panels import Panel
     from rcdm_core.data.imageset import ImageSet
-    from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.rcdm import RCDM
-
-
-class Reader(Protocol):
-    """Whatever tells the class of a picture: the judge of the scenes, or a classifier that is given."""
-
-    def read(self, images: torch.Tensor) -> pd.DataFrame:
-        """A column ``class`` with the class of each image ``[N, 3, S, S]``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +66,7 @@ def measure(
     images: ImageSet,
     *,
     rcdms: Mapping[str, RCDM] | None = None,
-    judge: Reader | None = None,
+    judge: Reader | Encoder | None = None,
     settings: AdversarialSettings | None = None,
     cache: Path | None = None,
     workdir: Path | None = None,
@@ -84,7 +78,7 @@ def measure(
         encoders: Frozen encoders, no two of one name.
         images: The data set; images are drawn from it by the seed.
         rcdms: Decoder of each encoder, by its name; nothing is rendered of an encoder without one.
-        judge: Tells the class of samples; needs labels.
+        judge: Tells the class of samples; needs labels. Of an encoder, a linear classifier on it does.
         settings: What is attacked, how hard, and on how much.
         cache: Folder of representations and classifiers kept between runs.
         workdir: Folder in which finished stages are kept, so that an interrupted measurement goes on.
@@ -101,6 +95,8 @@ def measure(
     check(encoders, images, rcdms, settings)
     drawn = split(images, settings)
     entries = [ATTACKS[name] for name in settings.attacks]
+    if isinstance(judge, Encoder):
+        judge = train_reader(judge, images, drawn, settings, cache=cache, progress=progress)
     stages = Stages(workdir).under(images.fingerprint, drawn.attacked.tolist(), settings.seed, settings.batch_size)
     studies, tables = {}, []
     found: dict[str, dict[str, dict[float, Found]]] = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from probes.adversarial.classifier import train_classifier
+from probes.adversarial.classifier import LinearClassifier, train_classifier
 from probes.adversarial.target import Target, Victims
 from probes.records import records
 from rcdm_core.distances import typical_distance
@@ -103,15 +103,28 @@ def prepare(
     if data.labels is None:
         target = Target(encoder, level, typical, None, size)
         return Study(target, Victims(images, None, h), drawn.attacked, torch.ones(len(h), dtype=torch.bool))
-    seen = represent(encoder, data, drawn.training, batch_size=size, cache=_below(cache, "representations"),
-                     progress=progress)[level]  # fmt: skip
-    classifier = train_classifier(
-        seen, torch.tensor(data.labels[drawn.training]), len(data.class_names), seed=settings.seed,
-        cache=_below(cache, "classifiers"),
-    )  # fmt: skip
+    classifier = classifier_on(encoder, level, data, drawn, settings, cache=cache, progress=progress)
     target = Target(encoder, level, typical, classifier, size)
     labels = torch.tensor(data.labels[drawn.attacked])
     return Study(target, Victims(images, labels, h), drawn.attacked, target.predict(h).eq(labels))
+
+
+def classifier_on(
+    encoder: Encoder,
+    level: str,
+    data: ImageSet,
+    drawn: Split,
+    settings: AdversarialSettings,
+    *,
+    cache: Path | None,
+    progress: Progress,
+) -> LinearClassifier:
+    """The linear classifier on a level of an encoder, trained on the training images of a labelled data set."""
+    assert data.labels is not None
+    seen = represent(encoder, data, drawn.training, batch_size=settings.batch_size,
+                     cache=_below(cache, "representations"), progress=progress)[level]  # fmt: skip
+    labels = torch.tensor(data.labels[drawn.training])
+    return train_classifier(seen, labels, len(data.class_names), seed=settings.seed, cache=_below(cache, "classifiers"))
 
 
 def _below(cache: Path | None, name: str) -> Path | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from rcdm_core.errors import unknown_name
+from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm.rcdm import RCDM
 
 if TYPE_CHECKING:
@@ -24,9 +24,13 @@ class JoinedRCDM(RCDM):
 
     Args:
         members: At least one.
+
+    Raises:
+        UserError: They draw images of different sizes, or two of them were trained on the same condition.
     """
 
     def __init__(self, members: Sequence[RCDM]) -> None:
+        _check(members)
         of_condition = {condition: member for member in members for condition in member.conditions}
         first, cards = members[0], [member.card for member in members]
         card = {
@@ -52,3 +56,16 @@ class JoinedRCDM(RCDM):
         if condition not in self._of_condition:
             raise unknown_name("condition of this RCDM", condition, self._of_condition)
         return self._of_condition[condition].sample(h, condition, **settings)
+
+
+def _check(members: Sequence[RCDM]) -> None:
+    sizes = sorted({member.image_size for member in members})
+    if len(sizes) > 1:
+        raise UserError(
+            f"the RCDMs draw images of {' and '.join(map(str, sizes))} pixels, which cannot stand side by side",
+            "give RCDMs of one image size",
+        )
+    conditions = [condition for member in members for condition in member.conditions]
+    for condition in conditions:
+        if conditions.count(condition) > 1:
+            raise UserError(f"two of the RCDMs draw from {condition}", "give one of them")

@@ -66,7 +66,24 @@ def run(
         Path | None,
         typer.Option("--out", "-o", help="Run folder; by default in runs/, by date and encoders.", metavar="FOLDER"),
     ] = None,
-    rcdm: options.RcdmFolder = None,
+    rcdm: options.RcdmFolders = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--weights",
+            help="Weights instead of an encoder's own, a file or random; may be repeated.",
+            metavar="ENCODER=FILE",
+        ),
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            "--judge",
+            help="Encoder, not under attack, that tells the class of samples through a linear classifier; by default "
+            "the embedded judge on scenes, and none on other images.",
+            metavar="NAME",
+        ),
+    ] = None,
     batch_size: options.BatchSize = 128,
     device: options.Device = "auto",
 ) -> None:
@@ -106,7 +123,9 @@ def run(
         encoder or None,
         data,
         reference=reference,
-        rcdm=rcdm,
+        rcdm=options.one_or_several(rcdm),
+        weights=_weights(weights or []),
+        judge=judge,
         device=device,
         command=command_line(
             "adversarial",
@@ -117,6 +136,8 @@ def run(
             eps=eps,
             eps_l2=eps_l2,
             rcdm=rcdm,
+            weights=weights,
+            judge=judge,
             device=device,
             **sizes,
         ),
@@ -128,6 +149,19 @@ def run(
     result, report = carry_out(begin, conduct, out=out, console=console)
     console.print(_summary(result, attacks[0]))
     conclude(console, result, report)
+
+
+def _weights(texts: list[str]) -> dict[str, str]:
+    """Files of weights by encoder, from words such as ``timm/resnet18=random``."""
+    from rcdm_core.errors import UserError
+
+    given = {}
+    for text in texts:
+        name, separator, path = text.partition("=")
+        if not separator or not path:
+            raise UserError(f"--weights {text} does not say whose they are", f"write --weights ENCODER={text}")
+        given[name] = path
+    return given
 
 
 def _budgets(option: str, text: str) -> tuple[float, ...]:

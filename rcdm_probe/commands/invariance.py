@@ -38,7 +38,7 @@ def run(
         Path | None,
         typer.Option("--out", "-o", help="Run folder; by default runs/<date>-invariance-<encoder>.", metavar="FOLDER"),
     ] = None,
-    rcdm: options.RcdmFolder = None,
+    rcdm: options.RcdmFolders = None,
     batch_size: options.BatchSize = 128,
     device: options.Device = "auto",
 ) -> None:
@@ -75,7 +75,7 @@ def run(
         data,
         level=level or None,
         weights=weights,
-        rcdm=rcdm,
+        rcdm=options.one_or_several(rcdm),
         device=device,
         command=command_line(
             "invariance",

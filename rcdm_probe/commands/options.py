@@ -36,6 +36,15 @@ RcdmFolder = Annotated[
         metavar="FOLDER",
     ),
 ]
+RcdmFolders = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rcdm",
+        help="Folder of the RCDM that draws, may be repeated for RCDMs of several encoders or levels; or none for all "
+        "that needs no pictures; by default the encoder's embedded or published one, where there is one.",
+        metavar="FOLDER",
+    ),
+]
 Steps = Annotated[int, typer.Option("--steps", min=1, max=1000, help="Solver steps for each picture.", metavar="K")]
 Solver = Annotated[
     str, typer.Option("--solver", help="How the diffusion is solved: dpmsolver++, unipc, ddim or ddpm.", metavar="NAME")
@@ -45,3 +54,8 @@ BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images that
 Device = Annotated[
     str, typer.Option("--device", help="auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.", metavar="NAME")
 ]
+
+
+def one_or_several(values: list[str] | None) -> str | list[str] | None:
+    """What a repeatable option means where one thing or several may stand: None if it was not given."""
+    return values[0] if values and len(values) == 1 else values or None
