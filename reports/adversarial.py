@@ -354,8 +354,8 @@ def _pictures(content: Content) -> list[Block]:
         out.append(
             blocks.missing(
                 "No one judged the class of the samples.",
-                "The judge reads the embedded scenes only: name an encoder that is not under attack with --judge, and a "
-                "linear classifier on it does, where the images have labels.",
+                "The judge reads the embedded scenes only: name an encoder that is not under attack with --judge, and "
+                "a linear classifier on it does, where the images have labels.",
             )
         )
     return out
@@ -400,8 +400,8 @@ def _protocol(content: Content) -> list[Block]:
                 f"{arguments['attack_steps']} steps of 2.5 budgets over their number, from a random start; the "
                 "label-free one, Displacement, maximises the distance of h from where it was. Of each image the "
                 "strongest adversary counts: over steps, restarts and smaller budgets.",
-                "Precision. Gradients are computed in bfloat16 on processors made for it, else in float32; every number in "
-                "this report is computed in float32 on the attacked image.",
+                "Precision. Gradients are computed in bfloat16 on processors made for it, else in float32; every "
+                "number in this report is computed in float32 on the attacked image.",
                 "Decisions. A linear classifier on the frozen encoder, trained on other images of the same data set, "
                 "its penalty chosen on held-out ones. Attacks that need labels are run on the images that it gets "
                 "right; the others count as lost at every budget.",
@@ -410,7 +410,7 @@ def _protocol(content: Content) -> list[Block]:
                 "Control. Uniform noise in the same ball (for L2, a random direction of the same length), the "
                 "direction fixed for each image.",
                 "Samples. One of each h, without guidance, all versions of an image from equal noise; the judge is "
-                f"{_judge(arguments['judge'])}, and never an encoder under study.",
+                f"{_judge(arguments.get('judge'))}, and never an encoder under study.",
                 f"Uncertainty. {LEVEL:.0%} percentile bootstrap over images, {RESAMPLES:,} resamples. Comparisons are "
                 "paired over images that both encoders classify rightly: Wilcoxon signed-rank, two-sided, "
                 "Holm-corrected over the encoders of each aspect; effects as matched-pairs rank-biserial correlation.",
