@@ -12,6 +12,7 @@ from torch import nn
 
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.features import FeatureSpace, Look
+from rcdm_core.rcdm import RCDM
 
 SIDE = 32  # pixels
 
@@ -19,8 +20,8 @@ Draw = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
 """From representations, starting noise and number of steps to images."""
 
 
-class Decoder:
-    """What the probes ask of an RCDM, with a rule in the place of the network.
+class Decoder(RCDM):
+    """An RCDM with a rule in the place of its network.
 
     Args:
         name: Tells decoders apart.
@@ -29,11 +30,12 @@ class Decoder:
         card: As an RCDM has one.
     """
 
-    image_size = SIDE
+    image_size, conditions, fingerprint = SIDE, None, None  # values in the place of the properties of a network
 
     def __init__(
         self, name: str, conditions: Mapping[str, int], draw: Draw, card: Mapping[str, Any] | None = None
     ) -> None:
+        nn.Module.__init__(self)
         self.conditions, self.draw, self.card = dict(conditions), draw, dict(card or {})
         self.fingerprint = hashlib.sha256(name.encode()).hexdigest()
 

@@ -1,0 +1,134 @@
+"""``rcdm-probe fidelity`` from arguments to what it leaves behind, and its report on decoders of which much is known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from planted_decoders import Decoder, deaf, faithful, pixels
+from typer.testing import Result
+
+from analyses.fidelity import copies_table, ranks_table, sets_table, solvers_table
+from rcdm_probe import FidelityResult, fidelity
+from rcdm_probe.rank_benchmark import rank_cost
+from reports.fidelity import document, trust
+
+Command = Callable[..., Result]
+
+CONDITIONS = {"faithful/backbone": 3072, "deaf/backbone": 3072}
+CARD = {"training": {"data": "fashion scenes, training split, new factors", "images": 200, "settings": {"seed": 0}}}
+
+
+@pytest.fixture(scope="module")
+def planted(garments_folder: Path) -> FidelityResult:
+    """A study of an encoder that keeps everything, and of a decoder that listens."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rcdm_core.data.garments._SYSTEM", garments_folder)
+        return fidelity(
+            [pixels("faithful")],
+            rcdm=Decoder("faithful", CONDITIONS, faithful, CARD),
+            images=40, gallery=80, compared=60, swept=(("ddim", 2),), swept_images=20, pictures=3,
+        )  # fmt: skip
+
+
+def test_the_command_leaves_a_whole_run(command: Command, tmp_path: Path) -> None:
+    result = command(
+        "fidelity", "--encoder", "vicreg", "--level", "backbone", "--images", 20, "--gallery", 40, "--compared", 0,
+        "--swept-images", 0, "--steps", 1, "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "run"
+    assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["finished"]
+    assert facts["features_card"]["distance"] == "FD-judge"
+    assert facts["command"].startswith("rcdm-probe fidelity --encoder vicreg --data scenes --level backbone")
+    records = pd.read_parquet(folder / "records.parquet")
+    assert {"sample_rank", "frechet", "inception_score", "precision", "recall"} == set(records["measure"])
+    for name, table in (("ranks", ranks_table(records)), ("sets", sets_table(records))):
+        pd.testing.assert_frame_equal(pd.read_csv(folder / "tables" / f"{name}.csv").fillna(""), table.fillna(""))
+        assert (folder / "tables" / f"{name}.tex").is_file()
+    assert "How far to trust the decoder" in result.output
+    assert result.output.rstrip().endswith("report.pdf")
+
+
+def test_a_report_tells_what_the_records_hold(planted: FidelityResult, tmp_path: Path) -> None:
+    planted.save(tmp_path)
+    records = pd.read_parquet(tmp_path / "records.parquet")
+    tables = {
+        "ranks": ranks_table(records),
+        "sets": sets_table(records),
+        "copies": copies_table(records),
+        "solvers": solvers_table(records, "dpmsolver++", 12),
+    }
+    for name, table in tables.items():
+        pd.testing.assert_frame_equal(planted.tables[name], table, check_dtype=False)
+    figures = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    assert figures == {"levels", "solvers", "copies", "samples", "nearest-training", "drawn-by-solvers"}
+    told = json.loads((tmp_path / "report.json").read_text())
+    named = [block["path"] for part in told["sections"] for block in part["blocks"] if block["kind"] == "figure"]
+    assert {Path(path).stem for path in (*named, told["figure"]["path"])} == figures
+
+
+def test_a_faithful_decoder_is_trusted(planted: FidelityResult) -> None:
+    said = trust(planted.content)
+    assert "median rank of 1 among 80 (MRR 1.00 [1.00, 1.00]" in said
+    assert "Nothing points to copies" in said
+
+
+def test_what_is_not_at_hand_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rcdm_core.training_images.training_garments_are_here", lambda: False)
+    decoder = Decoder("deaf", CONDITIONS, deaf, CARD)
+    result = fidelity([pixels("deaf")], rcdm=decoder, features="vicreg", images=20, gallery=40, swept_images=0)
+    parts = [block for part in document(result.content)["sections"] for block in part["blocks"]]
+    missing = [block["what"] for block in parts if block["kind"] == "missing"]
+    assert missing == [
+        "There is no Inception score.",
+        "Solvers were not compared.",
+        "Samples were not held beside training images.",
+    ]
+    assert set(result.records["measure"]) == {"sample_rank", "frechet", "precision", "recall"}
+    assert result.run["features_card"]["distance"] == "FD-vicreg"
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (("--rcdm", "none"), "without an RCDM there is nothing to measure"),
+        (("--level", "bakbone"), "did you mean backbone"),
+        (("--solver", "unipcc"), "did you mean unipc"),
+        (("--images", "3"), "3 images are too few"),
+        (("--features", "inception"), "the weights of Inception are not here"),
+        (("--swept-level", "vicreg/projecter"), "did you mean vicreg/projector"),
+        (("--swept-images", "2"), "2 images are too few to compare solvers on"),
+    ],
+)
+def test_mistakes_get_one_line(command: Command, arguments: tuple[str, ...], says: str) -> None:
+    result = command("fidelity", *arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_an_encoder_without_a_decoder_gets_the_command_that_trains_one(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "undrawn_encoder.py").write_text(
+        "import torch\n\n\ndef build():\n    return torch.nn.Sequential(torch.nn.AvgPool2d(8), torch.nn.Flatten())\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    result = command("fidelity", "--encoder", "python:undrawn_encoder:build")
+    assert result.exit_code == 2
+    assert "no RCDM draws from python:undrawn_encoder:build" in result.stderr
+    assert "rcdm-probe train --encoder python:undrawn_encoder:build" in result.stderr
+
+
+def test_the_rank_benchmark_tells_time_and_memory() -> None:
+    cost = rank_cost(600, gallery=1200, seed=0, device="cpu")
+    assert (cost.queries, cost.gallery) == (600, 1200)
+    assert cost.seconds > 0
+    assert cost.bare > 0
+    assert 0 <= cost.memory < 200 * 2**20
