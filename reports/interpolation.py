@@ -370,9 +370,9 @@ def _factor_table(content: Content, level: str) -> Table:
     lines = []
     for factor in (name for name in FACTOR_LABELS if name in first.index):
         orders = [cell(by_path[path].loc[factor], "spearman") for path in content.paths]
-        numbers = [cell(first.loc[factor], name) for name in ("wrong_end", "at_first", "at_second")]
+        numbers = [number(first.loc[factor, name]) for name in ("wrong_end", "at_first", "at_second")]
         lines.append((_SHORT[factor], *orders, *numbers, str(first.loc[factor, "pairs"])))
-    wrong, pairs = (cell(whole.loc[content.paths[0]], "wrong_end"), str(whole.loc[content.paths[0], "pairs"]))
+    wrong, pairs = (number(whole.loc[content.paths[0], "wrong_end"]), str(whole.loc[content.paths[0], "pairs"]))
     lines.append(("all", *(cell(whole.loc[path], "spearman") for path in content.paths), wrong, "–", "–", pairs))
     return Table(
         name=f"factors-{file_name(level)}",
@@ -435,7 +435,7 @@ def _distance_table(content: Content) -> Table:
                 cell(row, "beyond_chance"),
                 f"{number(row['rank'], 1)} ({number(row['rank_chance'], 1)})",
                 cell(row, "approach"),
-                cell(row, "own"),
+                number(row["own"]),
                 number(row["offset"]),
             )
             for _, row in content.distances.iterrows()
