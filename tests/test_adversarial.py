@@ -18,7 +18,7 @@ from torch import nn
 from probes.adversarial import AdversarialSettings, Measurement, measure
 from probes.adversarial.attacks import ATTACKS
 from probes.adversarial.classifier import LinearClassifier, train_classifier
-from probes.adversarial.crafting import craft, noise, size, smallest_budget
+from probes.adversarial.crafting import check_classes, craft, noise, size, smallest_budget
 from probes.adversarial.study import prepare, split
 from probes.adversarial.target import Target, Victims, margin
 from probes.records import COLUMNS
@@ -169,6 +169,25 @@ def test_an_independent_pgd_finds_the_same_robust_accuracy(scenes: ImageSet) -> 
         share = theirs.double().mean()
         error = (share * (1 - share) / len(theirs)).sqrt().clamp(min=1 / len(theirs))
         assert abs(mine.double().mean() - share) <= 2 * error
+
+
+def test_autoattack_beats_every_one_of_its_parts(scenes: ImageSet) -> None:
+    chosen = AdversarialSettings(
+        images=20, training=100, attacks=("AutoAttack", "PGD"), eps=(4.0, 16.0), attack_steps=5, checked=4
+    )
+    records = measure([network("one", seed=1)], scenes, settings=chosen).records
+    for budget in chosen.eps:
+        strongest, pgd = (values(records, "correct", "one", attack, budget) for attack in chosen.attacks)
+        assert (strongest <= pgd).all()
+    assert records.query("measure == 'perturbation'")["value"].max() < 1 + 1e-4
+    effort = records.query("measure == 'effort'")["condition"]
+    assert effort.str.startswith("PGD").all()  # it takes no steps of which one could take more
+
+
+def test_autoattack_asks_for_classes() -> None:
+    check_classes(ATTACKS["AutoAttack"], 4)
+    with pytest.raises(UserError, match="use --attack PGD"):
+        check_classes(ATTACKS["AutoAttack"], 3)
 
 
 def test_the_label_free_attack_reaches_the_farthest_point_of_a_linear_encoder() -> None:

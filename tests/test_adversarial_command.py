@@ -9,11 +9,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import Result
+import torch
+from PIL import Image
+from small_training import NETWORK
+from stopping import stopped_at
+from typer.testing import CliRunner, Result
 
 from analyses.adversarial import comparison_table
 from analyses.robustness import robustness_verdicts
 from probes.records import join, records
+from rcdm_core.rcdm.diffusion import schedule_for
+from rcdm_core.rcdm.files import save_rcdm
+from rcdm_core.rcdm.network import Denoiser
+from rcdm_probe.cli import app
 
 Command = Callable[..., Result]
 
@@ -64,13 +72,23 @@ def test_only_images_that_both_get_right_are_compared() -> None:
     assert set(comparison_table(join([one, two]), "supervised", "PGD", resamples=50)["images"]) == {40}
 
 
-def test_the_command_leaves_a_whole_run(command: Command, tmp_path: Path) -> None:
-    result = command(
-        "adversarial", "--encoder", "vicreg", "--images", 24, "--training", 120, "--attack", "FGSM", "--eps", "1,4",
-        "--rcdm", "none", "--out", tmp_path / "run",
-    )  # fmt: skip
+BRIEF = (
+    "adversarial", "--encoder", "vicreg", "--images", 20, "--training", 80, "--attack", "PGD", "--attack-steps", 2,
+    "--eps", "1,4", "--rcdm", "none",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Run folder and terminal output of a small run."""
+    folder = tmp_path_factory.mktemp("adversarial") / "run"
+    result = CliRunner().invoke(app, [str(word) for word in (*BRIEF, "--out", folder)])
     assert result.exit_code == 0, result.output
-    folder = tmp_path / "run"
+    return folder, result.output
+
+
+def test_the_command_leaves_a_whole_run(finished: tuple[Path, str]) -> None:
+    folder, output = finished
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
     facts = json.loads((folder / "run.json").read_text())
     assert facts["finished"]
@@ -78,7 +96,76 @@ def test_the_command_leaves_a_whole_run(command: Command, tmp_path: Path) -> Non
     found = pd.read_parquet(folder / "records.parquet")
     assert set(found["encoder"]) == {"supervised", "vicreg"}
     assert {path.stem for path in (folder / "tables").glob("*.csv")} >= {"robustness", "comparison", "verdicts"}
-    assert "Finding 3, accuracy" in result.output
+    assert "Finding 3, accuracy" in output
+
+
+def test_ctrl_c_ends_in_one_line_and_the_same_command_goes_on(
+    finished: tuple[Path, str], command: Command, tmp_path: Path
+) -> None:
+    with stopped_at(tmp_path, "runs/*/parts/*.safetensors"):
+        result = command(*BRIEF)
+    assert result.exit_code == 130, result.output
+    assert "the same command goes on" in result.stderr.splitlines()[-1]
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert json.loads((folder / "run.json").read_text())["finished"] is None
+    again = command(*BRIEF)
+    assert again.exit_code == 0, again.output
+    assert list((tmp_path / "runs").iterdir()) == [folder]
+    assert len(json.loads((folder / "run.json").read_text())["resumed"]) == 1
+    whole, resumed = (pd.read_parquet(run / "records.parquet") for run in (finished[0], folder))
+    pd.testing.assert_frame_equal(resumed, whole)
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of drawings, a folder for each; one folder alone has no labels."""
+    folder, rng = tmp_path_factory.mktemp("shapes"), np.random.default_rng(0)
+    for number, name in enumerate(("dark", "middling", "light")):
+        (folder / name).mkdir()
+        for image in range(24):
+            pixels = np.clip(rng.normal(60 + 70 * number, 25, (32, 32, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{image}.png")
+    return folder
+
+
+def test_labelled_images_of_ones_own_and_a_judge_that_is_not_under_attack(
+    command: Command, shapes: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    denoiser = Denoiser(NETWORK, {"simclr/backbone": 384, "vicreg/backbone": 384})
+    save_rcdm(denoiser, schedule_for(NETWORK), tmp_path / "rcdm", card={})
+    words = (
+        "adversarial", "-e", "simclr", "--reference", "vicreg", "--weights", "simclr=random", "--data", shapes,
+        "--images", 30, "--attack", "FGSM", "--eps", 2, "--rendered", 8, "--steps", 1, "--rcdm", tmp_path / "rcdm",
+    )  # fmt: skip
+    result = command(*words, "--judge", "dino", "--out", "run")
+    assert result.exit_code == 0, result.output
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["arguments"]["judge"] == "dino"
+    assert run["arguments"]["weights"] == "simclr=random"
+    seen = pd.read_parquet(tmp_path / "run" / "records.parquet").query("measure == 'class_seen'")
+    assert set(seen["encoder"]) == {"simclr", "vicreg"}
+    assert set(seen["condition"]) == {"", "noise", "FGSM"}
+    assert (tmp_path / "run" / "tables" / "rendered.csv").is_file()
+
+    refused = command(*words, "--judge", "simclr")
+    assert refused.exit_code == 2
+    assert "simclr is under attack itself" in refused.stderr
+
+
+def test_without_labels_the_label_free_attack_is_offered_and_works(command: Command, shapes: Path) -> None:
+    words = ("adversarial", "-e", "timm/test_resnet", "--reference", "vicreg", "--weights", "timm/test_resnet=random",
+             "--data", shapes / "dark", "--images", 20, "--eps", 2, "--attack-steps", 2, "--rcdm", "none")  # fmt: skip
+    refused = command(*words)
+    assert refused.exit_code == 2
+    assert "or use --attack Displacement" in " ".join(refused.stderr.split())
+    assert "Traceback" not in refused.output
+    result = command(*words, "--attack", "Displacement", "--out", "run")
+    assert result.exit_code == 0, result.output
+    assert "Finding 3, displacement" in result.output
+    judged = command(*words, "--attack", "Displacement", "--judge", "dino")
+    assert judged.exit_code == 2
+    assert "leave out --judge" in " ".join(judged.stderr.split())
 
 
 @pytest.mark.parametrize(
@@ -87,6 +174,8 @@ def test_the_command_leaves_a_whole_run(command: Command, tmp_path: Path) -> Non
         (("--attack", "PDG"), "did you mean PGD"),
         (("--eps", "much"), "--eps much is not a list of numbers"),
         (("--encoder", "supervised"), "compared with nothing"),
+        (("--weights", "random"), "write --weights ENCODER=random"),
+        (("--weights", "vicrge=random"), "did you mean vicreg"),
     ],
 )
 def test_mistakes_get_one_line(command: Command, arguments: tuple[str, ...], says: str) -> None:
