@@ -32,6 +32,15 @@ measure                  value; ``condition``; ``strength``
 ``spread``               standard deviation of a factor over images (``level`` is empty, ``image`` is -1); the factor
 ``frechet``              contribution of a picture to the squared Frechet distance from real images; kind of picture
 ``nearest``              distance of a picture to the nearest image of the gallery, relative; kind of picture
+``sample_rank``          place of the image among the gallery seen from h of its sample, 1 is the nearest; solver; steps
+``inception_score``      contribution of a picture to the Inception score of its set; solver or "real images"; steps
+``precision``            whether a picture lies in the manifold of other real images; the same; steps
+``recall``               whether one of these other images lies in the manifold of the pictures; the same; steps
+``nearest_training``     difference of a picture's pixels from the nearest training image; the same; steps
+``nearest_held_out``     the same, from the nearest of as many images that were not trained on
+``swept_rank``           as ``sample_rank``, on fewer images, for every solver and number of steps that is compared
+``swept_frechet``        as ``frechet``, of these fewer images
+``seconds``              time of a picture (``image`` is -1), the one measure that no seed decides; solver; steps
 ======================== ==========================================================================================
 
 Factors are ``class`` (its number), the linear ones by name, and circular ones as ``hue.cos`` and ``hue.sin``.

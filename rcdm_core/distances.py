@@ -91,9 +91,9 @@ def retrieval_ranks(
     centre = sum((rows.sum(0).double() for rows in gallery.split(block)), torch.zeros(())) / len(gallery)
     blocks = []
     for i, (query, target) in enumerate(zip(queries.split(block), targets.split(block), strict=True)):
-        here, own = _centred(query, centre), _centred(gallery[target], centre)
-        length = here.square().sum(1)
-        to_target = length + own.square().sum(1) - 2 * (here * own).sum(1)
+        query, own = _centred(query, centre), _centred(gallery[target], centre)
+        length = query.square().sum(1)
+        to_target = length + own.square().sum(1) - 2 * (query * own).sum(1)
         blocks.append((slice(i * block, i * block + len(query)), length[:, None], to_target[:, None]))
     nearer, tied = torch.zeros(2, len(queries), dtype=torch.long, device=queries.device)
     for rows in gallery.split(block):

@@ -1,4 +1,4 @@
-"""``rcdm-probe fidelity`` from arguments to what it leaves behind, and its report on decoders of which much is known."""
+"""``rcdm-probe fidelity`` from arguments to what it leaves behind, and its report on decoders that are known."""
 
 from __future__ import annotations
 
