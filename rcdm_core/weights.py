@@ -111,7 +111,7 @@ def fetch(
                 f"{path.name} is not in {path.parent} and could not be fetched ({getattr(error, 'reason', error)})",
                 f"fetch {url} elsewhere and put it there under that name",
             ) from error
-    _show_licence(path, licence)
+    show_licence(path, licence, marker=path.with_name(f".{path.name}.licence"))
     return path
 
 
@@ -132,12 +132,19 @@ def _download(url: str, path: Path, *, sha256: str | None, description: str, pro
         )
 
 
-def _show_licence(path: Path, licence: str) -> None:
-    marker = path.with_name(f".{path.name}.licence")
+def show_licence(path: Path, licence: str, *, marker: Path) -> None:
+    """Tell the licence of a file of weights on the standard error, the first time it is used.
+
+    Args:
+        path: The file.
+        licence: In words.
+        marker: File that says that it was told; it is made.
+    """
     if marker.is_file():
         return
     print(f"The weights in {path.name} are published under {licence}", file=sys.stderr)
     with suppress(OSError):  # a cache that others look after: the licence is shown again
+        marker.parent.mkdir(parents=True, exist_ok=True)
         marker.write_text(licence + "\n")
 
 

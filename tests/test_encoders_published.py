@@ -79,9 +79,13 @@ def check(name: str, path: Path, expected: dict[str, torch.Tensor]) -> None:
     assert not any(parameter.requires_grad or parameter.is_meta for parameter in encoder.parameters())
 
 
-def test_torchvisions_layout(tmp_path: Path, trunk: torch.nn.Module) -> None:
-    torch.save(trunk.state_dict(), tmp_path / "resnet50.pth")
-    check("imagenet/supervised", tmp_path / "resnet50.pth", {"backbone": backbone(trunk, IMAGES)})
+def test_torchvisions_layout(tmp_path: Path, trunk: torch.nn.Module, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "torchvisions-own.pth"
+    torch.save(trunk.state_dict(), path)
+    check("imagenet/supervised", path, {"backbone": backbone(trunk, IMAGES)})
+    assert "torchvisions-own.pth are published under BSD" in capsys.readouterr().err
+    load_encoder("imagenet/supervised", weights=path)
+    assert not capsys.readouterr().err  # at the first use only
 
 
 def vissl(trunk: torch.nn.Module, heads: Tensors) -> dict[str, Any]:

@@ -19,10 +19,11 @@ from diffusers import DDPMScheduler, UNet2DModel
 from PIL import Image
 from safetensors.torch import save_file
 from small_training import NETWORK, train_small
+from torch import nn
 from typer.testing import Result
 
 from rcdm_core.data.registry import load_data
-from rcdm_core.encoders import load_encoder
+from rcdm_core.encoders import Encoder, load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.fidelity import frechet_distance
 from rcdm_core.rcdm import load_rcdm
@@ -232,6 +233,49 @@ def test_only_the_rows_that_are_read_come_into_memory(tmp_path: Path) -> None:
     before = psutil.Process().memory_info().rss
     assert Store(tmp_path, 512).representations("wide", np.array([500, 3])).shape == (2, size)
     assert psutil.Process().memory_info().rss - before < whole / 10
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux what a process holds")
+def test_memory_is_flat_in_the_number_of_images(tmp_path: Path) -> None:
+    count, size = 8192, 1024
+    encoder = Encoder(
+        "wide", preprocess=nn.Identity(), trunk=nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, size)), projector=None,
+        dimensions={"backbone": size}, is_ssl=True, image_size=8,
+    )  # fmt: skip
+    held = []
+
+    def watched(items, description, total):
+        for item in items:
+            held.append(anonymous_memory())
+            yield item
+
+    before = anonymous_memory()
+    store = fill_store(tmp_path, encoder, ("backbone",), Noise(count), image_size=8, progress=watched)
+    for rows in np.array_split(np.random.default_rng(0).permutation(count), 64):
+        store.images(rows)
+        store.representations("backbone", rows)
+        held.append(anonymous_memory())
+    assert max(held) - before < 4 * count * size / 3  # a third of all representations
+
+
+class Noise:
+    """So many images of 8 x 8 pixels, each made when it is asked for."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def images(self, indices: np.ndarray) -> torch.Tensor:
+        pixels = [np.random.default_rng(index).random((3, 8, 8), dtype=np.float32) for index in indices]
+        return torch.from_numpy(np.stack(pixels))
+
+
+def anonymous_memory() -> int:
+    """Bytes that this process holds and that no file could give back."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
+    return 1024 * int(line.split()[1])
 
 
 def test_frechet_distance_is_that_of_gaussians() -> None:

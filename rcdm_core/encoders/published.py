@@ -20,12 +20,13 @@ from torch import nn
 from torchvision.models import resnet50
 from torchvision.transforms import Normalize
 
+from rcdm_core.cache import cache_folder
 from rcdm_core.encoders.catalogue import PUBLISHED, PUBLISHED_FILES, PUBLISHED_WIDTH
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.encoders.preprocess import HalvingCrop
 from rcdm_core.errors import UserError
 from rcdm_core.progress import silent
-from rcdm_core.weights import Fresh, fetch, fill, load_state, seeded
+from rcdm_core.weights import Fresh, fetch, fill, load_state, seeded, show_licence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,7 +83,7 @@ def load_published(name: str, *, weights: Path | Fresh | None = None, progress: 
         UserError: The file is not here and cannot be fetched (says which file to put where), or does not fit.
     """
     method, entry = name.removeprefix("imagenet/"), PUBLISHED[name]
-    file = PUBLISHED_FILES[method]
+    file, is_given = PUBLISHED_FILES[method], isinstance(weights, Path)
     if weights is None:
         weights = fetch(file.url, licence=file.licence, sha256=file.sha256, name=file.name, progress=progress)
     trained = not isinstance(weights, Fresh)
@@ -115,6 +116,8 @@ def load_published(name: str, *, weights: Path | Fresh | None = None, progress: 
                 problem = f"the weights in {weights} do not fit: the file begins with {begins}"
                 raise UserError(problem, f"expected {layout}") from error
         fill(encoder.to_empty(device="cpu"), state, path=weights, layout=layout)
+        if is_given:  # else it was told when it was fetched
+            show_licence(weights, file.licence, marker=cache_folder() / "licences" / weights.name)
     return encoder
 
 
