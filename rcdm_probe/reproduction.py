@@ -48,16 +48,19 @@ if TYPE_CHECKING:
 REFERENCE = "supervised"
 PICTURES = 5  # images of the first page
 
+QUICKLY_SWEPT = (("sde-dpmsolver++", 6), ("sde-dpmsolver++", 20), ("dpmsolver++", 12))
 SCALES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "quick": {
-        "invariance": {"images": 200, "gallery": 1000, "varied": 8, "samples": 4, "pictures": 4, "compared": 1},
-        "adversarial": {"images": 200, "training": 1500, "rendered": 24, "attack_steps": 20},
-        "interpolation": {"pairs": 24},
-        "manipulation": {"images": 24},
-        "fidelity": {"images": 100},
+        "invariance": {
+            "images": 100, "gallery": 600, "varied": 6, "samples": 4, "pictures": 4, "compared": 1, "steps": 8,
+        },
+        "adversarial": {"images": 150, "training": 1500, "rendered": 16, "steps": 8},
+        "interpolation": {"pairs": 12, "points": 5, "steps": 8},
+        "manipulation": {"images": 20, "gallery": 1000, "moved": 6, "strengths": (-2.0, 2.0), "steps": 8},
+        "fidelity": {"images": 40, "gallery": 1000, "compared": 2000, "swept_images": 20, "swept": QUICKLY_SWEPT},
     },
     "full": {"invariance": {}, "adversarial": {}, "interpolation": {}, "manipulation": {}, "fidelity": {}},
-}
+}  # fmt: skip
 """How much each probe measures: its settings where they are not its defaults."""
 
 

@@ -87,7 +87,7 @@ def test_every_solver_gives_finite_images_and_is_deterministic(small, solver):
 
 def test_equal_noise_and_equal_representation_give_equal_images(small):
     h, noise = torch.randn(1, 6), small.noise(1, seed=3)
-    for solver in SOLVERS:  # the ancestral one goes on drawing
+    for solver in SOLVERS:  # two of them go on drawing
         pair = small.sample(h.expand(2, -1), "a/backbone", noise=noise.expand(2, -1, -1, -1), steps=3, solver=solver)
         assert torch.allclose(pair[0], pair[1], atol=1e-5)
     assert torch.equal(small.noise(5, seed=3)[:1], noise)
@@ -95,7 +95,7 @@ def test_equal_noise_and_equal_representation_give_equal_images(small):
 
 def test_an_image_does_not_depend_on_its_batch(small):
     h = torch.randn(5, 6)
-    for solver in ("dpmsolver++", "ddpm"):
+    for solver in ("sde-dpmsolver++", "dpmsolver++", "ddpm"):
         whole = small.sample(h, "a/backbone", steps=3, solver=solver)
         parts = small.sample(h, "a/backbone", steps=3, solver=solver, batch_size=2)
         assert torch.allclose(whole, parts, atol=0.02)  # bfloat16 sums in another order

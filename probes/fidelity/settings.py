@@ -11,6 +11,7 @@ from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS, SOLVERS
 LEAST_IMAGES = 20  # below, sets have no shape
 
 SWEPT = (
+    *(("sde-dpmsolver++", steps) for steps in (6, 12, 20, 32)),
     *(("dpmsolver++", steps) for steps in (6, 12, 20, 32)),
     *(("unipc", steps) for steps in (6, 12, 20, 32)),
     *(("ddim", steps) for steps in (6, 12, 20, 32)),

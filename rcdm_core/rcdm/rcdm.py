@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rcdm_core.rcdm.network import Denoiser
 
-DEFAULT_SOLVER, DEFAULT_STEPS = "dpmsolver++", 12
+DEFAULT_SOLVER, DEFAULT_STEPS = "sde-dpmsolver++", 12
 
 
 class RCDM(nn.Module):

@@ -1,8 +1,10 @@
-"""Solvers by name: how the network leads from noise to an image. Two that parity asks for, two that are fast.
+"""Solvers by name: how the network leads from noise to an image. Two that parity asks for, three that are fast.
 
-The fast ones are diffusers'. DDIM is the first-order DPM-Solver++ (Lu et al. 2022, section 4), at the timesteps of the
-ancestral solver: diffusers' own DDIM takes them to be evenly spaced, which respaced ones are not. The ancestral solver
-follows `ReverseProcess`, whose steps the published objective is made of, and is told the noise that it adds.
+The fast ones are diffusers'. The first-order SDE-DPM-Solver++ solves the reverse *stochastic* equation: it adds fresh
+noise at every step, which takes away errors of the steps before, while those of the deterministic solvers add up. DDIM
+is the first-order DPM-Solver++ (Lu et al. 2022, section 4), at the timesteps of the ancestral solver: diffusers' own
+DDIM takes them to be evenly spaced, which respaced ones are not. The ancestral solver follows `ReverseProcess`, whose
+steps the published objective is made of, and is told the noise that it adds.
 """
 
 from __future__ import annotations
@@ -23,6 +25,10 @@ Solver = Callable[[DDPMScheduler, int, Predict, torch.Tensor, Iterator[torch.Ten
 """Schedule of the training, network evaluations, network, starting noise ``[N, 3, S, S]``, and the noise to add after
 each step, to clean images in the scale of [-1, 1]."""
 
+# The cosine schedule ends at a log signal-to-noise ratio near minus infinity; high-order solvers integrate over it and
+# start where it is finite.
+_FINITE = {"lambda_min_clipped": -5.1}
+
 
 def _ancestral(
     schedule: DDPMScheduler, steps: int, predict: Predict, noise: torch.Tensor, added: Iterator[torch.Tensor]
@@ -41,6 +47,20 @@ def _ddim(
     solver = DPMSolverMultistepScheduler.from_config(schedule.config, solver_order=1, **clipping)
     solver.set_timesteps(timesteps=ReverseProcess(schedule, steps).timesteps.flip(0).tolist())
     return _follow(solver, predict, noise)
+
+
+def _stochastic(
+    schedule: DDPMScheduler, steps: int, predict: Predict, noise: torch.Tensor, added: Iterator[torch.Tensor]
+) -> torch.Tensor:
+    solver = DPMSolverMultistepScheduler.from_config(
+        schedule.config, algorithm_type="sde-dpmsolver++", timestep_spacing="trailing", solver_order=1, **_FINITE
+    )
+    solver.set_timesteps(steps)
+    x = noise * solver.init_noise_sigma
+    for t in solver.timesteps:
+        predicted = predict(x, t)[:, : x.shape[1]]
+        x = solver.step(predicted, t, x, variance_noise=next(added).to(x.device)).prev_sample
+    return x
 
 
 def _multistep(
@@ -65,15 +85,12 @@ def _follow(solver: Any, predict: Predict, noise: torch.Tensor) -> torch.Tensor:
     return x
 
 
-# The cosine schedule ends at a log signal-to-noise ratio near minus infinity; high-order solvers integrate over it and
-# start where it is finite.
-_FINITE = {"lambda_min_clipped": -5.1}
-
 SOLVERS: Mapping[str, Solver] = {
+    "sde-dpmsolver++": _stochastic,
     "dpmsolver++": partial(_multistep, DPMSolverMultistepScheduler, _FINITE),
     "unipc": partial(_multistep, UniPCMultistepScheduler, {}),
     "ddim": _ddim,
     "ddpm": _ancestral,
 }
-"""Name to solver: DPM-Solver++ (Lu et al. 2022), UniPC (Zhao et al. 2023), DDIM (Song et al. 2021), ancestral DDPM
-(Ho et al. 2020)."""
+"""Name to solver: SDE-DPM-Solver++ and DPM-Solver++ (Lu et al. 2022), UniPC (Zhao et al. 2023), DDIM (Song et al.
+2021), ancestral DDPM (Ho et al. 2020)."""

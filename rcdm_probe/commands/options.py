@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 # As in rcdm_core.rcdm, which is too heavy to import for a help text.
-DEFAULT_SOLVER, DEFAULT_STEPS = "dpmsolver++", 12
+DEFAULT_SOLVER, DEFAULT_STEPS = "sde-dpmsolver++", 12
 
 EncoderName = Annotated[
     str, typer.Option("--encoder", "-e", help="Encoder to look into; `rcdm-probe encoders` lists them.", metavar="NAME")
@@ -47,7 +47,12 @@ RcdmFolders = Annotated[
 ]
 Steps = Annotated[int, typer.Option("--steps", min=1, max=1000, help="Solver steps for each picture.", metavar="K")]
 Solver = Annotated[
-    str, typer.Option("--solver", help="How the diffusion is solved: dpmsolver++, unipc, ddim or ddpm.", metavar="NAME")
+    str,
+    typer.Option(
+        "--solver",
+        help="How the diffusion is solved: sde-dpmsolver++, dpmsolver++, unipc, ddim or ddpm.",
+        metavar="NAME",
+    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw.", metavar="S")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images that go through a network at once.")]

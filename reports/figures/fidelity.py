@@ -27,7 +27,8 @@ _ROW, _FRAME, _LEGEND = 4.6, 17.0, 6.0  # mm: a level; title and axis; the legen
 _HEIGHT = 58.0  # mm: a row of plots
 _DASHED = (0, (4, 2))
 _SOLVERS = {
-    "dpmsolver++": ("#0072B2", "o"), "unipc": ("#D55E00", "s"), "ddim": ("#009E73", "^"), "ddpm": ("#CC79A7", "D"),
+    "sde-dpmsolver++": ("#0072B2", "o"), "dpmsolver++": ("#E69F00", "v"), "unipc": ("#D55E00", "s"),
+    "ddim": ("#009E73", "^"), "ddpm": ("#CC79A7", "D"),
 }  # fmt: skip
 
 
