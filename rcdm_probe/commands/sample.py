@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,10 +12,6 @@ from rich.markup import escape
 from rcdm_core.errors import UserError
 from rcdm_probe.commands import options
 
-if TYPE_CHECKING:
-    import torch
-
-_SCENE = "scenes:"
 _LEAST_SIDE = 128  # dots: smaller pictures are enlarged, each pixel to a square
 
 
@@ -53,6 +49,7 @@ def run(
 
     import torch
 
+    from rcdm_core.data.given import open_given
     from rcdm_core.images import resize
     from rcdm_core.representations import encode
     from rcdm_probe.device import choose_device
@@ -68,9 +65,8 @@ def run(
         if decoder is None:
             command = training_command(encoder, levels, weights)
             raise UserError(f"no RCDM draws from {encoder}/{level}", f"{REMEDY}, and give it with --rcdm: {command}")
-        pixels = [_read(spec, max(network.image_size, decoder.image_size)) for spec in images]
-        h = torch.cat([encode(network, image[None])[level] for image in pixels])
-        originals = torch.cat([resize(image[None], decoder.image_size) for image in pixels])
+        pixels = open_given(images, image_size=max(network.image_size, decoder.image_size)).images
+        h, originals = encode(network, pixels)[level], resize(pixels, decoder.image_size)
         drawn = decoder.sample(
             h.repeat_interleave(samples, 0),
             f"{network.name}/{level}",
@@ -96,17 +92,3 @@ def _check_picture(out: Path, known: dict[str, str]) -> None:
         raise UserError(f"cannot tell the format of {out} by its ending", "use .png, .jpg, .tiff or .webp")
     if not out.parent.is_dir():
         raise UserError(f"cannot write {out} (no folder {out.parent})", "choose another file with --out")
-
-
-def _read(spec: str, size: int) -> torch.Tensor:
-    """An image ``[3, size, size]`` from a file, or a scene by number, which is always 32 pixels wide."""
-    from rcdm_core.data.registry import open_scenes
-    from rcdm_core.data.scenes import SIZE
-    from rcdm_core.images import read_square
-
-    if not spec.startswith(_SCENE):
-        return read_square(Path(spec).expanduser(), size)
-    scenes, number = open_scenes("test", image_size=SIZE), spec.removeprefix(_SCENE)
-    if not number.isdecimal() or int(number) >= len(scenes):
-        raise UserError(f"there is no scene {number!r}", f"scenes have numbers from 0 to {len(scenes) - 1}")
-    return scenes.images([int(number)])[0]
