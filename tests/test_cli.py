@@ -24,8 +24,15 @@ from rcdm_probe.commands import options
 Start = Callable[..., "subprocess.Popen[str]"]
 Command = Callable[..., Result]
 
-SMALL = {"images": 40, "gallery": 60, "steps": 3}
-ARGUMENTS = ("invariance", "--encoder", "vicreg", *(f"--{name}={value}" for name, value in SMALL.items()))
+SMALL = {"images": 24, "gallery": 40, "steps": 2}
+TRANSFORMATIONS = ("vertical_shift", "color_jitter", "grayscale")
+ARGUMENTS = (
+    "invariance",
+    "--encoder",
+    "vicreg",
+    *(f"--{name}={value}" for name, value in SMALL.items()),
+    *(f"--transformation={name}" for name in TRANSFORMATIONS),
+)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +108,7 @@ def test_the_main_job_says_what_it_found_and_where(finished: tuple[Path, str]) -
 
 
 def test_python_gives_the_numbers_of_the_command_line(finished: tuple[Path, str], tmp_path: Path) -> None:
-    result = invariance("vicreg", **SMALL)
+    result = invariance("vicreg", transformations=TRANSFORMATIONS, **SMALL)
     records = pd.read_parquet(finished[0] / "records.parquet")
     pd.testing.assert_frame_equal(result.records, records, check_dtype=False)  # a file knows one type of text
     assert [verdict.finding for verdict in result.verdicts] == [1, 2]
