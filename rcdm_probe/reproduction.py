@@ -216,11 +216,12 @@ def prepare(
         progress=progress,
     )
     names = [encoder.name for encoder in opened]
-    common = {"rcdm": rcdm, "device": device, "seed": seed}
+    command = command or f"rcdm_probe.reproduce({names!r}, {str(data)!r}, ...)"
+    common = {"rcdm": rcdm, "device": device, "seed": seed, "command": command}
     steps, lacking = _plan(opened, str(data), images, rcdms, scale, common)
     facts = runs.collect_facts(
         "reproduce",
-        command=command or f"rcdm_probe.reproduce({names!r}, {str(data)!r}, ...)",
+        command=command,
         arguments={
             "encoder": "+".join(names),
             "data": str(data),

@@ -59,10 +59,11 @@ CLAIMS = {
 """Title and claim of each finding (Bordes, Balestriero and Vincent 2022)."""
 
 BORROWED = {
-    1: ("invariance", ("training-augmentations", "factors"), ()),
-    3: ("adversarial", ("gains", "robustness", "smallest-budget", "rendered"), ("transfers",)),
+    1: (("invariance", ("training-augmentations", "factors"), ()),),
+    3: (("adversarial", ("gains", "robustness", "smallest-budget", "rendered"), ("transfers",)),),
+    4: (("interpolation", ("strip-1", "orders"), ()), ("manipulation", ("transplant", "side-effects"), ())),
 }
-"""Figures and tables taken from the runs of single probes: finding, probe, figures, tables."""
+"""What each finding's section takes from the runs of single probes: probe, figures, tables."""
 
 _FRONT = "backbone"  # the level of the first page, where a finding is tested at several
 _RULE = (
@@ -231,7 +232,10 @@ def _grid(content: Content) -> dict[str, Any]:
 def _grid_cell(row: pd.Series | None, finding: int, encoder: str, content: Content) -> dict[str, str] | str:
     if row is None:
         references = {part.run["arguments"].get("reference") for part in content.of("adversarial")}
-        return "the reference" if finding == 3 and encoder in references else "not measured"
+        if finding == 3 and encoder in references:
+            return "the reference"
+        levels = content.run["encoder_cards"].get(encoder, {}).get("levels", ())
+        return "no projector" if finding == 2 and "projector" not in levels else "not measured"
     return {
         "word": row["word"],
         "value": number(row["value"]),
@@ -284,8 +288,7 @@ def _finding(content: Content, finding: int) -> list[Block]:
     out.append(blocks.table(printed[name]))
     if finding == 2 and content.of("invariance"):
         out.append(_by_encoder_figure())
-    if finding in BORROWED:
-        probe, wanted, tables = BORROWED[finding]
+    for probe, wanted, tables in BORROWED.get(finding, ()):
         for part in content.of(probe):
             out += _borrowed(part, wanted, tables)
     return out
@@ -376,14 +379,12 @@ def _protocol(content: Content) -> list[Block]:
 
 
 def _machines(content: Content) -> list[Block]:
-    hashes = {
-        f"{part.prefix}: SHA-256 of {name}": value
-        for part in content.parts
-        for name, value in part.run.get("hashes", {}).items()
-        if value
-    }
-    commands = {part.prefix: str(part.run["command"]) for part in content.parts}
-    return [blocks.cards([blocks.card("Commands that give the parts", commands)]), blocks.pairs(hashes)]
+    hashes: dict[str, str] = {}
+    for part in content.parts:
+        for name, value in part.run.get("hashes", {}).items():
+            if value and value not in hashes.values():  # an RCDM that all share is named once
+                hashes[f"{part.prefix}: SHA-256 of {name}"] = value
+    return [blocks.pairs(hashes)]
 
 
 # Tables
