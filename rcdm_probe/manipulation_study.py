@@ -29,11 +29,10 @@ from rcdm_probe.preparation import (
     open_encoder,
     open_images,
     open_judge,
-    open_rcdm,
     rcdm_name,
+    require_rcdm,
 )
 from reports import manipulation as report
-from reports.decoder import REMEDY, training_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -187,11 +186,7 @@ def prepare(
     device = choose_device(device)
     encoder, levels = open_encoder(encoder, level=level, weights=weights, device=device, progress=progress)
     chosen = ManipulationSettings(levels=levels, **settings)
-    decoder = open_rcdm(rcdm, encoder, levels, device=device, progress=progress)
-    if decoder is None:
-        lacking = f"no RCDM draws from {encoder.name}, and nothing is seen of a manipulated representation without one"
-        words = training_command(encoder.name, levels, str(weights) if weights else None)
-        raise UserError(lacking, f"{REMEDY}, and give it with --rcdm: {words}")
+    decoder = require_rcdm(rcdm, encoder, levels, weights=weights, device=device, progress=progress)
     images = open_images(
         data,
         seen_by=(encoder, decoder),

@@ -16,7 +16,6 @@ from analyses import neighbourhood as analysis
 from probes.neighbourhood import NeighbourhoodSettings, measure
 from probes.neighbourhood.measurement import check
 from probes.neighbourhood.settings import LEAST_IMAGES
-from rcdm_core.errors import UserError
 from rcdm_core.features import JUDGE, FeatureSpace, load_features
 from rcdm_core.progress import Progress, silent
 from rcdm_core.representations import representation_cache
@@ -28,11 +27,10 @@ from rcdm_probe.preparation import (
     fingerprint_of,
     open_encoder,
     open_images,
-    open_rcdm,
     rcdm_name,
+    require_rcdm,
 )
 from reports import neighbourhood as report
-from reports.decoder import REMEDY, training_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -176,10 +174,7 @@ def prepare(
     device = choose_device(device)
     encoder, levels = open_encoder(encoder, level=level, weights=weights, device=device, progress=progress)
     chosen = NeighbourhoodSettings(levels=levels, **settings)
-    decoder = open_rcdm(rcdm, encoder, levels, device=device, progress=progress)
-    if decoder is None:
-        words = training_command(encoder.name, levels, str(weights) if weights else None)
-        raise UserError(f"no RCDM draws from {encoder.name}", f"{REMEDY}, and give it with --rcdm: {words}")
+    decoder = require_rcdm(rcdm, encoder, levels, weights=weights, device=device, progress=progress)
     images = open_images(
         data,
         seen_by=(encoder, decoder),

@@ -17,6 +17,7 @@ from rcdm_core.rcdm.joined import JoinedRCDM
 from rcdm_core.rcdm.published import load_published
 from rcdm_core.zoo.judge import load_judge
 from rcdm_probe.levels import choose_levels
+from reports.decoder import REMEDY, training_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,6 +98,30 @@ def open_rcdm(
         UserError: No RCDM there, or one of another encoder, of other weights, or of none of the levels.
     """
     return open_rcdms(rcdm, (encoder,), levels, device=device, progress=progress).get(encoder.name)
+
+
+def require_rcdm(
+    rcdm: RCDMSource | None,
+    encoder: Encoder,
+    levels: Sequence[str],
+    *,
+    weights: str | Path | None = None,
+    device: str,
+    progress: Progress = silent,
+) -> RCDM:
+    """What draws from the representations of an encoder, for a study that is nothing without; as `open_rcdm`.
+
+    Raises:
+        UserError: There is none: says how to train one.
+    """
+    opened = open_rcdm(rcdm, encoder, levels, device=device, progress=progress)
+    if opened is None:
+        command = training_command(encoder.name, levels, str(weights) if weights else None)
+        raise UserError(
+            f"no RCDM draws from {encoder.name}/{levels[0]}, and nothing is seen of it without one",
+            f"{REMEDY}, and give it with --rcdm: {command}",
+        )
+    return opened
 
 
 def open_rcdms(

@@ -19,8 +19,8 @@ from reports.figures.grid import draw_panel
 from reports.figures.interpolation import draw_approach, draw_orders, draw_trajectories
 from reports.invariance import FACTOR_LABELS
 from reports.provenance import provenance
-from reports.tables import Table, cell, number, p_equals, p_value
-from reports.writing import data_name, file_name, head, listed, panel_figures, write_report
+from reports.tables import Table, cell, number, p_value
+from reports.writing import data_name, file_name, head, listed, panel_figures, verdict_box, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -159,7 +159,7 @@ def document(content: Content) -> dict[str, Any]:
             subtitle=f"Interpolation of its representations, {on}",
             keywords=["interpolation", "representation", encoder],
         ),
-        "verdicts": [_verdict(verdict) for verdict in content.verdicts],
+        "verdicts": [verdict_box(verdict, counted="pairs") for verdict in content.verdicts],
         "no-verdict": "No verdict. One pair of images says nothing about others: leave the two images away, and random "
         "pairs of the data set are measured.",
         "figure": _orders_figure(content) if len(content.orders) else _approach_figure(),
@@ -177,19 +177,6 @@ def document(content: Content) -> dict[str, Any]:
 
 
 # Parts of the document
-
-
-def _verdict(verdict: Verdict) -> dict[str, str]:
-    return {
-        "word": verdict.word,
-        "claim": f"Finding {verdict.finding}, {verdict.aspect}. {verdict.claim}",
-        "sentence": verdict.sentence,
-        "value": number(verdict.value),
-        "interval": f"[{number(verdict.low)}, {number(verdict.high)}]",
-        "test": f"p {p_equals(verdict.p_value)}",
-        "images": f"{verdict.n} pairs",
-        "rule": verdict.rule,
-    }
 
 
 def _orders_figure(content: Content) -> Block:

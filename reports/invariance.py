@@ -23,8 +23,8 @@ from reports.figures.factors import draw_factors
 from reports.figures.grid import draw_panel
 from reports.figures.maps import draw_maps
 from reports.provenance import provenance
-from reports.tables import Table, cell, interval, number, p_equals, p_value
-from reports.writing import data_name, file_name, head, panel_figures, sentence, write_report
+from reports.tables import Table, cell, interval, number, p_value
+from reports.writing import data_name, file_name, head, panel_figures, sentence, verdict_box, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -181,7 +181,7 @@ def document(content: Content) -> dict[str, Any]:
             subtitle=f"Invariance of its representations, measured on {data_name(run)}",
             keywords=["invariance", "representation", encoder],
         ),
-        "verdicts": [_verdict(verdict) for verdict in content.verdicts],
+        "verdicts": [verdict_box(verdict) for verdict in content.verdicts],
         "no-verdict": NO_VERDICT,
         "figure": _displacement_figure(content),
         "sections": [
@@ -199,19 +199,6 @@ def document(content: Content) -> dict[str, Any]:
 
 
 # Parts of the document
-
-
-def _verdict(verdict: Verdict) -> dict[str, str]:
-    return {
-        "word": verdict.word,
-        "claim": f"Finding {verdict.finding}. {verdict.claim}",
-        "sentence": verdict.sentence,
-        "value": number(verdict.value),
-        "interval": f"[{number(verdict.low)}, {number(verdict.high)}]",
-        "test": f"p {p_equals(verdict.p_value)}",
-        "images": f"{verdict.n} images",
-        "rule": verdict.rule,
-    }
 
 
 def _displacement_figure(content: Content) -> Block:

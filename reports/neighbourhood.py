@@ -12,8 +12,8 @@ from reports import blocks, decoder, protocol, style
 from reports.figures.grid import draw_panel
 from reports.figures.neighbourhood import draw_kinds
 from reports.provenance import provenance
-from reports.tables import Table, cell, number
-from reports.writing import data_name, file_name, head, panel_figures, write_report
+from reports.tables import Table, cell
+from reports.writing import data_name, file_name, head, panel_figures, verdict_box, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -99,7 +99,7 @@ def document(content: Content) -> dict[str, Any]:
             subtitle=f"Sampling between neighbouring representations, compared on {data_name(run)}",
             keywords=["neighbourhood", "generation", "representation", encoder],
         ),
-        "verdicts": [_verdict(verdict) for verdict in content.verdicts],
+        "verdicts": [verdict_box(verdict, counted="pictures") for verdict in content.verdicts],
         "no-verdict": "No verdict.",
         "figure": blocks.figure(
             "kinds",
@@ -119,19 +119,6 @@ def document(content: Content) -> dict[str, Any]:
             blocks.section("How it was measured", [blocks.points(_protocol(content))]),
             blocks.section("Provenance", provenance(run), new_page=True),
         ],
-    }
-
-
-def _verdict(verdict: Verdict) -> dict[str, str]:
-    return {
-        "word": verdict.word,
-        "claim": f"Finding {verdict.finding}. {verdict.claim}",
-        "sentence": verdict.sentence,
-        "value": number(verdict.value),
-        "interval": f"[{number(verdict.low)}, {number(verdict.high)}]",
-        "test": "by its interval",
-        "images": f"{verdict.n} pictures",
-        "rule": verdict.rule,
     }
 
 

@@ -7,6 +7,7 @@ that gather reports) and ``report.pdf``.
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ from rcdm_core.atomic import atomic_path
 from reports import blocks, style, tables
 from reports.pdf import compile_pdf
 from reports.provenance import front_cards
+from reports.tables import number, p_equals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -82,6 +84,26 @@ def head(run: Mapping[str, Any], *, title: str, subtitle: str, keywords: Iterabl
         "keywords": ["rcdm-probe", *keywords],
         "started": run.get("started"),
         "cards": [card for card in front_cards(run) if card["rows"]],
+    }
+
+
+def verdict_box(verdict: Verdict, *, counted: str = "images") -> dict[str, str]:
+    """A verdict as the box of the first page shows it.
+
+    Args:
+        verdict: The finding tested.
+        counted: What its ``n`` are.
+    """
+    finding = f"Finding {verdict.finding}" + (f", {verdict.aspect}" if verdict.aspect else "")
+    return {
+        "word": verdict.word,
+        "claim": f"{finding}. {verdict.claim}",
+        "sentence": verdict.sentence,
+        "value": number(verdict.value),
+        "interval": f"[{number(verdict.low)}, {number(verdict.high)}]",
+        "test": f"p {p_equals(verdict.p_value)}" if math.isfinite(verdict.p_value) else "by its interval",
+        "images": f"{verdict.n} {counted}",
+        "rule": verdict.rule,
     }
 
 

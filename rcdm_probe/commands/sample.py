@@ -53,18 +53,14 @@ def run(
     from rcdm_core.images import resize
     from rcdm_core.representations import encode
     from rcdm_probe.device import choose_device
-    from rcdm_probe.preparation import open_encoder, open_rcdm
+    from rcdm_probe.preparation import open_encoder, require_rcdm
     from rcdm_probe.progress import progress_bars
-    from reports.decoder import REMEDY, training_command
     from reports.figures.grid import compose
 
     place = choose_device(device)
     with progress_bars() as progress:
         network, levels = open_encoder(encoder, level=level, weights=weights, device=place, progress=progress)
-        decoder = open_rcdm(rcdm, network, levels, device=place, progress=progress)
-        if decoder is None:
-            command = training_command(encoder, levels, weights)
-            raise UserError(f"no RCDM draws from {encoder}/{level}", f"{REMEDY}, and give it with --rcdm: {command}")
+        decoder = require_rcdm(rcdm, network, levels, weights=weights, device=place, progress=progress)
         pixels = open_given(images, image_size=max(network.image_size, decoder.image_size)).images
         h, originals = encode(network, pixels)[level], resize(pixels, decoder.image_size)
         drawn = decoder.sample(
