@@ -179,6 +179,7 @@ SMALL = FidelitySettings(
     swept_images=30,
     pictures=2,
     steps=40,
+    solver="dpmsolver++",
 )
 CONDITIONS = {f"{name}/backbone": 3072 for name in ("faithful", "deaf", "recalling")}
 

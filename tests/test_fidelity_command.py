@@ -12,6 +12,7 @@ from planted_decoders import Decoder, deaf, faithful, pixels
 from typer.testing import Result
 
 from analyses.fidelity import copies_table, ranks_table, sets_table, solvers_table
+from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS
 from rcdm_probe import FidelityResult, fidelity
 from rcdm_probe.rank_benchmark import rank_cost
 from reports.fidelity import document, trust
@@ -62,7 +63,7 @@ def test_a_report_tells_what_the_records_hold(planted: FidelityResult, tmp_path:
         "ranks": ranks_table(records),
         "sets": sets_table(records),
         "copies": copies_table(records),
-        "solvers": solvers_table(records, "dpmsolver++", 12),
+        "solvers": solvers_table(records, DEFAULT_SOLVER, DEFAULT_STEPS),
     }
     for name, table in tables.items():
         pd.testing.assert_frame_equal(planted.tables[name], table, check_dtype=False)

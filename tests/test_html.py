@@ -55,7 +55,7 @@ def strings(value):
         yield value
     elif isinstance(value, dict):
         for key, item in value.items():
-            if key not in ("path", "kind", "started"):
+            if key not in ("path", "kind", "started") and (key, value.get("kind")) != ("name", "table"):
                 yield from strings(item)
     elif isinstance(value, (list, tuple)):
         for item in value:
