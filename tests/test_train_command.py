@@ -20,7 +20,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from small_training import NETWORK, train_small
 from torch import nn
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders import Encoder, load_encoder
@@ -32,7 +32,6 @@ from rcdm_core.rcdm_training.evaluation import choose_held_out
 from rcdm_core.rcdm_training.split import hold_out
 from rcdm_core.rcdm_training.store import Store, fill_store
 from rcdm_core.representations import encode
-from rcdm_probe.cli import app
 
 Command = Callable[..., Result]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -52,15 +51,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory, script: Start) -> tuple[Path, str]:
     """Folder and output of a small training."""
-    folder = tmp_path_factory.mktemp("trained") / "mine"
-    words = ("train", "-e", "simclr", "-l", "projector", "-l", "layer2", "-d", photos, "-o", folder, *BRIEF)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["rcdm-probe", *map(str, words)])  # the command is kept in the card
-        result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == 0, result.output
-    return folder, result.output
+    cwd = tmp_path_factory.mktemp("trained")
+    process = script(
+        "train", "-e", "simclr", "-l", "projector", "-l", "layer2", "-d", photos, "-o", "mine", *BRIEF, cwd=cwd
+    )
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    return cwd / "mine", out
 
 
 def test_an_rcdm_is_left_in_the_layout_of_diffusers(finished: tuple[Path, str]) -> None:
@@ -146,9 +145,10 @@ def test_a_stopped_training_goes_on_to_the_same_weights(
     assert process.returncode == 130, out + err
     assert "the same command goes on" in err.splitlines()[-1]
     assert "Traceback" not in err
-    again = command(*words)
-    assert again.exit_code == 0, again.output
-    assert "going on" in again.output
+    again = script(*words, cwd=tmp_path)
+    out, err = again.communicate(timeout=600)
+    assert again.returncode == 0, err
+    assert "going on" in out
     for name in ("unet/diffusion_pytorch_model.safetensors", "heads.safetensors", "fidelity.csv"):
         assert (tmp_path / "mine" / name).read_bytes() == (finished[0] / name).read_bytes(), name
 
