@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from rcdm_core.rcdm import RCDM
     from reports.reproduction import Part
 
-REFERENCE = "supervised"
 PICTURES = 5  # images of the first page
 
 QUICKLY_SWEPT = (("sde-dpmsolver++", 6), ("sde-dpmsolver++", 20), ("dpmsolver++", 12))

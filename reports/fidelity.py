@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from analyses.bootstrap import LEVEL, RESAMPLES
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from probes.panels import Panel
     from reports.blocks import Block
 
-_NUMBERS = ("ranks", "sets", "copies", "solvers")
+NUMBERS = ("ranks", "sets", "copies", "solvers")  # of `Content`
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Content:
     distances: pd.DataFrame
     panels: Sequence[Panel]
     run: Mapping[str, Any]
+
+    @cached_property
+    def printed(self) -> dict[str, Table]:
+        """The tables of the report, by name."""
+        return printed_tables(self)
 
     @property
     def arguments(self) -> Mapping[str, Any]:
@@ -92,17 +98,13 @@ class Content:
 
 
 def write(folder: Path, content: Content) -> Path:
-    """Write ``figures/`` (PNG at 300 dpi, SVG), ``tables/`` (CSV, LaTeX) and ``report.pdf`` into a run folder.
-
-    Returns:
-        Path of the PDF.
-    """
+    """Write the report into a run folder (see `reports.writing`); gives the path of the PDF."""
     return write_report(
         folder,
         figures=figures(content),
-        data={name: getattr(content, name) for name in _NUMBERS},
+        data={name: getattr(content, name) for name in NUMBERS},
         verdicts=(),
-        printed=printed_tables(content).values(),
+        printed=content.printed.values(),
         document=document(content),
     )
 
@@ -242,7 +244,7 @@ def _decoder_card(content: Content) -> Block:
 
 
 def _levels(content: Content) -> list[Block]:
-    printed = printed_tables(content)
+    printed = content.printed
     out = [*_panels(content, "samples"), blocks.table(printed["ranks"]), blocks.table(printed["sets"])]
     if not content.score:
         out.append(
@@ -270,7 +272,7 @@ def _solvers(content: Content) -> list[Block]:
             "Where a curve is flat, further steps are wasted. Intervals are of each point alone; points are compared "
             "in the table, image by image.",
         ),
-        blocks.table(printed_tables(content)["solvers"]),
+        blocks.table(content.printed["solvers"]),
         *_panels(content, "drawn_by_solvers"),
     ]
 
@@ -319,7 +321,7 @@ def _copies(content: Content) -> list[Block]:
             "Copies would lie at the left edge of the left plot, and right of one half in the right one. A curve left "
             "of the dashed one is no sign of copies by itself: soft pictures are near to everything.",
         ),
-        blocks.table(printed_tables(content)["copies"]),
+        blocks.table(content.printed["copies"]),
         *_panels(content, "nearest_training"),
     ]
 

@@ -128,6 +128,11 @@ class Content:
         """Every verdict beside the paper (`analyses.reproduction.findings_table`)."""
         return findings_table([part.tables.get("verdicts", pd.DataFrame()) for part in self.parts], self.is_ssl)
 
+    @cached_property
+    def printed(self) -> dict[str, Table]:
+        """The tables that are made anew, by name."""
+        return printed_tables(self)
+
     def of(self, probe: str) -> list[Part]:
         """The parts of a probe."""
         return [part for part in self.parts if part.probe == probe]
@@ -145,7 +150,7 @@ def write(folder: Path, content: Content) -> Path:
         figures=figures(content),
         data={"findings": content.findings, "tally": tally(content.findings) if len(content.findings) else _NOTHING},
         verdicts=(),
-        printed=printed_tables(content).values(),
+        printed=content.printed.values(),
         document=told,
     )
     compile_html(told, template="report", folder=folder)
@@ -282,10 +287,9 @@ def _finding(content: Content, finding: int) -> list[Block]:
     _, claim = CLAIMS[finding]
     out = [blocks.text(f"The paper: {claim}")]
     name = f"finding-{finding}"
-    printed = printed_tables(content)
-    if name not in printed:
+    if name not in content.printed:
         return [*out, blocks.missing("This finding was not tested.", "The reason stands in short above.")]
-    out.append(blocks.table(printed[name]))
+    out.append(blocks.table(content.printed[name]))
     if finding == 2 and content.of("invariance"):
         out.append(_by_encoder_figure())
     for probe, wanted, tables in BORROWED.get(finding, ()):
@@ -374,7 +378,7 @@ def _protocol(content: Content) -> list[Block]:
             "protocol in full; this report gathers them. Where a run with the same arguments, weights, data and code "
             "was there already, it was taken and not run again."
         ),
-        blocks.table(printed_tables(content)["parts"]),
+        blocks.table(content.printed["parts"]),
     ]
 
 
