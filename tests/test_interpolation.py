@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted_encoders import encoder
 from scipy.stats import spearmanr
 from torch import nn
 
@@ -24,7 +25,6 @@ from probes.interpolation.paths import PATHS, linear, positions, spherical
 from probes.records import COLUMNS, join, records
 from rcdm_core.data.imageset import ImageSet
 from rcdm_core.data.scenes import CIRCULAR, LINEAR, RANGES
-from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.errors import UserError
 
 SIDE, CLASSES = 32, 3
@@ -87,23 +87,6 @@ class Stripes:
         return self.table.iloc[np.asarray(indices)] if self.known else None
 
 
-class Planted(nn.Module):
-    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        super().__init__()
-        self.function = function
-        self.unused = nn.Parameter(torch.zeros(1))
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.function(images)
-
-
-def encoder(function: Callable[[torch.Tensor], torch.Tensor], size: int = COMPONENTS) -> Encoder:
-    return Encoder(
-        "planted", preprocess=nn.Identity(), trunk=Planted(function), projector=None, dimensions={"backbone": size},
-        is_ssl=True,
-    )  # fmt: skip
-
-
 class Decoder:
     """In place of an RCDM: draws from ``h`` and the starting noise what it is told to."""
 
@@ -130,7 +113,9 @@ def probe(
     chosen: InterpolationSettings = SMALL,
     **more: object,
 ) -> Measurement:
-    return measure(encoder(encode), images or Stripes(), rcdm=Decoder(draw), judge=Reader(), settings=chosen, **more)  # type: ignore[arg-type]
+    return measure(
+        encoder("planted", encode), images or Stripes(), rcdm=Decoder(draw), judge=Reader(), settings=chosen, **more
+    )  # type: ignore[arg-type]
 
 
 def from_h(h: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -285,7 +270,7 @@ def test_every_number_comes_again_from_the_file_of_records(transparent: Measurem
 
 def test_all_of_a_pair_starts_from_the_noise_of_its_first_image_and_ends_are_drawn_once() -> None:
     decoder = Decoder(from_h)
-    measure(encoder(stripes), Stripes(), rcdm=decoder, judge=None, settings=SMALL)  # type: ignore[arg-type]
+    measure(encoder("planted", stripes), Stripes(), rcdm=decoder, judge=None, settings=SMALL)  # type: ignore[arg-type]
     noise = torch.cat(decoder.noises)
     per_pair = 2 + 3 * (SMALL.points - 2)
     assert len(noise) == SMALL.pairs * per_pair

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import nn
+from planted_encoders import encoder, mean_colour, pixels, top_row
 
 from probes.invariance import InvarianceSettings, Measurement, measure
 from probes.invariance.variance import decompose
@@ -19,7 +19,6 @@ from probes.stages import Stages
 from probes.transformations import TRANSFORMATIONS
 from rcdm_core.data.registry import load_data
 from rcdm_core.distances import retrieval_ranks
-from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import RCDM
 from rcdm_core.rcdm.diffusion import build_schedule
@@ -27,59 +26,13 @@ from rcdm_core.rcdm.network import Denoiser, NetworkSettings
 from rcdm_core.readout import auc, r2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from rcdm_core.data.imageset import ImageSet
 
 
-class Planted(nn.Module):
-    """A trunk that is a plain function of the images."""
-
-    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        super().__init__()
-        self.function = function
-        self.unused = nn.Parameter(torch.zeros(1))
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.function(images)
-
-
-def encoder(
-    name: str,
-    backbone: Callable[[torch.Tensor], torch.Tensor],
-    projector: Callable[[torch.Tensor], torch.Tensor] | None = None,
-) -> Encoder:
-    with torch.no_grad():
-        h = backbone(torch.rand(2, 3, 32, 32))
-        dimensions = {"backbone": h.shape[1]}
-        if projector:
-            dimensions["projector"] = projector(h).shape[1]
-    return Encoder(
-        name,
-        preprocess=nn.Identity(),
-        trunk=Planted(backbone),
-        projector=Planted(projector) if projector else None,
-        dimensions=dimensions,
-        is_ssl=True,
-    )
-
-
-def pixels(images: torch.Tensor) -> torch.Tensor:
-    return nn.functional.avg_pool2d(images, 4).flatten(1)
-
-
-def mean_colour(images: torch.Tensor) -> torch.Tensor:
-    return images.mean((2, 3))
-
-
 def mirrored(images: torch.Tensor) -> torch.Tensor:
     return pixels(images + images.flip(-1))
-
-
-def top_row(images: torch.Tensor) -> torch.Tensor:
-    """Exactly invariant to downward shifts, which repeat the top row, and to nothing else."""
-    return images[:, :, 0].flatten(1)
 
 
 @pytest.fixture(scope="module")

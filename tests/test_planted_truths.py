@@ -6,13 +6,12 @@ other tests (`test_interpolation`, `test_manipulation`, `test_neighbourhood`, `t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from planted_encoders import encoder, mean_colour, pixels, top_row
 from torchvision.utils import save_image
 
 from analyses.findings import Verdict
@@ -21,53 +20,10 @@ from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.errors import UserError
 from rcdm_probe import adversarial, invariance
 
-Features = Callable[[torch.Tensor], torch.Tensor]
-
-
-class Planted(nn.Module):
-    """A trunk that is a plain function of the images."""
-
-    def __init__(self, function: Features) -> None:
-        super().__init__()
-        self.function = function
-        self.unused = nn.Parameter(torch.zeros(1))
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.function(images)
-
-
-def encoder(
-    name: str, backbone: Features, projector: Features | None = None, trained: Sequence[str] = (), is_ssl: bool = True
-) -> Encoder:
-    h = backbone(torch.rand(2, 3, 32, 32))
-    dimensions = {"backbone": h.shape[1], **({"projector": projector(h).shape[1]} if projector else {})}
-    return Encoder(
-        name,
-        preprocess=nn.Identity(),
-        trunk=Planted(backbone),
-        projector=Planted(projector) if projector else None,
-        dimensions=dimensions,
-        is_ssl=is_ssl,
-        training_augmentations=tuple(trained),
-    )
-
-
-def pixels(images: torch.Tensor) -> torch.Tensor:
-    return nn.functional.avg_pool2d(images, 4).flatten(1)
-
 
 def both_ways(images: torch.Tensor) -> torch.Tensor:
     """An image and its mirror image: what tells them apart is their difference."""
     return torch.cat([pixels(images), pixels(images.flip(-1))], 1)
-
-
-def mean_colour(images: torch.Tensor) -> torch.Tensor:
-    return images.mean((2, 3))
-
-
-def top_row(images: torch.Tensor) -> torch.Tensor:
-    """Exactly invariant to downward shifts, which repeat the top row."""
-    return images[:, :, 0].flatten(1)
 
 
 def noise(images: torch.Tensor) -> torch.Tensor:
