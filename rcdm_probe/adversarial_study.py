@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,16 +34,13 @@ from rcdm_probe.preparation import (
     open_rcdms,
     rcdm_name,
 )
+from rcdm_probe.studies import ProbeResult
 from reports import adversarial as report
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    import pandas as pd
-
-    from analyses.findings import Verdict
     from probes.adversarial.classifier import LinearClassifier
-    from probes.panels import Panel
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
     from rcdm_core.rcdm import RCDM
@@ -55,49 +51,28 @@ REFERENCE = "supervised"
 
 
 @dataclass(frozen=True)
-class AdversarialResult:
+class AdversarialResult(ProbeResult):
     """What an adversarial study found.
 
+    The records are those of `probes.adversarial`, the tables ``robustness``, ``budgets``, ``rendered``, ``effort``,
+    ``transfers``, ``controls`` and ``comparison``; the verdicts are on finding 3, for each encoder and aspect.
+
     Attributes:
-        records: Every measurement, one a row (see `probes.adversarial`).
-        panels: Labelled grids of pictures.
         classifiers: The linear classifier on each encoder; none without labels.
-        tables: Summaries with 95% intervals: ``robustness``, ``budgets``, ``rendered``, ``effort``, ``transfers``,
-            ``controls`` and ``comparison``.
-        verdicts: Finding 3, for each encoder and aspect.
-        run: Where the numbers come from: the content of ``run.json``.
     """
 
-    records: pd.DataFrame
-    panels: tuple[Panel, ...]
     classifiers: Mapping[str, LinearClassifier]
-    tables: Mapping[str, pd.DataFrame]
-    verdicts: tuple[Verdict, ...]
-    run: runs.Facts
 
-    def save(self, folder: str | Path) -> Path:
-        """Write report, figures, tables, records and ``run.json``.
-
-        Args:
-            folder: Where; made if it is not there.
-
-        Returns:
-            Path of the PDF report.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
-        smallest = self.records[self.records["measure"] == "smallest_budget"]
+    def _write(self, folder: Path) -> Path:
         content = report.Content(
             **self.tables,
-            smallest=smallest,
+            smallest=self.records[self.records["measure"] == "smallest_budget"],
             panels=self.panels,
             classifiers=self.classifiers,
             verdicts=self.verdicts,
             run=self.run,
         )
-        write = partial(report.write, content=content)
-        return runs.save(Path(folder), records=self.records, facts=self.run, write=write)
+        return report.write(folder, content)
 
 
 @dataclass(frozen=True)
@@ -282,7 +257,7 @@ def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = s
         attack=attack,
         is_ssl={encoder.name: encoder.is_ssl for encoder in study.encoders},
     )
-    return AdversarialResult(records, measured.panels, measured.classifiers, tables, verdicts, study.facts)
+    return AdversarialResult(records, measured.panels, tables, verdicts, study.facts, measured.classifiers)
 
 
 def _with_reference(encoders: Sequence[str | Encoder], reference: str) -> dict[str, str | Encoder]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,14 +35,12 @@ from rcdm_probe.preparation import (
     open_rcdms,
     rcdm_name,
 )
+from rcdm_probe.studies import ProbeResult
 from reports import fidelity as report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
-
-    from probes.panels import Panel
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
     from rcdm_core.features import FeatureSpace
@@ -54,22 +51,12 @@ SWEPT = "vicreg/backbone"
 
 
 @dataclass(frozen=True)
-class FidelityResult:
+class FidelityResult(ProbeResult):
     """What a fidelity study found.
 
-    Attributes:
-        records: Every measurement, one a row (see `probes.fidelity`).
-        panels: Labelled grids of pictures.
-        tables: Summaries with 95% intervals: ``ranks``, ``sets``, ``copies`` and ``solvers``.
-        verdicts: None: fidelity is no finding of the paper, but the measure of its instrument.
-        run: Where the numbers come from: the content of ``run.json``.
+    The records are those of `probes.fidelity`, the tables ``ranks``, ``sets``, ``copies`` and ``solvers``. There are no
+    verdicts: fidelity is no finding of the paper, but the measure of its instrument.
     """
-
-    records: pd.DataFrame
-    panels: tuple[Panel, ...]
-    tables: Mapping[str, pd.DataFrame]
-    verdicts: tuple[()]
-    run: runs.Facts
 
     @property
     def content(self) -> report.Content:
@@ -82,20 +69,8 @@ class FidelityResult:
             run=self.run,
         )
 
-    def save(self, folder: str | Path) -> Path:
-        """Write report, figures, tables, records and ``run.json``.
-
-        Args:
-            folder: Where; made if it is not there.
-
-        Returns:
-            Path of the PDF report.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
-        write = partial(report.write, content=self.content)
-        return runs.save(Path(folder), records=self.records, facts=self.run, write=write)
+    def _write(self, folder: Path) -> Path:
+        return report.write(folder, self.content)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,15 +31,12 @@ from rcdm_probe.preparation import (
     rcdm_name,
     require_rcdm,
 )
+from rcdm_probe.studies import ProbeResult
 from reports import interpolation as report
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    import pandas as pd
-
-    from analyses.findings import Verdict
-    from probes.panels import Panel
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
     from rcdm_core.rcdm import RCDM
@@ -48,39 +44,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class InterpolationResult:
+class InterpolationResult(ProbeResult):
     """What an interpolation study found.
 
-    Attributes:
-        records: Every measurement, one a row (see `probes.records`).
-        panels: Strips of pictures.
-        tables: Summaries with 95% intervals over pairs: ``orders``, ``factors``, ``trajectories``, ``classes``,
-            ``distances``, ``approach`` and ``comparison``.
-        verdicts: Finding 4, interpolation, for each level; none from a single pair.
-        run: Where the numbers come from: the content of ``run.json``.
+    The records are those of `probes.records`, the panels strips of pictures, the tables ``orders``, ``factors``,
+    ``trajectories``, ``classes``, ``distances``, ``approach`` and ``comparison``, over pairs. The verdicts are on
+    finding 4, interpolation, for each level; there are none from a single pair.
     """
 
-    records: pd.DataFrame
-    panels: tuple[Panel, ...]
-    tables: Mapping[str, pd.DataFrame]
-    verdicts: tuple[Verdict, ...]
-    run: runs.Facts
-
-    def save(self, folder: str | Path) -> Path:
-        """Write report, figures, tables, records and ``run.json``.
-
-        Args:
-            folder: Where; made if it is not there.
-
-        Returns:
-            Path of the PDF report.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
+    def _write(self, folder: Path) -> Path:
         content = report.Content(**self.tables, panels=self.panels, verdicts=self.verdicts, run=self.run)
-        write = partial(report.write, content=content)
-        return runs.save(Path(folder), records=self.records, facts=self.run, write=write)
+        return report.write(folder, content)
 
 
 @dataclass(frozen=True)

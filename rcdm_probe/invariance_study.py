@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyses import invariance as analysis
-from analyses.findings import Verdict, invariance_verdicts
+from analyses.findings import invariance_verdicts
 from probes.invariance import InvarianceSettings, measure
 from probes.invariance.settings import LEAST_IMAGES
 from rcdm_core.errors import unknown_name
@@ -33,52 +32,32 @@ from rcdm_probe.preparation import (
     open_rcdm,
     rcdm_name,
 )
+from rcdm_probe.studies import ProbeResult
 from reports import invariance as report
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    import pandas as pd
-
-    from probes.panels import Map, Panel
+    from probes.panels import Map
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
     from rcdm_core.zoo.judge import Judge
 
 
 @dataclass(frozen=True)
-class InvarianceResult:
+class InvarianceResult(ProbeResult):
     """What an invariance study found.
 
+    The records are those of `probes.records`, the tables ``displacement``, ``readability``, ``factors``, ``variance``
+    and ``comparison``.
+
     Attributes:
-        records: Every measurement, one a row (see `probes.records`).
-        panels: Labelled grids of pictures.
         maps: Where in the picture samples of one representation vary.
-        tables: Summaries with 95% intervals: ``displacement``, ``readability``, ``factors``, ``variance`` and
-            ``comparison``.
-        verdicts: The findings tested.
-        run: Where the numbers come from: the content of ``run.json``.
     """
 
-    records: pd.DataFrame
-    panels: tuple[Panel, ...]
     maps: tuple[Map, ...]
-    tables: Mapping[str, pd.DataFrame]
-    verdicts: tuple[Verdict, ...]
-    run: runs.Facts
 
-    def save(self, folder: str | Path) -> Path:
-        """Write report, figures, tables, records and ``run.json``.
-
-        Args:
-            folder: Where; made if it is not there.
-
-        Returns:
-            Path of the PDF report.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
+    def _write(self, folder: Path) -> Path:
         content = report.Content(
             **self.tables,
             panels=self.panels,
@@ -87,8 +66,7 @@ class InvarianceResult:
             trained=self.run["encoder_card"]["training_augmentations"],
             run=self.run,
         )
-        write = partial(report.write, content=content)
-        return runs.save(Path(folder), records=self.records, facts=self.run, write=write)
+        return report.write(folder, content)
 
 
 @dataclass(frozen=True)
@@ -243,4 +221,4 @@ def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = s
     verdicts = invariance_verdicts(
         records, training_augmentations=encoder.training_augmentations, is_ssl=encoder.is_ssl, seed=seed
     )
-    return InvarianceResult(records, measured.panels, measured.maps, tables, verdicts, study.facts)
+    return InvarianceResult(records, measured.panels, tables, verdicts, study.facts, measured.maps)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,57 +29,35 @@ from rcdm_probe.preparation import (
     rcdm_name,
     require_rcdm,
 )
+from rcdm_probe.studies import ProbeResult
 from reports import neighbourhood as report
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    import pandas as pd
-
-    from analyses.findings import Verdict
-    from probes.panels import Panel
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
     from rcdm_core.rcdm import RCDM
 
 
 @dataclass(frozen=True)
-class NeighbourhoodResult:
+class NeighbourhoodResult(ProbeResult):
     """What neighbourhood sampling gave.
 
+    The records are those of `probes.neighbourhood`, the tables ``kinds`` and ``comparison``, over pictures; the
+    verdicts are on finding 4, neighbourhood, for each level.
+
     Attributes:
-        records: Every measurement, one a row (see `probes.neighbourhood`).
-        panels: Labelled grids of pictures.
-        tables: Summaries with 95% intervals over pictures: ``kinds`` and ``comparison``.
-        verdicts: Finding 4, neighbourhood, for each level.
         distance: What a squared Frechet distance is called in the feature space.
-        run: Where the numbers come from: the content of ``run.json``.
     """
 
-    records: pd.DataFrame
-    panels: tuple[Panel, ...]
-    tables: Mapping[str, pd.DataFrame]
-    verdicts: tuple[Verdict, ...]
     distance: str
-    run: runs.Facts
 
-    def save(self, folder: str | Path) -> Path:
-        """Write report, figures, tables, records and ``run.json``.
-
-        Args:
-            folder: Where; made if it is not there.
-
-        Returns:
-            Path of the PDF report.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
+    def _write(self, folder: Path) -> Path:
         content = report.Content(
             **self.tables, panels=self.panels, verdicts=self.verdicts, distance=self.distance, run=self.run
         )
-        write = partial(report.write, content=content)
-        return runs.save(Path(folder), records=self.records, facts=self.run, write=write)
+        return report.write(folder, content)
 
 
 @dataclass(frozen=True)
@@ -235,7 +212,7 @@ def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = s
     }
     distance = study.space.distance
     verdicts = analysis.neighbourhood_verdicts(records, is_ssl=study.encoder.is_ssl, distance=distance, seed=seed)
-    return NeighbourhoodResult(records, measured.panels, tables, verdicts, distance, study.facts)
+    return NeighbourhoodResult(records, measured.panels, tables, verdicts, study.facts, distance)
 
 
 def _open_features(
