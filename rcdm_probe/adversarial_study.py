@@ -6,9 +6,8 @@ saved (report, figures, tables). The command line does the three with a run fold
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analyses import adversarial as analysis
@@ -34,11 +33,12 @@ from rcdm_probe.preparation import (
     open_rcdms,
     rcdm_name,
 )
-from rcdm_probe.studies import ProbeResult
+from rcdm_probe.studies import ProbeResult, carry_out
 from reports import adversarial as report
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
 
     from probes.adversarial.classifier import LinearClassifier
     from rcdm_core.data.imageset import ImageSet
@@ -122,21 +122,10 @@ def adversarial(
     Raises:
         UserError: An argument is mistaken; says which, and the remedy.
     """
-    begun = time.perf_counter()
-    study = prepare(
-        encoders,
-        data,
-        reference=reference,
-        rcdm=rcdm,
-        weights=weights,
-        judge=judge,
-        device=device,
-        progress=progress,
-        **settings,
+    begin = partial(
+        prepare, encoders, data, reference=reference, rcdm=rcdm, weights=weights, judge=judge, device=device, **settings
     )
-    result = conduct(study, workdir=None if workdir is None else Path(workdir), progress=progress)
-    runs.close(result.run, seconds=time.perf_counter() - begun)
-    return result
+    return carry_out(begin, conduct, workdir=workdir, progress=progress)
 
 
 def prepare(

@@ -6,9 +6,8 @@ saved (report, figures, tables). The command line does the three with a run fold
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,11 +34,12 @@ from rcdm_probe.preparation import (
     open_rcdms,
     rcdm_name,
 )
-from rcdm_probe.studies import ProbeResult
+from rcdm_probe.studies import ProbeResult, carry_out
 from reports import fidelity as report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
@@ -117,11 +117,8 @@ def fidelity(
     Raises:
         UserError: An argument is mistaken; says which, and the remedy.
     """
-    begun = time.perf_counter()
-    study = prepare(encoders, data, features=features, rcdm=rcdm, device=device, progress=progress, **settings)
-    result = conduct(study, workdir=None if workdir is None else Path(workdir), progress=progress)
-    runs.close(result.run, seconds=time.perf_counter() - begun)
-    return result
+    begin = partial(prepare, encoders, data, features=features, rcdm=rcdm, device=device, **settings)
+    return carry_out(begin, conduct, workdir=workdir, progress=progress)
 
 
 def prepare(

@@ -6,9 +6,8 @@ saved (report, figures, tables). The command line does the three with a run fold
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analyses import interpolation as analysis
@@ -31,11 +30,12 @@ from rcdm_probe.preparation import (
     rcdm_name,
     require_rcdm,
 )
-from rcdm_probe.studies import ProbeResult
+from rcdm_probe.studies import ProbeResult, carry_out
 from reports import interpolation as report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
@@ -105,13 +105,10 @@ def interpolation(
     Raises:
         UserError: An argument is mistaken; says which, and the remedy.
     """
-    begun = time.perf_counter()
-    study = prepare(
-        encoder, data, pair=pair, level=level, weights=weights, rcdm=rcdm, device=device, progress=progress, **settings
+    begin = partial(
+        prepare, encoder, data, pair=pair, level=level, weights=weights, rcdm=rcdm, device=device, **settings
     )
-    result = conduct(study, workdir=None if workdir is None else Path(workdir), progress=progress)
-    runs.close(result.run, seconds=time.perf_counter() - begun)
-    return result
+    return carry_out(begin, conduct, workdir=workdir, progress=progress)
 
 
 def prepare(

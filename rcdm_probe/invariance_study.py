@@ -6,9 +6,8 @@ saved (report, figures, tables). The command line does the three with a run fold
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analyses import invariance as analysis
@@ -32,11 +31,12 @@ from rcdm_probe.preparation import (
     open_rcdm,
     rcdm_name,
 )
-from rcdm_probe.studies import ProbeResult
+from rcdm_probe.studies import ProbeResult, carry_out
 from reports import invariance as report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from probes.panels import Map
     from rcdm_core.data.imageset import ImageSet
@@ -113,13 +113,8 @@ def invariance(
     Raises:
         UserError: An argument is mistaken; says which, and the remedy.
     """
-    begun = time.perf_counter()
-    study = prepare(
-        encoder, data, level=level, weights=weights, rcdm=rcdm, device=device, progress=progress, **settings
-    )
-    result = conduct(study, workdir=None if workdir is None else Path(workdir), progress=progress)
-    runs.close(result.run, seconds=time.perf_counter() - begun)
-    return result
+    begin = partial(prepare, encoder, data, level=level, weights=weights, rcdm=rcdm, device=device, **settings)
+    return carry_out(begin, conduct, workdir=workdir, progress=progress)
 
 
 def prepare(

@@ -8,8 +8,7 @@ can be looked up in the report of the probe that said it.
 from __future__ import annotations
 
 import json
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +34,7 @@ from rcdm_probe import (
 )
 from rcdm_probe.device import choose_device
 from rcdm_probe.preparation import data_card, encoder_card, open_encoder, open_images, open_rcdms
+from rcdm_probe.studies import carry_out, carry_out_in
 from reports import reproduction as report
 
 if TYPE_CHECKING:
@@ -161,13 +161,8 @@ def reproduce(
     Raises:
         UserError: An argument is mistaken.
     """
-    begun = time.perf_counter()
-    study = prepare(
-        encoders, data, scale=scale, rcdm=rcdm, seed=seed, device=device, root=Path(root), progress=progress
-    )
-    result = conduct(study, progress=progress)
-    runs.close(result.run, seconds=time.perf_counter() - begun)
-    return result
+    begin = partial(prepare, encoders, data, scale=scale, rcdm=rcdm, seed=seed, device=device, root=Path(root))
+    return carry_out(begin, conduct, progress=progress)
 
 
 def prepare(
@@ -291,10 +286,7 @@ def _run(step: Step, root: Path, progress: Progress) -> Part:
     folder = runs.finished(study.facts, root=root)
     if folder is None:
         run = runs.begin(study.facts, out=None, root=root)
-        result = step.conduct(replace(study, facts=run.facts), workdir=run.parts, progress=progress)
-        run.close()
-        result.save(run.folder)
-        run.finish()
+        carry_out_in(run, study, step.conduct, progress=progress)
         folder = run.folder
     return read_part(folder)
 

@@ -1,25 +1,41 @@
-"""What all studies have in common.
+"""What all studies have in common: what their results are, and how they are carried out.
 
 A study is prepared (everything is loaded and checked, nothing is computed), conducted (probe, then statistics) and
-saved (report, figures, tables).
+saved (report, figures, tables). A call from Python does the first two; in a run folder, all three are done.
 """
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rcdm_probe import runs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
 
     from analyses.findings import Verdict
     from probes.panels import Panel
+    from rcdm_core.progress import Progress
+
+
+class Result(Protocol):
+    """What a study found: it knows its run, and can be saved."""
+
+    @property
+    def run(self) -> runs.Facts:
+        """The content of ``run.json``."""
+
+    def save(self, folder: str | Path) -> Path:
+        """Write it into a folder; gives the path of the PDF report."""
+
+
+Found = TypeVar("Found", bound=Result)
 
 
 @dataclass(frozen=True)
@@ -57,3 +73,45 @@ class ProbeResult(ABC):
     @abstractmethod
     def _write(self, folder: Path) -> Path:
         """Write the report with its figures and tables; gives the path of the PDF."""
+
+
+def carry_out(
+    prepare: Callable[..., Any],
+    conduct: Callable[..., Found],
+    *,
+    workdir: str | Path | None = None,
+    progress: Progress,
+) -> Found:
+    """Prepare and conduct a study, as a call from Python does.
+
+    Args:
+        prepare: Takes ``progress``; gives the study.
+        conduct: Takes the study, ``workdir`` and ``progress``; gives the result.
+        workdir: Folder in which finished parts are kept; None keeps nothing.
+        progress: Told of every long loop.
+    """
+    begun = time.perf_counter()
+    study = prepare(progress=progress)
+    result = conduct(study, workdir=None if workdir is None else Path(workdir), progress=progress)
+    runs.close(result.run, seconds=time.perf_counter() - begun)
+    return result
+
+
+def carry_out_in(run: runs.Run, study: Any, conduct: Callable[..., Found], *, progress: Progress) -> tuple[Found, Path]:
+    """Conduct a study in its run folder, and save there what it found.
+
+    Args:
+        run: From `runs.begin` of the study's facts.
+        study: From its ``prepare``: a frozen dataclass with its ``facts``.
+        conduct: As in `carry_out`.
+        progress: Told of every long loop.
+
+    Returns:
+        The result, and the path of its report.
+    """
+    result = conduct(replace(study, facts=run.facts), workdir=run.parts, progress=progress)
+    run.close()
+    for _ in progress(range(1), "writing the report", 1):
+        report = result.save(run.folder)
+    run.finish()
+    return result, report

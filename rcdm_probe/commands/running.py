@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -52,18 +51,14 @@ def carry_out(
     """
     from rcdm_probe import runs
     from rcdm_probe.progress import progress_bars
+    from rcdm_probe.studies import carry_out_in
 
     with progress_bars() as progress:
         study = prepare(progress=progress)
-        folder = runs.begin(study.facts, out=out)
-        if folder.resumed:
-            console.print(f"going on in {escape(str(folder.folder))}")
-        result = conduct(replace(study, facts=folder.facts), workdir=folder.parts, progress=progress)
-        folder.close()
-        for _ in progress(range(1), "writing the report", 1):
-            report = result.save(folder.folder)
-        folder.finish()
-    return result, report
+        run = runs.begin(study.facts, out=out)
+        if run.resumed:
+            console.print(f"going on in {escape(str(run.folder))}")
+        return carry_out_in(run, study, conduct, progress=progress)
 
 
 def conclude(console: Console, result: Any, report: Path) -> None:
