@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from probes.adversarial.classifier import LinearClassifier
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
+    from rcdm_core.linear_classifier import LinearClassifier
     from rcdm_core.rcdm import RCDM
     from rcdm_core.zoo.judge import Judge
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from analyses.findings import Verdict
     from probes.adversarial.attacks import Entry
-    from probes.adversarial.classifier import LinearClassifier
     from probes.panels import Panel
+    from rcdm_core.linear_classifier import LinearClassifier
     from reports.blocks import Block
 
 NUMBERS = ("robustness", "budgets", "rendered", "effort", "transfers", "controls", "comparison")  # of `Content`

@@ -17,7 +17,8 @@ from torch import nn
 
 from probes.adversarial import AdversarialSettings, Measurement, measure
 from probes.adversarial.attacks import ATTACKS
-from probes.adversarial.classifier import LinearClassifier, train_classifier
+from probes.adversarial.classifier import train_classifier
+from rcdm_core.linear_classifier import LinearClassifier
 from probes.adversarial.crafting import check_classes, craft, noise, size, smallest_budget
 from probes.adversarial.study import prepare, split
 from probes.adversarial.target import Target, Victims, margin

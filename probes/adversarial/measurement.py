@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from probes.adversarial.attacks import Entry
-    from probes.adversarial.classifier import LinearClassifier
     from probes.adversarial.study import Study
     from probes.adversarial.target import Found
     from probes.panels import Panel
     from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.linear_classifier import LinearClassifier
     from rcdm_core.rcdm import RCDM
 
 

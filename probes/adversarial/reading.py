@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     import torch
 
-    from probes.adversarial.classifier import LinearClassifier
     from probes.adversarial.settings import AdversarialSettings
     from probes.adversarial.study import Split
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
+    from rcdm_core.linear_classifier import LinearClassifier
     from rcdm_core.progress import Progress
 
 LEVEL = "backbone"

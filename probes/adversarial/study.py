@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from probes.adversarial.classifier import LinearClassifier, train_classifier
+from probes.adversarial.classifier import train_classifier
 from probes.adversarial.target import Target, Victims
 from probes.records import records
 from rcdm_core.distances import typical_distance
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from probes.adversarial.settings import AdversarialSettings
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
+    from rcdm_core.linear_classifier import LinearClassifier
     from rcdm_core.progress import Progress
 
 

@@ -23,8 +23,8 @@ from rcdm_core.representations import encode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from probes.adversarial.classifier import LinearClassifier
     from rcdm_core.encoders.encoder import Encoder
+    from rcdm_core.linear_classifier import LinearClassifier
 
 
 @dataclass(frozen=True, eq=False)

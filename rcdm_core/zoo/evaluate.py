@@ -1,7 +1,8 @@
 """What the zoo reaches on the 10,000 test scenes, and the cards that say so.
 
 - *Encoders*: linear readout of every factor from every level, five-fold cross-validated on the test scenes (accuracy
-  for class, R2 for the others; circular factors through their cosine and sine).
+  for class, R2 for the others; circular factors through their cosine and sine). For class also the linear evaluation
+  of self-supervised learning, a classifier fitted on the 60,000 training scenes, where the training garments are here.
 - *Judge*: accuracy of class, R2 of every factor.
 - *RCDM*: one sample for a scene and condition, re-encoded; rank of the conditioning representation among all
   (mean rank, median rank, MRR; Bordes et al. 2022, table 1), and what the judge reads off the samples.
@@ -15,9 +16,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from rcdm_core.data.scenes import CIRCULAR, LINEAR, Scenes
+from rcdm_core.data.garments import training_garments_are_here
+from rcdm_core.data.scenes import CIRCULAR, CLASSES, LINEAR, Scenes
 from rcdm_core.encoders.embedded import load_trained
 from rcdm_core.fidelity import fidelity_scores
+from rcdm_core.linear_classifier import fit_classifier
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS, load_rcdm
 from rcdm_core.readout import accuracy, class_predictions, r2, ridge_predictions
@@ -27,7 +30,14 @@ from rcdm_core.zoo.files import update_card
 from rcdm_core.zoo.judge import read_judge, targets
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from rcdm_core.encoders import Encoder
+
+TRAINING_SCENES = 60_000  # one for each training garment
+_AT_ONCE = 5_000  # scenes rendered at once
+_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)  # less than for the few thousand images of a probe
 
 
 def evaluate_zoo(
@@ -38,6 +48,7 @@ def evaluate_zoo(
     steps: int = DEFAULT_STEPS,
     solver: str = DEFAULT_SOLVER,
     seed: int = 0,
+    garments: Path | None = None,
     device: str = "cpu",
     progress: Progress = silent,
 ) -> pd.DataFrame:
@@ -50,6 +61,8 @@ def evaluate_zoo(
         steps: Solver steps of the RCDM.
         solver: Solver of the RCDM.
         seed: Of the factors of the scenes, the folds and the noise.
+        garments: Folder of the Fashion-MNIST training files; None looks for them, and leaves out the linear evaluation
+            where they are not.
         device: Where to compute.
         progress: Wraps the long loops.
 
@@ -71,8 +84,12 @@ def evaluate_zoo(
     rows += _rows("judge", "", scores)
     update_card(folder, "judge", scores=scores, command=command)
 
+    training = Scenes("train", seed=seed, root=garments) if garments or training_garments_are_here() else None
     for encoder in progress(encoders, "linear readouts", len(encoders)):
         by_level = {level: readout_scores(h, factors) for level, h in representations[encoder.name].items()}
+        if training is not None:
+            for level, score in linear_evaluation(encoder, training, representations[encoder.name], factors).items():
+                by_level[level]["class, linear evaluation"] = score
         for level, scores in by_level.items():
             rows += _rows(encoder.name, level, scores)
         update_card(folder, encoder.name, scores=by_level, command=command)
@@ -99,6 +116,28 @@ def readout_scores(h: torch.Tensor, factors: pd.DataFrame) -> dict[str, float]:
     scores |= {name: r2(linear[:, i], predicted[:, i]) for i, name in enumerate(LINEAR)}
     read = predicted[:, len(LINEAR) :].unflatten(1, (len(CIRCULAR), 2))
     return scores | {name: r2(circular[:, i], read[:, i]) for i, name in enumerate(CIRCULAR)}
+
+
+def linear_evaluation(
+    encoder: Encoder, training: Scenes, h: Mapping[str, torch.Tensor], factors: pd.DataFrame
+) -> dict[str, float]:
+    """Accuracy on test scenes of a linear classifier fitted on training scenes, for each level.
+
+    Args:
+        encoder: The encoder.
+        training: The training scenes, of which the first pass over the garments is taken.
+        h: Representations of the test scenes, ``{level: [N, D]}``.
+        factors: Factors of the test scenes.
+    """
+    every = np.arange(TRAINING_SCENES)
+    parts = [encode(encoder, training[every[i : i + _AT_ONCE]]) for i in range(0, len(every), _AT_ONCE)]
+    labels, truth = (torch.tensor(table["class"].to_numpy()) for table in (training.factors(every), factors))
+    scores = {}
+    for level in h:
+        seen = torch.cat([part[level] for part in parts])
+        classifier = fit_classifier(seen, labels, len(CLASSES), penalties=_PENALTIES)
+        scores[level] = accuracy(truth, classifier.logits(h[level]).argmax(1))
+    return scores
 
 
 def reading_scores(read: pd.DataFrame, factors: pd.DataFrame) -> dict[str, float]:

@@ -63,6 +63,12 @@ def evaluate(
     steps: options.Steps = options.DEFAULT_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,
     seed: options.Seed = 0,
+    garments: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with Fashion-MNIST's gzipped training files, for the linear evaluation; by default looked for."
+        ),
+    ] = None,
     device: options.Device = "auto",
 ) -> None:
     """Measure the networks on test scenes, print what they reach and write it into their cards.
@@ -82,6 +88,7 @@ def evaluate(
             steps=steps,
             solver=solver,
             seed=seed,
+            garments=garments,
             device=place,
             progress=progress,
         )
