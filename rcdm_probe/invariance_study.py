@@ -6,7 +6,7 @@ saved (report, figures, tables). The command line does the three with a run fold
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,18 +18,15 @@ from rcdm_core.errors import unknown_name
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm import RCDM, SOLVERS
 from rcdm_core.representations import representation_cache
-from rcdm_probe import runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.preparation import (
     RCDMSource,
-    data_card,
-    encoder_card,
+    facts_of_one,
     fingerprint_of,
     open_encoder,
     open_images,
     open_judge,
     open_rcdm,
-    rcdm_name,
 )
 from rcdm_probe.studies import ProbeResult, carry_out
 from reports import invariance as report
@@ -42,6 +39,7 @@ if TYPE_CHECKING:
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
     from rcdm_core.zoo.judge import Judge
+    from rcdm_probe import runs
 
 
 @dataclass(frozen=True)
@@ -161,27 +159,18 @@ def prepare(
         progress=progress,
     )
     judge = open_judge(images, device=device) if decoder else None
-    arguments = {
-        "encoder": encoder.name,
-        "data": str(data),
-        **({"weights": str(weights)} if weights else {}),
-        **asdict(chosen),
-        "rcdm": rcdm_name(rcdm, encoder, levels),
-        "device": device,
-    }
-    facts = runs.collect_facts(
+    facts = facts_of_one(
         "invariance",
-        command=command or f"rcdm_probe.invariance({encoder.name!r}, {str(data)!r}, ...)",
-        arguments=arguments,
-        hashes={
-            "encoder": encoder.fingerprint,
-            "rcdm": fingerprint_of(decoder),
-            "judge": fingerprint_of(judge),
-            "data": images.fingerprint,
-        },
+        chosen,
+        encoder=encoder,
+        weights=weights,
+        data=data,
+        images=images,
+        rcdm=rcdm,
+        decoder=decoder,
+        reading={"judge": fingerprint_of(judge)},
         device=device,
-        encoder_card=encoder_card(encoder, levels),
-        data_card=data_card(images),
+        command=command,
     )
     return Study(encoder, images, decoder, judge, chosen, facts)
 

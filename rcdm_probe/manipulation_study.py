@@ -6,7 +6,7 @@ saved (report, figures, tables). The command line does the three with a run fold
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,16 +18,13 @@ from rcdm_core.data.given import open_given
 from rcdm_core.errors import UserError
 from rcdm_core.progress import Progress, silent
 from rcdm_core.representations import representation_cache
-from rcdm_probe import runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.preparation import (
-    data_card,
-    encoder_card,
+    facts_of_one,
     fingerprint_of,
     open_encoder,
     open_images,
     open_judge,
-    rcdm_name,
     require_rcdm,
 )
 from rcdm_probe.studies import ProbeResult, carry_out
@@ -41,6 +38,7 @@ if TYPE_CHECKING:
     from rcdm_core.encoders import Encoder
     from rcdm_core.rcdm import RCDM
     from rcdm_core.zoo.judge import Judge
+    from rcdm_probe import runs
 
 GIVEN_SAMPLES = 8
 """Samples from each representation where a single image is given: its numbers are means over them."""
@@ -170,28 +168,19 @@ def prepare(
     specs = [spec for spec in (image, target) if spec is not None]
     given = open_given(specs, image_size=images.image_size) if specs else None
     judge = open_judge(images, device=device)
-    facts = runs.collect_facts(
+    facts = facts_of_one(
         "manipulation",
-        command=command or f"rcdm_probe.manipulation({encoder.name!r}, {str(data)!r}, ...)",
-        arguments={
-            "encoder": encoder.name,
-            "data": str(data),
-            **({"given": list(given.names)} if given else {}),
-            **({"weights": str(weights)} if weights else {}),
-            **asdict(chosen),
-            "rcdm": rcdm_name(rcdm, encoder, levels),
-            "device": device,
-        },
-        hashes={
-            "encoder": encoder.fingerprint,
-            "rcdm": fingerprint_of(decoder),
-            "judge": fingerprint_of(judge),
-            "data": images.fingerprint,
-            **({"given": given.fingerprint} if given else {}),
-        },
+        chosen,
+        encoder=encoder,
+        weights=weights,
+        data=data,
+        images=images,
+        given=given,
+        rcdm=rcdm,
+        decoder=decoder,
+        reading={"judge": fingerprint_of(judge)},
         device=device,
-        encoder_card=encoder_card(encoder, levels),
-        data_card=data_card(images),
+        command=command,
     )
     return Study(encoder, images, Given(*given.images) if given else None, decoder, judge, chosen, facts)
 

@@ -6,7 +6,7 @@ saved (report, figures, tables). The command line does the three with a run fold
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +17,11 @@ from probes.neighbourhood.settings import LEAST_IMAGES
 from rcdm_core.features import JUDGE, FeatureSpace, load_features
 from rcdm_core.progress import Progress, silent
 from rcdm_core.representations import representation_cache
-from rcdm_probe import runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.preparation import (
-    data_card,
-    encoder_card,
-    fingerprint_of,
+    facts_of_one,
     open_encoder,
     open_images,
-    rcdm_name,
     require_rcdm,
 )
 from rcdm_probe.studies import ProbeResult, carry_out
@@ -38,6 +34,7 @@ if TYPE_CHECKING:
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
     from rcdm_core.rcdm import RCDM
+    from rcdm_probe import runs
 
 
 @dataclass(frozen=True)
@@ -158,27 +155,19 @@ def prepare(
     )
     check(encoder, levels, images, decoder, chosen)
     space = _open_features(features, encoder, levels[0], images, device=device, progress=progress)
-    facts = runs.collect_facts(
+    facts = facts_of_one(
         "neighbourhood",
-        command=command or f"rcdm_probe.neighbourhood({encoder.name!r}, {str(data)!r}, ...)",
-        arguments={
-            "encoder": encoder.name,
-            "data": str(data),
-            **({"weights": str(weights)} if weights else {}),
-            **asdict(chosen),
-            "features": space.name,
-            "rcdm": rcdm_name(rcdm, encoder, levels),
-            "device": device,
-        },
-        hashes={
-            "encoder": encoder.fingerprint,
-            "rcdm": fingerprint_of(decoder),
-            "features": space.fingerprint,
-            "data": images.fingerprint,
-        },
+        chosen,
+        encoder=encoder,
+        weights=weights,
+        data=data,
+        images=images,
+        rcdm=rcdm,
+        decoder=decoder,
+        reading={"features": space.fingerprint},
+        further={"features": space.name},
         device=device,
-        encoder_card=encoder_card(encoder, levels),
-        data_card=data_card(images),
+        command=command,
     )
     return Study(encoder, images, decoder, space, chosen, facts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -16,12 +17,14 @@ from rcdm_core.rcdm import RCDM, load_rcdm
 from rcdm_core.rcdm.joined import JoinedRCDM
 from rcdm_core.rcdm.published import load_published
 from rcdm_core.zoo.judge import load_judge
+from rcdm_probe import runs
 from rcdm_probe.levels import choose_levels
 from reports.decoder import REMEDY, training_command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from rcdm_core.data.given import GivenImages
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.rcdm.network import NetworkSettings
     from rcdm_core.zoo.judge import Judge
@@ -212,6 +215,65 @@ def open_images(
 def open_judge(images: ImageSet, *, device: str) -> Judge | None:
     """The judge, where the images have factors to be judged."""
     return load_judge(device=device) if images.factors([0]) is not None else None
+
+
+def facts_of_one(
+    probe: str,
+    settings: Any,
+    *,
+    encoder: Encoder,
+    weights: str | Path | None,
+    data: str | Path,
+    images: ImageSet,
+    given: GivenImages | None = None,
+    rcdm: RCDMSource | None,
+    decoder: RCDM | None,
+    reading: Mapping[str, str],
+    further: Mapping[str, Any] | None = None,
+    device: str,
+    command: str,
+) -> runs.Facts:
+    """The content of ``run.json`` for the study of one encoder.
+
+    Args:
+        probe: Its name, which is that of its function in Python.
+        settings: Of the probe: a dataclass with the ``levels``.
+        encoder: The encoder.
+        weights: File of weights, or None.
+        data: The images as they were asked for.
+        images: The images.
+        given: Images that are looked at one by one.
+        rcdm: The RCDM as it was asked for.
+        decoder: The RCDM; None where there is none.
+        reading: Fingerprint of what looks at the samples, by what it is: ``judge`` or ``features``.
+        further: Arguments besides the settings.
+        device: Where to compute.
+        command: The command line; empty for a call from Python.
+    """
+    return runs.collect_facts(
+        probe,
+        command=command or f"rcdm_probe.{probe}({encoder.name!r}, {str(data)!r}, ...)",
+        arguments={
+            "encoder": encoder.name,
+            "data": str(data),
+            **({"given": list(given.names)} if given else {}),
+            **({"weights": str(weights)} if weights else {}),
+            **asdict(settings),
+            **(further or {}),
+            "rcdm": rcdm_name(rcdm, encoder, settings.levels),
+            "device": device,
+        },
+        hashes={
+            "encoder": encoder.fingerprint,
+            "rcdm": fingerprint_of(decoder),
+            **reading,
+            "data": images.fingerprint,
+            **({"given": given.fingerprint} if given else {}),
+        },
+        device=device,
+        encoder_card=encoder_card(encoder, settings.levels),
+        data_card=data_card(images),
+    )
 
 
 def rcdm_name(rcdm: RCDMSource | None, encoder: Encoder, levels: Sequence[str]) -> str:
