@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from rcdm_probe.cli import app
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before PyTorch is imported: as many tests as cores run at once
 
 SCRIPT = Path(sys.executable).with_name("rcdm-probe")
 
@@ -58,4 +61,20 @@ def garments_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for part in ("images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"):
         packaged = files("rcdm_core.data") / "assets" / f"t10k-{part}"
         (folder / f"train-{part}").write_bytes(packaged.read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_rcdm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A decoder of both levels of vicreg with random weights: what it draws is nothing, but it draws it from ``h``."""
+    import torch
+
+    from rcdm_core.rcdm.diffusion import build_schedule
+    from rcdm_core.rcdm.files import save_rcdm
+    from rcdm_core.rcdm.network import Denoiser, NetworkSettings
+
+    torch.manual_seed(0)
+    shape = NetworkSettings(image_size=32, patch=4, channels=(32, 32), attention=(False, False))
+    folder = tmp_path_factory.mktemp("rcdm")
+    save_rcdm(Denoiser(shape, {"vicreg/backbone": 384, "vicreg/projector": 512}), build_schedule(), folder, card={})
     return folder

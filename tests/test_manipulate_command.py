@@ -9,35 +9,20 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 from typer.testing import Result
 
 from analyses import manipulation as analysis
 from probes.manipulation import ManipulationSettings
-from rcdm_core.rcdm.diffusion import build_schedule
-from rcdm_core.rcdm.files import save_rcdm
-from rcdm_core.rcdm.network import Denoiser, NetworkSettings
 from rcdm_probe.commands import manipulate
 
 Command = Callable[..., Result]
 
 
-@pytest.fixture(scope="module")
-def rcdm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A decoder of both levels of vicreg with random weights: what it draws is nothing, but it draws it from ``h``."""
-    torch.manual_seed(0)
-    shape = NetworkSettings(image_size=32, patch=4, channels=(32, 32), attention=(False, False))
-    folder = tmp_path_factory.mktemp("rcdm")
-    conditions = {"vicreg/backbone": 384, "vicreg/projector": 512}
-    save_rcdm(Denoiser(shape, conditions), build_schedule(), folder, card={})
-    return folder
-
-
 @pytest.fixture
-def run(command: Command, tmp_path: Path, rcdm: Path) -> Path:
+def run(command: Command, tmp_path: Path, tiny_rcdm: Path) -> Path:
     result = command(
         "manipulate", "--encoder", "vicreg", "--images", 20, "--gallery", 60, "--moved", 2, "--steps", 1,
-        "--rcdm", rcdm, "--out", tmp_path / "run",
+        "--rcdm", tiny_rcdm, "--out", tmp_path / "run",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "Finding 4, manipulation" in result.output
@@ -70,10 +55,10 @@ def test_the_command_leaves_a_whole_run_whose_tables_follow_from_its_records(run
     assert all((run / path).is_file() for path in [*paths, document["figure"]["path"]])
 
 
-def test_a_given_image_has_a_report_without_a_verdict(command: Command, tmp_path: Path, rcdm: Path) -> None:
+def test_a_given_image_has_a_report_without_a_verdict(command: Command, tmp_path: Path, tiny_rcdm: Path) -> None:
     result = command(
         "manipulate", "scenes:3", "--target", "scenes:7", "--encoder", "vicreg", "--level", "projector",
-        "--gallery", 60, "--samples", 2, "--steps", 1, "--rcdm", rcdm, "--out", tmp_path / "run",
+        "--gallery", 60, "--samples", 2, "--steps", 1, "--rcdm", tiny_rcdm, "--out", tmp_path / "run",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "Finding" not in result.output
