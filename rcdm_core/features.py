@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.encoders import Encoder
     from rcdm_core.progress import Progress
 
 JUDGE, INCEPTION = "judge", "inception"
@@ -79,12 +81,36 @@ def load_features(name: str, *, device: str | torch.device = "cpu", progress: Pr
         return _judge(device)
     if name == INCEPTION:
         return _inception(device)
-    encoder = load_encoder(name, device=device, progress=progress)
+    return encoder_features(load_encoder(name, device=device, progress=progress), device=device)
+
+
+def default_features(images: ImageSet, encoder: Encoder, *, device: str | torch.device = "cpu") -> FeatureSpace:
+    """The space in which sets of pictures are compared unless a user names one.
+
+    The judge on scenes, else Inception where its weights are at hand, else the encoder.
+
+    Args:
+        images: What pictures are compared with.
+        encoder: The encoder under study, or the first of several; on the device.
+        device: Where to compute.
+    """
+    if images.factors([0]) is not None:
+        return _judge(device)
+    return _inception(device) if inception_is_here() else encoder_features(encoder, device=device)
+
+
+def encoder_features(encoder: Encoder, *, device: str | torch.device = "cpu") -> FeatureSpace:
+    """The space of an encoder's level ``backbone``.
+
+    Args:
+        encoder: The encoder; on the device.
+        device: Where to compute.
+    """
 
     def look(images: torch.Tensor) -> Look:
         return encoder(images.to(device))["backbone"], None
 
-    return FeatureSpace(name, f"FD-{name}", "", encoder.fingerprint, look)
+    return FeatureSpace(encoder.name, f"FD-{encoder.name}", "", encoder.network_fingerprint, look)
 
 
 def inception_file() -> Path:

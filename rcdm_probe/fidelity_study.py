@@ -20,7 +20,6 @@ from probes.rendering import drawable
 from rcdm_core.cache import cache_folder
 from rcdm_core.encoders.catalogue import EMBEDDED
 from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.features import INCEPTION, JUDGE, inception_is_here, load_features
 from rcdm_core.progress import Progress, silent
 from rcdm_core.training_images import TrainingImages, known_split, trained_scenes
 from rcdm_probe import runs
@@ -30,6 +29,7 @@ from rcdm_probe.preparation import (
     data_card,
     encoder_card,
     open_encoder,
+    open_features,
     open_images,
     open_rcdms,
     rcdm_name,
@@ -174,7 +174,7 @@ def prepare(
     check(opened, available, rcdms, chosen)
     chosen = replace(chosen, swept_level=_swept(chosen, opened, rcdms))
     drawn = draw(available, chosen)
-    space = load_features(features or _default_features(images, names), device=device, progress=progress)
+    space = open_features(features, images, opened[0], device=device, progress=progress)
     dimension = space.of(images.images(drawn.images[:1]))[0].shape[1]
     facts = runs.collect_facts(
         "fidelity",
@@ -290,12 +290,6 @@ def _training(
         "found when --data names the same folder; those of the embedded one are made from the training garments of "
         "Fashion-MNIST (Debian: apt install dataset-fashion-mnist).",
     )
-
-
-def _default_features(images: ImageSet, names: Sequence[str]) -> str:
-    if images.factors([0]) is not None:
-        return JUDGE
-    return INCEPTION if inception_is_here() else names[0]
 
 
 def _swept(settings: FidelitySettings, encoders: Sequence[Encoder], rcdms: Mapping[str, RCDM]) -> str:

@@ -14,13 +14,13 @@ from analyses import neighbourhood as analysis
 from probes.neighbourhood import NeighbourhoodSettings, measure
 from probes.neighbourhood.measurement import check
 from probes.neighbourhood.settings import LEAST_IMAGES
-from rcdm_core.features import JUDGE, FeatureSpace, load_features
 from rcdm_core.progress import Progress, silent
 from rcdm_core.representations import representation_cache
 from rcdm_probe.device import choose_device
 from rcdm_probe.preparation import (
     facts_of_one,
     open_encoder,
+    open_features,
     open_images,
     require_rcdm,
 )
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
+    from rcdm_core.features import FeatureSpace
     from rcdm_core.rcdm import RCDM
     from rcdm_probe import runs
 
@@ -89,7 +90,7 @@ def neighbourhood(
         data: ``"scenes"``, a folder of images, or the name of a torchvision data set.
         level: Level or levels to draw from; by default all of the encoder's own.
         features: Space in which sets of pictures are compared: ``"judge"``, ``"inception"`` or an encoder by name. By
-            default the judge on scenes, else the encoder itself.
+            default the judge on scenes, else Inception where its weights are at hand, else the encoder.
         weights: A file of weights instead of the encoder's own.
         rcdm: What draws from representations: a folder or an RCDM. By default the embedded or the published one of the
             encoder.
@@ -154,7 +155,7 @@ def prepare(
         progress=progress,
     )
     check(encoder, levels, images, decoder, chosen)
-    space = _open_features(features, encoder, levels[0], images, device=device, progress=progress)
+    space = open_features(features, images, encoder, device=device, progress=progress)
     facts = facts_of_one(
         "neighbourhood",
         chosen,
@@ -198,15 +199,3 @@ def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = s
     distance = study.space.distance
     verdicts = analysis.neighbourhood_verdicts(records, is_ssl=study.encoder.is_ssl, distance=distance, seed=seed)
     return NeighbourhoodResult(records, measured.panels, tables, verdicts, study.facts, distance)
-
-
-def _open_features(
-    name: str | None, encoder: Encoder, level: str, images: ImageSet, *, device: str, progress: Progress
-) -> FeatureSpace:
-    """The space that is asked for; by default the judge, where images have factors to be judged, else the encoder."""
-    if name is None and images.factors([0]) is None:
-        own = f"{encoder.name}/{level}"
-        return FeatureSpace(
-            own, f"FD-{own}", "", encoder.fingerprint, lambda pictures: (encoder(pictures.to(device))[level], None)
-        )
-    return load_features(name or JUDGE, device=device, progress=progress)

@@ -12,6 +12,7 @@ from rcdm_core.data.registry import SCENES, load_data
 from rcdm_core.data.scenes import SIZE
 from rcdm_core.encoders import Encoder, catalogue, load_encoder
 from rcdm_core.errors import UserError
+from rcdm_core.features import default_features, load_features
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm import RCDM, load_rcdm
 from rcdm_core.rcdm.joined import JoinedRCDM
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from rcdm_core.data.given import GivenImages
     from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.features import FeatureSpace
     from rcdm_core.rcdm.network import NetworkSettings
     from rcdm_core.zoo.judge import Judge
 
@@ -210,6 +212,27 @@ def open_images(
     if len(images) < least:
         raise UserError(f"{images.name} has {len(images)} images", f"take at least {least}")
     return images
+
+
+def open_features(
+    name: str | None, images: ImageSet, encoder: Encoder, *, device: str, progress: Progress = silent
+) -> FeatureSpace:
+    """The space in which sets of pictures are compared.
+
+    Args:
+        name: As `load_features` takes it; None for the default: the judge on scenes, else Inception where its weights
+            are at hand, else the encoder.
+        images: What pictures are compared with.
+        encoder: The encoder under study, or the first of several.
+        device: Where to compute.
+        progress: Told of downloads.
+
+    Raises:
+        UserError: No such network, or its weights are not at hand.
+    """
+    if name is None:
+        return default_features(images, encoder, device=device)
+    return load_features(name, device=device, progress=progress)
 
 
 def open_judge(images: ImageSet, *, device: str) -> Judge | None:

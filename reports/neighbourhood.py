@@ -125,7 +125,8 @@ def document(content: Content) -> dict[str, Any]:
 def _limits(content: Content) -> list[str]:
     return [
         f"{content.distance} falls with the number of pictures even between equal sets: compare it within this report, "
-        "where all sets are of one size. It is a number of the feature space that it is named after, and not FID.",
+        "where all sets are of one size."
+        + ("" if content.distance == "FID" else " It is a number of the feature space it is named after, and not FID."),
         "The other real images are taken as known: intervals cover the choice of the pictures and of the real images "
         "they are paired with, not the training of encoder and decoder.",
         "A decoder that is better at some representations than at others moves all three kinds.",

@@ -11,7 +11,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted_decoders import Decoder, Draw, deaf, faithful, pixels, space
+from PIL import Image
+from planted_decoders import SIDE, Decoder, Draw, deaf, faithful, pixels, space
 from scipy.linalg import sqrtm
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -21,7 +22,7 @@ from probes.records import COLUMNS
 from rcdm_core.data.registry import load_data
 from rcdm_core.distances import retrieval_ranks
 from rcdm_core.errors import UserError
-from rcdm_core.features import load_features
+from rcdm_core.features import default_features, load_features
 from rcdm_core.fidelity import frechet_contributions, frechet_distance, in_manifold, inception_contributions
 from rcdm_core.nearest import nearest
 from rcdm_core.rcdm_training.split import hold_out
@@ -136,6 +137,17 @@ def test_numbers_carry_the_name_of_their_space() -> None:
     assert features.shape == (3, 384)
     assert classes is not None
     torch.testing.assert_close(classes.sum(1), torch.ones(3))
+
+
+def test_the_default_space_is_the_judge_on_scenes_and_the_encoder_on_other_images(tmp_path: Path) -> None:
+    own = pixels("of my own")  # in no registry
+    assert default_features(load_data("scenes", image_size=SIDE, limit=1), own).name == "judge"
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "red.png")
+    found = default_features(load_data(tmp_path, image_size=SIDE), own)
+    assert (found.name, found.distance, found.score) == ("of my own", "FD-of my own", "")
+    assert found.fingerprint == own.fingerprint
+    images = torch.rand(2, 3, SIDE, SIDE)
+    torch.testing.assert_close(found.of(images)[0], images.flatten(1))
 
 
 def test_fid_needs_the_weights_of_inception_and_says_where() -> None:

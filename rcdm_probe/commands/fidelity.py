@@ -33,17 +33,7 @@ def run(
         typer.Option("--data", "-d", help="scenes (embedded), a folder of images, or a torchvision data set by name."),
     ] = "scenes",
     level: options.Levels = None,
-    features: Annotated[
-        str | None,
-        typer.Option(
-            "--features",
-            "-f",
-            help="Where sets of pictures are compared: judge (on scenes), inception (FID and IS; needs its weights), "
-            "or an encoder by name. By default the judge on scenes, else Inception where it is at hand, else the "
-            "encoder.",
-            metavar="NAME",
-        ),
-    ] = None,
+    features: options.Features = None,
     images: Annotated[
         int, typer.Option("--images", "-n", help="Images that one sample is drawn of, each.", metavar="N")
     ] = 200,

@@ -37,15 +37,7 @@ def run(
     neighbours: Annotated[
         int, typer.Option("--neighbours", "-k", help="Nearest neighbours, one of which is combined with.", metavar="K")
     ] = 5,
-    features: Annotated[
-        str | None,
-        typer.Option(
-            "--features",
-            help="Where sets of pictures are compared: judge, inception, or an encoder. By default the judge on "
-            "scenes, else the encoder itself.",
-            metavar="NAME",
-        ),
-    ] = None,
+    features: options.Features = None,
     steps: options.Steps = options.DEFAULT_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,
     seed: options.Seed = 0,

@@ -45,6 +45,17 @@ RcdmFolders = Annotated[
         metavar="FOLDER",
     ),
 ]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        "--features",
+        "-f",
+        help="Where sets of pictures are compared: judge (on scenes), inception (FID and IS; needs its weights), or an "
+        "encoder by name. By default the judge on scenes, else Inception where its weights are at hand, else the "
+        "encoder (of several, the first).",
+        metavar="NAME",
+    ),
+]
 Steps = Annotated[int, typer.Option("--steps", min=1, max=1000, help="Solver steps for each picture.", metavar="K")]
 Solver = Annotated[
     str,
