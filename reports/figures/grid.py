@@ -11,6 +11,7 @@ import itertools
 import math
 import re
 import textwrap
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -156,6 +157,7 @@ def _dots(millimetres: float) -> int:
     return round(millimetres / 25.4 * DPI)
 
 
+@cache  # outlines are slow to measure, and the panels of a report have the same labels
 def _text_width(text: str) -> float:
     """Width in mm of the longest line of a text, in the theme's small size."""
     with theme():
