@@ -53,6 +53,13 @@ def test_scene_fingerprints_follow_choice_and_size() -> None:
     assert len({fingerprint(), fingerprint(limit=9), fingerprint(limit=9, seed=1), fingerprint(image_size=64)}) == 4
 
 
+def test_a_folder_of_nearly_that_name_is_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no folder of that name: did you mean photos"):
+        load_data("fotos", image_size=32)
+
+
 def test_scenes_at_another_size() -> None:
     images = load_data("scenes", image_size=48, limit=3).images([0, 1, 2])
     assert images.shape == (3, 3, 48, 48)

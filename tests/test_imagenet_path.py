@@ -90,7 +90,8 @@ def test_published_layouts_from_files_to_a_report(
     out = tmp_path / "out"
     result = command(
         "invariance", "--encoder", "imagenet/vicreg", "--weights", vicreg_file, "--rcdm", rcdm_folder, "--data", photos,
-        "--images", 20, "--gallery", 20, "--steps", 2, "-t", "horizontal_flip", "-t", "vertical_shift", "--out", out,
+        "--images", 20, "--gallery", 20, "--varied", 2, "--samples", 3, "--pictures", 1, "--steps", 2,
+        "-t", "horizontal_flip", "-t", "grayscale", "--out", out,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     run = json.loads((out / "run.json").read_text())
@@ -99,9 +100,12 @@ def test_published_layouts_from_files_to_a_report(
     assert run["arguments"]["weights"] == str(vicreg_file)
     records = pd.read_parquet(out / "records.parquet")
     assert set(records.loc[records["measure"] == "relative_displacement", "level"]) == {"backbone", "projector"}
-    assert set(records.loc[records["measure"] == "within_variance", "level"]) == {"backbone"}
+    assert records.loc[records["measure"] == "within_variance", "level"].tolist() == ["backbone"] * 2
+    asked = ("varied", "samples", "pictures")
+    assert [run["arguments"][name] for name in asked] == [2, 3, 1]
     assert (out / "report.pdf").read_bytes().startswith(b"%PDF")
     assert (out / "figures" / "samples.png").is_file()
+    assert {path.stem for path in (out / "figures").glob("transformed-*.png")} == {"transformed-1"}
 
 
 def test_sample_shows_originals_at_the_size_of_the_rcdm(

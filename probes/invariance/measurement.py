@@ -41,7 +41,7 @@ SSL_AUGMENTATIONS = ("crop", "horizontal_flip", "color_jitter", "grayscale", "bl
 """Shown for an encoder that names none of its own: what self-supervised encoders are trained with."""
 
 SHOWN_SAMPLES = 4
-"""Samples from each level in the panel of training augmentations."""
+"""Samples from each level in the panel of training augmentations, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,14 +173,15 @@ def _decoded(study: Study, levels: Sequence[str], renderer: Renderer, judge: Jud
 
 def _compared(study: Study, levels: Sequence[str], renderer: Renderer) -> list[Panel]:
     """Transformed images beside what each of these levels makes of them."""
-    names = study.settings.transformations
-    inputs, samples = _versions(study, levels, renderer, study.settings.compared, names, (0,))
+    settings = study.settings
+    names, count = settings.transformations, min(settings.compared, settings.pictures)
+    inputs, samples = _versions(study, levels, renderer, count, names, (0,))
     panels = [
         transformed_panel(i, names, inputs[i], {level: drawn[i, :, 0] for level, drawn in samples.items()})
         for i in range(len(inputs))
     ]
     names = study.encoder.training_augmentations or SSL_AUGMENTATIONS
-    inputs, samples = _versions(study, levels, renderer, 1, names, range(SHOWN_SAMPLES))
+    inputs, samples = _versions(study, levels, renderer, 1, names, range(min(SHOWN_SAMPLES, settings.samples)))
     panels.append(training_panel(names, inputs[0], {level: drawn[0] for level, drawn in samples.items()}))
     return panels
 

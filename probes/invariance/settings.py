@@ -25,7 +25,7 @@ class InvarianceSettings:
         varied: Images of which several samples are drawn, for the variance within one representation.
         samples: Samples drawn of each of them.
         pictures: Images shown with their samples.
-        compared: Images shown under every transformation.
+        compared: Images shown under every transformation; at most `pictures`.
         steps: Solver steps of a sample.
         solver: Name of the solver.
         seed: Seed of everything that is drawn.
@@ -53,6 +53,11 @@ class InvarianceSettings:
             raise UserError(f"{self.images} images are too few for statistics", f"take at least {LEAST_IMAGES}")
         if self.samples < 2:
             raise UserError(f"{self.samples} samples have no variance", "take at least 2")
+        if self.varied < 2 or self.pictures < 1:
+            raise UserError(
+                f"samples of {self.varied} images to measure, of {self.pictures} to show",
+                "take at least 2 to measure what varies, and 1 to show",
+            )
 
     @property
     def rendering(self) -> RenderingSettings:

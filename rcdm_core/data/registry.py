@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -66,7 +67,8 @@ def load_data(
     folder = Path(spec).expanduser()
     if folder.exists() or isinstance(spec, Path) or os.sep in spec:
         return open_folder(folder, image_size=image_size, limit=limit, seed=seed, progress=progress)
-    unknown = unknown_name("data set", name, NAMES)
+    folders = get_close_matches(spec, [path.name for path in Path().iterdir() if path.is_dir()])
+    unknown = unknown_name("data set", name, (*folders, *NAMES))
     raise UserError(f"{unknown.problem}, and there is no folder of that name", unknown.remedy)
 
 

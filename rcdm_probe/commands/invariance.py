@@ -31,6 +31,13 @@ def run(
     ] = None,
     images: Annotated[int, typer.Option("--images", "-n", help="Images that statistics rest on.", metavar="N")] = 500,
     gallery: Annotated[int, typer.Option("--gallery", help="Images among which ranks are taken.", metavar="M")] = 2000,
+    varied: Annotated[
+        int, typer.Option("--varied", help="Images of which several samples are drawn, to measure what varies.", min=2)
+    ] = 32,
+    samples: Annotated[int, typer.Option("--samples", help="Samples of each of these.", min=2, metavar="K")] = 8,
+    pictures: Annotated[
+        int, typer.Option("--pictures", help="Images that are shown with their samples.", min=1, metavar="P")
+    ] = 8,
     steps: options.Steps = options.DEFAULT_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,
     seed: options.Seed = 0,
@@ -38,7 +45,7 @@ def run(
         Path | None,
         typer.Option("--out", "-o", help="Run folder; by default runs/<date>-invariance-<encoder>.", metavar="FOLDER"),
     ] = None,
-    rcdm: options.RcdmFolders = None,
+    rcdm: options.RcdmFoldersOrNone = None,
     batch_size: options.BatchSize = 128,
     device: options.Device = "auto",
 ) -> None:
@@ -64,6 +71,9 @@ def run(
     sizes: dict[str, Any] = {
         "images": images,
         "gallery": gallery,
+        "varied": varied,
+        "samples": samples,
+        "pictures": pictures,
         "steps": steps,
         "solver": solver,
         "seed": seed,
