@@ -95,18 +95,19 @@ def records(
     Returns:
         A frame with the columns `COLUMNS`.
     """
-    return pd.DataFrame(
-        {
-            "encoder": encoder,
-            "level": level,
-            "image": np.asarray(images),
-            "measure": measure,
-            "condition": condition,
-            "strength": strength,
-            "sample": sample,
-            "value": np.asarray(values),
-        }
-    ).astype(COLUMNS)
+    numbers = np.asarray(images)
+    given = {
+        "encoder": encoder,
+        "level": level,
+        "image": numbers,
+        "measure": measure,
+        "condition": condition,
+        "strength": strength,
+        "sample": sample,
+        "value": np.asarray(values),
+    }
+    index = pd.RangeIndex(len(numbers))  # a probe makes hundreds of tables: typed at once, not converted afterwards
+    return pd.DataFrame({name: pd.Series(given[name], index, dtype=kind) for name, kind in COLUMNS.items()})
 
 
 def join(tables: list[pd.DataFrame]) -> pd.DataFrame:
