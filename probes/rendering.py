@@ -129,5 +129,5 @@ def check_match(encoder: Encoder, levels: Sequence[str], rcdm: RCDM) -> None:
     if rcdm.card.get("encoders", {}).get(encoder.name, weights) != weights:
         raise UserError(
             f"this RCDM was trained on other weights of {encoder.name}",
-            "use the RCDM that was trained for them, or --rcdm none for all that needs no pictures",
+            "use the RCDM that was trained for them",
         )

@@ -31,7 +31,7 @@ from rcdm_probe.preparation import (
     open_images,
     open_judge,
     open_rcdms,
-    rcdm_name,
+    rcdm_names,
 )
 from rcdm_probe.studies import ProbeResult, carry_out
 from reports import adversarial as report
@@ -195,7 +195,7 @@ def prepare(
             **asdict(chosen),
             "weights": ", ".join(f"{name}={path}" for name, path in weights.items()) or None,
             "judge": reader.name if reader else None,
-            "rcdm": ", ".join(dict.fromkeys(rcdm_name(rcdm, encoder, (chosen.level,)) for encoder in opened)),
+            "rcdm": rcdm_names(rcdm, opened, (chosen.level,)),
             "device": device,
         },
         hashes={

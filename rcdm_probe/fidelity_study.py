@@ -19,20 +19,20 @@ from probes.fidelity.study import draw
 from probes.rendering import drawable
 from rcdm_core.cache import cache_folder
 from rcdm_core.encoders.catalogue import EMBEDDED
-from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.errors import unknown_name
 from rcdm_core.progress import Progress, silent
 from rcdm_core.training_images import TrainingImages, known_split, trained_scenes
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.preparation import (
-    NONE,
+    RCDMSource,
     data_card,
     encoder_card,
     open_encoder,
     open_features,
     open_images,
-    open_rcdms,
-    rcdm_name,
+    rcdm_names,
+    require_rcdms,
 )
 from rcdm_probe.studies import ProbeResult, carry_out
 from reports import fidelity as report
@@ -92,7 +92,7 @@ def fidelity(
     data: str | Path = "scenes",
     *,
     features: str | None = None,
-    rcdm: str | Path | RCDM | None = None,
+    rcdm: RCDMSource | None = None,
     device: str = "auto",
     workdir: str | Path | None = None,
     progress: Progress = silent,
@@ -105,7 +105,7 @@ def fidelity(
         data: ``"scenes"``, a folder, or the name of a torchvision data set.
         features: Where sets of pictures are compared: ``"judge"``, ``"inception"`` or the name of an encoder. By
             default the judge on scenes, else Inception where its weights are at hand, else the first encoder.
-        rcdm: A folder or an RCDM. By default the one of each encoder.
+        rcdm: A folder, an RCDM, or several of them. By default the one of each encoder.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         workdir: Folder in which finished parts are kept: the same call goes on from them. None keeps nothing.
         progress: Told of every long loop.
@@ -126,7 +126,7 @@ def prepare(
     data: str | Path = "scenes",
     *,
     features: str | None = None,
-    rcdm: str | Path | RCDM | None = None,
+    rcdm: RCDMSource | None = None,
     device: str = "auto",
     command: str = "",
     progress: Progress = silent,
@@ -138,7 +138,7 @@ def prepare(
         encoders: Names or encoders.
         data: Name, or folder.
         features: Name of the feature space.
-        rcdm: Folder, RCDM or None.
+        rcdm: Folder, RCDM, several of them, word or None.
         device: Where to compute.
         command: The command line, for the record; empty for a call from Python.
         progress: Told of every long loop.
@@ -147,11 +147,6 @@ def prepare(
     Raises:
         UserError: An argument is mistaken.
     """
-    if rcdm == NONE:
-        raise UserError(
-            "without an RCDM there is nothing to measure: fidelity is that of its samples",
-            "give the folder of one with --rcdm, or leave the option out",
-        )
     chosen = FidelitySettings(**settings)
     device = choose_device(device)
     opened = [
@@ -160,7 +155,7 @@ def prepare(
     ]
     names = [encoder.name for encoder in opened]
     levels = chosen.levels or tuple(dict.fromkeys(level for encoder in opened for level in encoder.levels))
-    rcdms = open_rcdms(rcdm, opened, levels, device=device, progress=progress)
+    rcdms = require_rcdms(rcdm, opened, levels, device=device, progress=progress)
     decoders = tuple({decoder.fingerprint: decoder for decoder in rcdms.values()}.values())
     images = open_images(
         data,
@@ -184,7 +179,7 @@ def prepare(
             "data": str(data),
             "features": space.name,
             **asdict(chosen),
-            "rcdm": ", ".join(dict.fromkeys(rcdm_name(rcdm, encoder, levels) for encoder in opened)),
+            "rcdm": rcdm_names(rcdm, opened, levels),
             "device": device,
         },
         hashes={

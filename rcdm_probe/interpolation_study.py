@@ -20,6 +20,7 @@ from rcdm_core.progress import Progress, silent
 from rcdm_core.representations import representation_cache
 from rcdm_probe.device import choose_device
 from rcdm_probe.preparation import (
+    RCDMSource,
     facts_of_one,
     fingerprint_of,
     open_encoder,
@@ -75,7 +76,7 @@ def interpolation(
     pair: Sequence[str | Path] = (),
     level: str | Sequence[str] | None = None,
     weights: str | Path | None = None,
-    rcdm: str | Path | RCDM | None = None,
+    rcdm: RCDMSource | None = None,
     device: str = "auto",
     workdir: str | Path | None = None,
     progress: Progress = silent,
@@ -90,8 +91,8 @@ def interpolation(
         pair: Two image files, or ``"scenes:7"`` for scene number 7, to be looked at instead.
         level: Level or levels to look at, layers of the trunk among them; by default all of the encoder's own.
         weights: A file of weights instead of the encoder's own.
-        rcdm: What draws from representations: a folder or an RCDM. By default the embedded or the published one of the
-            encoder.
+        rcdm: What draws from representations: a folder, an RCDM, or several of them. By default the embedded or the
+            published one of the encoder.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         workdir: Folder in which finished parts are kept: the same call goes on from them. None keeps nothing.
         progress: Told of every long loop.
@@ -116,7 +117,7 @@ def prepare(
     pair: Sequence[str | Path] = (),
     level: str | Sequence[str] | None = None,
     weights: str | Path | None = None,
-    rcdm: str | Path | RCDM | None = None,
+    rcdm: RCDMSource | None = None,
     device: str = "auto",
     command: str = "",
     progress: Progress = silent,
@@ -130,7 +131,7 @@ def prepare(
         pair: Two images, or none.
         level: Level or levels.
         weights: File of weights, or None.
-        rcdm: Folder, RCDM, word or None.
+        rcdm: Folder, RCDM, several of them, word or None.
         device: Where to compute.
         command: The command line, for the record; empty for a call from Python.
         progress: Told of every long loop.

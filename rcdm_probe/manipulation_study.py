@@ -20,6 +20,7 @@ from rcdm_core.progress import Progress, silent
 from rcdm_core.representations import representation_cache
 from rcdm_probe.device import choose_device
 from rcdm_probe.preparation import (
+    RCDMSource,
     facts_of_one,
     fingerprint_of,
     open_encoder,
@@ -79,7 +80,7 @@ def manipulation(
     target: str | Path | None = None,
     level: str | Sequence[str] | None = None,
     weights: str | Path | None = None,
-    rcdm: str | Path | RCDM | None = None,
+    rcdm: RCDMSource | None = None,
     device: str = "auto",
     workdir: str | Path | None = None,
     progress: Progress = silent,
@@ -95,8 +96,8 @@ def manipulation(
         target: The image that it takes dimensions from; by default one of the data.
         level: Level or levels to look at, layers of the trunk among them; by default all of the encoder's own.
         weights: A file of weights instead of the encoder's own.
-        rcdm: What draws from representations: a folder or an RCDM. By default the embedded or the published one of the
-            encoder.
+        rcdm: What draws from representations: a folder, an RCDM, or several of them. By default the embedded or the
+            published one of the encoder.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         workdir: Folder in which finished parts are kept: the same call goes on from them. None keeps nothing.
         progress: Told of every long loop.
@@ -123,7 +124,7 @@ def prepare(
     target: str | Path | None = None,
     level: str | Sequence[str] | None = None,
     weights: str | Path | None = None,
-    rcdm: str | Path | RCDM | None = None,
+    rcdm: RCDMSource | None = None,
     device: str = "auto",
     command: str = "",
     progress: Progress = silent,
@@ -138,7 +139,7 @@ def prepare(
         target: Its target, or None.
         level: Level or levels.
         weights: File of weights, or None.
-        rcdm: Folder, RCDM, word or None.
+        rcdm: Folder, RCDM, several of them, word or None.
         device: Where to compute.
         command: The command line, for the record; empty for a call from Python.
         progress: Told of every long loop.

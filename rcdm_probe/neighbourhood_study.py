@@ -18,6 +18,7 @@ from rcdm_core.progress import Progress, silent
 from rcdm_core.representations import representation_cache
 from rcdm_probe.device import choose_device
 from rcdm_probe.preparation import (
+    RCDMSource,
     facts_of_one,
     open_encoder,
     open_features,
@@ -77,7 +78,7 @@ def neighbourhood(
     level: str | Sequence[str] | None = None,
     features: str | None = None,
     weights: str | Path | None = None,
-    rcdm: str | Path | RCDM | None = None,
+    rcdm: RCDMSource | None = None,
     device: str = "auto",
     workdir: str | Path | None = None,
     progress: Progress = silent,
@@ -92,8 +93,8 @@ def neighbourhood(
         features: Space in which sets of pictures are compared: ``"judge"``, ``"inception"`` or an encoder by name. By
             default the judge on scenes, else Inception where its weights are at hand, else the encoder.
         weights: A file of weights instead of the encoder's own.
-        rcdm: What draws from representations: a folder or an RCDM. By default the embedded or the published one of the
-            encoder.
+        rcdm: What draws from representations: a folder, an RCDM, or several of them. By default the embedded or the
+            published one of the encoder.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         workdir: Folder in which finished parts are kept: the same call goes on from them. None keeps nothing.
         progress: Told of every long loop.
@@ -118,7 +119,7 @@ def prepare(
     level: str | Sequence[str] | None = None,
     features: str | None = None,
     weights: str | Path | None = None,
-    rcdm: str | Path | RCDM | None = None,
+    rcdm: RCDMSource | None = None,
     device: str = "auto",
     command: str = "",
     progress: Progress = silent,
@@ -132,7 +133,7 @@ def prepare(
         level: Level or levels.
         features: Name of the feature space, or None.
         weights: File of weights, or None.
-        rcdm: Folder, RCDM, word or None.
+        rcdm: Folder, RCDM, several of them, word or None.
         device: Where to compute.
         command: The command line, for the record; empty for a call from Python.
         progress: Told of every long loop.

@@ -87,22 +87,37 @@ def open_rcdm(
     device: str,
     progress: Progress = silent,
 ) -> RCDM | None:
-    """What draws from the representations of an encoder.
+    """What draws from the representations of one encoder, as `open_rcdms`; None where there is nothing."""
+    return open_rcdms(rcdm, (encoder,), levels, device=device, progress=progress).get(encoder.name)
+
+
+def open_rcdms(
+    rcdm: RCDMSource | None,
+    encoders: Sequence[Encoder],
+    levels: Sequence[str],
+    *,
+    device: str,
+    progress: Progress = silent,
+) -> dict[str, RCDM]:
+    """What draws from the representations of each of several encoders, for a study that can do without.
 
     Args:
-        rcdm: A `RCDMSource`; None for `default_rcdm`.
-        encoder: The encoder.
+        rcdm: What the user gave; None for `default_rcdm`. An RCDM that encoders share is opened once.
+        encoders: The encoders.
         levels: Levels that are asked for; it is enough that the RCDM knows one of them.
         device: Where to compute.
         progress: Told of downloads.
 
     Returns:
-        The RCDM; None where there is none for the encoder.
+        By name of the encoder; those for which there is none are missing.
 
     Raises:
         UserError: No RCDM there, or one of another encoder, of other weights, or of none of the levels.
     """
-    return open_rcdms(rcdm, (encoder,), levels, device=device, progress=progress).get(encoder.name)
+    try:
+        return _open_rcdms(rcdm, encoders, levels, device=device, progress=progress)
+    except UserError as error:
+        raise UserError(error.problem, f"{error.remedy} (--rcdm none goes without pictures)") from error
 
 
 def require_rcdm(
@@ -114,44 +129,52 @@ def require_rcdm(
     device: str,
     progress: Progress = silent,
 ) -> RCDM:
-    """What draws from the representations of an encoder, for a study that is nothing without; as `open_rcdm`.
-
-    Raises:
-        UserError: There is none: says how to train one.
-    """
-    opened = open_rcdm(rcdm, encoder, levels, device=device, progress=progress)
-    if opened is None:
-        command = training_command(encoder.name, levels, str(weights) if weights else None)
-        raise UserError(
-            f"no RCDM draws from {encoder.name}/{levels[0]}, and nothing is seen of it without one",
-            f"{REMEDY}, and give it with --rcdm: {command}",
-        )
-    return opened
+    """What draws from the representations of one encoder, as `require_rcdms`."""
+    return require_rcdms(rcdm, (encoder,), levels, weights=weights, device=device, progress=progress)[encoder.name]
 
 
-def open_rcdms(
+def require_rcdms(
     rcdm: RCDMSource | None,
     encoders: Sequence[Encoder],
     levels: Sequence[str],
     *,
+    weights: str | Path | None = None,
     device: str,
     progress: Progress = silent,
 ) -> dict[str, RCDM]:
-    """What draws from the representations of each of several encoders; one RCDM that they share is opened once.
+    """What draws from the representations of each of several encoders, for a study that is nothing without.
 
     Args:
-        rcdm: As in `open_rcdm`.
+        rcdm: As in `open_rcdms`.
         encoders: The encoders.
         levels: Levels that are asked for.
+        weights: File of weights that the user gave, or None.
         device: Where to compute.
         progress: Told of downloads.
 
-    Returns:
-        By name of the encoder; those for which there is none are missing.
-
     Raises:
-        UserError: As in `open_rcdm`.
+        UserError: As in `open_rcdms`; or there is none for an encoder (says how to train one).
     """
+    if rcdm == NONE:
+        raise UserError(
+            "without an RCDM there is nothing to draw with",
+            "give the folder of one with --rcdm, or leave the option out",
+        )
+    opened = _open_rcdms(rcdm, encoders, levels, device=device, progress=progress)
+    for encoder in encoders:
+        if encoder.name not in opened:
+            own = [level for level in levels if level in encoder.levels]
+            command = training_command(encoder.name, own, str(weights) if weights else None)
+            raise UserError(
+                f"no RCDM draws from {encoder.name}/{own[0]}, and nothing is seen of it without one",
+                f"{REMEDY}, and give it with --rcdm: {command}",
+            )
+    return opened
+
+
+def _open_rcdms(
+    rcdm: RCDMSource | None, encoders: Sequence[Encoder], levels: Sequence[str], *, device: str, progress: Progress
+) -> dict[str, RCDM]:
     shared: RCDM | None = None
     opened = {}
     for encoder in encoders:
@@ -159,7 +182,7 @@ def open_rcdms(
         if where == NONE:
             continue
         if where == PUBLISHED:
-            decoder = _open_published(encoder, levels, device=device, progress=progress)
+            decoder = load_published(encoder.name, levels, device=device, progress=progress)
         elif shared is None:
             decoder = shared = _open_shared(where, device)
         else:
@@ -176,13 +199,6 @@ def _open_shared(where: RCDMSource, device: str) -> RCDM:
     if isinstance(where, RCDM):
         return where.to(device)
     return load_rcdm(None if where == EMBEDDED else where, device=device)
-
-
-def _open_published(encoder: Encoder, levels: Sequence[str], *, device: str, progress: Progress) -> RCDM:
-    try:
-        return load_published(encoder.name, levels, device=device, progress=progress)
-    except UserError as error:
-        raise UserError(error.problem, f"{error.remedy}; or go without pictures with --rcdm none") from error
 
 
 def open_images(
@@ -300,10 +316,15 @@ def facts_of_one(
 
 
 def rcdm_name(rcdm: RCDMSource | None, encoder: Encoder, levels: Sequence[str]) -> str:
-    """The RCDM as an argument in ``run.json``."""
+    """The RCDM of an encoder as an argument in ``run.json``."""
     if rcdm is None or isinstance(rcdm, (str, Path)):
         return str(rcdm or default_rcdm(encoder, levels))
     return "given" if isinstance(rcdm, RCDM) else " + ".join(rcdm_name(one, encoder, levels) for one in rcdm)
+
+
+def rcdm_names(rcdm: RCDMSource | None, encoders: Sequence[Encoder], levels: Sequence[str]) -> str:
+    """The RCDMs of several encoders as an argument in ``run.json``."""
+    return ", ".join(dict.fromkeys(rcdm_name(rcdm, encoder, levels) for encoder in encoders))
 
 
 def fingerprint_of(network: Encoder | RCDM | Judge | None) -> str:

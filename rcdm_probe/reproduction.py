@@ -33,7 +33,15 @@ from rcdm_probe import (
     runs,
 )
 from rcdm_probe.device import choose_device
-from rcdm_probe.preparation import data_card, encoder_card, open_encoder, open_images, open_rcdms
+from rcdm_probe.preparation import (
+    RCDMSource,
+    data_card,
+    encoder_card,
+    open_encoder,
+    open_images,
+    open_rcdms,
+    rcdm_names,
+)
 from rcdm_probe.studies import carry_out, carry_out_in
 from reports import reproduction as report
 
@@ -136,7 +144,7 @@ def reproduce(
     data: str | Path = "scenes",
     *,
     scale: str = "full",
-    rcdm: str | Path | None = None,
+    rcdm: RCDMSource | None = None,
     seed: int = 0,
     device: str = "auto",
     root: str | Path = "runs",
@@ -149,7 +157,8 @@ def reproduce(
             the others with.
         data: ``"scenes"``, a folder of images, or the name of a torchvision data set.
         scale: A key of `SCALES`.
-        rcdm: As for each probe.
+        rcdm: What draws from representations: a folder, an RCDM, several of them, or ``"none"``, which leaves out what
+            needs pictures. By default the one of each encoder.
         seed: Of everything that is drawn.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         root: Where the run folders of the probes are looked for, and go.
@@ -170,7 +179,7 @@ def prepare(
     data: str | Path = "scenes",
     *,
     scale: str = "full",
-    rcdm: str | Path | None = None,
+    rcdm: RCDMSource | None = None,
     seed: int = 0,
     device: str = "auto",
     root: Path = Path("runs"),
@@ -183,7 +192,7 @@ def prepare(
         encoders: Names.
         data: Name, or folder.
         scale: A key of `SCALES`.
-        rcdm: Folder, word or None.
+        rcdm: Folder, RCDM, several of them, word or None.
         seed: Of everything that is drawn.
         device: Where to compute.
         root: Where run folders are.
@@ -220,7 +229,7 @@ def prepare(
             "encoder": "+".join(names),
             "data": str(data),
             "scale": scale,
-            "rcdm": str(rcdm or "default"),
+            "rcdm": "default" if rcdm is None else rcdm_names(rcdm, opened, levels),
             "seed": seed,
             "device": device,
         },

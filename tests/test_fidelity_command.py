@@ -98,7 +98,7 @@ def test_what_is_not_at_hand_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        (("--rcdm", "none"), "without an RCDM there is nothing to measure"),
+        (("--rcdm", "none"), "without an RCDM there is nothing to draw with"),
         (("--level", "bakbone"), "did you mean backbone"),
         (("--solver", "unipcc"), "did you mean unipc"),
         (("--images", "3"), "3 images are too few"),

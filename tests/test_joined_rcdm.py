@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from begun import facts_of
 from small_training import NETWORK
+from typer.testing import Result
 
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
@@ -57,3 +60,67 @@ def test_members_have_one_size_and_no_condition_twice() -> None:
         JoinedRCDM([first, untrained(2, "dino/backbone", size=32)])
     with pytest.raises(UserError, match="two of the RCDMs draw from simclr/backbone"):
         JoinedRCDM([first, untrained(2, "simclr/backbone")])
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("rcdms")
+    first, second = (
+        written(untrained(n, f"{name}/backbone"), root / name) for n, name in enumerate(("simclr", "dino"))
+    )
+    return first, second
+
+
+@pytest.mark.parametrize(
+    "name, arguments",
+    [
+        ("invariance", ("-e", "dino", "--level", "backbone", "--images", 20, "--gallery", 40)),
+        ("adversarial", ("-e", "dino", "--reference", "simclr", "--images", 20, "--training", 40)),
+        ("interpolate", ("-e", "dino", "--level", "backbone", "--pairs", 10)),
+        ("manipulate", ("-e", "dino", "--level", "backbone", "--gallery", 60)),
+        ("generate", ("-e", "dino", "--level", "backbone", "--count", 20, "--gallery", 40)),
+        ("fidelity", ("-e", "simclr", "-e", "dino", "--level", "backbone", "--gallery", 40, "--compared", 0)),
+        ("reproduce", ("-e", "simclr", "-e", "dino", "--quick")),
+    ],
+)
+def test_every_study_takes_several_folders(
+    command: Callable[..., Result], folders: tuple[Path, Path], name: str, arguments: tuple[object, ...], tmp_path: Path
+) -> None:
+    given = [word for folder in folders for word in ("--rcdm", folder)]
+    facts = facts_of(command, name, *arguments, *given, out=tmp_path / "run")
+    assert facts["arguments"]["rcdm"] == " + ".join(map(str, folders))
+    assert " ".join(map(str, given)) in facts["command"]
+
+
+def test_sample_draws_by_the_member_that_knows_the_encoder(
+    command: Callable[..., Result], folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    drawn = []
+    for number, given in enumerate(([folders[1]], folders)):
+        out = tmp_path / f"{number}.png"
+        words = [word for folder in given for word in ("--rcdm", folder)]
+        assert command("sample", "scenes:3", "-e", "dino", "--steps", 1, *words, "--out", out).exit_code == 0
+        drawn.append(out.read_bytes())
+    assert drawn[0] == drawn[1]
+
+
+NEEDING = ("interpolate", "manipulate", "generate", "fidelity", "sample scenes:0")
+"""Commands that are nothing without an RCDM."""
+
+
+@pytest.mark.parametrize("name", NEEDING)
+def test_to_go_without_is_offered_only_where_that_leaves_something(command: Callable[..., Result], name: str) -> None:
+    assert "none for all" not in " ".join(command(*name.split(), "--help").output.split())
+    assert "none for all" in " ".join(command("invariance", "--help").output.split())
+    refused = command(*name.split(), "-e", "vicreg", "--rcdm", "none")
+    assert refused.exit_code == 2
+    assert "give the folder of one with --rcdm, or leave the option out" in refused.stderr
+
+
+def test_other_weights_offer_it_likewise(command: Callable[..., Result]) -> None:
+    other = ("-e", "vicreg", "--weights", "random:1", "--rcdm", "embedded")
+    for name in ("invariance", "interpolate"):
+        refused = command(name, *other)
+        assert refused.exit_code == 2
+        assert "other weights of vicreg" in refused.stderr
+        assert ("--rcdm none" in refused.stderr) == (name == "invariance")

@@ -73,7 +73,7 @@ def test_a_given_image_has_a_report_without_a_verdict(command: Command, tmp_path
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        (("--encoder", "vicreg", "--rcdm", "none"), "no RCDM draws from vicreg"),
+        (("--encoder", "vicreg", "--rcdm", "none"), "there is nothing to draw with"),
         (("--encoder", "vicreg", "--target", "scenes:1"), "no image to put it into"),
         (("--encoder", "vicreg", "--shared", 20), "in more than 20 of 20"),
         (("scenes:99999", "--encoder", "vicreg"), "no scene '99999'"),

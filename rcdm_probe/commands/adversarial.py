@@ -66,7 +66,7 @@ def run(
         Path | None,
         typer.Option("--out", "-o", help="Run folder; by default in runs/, by date and encoders.", metavar="FOLDER"),
     ] = None,
-    rcdm: options.RcdmFolders = None,
+    rcdm: options.RcdmFoldersOrNone = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(

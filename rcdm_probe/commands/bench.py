@@ -24,7 +24,7 @@ def run(
     images: Annotated[int, typer.Option("--images", "-n", min=2, help="Scenes sampled, one picture each.")] = 256,
     gallery: Annotated[int, typer.Option(min=2, max=10_000, help="Scenes among which ranks are taken.")] = 10_000,
     seed: options.Seed = 0,
-    rcdm: options.RcdmFolder = None,
+    rcdm: options.RcdmFolders = None,
     batch_size: options.BatchSize = 128,
     training_steps: Annotated[
         int, typer.Option("--training-steps", help="Steps of training that are measured.", min=1, metavar="K")
@@ -44,14 +44,11 @@ def run(
 
     [bold]Example[/]: rcdm-probe bench
     """
-    from probes.rendering import check_match
     from rcdm_core.data.registry import open_scenes
-    from rcdm_core.encoders import load_encoder
     from rcdm_core.errors import UserError
-    from rcdm_core.rcdm import load_rcdm
     from rcdm_probe.benchmark import run_benchmark
     from rcdm_probe.device import choose_device
-    from rcdm_probe.levels import choose_levels
+    from rcdm_probe.preparation import open_encoder, require_rcdm
     from rcdm_probe.progress import progress_bars
     from rcdm_probe.rank_benchmark import rank_cost
     from rcdm_probe.training_benchmark import training_rates
@@ -59,8 +56,8 @@ def run(
     if images > gallery:
         raise UserError(f"{images} images do not fit a gallery of {gallery}", "lower --images or raise --gallery")
     place = choose_device(device)
-    network, decoder = load_encoder(encoder, device=place), load_rcdm(rcdm, device=place)
-    check_match(network, choose_levels(network, level), decoder)
+    network, levels = open_encoder(encoder, level=level, device=place)
+    decoder = require_rcdm(options.one_or_several(rcdm), network, levels, device=place)
     scenes = open_scenes("test", image_size=decoder.image_size, limit=gallery, seed=seed)
     with progress_bars() as progress:
         ranks = rank_cost(ranked, seed=seed, device=place, progress=progress) if ranked else None

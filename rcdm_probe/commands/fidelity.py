@@ -63,14 +63,7 @@ def run(
         Path | None,
         typer.Option("--out", "-o", help="Run folder; by default in runs/, by date and encoders.", metavar="FOLDER"),
     ] = None,
-    rcdm: Annotated[
-        str | None,
-        typer.Option(
-            "--rcdm",
-            help="Folder of the RCDM that draws; by default the encoder's embedded or published one.",
-            metavar="FOLDER",
-        ),
-    ] = None,
+    rcdm: options.RcdmFolders = None,
     batch_size: options.BatchSize = 128,
     device: options.Device = "auto",
 ) -> None:
@@ -111,7 +104,7 @@ def run(
         encoder or None,
         data,
         features=features,
-        rcdm=rcdm,
+        rcdm=options.one_or_several(rcdm),
         device=device,
         command=command_line(
             "fidelity",

@@ -47,7 +47,7 @@ def run(
             "--out", "-o", help="Run folder; by default runs/<date>-neighbourhood-<encoder>.", metavar="FOLDER"
         ),
     ] = None,
-    rcdm: options.RcdmFolder = None,
+    rcdm: options.RcdmFolders = None,
     batch_size: options.BatchSize = 128,
     device: options.Device = "auto",
 ) -> None:
@@ -86,7 +86,7 @@ def run(
         level=level or None,
         features=features,
         weights=weights,
-        rcdm=rcdm,
+        rcdm=options.one_or_several(rcdm),
         device=device,
         command=command_line(
             "generate",

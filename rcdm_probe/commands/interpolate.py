@@ -59,7 +59,7 @@ def run(
             "--out", "-o", help="Run folder; by default runs/<date>-interpolation-<encoder>.", metavar="FOLDER"
         ),
     ] = None,
-    rcdm: options.RcdmFolder = None,
+    rcdm: options.RcdmFolders = None,
     batch_size: options.BatchSize = 128,
     device: options.Device = "auto",
 ) -> None:
@@ -101,7 +101,7 @@ def run(
         pair=pair or (),
         level=level or None,
         weights=weights,
-        rcdm=rcdm,
+        rcdm=options.one_or_several(rcdm),
         device=device,
         command=command_line(
             "interpolate",

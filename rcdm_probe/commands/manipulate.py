@@ -74,7 +74,7 @@ def run(
             "--out", "-o", help="Run folder; by default runs/<date>-manipulation-<encoder>.", metavar="FOLDER"
         ),
     ] = None,
-    rcdm: options.RcdmFolder = None,
+    rcdm: options.RcdmFolders = None,
     batch_size: options.BatchSize = 128,
     device: options.Device = "auto",
 ) -> None:
@@ -121,7 +121,7 @@ def run(
         target=target,
         level=level or None,
         weights=weights,
-        rcdm=rcdm,
+        rcdm=options.one_or_several(rcdm),
         device=device,
         command=command_line(
             "manipulate",

@@ -27,16 +27,16 @@ Weights = Annotated[
     str | None,
     typer.Option("--weights", help="Weights to use instead of the encoder's own: a file, or random.", metavar="FILE"),
 ]
-RcdmFolder = Annotated[
-    str | None,
+RcdmFolders = Annotated[
+    list[str] | None,
     typer.Option(
         "--rcdm",
-        help="Folder of the RCDM that draws, or none for all that needs no pictures; by default the encoder's embedded "
-        "or published one, where there is one.",
+        help="Folder of the RCDM that draws, may be repeated for RCDMs of several encoders or levels; by default the "
+        "encoder's embedded or published one.",
         metavar="FOLDER",
     ),
 ]
-RcdmFolders = Annotated[
+RcdmFoldersOrNone = Annotated[
     list[str] | None,
     typer.Option(
         "--rcdm",

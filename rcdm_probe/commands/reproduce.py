@@ -37,7 +37,7 @@ def run(
         Path | None,
         typer.Option("--out", "-o", help="Folder of the report; by default in runs/, by date.", metavar="FOLDER"),
     ] = None,
-    rcdm: options.RcdmFolder = None,
+    rcdm: options.RcdmFoldersOrNone = None,
     device: options.Device = "auto",
 ) -> None:
     """All four findings of the paper and fidelity, over all encoders: one report as PDF and as a page for the screen.
@@ -60,9 +60,10 @@ def run(
         from rcdm_probe.reproduction import conduct, prepare
 
     scale = "quick" if quick else "full"
-    arguments: dict[str, Any] = {"data": data, "seed": seed, "rcdm": rcdm, "device": device}
-    command = command_line("reproduce", encoders=encoders, **arguments, out=out) + f" --{scale}"
-    begin = partial(prepare, encoders or None, scale=scale, command=command, **arguments)
+    arguments: dict[str, Any] = {"data": data, "seed": seed, "device": device}
+    command = command_line("reproduce", encoders=encoders, rcdm=rcdm, **arguments, out=out) + f" --{scale}"
+    decoders = options.one_or_several(rcdm)
+    begin = partial(prepare, encoders or None, scale=scale, rcdm=decoders, command=command, **arguments)
     result, report = carry_out(begin, conduct, out=out, console=console)
     console.print(_summary(result.findings, list(result.is_ssl)))
     for what, why in result.lacking.items():

@@ -28,7 +28,7 @@ def run(
     steps: options.Steps = options.DEFAULT_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,
     seed: options.Seed = 0,
-    rcdm: options.RcdmFolder = None,
+    rcdm: options.RcdmFolders = None,
     device: options.Device = "auto",
 ) -> None:
     """Draw pictures from the representation of images: what all of a row share is what the encoder keeps.
@@ -60,7 +60,8 @@ def run(
     place = choose_device(device)
     with progress_bars() as progress:
         network, levels = open_encoder(encoder, level=level, weights=weights, device=place, progress=progress)
-        decoder = require_rcdm(rcdm, network, levels, weights=weights, device=place, progress=progress)
+        given = options.one_or_several(rcdm)
+        decoder = require_rcdm(given, network, levels, weights=weights, device=place, progress=progress)
         pixels = open_given(images, image_size=max(network.image_size, decoder.image_size)).images
         h, originals = encode(network, pixels)[level], resize(pixels, decoder.image_size)
         drawn = decoder.sample(
