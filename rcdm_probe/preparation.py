@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -34,8 +34,26 @@ if TYPE_CHECKING:
 EMBEDDED, PUBLISHED, NONE = "embedded", "published", "none"
 """Words for an RCDM, where a folder could stand."""
 
-RCDMSource: TypeAlias = str | Path | RCDM | Sequence[str | Path | RCDM]
-"""A folder, an RCDM, ``"embedded"``, ``"published"`` or ``"none"``; or several folders and RCDMs, which are joined."""
+
+@dataclass(frozen=True)
+class OpenedRCDMs:
+    """RCDMs that are open already, for studies that follow one another.
+
+    Attributes:
+        source: What the user gave for them: a run is known by it, whoever opened them.
+        of_encoder: By name of the encoder, as `open_rcdms` gives them: they fit.
+    """
+
+    source: RCDMSource | None
+    of_encoder: Mapping[str, RCDM]
+
+
+_OneOrSeveral: TypeAlias = str | Path | RCDM | Sequence[str | Path | RCDM]
+
+RCDMSource: TypeAlias = _OneOrSeveral | OpenedRCDMs
+"""A folder, an RCDM, ``"embedded"``, ``"published"`` or ``"none"``; or several folders and RCDMs, which are joined; or
+what is open already.
+"""
 
 _SKIPPED_LISTED = 100
 
@@ -175,6 +193,9 @@ def require_rcdms(
 def _open_rcdms(
     rcdm: RCDMSource | None, encoders: Sequence[Encoder], levels: Sequence[str], *, device: str, progress: Progress
 ) -> dict[str, RCDM]:
+    if isinstance(rcdm, OpenedRCDMs):
+        known = rcdm.of_encoder
+        return {encoder.name: known[encoder.name] for encoder in encoders if encoder.name in known}
     shared: RCDM | None = None
     opened = {}
     for encoder in encoders:
@@ -183,16 +204,14 @@ def _open_rcdms(
             continue
         if where == PUBLISHED:
             decoder = load_published(encoder.name, levels, device=device, progress=progress)
-        elif shared is None:
-            decoder = shared = _open_shared(where, device)
         else:
-            decoder = shared
+            decoder = shared = shared or _open_shared(where, device)
         check_match(encoder, levels, decoder)
         opened[encoder.name] = decoder
     return opened
 
 
-def _open_shared(where: RCDMSource, device: str) -> RCDM:
+def _open_shared(where: _OneOrSeveral, device: str) -> RCDM:
     """An RCDM that is the same for whoever asks: given, embedded, in a folder, or joined of several."""
     if not isinstance(where, (str, Path, RCDM)):
         return JoinedRCDM([_open_shared(one, device) for one in where])
@@ -317,6 +336,8 @@ def facts_of_one(
 
 def rcdm_name(rcdm: RCDMSource | None, encoder: Encoder, levels: Sequence[str]) -> str:
     """The RCDM of an encoder as an argument in ``run.json``."""
+    if isinstance(rcdm, OpenedRCDMs):
+        return rcdm_name(rcdm.source, encoder, levels)
     if rcdm is None or isinstance(rcdm, (str, Path)):
         return str(rcdm or default_rcdm(encoder, levels))
     return "given" if isinstance(rcdm, RCDM) else " + ".join(rcdm_name(one, encoder, levels) for one in rcdm)

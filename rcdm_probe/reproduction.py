@@ -34,6 +34,7 @@ from rcdm_probe import (
 )
 from rcdm_probe.device import choose_device
 from rcdm_probe.preparation import (
+    OpenedRCDMs,
     RCDMSource,
     data_card,
     encoder_card,
@@ -46,7 +47,7 @@ from rcdm_probe.studies import carry_out, carry_out_in
 from reports import reproduction as report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
@@ -220,7 +221,7 @@ def prepare(
     )
     names = [encoder.name for encoder in opened]
     command = command or f"rcdm_probe.reproduce({names!r}, {str(data)!r}, ...)"
-    common = {"rcdm": rcdm, "device": device, "seed": seed, "command": command}
+    common = {"rcdm": OpenedRCDMs(rcdm, rcdms), "device": device, "seed": seed, "command": command}
     steps, lacking = _plan(opened, str(data), images, rcdms, scale, common)
     facts = runs.collect_facts(
         "reproduce",
@@ -258,30 +259,30 @@ def _plan(
     encoders: Sequence[Encoder],
     data: str,
     images: ImageSet,
-    rcdms: Mapping[str, RCDM],
+    rcdms: Collection[str],
     scale: str,
     common: Mapping[str, Any],
 ) -> tuple[tuple[Step, ...], dict[str, str]]:
     """The probes that these encoders and images allow, and what is lacking for the others."""
-    settings, names = SCALES[scale], [encoder.name for encoder in encoders]
+    settings = SCALES[scale]
     steps, lacking = [], {}
 
-    def step(study: Any, probe: str, whom: str | list[str], **more: Any) -> Step:
+    def step(study: Any, probe: str, whom: Encoder | Sequence[Encoder], **more: Any) -> Step:
         return Step(probe, partial(study.prepare, whom, data, **common, **settings[probe], **more), study.conduct)
 
-    steps += [step(invariance_study, "invariance", name) for name in names]
-    reference = next((e.name for e in encoders if not e.is_ssl), names[0])
-    if len(names) > 1:
+    steps += [step(invariance_study, "invariance", encoder) for encoder in encoders]
+    if len(encoders) > 1:
+        reference = next((encoder for encoder in encoders if not encoder.is_ssl), encoders[0])
         attack = {} if images.class_names else {"attacks": ("Displacement",)}
-        steps.append(step(adversarial_study, "adversarial", names, reference=reference, **attack))
+        steps.append(step(adversarial_study, "adversarial", encoders, reference=reference.name, **attack))
     else:
         lacking["Finding 3 was not tested."] = "It compares encoders: name another one, best a supervised one."
-    drawn = [name for name in names if name in rcdms]
+    drawn = [encoder for encoder in encoders if encoder.name in rcdms]
     for study, probe in ((interpolation_study, "interpolation"), (manipulation_study, "manipulation")):
-        steps += [step(study, probe, name) for name in drawn]
+        steps += [step(study, probe, encoder) for encoder in drawn]
     if drawn:
         steps.append(step(fidelity_study, "fidelity", drawn))
-    if undrawn := [name for name in names if name not in rcdms]:
+    if undrawn := [encoder.name for encoder in encoders if encoder not in drawn]:
         lacking[f"Nothing was drawn from {', '.join(undrawn)}."] = (
             "That needs an RCDM trained on its representations (rcdm-probe train), given with --rcdm; finding 4 and "
             "fidelity rest on it."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,8 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from begun import facts_of
 from planted_content import content as invariance_content
 from planted_content import run as invariance_facts
+from typer.testing import Result
 
 from analyses.reproduction import findings_table, tally
 from probes.panels import Panel
@@ -138,7 +141,7 @@ def test_a_finished_run_is_taken_and_another_seed_is_not(folders: list[Path], tm
     conducted: list[int] = []
 
     @dataclass(frozen=True)
-    class Result:
+    class Found:
         facts: dict[str, Any]
 
         def save(self, folder: Path) -> None:
@@ -150,9 +153,9 @@ def test_a_finished_run_is_taken_and_another_seed_is_not(folders: list[Path], tm
         facts = runs.collect_facts("invariance", command="c", arguments=arguments, hashes={}, device="cpu", **cards)
         return OneNumber({**facts, "git_commit": "c0ffee"})
 
-    def counted(study: OneNumber, **_: Any) -> Result:
+    def counted(study: OneNumber, **_: Any) -> Found:
         conducted.append(study.facts["seed"])
-        return Result(study.facts)
+        return Found(study.facts)
 
     def carried_out(seed: int) -> Path:
         step = Step("invariance", lambda progress: prepared(seed), counted)
@@ -161,6 +164,41 @@ def test_a_finished_run_is_taken_and_another_seed_is_not(folders: list[Path], tm
     first, again, other = carried_out(0), carried_out(0), carried_out(1)
     assert first == again != other
     assert conducted == [0, 1]
+
+
+BY_HAND = {
+    "invariance": ("invariance", "--encoder", "supervised"),
+    "adversarial": ("adversarial", "--encoder", "supervised", "--encoder", "vicreg"),
+    "interpolation": ("interpolate", "--encoder", "supervised"),
+    "manipulation": ("manipulate", "--encoder", "supervised"),
+    "fidelity": ("fidelity", "--encoder", "supervised", "--encoder", "vicreg"),
+}
+"""The command that runs a probe with its default settings, as a user types it."""
+
+
+@pytest.fixture(scope="module")
+def steps() -> dict[str, runs.Facts]:
+    """Facts of the first step of every probe, where everything is at its default."""
+    study = prepare(ENCODERS, scale="full")
+    return {step.probe: step.prepare(progress=silent).facts for step in reversed(study.steps)}
+
+
+@pytest.mark.parametrize("probe", BY_HAND)
+def test_a_run_made_by_hand_is_taken(
+    command: Callable[..., Result], steps: dict[str, runs.Facts], probe: str, tmp_path: Path
+) -> None:
+    made = facts_of(command, *BY_HAND[probe], out=tmp_path / "run")
+    for what in ("probe", "arguments", "hashes"):
+        assert steps[probe][what] == made[what]
+
+
+def test_steps_are_known_by_the_rcdm_that_was_asked_for_and_open_nothing_again() -> None:
+    study = prepare(["vicreg"], scale="quick", rcdm="embedded")
+    for step in study.steps:
+        made = step.prepare(progress=silent)
+        assert made.facts["arguments"]["rcdm"] == "embedded"
+        opened = (made.encoders[0], made.rcdms["vicreg"]) if step.probe == "fidelity" else (made.encoder, made.rcdm)
+        assert opened == (study.encoders[0], study.rcdms["vicreg"])
 
 
 def test_mistakes_are_told_before_anything_is_measured() -> None:
