@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 TRAINED = ("crop", "horizontal_flip", "color_jitter", "grayscale", "blur")
 
 
+@cache  # nothing in it is changed by who uses it
 def content(
     *,
-    levels: Sequence[str] = ("backbone", "projector"),
+    levels: tuple[str, ...] = ("backbone", "projector"),
+    transformations: tuple[str, ...] = tuple(TRANSFORMATIONS),
     encoder: str = "vicreg",
     images: int = 60,
     rcdm: bool = True,
@@ -35,7 +38,7 @@ def content(
     pictures: int = 8,
 ) -> Content:
     """What a run would hand to the report."""
-    rows = join(list(_records(encoder, levels, images, rcdm=rcdm, factors=factors)))
+    rows = join(list(_records(encoder, levels, transformations, images, rcdm=rcdm, factors=factors)))
     verdicts = invariance_verdicts(
         rows, training_augmentations=TRAINED, is_ssl=encoder != "supervised", resamples=resamples
     )
@@ -45,7 +48,7 @@ def content(
         factors=factor_table(rows, resamples=resamples),
         variance=variance_table(rows, resamples=resamples),
         comparison=comparison_table(rows, resamples=resamples),
-        panels=tuple(_panels(levels, pictures)) if rcdm else (),
+        panels=tuple(_panels(levels, transformations, pictures)) if rcdm else (),
         maps=(_map(levels),) if rcdm else (),
         verdicts=verdicts,
         trained=TRAINED,
@@ -88,13 +91,16 @@ def run(encoder: str = "vicreg", data: str = "scenes", images: int = 60) -> dict
     }  # fmt: skip
 
 
-def _records(encoder: str, levels: Sequence[str], count: int, *, rcdm: bool, factors: bool) -> Iterator[pd.DataFrame]:
+def _records(
+    encoder: str, levels: Sequence[str], transformations: Sequence[str], count: int, *, rcdm: bool, factors: bool
+) -> Iterator[pd.DataFrame]:
     rng = np.random.default_rng(0)
     numbers = np.arange(count)
     truth = _components(Scenes().factors(numbers))
     pull = dict(zip(TRANSFORMATIONS, rng.uniform(0.08, 0.8, len(TRANSFORMATIONS)), strict=True))
     for depth, level in enumerate(levels):
-        for name, t in TRANSFORMATIONS.items():
+        for name in transformations:
+            t = TRANSFORMATIONS[name]
             size = pull[name] * (1.0, 0.3, 0.6)[depth] * (0.7 if name in TRAINED else 1.3)
             for dose in t.doses:
                 moved = size * (dose / t.reference) ** 0.7 * rng.lognormal(0, 0.4, count)
@@ -143,7 +149,7 @@ def _components(factors: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"class": factors["class"], **circular, **{name: factors[name] for name in LINEAR}})
 
 
-def _panels(levels: Sequence[str], count: int) -> Iterator[Panel]:
+def _panels(levels: Sequence[str], transformations: Sequence[str], count: int) -> Iterator[Panel]:
     """Panels as the probe makes them; a sample of a level is the image with noise, more of it at a deeper level."""
     originals = Scenes().images(np.arange(count))
 
@@ -154,12 +160,12 @@ def _panels(levels: Sequence[str], count: int) -> Iterator[Panel]:
     drawn = {level: samples(originals, depth, 8) for depth, level in enumerate(levels)}
     for level in levels:
         yield samples_panel(level, originals, drawn[level])
-    names = list(TRANSFORMATIONS)
+    chosen = [TRANSFORMATIONS[name] for name in transformations]
     for number in range(2):
-        changed = [t.apply(originals[number : number + 1], t.reference) for t in TRANSFORMATIONS.values()]
+        changed = [t.apply(originals[number : number + 1], t.reference) for t in chosen]
         inputs = torch.cat([originals[number : number + 1], *changed])
         sampled = {level: samples(inputs, depth, 1)[:, 0] for depth, level in enumerate(levels)}
-        yield transformed_panel(number, names, inputs, sampled)
+        yield transformed_panel(number, transformations, inputs, sampled)
     inputs = torch.cat(
         [originals[:1], *(TRANSFORMATIONS[n].apply(originals[:1], TRANSFORMATIONS[n].reference) for n in TRAINED)]
     )

@@ -7,7 +7,7 @@ import re
 import shutil
 
 import pytest
-from planted_content import content
+from planted_content import TRAINED, content
 
 from reports.html import compile_html
 from reports.invariance import document, figures
@@ -18,15 +18,20 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 
 
 @pytest.fixture(scope="module")
-def shown():
-    return document(content(images=30, resamples=20, pictures=2))
+def told():
+    return content(transformations=TRAINED, images=30, resamples=20, pictures=2)
 
 
 @pytest.fixture(scope="module")
-def page_file(shown, tmp_path_factory):
+def shown(told):
+    return document(told)
+
+
+@pytest.fixture(scope="module")
+def page_file(told, shown, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     (folder / "figures").mkdir()
-    for name, figure in figures(content(images=30, resamples=20, pictures=2)):
+    for name, figure in figures(told):
         save(figure, folder / "figures", name)
     return compile_html(shown, template="report", folder=folder)
 

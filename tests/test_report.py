@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from planted_content import content, run
+from planted_content import TRAINED, content, run
 
 from reports.invariance import document, printed_tables, write
 from reports.pdf import compile_pdf
@@ -18,12 +18,13 @@ NASTY = r'/data/#_$%@* [a](b) <c> `d` \e "f" // ünï/very_long_name_without_any
 
 @pytest.fixture(scope="module")
 def full():
-    return content(images=40, resamples=20, pictures=3)
+    return content(images=30, resamples=20, pictures=3)
 
 
 @pytest.fixture(scope="module")
 def plain():
-    return content(images=30, resamples=20, levels=("backbone",), rcdm=False, factors=False, data=NASTY)
+    few = {"transformations": TRAINED, "images": 30, "resamples": 20}
+    return content(**few, levels=("backbone",), rcdm=False, factors=False, data=NASTY)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def test_a_level_that_the_rcdm_does_not_know_is_named(full):
 
 
 def test_scenes_without_an_rcdm_show_what_is_present_alone(tmp_path):
-    write(tmp_path, content(images=30, resamples=20, rcdm=False))
+    write(tmp_path, content(transformations=TRAINED, images=30, resamples=20, rcdm=False))
     assert (tmp_path / "figures" / "factors.svg").is_file()
     assert not (tmp_path / "tables" / "variance.csv").exists()
 
@@ -98,7 +99,8 @@ def test_no_verdict_is_said_and_breaks_nothing(plain, tmp_path):
 
 
 def test_a_level_with_a_slash_in_its_name_is_no_folder(tmp_path):
-    other = content(images=30, resamples=20, levels=("trunk/layer3",), rcdm=False, factors=False)
+    few = {"transformations": TRAINED[:2], "images": 30, "resamples": 20}
+    other = content(**few, levels=("trunk/layer3",), rcdm=False, factors=False)
     write(tmp_path, other)
     assert (tmp_path / "tables" / "transformations-trunk-layer3.tex").is_file()
 

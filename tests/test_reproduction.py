@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import torch
 from begun import facts_of
+from planted_content import TRAINED
 from planted_content import content as invariance_content
 from planted_content import run as invariance_facts
 from typer.testing import Result
@@ -45,7 +46,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Finished invariance runs of two encoders, as the probe leaves them."""
     root, out = tmp_path_factory.mktemp("runs"), []
     for name in ENCODERS:
-        told = invariance_content(encoder=name, images=30, resamples=20, pictures=2)
+        told = invariance_content(encoder=name, transformations=TRAINED, images=30, resamples=20, pictures=2)
         facts = {**invariance_facts(), "probe": "invariance"}
         facts["encoder_card"] = {**facts["encoder_card"], "name": name, "self_supervised": name != "supervised"}
         folder = root / f"2026-01-02-invariance-{name}"
