@@ -17,7 +17,13 @@ from rcdm_probe.cli import app
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before PyTorch is imported: as many tests as cores run at once
 
+LONGEST = ("test_cli", "test_imagenet_path", "test_train_command", "test_training", "test_distributed")
 SCRIPT = Path(sys.executable).with_name("rcdm-probe")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: a worker takes a file at a time, and none should begin a long one when others end."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(autouse=True, scope="session")

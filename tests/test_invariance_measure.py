@@ -159,7 +159,7 @@ def test_factors_present(found: Measurement) -> None:
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(scenes: ImageSet) -> None:
     planted = encoder("pixels", pixels)
-    settings = {"images": 40, "gallery": 60, "transformations": ("noise", "crop")}
+    settings = {"images": 20, "gallery": 30, "transformations": ("noise", "crop")}
     first, again, other = (
         measure(planted, scenes, settings=InvarianceSettings(seed=seed, **settings)).records for seed in (0, 0, 1)
     )
@@ -229,7 +229,7 @@ def test_decoder_and_encoder_must_match(scenes: ImageSet) -> None:
 
 def test_levels_that_the_decoder_does_not_know_are_measured_without_it(scenes: ImageSet) -> None:
     planted = encoder("planted", mirrored, lambda h: h[:, :5])
-    settings = replace(SMALL, images=40, gallery=40, transformations=("horizontal_flip",))
+    settings = replace(SMALL, images=20, gallery=20, transformations=("horizontal_flip",))
     result = measure(planted, scenes, rcdm=decoder({"planted/projector": 5}, image_size=16), settings=settings)
     assert set(result.records.query("measure == 'within_variance'")["level"]) == {"projector"}
     assert set(result.records.query("measure == 'cosine'")["level"]) == {"backbone", "projector"}
@@ -241,7 +241,7 @@ def test_levels_that_the_decoder_does_not_know_are_measured_without_it(scenes: I
 def test_pictures_with_a_decoder(scenes: ImageSet) -> None:
     planted = encoder("planted", mirrored, lambda h: h[:, :5])
     rcdm = decoder({"planted/backbone": 192, "planted/projector": 5})
-    result = measure(planted, scenes, rcdm=rcdm, settings=SMALL)
+    result = measure(planted, scenes, rcdm=rcdm, settings=replace(SMALL, images=20, gallery=20))
     shapes = {panel.name: tuple(panel.images.shape[:2]) for panel in result.panels}
     assert shapes == {
         "doses": (13, 6),
@@ -264,7 +264,7 @@ def test_pictures_with_a_decoder(scenes: ImageSet) -> None:
 def test_an_interrupted_measurement_goes_on_where_it_was(scenes: ImageSet, tmp_path: Path) -> None:
     planted, rcdm = encoder("colour", mean_colour), decoder({"colour/backbone": 3})
     settings = InvarianceSettings(
-        images=40, gallery=60, varied=4, samples=3, pictures=2, compared=1, steps=2, transformations=("blur", "crop")
+        images=20, gallery=30, varied=4, samples=3, pictures=2, compared=1, steps=2, transformations=("blur", "crop")
     )
     whole = measure(planted, scenes, rcdm=rcdm, settings=settings)
 
