@@ -18,7 +18,6 @@ from torch import nn
 from probes.adversarial import AdversarialSettings, Measurement, measure
 from probes.adversarial.attacks import ATTACKS
 from probes.adversarial.classifier import train_classifier
-from rcdm_core.linear_classifier import LinearClassifier
 from probes.adversarial.crafting import check_classes, craft, noise, size, smallest_budget
 from probes.adversarial.study import prepare, split
 from probes.adversarial.target import Target, Victims, margin
@@ -27,6 +26,7 @@ from rcdm_core.data.imageset import ImageSet
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.errors import UserError
+from rcdm_core.linear_classifier import LinearClassifier
 from rcdm_core.progress import silent
 
 
