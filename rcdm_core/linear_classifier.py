@@ -8,14 +8,16 @@ fitted on all of them. Its accuracy on images of another split is the *linear ev
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.linear_model import LogisticRegression
 
 from rcdm_core.errors import UserError
+from rcdm_core.logistic import log_probabilities, solve_logistic
+from rcdm_core.principal_axes import column_scale, principal_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,31 +67,26 @@ def fit_classifier(
     """
     if len(labels.unique()) < 2:
         raise UserError("the images to train a classifier on are all of one class", "give images of several classes")
-    x, y = h.double().numpy(), labels.numpy()
-    held_out = np.random.default_rng(seed).permutation(len(x)) < max(1, len(x) // _HELD_OUT)
-    if len(np.unique(y[~held_out])) < 2:
+    present, codes = labels.unique(return_inverse=True)
+    x = h.double()
+    scale, mean = column_scale(x)
+    z = (x - mean) * scale
+    squares, right = principal_axes(z)
+    fit = partial(solve_logistic, (z @ right).float(), (squares / len(z)).float(), codes)
+
+    held_out = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)) < max(1, len(x) // _HELD_OUT))
+    if len(codes[~held_out].unique()) < 2:
         held_out[:] = False  # too few images to spare any
     judged = held_out if held_out.any() else ~held_out
-    scores = {}
-    for penalty in penalties:
-        weight, bias = _fit(x[~held_out], y[~held_out], classes, penalty)
-        logits, truth = torch.from_numpy(x[judged] @ weight.T + bias), torch.from_numpy(y[judged])
-        scores[penalty] = (F.cross_entropy(logits, truth).item(), (logits.argmax(1) == truth).double().mean().item())
-    chosen = min(penalties, key=lambda penalty: scores[penalty][0])
-    final, offset = (torch.from_numpy(part).float() for part in _fit(x, y, classes, chosen))
-    return LinearClassifier(final, offset, chosen, scores[chosen][1], len(x))
+    trials = fit((~held_out)[:, None].expand(-1, len(penalties)), torch.tensor(penalties), tolerance=1e-3)
+    read = log_probabilities((z[judged] @ right).float(), *trials)  # [N, P, C]
+    losses = -read[torch.arange(len(read)), :, codes[judged]].mean(0)
+    chosen = int(losses.argmin())
+    right_ones = read[:, chosen].argmax(1) == codes[judged]
 
-
-def _fit(h: np.ndarray, labels: np.ndarray, classes: int, penalty: float) -> tuple[np.ndarray, np.ndarray]:
-    """Weight ``[C, D]`` and bias ``[C]`` in units of the representation itself."""
-    mean, deviation = h.mean(0), h.std(0)
-    scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-7 * max(deviation.max(), 1e-30))
-    solver = LogisticRegression(C=1 / (penalty * len(h)), max_iter=500, tol=1e-3)
-    solver.fit((h - mean) * scale, labels)
-    found, bias = solver.coef_, solver.intercept_
-    if len(found) == 1:  # two classes have one row, the log-odds of the second
-        found, bias = np.concatenate([-found, found]) / 2, np.concatenate([-bias, bias]) / 2
-    weight, offset = np.zeros((classes, h.shape[1])), np.full(classes, _UNSEEN)
-    weight[solver.classes_] = found * scale
-    offset[solver.classes_] = bias - weight[solver.classes_] @ mean
-    return weight, offset
+    weights, bias = fit(torch.ones(len(x), 1, dtype=torch.bool), torch.tensor(penalties)[[chosen]], tolerance=1e-4)
+    weight, offset = torch.zeros(classes, h.shape[1]), torch.full((classes,), _UNSEEN)
+    found = (scale[:, None] * (right @ weights[:, 0].double())).T
+    weight[present] = found.float()
+    offset[present] = (bias[0].double() - found @ mean).float()
+    return LinearClassifier(weight, offset, penalties[chosen], right_ones.double().mean().item(), len(x))

@@ -8,17 +8,18 @@ by a fit that saw neither it nor the one left out; neighbours share these fits. 
 serves every penalty of a grid. Cross-validation in closed form (Allen's PRESS, GCV) would not do: it parts the rows of
 a group, and where the versions of one image lie close together it takes far too small a penalty.
 
-*Logistic.* All folds and all penalties are columns of one convex problem, solved at once by L-BFGS. Its variables are
-principal coordinates, each divided by the root of its curvature at zero, ``variance / classes + penalty``: the Hessian
-starts as the identity and a few tens of iterations suffice. The penalty is chosen on one fold of each training set.
+*Logistic.* All folds and all penalties are solved at once (`rcdm_core.logistic`). The penalty is chosen on one fold of
+each training set.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.stats import rankdata
+
+from rcdm_core.logistic import log_probabilities, solve_logistic
+from rcdm_core.principal_axes import principal_axes, standardise
 
 RIDGE_PENALTIES = tuple(10.0**e for e in np.arange(-6, 2.5, 0.5))  # times the largest eigenvalue of X'X
 LOGISTIC_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of |W|^2 / 2, beside the mean cross-entropy
@@ -128,28 +129,10 @@ def _assign_folds(count: int, folds: int, seed: int, groups: torch.Tensor | np.n
     return torch.from_numpy(dealt[codes])
 
 
-def _standardise(x: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """Columns of `x` in units of the reference's mean and deviation; columns without variance become zero."""
-    deviation, mean = torch.std_mean(reference, 0)
-    alive = deviation > 1e-7 * deviation.max().clamp(min=1e-30)
-    return (x - mean) * torch.where(alive, 1 / deviation.where(alive, 1.0), 0.0)
-
-
-def _principal_axes(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Squared singular values ``[R]`` and right singular vectors ``[D, R]`` of centred ``[N, D]``, rank R."""
-    if len(x) < x.shape[1]:
-        squares, left = torch.linalg.eigh(x @ x.T)
-        right = x.T @ (left / squares.clamp(min=1e-300).sqrt())
-    else:
-        squares, right = torch.linalg.eigh(x.T @ x)
-    present = squares > squares[-1] * 1e-12 * max(x.shape)
-    return squares[present], right[:, present]
-
-
 def _ridge(x: torch.Tensor, y: torch.Tensor, x_new: torch.Tensor, penalties: torch.Tensor) -> torch.Tensor:
     """Fit on ``x [n, D]``, ``y [n, T]`` with each of P relative penalties; predictions ``[P, m, T]`` for ``x_new``."""
-    z, z_new, mean = _standardise(x, x), _standardise(x_new, x), y.mean(0)
-    squares, right = _principal_axes(z)
+    z, z_new, mean = standardise(x, x), standardise(x_new, x), y.mean(0)
+    squares, right = principal_axes(z)
     if len(squares) == 0:
         return mean.expand(len(penalties), len(x_new), -1)
     coordinates = right.T @ (z.T @ (y - mean))  # [R, T]
@@ -168,65 +151,20 @@ def _log_probabilities(
     """Out-of-fold log-probabilities ``[N, C]`` for codes ``[N]`` in 0 .. C-1."""
     fold = _assign_folds(len(features), folds, seed, groups)
     x = features.double()
-    z = _standardise(x, x)  # blind to the labels, so common to all folds
-    squares, right = _principal_axes(z)
+    z = standardise(x, x)  # blind to the labels, so common to all folds
+    squares, right = principal_axes(z)
     z, variances = (z @ right).float(), (squares / len(z)).float()
 
     penalties = torch.tensor(LOGISTIC_PENALTIES)
     outer = torch.arange(folds)
     inner = (outer + 1) % folds  # the fold on which outer fold k's penalty is chosen
     trains = (fold[:, None] != outer) & (fold[:, None] != inner)  # [N, K]
-    trials = _solve_logistic(
+    trials = solve_logistic(
         z, variances, codes, trains.repeat_interleave(len(penalties), 1), penalties.repeat(folds), tolerance=1e-3
     )
-    losses = -trials[torch.arange(len(z)), :, codes].reshape(len(z), folds, len(penalties))
+    losses = -log_probabilities(z, *trials)[torch.arange(len(z)), :, codes].reshape(len(z), folds, len(penalties))
     held_out = (fold[:, None] == inner).float()
     chosen = penalties[torch.einsum("nkp,nk->kp", losses, held_out).argmin(1)]
 
-    final = _solve_logistic(z, variances, codes, fold[:, None] != outer, chosen, tolerance=1e-4)
-    return final[torch.arange(len(z)), fold]
-
-
-def _solve_logistic(
-    z: torch.Tensor,
-    variances: torch.Tensor,
-    codes: torch.Tensor,
-    trains: torch.Tensor,
-    penalties: torch.Tensor,
-    *,
-    tolerance: float,
-) -> torch.Tensor:
-    """Log-probabilities ``[N, P, C]`` of all rows under P softmax regressions.
-
-    Args:
-        z: Principal coordinates ``[N, R]``.
-        variances: Their variances ``[R]``.
-        codes: Classes ``[N]``.
-        trains: Which rows each problem is fitted on, ``[N, P]``.
-        penalties: Of each problem, ``[P]``.
-        tolerance: Largest gradient at which to stop, in nats over the preconditioned unit.
-    """
-    problems, classes = len(penalties), int(codes.max()) + 1
-    unit = (variances[:, None] / classes + penalties).rsqrt()  # [R, P]
-    weight = trains / trains.sum(0)
-    weights = torch.zeros(z.shape[1], problems, classes, requires_grad=True)
-    bias = torch.zeros(problems, classes, requires_grad=True)
-
-    def log_probabilities() -> torch.Tensor:
-        scaled = (weights * unit[:, :, None]).flatten(1)
-        return F.log_softmax((z @ scaled).reshape(len(z), problems, classes) + bias, dim=-1)
-
-    optimiser = torch.optim.LBFGS(
-        [weights, bias], max_iter=100, tolerance_grad=tolerance, tolerance_change=1e-7, line_search_fn="strong_wolfe"
-    )
-    rows = torch.arange(len(z))
-
-    def closure() -> torch.Tensor:
-        optimiser.zero_grad()
-        misfit = -(log_probabilities()[rows, :, codes] * weight).sum()
-        loss = misfit + 0.5 * ((weights * unit[:, :, None]).square().sum((0, 2)) * penalties).sum()
-        loss.backward()
-        return loss
-
-    optimiser.step(closure)
-    return log_probabilities().detach()
+    final = solve_logistic(z, variances, codes, fold[:, None] != outer, chosen, tolerance=1e-4)
+    return log_probabilities(z, *final)[torch.arange(len(z)), fold]

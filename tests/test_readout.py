@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from rcdm_core import readout
+from rcdm_core.principal_axes import principal_axes, standardise
 from rcdm_core.readout import accuracy, auc, binary_scores, class_predictions, r2, ridge_predictions
 
 
@@ -45,8 +46,8 @@ def test_ridge_picks_a_penalty_for_each_target() -> None:
 @pytest.mark.parametrize("dimension", [10, 50])
 def test_ridge_in_principal_coordinates_is_that_of_scikit_learn(dimension: int) -> None:
     x, y = noise(30, dimension).double(), noise(30, 2, seed=1).double()
-    z = readout._standardise(x, x)
-    largest = readout._principal_axes(z)[0][-1].item()
+    z = standardise(x, x)
+    largest = principal_axes(z)[0][-1].item()
     penalties = torch.tensor([1e-3, 1e-1, 10.0], dtype=torch.double)
     for ours, penalty in zip(readout._ridge(x, y, x, penalties), penalties.tolist(), strict=True):
         expected = Ridge(alpha=penalty * largest, solver="svd").fit(z.numpy(), y.numpy()).predict(z.numpy())
@@ -100,23 +101,6 @@ def test_logistic_regression_is_as_good_as_the_best_of_scikit_learn(classes: int
             predicted[fold == k] = model.predict(scaled[fold == k])
         best = max(best, accuracy(labels, predicted))
     assert ours > best - 0.02
-
-
-def test_softmax_regression_solves_its_problem() -> None:
-    """At a fixed penalty the weights are those of scikit-learn, whose C is 1 / (rows x penalty)."""
-    z = readout._standardise(noise(200, 6).double(), noise(200, 6).double())
-    squares, right = readout._principal_axes(z)
-    codes = (noise(200, 3, seed=3) + z[:, :3]).argmax(1)
-    ours = readout._solve_logistic(
-        (z @ right).float(),
-        (squares / 200).float(),
-        codes,
-        torch.ones(200, 1, dtype=torch.bool),
-        torch.tensor([0.01]),
-        tolerance=1e-6,
-    )
-    reference = LogisticRegression(C=1 / (200 * 0.01), tol=1e-8, max_iter=1000).fit(z.numpy(), codes.numpy())
-    np.testing.assert_allclose(ours[:, 0].exp().numpy(), reference.predict_proba(z.numpy()), atol=2e-3)
 
 
 def test_classes_keep_their_names() -> None:

@@ -18,7 +18,7 @@ from rcdm_core.linear_classifier import PENALTIES, LinearClassifier, fit_classif
 if TYPE_CHECKING:
     from pathlib import Path
 
-_RECIPE = "standardised, lbfgs, 1"
+_RECIPE = "standardised, lbfgs, 2"
 
 
 def train_classifier(
