@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.errors import UserError
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS
+from rcdm_core.rcdm.rcdm import unknown_condition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,7 +117,7 @@ def check_match(encoder: Encoder, levels: Sequence[str], rcdm: RCDM) -> None:
     """Raise a `UserError` unless the RCDM was trained on this encoder, with these weights, at one of these levels."""
     known = drawable(encoder, levels, rcdm)
     if not known:
-        raise unknown_name("condition of this RCDM", f"{encoder.name}/{levels[0]}", rcdm.conditions)
+        raise unknown_condition(f"{encoder.name}/{levels[0]}", rcdm.conditions)
     for level in known:
         trained = rcdm.conditions[f"{encoder.name}/{level}"]
         if trained != encoder.dimensions[level]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from rcdm_core.data.folder import FolderImages
 from rcdm_core.errors import UserError
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm_training import Observation, RCDMTraining, train_rcdm
@@ -114,6 +115,8 @@ def prepare(
         seed=settings.loop.seed,
         progress=progress,
     )
+    if isinstance(found, FolderImages) and out.resolve() == found.folder.resolve():
+        raise UserError(f"{out} is the folder of the images", "choose another folder with --out")
     loop = {name: value for name, value in asdict(settings.loop).items() if name not in _NO_NUMBERS}
     arguments = {
         "encoder": network.name,
@@ -194,9 +197,12 @@ def _continued(facts: runs.Facts, out: Path) -> runs.Facts:
     for name, ours in facts["arguments"].items():
         theirs = known["arguments"].get(name)
         if theirs != ours:
+            longer = name == "steps" and known["finished"]
             raise UserError(
                 f"{out} holds a training with {_words(name)} {_value(theirs)}, not {_value(ours)}",
-                "give what it began with to go on, or another folder with --out",
+                f"to train longer, begin with it: --start {out}, and another folder with --out"
+                if longer
+                else "give what it began with to go on, or another folder with --out",
             )
     for name, what in (("encoder", "other weights of the encoder"), ("data", "other images")):
         if known["hashes"].get(name) != facts["hashes"][name]:

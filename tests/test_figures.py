@@ -52,6 +52,25 @@ def test_a_panel_reaches_the_page_dot_for_dot(tmp_path):
     assert np.abs(printed - wanted).max() <= 1
 
 
+@pytest.mark.parametrize(
+    "size, columns, millimetres", [(32, 9, 13.5), (64, 6, 16.3), (128, 6, 21.7), (128, 8, 19.8), (224, 10, 15.8)]
+)
+def test_images_of_many_pixels_are_printed_larger(size, columns, millimetres):
+    (axes,) = draw_panel(panel(1, columns, size)).axes
+    printed = axes.get_window_extent().height / style.DPI * 25.4
+    assert printed == pytest.approx(millimetres, abs=0.7)
+
+
+def test_images_that_fill_the_page_unevenly_are_resampled_not_cut(tmp_path):
+    left, right = torch.zeros(3, 224, 112), torch.ones(3, 224, 112)
+    given = Panel("p", "", "", torch.cat([left, right], -1)[None, None], ("",), ("",))
+    style.save(draw_panel(given), tmp_path, "p")
+    page = np.asarray(Image.open(tmp_path / "p.png").convert("L"))
+    row = page[len(page) // 2]
+    assert (row < 8).sum() == pytest.approx((row > 247).sum(), abs=4)
+    assert ((row > 8) & (row < 247)).sum() < 6
+
+
 @pytest.mark.parametrize("rows, columns, size", [(1, 1, 32), (13, 6, 32), (3, 14, 32), (2, 25, 32), (2, 4, 224)])
 def test_no_panel_is_wider_than_the_text_or_taller_than_the_page(rows, columns, size):
     width, height = draw_panel(panel(rows, columns, size)).get_size_inches() * 25.4

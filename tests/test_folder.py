@@ -83,6 +83,14 @@ def test_hidden_files_and_other_files_are_passed_over(flat: Path) -> None:
     assert images.skipped == ()
 
 
+def test_what_a_probe_has_written_is_no_data(flat: Path) -> None:
+    before = opened(flat)
+    put(flat / "runs" / "2030-01-01-invariance" / "figures" / "samples.png", 99)
+    (flat / "runs" / "2030-01-01-invariance" / "run.json").write_text("{}")
+    assert opened(flat).fingerprint == before.fingerprint
+    assert len(opened(flat / "runs" / "2030-01-01-invariance")) == 1  # asked for by name
+
+
 def test_links_to_folders_are_followed_and_circles_end(tmp_path: Path) -> None:
     put(tmp_path / "elsewhere" / "1.png", 5)
     (tmp_path / "data").mkdir()

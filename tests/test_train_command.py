@@ -114,7 +114,7 @@ def test_other_settings_in_the_same_folder_are_refused_by_name(
     before = (finished[0] / "run.json").read_bytes()
     for changed, told in (
         (("--seed", 1), "seed 0, not 1"),
-        (("--steps", 8), "steps 4, not 8"),
+        (("--steps", 8), "steps 4, not 8: to train longer, begin with it: --start"),
         (("--network", "small", "--image-size", 16), "image size 8, not 16"),
     ):
         result = command(*words, *BRIEF, *changed)
@@ -163,14 +163,23 @@ def test_training_may_begin_with_another_rcdms_network(finished: tuple[Path, str
         (("--batch-size", 4, "--accumulate", 3), "multiple of 3"),
         (("--lr", -1), "learning rate"),
         (("--ema", 1.5), "moving average"),
-        (("--start", "nowhere"), "no RCDM in nowhere"),
+        (("--start", "nowhere"), "no RCDM in nowhere: there is no such folder"),
+        (("--start", "begun"), "no RCDM in begun: its training has not ended"),
     ],
 )
 def test_mistakes_are_told_in_one_line(command: Command, photos: Path, words: tuple[object, ...], told: str) -> None:
+    Path("begun", "training").mkdir(parents=True)
     result = command("train", "-e", "simclr", "-d", photos, "-o", "mine", *words)
     assert result.exit_code == 2
     assert told in result.output
     assert len(result.output.strip().splitlines()) == 1, result.output
+
+
+def test_a_training_does_not_write_among_its_images(command: Command, photos: Path) -> None:
+    result = command("train", "-e", "simclr", "-d", photos, "-o", photos, *BRIEF)
+    assert result.exit_code == 2
+    assert "is the folder of the images" in result.stderr
+    assert not (photos / "run.json").exists()
 
 
 def test_a_tenth_is_held_out_within_bounds() -> None:

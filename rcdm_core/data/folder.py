@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from rcdm_core.progress import Progress
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pbm")
+RUN = "run.json"
+"""What marks a folder as written by a probe or a training: its pictures are figures."""
+
 TOLERATED = 0.1
 """The largest share of corrupt files at which the rest is still taken for what the user meant."""
 
@@ -85,7 +88,8 @@ def open_folder(
 ) -> FolderImages:
     """Find and check the images below a folder.
 
-    Hidden files and folders are passed over; links to folders are followed. With a limit, files are taken in a seeded
+    Hidden files and folders are passed over, and folders that a probe or a training has written; links to folders are
+    followed. With a limit, files are taken in a seeded
     random order until enough of them are readable, and only those are checked.
 
     Args:
@@ -122,6 +126,9 @@ def _walk(folder: Path) -> Iterator[Path]:
             subfolders.clear()
             continue
         seen.add(real)
+        if RUN in files and Path(parent) != folder:
+            subfolders.clear()
+            continue
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         yield from (
             Path(parent, name) for name in files if not name.startswith(".") and name.lower().endswith(EXTENSIONS)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 UNET, UNET_CONFIG = "unet/diffusion_pytorch_model.safetensors", "unet/config.json"
 SCHEDULE, HEADS, CARD = "scheduler/scheduler_config.json", "heads.safetensors", "rcdm.json"
 FILES = (UNET, UNET_CONFIG, SCHEDULE, HEADS, CARD)
+STATE = "training"  # folder in which a training keeps its state
 
 
 def save_rcdm(
@@ -86,7 +87,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     """
     for name in FILES:
         if not (folder / name).is_file():
-            raise UserError(f"no RCDM in {folder}", f"{name} is missing")
+            raise UserError(f"no RCDM in {folder}", _reason(folder, name))
     try:
         card = json.loads((folder / CARD).read_text())
         NetworkSettings.from_dict(card["network"])
@@ -121,6 +122,15 @@ def _read(folder: Path) -> RCDM:
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{folder / SCHEDULE} is no schedule", f"make the RCDM again ({error!r})") from error
     return RCDM(denoiser, schedule=schedule, card=card)
+
+
+def _reason(folder: Path, missing: str) -> str:
+    """Why a folder holds no RCDM, and what to do about it."""
+    if not folder.is_dir():
+        return "there is no such folder"
+    if (folder / STATE).is_dir():
+        return "its training has not ended; the same `rcdm-probe train` goes on with it"
+    return f"{missing} is missing"
 
 
 def _write_tensors(state: Mapping[str, torch.Tensor], path: Path, dtype: torch.dtype) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.rcdm.rcdm import RCDM
+from rcdm_core.errors import UserError
+from rcdm_core.rcdm.rcdm import RCDM, unknown_condition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ class JoinedRCDM(RCDM):
     def sample(self, h: torch.Tensor, condition: str, **settings: Any) -> torch.Tensor:
         """As `RCDM.sample`, by the member that was trained on the condition."""
         if condition not in self._of_condition:
-            raise unknown_name("condition of this RCDM", condition, self._of_condition)
+            raise unknown_condition(condition, self._of_condition)
         return self._of_condition[condition].sample(h, condition, **settings)
 
 

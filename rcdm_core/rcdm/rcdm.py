@@ -17,7 +17,7 @@ from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm.solvers import SOLVERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from diffusers import DDPMScheduler
 
@@ -102,7 +102,7 @@ class RCDM(nn.Module):
                 dimension.
         """
         if condition not in self.conditions:
-            raise unknown_name("condition of this RCDM", condition, self.conditions)
+            raise unknown_condition(condition, self.conditions)
         if solver not in SOLVERS:
             raise unknown_name("solver", solver, SOLVERS)
         most = self.schedule.config["num_train_timesteps"]
@@ -116,7 +116,7 @@ class RCDM(nn.Module):
         device = next(self.denoiser.parameters()).device
         dtype = matrix_precision(device) if dtype is None else dtype
         starts, batches = range(0, len(h), batch_size), []
-        for i in progress(starts, "sampling", len(starts)):
+        for i in progress(starts, f"sampling from {condition}", len(starts)):
             rows = slice(i, i + batch_size)
             added = _continuation(noise[rows], seed) if step_noise is None else iter(step_noise[:, rows])
             predict = partial(self._predict, self.denoiser.embed([(condition, h[rows].to(device))]), dtype)
@@ -127,6 +127,11 @@ class RCDM(nn.Module):
     def _predict(self, embedding: torch.Tensor, dtype: torch.dtype, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         with torch.autocast(x.device.type, dtype, enabled=dtype != torch.float32):
             return self.denoiser(x, t, embedding).float()
+
+
+def unknown_condition(condition: str, known: Iterable[str]) -> UserError:
+    """The error for an encoder and level that an RCDM was not trained on."""
+    return UserError(f"this RCDM does not draw from {condition}", f"it draws from {', '.join(known)}")
 
 
 def _continuation(noise: torch.Tensor, seed: int) -> Iterator[torch.Tensor]:

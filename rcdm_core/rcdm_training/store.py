@@ -13,6 +13,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -109,22 +111,17 @@ def fill_store(
     """
     starts = range(worker * CHUNK, len(images), workers * CHUNK)
     missing = [start for start in starts if not _is_whole(_chunk(folder, start))]
-    batches = {
-        start: [np.arange(i, min(i + batch_size, end)) for i in range(start, end, batch_size)]
+    batches = [
+        (start, np.arange(i, min(i + batch_size, end)))
         for start in missing
         for end in [min(start + CHUNK, len(images))]
-    }
-    shown = iter(
-        progress(
-            (batch for chunk in batches.values() for batch in chunk),
-            f"encoding with {encoder.name}",
-            sum(map(len, batches.values())),
-        )
-    )
-    for start, chunk in batches.items():
+        for i in range(start, end, batch_size)
+    ]
+    shown = progress(batches, f"encoding with {encoder.name}", len(batches))
+    for start, chunk in groupby(shown, key=itemgetter(0)):
         small, kept = [], []
-        for _ in chunk:
-            pixels = images.images(next(shown))
+        for _, rows in chunk:
+            pixels = images.images(rows)
             kept.append(encode(encoder, pixels, batch_size=batch_size))
             small.append((resize(pixels, image_size) * 255).round().byte())
         representations = {level: torch.cat([part[level] for part in kept]) for level in levels}

@@ -19,7 +19,7 @@ import torch
 from rcdm_core.atomic import atomic_path
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm.diffusion import schedule_for
-from rcdm_core.rcdm.files import save_rcdm
+from rcdm_core.rcdm.files import STATE, save_rcdm
 from rcdm_core.rcdm.heads import thumbnails
 from rcdm_core.rcdm.learner import RCDMLearner
 from rcdm_core.rcdm.network import Denoiser
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from rcdm_core.rcdm_training.settings import RCDMTraining
     from rcdm_core.rcdm_training.store import Store
 
-STATE, FIDELITY = "training", "fidelity.csv"
+FIDELITY = "fidelity.csv"
 
 _AT_ONCE = 512  # images that are read to be made into thumbnails
 

@@ -21,7 +21,7 @@ def run(
         str,
         typer.Option("--data", "-d", help="Folder of images, scenes, or a torchvision data set by name."),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the RCDM.", metavar="FOLDER", file_okay=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the RCDM.", metavar="FOLDER")],
     level: options.Levels = None,
     images: Annotated[
         int | None, typer.Option("--images", "-n", help="Take at most so many images, at random.", min=1, metavar="N")
@@ -147,8 +147,8 @@ def run(
         numbers = f"{row['MRR']:.3f}", f"{row['mean rank']:.1f}", str(row["gallery"]), f"{row['frechet relative']:.2f}"
         table.add_row(row["level"], *numbers, f"{row['loss']:.4f}", f"{row['held-out loss']:.4f}")
     console.print(table)
-    if training.images.skipped:
-        console.print(f"[yellow]{len(training.images.skipped)} files could not be read and were left out[/]")
+    if skipped := len(training.images.skipped):
+        console.print(f"[yellow]{skipped} files could not be read and were left out; run.json lists them[/]")
     console.print(f"RCDM: [bold]{escape(str(out))}[/] (samples/, progress.png, fidelity.csv)")
     words = ["rcdm-probe", "invariance", "--encoder", encoder, "--data", data, "--rcdm", str(out)]
     words += [word for name in level or [] for word in ("--level", name)]

@@ -1,8 +1,9 @@
-"""Panels: labelled grids of images, every pixel of an image an exact square of printed dots.
+"""Panels: labelled grids of images, every pixel of a small image an exact square of printed dots.
 
-The grid is put together as one array at an integer nearest-neighbour upscaling and placed on the page dot for dot at
-300 dpi, so that small images stay crisp and nothing is resampled. Neighbouring columns of one level
-(``backbone 1``, ``backbone 2``, ...) stand under one heading in the level's colour, set off from the others.
+The grid is put together as one array and placed on the page dot for dot at 300 dpi. Small images are enlarged by an
+integer, so that they stay crisp; images with hardly fewer pixels than dots, or more, are resampled once. Neighbouring
+columns of one level (``backbone 1``, ``backbone 2``, ...) stand under one heading in the level's colour, set off from
+the others.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from matplotlib.textpath import TextPath
 
 from reports.style import DPI, INK, LEVEL_COLOURS, SMALL, TEXT_WIDTH, new_figure, theme
@@ -25,7 +28,8 @@ if TYPE_CHECKING:
     from probes.panels import Panel
 
 _GUTTER, _GROUP_GUTTER = 4, 28  # dots between images; between groups of columns
-_LARGEST = 14.0  # mm: an image is never printed larger
+_LARGEST = 14.0  # mm: an image is never printed larger, unless it has pixels for that:
+_LARGEST_FINE, _FINE = 25.0, 3  # mm, and dots a pixel
 _TALLEST = 150.0  # mm: nor is a panel taller, so that it leaves room for its caption
 _MARGIN = 1.2  # mm between labels and images
 _LINE = 3.2  # mm: height of a line of labels
@@ -108,14 +112,16 @@ def draw_panel(panel: Panel) -> Figure:
 
 
 def _fitted(images: np.ndarray, room: int) -> tuple[np.ndarray, int]:
-    """Images and the integer scale at which they fill the room, in dots; images too large for it are averaged down."""
+    """Images and the integer scale at which they fill the room, in dots; with less than two a pixel, resampled."""
     rows, columns, _, height, width = images.shape
-    wide = min(room // columns, _dots(_LARGEST), round(_dots(_TALLEST) / rows * width / height))
-    if wide >= width:
+    largest = max(_dots(_LARGEST), min(_FINE * width, _dots(_LARGEST_FINE)))
+    wide = min(room // columns, largest, round(_dots(_TALLEST) / rows * width / height))
+    if wide >= 2 * width:
         return images, wide // width
-    block = math.ceil(width / wide)
-    kept = images[..., : height // block * block, : width // block * block]
-    return kept.reshape(rows, columns, 3, height // block, block, width // block, block).mean((4, 6)), 1
+    flat = torch.from_numpy(images).flatten(0, 1)
+    size = (round(wide * height / width), wide)
+    resampled = F.interpolate(flat, size=size, mode="bicubic", antialias=True, align_corners=False)
+    return resampled.unflatten(0, (rows, columns)).numpy(), 1
 
 
 def _headings(columns: tuple[str, ...]) -> list[_Heading]:
