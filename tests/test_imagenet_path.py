@@ -91,7 +91,7 @@ def test_published_layouts_from_files_to_a_report(
     result = command(
         "invariance", "--encoder", "imagenet/vicreg", "--weights", vicreg_file, "--rcdm", rcdm_folder, "--data", photos,
         "--images", 20, "--gallery", 20, "--varied", 2, "--samples", 3, "--pictures", 1, "--steps", 2,
-        "-t", "horizontal_flip", "-t", "grayscale", "--out", out,
+        "-t", "horizontal_flip", "--out", out,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     run = json.loads((out / "run.json").read_text())
@@ -137,7 +137,7 @@ def test_ones_own_encoder_without_an_rcdm(
     out, name = tmp_path / "out", "python:plain_encoder:build"
     result = command(
         "invariance", "-e", name, "--level", "0", "--level", "backbone", "--data", photos,
-        "--images", 24, "--gallery", 24, "--out", out,
+        "--images", 20, "--gallery", 20, "--out", out,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     records = pd.read_parquet(out / "records.parquet")
@@ -161,7 +161,7 @@ def test_timm_layers_on_scenes_without_an_rcdm_have_their_factors(command: Comma
     out = tmp_path / "out"
     result = command(
         "invariance", "-e", "timm/test_resnet", "--weights", "random", "-l", "layer2", "-l", "backbone",
-        "--images", 30, "--gallery", 40, "-t", "grayscale", "-t", "blur", "--out", out,
+        "--images", 30, "--gallery", 40, "-t", "horizontal_flip", "-t", "blur", "--out", out,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     records = pd.read_parquet(out / "records.parquet")
@@ -173,7 +173,7 @@ def test_timm_layers_on_scenes_without_an_rcdm_have_their_factors(command: Comma
 def test_an_embedded_encoder_can_do_without_its_rcdm(command: Command, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = command(
-        "invariance", "-e", "dino", "--rcdm", "none", "--images", 20, "--gallery", 20, "-t", "hue", "--out", out
-    )
+        "invariance", "-e", "dino", "--rcdm", "none", "--images", 20, "--gallery", 20, "-t", "horizontal_flip", "-o", out
+    )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "rendered" not in set(pd.read_parquet(out / "records.parquet")["measure"])
