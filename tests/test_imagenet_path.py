@@ -173,7 +173,8 @@ def test_timm_layers_on_scenes_without_an_rcdm_have_their_factors(command: Comma
 def test_an_embedded_encoder_can_do_without_its_rcdm(command: Command, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = command(
-        "invariance", "-e", "dino", "--rcdm", "none", "--images", 20, "--gallery", 20, "-t", "horizontal_flip", "-o", out
+        "invariance", "-e", "dino", "--rcdm", "none", "--images", 20, "--gallery", 20, "-t", "horizontal_flip",
+        "--out", out,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "rendered" not in set(pd.read_parquet(out / "records.parquet")["measure"])
