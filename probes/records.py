@@ -114,4 +114,7 @@ def join(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Tables of records, one below the other."""
     if not tables:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
-    return pd.concat(tables, ignore_index=True).astype(COLUMNS)  # one kind of text, read from a file or not
+    joined = pd.concat(tables, ignore_index=True)
+    if joined.dtypes.astype(str).to_dict() == COLUMNS:
+        return joined
+    return joined.astype(COLUMNS)  # one kind of text, read from a file or not

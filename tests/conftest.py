@@ -10,12 +10,15 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
+import hypothesis
 import pytest
 from typer.testing import CliRunner, Result
 
 from rcdm_probe.cli import app
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before PyTorch is imported: as many tests as cores run at once
+hypothesis.settings.register_profile("suite", deadline=None)  # time is not what is tested, and others use the machine
+hypothesis.settings.load_profile("suite")
 
 LONGEST = ("test_cli", "test_imagenet_path", "test_train_command", "test_training", "test_distributed")
 SCRIPT = Path(sys.executable).with_name("rcdm-probe")

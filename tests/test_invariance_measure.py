@@ -248,7 +248,7 @@ def test_pictures_with_a_decoder(scenes: ImageSet) -> None:
         "samples_backbone": (2, 4),
         "samples_projector": (2, 4),
         "transformed_1": (3, 14),
-        "training_augmentations": (6, 9),
+        "training_augmentations": (6, 7),
     }
     assert all(0 <= panel.images.min() <= panel.images.max() <= 1 for panel in result.panels)
     assert [map_.values.shape for map_ in result.maps] == [(2, 32, 32)] * 2
