@@ -9,6 +9,7 @@ import pytest
 
 import probes.adversarial.attacks as attacks
 import probes.transformations as transformations
+from rcdm_core.encoders.catalogue import PUBLISHED_FILES
 from rcdm_probe.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -57,6 +58,12 @@ def test_commands_and_options_exist(page):
         options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         for word in words:
             assert not word.startswith("-") or word in {*options, "--help"}, f"{line}: {word}"
+
+
+def test_published_files_are_named_as_they_are_looked_for():
+    page = (ROOT / "docs" / "imagenet.md").read_text()
+    for file in PUBLISHED_FILES.values():
+        assert f"`{file.path.name}`" in page
 
 
 @pytest.mark.parametrize("module", [transformations, attacks])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from reports.style import INK, MUTED, TEXT_WIDTH, level_handles, level_looks, new_figure, theme
@@ -42,9 +43,15 @@ def draw_training_curves(losses: pd.DataFrame, fidelity: pd.DataFrame) -> Figure
             axes.set_xlim(left=0)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.grid(axis="y")
-        ranks.legend(handles=level_handles(fidelity["level"], line=True))
+        chance = ranks.axhline(_chance(fidelity["gallery"].max()), color=MUTED, linestyle="--", label="chance")
+        ranks.legend(handles=[*level_handles(fidelity["level"], line=True), chance])
         figure.tight_layout()
     return figure
+
+
+def _chance(gallery: int) -> float:
+    """Mean reciprocal rank where all ranks are equally likely."""
+    return float((1 / np.arange(1, gallery + 1)).mean())
 
 
 def _losses(axes: Axes, losses: pd.DataFrame, fidelity: pd.DataFrame) -> None:
