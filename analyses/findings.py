@@ -221,9 +221,7 @@ def _readability(records: pd.DataFrame, augmentations: Sequence[str]) -> str:
 
 
 def _comparison(is_ssl: bool) -> str:
-    return (
-        "" if is_ssl else " (shown for comparison: the paper claims it of self-supervised encoders, which this is not)"
-    )
+    return "" if is_ssl else " (shown for comparison: the paper claims it of self-supervised encoders)"
 
 
 def _listed(names: Sequence[str]) -> str:

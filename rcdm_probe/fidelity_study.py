@@ -91,6 +91,7 @@ def fidelity(
     encoders: Sequence[str | Encoder] | None = None,
     data: str | Path = "scenes",
     *,
+    weights: Mapping[str, str | Path] | None = None,
     features: str | None = None,
     rcdm: RCDMSource | None = None,
     device: str = "auto",
@@ -103,6 +104,7 @@ def fidelity(
     Args:
         encoders: Names or encoders; None for the embedded ones.
         data: ``"scenes"``, a folder, or the name of a torchvision data set.
+        weights: By name of the encoder, a file of weights instead of its own, or ``"random"``.
         features: Where sets of pictures are compared: ``"judge"``, ``"inception"`` or the name of an encoder. By
             default the judge on scenes, else Inception where its weights are at hand, else the first encoder.
         rcdm: A folder, an RCDM, or several of them. By default the one of each encoder.
@@ -117,7 +119,7 @@ def fidelity(
     Raises:
         UserError: An argument is mistaken; says which, and the remedy.
     """
-    begin = partial(prepare, encoders, data, features=features, rcdm=rcdm, device=device, **settings)
+    begin = partial(prepare, encoders, data, weights=weights, features=features, rcdm=rcdm, device=device, **settings)
     return carry_out(begin, conduct, workdir=workdir, progress=progress)
 
 
@@ -125,6 +127,7 @@ def prepare(
     encoders: Sequence[str | Encoder] | None = None,
     data: str | Path = "scenes",
     *,
+    weights: Mapping[str, str | Path] | None = None,
     features: str | None = None,
     rcdm: RCDMSource | None = None,
     device: str = "auto",
@@ -137,6 +140,7 @@ def prepare(
     Args:
         encoders: Names or encoders.
         data: Name, or folder.
+        weights: Files of weights by name of the encoder.
         features: Name of the feature space.
         rcdm: Folder, RCDM, several of them, word or None.
         device: Where to compute.
@@ -149,13 +153,17 @@ def prepare(
     """
     chosen = FidelitySettings(**settings)
     device = choose_device(device)
+    asked, weights = _asked(encoders, chosen.levels), weights or {}
+    names = [encoder if isinstance(encoder, str) else encoder.name for encoder, _ in asked]
+    for name in weights.keys() - set(names):
+        raise unknown_name("encoder of --weights", name, names)
     opened = [
-        open_encoder(encoder, level=asked, device=device, progress=progress)[0]
-        for encoder, asked in _asked(encoders, chosen.levels)
+        open_encoder(encoder, level=level, weights=weights.get(name), device=device, progress=progress)[0]
+        for name, (encoder, level) in zip(names, asked, strict=True)
     ]
-    names = [encoder.name for encoder in opened]
     levels = chosen.levels or tuple(dict.fromkeys(level for encoder in opened for level in encoder.levels))
-    rcdms = require_rcdms(rcdm, opened, levels, device=device, progress=progress)
+    file = weights.get(names[0]) if len(names) == 1 else None
+    rcdms = require_rcdms(rcdm, opened, levels, weights=file, device=device, progress=progress)
     decoders = tuple({decoder.fingerprint: decoder for decoder in rcdms.values()}.values())
     images = open_images(
         data,
@@ -177,6 +185,7 @@ def prepare(
         arguments={
             "encoder": "+".join(names),
             "data": str(data),
+            "weights": ", ".join(f"{name}={path}" for name, path in weights.items()) or None,
             "features": space.name,
             **asdict(chosen),
             "rcdm": rcdm_names(rcdm, opened, levels),

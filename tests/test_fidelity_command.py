@@ -56,6 +56,20 @@ def test_the_command_leaves_a_whole_run(command: Command, tmp_path: Path) -> Non
     assert result.output.rstrip().endswith("report.pdf")
 
 
+def test_weights_of_a_single_encoder_need_no_name(command: Command, tmp_path: Path, tiny_rcdm: Path) -> None:
+    words = ("fidelity", "-e", "vicreg", "--level", "backbone", "--rcdm", tiny_rcdm, "--images", 20, "--gallery", 40,
+             "--compared", 0, "--swept-images", 0, "--steps", 1)  # fmt: skip
+    for number, given in enumerate(("random:3", "vicreg=random:3")):
+        result = command(*words, "--weights", given, "--out", tmp_path / str(number))
+        assert result.exit_code == 0, result.output
+        run = json.loads((tmp_path / str(number) / "run.json").read_text())
+        assert run["arguments"]["weights"] == "vicreg=random:3"
+        assert run["encoder_cards"]["vicreg"]["weights"] == "random, seed 3"
+    refused = command(*words, "-e", "simclr", "--weights", "random")
+    assert refused.exit_code == 2
+    assert "write --weights ENCODER=random" in refused.stderr
+
+
 def test_a_report_tells_what_the_records_hold(planted: FidelityResult, tmp_path: Path) -> None:
     planted.save(tmp_path)
     records = pd.read_parquet(tmp_path / "records.parquet")

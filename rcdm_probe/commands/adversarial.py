@@ -67,14 +67,7 @@ def run(
         typer.Option("--out", "-o", help="Run folder; by default in runs/, by date and encoders.", metavar="FOLDER"),
     ] = None,
     rcdm: options.RcdmFoldersOrNone = None,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--weights",
-            help="Weights instead of an encoder's own, a file or random; may be repeated.",
-            metavar="ENCODER=FILE",
-        ),
-    ] = None,
+    weights: options.WeightsOf = None,
     judge: Annotated[
         str | None,
         typer.Option(
@@ -103,6 +96,7 @@ def run(
     """
     console = new_console()
     with Console(stderr=True).status("loading"):
+        from rcdm_core.encoders.catalogue import EMBEDDED
         from rcdm_probe.adversarial_study import conduct, prepare
 
     attacks = tuple(dict.fromkeys(attack or ("PGD",)))
@@ -124,7 +118,7 @@ def run(
         data,
         reference=reference,
         rcdm=options.one_or_several(rcdm),
-        weights=_weights(weights or []),
+        weights=options.weights_of(weights, list(dict.fromkeys([*(encoder or EMBEDDED), reference]))),
         judge=judge,
         device=device,
         command=command_line(
@@ -149,19 +143,6 @@ def run(
     result, report = carry_out(begin, conduct, out=out, console=console)
     console.print(_summary(result, attacks[0]))
     conclude(console, result, report)
-
-
-def _weights(texts: list[str]) -> dict[str, str]:
-    """Files of weights by encoder, from words such as ``timm/resnet18=random``."""
-    from rcdm_core.errors import UserError
-
-    given = {}
-    for text in texts:
-        name, separator, path = text.partition("=")
-        if not separator or not path:
-            raise UserError(f"--weights {text} does not say whose they are", f"write --weights ENCODER={text}")
-        given[name] = path
-    return given
 
 
 def _budgets(option: str, text: str) -> tuple[float, ...]:

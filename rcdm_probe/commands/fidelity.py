@@ -33,6 +33,7 @@ def run(
         typer.Option("--data", "-d", help="scenes (embedded), a folder of images, or a torchvision data set by name."),
     ] = "scenes",
     level: options.Levels = None,
+    weights: options.WeightsOf = None,
     features: options.Features = None,
     images: Annotated[
         int, typer.Option("--images", "-n", help="Images that one sample is drawn of, each.", metavar="N")
@@ -86,6 +87,7 @@ def run(
     """
     console = new_console()
     with Console(stderr=True).status("loading"):
+        from rcdm_core.encoders.catalogue import EMBEDDED
         from rcdm_probe.fidelity_study import conduct, prepare
 
     sizes: dict[str, Any] = {
@@ -103,6 +105,7 @@ def run(
         prepare,
         encoder or None,
         data,
+        weights=options.weights_of(weights, encoder or list(EMBEDDED)),
         features=features,
         rcdm=options.one_or_several(rcdm),
         device=device,
@@ -111,6 +114,7 @@ def run(
             encoder=encoder,
             data=data,
             level=level,
+            weights=weights,
             features=features,
             rcdm=rcdm,
             device=device,

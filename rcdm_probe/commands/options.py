@@ -27,6 +27,14 @@ Weights = Annotated[
     str | None,
     typer.Option("--weights", help="Weights to use instead of the encoder's own: a file, or random.", metavar="FILE"),
 ]
+WeightsOf = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weights",
+        help="Weights instead of an encoder's own, a file or random; may be repeated. A single encoder's need no name.",
+        metavar="ENCODER=FILE",
+    ),
+]
 RcdmFolders = Annotated[
     list[str] | None,
     typer.Option(
@@ -70,6 +78,21 @@ BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images that
 Device = Annotated[
     str, typer.Option("--device", help="auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.", metavar="NAME")
 ]
+
+
+def weights_of(texts: list[str] | None, encoders: list[str]) -> dict[str, str]:
+    """Files of weights by encoder, from words such as ``timm/resnet18=random``; a single encoder's need no name."""
+    from rcdm_core.errors import UserError
+
+    given = {}
+    for text in texts or []:
+        name, _, path = text.partition("=")
+        if len(encoders) == 1 and name not in encoders:
+            name, path = encoders[0], text
+        if not path:
+            raise UserError(f"--weights {text} does not say whose they are", f"write --weights ENCODER={text}")
+        given[name] = path
+    return given
 
 
 def one_or_several(values: list[str] | None) -> str | list[str] | None:
