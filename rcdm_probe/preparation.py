@@ -20,7 +20,7 @@ from rcdm_core.rcdm.published import load_published
 from rcdm_core.zoo.judge import load_judge
 from rcdm_probe import runs
 from rcdm_probe.levels import choose_levels
-from reports.decoder import REMEDY, training_command
+from reports.decoder import training_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -185,7 +185,7 @@ def require_rcdms(
             command = training_command(encoder.name, own, str(weights) if weights else None)
             raise UserError(
                 f"no RCDM draws from {encoder.name}/{own[0]}, and nothing is seen of it without one",
-                f"{REMEDY}, and give it with --rcdm: {command}",
+                f"train one on your images and give it with --rcdm: {command}",
             )
     return opened
 

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from reports.blocks import Block
 
-REMEDY = "The embedded and the published encoders come with one; for another encoder, train one on your images"
-
 
 def training_command(encoder: str, levels: Sequence[str], weights: str | None = None) -> str:
     """The command that trains an RCDM on levels of an encoder.
@@ -45,7 +43,8 @@ def no_decoder(run: Mapping[str, Any], lacking: str) -> list[Block]:
             "There are no pictures in this report.",
             f"They are sampled by an RCDM, a diffusion model that was trained to generate an image from this encoder's "
             f"h, and none was used here. With one there would also be {lacking}; what needs the encoder alone is all "
-            f"here. {REMEDY}, and run the probe again with it:",
+            "here. The embedded and the published encoders come with one; for another encoder, train one on your "
+            "images, and run the probe again with it:",
         ),
         blocks.pairs(
             {
