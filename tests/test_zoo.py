@@ -68,7 +68,7 @@ def test_training_can_begin_with_the_weights_that_ship(name):
 
 
 def test_the_whole_zoo_trains_and_what_it_writes_loads(tmp_path, monkeypatch, garments_folder):
-    brief = {"steps": 1, "batch_size": 80, "warmup": 1}
+    brief = {"steps": 1, "batch_size": 16, "warmup": 1}
     for name, settings in recipes.ENCODERS.items():
         monkeypatch.setitem(recipes.ENCODERS, name, replace(settings, **brief))
     monkeypatch.setattr(recipes, "JUDGE", replace(recipes.JUDGE, **brief))
