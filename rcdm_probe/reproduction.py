@@ -60,12 +60,12 @@ QUICKLY_SWEPT = (("sde-dpmsolver++", 6), ("sde-dpmsolver++", 20), ("dpmsolver++"
 SCALES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "quick": {
         "invariance": {
-            "images": 100, "gallery": 600, "varied": 6, "samples": 4, "pictures": 4, "compared": 1, "steps": 8,
+            "images": 64, "gallery": 600, "varied": 6, "samples": 3, "pictures": 3, "compared": 1, "steps": 6,
         },
-        "adversarial": {"images": 150, "training": 1500, "rendered": 16, "steps": 8},
-        "interpolation": {"pairs": 12, "points": 5, "steps": 8},
-        "manipulation": {"images": 20, "gallery": 1000, "moved": 6, "strengths": (-2.0, 2.0), "steps": 8},
-        "fidelity": {"images": 40, "gallery": 1000, "compared": 2000, "swept_images": 20, "swept": QUICKLY_SWEPT},
+        "adversarial": {"images": 100, "training": 1500, "checked": 16, "rendered": 12, "steps": 6},
+        "interpolation": {"pairs": 12, "points": 5, "paths": ("linear",), "steps": 6},
+        "manipulation": {"images": 20, "gallery": 1000, "moved": 2, "strengths": (-2.0, 2.0), "steps": 6},
+        "fidelity": {"images": 30, "gallery": 1000, "compared": 2000, "swept_images": 20, "swept": QUICKLY_SWEPT},
     },
     "full": {"invariance": {}, "adversarial": {}, "interpolation": {}, "manipulation": {}, "fidelity": {}},
 }  # fmt: skip
