@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS
 from rcdm_probe import FidelityResult, fidelity
 from rcdm_probe.rank_benchmark import rank_cost
 from reports.fidelity import document, trust
+from reports.figures.fidelity import draw_levels
 
 Command = Callable[..., Result]
 
@@ -68,6 +70,18 @@ def test_weights_of_a_single_encoder_need_no_name(command: Command, tmp_path: Pa
     refused = command(*words, "-e", "simclr", "--weights", "random")
     assert refused.exit_code == 2
     assert "write --weights ENCODER=random" in refused.stderr
+
+
+def test_a_long_name_of_a_feature_space_is_broken_not_printed_over_the_next() -> None:
+    name = "timm/vit_small_patch16_224.dino"
+    titles = {"mrr": "MRR", "frechet": f"FD-{name}", "precision": "precision", "recall": "recall"}
+    values = {f"{measure}{end}": [0.5] for measure in titles for end in ("", "_low", "_high")}
+    table = pd.DataFrame({"encoder": [name], "level": ["backbone"], **values})
+    figure = draw_levels(table, titles=titles, floor=pd.Series(dtype=float), chance={})
+    headings = [axes.get_title(loc="left") for axes in figure.axes]
+    assert [heading.replace("\n", "") for heading in headings] == list(titles.values())
+    places = [axes._left_title.get_window_extent(figure.canvas.get_renderer()) for axes in figure.axes]
+    assert all(place.x1 < after.x0 for place, after in itertools.pairwise(places))
 
 
 def test_a_report_tells_what_the_records_hold(planted: FidelityResult, tmp_path: Path) -> None:

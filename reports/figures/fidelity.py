@@ -6,6 +6,7 @@ their interval.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from analyses.bootstrap import Estimate
 
 _ROW, _FRAME, _LEGEND = 4.6, 17.0, 6.0  # mm: a level; title and axis; the legend
+_LINE, _WRAP = 3.5, 14  # mm, and letters: a line of a title; a feature space can have a long name
 _HEIGHT = 58.0  # mm: a row of plots
 _DASHED = (0, (4, 2))
 _SOLVERS = {
@@ -46,10 +48,11 @@ def draw_levels(
     names = _names(table)
     looks = level_looks(table["level"])
     with theme():
-        height = _FRAME + _ROW * len(names) + _LEGEND
+        headings = [_folded(title) for title in titles.values()]
+        height = _FRAME + _LINE * max(heading.count("\n") for heading in headings) + _ROW * len(names) + _LEGEND
         figure = new_figure(TEXT_WIDTH, height)
         grid = figure.subplots(1, len(titles), sharey=True, squeeze=False)[0]
-        for axes, (measure, title) in zip(grid, titles.items(), strict=True):
+        for axes, measure, heading in zip(grid, titles, headings, strict=True):
             if measure in floor.index:
                 _floor(axes, *(floor[f"{measure}{end}"] for end in ("", "_low", "_high")), vertical=True)
             if measure in chance:
@@ -58,7 +61,7 @@ def draw_levels(
                 colour, marker = looks[row["level"]]
                 axes.hlines(place, row[f"{measure}_low"], row[f"{measure}_high"], color=colour, lw=1.4)
                 axes.plot(row[measure], place, marker, color=colour, ms=4.2, mec="white", mew=0.4, clip_on=False)
-            axes.set_title(title, loc="left")
+            axes.set_title(heading, loc="left")
             axes.xaxis.set_major_locator(MaxNLocator(4))
             axes.set_xlim(left=0)
             axes.grid(axis="y")
@@ -169,6 +172,16 @@ def draw_copies(distances: pd.DataFrame, table: pd.DataFrame, *, real: str) -> F
         )
         figure.tight_layout(pad=0.3, w_pad=1.5, rect=(0, _LEGEND / height, 1, 1))
     return figure
+
+
+def _folded(title: str) -> str:
+    """A title in lines, broken after a part of a name such as ``FD-timm/vit_small_patch16_224``."""
+    lines = [""]
+    for part in re.findall(r"[^-/_. ]*[-/_. ]|[^-/_. ]+", title):
+        if lines[-1] and len(lines[-1] + part) > _WRAP:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def _names(table: pd.DataFrame) -> list[str]:
