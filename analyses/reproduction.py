@@ -7,15 +7,20 @@ for comparison.
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import pandas as pd
+
+from analyses.findings import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 AGREEMENT = {"supported": "agrees", "not supported": "disagrees", "inconclusive": "open"}
 COMPARISON = "for comparison"
+
+_COLUMNS = [field.name for field in fields(Verdict)]
 
 
 def findings_table(verdicts: Iterable[pd.DataFrame], is_ssl: Mapping[str, bool]) -> pd.DataFrame:
@@ -30,9 +35,8 @@ def findings_table(verdicts: Iterable[pd.DataFrame], is_ssl: Mapping[str, bool])
         ``open`` or ``for comparison``. ``p_value`` is as each probe gives it, corrected over its own family.
     """
     tables = [table for table in verdicts if len(table)]
-    if not tables:
-        return pd.DataFrame()
-    every = pd.concat(tables, ignore_index=True).fillna({"aspect": "", "level": ""})
+    every = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_COLUMNS)
+    every = every.fillna({"aspect": "", "level": ""})
     paper = every["word"].map(AGREEMENT).where(every["encoder"].map(is_ssl).astype(bool), COMPARISON)
     return every.assign(paper=paper).sort_values("finding", kind="stable", ignore_index=True)
 

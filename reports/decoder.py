@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from reports import blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from reports.blocks import Block
 
@@ -55,12 +55,23 @@ def no_decoder(run: Mapping[str, Any], lacking: str) -> list[Block]:
     ]
 
 
-def undrawn(levels: Sequence[str], run: Mapping[str, Any]) -> Block:
-    """What to do for levels that the RCDM of a run was not trained on."""
+def undrawn(levels: Iterable[str], drawn: Collection[str], run: Mapping[str, Any]) -> list[Block]:
+    """What to do for the levels that the RCDM of a run was not trained on; nothing where all were drawn from.
+
+    Args:
+        levels: Those to be drawn from.
+        drawn: Those that were.
+        run: The content of ``run.json``.
+    """
+    left = [level for level in levels if level not in drawn]
+    if not left:
+        return []
     arguments = run["arguments"]
-    command = training_command(arguments["encoder"], levels, arguments.get("weights"))
-    return blocks.missing(
-        f"No pictures were drawn from {', '.join(levels)}.",
-        f"The RCDM that was used does not know {'this level' if len(levels) == 1 else 'these levels'}; all other "
-        f"numbers are here. To train one that does: {command}.",
-    )
+    command = training_command(arguments["encoder"], left, arguments.get("weights"))
+    return [
+        blocks.missing(
+            f"No pictures were drawn from {', '.join(left)}.",
+            f"The RCDM that was used does not know {'this level' if len(left) == 1 else 'these levels'}; all other "
+            f"numbers are here. To train one that does: {command}.",
+        )
+    ]

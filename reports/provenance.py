@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from reports import blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from reports.blocks import Block
 
@@ -91,6 +91,20 @@ def provenance(run: Mapping[str, Any]) -> list[Block]:
         blocks.pairs({**dict(_run_lines(run)), **hashes}),
         blocks.cards([blocks.card(title, rows) for title, rows in lines.items() if rows]),
     ]
+
+
+def several_encoders(run: Mapping[str, Any], shown: Sequence[str]) -> list[Block]:
+    """The same of a run on several encoders, with a card of each.
+
+    Args:
+        run: The content of ``run.json``.
+        shown: What is told of an encoder: keys of its card.
+    """
+    encoders = [
+        blocks.card(name, {words(key): plain(card[key]) for key in shown if key in card})
+        for name, card in run.get("encoder_cards", {}).items()
+    ]
+    return [*provenance(run), blocks.cards(encoders)]
 
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -14,7 +14,7 @@ from probes.panels import Map, Panel
 from reports import style
 from reports.figures.grid import compose, draw_panel
 from reports.figures.maps import draw_maps
-from reports.invariance import figures
+from reports.invariance.figures import figures
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ import pytest
 from planted_content import TRAINED, content
 
 from reports.html import compile_html
-from reports.invariance import document, figures
+from reports.invariance import document
+from reports.invariance.figures import figures
 from reports.style import save
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 from planted_content import TRAINED, content, run
 
-from reports.invariance import document, printed_tables, write
+from reports.invariance import document, write
+from reports.invariance.tables import printed_tables
 from reports.pdf import compile_pdf
 from reports.provenance import provenance
 

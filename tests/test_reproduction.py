@@ -29,7 +29,8 @@ from rcdm_probe import runs
 from rcdm_probe.reproduction import Step, conduct, prepare, read_part
 from rcdm_probe.reproduction import _run as run_step
 from reports import invariance as invariance_report
-from reports.reproduction import Content, document, printed_tables, write
+from reports.reproduction import Content, document, write
+from reports.reproduction.tables import printed_tables
 
 ENCODERS = ("supervised", "vicreg")
 

@@ -1,0 +1,112 @@
+"""The tables that tell whether the attacker of the adversarial probe can be trusted, as they are printed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from probes.adversarial.attacks import ATTACKS
+from reports.tables import Table, cell, interval, number
+
+if TYPE_CHECKING:
+    from reports.adversarial.content import Content
+
+
+def effort_table(content: Content) -> Table:
+    """What more work finds."""
+    wide = content.effort.pivot(index="encoder", columns="condition", values="found")
+    order = list(dict.fromkeys(content.effort["condition"]))
+    attack = order[0].partition(":")[0]
+    what = "share of decisions flipped" if ATTACKS[attack].needs_labels else "median relative displacement"
+    budget = f"{content.effort['strength'].iloc[0]:g} {ATTACKS[attack].unit}"
+    return Table(
+        name="effort",
+        caption=(
+            f"Convergence of {attack}. {what.capitalize()} at {budget}, after more and more work; the strongest "
+            "adversary so far is kept, so that no column can be below the one before. Where the columns are alike, "
+            "more work would change little."
+        ),
+        columns=("encoder", *(condition.partition(": ")[2] for condition in order), "images"),
+        rows=tuple(
+            (
+                name,
+                *(number(wide.loc[name, condition]) for condition in order),
+                str(content.effort.loc[content.effort["encoder"] == name, "images"].iloc[0]),
+            )
+            for name in content.encoders
+        ),
+    )
+
+
+def transfer_table(content: Content) -> Table:
+    """What adversaries of other encoders do."""
+    first = content.attacks[0]
+    rows = []
+    for name, found in content.transfers.groupby("encoder", sort=False):
+        best = found.loc[found["difference"].idxmin()]
+        rows.append(
+            (
+                str(name),
+                cell(best, "own"),
+                f"{best['source']}: {cell(best, 'transferred')}",
+                cell(best, "difference"),
+                str(best["images"]),
+                "yes" if best["difference_high"] < 0 else "no",
+            )
+        )
+    budget = f"{content.transfers['strength'].iloc[0]:g} {first.unit}"
+    return Table(
+        name="transfers",
+        caption=(
+            f"Adversaries from one encoder to another. Accuracy under the encoder's own adversaries ({first.name}, "
+            f"{budget}) and under those made for another encoder, on the images that both get right; of the other "
+            "encoders, the one whose adversaries do best. If they did better than its own (a difference below 0), the "
+            "encoder would only look robust, because its gradients hide the way."
+        ),
+        columns=("encoder", "own adversaries", "best of the others", "difference", "images", "masked?"),
+        rows=tuple(rows),
+    )
+
+
+def controls_table(content: Content) -> Table:
+    """Whether the attacks kept to their rules."""
+    return Table(
+        name="controls",
+        caption=(
+            "Rules that the attacks kept. The largest perturbation over its budget (1 but for rounding), how "
+            "far any pixel left [0, 1], and the share of decisions that an attack with a budget of 0 left as they were."
+        ),
+        columns=("encoder", "attack", "perturbation / budget", "outside [0, 1]", "unchanged at 0"),
+        rows=tuple(
+            (
+                row["encoder"],
+                row["condition"],
+                number(row["perturbation"], 4),
+                number(row["out_of_range"], 4),
+                number(row["unchanged"]),
+            )
+            for _, row in content.controls.iterrows()
+        ),
+    )
+
+
+def classifier_table(content: Content) -> Table:
+    """The classifiers under attack."""
+    clean = content.robustness[content.robustness["strength"] == 0].set_index("encoder")
+    return Table(
+        name="classifiers",
+        caption=(
+            "The linear classifiers. Accuracy on the attacked images, untouched (95% bootstrap interval), and on the "
+            "held-out images that chose the penalty."
+        ),
+        columns=("encoder", "accuracy, untouched", "held-out accuracy", "penalty", "training images"),
+        rows=tuple(
+            (
+                name,
+                interval(*(clean.loc[name, f"accuracy{end}"] for end in ("", "_low", "_high"))),
+                number(classifier.held_out_accuracy),
+                f"{classifier.penalty:g}",
+                f"{classifier.images:,}",
+            )
+            for name, classifier in content.classifiers.items()
+        ),
+    )

@@ -1,0 +1,131 @@
+"""The sections of the report of the adversarial probe: what its figures and tables show, and how they are read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reports import blocks
+
+if TYPE_CHECKING:
+    from reports.adversarial.content import Content
+    from reports.blocks import Block
+
+
+def gains_figure(content: Content) -> Block:
+    """The figure of the first page."""
+    return blocks.figure(
+        "gains",
+        f"What each encoder saves beside {content.reference}.",
+        f"Paired differences under {content.attacks[0].name}, mean over the budgets, on images that both classify "
+        "rightly: how much less h moves (median), how many more decisions hold (mean), how many fewer rendered classes "
+        "are lost (mean), with 95% bootstrap intervals over images.",
+        f"Right of the line the encoder is more robust than {content.reference}, as the paper has it; left, less.",
+    )
+
+
+def robustness(content: Content) -> list[Block]:
+    """What grows and falls with the budget."""
+    printed = content.printed
+    out = [
+        blocks.figure(
+            "robustness",
+            "What is left of the decision, and how far h moves, as the budget grows.",
+            "Accuracy of the linear classifier over all images, and median relative displacement of h over those that "
+            "it gets right untouched; solid under attack, dotted under random noise of the same budget; bands are 95% "
+            "bootstrap intervals over images.",
+            "A displacement of 1 is as far as another image. A robust encoder stays high on the left and low on the "
+            "right.",
+        ),
+        *(blocks.table(printed[f"robustness-{entry.name}"]) for entry in content.attacks),
+    ]
+    if "comparison" in printed:
+        out.append(blocks.table(printed["comparison"]))
+    if not content.classifiers:
+        out.append(
+            blocks.missing(
+                "There are no decisions in this report.",
+                "The images have no labels, so that only the displacement of h was attacked. Sort them into a "
+                "subfolder for each class, and a linear classifier is trained and attacked too.",
+            )
+        )
+    return out
+
+
+def smallest(content: Content) -> list[Block]:
+    """The smallest budget that flips a decision."""
+    if content.budgets.empty:
+        return [
+            blocks.missing("Smallest budgets were not measured.", "That needs labels and an attack on the decision.")
+        ]
+    return [
+        blocks.figure(
+            "smallest-budget",
+            "How many decisions each budget flips.",
+            "For each image that the classifier gets right, the smallest budget known to flip its decision: along the "
+            "line to the first adversary that was found, bisection finds where the decision turns. Drawn is the share "
+            "of images flipped at or below each budget.",
+            "The further right a curve, the more robust the decision; it crosses the dashed line at the median.",
+        ),
+        blocks.table(content.printed["budgets"]),
+    ]
+
+
+def pictures(content: Content) -> list[Block]:
+    """What samples show."""
+    drawn = [panel for panel in content.panels if panel.name != "perturbations"]
+    rest = [panel for panel in content.panels if panel.name == "perturbations"]
+    out: list[Block] = []
+    if drawn:
+        out.append(
+            blocks.text(
+                "An RCDM generates images from h alone. Drawn from an attacked h, they show what the attack made the "
+                "encoder see. All samples of one image start from equal noise."
+            )
+        )
+    else:
+        out.append(
+            blocks.missing(
+                "Nothing was drawn from h.",
+                "That needs an RCDM, a diffusion model trained on this encoder's representations, and images that "
+                "every encoder classifies rightly. Train one with rcdm-probe train --encoder NAME --data FOLDER --out "
+                "DIR and give it with --rcdm DIR.",
+            )
+        )
+    out += blocks.panel_figures((*drawn, *rest))
+    if len(content.rendered):
+        out += [
+            blocks.figure(
+                "rendered",
+                "How often the class is still seen in what is drawn.",
+                "Share of images in whose sample the judge sees the true class, with 95% bootstrap intervals; lines "
+                f"for {content.attacks[0].name}, open markers for random noise of the largest budget. Only images that "
+                "every encoder classifies rightly.",
+                "The height at 0 is what the decoder draws of the class at all; what counts is how much is lost from "
+                "there.",
+            ),
+            blocks.table(content.printed["rendered"]),
+        ]
+    elif drawn:
+        out.append(
+            blocks.missing(
+                "No one judged the class of the samples.",
+                "The judge reads the embedded scenes only: name an encoder that is not under attack with --judge, and "
+                "a linear classifier on it does, where the images have labels.",
+            )
+        )
+    return out
+
+
+def checks(content: Content) -> list[Block]:
+    """Whether the attacker can be trusted."""
+    printed = content.printed
+    out = [
+        blocks.text(
+            "An attack that is too weak makes any encoder look robust. These are the signs to look for: more work "
+            "finds much more, or adversaries made for another encoder do better than an encoder's own."
+        )
+    ]
+    out += [
+        blocks.table(printed[name]) for name in ("effort", "transfers", "controls", "classifiers") if name in printed
+    ]
+    return out

@@ -1,0 +1,32 @@
+"""What the known factors of a scene are called, in the order in which they are printed."""
+
+from __future__ import annotations
+
+FACTOR_LABELS = {
+    "class": "class of the garment",
+    "hue": "hue of the garment",
+    "background_hue": "hue of the background",
+    "brightness": "brightness of the background",
+    "direction": "direction of the gradient",
+    "x": "x (left to right)",
+    "y": "y (top to bottom)",
+    "scale": "scale",
+    "angle": "angle",
+}
+
+SHORT_LABELS = {
+    **FACTOR_LABELS,
+    "class": "class",
+    "hue": "garment hue",
+    "background_hue": "background hue",
+    "brightness": "brightness",
+    "direction": "gradient direction",
+    "x": "x",
+    "y": "y",
+}
+"""The same where there is little room."""
+
+
+def factor_label(name: str) -> str:
+    """A factor as printed; one that is no scene's by its own name."""
+    return FACTOR_LABELS.get(name, name)

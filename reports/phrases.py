@@ -1,0 +1,43 @@
+"""Sentences that several reports have in common: the paper, the intervals, what no number shows, what factors need."""
+
+from __future__ import annotations
+
+from analyses.bootstrap import LEVEL, RESAMPLES
+
+PAPER = (
+    "Bordes, Balestriero and Vincent, High Fidelity Visualization of What Your Self-Supervised Representation Knows "
+    "About, TMLR 2022 (arXiv 2112.09164)"
+)
+
+NO_FACTORS = (
+    "That needs images of which position, colour, pose and so on are known. A folder of images has no such record; the "
+    "embedded fashion scenes do: run the probe on the same encoder with --data scenes."
+)
+"""Why factors were not measured, and how they are."""
+
+OF_SAMPLES = (
+    "The generator may miss what h has. A detail that is absent from the samples can be the decoder's "
+    "fault; where factors are known, present beside rendered bounds how often that is so. A detail that is "
+    "in all samples cannot be explained so: it came from h, or is common to all images."
+)
+OF_READOUTS = (
+    "A linear readout finds what is linearly there. What h holds in a form that is not linear is not counted as "
+    "present."
+)
+OF_SCENES = (
+    "The embedded fashion scenes are not ImageNet: small pictures of garments with few factors, and small "
+    "encoders trained on them. What holds there is a hypothesis about large encoders, and no more."
+)
+OF_DOSES = (
+    "Reference doses are a choice. Whether one transformation moves h more than another depends on them; "
+    "the dose-response curves show by how much."
+)
+OF_INTERVALS = (
+    "Intervals are over images of one data set, for one training of the encoder. Another training, or "
+    "other data, may differ by more."
+)
+
+
+def uncertainty(over: str = "images") -> str:
+    """How intervals are made; what they are ``over`` is drawn again in each resample."""
+    return f"Uncertainty. {LEVEL:.0%} percentile bootstrap over {over}, {RESAMPLES:,} resamples"

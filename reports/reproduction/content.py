@@ -1,0 +1,54 @@
+"""What the report of the reproduction tells, as the floors below give it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from analyses.reproduction import findings_table
+from reports.reproduction.tables import printed_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from probes.panels import Panel
+    from reports.reproduction.part import Part
+    from reports.tables import Table
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything that the report tells.
+
+    Attributes:
+        parts: Finished runs, in the order of the findings.
+        kept: One picture of what each representation keeps; None without an RCDM.
+        is_ssl: Of each encoder, whether it is self-supervised.
+        lacking: What could not be measured, with the reason.
+        run: The content of ``run.json``.
+    """
+
+    parts: Sequence[Part]
+    kept: Panel | None
+    is_ssl: Mapping[str, bool]
+    lacking: Mapping[str, str]
+    run: Mapping[str, Any]
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        """Every verdict beside the paper (`analyses.reproduction.findings_table`)."""
+        return findings_table(
+            [part.tables["verdicts"] for part in self.parts if "verdicts" in part.tables], self.is_ssl
+        )
+
+    @cached_property
+    def printed(self) -> dict[str, Table]:
+        """The tables that are made anew, by name."""
+        return printed_tables(self)
+
+    def of(self, probe: str) -> list[Part]:
+        """The parts of a probe."""
+        return [part for part in self.parts if part.probe == probe]

@@ -1,0 +1,59 @@
+"""Every finding for every encoder, at a glance: the first page of the whole reproduction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reports.reproduction.claims import CLAIMS
+from reports.tables import number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from reports.reproduction.content import Content
+
+_FRONT = "backbone"  # the level of the first page, where a finding is tested at several
+
+_RULE = (
+    "Each cell is one comparison that was stated before anything was measured: its word, its statistic and the 95% "
+    "bootstrap interval. The sections say what each statistic is, and give tests and all levels."
+)
+
+
+def verdict_grid(content: Content) -> dict[str, Any]:
+    """The grid of the first page."""
+    found, names = content.findings, list(content.is_ssl)
+    rows = []
+    for finding, (title, _) in CLAIMS.items():
+        of_finding = found[found["finding"] == finding]
+        for aspect, told in of_finding.groupby("aspect", sort=False) if len(of_finding) else [("", of_finding)]:
+            shown = told[told["level"].isin(["", _FRONT])]
+            by_encoder = {row["encoder"]: row for _, row in shown.iterrows()}
+            rows.append(
+                {
+                    "name": f"{finding}. {title}",
+                    **({"about": str(aspect)} if aspect else {}),
+                    "cells": [_grid_cell(by_encoder.get(name), finding, name, content) for name in names],
+                }
+            )
+    return {
+        "claim": "The findings of the paper, encoder by encoder",
+        "columns": names,
+        "rows": rows,
+        "rule": _RULE,
+    }
+
+
+def _grid_cell(row: pd.Series | None, finding: int, encoder: str, content: Content) -> dict[str, str] | str:
+    if row is None:
+        references = {part.run["arguments"].get("reference") for part in content.of("adversarial")}
+        if finding == 3 and encoder in references:
+            return "the reference"
+        levels = content.run["encoder_cards"].get(encoder, {}).get("levels", ())
+        return "no projector" if finding == 2 and "projector" not in levels else "not measured"
+    return {
+        "word": row["word"],
+        "value": number(row["value"]),
+        "interval": f"[{number(row['low'])}, {number(row['high'])}]",
+        "test": "",
+    }

@@ -1,0 +1,33 @@
+"""The report of the reproduction in a few sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analyses.reproduction import tally
+from reports.reproduction.claims import CLAIMS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reports.reproduction.content import Content
+
+
+def in_short(content: Content) -> Iterator[str]:
+    """The outcome in sentences."""
+    if content.findings.empty:
+        yield "No finding could be tested."
+    counts = tally(content.findings)
+    for finding, (title, _) in CLAIMS.items():
+        of_finding = counts[counts["finding"] == finding]
+        clauses = []
+        for _, row in of_finding.iterrows():
+            what = ", ".join(word for word in (row["aspect"], row["level"]) if word)
+            total = row["agrees"] + row["disagrees"] + row["open"]
+            beside = [f"{row[word]} {word}" for word in ("disagrees", "open") if row[word]]
+            clauses.append(
+                f"{what + ': ' if what else ''}{row['agrees']} of {total} agree with the paper"
+                + (f" ({', '.join(beside)})" if beside else "")
+            )
+        if clauses:
+            yield f"Finding {finding}, {title.lower()}. {'; '.join(clauses)}."

@@ -1,0 +1,45 @@
+"""How the numbers of the report of the reproduction were made, and what they cannot tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reports import blocks, phrases
+
+if TYPE_CHECKING:
+    from reports.blocks import Block
+    from reports.reproduction.content import Content
+
+
+def limits() -> list[str]:
+    """What the numbers do not show."""
+    return [
+        phrases.OF_SAMPLES,
+        phrases.OF_READOUTS,
+        phrases.OF_SCENES,
+        "One training of each encoder. Two trainings of one method differ too; an agreement or a disagreement here is "
+        "that of these weights.",
+        phrases.OF_INTERVALS,
+    ]
+
+
+def measured(content: Content) -> list[Block]:
+    """How each number was made."""
+    return [
+        blocks.text(
+            "Each finding was measured by its own probe, in a run folder of its own with a report that gives the "
+            "protocol in full; this report gathers them. Where a run with the same arguments, weights, data and code "
+            "was there already, it was taken and not run again."
+        ),
+        blocks.table(content.printed["parts"]),
+    ]
+
+
+def hashes_of_parts(content: Content) -> list[Block]:
+    """Hashes of what each run was made from."""
+    hashes: dict[str, str] = {}
+    for part in content.parts:
+        for name, value in part.run.get("hashes", {}).items():
+            if value and value not in hashes.values():  # an RCDM that all share is named once
+                hashes[f"{part.prefix}: SHA-256 of {name}"] = value
+    return [blocks.pairs(hashes)]

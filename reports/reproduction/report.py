@@ -1,0 +1,66 @@
+"""The report of the reproduction as a whole: its first page and the order of its sections."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from analyses.reproduction import tally
+from reports import blocks
+from reports.first_page import head
+from reports.html import compile_html
+from reports.names import data_name, listed
+from reports.provenance import provenance
+from reports.reproduction.borrowing import copy_borrowed
+from reports.reproduction.claims import CLAIMS
+from reports.reproduction.figures import figures
+from reports.reproduction.grid import verdict_grid
+from reports.reproduction.in_short import in_short
+from reports.reproduction.protocol import hashes_of_parts, limits, measured
+from reports.reproduction.sections import finding_section, kept_figure, lacking, trust
+from reports.writing import write_report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reports.reproduction.content import Content
+
+
+def write(folder: Path, content: Content) -> Path:
+    """Write the report into a run folder as PDF and as a page (see `reports.writing`); gives the path of the PDF."""
+    told = document(content)
+    for part in content.parts:
+        copy_borrowed(part, folder, told)
+    path = write_report(
+        folder,
+        figures=figures(content),
+        data={"findings": content.findings, "tally": tally(content.findings)},
+        verdicts=(),
+        printed=content.printed.values(),
+        document=told,
+    )
+    compile_html(told, template="report", folder=folder)
+    return path
+
+
+def document(content: Content) -> dict[str, Any]:
+    """The report as plain data, for PDF and page."""
+    run, names = content.run, list(content.is_ssl)
+    return {
+        **head(
+            run,
+            title="Do the findings hold?",
+            subtitle=f"The four findings of the RCDM paper on {listed(names)}, with {data_name(run)}",
+            keywords=["reproduction", "invariance", "adversarial", "interpolation", "manipulation", *names],
+        ),
+        "verdicts": [],
+        "verdict-grid": verdict_grid(content),
+        "figure": kept_figure() if content.kept is not None else None,
+        "sections": [
+            blocks.section("In short", [blocks.points(in_short(content)), *lacking(content)]),
+            *(blocks.section(f"{n}. {title}", finding_section(content, n)) for n, (title, _) in CLAIMS.items()),
+            blocks.section("How far the decoder can be trusted", trust(content)),
+            blocks.section("What this report cannot tell", [blocks.points(limits())]),
+            blocks.section("How it was measured", measured(content)),
+            blocks.section("Provenance", [*provenance(run), *hashes_of_parts(content)], new_page=True),
+        ],
+    }

@@ -1,0 +1,83 @@
+"""The sections of the report of the reproduction: what its figures and tables show, and how they are read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reports import blocks
+from reports.reproduction.borrowing import borrowed, figure_name
+from reports.reproduction.claims import CLAIMS
+
+if TYPE_CHECKING:
+    from reports.blocks import Block
+    from reports.reproduction.content import Content
+
+BORROWED = {
+    1: (("invariance", ("training-augmentations", "factors"), ()),),
+    3: (("adversarial", ("gains", "robustness", "smallest-budget", "rendered"), ("transfers",)),),
+    4: (("interpolation", ("strip-1", "orders"), ()), ("manipulation", ("transplant", "side-effects"), ())),
+}
+"""What each finding's section takes from the runs of single probes: probe, figures, tables."""
+
+
+def kept_figure() -> Block:
+    """The figure of the first page."""
+    return blocks.figure(
+        "kept",
+        "What each representation keeps.",
+        "First column: the image. The others: one sample from each representation of it, drawn by the RCDM from h "
+        "alone; all samples of a row start from equal noise, so that a difference between two of them comes from h.",
+        "What a sample has in common with its image is in h; what it has of its own, h left open.",
+    )
+
+
+def lacking(content: Content) -> list[Block]:
+    """What could not be measured."""
+    return [blocks.missing(what, why) for what, why in content.lacking.items()]
+
+
+def finding_section(content: Content, finding: int) -> list[Block]:
+    """One finding, over all encoders."""
+    _, claim = CLAIMS[finding]
+    out = [blocks.text(f"The paper: {claim}")]
+    name = f"finding-{finding}"
+    if name not in content.printed:
+        return [*out, blocks.missing("This finding was not tested.", "The reason stands in short above.")]
+    out.append(blocks.table(content.printed[name]))
+    if finding == 2 and content.of("invariance"):
+        out.append(_by_encoder_figure())
+    for probe, wanted, tables in BORROWED.get(finding, ()):
+        for part in content.of(probe):
+            out += borrowed(part, wanted, tables)
+    return out
+
+
+def _by_encoder_figure() -> Block:
+    return blocks.figure(
+        "by-encoder",
+        "How far each transformation moves h, encoder by encoder.",
+        "Distance from h(x) to h(T(x)) over the median distance between two different images at that level, each "
+        "transformation at its reference dose: medians over images with 95% bootstrap intervals. Filled where the "
+        "encoder was trained with the transformation. The grey band is what a verdict calls negligible, the dashed "
+        "line the distance of another image.",
+        "A level that is invariant to a transformation has its mark in the grey band. Finding 2 is that the orange "
+        "marks lie left of the blue ones.",
+    )
+
+
+def trust(content: Content) -> list[Block]:
+    """How far the decoder can be trusted."""
+    parts = content.of("fidelity")
+    if not parts:
+        return [blocks.missing("The decoder was not measured.", "That needs an RCDM of the encoders.")]
+    out = [
+        blocks.text(
+            "A sample shows what h holds only as far as the decoder can draw it. Here one sample of each image is "
+            "encoded again, and the place of the h it was drawn from is sought among those of many images."
+        )
+    ]
+    for part in parts:
+        names = [figure_name(block) for block in part.blocks() if block["kind"] == "figure"]
+        tables = [block["name"] for block in part.blocks() if block["kind"] == "table"]
+        out += borrowed(part, names, tables)
+    return out
