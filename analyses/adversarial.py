@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analyses.bootstrap import RESAMPLES, Estimate, interval
-from analyses.by_image import by_image
+from analyses.bootstrap import RESAMPLES, interval
+from analyses.by_image import by_image, measured
+from analyses.columns import columns, headings
 from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.statistics import mean, median
 
@@ -42,19 +43,19 @@ def robustness_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed:
         ``relative_displacement`` and ``cosine`` over those classified rightly untouched; ``images``, how many the
         accuracy rests on. The untouched images have the condition ``""`` and the strength 0.
     """
-    chosen = _rows(records, "correct", "relative_displacement", "cosine")
+    chosen = measured(records, "correct", "relative_displacement", "cosine")
     lines = []
     for (encoder, condition, strength), rows in chosen.groupby(["encoder", "condition", "strength"], sort=False):
         right = right_images(records, str(encoder))
         line: dict[str, object] = {"encoder": encoder, "condition": condition, "strength": strength}
         for name, measure in (("accuracy", "correct"), *((m, m) for m in ("relative_displacement", "cosine"))):
-            measured = _rows(rows, measure).set_index("image")["value"].sort_index()
-            kept = measured if measure == "correct" else measured[measured.index.isin(right)]
+            values = measured(rows, measure).set_index("image")["value"].sort_index()
+            kept = values if measure == "correct" else values[values.index.isin(right)]
             found = interval(kept.to_numpy(), _STATISTICS[measure], resamples=resamples, seed=seed)
             line |= found.columns(name)
         lines.append({**line, "images": rows["image"].nunique()})
-    return pd.DataFrame(lines, columns=["encoder", "condition", "strength", *_columns("accuracy"),
-                                        *_columns("relative_displacement"), *_columns("cosine"), "images"])  # fmt: skip
+    return pd.DataFrame(lines, columns=["encoder", "condition", "strength", *headings("accuracy"),
+                                        *headings("relative_displacement"), *headings("cosine"), "images"])  # fmt: skip
 
 
 def budget_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
@@ -66,7 +67,9 @@ def budget_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int
         flips; ``images``, those classified rightly untouched.
     """
     lines = []
-    for (encoder, condition), rows in _rows(records, "smallest_budget").groupby(["encoder", "condition"], sort=False):
+    for (encoder, condition), rows in measured(records, "smallest_budget").groupby(
+        ["encoder", "condition"], sort=False
+    ):
         values = rows.sort_values("image")["value"].to_numpy()
         tried = records[(records["condition"] == condition) & (records["measure"] == "correct")]
         largest = float(tried["strength"].max())
@@ -82,7 +85,7 @@ def budget_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int
                 "images": len(values),
             }
         )
-    names = ["encoder", "condition", *_columns("budget"), *_columns("flipped"), "largest", "images"]
+    names = ["encoder", "condition", *headings("budget"), *headings("flipped"), "largest", "images"]
     return pd.DataFrame(lines, columns=names)
 
 
@@ -94,11 +97,11 @@ def rendered_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: i
     """
     lines = []
     keys = ["encoder", "condition", "strength"]
-    for key, rows in _rows(records, "class_seen").groupby(keys, sort=False):
+    for key, rows in measured(records, "class_seen").groupby(keys, sort=False):
         values = rows.sort_values("image")["value"].to_numpy()
         found = interval(values, mean, resamples=resamples, seed=seed)
         lines.append({**dict(zip(keys, key, strict=True)), **found.columns("class_seen"), "images": len(values)})
-    return pd.DataFrame(lines, columns=[*keys, *_columns("class_seen"), "images"])
+    return pd.DataFrame(lines, columns=[*keys, *headings("class_seen"), "images"])
 
 
 def effort_table(records: pd.DataFrame) -> pd.DataFrame:
@@ -110,8 +113,8 @@ def effort_table(records: pd.DataFrame) -> pd.DataFrame:
         ``images``.
     """
     lines = []
-    labelled = set(_rows(records, "smallest_budget")["condition"])
-    for (encoder, condition), rows in _rows(records, "effort").groupby(["encoder", "condition"], sort=False):
+    labelled = set(measured(records, "smallest_budget")["condition"])
+    for (encoder, condition), rows in measured(records, "effort").groupby(["encoder", "condition"], sort=False):
         values = rows["value"].to_numpy()
         found = (values > 0).mean() if str(condition).partition(":")[0] in labelled else np.median(values)
         lines.append(
@@ -141,7 +144,7 @@ def transfer_table(records: pd.DataFrame, attack: str, *, resamples: int = RESAM
         than its own; ``images``.
     """
     lines = []
-    for (encoder, source), rows in _rows(records, "transferred").groupby(["encoder", "condition"], sort=False):
+    for (encoder, source), rows in measured(records, "transferred").groupby(["encoder", "condition"], sort=False):
         strength = float(rows["strength"].iloc[0])
         other = rows.set_index("image")["value"].sort_index()
         own = _measured(records, str(encoder), "correct", attack)[strength].loc[other.index]
@@ -150,11 +153,10 @@ def transfer_table(records: pd.DataFrame, attack: str, *, resamples: int = RESAM
             "transferred": interval(other.to_numpy(), mean, resamples=resamples, seed=seed),
             "difference": interval((other - own).to_numpy(), mean, resamples=resamples, seed=seed),
         }
-        columns = {
-            column: value for name, estimate in found.items() for column, value in estimate.columns(name).items()
-        }
-        lines.append({"encoder": encoder, "source": source, "strength": strength, **columns, "images": len(other)})
-    names = [*_columns("own"), *_columns("transferred"), *_columns("difference")]
+        lines.append(
+            {"encoder": encoder, "source": source, "strength": strength, **columns(found), "images": len(other)}
+        )
+    names = headings("own", "transferred", "difference")
     return pd.DataFrame(lines, columns=["encoder", "source", "strength", *names, "images"])
 
 
@@ -166,12 +168,12 @@ def controls_table(records: pd.DataFrame) -> pd.DataFrame:
         pixel left [0, 1] (``out_of_range``, 0), the share of decisions ``unchanged`` by a budget of 0 (1; NaN where it
         was not tried).
     """
-    kept = _rows(records, "perturbation", "out_of_range", "unchanged")
+    kept = measured(records, "perturbation", "out_of_range", "unchanged")
     groups = kept.groupby(["encoder", "condition", "measure"], sort=False)["value"]
     wide = groups.agg(["max", "min"]).unstack("measure")
     names = ("perturbation", "out_of_range", "unchanged")
-    columns = {name: wide.get(("min" if name == "unchanged" else "max", name), np.nan) for name in names}
-    return pd.DataFrame(columns, index=wide.index).reset_index()
+    kept_to = {name: wide.get(("min" if name == "unchanged" else "max", name), np.nan) for name in names}
+    return pd.DataFrame(kept_to, index=wide.index).reset_index()
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,7 @@ def comparison_table(
                     "images": estimate.n,
                 }
             )
-    table = pd.DataFrame(lines, columns=["encoder", "aspect", *_columns("gain"), "p_value", "effect", "images"])
+    table = pd.DataFrame(lines, columns=["encoder", "aspect", *headings("gain"), "p_value", "effect", "images"])
     corrected = table.groupby("aspect")["p_value"].transform(holm)
     table.insert(table.columns.get_loc("effect"), "p_holm", corrected.astype(float))
     return table
@@ -261,11 +263,3 @@ def _measured(records: pd.DataFrame, encoder: str, measure: str, condition: str)
     """One row an image, one column a strength."""
     own = records["encoder"] == encoder
     return by_image(records[own & (records["measure"] == measure) & (records["condition"] == condition)], "strength")
-
-
-def _rows(records: pd.DataFrame, *measures: str) -> pd.DataFrame:
-    return records[records["measure"].isin(measures)]
-
-
-def _columns(name: str) -> list[str]:
-    return list(Estimate(np.nan, np.nan, np.nan, 0).columns(name))

@@ -43,6 +43,10 @@ class Estimate:
     def __str__(self) -> str:
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
+    def signed(self) -> str:
+        """As text, with signs: for a difference."""
+        return f"{self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+
 
 def interval(
     values_by_image: Array,
@@ -78,7 +82,7 @@ def interval(
     return Estimate(value, float(low), float(high), n)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=6)
 def draws(n: int, resamples: int, seed: int) -> Array:
     """How often each of ``n`` images is drawn in each resample of ``n`` with replacement: int32 ``[resamples, n]``."""
     rng = np.random.default_rng(seed)

@@ -31,6 +31,11 @@ def by_image(records: pd.DataFrame, *keys: str) -> pd.DataFrame:
     return wide.sort_index().sort_index(axis=1).dropna()
 
 
+def measured(records: pd.DataFrame, *measures: str) -> pd.DataFrame:
+    """The rows of these measures."""
+    return records[records["measure"].isin(measures)]
+
+
 def reference_strengths(records: pd.DataFrame) -> dict[str, float]:
     """The dose of each transformation at which levels are compared, read off the records.
 

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from analyses.bootstrap import RESAMPLES, Estimate, interval
-from analyses.by_image import by_image
+from analyses.by_image import by_image, measured
+from analyses.columns import columns, headings
 from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.statistics import mean, mean_reciprocal, median, ratio
 
@@ -35,12 +36,12 @@ def ranks_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int 
     """
     statistics: dict[str, Statistic] = {"mrr": mean_reciprocal, "mean_rank": mean, "median_rank": median}
     lines = []
-    for key, rows in _rows(records, "sample_rank").groupby(_LEVEL, sort=False):
+    for key, rows in measured(records, "sample_rank").groupby(_LEVEL, sort=False):
         ranks = rows.sort_values("image")["value"].to_numpy()
         found = {name: interval(ranks, statistic, resamples=resamples, seed=seed)
                  for name, statistic in statistics.items()}  # fmt: skip
-        lines.append({**dict(zip(_LEVEL, key, strict=True)), **_columns(found), "images": len(ranks)})
-    return _table(lines, [*_LEVEL, *_names(*statistics), "images"])
+        lines.append({**dict(zip(_LEVEL, key, strict=True)), **columns(found), "images": len(ranks)})
+    return pd.DataFrame(lines, columns=[*_LEVEL, *headings(*statistics), "images"])
 
 
 def sets_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
@@ -51,7 +52,7 @@ def sets_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int =
         larger it is than that of the real images, paired with them (0 for a perfect decoder); ``inception_score`` (NaN
         where the feature space has no classes); ``precision``; ``recall``; ``images``.
     """
-    chosen = _rows(records, *_SETS)
+    chosen = measured(records, *_SETS)
     chosen = chosen.assign(encoder=chosen["encoder"].where(chosen["condition"] != REAL, REAL))
     floor: Array | None = None
     lines = []
@@ -62,8 +63,8 @@ def sets_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int =
         floor = values["frechet"] if floor is None else floor
         values["excess"] = values["frechet"] - floor
         found = {name: interval(value, mean, resamples=resamples, seed=seed) for name, value in values.items()}
-        lines.append({**dict(zip(_LEVEL, key, strict=True)), **_columns(found), "images": len(floor)})
-    return _table(lines, [*_LEVEL, *_names("frechet", "excess", *_SETS[1:]), "images"])
+        lines.append({**dict(zip(_LEVEL, key, strict=True)), **columns(found), "images": len(floor)})
+    return pd.DataFrame(lines, columns=[*_LEVEL, *headings("frechet", "excess", *_SETS[1:]), "images"])
 
 
 def copies_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
@@ -77,7 +78,7 @@ def copies_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int
         how much it exceeds the share that is as near to one of the others (0 for a decoder that does not recall);
         ``images``.
     """
-    chosen = _rows(records, "nearest_training", "nearest_held_out")
+    chosen = measured(records, "nearest_training", "nearest_held_out")
     chosen = chosen.assign(encoder=chosen["encoder"].where(chosen["condition"] != REAL, REAL))
     real: Array | None = None
     lines = []
@@ -92,8 +93,10 @@ def copies_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int
             "closest": interval(1.0 * (near < real.min()), mean, resamples=resamples, seed=seed),
             "surplus": interval(1.0 * (near < real.min()) - (other < real.min()), mean, resamples=resamples, seed=seed),
         }
-        lines.append({**dict(zip(_LEVEL, key, strict=True)), **_columns(found), "images": len(near)})
-    return _table(lines, [*_LEVEL, *_names("distance", "ratio", "share", "closest", "surplus"), "images"])
+        lines.append({**dict(zip(_LEVEL, key, strict=True)), **columns(found), "images": len(near)})
+    return pd.DataFrame(
+        lines, columns=[*_LEVEL, *headings("distance", "ratio", "share", "closest", "surplus"), "images"]
+    )
 
 
 def solvers_table(
@@ -115,10 +118,12 @@ def solvers_table(
     """
     ranks, distances = (
         by_image(rows[rows["condition"] != REAL], "condition", "strength")
-        for rows in (_rows(records, "swept_rank"), _rows(records, "swept_frechet"))
+        for rows in (measured(records, "swept_rank"), measured(records, "swept_frechet"))
     )
-    seconds = _rows(records, "seconds").set_index(["condition", "strength"])["value"]
-    order = list(dict.fromkeys(zip(*(_rows(records, "swept_rank")[c] for c in ("condition", "strength")), strict=True)))
+    seconds = measured(records, "seconds").set_index(["condition", "strength"])["value"]
+    order = list(
+        dict.fromkeys(zip(*(measured(records, "swept_rank")[c] for c in ("condition", "strength")), strict=True))
+    )
     lines = []
     for place in order:
         own, gain = ranks[place].to_numpy(), (1 / ranks[place] - 1 / ranks[(solver, float(steps))]).to_numpy()
@@ -133,37 +138,21 @@ def solvers_table(
             {
                 "solver": place[0],
                 "steps": int(place[1]),
-                **_columns(found),
+                **columns(found),
                 "seconds": seconds.get(place, np.nan),
                 "p_value": np.nan if chosen else signed_rank(gain),
                 "effect": np.nan if chosen else rank_biserial(gain),
                 "images": len(own),
             }
         )
-    table = _table(lines, ["solver", "steps", *_names("mrr", "mean_rank", "frechet", "gain"), "seconds", "p_value",
-                           "effect", "images"])  # fmt: skip
+    names = ["solver", "steps", *headings("mrr", "mean_rank", "frechet", "gain"), "seconds", "p_value", "effect"]
+    table = pd.DataFrame(lines, columns=[*names, "images"])
     table.insert(table.columns.get_loc("effect"), "p_holm", holm(table["p_value"]))
     return table
 
 
 def solvers_floor(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
     """The Frechet distance of the real images that solvers are compared on."""
-    rows = _rows(records, "swept_frechet")
+    rows = measured(records, "swept_frechet")
     values = rows[rows["condition"] == REAL].sort_values("image")["value"].to_numpy()
     return interval(values, mean, resamples=resamples, seed=seed)
-
-
-def _rows(records: pd.DataFrame, *measures: str) -> pd.DataFrame:
-    return records[records["measure"].isin(measures)]
-
-
-def _columns(found: dict[str, Estimate]) -> dict[str, float]:
-    return {column: value for name, estimate in found.items() for column, value in estimate.columns(name).items()}
-
-
-def _names(*names: str) -> list[str]:
-    return [column for name in names for column in Estimate(np.nan, np.nan, np.nan, 0).columns(name)]
-
-
-def _table(lines: list[dict[str, object]], columns: list[str]) -> pd.DataFrame:
-    return pd.DataFrame(lines, columns=columns)

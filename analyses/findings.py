@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from analyses.bootstrap import Estimate
+
 Word = Literal["supported", "not supported", "inconclusive"]
 
 NEGLIGIBLE = 0.1
@@ -76,6 +78,22 @@ class Verdict:
     level: str = ""
 
 
+def word_for(for_it: bool, against_it: bool) -> Word:
+    """The word of a claim. Comparisons with NaN are false, so that too few images are inconclusive."""
+    return "supported" if for_it else "not supported" if against_it else "inconclusive"
+
+
+def word_of_gain(gain: Estimate, p_value: float) -> Word:
+    """The word of a gain: its whole interval lies on one side of 0, and its test agrees."""
+    certain = p_value < ERROR_RATE
+    return word_for(certain and gain.low > 0, certain and gain.high < 0)
+
+
+def aside(is_ssl: bool) -> str:
+    """What a claim ends with where the paper does not make it of such an encoder."""
+    return "" if is_ssl else " (shown for comparison: the paper claims it of self-supervised encoders)"
+
+
 def invariance_verdicts(
     records: pd.DataFrame,
     *,
@@ -108,13 +126,11 @@ def invariance_verdicts(
     whose = "it was trained with" if training_augmentations else "self-supervised encoders are usually trained with"
     verdicts = []
     if _BACKBONE in means:
-        claim = f"The backbone is not invariant to the augmentations {whose}{_comparison(is_ssl)}."
+        claim = f"The backbone is not invariant to the augmentations {whose}{aside(is_ssl)}."
         readable = _readability(records, measured)
         verdicts.append(_backbone_moves(means[_BACKBONE], encoder, claim, measured, readable, resamples, seed))
     if set(PAIR) <= set(means):
-        claim = (
-            f"The projector is closer to invariant to the augmentations {whose} than the backbone{_comparison(is_ssl)}."
-        )
+        claim = f"The projector is closer to invariant to the augmentations {whose} than the backbone{aside(is_ssl)}."
         verdicts.append(_projector_moves_less(means[_BACKBONE], means[_PROJECTOR], encoder, claim, resamples, seed))
     return tuple(verdicts)
 
@@ -129,7 +145,7 @@ def _backbone_moves(
     seed: int,
 ) -> Verdict:
     moved = interval(displacement.to_numpy(), median, resamples=resamples, seed=seed)
-    word = _word(moved.low > NEGLIGIBLE, moved.high < NEGLIGIBLE)
+    word = word_for(moved.low > NEGLIGIBLE, moved.high < NEGLIGIBLE)
     stands = {
         "supported": f"more than the {NEGLIGIBLE} that counts as negligible",
         "not supported": f"less than the {NEGLIGIBLE} that counts as negligible",
@@ -164,14 +180,14 @@ def _projector_moves_less(
     images = backbone.index.intersection(projector.index)
     result = compare((backbone - projector).loc[images], resamples=resamples, seed=seed)
     left = interval(projector.loc[images].to_numpy(), median, resamples=resamples, seed=seed)
-    gain, certain = result.difference, result.p_value < ERROR_RATE
-    word = _word(certain and gain.low > 0, certain and gain.high < 0)
+    gain = result.difference
+    word = word_of_gain(gain, result.p_value)
     outcome = {
         "supported": "moves less than the backbone",
         "not supported": "moves more than the backbone",
         "inconclusive": "moves neither clearly less nor clearly more than the backbone",
     }
-    remains = _word(left.low > NEGLIGIBLE, left.high < NEGLIGIBLE)
+    remains = word_for(left.low > NEGLIGIBLE, left.high < NEGLIGIBLE)
     rest = {
         "supported": "so it is not invariant in itself",
         "not supported": "which is negligible",
@@ -201,11 +217,6 @@ def _projector_moves_less(
     )
 
 
-def _word(for_it: bool, against_it: bool) -> Word:
-    """Comparisons with NaN are false, so that too few images are inconclusive."""
-    return "supported" if for_it else "not supported" if against_it else "inconclusive"
-
-
 def _readability(records: pd.DataFrame, augmentations: Sequence[str]) -> str:
     """The range over augmentations of the backbone's AUC, in a sentence; nothing where none was measured."""
     scores = records[(records["measure"] == "applied_score") & (records["level"] == _BACKBONE)]
@@ -218,10 +229,6 @@ def _readability(records: pd.DataFrame, augmentations: Sequence[str]) -> str:
         " A linear readout of the backbone tells whether they were applied, with an AUC of "
         f"{areas[least]:.2f} ({_plain(least)}) to {areas[most]:.2f} ({_plain(most)}); 0.5 is chance."
     )
-
-
-def _comparison(is_ssl: bool) -> str:
-    return "" if is_ssl else " (shown for comparison: the paper claims it of self-supervised encoders)"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from analyses.bootstrap import RESAMPLES, Estimate, interval
-from analyses.by_image import by_image, reference_displacements, reference_strengths
+from analyses.by_image import by_image, measured, reference_displacements, reference_strengths
+from analyses.columns import columns, headings
 from analyses.paired import compare, holm
 from analyses.statistics import auc, mean, mean_reciprocal, median, r2, ratio
 
@@ -51,7 +52,7 @@ def displacement_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, see
             for name, (measure, statistic) in _DISPLACEMENT.items()
         }
 
-    rows = _rows(records, *(measure for measure, _ in _DISPLACEMENT.values()))
+    rows = measured(records, *(measure for measure, _ in _DISPLACEMENT.values()))
     return _table(rows, ["level", "condition", "strength"], tuple(_DISPLACEMENT), estimates)
 
 
@@ -64,8 +65,8 @@ def readability_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed
     """
 
     def estimates(rows: pd.DataFrame) -> dict[str, Estimate]:
-        scores = by_image(_rows(rows, "applied_score"), "strength")
-        doses = by_image(_rows(rows, "strength_predicted"), "strength")
+        scores = by_image(measured(rows, "applied_score"), "strength")
+        doses = by_image(measured(rows, "strength_predicted"), "strength")
         true = np.broadcast_to(doses.columns.to_numpy(dtype=np.float64), doses.shape)
         pairs = np.stack([true, doses.to_numpy()], axis=-1)[:, :, None]
         return {
@@ -74,7 +75,7 @@ def readability_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed
         }
 
     return _table(
-        _rows(records, "applied_score", "strength_predicted"), ["level", "condition"], ("auc", "r2"), estimates
+        measured(records, "applied_score", "strength_predicted"), ["level", "condition"], ("auc", "r2"), estimates
     )
 
 
@@ -88,18 +89,18 @@ def factor_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int
         One row a (``level``, ``factor``): ``present``, ``rendered``; ``chance``, the score of the best constant answer
         (share of the commonest class, R2 of 0); ``images``.
     """
-    rows = _rows(records, "true", "present", "rendered")
+    rows = measured(records, "true", "present", "rendered")
     rows = rows.assign(factor=rows["condition"].str.removesuffix(".cos").str.removesuffix(".sin"))
-    truths = {factor: by_image(true, "condition") for factor, true in _rows(rows, "true").groupby("factor")}
+    truths = {factor: by_image(true, "condition") for factor, true in measured(rows, "true").groupby("factor")}
 
     def estimates(readings: pd.DataFrame) -> dict[str, Estimate]:
         factor = readings["factor"].iloc[0]
         return {
-            measure: _agreement(truths[factor], _rows(readings, measure), factor, resamples, seed)
+            measure: _agreement(truths[factor], measured(readings, measure), factor, resamples, seed)
             for measure in ("present", "rendered")
         }
 
-    table = _table(_rows(rows, "present", "rendered"), ["level", "factor"], ("present", "rendered"), estimates)
+    table = _table(measured(rows, "present", "rendered"), ["level", "factor"], ("present", "rendered"), estimates)
     classes = truths["class"].to_numpy() if "class" in truths else np.zeros(0)
     commonest = np.unique(classes, return_counts=True)[1].max() / len(classes) if len(classes) else np.nan
     table.insert(table.columns.get_loc("images"), "chance", np.where(table["factor"] == "class", commonest, 0.0))
@@ -116,8 +117,8 @@ def variance_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: i
     """
 
     def estimates(rows: pd.DataFrame) -> dict[str, Estimate]:
-        within = by_image(_rows(rows, "within_variance"), "measure").to_numpy().ravel()
-        level = by_image(_rows(rows, "between_variance"), "measure").to_numpy()  # one row: the level as a whole
+        within = by_image(measured(rows, "within_variance"), "measure").to_numpy().ravel()
+        level = by_image(measured(rows, "between_variance"), "measure").to_numpy()  # one row: the level as a whole
         between = float(level.item()) if level.size else np.nan
         both = np.stack([within, np.full_like(within, between)], axis=-1)
         return {
@@ -127,7 +128,7 @@ def variance_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: i
         }
 
     return _table(
-        _rows(records, "within_variance", "between_variance"), ["level"], ("within", "between", "ratio"), estimates
+        measured(records, "within_variance", "between_variance"), ["level"], ("within", "between", "ratio"), estimates
     )
 
 
@@ -173,7 +174,7 @@ def comparison_table(
                 "images": result.difference.n,
             }
         )
-    names = ["condition", "strength", *_MISSING.columns("difference"), "p_value", "p_holm", "effect", "images"]
+    names = ["condition", "strength", *headings("difference"), "p_value", "p_holm", "effect", "images"]
     return pd.DataFrame(lines, columns=names).assign(p_holm=lambda table: holm(table["p_value"]))
 
 
@@ -191,10 +192,6 @@ def _agreement(true: pd.DataFrame, read: pd.DataFrame, factor: str, resamples: i
     return interval(pairs, r2, resamples=resamples, seed=seed)
 
 
-def _rows(records: pd.DataFrame, *measures: str) -> pd.DataFrame:
-    return records[records["measure"].isin(measures)]
-
-
 def _table(
     records: pd.DataFrame,
     keys: list[str],
@@ -208,10 +205,9 @@ def _table(
     lines = []
     for key, rows in records.groupby(keys, sort=False, observed=True):
         found = estimates(rows)
-        columns = {column: number for name in names for column, number in found[name].columns(name).items()}
-        lines.append({**dict(zip(keys, key, strict=True)), **columns, "images": max(e.n for e in found.values())})
-    headings = [*keys, *(column for name in names for column in _MISSING.columns(name)), "images"]
-    table = pd.DataFrame(lines, columns=headings)
+        line = columns({name: found[name] for name in names})
+        lines.append({**dict(zip(keys, key, strict=True)), **line, "images": max(e.n for e in found.values())})
+    table = pd.DataFrame(lines, columns=[*keys, *headings(*names), "images"])
     if "strength" not in keys:
         return table
     place = table.groupby(keys[:-1], sort=False).ngroup()

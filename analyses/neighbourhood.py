@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analyses.bootstrap import RESAMPLES, Estimate, interval
+from analyses.bootstrap import RESAMPLES, interval
 from analyses.by_image import by_image
-from analyses.findings import Verdict, Word
+from analyses.columns import columns, estimate_of, headings
+from analyses.findings import Verdict, aside, word_for
 from analyses.statistics import mean, median
 
 if TYPE_CHECKING:
@@ -52,10 +53,8 @@ def kind_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int =
             name: interval(values[measure].to_numpy(), statistic, resamples=resamples, seed=seed)
             for name, (measure, statistic) in _MEASURES.items()
         }
-        columns = {column: number for name, e in found.items() for column, number in e.columns(name).items()}
-        lines.append({"level": level, "kind": kind, **columns, "images": len(values)})
-    headings = [column for name in _MEASURES for column in Estimate(0, 0, 0, 0).columns(name)]
-    return pd.DataFrame(lines, columns=["level", "kind", *headings, "images"])
+        lines.append({"level": level, "kind": kind, **columns(found), "images": len(values)})
+    return pd.DataFrame(lines, columns=["level", "kind", *headings(*_MEASURES), "images"])
 
 
 def comparison_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
@@ -75,8 +74,7 @@ def comparison_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed:
                 found = interval((values[first] - values[second]).to_numpy(), statistic, resamples=resamples, seed=seed)
                 line |= found.columns(name)
             lines.append({"level": level, "first": first, "second": second, **line, "images": found.n})
-    headings = [column for name in ("frechet", "diversity") for column in Estimate(0, 0, 0, 0).columns(name)]
-    return pd.DataFrame(lines, columns=["level", "first", "second", *headings, "images"])
+    return pd.DataFrame(lines, columns=["level", "first", "second", *headings("frechet", "diversity"), "images"])
 
 
 def neighbourhood_verdicts(
@@ -92,20 +90,19 @@ def neighbourhood_verdicts(
         seed: Seed of the resamples.
     """
     encoder = str(records["encoder"].iloc[0])
-    aside = "" if is_ssl else " (shown for comparison: the paper claims it of self-supervised encoders)"
     kinds = kind_table(records, resamples=resamples, seed=seed).set_index(["level", "kind"])
     table = comparison_table(records, resamples=resamples, seed=seed)
     verdicts = []
     for _, row in table[(table["first"] == "gaussian") & (table["second"] == "between")].iterrows():
-        level, gain = row["level"], Estimate(row["frechet"], row["frechet_low"], row["frechet_high"], row["images"])
-        word: Word = "supported" if gain.low > 0 else "not supported" if gain.high < 0 else "inconclusive"
+        level, gain = row["level"], estimate_of(row, "frechet")
+        word = word_for(gain.low > 0, gain.high < 0)
         told = {kind: f"{kinds.loc[(level, kind), 'frechet']:.2f}" for kind in ("images", "between", "gaussian")}
         verdicts.append(
             Verdict(
                 finding=4,
                 claim=(
                     f"At the {level} of {encoder}, representations between neighbours are drawn as images, more so "
-                    f"than those of a Gaussian with the same mean and covariance{aside}."
+                    f"than those of a Gaussian with the same mean and covariance{aside(is_ssl)}."
                 ),
                 encoder=encoder,
                 word=word,
@@ -119,8 +116,8 @@ def neighbourhood_verdicts(
                 sentence=(
                     f"Drawn from between neighbours at the {level}, pictures have a {distance} of {told['between']} "
                     f"from real images, from a Gaussian {told['gaussian']}, from representations of real images "
-                    f"{told['images']}: Gaussian minus between is {gain.value:+.2f} [{gain.low:+.2f}, "
-                    f"{gain.high:+.2f}] ({gain.n} pictures of each kind)."
+                    f"{told['images']}: Gaussian minus between is {gain.signed()} "
+                    f"({gain.n} pictures of each kind)."
                 ),
                 aspect=ASPECT,
                 level=level,

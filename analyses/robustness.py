@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.findings import ERROR_RATE, Verdict, Word, p_text
+from analyses.columns import estimate_of
+from analyses.findings import ERROR_RATE, Verdict, p_text, word_of_gain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
+
+    from analyses.findings import Word
 
 RULE = (
     "Supported where the whole 95% interval of the paired gain lies above 0 and the two-sided Wilcoxon signed-rank p, "
@@ -71,30 +74,27 @@ def robustness_verdicts(
 
 def _verdict(row: pd.Series, reference: str, attack: str, is_ssl: Mapping[str, bool]) -> Verdict:
     aspect, encoder = row["aspect"], row["encoder"]
-    certain = row["p_holm"] < ERROR_RATE
-    word: Word = (
-        "supported" if certain and row["gain_low"] > 0
-        else "not supported" if certain and row["gain_high"] < 0
-        else "inconclusive"
-    )  # fmt: skip
+    gain = estimate_of(row, "gain")
+    word = word_of_gain(gain, row["p_holm"])
     papers = is_ssl[encoder] and not is_ssl[reference]
-    aside = "" if papers else " (shown for comparison: the paper claims it of an SSL encoder beside a supervised one)"
-    gain = f"{row['gain']:+.2f} [{row['gain_low']:+.2f}, {row['gain_high']:+.2f}]"
+    comparison = (
+        "" if papers else " (shown for comparison: the paper claims it of an SSL encoder beside a supervised one)"
+    )
     return Verdict(
         finding=3,
-        claim=f"Under {attack}, {_CLAIMS[aspect]} for {encoder} than for {reference}{aside}.",
+        claim=f"Under {attack}, {_CLAIMS[aspect]} for {encoder} than for {reference}{comparison}.",
         encoder=encoder,
         word=word,
         statistic=_STATISTICS[aspect],
-        value=row["gain"],
-        low=row["gain_low"],
-        high=row["gain_high"],
+        value=gain.value,
+        low=gain.low,
+        high=gain.high,
         p_value=row["p_holm"],
-        n=row["images"],
+        n=gain.n,
         rule=RULE,
         sentence=(
-            f"Under {attack}, {encoder} {_OUTCOMES[aspect][word]} {reference}: gain {gain} "
-            f"({row['images']} images that both classify rightly, Holm-corrected {p_text(row['p_holm'])}, "
+            f"Under {attack}, {encoder} {_OUTCOMES[aspect][word]} {reference}: gain {gain.signed()} "
+            f"({gain.n} images that both classify rightly, Holm-corrected {p_text(row['p_holm'])}, "
             f"rank-biserial {row['effect']:.2f})."
         ),
         aspect=aspect,

@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from analyses import interpolation as analysis
-from analyses.paths import beyond_chance, placed, spearman
+from analyses.interpolation.paths import beyond_chance, placed, spearman
 from probes.interpolation import InterpolationSettings, Measurement, measure
 from probes.interpolation.pairs import draw_pairs
 from probes.interpolation.paths import PATHS, linear, positions, spherical

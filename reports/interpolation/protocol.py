@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.interpolation import ORDERED, PLACED
-from analyses.paths import DIFFERENT
+from analyses.interpolation.paths import DIFFERENT
 from reports import phrases
 
 if TYPE_CHECKING:

@@ -1,8 +1,7 @@
-"""The tables of the interpolation probe, and what they say about finding 4 of the paper.
+"""The tables of the interpolation probe, each a function of its records alone.
 
-Each table is a function of the records alone; `analyses.paths` says what is counted. A number ``x`` with its 95%
-bootstrap interval over *pairs* of images is three columns, ``x``, ``x_low`` and ``x_high``; ``pairs`` is how many it
-rests on.
+`analyses.interpolation.paths` says what is counted. A number ``x`` with its 95% bootstrap interval over *pairs* of
+images is three columns, ``x``, ``x_low`` and ``x_high``; ``pairs`` is how many it rests on.
 """
 
 from __future__ import annotations
@@ -14,9 +13,8 @@ import pandas as pd
 
 from analyses.bootstrap import RESAMPLES, Estimate, interval
 from analyses.by_image import by_image
-from analyses.findings import Verdict, Word, p_text
-from analyses.paired import compare, holm, signed_rank
-from analyses.paths import (
+from analyses.columns import columns, headings
+from analyses.interpolation.paths import (
     CLASS,
     KEYS,
     beyond_chance,
@@ -28,18 +26,13 @@ from analyses.paths import (
     readings,
     trajectories,
 )
+from analyses.paired import compare, holm
 from analyses.statistics import mean, median, ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from numpy.typing import ArrayLike
-
-ORDERED = 0.5
-"""Spearman's correlation above which factors count as following the path: large by Cohen's (1988) convention."""
-
-PLACED = 0.5
-"""Share of the way from chance to always, above which samples count as nearest to their own point."""
 
 WRONG_END = "wrong end"
 """Versus the same readings scored against another image: a control, as the cross-fade is."""
@@ -48,10 +41,6 @@ ORDER, OWN_POINT = "order", "own point"
 """What paths are compared by."""
 
 _NONE = pd.Series(dtype=float)
-_MISSING = Estimate(np.nan, np.nan, np.nan, 0)
-
-
-# Tables
 
 
 def order_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:
@@ -61,7 +50,7 @@ def order_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int 
         One row a (``level``, ``path``): ``spearman``, the mean over pairs of the pair's mean over its differing
         factors; ``wrong_end``, the same towards another image; ``pairs``. No rows without readings.
     """
-    means = _means(resamples, seed)
+    means = means_of_pairs(resamples, seed)
     right, wrong = (of_pairs(orders(records, shift)) for shift in (0, 1))
     lines = [
         _line((level, path), spearman=means(own), wrong_end=means(wrong.get((level, path), _NONE)))
@@ -78,7 +67,7 @@ def factor_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int
         (``wrong_end``); mean progress ``at_first`` and ``at_second`` end, 0 and 1 where the decoder draws what A and B
         have; ``pairs``.
     """
-    means = _means(resamples, seed)
+    means = means_of_pairs(resamples, seed)
     wrong = {key: rows["order"] for key, rows in orders(records, 1).groupby([*KEYS], sort=False)}
     lines = [
         _line(
@@ -100,7 +89,7 @@ def trajectory_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed:
         One row a (``level``, ``path``, ``factor``, ``position``): ``progress``, 0 is A's value and 1 is B's; of the
         class, the share of pairs in which B's is read; ``pairs``.
     """
-    means = _means(resamples, seed)
+    means = means_of_pairs(resamples, seed)
     lines = [
         _line((*key, position), progress=means(values))
         for key, progress in trajectories(records, 0)
@@ -117,7 +106,7 @@ def class_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int 
         and never another (``once``); in which it is A's at the first end and B's at the second, whatever lies between
         (``ends``); ``pairs``.
     """
-    means = _means(resamples, seed)
+    means = means_of_pairs(resamples, seed)
     lines = []
     for (level, path, factor), read, first, second in readings(records):
         chosen = differ(factor, first, second)
@@ -205,159 +194,22 @@ def comparison_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed:
         line = _line(key, difference=result.difference)
         lines.append({**line, "p_value": result.p_value, "effect": result.effect})
     keys = ("level", "measure", "versus")
-    columns = [*keys, *_MISSING.columns("difference"), "p_value", "p_holm", "effect", "pairs"]
+    order = [*keys, *headings("difference"), "p_value", "p_holm", "effect", "pairs"]
     table = _frame(lines, keys, ("difference", "p_value", "effect"))
-    return table.assign(p_holm=holm(table["p_value"]))[columns]
+    return table.assign(p_holm=holm(table["p_value"]))[order]
 
 
-def _means(resamples: int, seed: int) -> Callable[[ArrayLike], Estimate]:
+def means_of_pairs(resamples: int, seed: int) -> Callable[[ArrayLike], Estimate]:
     """Mean with its interval, of the values of pairs."""
     return lambda values: interval(np.asarray(values), mean, resamples=resamples, seed=seed)
 
 
 def _line(key: tuple[Any, ...], **estimates: Estimate) -> dict[str, Any]:
     """A row of a table, its key yet without names; the first estimate tells the number of pairs."""
-    columns = {
-        column: number for name, estimate in estimates.items() for column, number in estimate.columns(name).items()
-    }
-    return {"key": key, **columns, "pairs": next(iter(estimates.values())).n}
+    return {"key": key, **columns(estimates), "pairs": next(iter(estimates.values())).n}
 
 
 def _frame(lines: list[dict[str, Any]], keys: tuple[str, ...], names: tuple[str, ...]) -> pd.DataFrame:
     """Rows as a table."""
     rows = [{**dict(zip(keys, line.pop("key"), strict=True)), **line} for line in lines]
-    return pd.DataFrame(rows, columns=[*keys, *(c for name in names for c in _MISSING.columns(name)), "pairs"])
-
-
-# The verdict
-
-
-def interpolation_verdicts(
-    records: pd.DataFrame, *, is_ssl: bool, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[Verdict, ...]:
-    """Finding 4, interpolation, for every level, on the first path.
-
-    Args:
-        records: Records of the interpolation probe, of one encoder.
-        is_ssl: Whether the encoder is self-supervised: the paper's claim is about those.
-        resamples: Number of bootstrap resamples.
-        seed: Seed of the resamples.
-
-    Returns:
-        A verdict a level; none from a single pair.
-    """
-    right, wrong = (of_pairs(orders(records, shift)) for shift in (0, 1))
-    means = _means(resamples, seed)
-    found: dict[str, Verdict] = {}
-    for (level, path), apart, _ in distances(records):
-        if level in found or len(apart) < 2:
-            continue  # the first path alone is judged
-        beyond = beyond_chance(apart)
-        place = interval(beyond, ratio, resamples=resamples, seed=seed)
-        about = {"encoder": str(records["encoder"].iloc[0]), "level": level, "path": path, "is_ssl": is_ssl}
-        if (level, path) in right:
-            order = right[level, path]
-            gain = means((order - wrong.get((level, path), np.nan)).dropna())
-            p_value = signed_rank(order.to_numpy() - ORDERED)
-            found[level] = _from_factors(means(order), gain, place, p_value, **about)
-        else:
-            found[level] = _from_distances(place, signed_rank(beyond[:, 0] - PLACED * beyond[:, 1]), **about)
-    return tuple(found.values())
-
-
-def _from_factors(order: Estimate, gain: Estimate, place: Estimate, p_value: float, **about: Any) -> Verdict:
-    """The verdict where factors are known."""
-    return _verdict(
-        order,
-        _word((order, ORDERED), (gain, 0.0), (place, PLACED)),
-        p_value,
-        statistic="mean over pairs of Spearman's correlation of readings with the position, over differing factors",
-        rule=(
-            "Supported where three 95% intervals over pairs lie above their bounds: that of the mean Spearman "
-            f"correlation, over all factors in which A and B differ, above {ORDERED}; that of its gain over the same "
-            f"readings scored against another image than B, above 0; and that of {_PLACE}, above {PLACED}. Not "
-            "supported where one of them lies below its bound, else inconclusive. The p-value (Wilcoxon signed-rank, "
-            "of the correlation against its bound) stands beside."
-        ),
-        evidence=(
-            f"the factors in which A and B differ follow it with a mean Spearman correlation of {order} ({order.n} "
-            f"pairs, {p_text(p_value)} against {ORDERED}), {gain} more than towards another image, and {_own(place)}"
-        ),
-        **about,
-    )
-
-
-def _from_distances(place: Estimate, p_value: float, **about: Any) -> Verdict:
-    """The verdict where no factors are known."""
-    return _verdict(
-        place,
-        _word((place, PLACED)),
-        p_value,
-        statistic="how often samples are nearest to their own point, as a share of the way from chance to always",
-        rule=(
-            "Without known factors, the verdict rests on distances alone: supported where the whole 95% interval of "
-            f"{_PLACE}, lies above {PLACED}, not supported where it lies below, else inconclusive. The p-value "
-            "(Wilcoxon signed-rank against that bound) stands beside."
-        ),
-        evidence=f"{_own(place)} ({place.n} pairs). What the images show was not read, for nothing is known of them",
-        **about,
-    )
-
-
-_PLACE = (
-    "how often samples, encoded again, are nearer to their own point of the path than to both ends, as a share of the "
-    "way from chance to always"
-)
-
-
-def _own(place: Estimate) -> str:
-    return f"samples go {place} of the way from chance to always lying nearest to their own point"
-
-
-def _word(*tests: tuple[Estimate, float]) -> Word:
-    """All intervals above their bounds, or one below; comparisons with NaN are false, so that it is neither."""
-    if all(estimate.low > bound for estimate, bound in tests):
-        return "supported"
-    return "not supported" if any(estimate.high < bound for estimate, bound in tests) else "inconclusive"
-
-
-_OUTCOMES: Mapping[Word, str] = {
-    "supported": "is drawn as images that change from A to B",
-    "not supported": "falls short of images that change from A to B",
-    "inconclusive": "cannot be told to give images that change from A to B, nor not to",
-}
-
-
-def _verdict(
-    value: Estimate,
-    word: Word,
-    p_value: float,
-    *,
-    statistic: str,
-    rule: str,
-    evidence: str,
-    encoder: str,
-    level: str,
-    path: str,
-    is_ssl: bool,
-) -> Verdict:
-    aside = "" if is_ssl else " (shown for comparison: the paper claims it of self-supervised encoders)"
-    return Verdict(
-        finding=4,
-        claim=(
-            f"The {level} has a structure that can be explored: a {path} path between two images is drawn as images "
-            f"that change from the one to the other{aside}."
-        ),
-        encoder=encoder,
-        word=word,
-        statistic=statistic,
-        value=value.value,
-        low=value.low,
-        high=value.high,
-        p_value=p_value,
-        n=value.n,
-        rule=rule,
-        sentence=f"The {path} path through the {level} of {encoder} {_OUTCOMES[word]}: {evidence}.",
-        aspect="interpolation",
-        level=level,
-    )
+    return pd.DataFrame(rows, columns=[*keys, *headings(*names), "pairs"])
