@@ -225,6 +225,11 @@ def _readability(records: pd.DataFrame, augmentations: Sequence[str]) -> str:
     if not areas:
         return ""
     least, most = min(areas, key=areas.__getitem__), max(areas, key=areas.__getitem__)
+    if least == most:
+        return (
+            f" A linear readout of the backbone tells whether {_plain(least)} was applied, with an AUC of "
+            f"{areas[least]:.2f}; 0.5 is chance."
+        )
     return (
         " A linear readout of the backbone tells whether they were applied, with an AUC of "
         f"{areas[least]:.2f} ({_plain(least)}) to {areas[most]:.2f} ({_plain(most)}); 0.5 is chance."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -223,7 +224,8 @@ def _make(folder: Path) -> Path:
 def _make_new(root: Path, facts: Facts) -> Path:
     """A folder that nobody else has: the name by date, then ``-2``, ``-3``, ..."""
     root.mkdir(parents=True, exist_ok=True)
-    stem = f"{facts['started'][:10]}-{facts['probe']}-{facts['arguments']['encoder'].replace('/', '-')}"
+    encoder = re.sub(r"[^\w.+-]", "-", facts["arguments"]["encoder"])  # a colon is no letter of a name everywhere
+    stem = f"{facts['started'][:10]}-{facts['probe']}-{encoder}"
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
     folder = next(root / name for name in names if not (root / name).exists())
     folder.mkdir()

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from analyses.bootstrap import LEVEL, RESAMPLES
+from reports.names import data_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PAPER = (
     "Bordes, Balestriero and Vincent, High Fidelity Visualization of What Your Self-Supervised Representation Knows "
@@ -36,6 +42,11 @@ OF_INTERVALS = (
     "Intervals are over images of one data set, for one training of the encoder. Another training, or "
     "other data, may differ by more."
 )
+
+
+def of_scenes(run: Mapping[str, Any]) -> list[str]:
+    """`OF_SCENES`, where the images of a run are scenes."""
+    return [OF_SCENES] if data_name(run).startswith("scenes") else []
 
 
 def uncertainty(over: str = "images") -> str:

@@ -147,6 +147,7 @@ def test_labelled_images_of_ones_own_and_a_judge_that_is_not_under_attack(
     assert set(seen["encoder"]) == {"simclr", "vicreg"}
     assert set(seen["condition"]) == {"", "noise", "FGSM"}
     assert (tmp_path / "run" / "tables" / "rendered.csv").is_file()
+    assert "fashion scenes are not ImageNet" not in (tmp_path / "run" / "report.json").read_text()
 
     refused = command(*words, "--judge", "simclr")
     assert refused.exit_code == 2

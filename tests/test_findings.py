@@ -135,6 +135,13 @@ def test_sentences_say_the_numbers_and_what_stands_beside_them():
     assert "not invariant in itself" in still.sentence
 
 
+def test_of_a_single_augmentation_there_is_no_range():
+    records = planted_records({"backbone": 0.4, "projector": 0.05})
+    sentence = verdicts(records, augmentations=("crop",))[1].sentence
+    assert "tells whether crop was applied, with an AUC of" in sentence
+    assert sentence.count("crop") == 2  # what moved it, and what is read
+
+
 def test_without_readability_scores_for_one_level_the_sentence_leaves_them_out():
     records = planted_records({"backbone": 0.4, "projector": 0.05})
     unread = records[~((records["measure"] == "applied_score") & (records["level"] == "backbone"))]

@@ -33,6 +33,11 @@ def test_the_record_stands_before_anything_is_computed(tmp_path: Path) -> None:
     assert run.folder.name == f"{known['started'][:10]}-invariance-vicreg"
 
 
+def test_a_folder_is_named_by_letters_that_every_system_allows(tmp_path: Path) -> None:
+    run = runs.begin(facts(encoder="python:package.module:build"), out=None, root=tmp_path)
+    assert run.folder.name.endswith("-invariance-python-package.module-build")
+
+
 def test_an_interrupted_run_goes_on_in_its_folder(tmp_path: Path) -> None:
     first = runs.begin(facts(), out=None, root=tmp_path)
     (first.parts / "geometry").write_text("done")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from reports.adversarial.content import Content
 
 
-def limits() -> list[str]:
+def limits(content: Content) -> list[str]:
     """What the numbers do not show."""
     return [
         "An attack gives an upper bound of robustness. A stronger one may find what this one missed; the checks say "
@@ -21,7 +21,7 @@ def limits() -> list[str]:
         "Relative displacement depends on the unit, the median distance between two images at that level. An encoder "
         "that spreads images unevenly can look calm or restless by it.",
         phrases.OF_SAMPLES,
-        phrases.OF_SCENES,
+        *phrases.of_scenes(content.run),
         "Intervals are over images of one data set, for one training of each encoder. Another training may differ by "
         "more.",
     ]

@@ -59,7 +59,7 @@ def document(content: Content) -> dict[str, Any]:
             blocks.section("The smallest budget that flips a decision", smallest(content)),
             blocks.section("What is drawn from an attacked h", pictures(content)),
             blocks.section("Can the attacker be trusted?", checks(content)),
-            blocks.section("What this report cannot tell", [blocks.points(limits())]),
+            blocks.section("What this report cannot tell", [blocks.points(limits(content))]),
             blocks.section("How it was measured", [blocks.points(measured(content))]),
             blocks.section(
                 "Provenance",

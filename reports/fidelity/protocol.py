@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reports import phrases
-from reports.names import data_name
 
 if TYPE_CHECKING:
     from reports.fidelity.content import Content
@@ -39,7 +38,7 @@ def limits(content: Content) -> list[str]:
             "are over pictures, for one choice of the images that they are compared with; pictures that are alike "
             "share their nearest."
         )
-    return [*out, phrases.OF_SCENES] if data_name(content.run).startswith("scenes") else out
+    return [*out, *phrases.of_scenes(content.run)]
 
 
 def measured(content: Content) -> list[str]:
