@@ -113,7 +113,7 @@ _PLACE = (
 
 
 def _own(place: Estimate) -> str:
-    return f"samples go {place} of the way from chance to always lying nearest to their own point"
+    return f"how often samples lie nearest to their own point is {place} on a scale from chance (0) to always (1)"
 
 
 def _word(*tests: tuple[Estimate, float]) -> Word:
@@ -126,7 +126,7 @@ def _word(*tests: tuple[Estimate, float]) -> Word:
 _OUTCOMES: Mapping[Word, str] = {
     "supported": "is drawn as images that change from A to B",
     "not supported": "falls short of images that change from A to B",
-    "inconclusive": "cannot be told to give images that change from A to B, nor not to",
+    "inconclusive": "may or may not be drawn as images that change from A to B",
 }
 
 

@@ -50,13 +50,14 @@ def measured(content: Content) -> list[str]:
         "Ranks. A sample is encoded again; the rank of h that it was drawn from is its place among the gallery, by "
         "distance from the sample's h; ties share the middle rank. MRR is the mean of 1 / rank.",
         f"Frechet distance. {content.distance} is the squared distance between Gaussians fitted to the features of "
-        "samples and of as many other real images, none of which was drawn of. Its interval rests on the influence of "
-        "each image on it (infinitesimal jackknife): resampling the images themselves would count some of them twice, "
-        "which raises the distance.",
+        "samples and of as many other real images, from none of which a sample was drawn. Its interval rests on the "
+        "influence of each image on it (infinitesimal jackknife): resampling the images themselves would count some of "
+        "them twice, which raises the distance.",
         f"Precision and recall. Balls around each image up to its neighbour number {arguments['neighbours']} in the "
         "feature space (Kynkäänniemi et al. 2019).",
         *([_inception(content.score)] if content.score else []),
-        "Real images. The images that were drawn of, in the place of their samples: the floor.",
+        "Real images. The images that samples were drawn of, in the place of those samples: what no decoder can "
+        "be expected to beat.",
         f"{phrases.uncertainty()}. Solvers are compared "
         "image by image: Wilcoxon signed-rank on reciprocal ranks, two-sided, Holm-corrected over all of them; "
         "effects as matched-pairs rank-biserial correlation.",

@@ -49,10 +49,10 @@ def _sets_table(content: Content) -> Table:
     return Table(
         name="sets",
         caption=(
-            f"Samples as sets, in the feature space {content.arguments['features']}. First the real images that were "
-            f"drawn of, in the place of samples. {content.distance}: squared Frechet distance from other real images; "
-            "excess: by how much it exceeds that of the real images, paired with them. In brackets, 95% bootstrap "
-            f"intervals over images; {content.real['images']:,} pictures in every set."
+            f"Samples as sets, in the feature space {content.arguments['features']}. First the real images that "
+            f"samples were drawn of, in the place of those. {content.distance}: squared Frechet distance from other "
+            "real images; excess: by how much it exceeds that of the real images, paired with them. In brackets, 95% "
+            f"bootstrap intervals over images; {content.real['images']:,} pictures in every set."
         ),
         columns=(
             "pictures", content.distance, "excess", *([content.score] if content.score else []), "precision", "recall",

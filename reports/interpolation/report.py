@@ -49,7 +49,7 @@ def document(content: Content) -> dict[str, Any]:
             keywords=["interpolation", "representation", encoder],
         ),
         "verdicts": [verdict_box(verdict, counted="pairs") for verdict in content.verdicts],
-        "no-verdict": "No verdict. One pair of images says nothing about others: leave the two images away, and random "
+        "no-verdict": "No verdict. One pair of images says nothing about others: leave out the two images, and random "
         "pairs of the data set are measured.",
         "figure": orders_figure(content) if len(content.orders) else approach_figure(),
         "sections": [
