@@ -85,7 +85,7 @@ def new_figure(width: float, height: float) -> Figure:
 def save(figure: Figure, folder: Path, name: str) -> Path:
     """Write ``name.png`` (300 dpi) and ``name.svg`` (text as outlines) into a folder; give the path of the SVG."""
     with theme():
-        figure.savefig(folder / f"{name}.png", dpi=DPI, metadata={"Software": None})
+        figure.savefig(folder / f"{name}.png", dpi=DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 3})
         figure.savefig(folder / f"{name}.svg", dpi=DPI, metadata={"Date": None, "Creator": None})
     return folder / f"{name}.svg"
 
