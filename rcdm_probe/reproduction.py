@@ -239,7 +239,7 @@ def prepare(
         hashes={encoder.name: encoder.fingerprint for encoder in opened},
         device=device,
         encoder_cards={encoder.name: encoder_card(encoder, encoder.levels) for encoder in opened},
-        data_card=data_card(images),
+        data_card={key: value for key, value in data_card(images).items() if key != "images"},  # each probe's to say
     )
     return Study(tuple(opened), images, rcdms, steps, lacking, root, facts)
 
