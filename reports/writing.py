@@ -7,7 +7,7 @@ that gather reports) and ``report.pdf``.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
@@ -25,24 +25,33 @@ if TYPE_CHECKING:
     from reports.tables import Table
 
 
+class Content(Protocol):
+    """What a report tells; each report has its own, with tables as numbers besides."""
+
+    @property
+    def printed(self) -> Mapping[str, Table]:
+        """Tables as a reader sees them, by name."""
+
+
 def write_report(
     folder: Path,
+    content: Content,
+    numbers: Iterable[str],
     *,
     figures: Iterable[tuple[str, Figure]],
-    data: Mapping[str, pd.DataFrame],
-    verdicts: Sequence[Verdict],
-    printed: Iterable[Table],
     document: Mapping[str, Any],
+    verdicts: Sequence[Verdict] = (),
 ) -> Path:
     """Write a report into a run folder.
 
     Args:
         folder: The run folder.
+        content: What the report tells.
+        numbers: Attributes of the content that are tables as numbers, and their file names; those without rows are left
+            out.
         figures: File names with figures; taken one by one, so that they need not exist together.
-        data: Tables as numbers, by file name; those without rows are left out.
-        verdicts: The findings tested; written as the table ``verdicts``.
-        printed: Tables as a reader sees them.
         document: The report as plain data, for ``templates/report.typ``.
+        verdicts: The findings tested; written as the table ``verdicts``.
 
     Returns:
         Path of the PDF.
@@ -51,13 +60,13 @@ def write_report(
         (folder / name).mkdir(parents=True, exist_ok=True)
     for name, figure in figures:
         style.save(figure, folder / "figures", name)
-    for name, numbers in data.items():
-        if len(numbers):
-            tables.save_csv(folder / "tables", name, numbers)
+    for name in numbers:
+        if len(table := getattr(content, name)):
+            tables.save_csv(folder / "tables", name, table)
     if verdicts:
         tables.save_csv(folder / "tables", "verdicts", pd.DataFrame([vars(verdict) for verdict in verdicts]))
-    for table in printed:
-        tables.save_latex(folder / "tables", table)
+    for printed in content.printed.values():
+        tables.save_latex(folder / "tables", printed)
     with atomic_path(folder / "report.json") as temporary:
         temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return compile_pdf(document, template="report", folder=folder)

@@ -89,8 +89,8 @@ def open_folder(
     """Find and check the images below a folder.
 
     Hidden files and folders are passed over, and folders that a probe or a training has written; links to folders are
-    followed. With a limit, files are taken in a seeded
-    random order until enough of them are readable, and only those are checked.
+    followed. With a limit, files are taken in a seeded random order until enough of them are readable, and only those
+    are checked.
 
     Args:
         folder: The folder.

@@ -29,12 +29,7 @@ NUMBERS = ("robustness", "budgets", "rendered", "effort", "transfers", "controls
 def write(folder: Path, content: Content) -> Path:
     """Write the report into a run folder (see `reports.writing`); gives the path of the PDF."""
     return write_report(
-        folder,
-        figures=figures(content),
-        data={name: getattr(content, name) for name in NUMBERS},
-        verdicts=content.verdicts,
-        printed=content.printed.values(),
-        document=document(content),
+        folder, content, NUMBERS, figures=figures(content), document=document(content), verdicts=content.verdicts
     )
 
 

@@ -26,14 +26,7 @@ NUMBERS = ("ranks", "sets", "copies", "solvers")
 
 def write(folder: Path, content: Content) -> Path:
     """Write the report into a run folder (see `reports.writing`); gives the path of the PDF."""
-    return write_report(
-        folder,
-        figures=figures(content),
-        data={name: getattr(content, name) for name in NUMBERS},
-        verdicts=(),
-        printed=content.printed.values(),
-        document=document(content),
-    )
+    return write_report(folder, content, NUMBERS, figures=figures(content), document=document(content))
 
 
 def document(content: Content) -> dict[str, Any]:

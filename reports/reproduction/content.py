@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from analyses.reproduction import findings_table
+from analyses.reproduction import findings_table, tally
 from reports.reproduction.tables import printed_tables
 
 if TYPE_CHECKING:
@@ -43,6 +43,11 @@ class Content:
         return findings_table(
             [part.tables["verdicts"] for part in self.parts if "verdicts" in part.tables], self.is_ssl
         )
+
+    @cached_property
+    def tally(self) -> pd.DataFrame:
+        """How many encoders agree with the paper (`analyses.reproduction.tally`)."""
+        return tally(self.findings)
 
     @cached_property
     def printed(self) -> dict[str, Table]:

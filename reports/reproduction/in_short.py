@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.reproduction import tally
 from reports.reproduction.claims import CLAIMS
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ def in_short(content: Content) -> Iterator[str]:
     """The outcome in sentences."""
     if content.findings.empty:
         yield "No finding could be tested."
-    counts = tally(content.findings)
+    counts = content.tally
     for finding, (title, _) in CLAIMS.items():
         of_finding = counts[counts["finding"] == finding]
         clauses = []

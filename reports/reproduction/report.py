@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analyses.reproduction import tally
 from reports import blocks
 from reports.first_page import head
 from reports.html import compile_html
@@ -30,14 +29,7 @@ def write(folder: Path, content: Content) -> Path:
     told = document(content)
     for part in content.parts:
         copy_borrowed(part, folder, told)
-    path = write_report(
-        folder,
-        figures=figures(content),
-        data={"findings": content.findings, "tally": tally(content.findings)},
-        verdicts=(),
-        printed=content.printed.values(),
-        document=told,
-    )
+    path = write_report(folder, content, ("findings", "tally"), figures=figures(content), document=told)
     compile_html(told, template="report", folder=folder)
     return path
 
