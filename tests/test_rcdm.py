@@ -18,6 +18,7 @@ from rcdm_core.rcdm.draws import random_draws
 from rcdm_core.rcdm.heads import GAIN, RepresentationHead, embedded_images
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings
 from rcdm_core.rcdm.reverse import ReverseProcess
+from rcdm_core.rcdm_training.heads import hand_over_heads
 
 SMALL = NetworkSettings(image_size=16, patch=2, channels=(32, 32), attention=(False, True), attention_width=16)
 
@@ -71,6 +72,18 @@ def test_a_head_first_guesses_of_the_image_what_is_in_the_representation():
     error = (head(h) - targets).square().mean(0) / GAIN**2
     assert error[:20].max() < 0.02  # there: found
     assert head(h)[:, 20:].square().mean() < 0.05 * GAIN**2  # not there: nothing claimed
+
+
+@torch.no_grad()
+def test_a_head_that_is_handed_over_reads_the_new_representation_as_the_old_one():
+    torch.manual_seed(0)
+    denoiser = Denoiser(SMALL, {"a/backbone": 6, "b/backbone": 9})
+    former = 3 + torch.randn(800, 6) * torch.tensor([5.0, 2.0, 1.0, 1.0, 0.5, 0.1])
+    now = former @ torch.randn(6, 6) - 7  # all of it is still there, elsewhere
+    read, other = denoiser.embed([("a/backbone", former)]), denoiser.head("b/backbone").linear.weight.clone()
+    hand_over_heads(denoiser, {"a/backbone": former}, {"a/backbone": now})
+    assert torch.allclose(denoiser.embed([("a/backbone", now)]), read, atol=0.01 * read.std().item())
+    assert torch.equal(denoiser.head("b/backbone").linear.weight, other)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

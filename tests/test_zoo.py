@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from rcdm_core.data.scenes import CIRCULAR, LINEAR, Scenes
 from rcdm_core.encoders import EMBEDDED, load_encoder
@@ -82,6 +83,34 @@ def test_the_whole_zoo_trains_and_what_it_writes_loads(tmp_path, monkeypatch, ga
         for level, h in encoder(Scenes()[range(2)]).items():
             assert torch.isfinite(rcdm.sample(h, f"{name}/{level}", steps=1)).all()
     assert {path.stem for path in tmp_path.glob("*.json")} | {"rcdm"} == set(PARTS)
+
+
+def test_an_rcdm_goes_on_with_its_heads_and_hands_over_those_of_encoders_that_changed(
+    tmp_path, monkeypatch, garments_folder
+):
+    start, folder = tmp_path / "start", tmp_path / "on"
+    shutil.copytree(str(WEIGHTS), start)
+    shutil.copytree(start, folder, ignore=shutil.ignore_patterns("rcdm"))
+    changed = load_file(start / "vicreg.safetensors")
+    changed["trunk.layer4.0.bn2.weight"] = 1.5 * changed["trunk.layer4.0.bn2.weight"]
+    save_file(changed, folder / "vicreg.safetensors")
+    brief = replace(recipes.RCDM, steps=1, batch_size=16, learning_rate=1e-9, ema_decay=0.0)
+    monkeypatch.setattr(recipes, "RCDM", brief)
+    monkeypatch.setattr("rcdm_core.zoo.train_rcdm.MOMENTS", 2000)
+    train_zoo(folder, parts=["rcdm"], start=start, garments=garments_folder)
+    before, after = (load_rcdm(place / "rcdm").denoiser for place in (start, folder))
+    assert torch.equal(before.head("simclr/backbone").linear.weight, after.head("simclr/backbone").linear.weight)
+    images = Scenes()[range(200)]
+    was, now = (
+        denoiser.embed([("vicreg/backbone", load_trained("vicreg", place)(images)["backbone"])])
+        for denoiser, place in ((before, start), (after, folder))
+    )
+    assert not torch.equal(before.head("vicreg/backbone").linear.weight, after.head("vicreg/backbone").linear.weight)
+    assert (now - was).square().mean() < 0.05 * was.var()
+
+    save_file(changed, start / "vicreg.safetensors")
+    with pytest.raises(UserError, match="was trained on another vicreg than the one beside it"):
+        train_zoo(folder, parts=["rcdm"], start=start, garments=garments_folder)
 
 
 def test_unknown_parts_and_missing_starts_are_told(tmp_path):

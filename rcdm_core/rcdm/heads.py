@@ -12,7 +12,9 @@ directions that hold next to nothing from drowning the rest.
 images: training begins with a blurred picture of the image in the embedding, as far as a linear map can read it off
 ``h``. What is not in ``h`` begins at zero. Every head guesses the same components, so that one denoiser learns once
 what they mean, for all encoders and levels. They are turned at random into all dimensions of the embedding, because
-Adam, which moves every weight alike, learns from many small inputs faster than from a few large ones.
+Adam, which moves every weight alike, learns from many small inputs faster than from a few large ones. Where an encoder
+was trained further, its head guesses instead what the head before it made of the same images, so that the denoiser
+reads on what it has learned to read.
 """
 
 from __future__ import annotations
@@ -60,15 +62,16 @@ class RepresentationHead(nn.Module):
 
     @torch.no_grad()
     def guess(self, h: torch.Tensor, targets: torch.Tensor) -> None:
-        """Set the linear map to the ridge regression from ``h`` ``[N, D]`` to `embedded_images` of ``[N, E]``.
+        """Set the linear map to the ridge regression from ``h`` ``[N, D]`` to targets ``[N, E]`` in the embedding.
 
         The penalty is chosen on the last fifth of the rows.
         """
-        w, kept = self.whiten(h), len(h) - len(h) // 5
+        centre = targets.mean(0)
+        w, targets, kept = self.whiten(h), targets - centre, len(h) - len(h) // 5
         errors = [(w[kept:] @ _ridge(w[:kept], targets[:kept], p) - targets[kept:]).square().mean() for p in PENALTIES]
         best = PENALTIES[int(torch.stack(errors).argmin())]
         self.linear.weight.copy_(_ridge(w, targets, best).T)
-        nn.init.zeros_(self.linear.bias)
+        self.linear.bias.copy_(centre)
 
 
 def embedded_images(images: torch.Tensor, embedding: int) -> torch.Tensor:

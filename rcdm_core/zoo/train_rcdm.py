@@ -9,12 +9,13 @@ import torch
 
 from rcdm_core.data.scenes import Scenes
 from rcdm_core.encoders.embedded import load_trained
+from rcdm_core.errors import UserError
 from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.draws import random_draws
 from rcdm_core.rcdm.files import read_card, read_weights, save_rcdm
 from rcdm_core.rcdm.learner import RCDMLearner
 from rcdm_core.rcdm.network import Denoiser
-from rcdm_core.rcdm_training.heads import MOMENTS, begin_heads
+from rcdm_core.rcdm_training.heads import MOMENTS, begin_heads, hand_over_heads
 from rcdm_core.representations import encode
 from rcdm_core.training import train
 from rcdm_core.zoo import recipes
@@ -23,6 +24,7 @@ from rcdm_core.zoo.files import training_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from rcdm_core.encoders import Encoder
     from rcdm_core.rcdm.learner import Batch
@@ -47,15 +49,12 @@ def train_rcdm(workshop: Workshop) -> None:
         return images, _deal(images, encoders, Counter(dealt[positions])), draws
 
     torch.manual_seed(settings.seed)
-    denoiser, schedule = Denoiser(recipes.RCDM_NETWORK, conditions), schedule_for(recipes.RCDM_NETWORK)
-    known: dict[str, str] = {}
-    if workshop.start is not None:
-        read_weights(denoiser, workshop.start / "rcdm")
-        known = read_card(workshop.start / "rcdm")["encoders"]
-    new = {name: encoder for name, encoder in encoders.items() if known.get(name) != encoder.network_fingerprint}
+    denoiser, schedule = Denoiser(recipes.RCDM_NETWORK, conditions).to(device), schedule_for(recipes.RCDM_NETWORK)
     images = scenes[scene_indices(0, MOMENTS, seed=settings.seed + 2)].to(device)
-    representations = {f"{name}/{level}": h for name, e in new.items() for level, h in encode(e, images).items()}
-    begin_heads(denoiser.to(device), images, representations)
+    if workshop.start is None:
+        begin_heads(denoiser, images, _every_level(encoders, images))
+    else:
+        _go_on_from(workshop.start, denoiser, encoders, images)
     train(RCDMLearner(denoiser, schedule), draw, settings, **workshop.loop("rcdm"))
     card = {
         "name": "rcdm",
@@ -63,6 +62,30 @@ def train_rcdm(workshop: Workshop) -> None:
         "encoders": {name: encoder.network_fingerprint for name, encoder in encoders.items()},
     }
     save_rcdm(denoiser, schedule, folder / "rcdm", card=card, dtype=torch.float16)
+
+
+def _go_on_from(start: Path, denoiser: Denoiser, encoders: Mapping[str, Encoder], images: torch.Tensor) -> None:
+    """Take the weights in a folder; heads of encoders that are no longer those it was trained on are handed over.
+
+    Raises:
+        UserError: The folder does not hold an encoder that the RCDM in it was trained on.
+    """
+    read_weights(denoiser, start / "rcdm")
+    known = read_card(start / "rcdm")["encoders"]
+    changed = {name: encoder for name, encoder in encoders.items() if known[name] != encoder.network_fingerprint}
+    former = {name: load_trained(name, start).to(images.device) for name in changed}
+    for name, encoder in former.items():
+        if known[name] != encoder.network_fingerprint:
+            raise UserError(
+                f"the RCDM in {start} was trained on another {name} than the one beside it",
+                "put the weights it was trained on there, or start afresh",
+            )
+    hand_over_heads(denoiser, _every_level(former, images), _every_level(changed, images))
+
+
+def _every_level(encoders: Mapping[str, Encoder], images: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Representations of images at each condition."""
+    return {f"{name}/{level}": h for name, encoder in encoders.items() for level, h in encode(encoder, images).items()}
 
 
 @torch.no_grad()
