@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from analyses.statistics import Array
 
 
+FEW = 13  # images, of which all 2^13 combinations of signs are tried
+
+
 @dataclass(frozen=True)
 class Comparison:
     """What the differences of one pair say: median with interval, two-sided Wilcoxon p-value, rank-biserial effect."""
@@ -47,10 +50,14 @@ def signed_rank(differences: Array) -> float:
     """Two-sided p-value of Wilcoxon's signed-rank test that ``differences [N]`` are symmetric about 0.
 
     Zero differences carry no sign and are left out; where nothing else is left the p-value is 1 (and NaN without data).
+    Of few images it is exact, also with ties: all signs that their ranks could have are gone through.
     """
     moved = differences[differences != 0]
     if len(moved) == 0:
         return 1.0 if len(differences) else np.nan
+    if 1 < len(moved) <= FEW:  # as SciPy's own, which goes through the signs one by one where there are ties
+        ranks = np.sign(moved) * stats.rankdata(np.abs(moved))
+        return float(stats.permutation_test((ranks,), np.sum, permutation_type="samples", vectorized=True).pvalue)
     return float(stats.wilcoxon(moved).pvalue)
 
 

@@ -49,6 +49,13 @@ def test_signed_rank_agrees_with_scipy_and_leaves_out_zeros():
     assert signed_rank(np.concatenate([differences, np.zeros(30)])) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("count", [1, 2, 5, 9])
+def test_signed_rank_of_few_is_exact_also_with_ties(count):
+    rng = np.random.default_rng(count)
+    for differences in (rng.normal(0.5, 1, count), rng.choice([-2.0, -1.0, 1.0, 1.0, 3.0], count)):
+        assert signed_rank(differences) == pytest.approx(stats.wilcoxon(differences).pvalue)
+
+
 def test_signed_rank_by_hand():
     # Five positive differences: 2 of the 32 sign patterns are as extreme.
     assert signed_rank(np.array([1.0, 2, 3, 4, 5])) == pytest.approx(2 / 32)
@@ -76,7 +83,7 @@ def test_rank_biserial_is_bounded_odd_and_free_of_scale(differences):
 
 
 @given(DIFFERENCES)
-@settings(deadline=None, max_examples=15)  # few and tied: scipy permutes
+@settings(deadline=None)
 def test_signed_rank_is_a_two_sided_p_value(differences):
     p = signed_rank(differences)
     assert 0 <= p <= 1
