@@ -36,7 +36,12 @@ def solve_logistic(
     scaled = torch.zeros(z.shape[1], problems, classes, requires_grad=True)
     bias = torch.zeros(problems, classes, requires_grad=True)
     optimiser = torch.optim.LBFGS(
-        [scaled, bias], max_iter=100, tolerance_grad=tolerance, tolerance_change=1e-7, line_search_fn="strong_wolfe"
+        [scaled, bias],
+        max_iter=100,
+        tolerance_grad=tolerance,
+        tolerance_change=1e-7,
+        history_size=10,  # more costs more than the iterations it saves
+        line_search_fn="strong_wolfe",
     )
     rows = torch.arange(len(z))
 
