@@ -6,7 +6,8 @@ Nothing heavy is imported here; each command imports what it needs when it runs,
 from __future__ import annotations
 
 import sys
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -30,22 +31,43 @@ from rcdm_probe.commands import (
     zoo,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 USER_ERROR, INTERRUPTED = 2, 130
+Misuse: type[Exception] = typer.BadParameter.__mro__[1]  # the parser's UsageError, which typer does not export
 
 
 class Commands(TyperGroup):
     """A group of commands that ends in one line where the user is mistaken or stops it."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read what stands before the command."""
+        with one_line():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; a `UserError` gives exit code 2, Ctrl-C gives 130."""
-        try:
+        """Read what stands after the command, and run it."""
+        with one_line():
             return super().invoke(ctx)
-        except UserError as error:
-            _say(f"[bold red]rcdm-probe:[/] {escape(str(error))}")
-            raise typer.Exit(USER_ERROR) from error
-        except KeyboardInterrupt as interruption:
-            _say("[yellow]rcdm-probe: stopped; what was finished is kept, the same command goes on from there[/]")
-            raise typer.Exit(INTERRUPTED) from interruption
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Mistaken arguments and a `UserError` end in a line and exit code 2, Ctrl-C in a line and 130."""
+    try:
+        yield
+    except Misuse as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # it has shown the help
+            raise
+        _say(f"[bold red]rcdm-probe:[/] {escape(_told(error))}")
+        raise typer.Exit(USER_ERROR) from error
+    except UserError as error:
+        _say(f"[bold red]rcdm-probe:[/] {escape(str(error))}")
+        raise typer.Exit(USER_ERROR) from error
+    except KeyboardInterrupt as interruption:
+        _say("[yellow]rcdm-probe: stopped; what was finished is kept, the same command goes on from there[/]")
+        raise typer.Exit(INTERRUPTED) from interruption
 
 
 app = typer.Typer(
@@ -84,6 +106,12 @@ app.add_typer(zoo.app, name="zoo")
 def main() -> None:
     """Entry point of the script ``rcdm-probe``."""
     app()
+
+
+def _told(misuse: Any) -> str:
+    """What is wrong with the arguments, and where to look it up."""
+    command = misuse.ctx.command_path if misuse.ctx else "rcdm-probe"
+    return f"{misuse.format_message().rstrip('.')} (see `{command} --help`)"
 
 
 def _say(line: str) -> None:

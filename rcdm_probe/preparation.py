@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from probes.rendering import check_match
+from probes.rendering import check_match, drawable
 from rcdm_core.data.registry import SCENES, load_data
 from rcdm_core.data.scenes import SIZE
 from rcdm_core.encoders import Encoder, catalogue, load_encoder
@@ -17,6 +17,7 @@ from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm import RCDM, load_rcdm
 from rcdm_core.rcdm.joined import JoinedRCDM
 from rcdm_core.rcdm.published import load_published
+from rcdm_core.rcdm.rcdm import unknown_condition
 from rcdm_core.zoo.judge import load_judge
 from rcdm_probe import runs
 from rcdm_probe.levels import choose_levels
@@ -130,7 +131,8 @@ def open_rcdms(
         By name of the encoder; those for which there is none are missing.
 
     Raises:
-        UserError: No RCDM there, or one of another encoder, of other weights, or of none of the levels.
+        UserError: No RCDM there, one that draws from none of the encoders at none of the levels, or one of other
+            weights.
     """
     try:
         return _open_rcdms(rcdm, encoders, levels, device=device, progress=progress)
@@ -206,8 +208,12 @@ def _open_rcdms(
             decoder = load_published(encoder.name, levels, device=device, progress=progress)
         else:
             decoder = shared = shared or _open_shared(where, device)
+            if not drawable(encoder, levels, decoder):
+                continue
         check_match(encoder, levels, decoder)
         opened[encoder.name] = decoder
+    if shared is not None and not opened:
+        raise unknown_condition(f"{encoders[0].name}/{levels[0]}", shared.conditions)
     return opened
 
 

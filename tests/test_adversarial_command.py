@@ -154,6 +154,21 @@ def test_labelled_images_of_ones_own_and_a_judge_that_is_not_under_attack(
     assert "simclr is under attack itself" in refused.stderr
 
 
+def test_what_an_rcdm_does_not_draw_from_is_told_and_the_rest_is_drawn(
+    command: Command, shapes: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    save_rcdm(Denoiser(NETWORK, {"vicreg/backbone": 384}), schedule_for(NETWORK), tmp_path / "rcdm", card={})
+    result = command(
+        "adversarial", "-e", "simclr", "--reference", "vicreg", "--data", shapes, "--images", 30, "--attack", "FGSM",
+        "--eps", 2, "--rendered", 4, "--steps", 1, "--rcdm", tmp_path / "rcdm", "--judge", "dino", "--out", "run",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    seen = pd.read_parquet(tmp_path / "run" / "records.parquet").query("measure == 'class_seen'")
+    assert set(seen["encoder"]) == {"vicreg"}
+    assert "Nothing was drawn from simclr." in (tmp_path / "run" / "report.json").read_text()
+
+
 def test_without_labels_the_label_free_attack_is_offered_and_works(command: Command, shapes: Path) -> None:
     words = ("adversarial", "-e", "timm/test_resnet", "--reference", "vicreg", "--weights", "timm/test_resnet=random",
              "--data", shapes / "dark", "--images", 20, "--eps", 2, "--attack-steps", 2, "--rcdm", "none")  # fmt: skip

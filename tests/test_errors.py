@@ -35,6 +35,10 @@ def line_of(result: Result) -> str:
 @pytest.mark.parametrize(
     "arguments, message",
     [
+        ("--stepps 3", "No such option: --stepps (see `rcdm-probe --help`)"),
+        ("invarianse", "No such command 'invarianse'. Did you mean 'invariance'? (see `rcdm-probe --help`)"),
+        ("invariance --stepps 3", "(Possible options: --steps) (see `rcdm-probe invariance --help`)"),
+        ("invariance --steps many", "Invalid value for '--steps': "),
         ("invariance -e vicrag", "unknown encoder 'vicrag': did you mean vicreg"),
         ("invariance -e vicreg --level projektor", "unknown level of vicreg 'projektor': did you mean projector?"),
         ("invariance -e supervised --level projector", "unknown level of supervised 'projector': one of backbone"),

@@ -72,3 +72,8 @@ class Content:
     def encoders(self) -> tuple[str, ...]:
         """Names of the encoders, the reference first."""
         return tuple(dict.fromkeys(self.robustness["encoder"]))
+
+    @property
+    def undrawn(self) -> tuple[str, ...]:
+        """Names of the encoders that no RCDM draws from."""
+        return tuple(name for name in self.encoders if f"rcdm of {name}" not in self.run["hashes"])

@@ -91,6 +91,14 @@ def pictures(content: Content) -> list[Block]:
                 "DIR and give it with --rcdm DIR.",
             )
         )
+    if drawn and content.undrawn:
+        out.append(
+            blocks.missing(
+                f"Nothing was drawn from {', '.join(content.undrawn)}.",
+                "The RCDM draws from the other encoders only. Train one with rcdm-probe train --encoder NAME --data "
+                "FOLDER --out DIR and give both with --rcdm.",
+            )
+        )
     out += blocks.panel_figures((*drawn, *rest))
     if len(content.rendered):
         out += [
