@@ -96,7 +96,7 @@ def interpolation(
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         workdir: Folder in which finished parts are kept: the same call goes on from them. None keeps nothing.
         progress: Told of every long loop.
-        **settings: Fields of `probes.interpolation.InterpolationSettings`, such as ``pairs=80`` or ``seed=0``.
+        **settings: Fields of `probes.interpolation.InterpolationSettings`, such as ``pairs=48`` or ``seed=0``.
 
     Returns:
         Records, strips, tables and verdicts; ``.save(folder)`` writes the report.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from probes.adversarial.attacks import ATTACKS
 from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.rcdm import DEFAULT_SOLVER
+from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER
 
 LEAST_IMAGES = 20  # below, no interval over images says anything
 
@@ -41,10 +41,10 @@ class AdversarialSettings:
     restarts: int = 1
     images: int = 500
     training: int = 3000
-    checked: int = 64
-    rendered: int = 48
+    checked: int = 48
+    rendered: int = 24
     pictures: int = 3
-    steps: int = 8
+    steps: int = BRIEF_STEPS
     solver: str = DEFAULT_SOLVER
     seed: int = 0
     batch_size: int = 128

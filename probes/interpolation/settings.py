@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from probes.interpolation.paths import CROSS_FADE, PATHS
 from probes.rendering import RenderingSettings
 from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS, SOLVERS
+from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER, SOLVERS
 
 LEAST_IMAGES = 20  # below, neither ten pairs nor a typical distance
 LEAST_POINTS = 4  # so that a sample between the ends can be compared with another
@@ -32,11 +32,11 @@ class InterpolationSettings:
 
     levels: tuple[str, ...] | None = None
     paths: tuple[str, ...] = tuple(PATHS)
-    pairs: int = 80
+    pairs: int = 48
     points: int = 7
     gallery: int = 500
     pictures: int = 3
-    steps: int = DEFAULT_STEPS
+    steps: int = BRIEF_STEPS
     solver: str = DEFAULT_SOLVER
     seed: int = 0
     batch_size: int = 128

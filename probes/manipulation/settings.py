@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from probes.rendering import RenderingSettings
 from rcdm_core.errors import UserError
-from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS
+from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER
 
 LEAST_IMAGES = 60
 """Below, neighbours are not near and readouts see hardly anything."""
@@ -34,16 +34,16 @@ class ManipulationSettings:
     """
 
     levels: tuple[str, ...] | None = None
-    images: int = 96
+    images: int = 40
     gallery: int = 2000
-    moved: int = 24
+    moved: int = 20
     strengths: tuple[float, ...] = (-3.0, -1.5, 1.5, 3.0)
     samples: int = 1
     pictures: int = 6
     neighbours: int = 20
     shared: int = 14
     quantile: float = 0.7
-    steps: int = DEFAULT_STEPS
+    steps: int = BRIEF_STEPS
     solver: str = DEFAULT_SOLVER
     seed: int = 0
     batch_size: int = 128

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from probes.rendering import RenderingSettings
 from rcdm_core.errors import UserError
-from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS
+from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER
 
 LEAST_IMAGES = 20
 """Pictures of a set below which no interval says anything."""
@@ -29,11 +29,11 @@ class NeighbourhoodSettings:
     """
 
     levels: tuple[str, ...] | None = None
-    count: int = 400
+    count: int = 256
     gallery: int = 2000
     neighbours: int = 5
     pictures: int = 24
-    steps: int = DEFAULT_STEPS
+    steps: int = BRIEF_STEPS
     solver: str = DEFAULT_SOLVER
     seed: int = 0
     batch_size: int = 128

@@ -2,10 +2,11 @@
 
 from rcdm_core.rcdm.files import load_rcdm, save_rcdm
 from rcdm_core.rcdm.presets import NETWORKS, network_settings
-from rcdm_core.rcdm.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS, RCDM
+from rcdm_core.rcdm.rcdm import BRIEF_STEPS, DEFAULT_SOLVER, DEFAULT_STEPS, RCDM
 from rcdm_core.rcdm.solvers import SOLVERS
 
 __all__ = [
+    "BRIEF_STEPS",
     "DEFAULT_SOLVER",
     "DEFAULT_STEPS",
     "NETWORKS",

@@ -58,8 +58,8 @@ def run(
     training: Annotated[
         int, typer.Option("--training", help="Other images, that the linear classifier is trained on.", metavar="M")
     ] = 3000,
-    rendered: Annotated[int, typer.Option("--rendered", min=0, help="Images that samples are drawn of.")] = 48,
-    steps: options.Steps = 8,
+    rendered: Annotated[int, typer.Option("--rendered", min=0, help="Images that samples are drawn of.")] = 24,
+    steps: options.Steps = options.BRIEF_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,
     seed: options.Seed = 0,
     out: Annotated[

@@ -37,17 +37,17 @@ def run(
     features: options.Features = None,
     images: Annotated[
         int, typer.Option("--images", "-n", help="Images that one sample is drawn of, each.", metavar="N")
-    ] = 200,
+    ] = 96,
     gallery: Annotated[int, typer.Option("--gallery", help="Images among which ranks are taken.", metavar="M")] = 2000,
     compared: Annotated[
         int,
         typer.Option(
             "--compared", min=0, help="Training images that samples are held beside, to find copies; 0 for none."
         ),
-    ] = 10_000,
+    ] = 5000,
     swept_images: Annotated[
         int, typer.Option("--swept-images", min=0, help="Images on which solvers and steps are compared; 0 for none.")
-    ] = 80,
+    ] = 20,
     swept_level: Annotated[
         str | None,
         typer.Option(

@@ -30,7 +30,7 @@ def run(
     ] = "scenes",
     level: options.Levels = None,
     weights: options.Weights = None,
-    count: Annotated[int, typer.Option("--count", "-n", help="Pictures of each kind.", metavar="N")] = 400,
+    count: Annotated[int, typer.Option("--count", "-n", help="Pictures of each kind.", metavar="N")] = 256,
     gallery: Annotated[
         int, typer.Option("--gallery", help="Images whose representations are combined.", metavar="M")
     ] = 2000,
@@ -38,7 +38,7 @@ def run(
         int, typer.Option("--neighbours", "-k", help="Nearest neighbours, one of which is combined with.", metavar="K")
     ] = 5,
     features: options.Features = None,
-    steps: options.Steps = options.DEFAULT_STEPS,
+    steps: options.Steps = options.BRIEF_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,
     seed: options.Seed = 0,
     out: Annotated[

@@ -47,10 +47,10 @@ def run(
             metavar="NAME",
         ),
     ] = None,
-    pairs: Annotated[int, typer.Option("--pairs", "-n", help="Pairs that statistics rest on.", metavar="N")] = 80,
+    pairs: Annotated[int, typer.Option("--pairs", "-n", help="Pairs that statistics rest on.", metavar="N")] = 48,
     points: Annotated[int, typer.Option("--points", "-k", help="Points of a path, both ends among them.")] = 7,
     pictures: Annotated[int, typer.Option("--pictures", help="Pairs that are shown.", metavar="P")] = 3,
-    steps: options.Steps = options.DEFAULT_STEPS,
+    steps: options.Steps = options.BRIEF_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,
     seed: options.Seed = 0,
     out: Annotated[

@@ -42,11 +42,11 @@ def run(
     ] = "scenes",
     level: options.Levels = None,
     weights: options.Weights = None,
-    images: Annotated[int, typer.Option("--images", "-n", help="Images that are manipulated.", metavar="N")] = 96,
+    images: Annotated[int, typer.Option("--images", "-n", help="Images that are manipulated.", metavar="N")] = 40,
     gallery: Annotated[int, typer.Option("--gallery", help="Images among which neighbours are.", metavar="M")] = 2000,
     moved: Annotated[
         int, typer.Option("--moved", help="Of the images, those moved along the directions of factors.", min=1)
-    ] = 24,
+    ] = 20,
     samples: Annotated[
         int | None,
         typer.Option(
@@ -65,7 +65,7 @@ def run(
             "--quantile", help="Where few numbers are zero, a dimension is active beyond this quantile.", metavar="Q"
         ),
     ] = 0.7,
-    steps: options.Steps = options.DEFAULT_STEPS,
+    steps: options.Steps = options.BRIEF_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,
     seed: options.Seed = 0,
     out: Annotated[

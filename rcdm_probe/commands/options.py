@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 # As in rcdm_core.rcdm, which is too heavy to import for a help text.
-DEFAULT_SOLVER, DEFAULT_STEPS = "sde-dpmsolver++", 12
+DEFAULT_SOLVER, DEFAULT_STEPS, BRIEF_STEPS = "sde-dpmsolver++", 12, 8
 
 EncoderName = Annotated[
     str, typer.Option("--encoder", "-e", help="Encoder to look into; `rcdm-probe encoders` lists them.", metavar="NAME")
