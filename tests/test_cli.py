@@ -78,6 +78,116 @@ def test_defaults_shown_in_help_are_those_of_the_rcdm() -> None:
     assert options.BRIEF_STEPS == BRIEF_STEPS
 
 
+def test_the_main_job_leaves_everything_in_its_folder(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    assert folder.name.endswith("-invariance-vicreg")
+    assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
+    for kind, ending in (("figures", "png"), ("figures", "svg"), ("tables", "csv"), ("tables", "tex")):
+        assert list((folder / kind).glob(f"*.{ending}")), (kind, ending)
+    records = pd.read_parquet(folder / "records.parquet")
+    assert set(records["level"]) == {"", "backbone", "projector"}
+    assert {"relative_displacement", "present", "rendered", "within_variance"} <= set(records["measure"])
+    assert not (folder / "parts").exists()
+
+
+def test_the_main_job_records_where_its_numbers_come_from(finished: tuple[Path, str]) -> None:
+    run = json.loads((finished[0] / "run.json").read_text())
+    assert run["arguments"]["images"] == SMALL["images"]
+    assert all(len(run["hashes"][name]) == 64 for name in ("encoder", "rcdm", "judge", "data"))
+    assert run["finished"]
+    assert run["seconds"] > 0
+    assert 0 < run["peak_memory_gb"] < 4
+    assert run["command"].startswith("rcdm-probe invariance --encoder vicreg")
+
+
+def test_the_main_job_says_what_it_found_and_where(finished: tuple[Path, str]) -> None:
+    folder, out = finished
+    assert "Finding 1:" in out
+    assert "Finding 2:" in out
+    assert "vertical shift" in out
+    assert out.rstrip().endswith(f"{folder.parent.name}/{folder.name}/report.pdf")
+
+
+def test_python_gives_the_numbers_of_the_command_line(finished: tuple[Path, str], tmp_path: Path) -> None:
+    result = invariance("vicreg", transformations=TRANSFORMATIONS, **SMALL)
+    records = pd.read_parquet(finished[0] / "records.parquet")
+    pd.testing.assert_frame_equal(result.records, records, check_dtype=False)  # a file knows one type of text
+    assert [verdict.finding for verdict in result.verdicts] == [1, 2]
+    assert result.panels
+    assert result.maps
+    assert result.save(tmp_path / "saved").is_file()
+    assert json.loads((tmp_path / "saved" / "run.json").read_text())["arguments"]["seed"] == 0
+
+
+def test_ctrl_c_ends_in_one_line_and_the_same_command_goes_on(
+    script: Start, command: Command, finished: tuple[Path, str], tmp_path: Path
+) -> None:
+    process = script(*ARGUMENTS, cwd=tmp_path)
+    deadline = time.monotonic() + 600
+    while not list(tmp_path.glob("runs/*/parts/**/*.*")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "the same command goes on" in err.splitlines()[-1]
+    assert "Traceback" not in out + err
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert json.loads((folder / "run.json").read_text())["finished"] is None
+
+    again = command(*ARGUMENTS)
+    assert again.exit_code == 0, again.output
+    assert list((tmp_path / "runs").iterdir()) == [folder]
+    run = json.loads((folder / "run.json").read_text())
+    assert run["finished"]
+    assert len(run["resumed"]) == 1
+    whole = pd.read_parquet(finished[0] / "records.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(folder / "records.parquet"), whole)
+
+
+def test_own_images_with_a_corrupt_one(command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        pixels = rng.integers(0, 256, (6, 9, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((90, 60)).save(folder / f"{number}.jpg")
+    (folder / "broken.png").write_bytes(b"not an image")
+    out = tmp_path / "out"
+    result = command(
+        "invariance", "-e", "simclr", "--level", "backbone", "--data", folder, "--images", 24, "--varied", 2,
+        "--samples", 2, "--pictures", 1, "--steps", 2, "-t", "crop", "-t", "blur", "--out", out,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "1 files could not be read" in result.output
+    run = json.loads((out / "run.json").read_text())
+    assert run["data_card"]["skipped"] == 1
+    assert run["data_card"]["skipped_files"][0].endswith("broken.png")
+    assert run["hashes"]["judge"] == ""
+    assert set(pd.read_parquet(out / "records.parquet")["level"]) == {"backbone"}
+    assert (out / "report.pdf").is_file()
+
+
+def test_sample_draws_a_row_for_each_image(command: Command, tmp_path: Path) -> None:
+    Image.new("RGB", (50, 40), "red").save(tmp_path / "red.png")
+    result = command(
+        "sample", "scenes:3", "red.png", "-e", "vicreg", "--samples", 5, "--steps", 1, "--out", tmp_path / "drawn.png"
+    )
+    assert result.exit_code == 0, result.output
+    with Image.open(tmp_path / "drawn.png") as picture:
+        width, height = picture.size
+    assert width > 5 * 128
+    assert 2 * 128 <= height < 3 * 128
+
+
+def test_sample_is_a_function_of_its_seed(command: Command, tmp_path: Path) -> None:
+    brief = ("sample", "scenes:3", "-e", "dino", "--samples", 2, "--steps", 2)
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert command(*brief, "--seed", seed, "-o", f"{name}.png").exit_code == 0
+    a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
 def test_bench_prints_both_solvers_and_what_the_machine_gives(command: Command, tiny_rcdm: Path) -> None:
     sizes = ("--images", 4, "--gallery", 40, "--batch-size", 4, "--training-steps", 2, "--ranked", 8)
     result = command("bench", "--rcdm", tiny_rcdm, *sizes)
