@@ -11,8 +11,8 @@ from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS, SOLVERS
 LEAST_IMAGES = 20  # below, sets have no shape
 
 SWEPT = (
-    *(("sde-dpmsolver++", steps) for steps in (6, 12, 24)),
-    *(("dpmsolver++", steps) for steps in (6, 12, 24)),
+    *(("sde-dpmsolver++", steps) for steps in (6, 12, 20)),
+    *(("dpmsolver++", steps) for steps in (6, 12, 20)),
     ("unipc", 12),
     ("ddim", 12),
     ("ddpm", 100),
@@ -42,7 +42,7 @@ class FidelitySettings:
     """
 
     levels: tuple[str, ...] | None = None
-    images: int = 96
+    images: int = 72
     gallery: int = 2000
     neighbours: int = 3
     compared: int = 5000

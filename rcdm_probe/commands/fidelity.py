@@ -37,7 +37,7 @@ def run(
     features: options.Features = None,
     images: Annotated[
         int, typer.Option("--images", "-n", help="Images that one sample is drawn of, each.", metavar="N")
-    ] = 96,
+    ] = 72,
     gallery: Annotated[int, typer.Option("--gallery", help="Images among which ranks are taken.", metavar="M")] = 2000,
     compared: Annotated[
         int,
