@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analyses import adversarial as analysis
-from analyses.robustness import robustness_verdicts
 from probes.adversarial import AdversarialSettings, measure
 from probes.adversarial.measurement import check
 from probes.adversarial.reading import LEVEL
@@ -240,7 +239,7 @@ def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = s
         "controls": analysis.controls_table(records),
         "comparison": analysis.comparison_table(records, reference, attack, seed=seed),
     }
-    verdicts = robustness_verdicts(
+    verdicts = analysis.robustness_verdicts(
         tables["comparison"],
         reference=reference,
         attack=attack,

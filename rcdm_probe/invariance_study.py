@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analyses import invariance as analysis
-from analyses.findings import invariance_verdicts
 from probes.invariance import InvarianceSettings, measure
 from probes.invariance.settings import LEAST_IMAGES
 from rcdm_core.errors import unknown_name
@@ -202,7 +201,7 @@ def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = s
         "variance": analysis.variance_table(records, seed=seed),
         "comparison": analysis.comparison_table(records, seed=seed),
     }
-    verdicts = invariance_verdicts(
+    verdicts = analysis.invariance_verdicts(
         records, training_augmentations=encoder.training_augmentations, is_ssl=encoder.is_ssl, seed=seed
     )
     return InvarianceResult(records, measured.panels, tables, verdicts, study.facts, measured.maps)

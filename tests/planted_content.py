@@ -9,8 +9,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analyses.findings import invariance_verdicts
-from analyses.invariance import comparison_table, displacement_table, factor_table, readability_table, variance_table
+from analyses.invariance import (
+    comparison_table,
+    displacement_table,
+    factor_table,
+    invariance_verdicts,
+    readability_table,
+    variance_table,
+)
 from probes.invariance.pictures import samples_panel, training_panel, transformed_panel
 from probes.panels import Map, Panel
 from probes.records import join, records

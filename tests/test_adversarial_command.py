@@ -15,8 +15,7 @@ from small_training import NETWORK
 from stopping import stopped_at
 from typer.testing import CliRunner, Result
 
-from analyses.adversarial import comparison_table
-from analyses.robustness import robustness_verdicts
+from analyses.adversarial import comparison_table, robustness_verdicts
 from probes.records import join, records
 from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.files import save_rcdm

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted_records import AUGMENTATIONS, REFERENCE, planted_records
 
-from analyses.findings import NEGLIGIBLE, Verdict, invariance_verdicts
+from analyses.findings import Verdict
+from analyses.invariance import NEGLIGIBLE, invariance_verdicts
 
 if TYPE_CHECKING:
     import pandas as pd

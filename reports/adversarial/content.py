@@ -36,7 +36,7 @@ class Content:
         smallest: The records ``smallest_budget``.
         panels: Grids of images.
         classifiers: The linear classifier on each encoder; none without labels.
-        verdicts: From `analyses.robustness.robustness_verdicts`.
+        verdicts: From `analyses.adversarial.robustness_verdicts`.
         run: The content of ``run.json``.
     """
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analyses.adversarial import ASPECTS
-from analyses.robustness import RULE
+from analyses.adversarial import ASPECTS, RULE
 from reports import blocks
 from reports.adversarial.figures import figures
 from reports.adversarial.in_short import in_short

@@ -32,7 +32,7 @@ class Content:
         comparison: `analyses.invariance.comparison_table`; no rows without two levels.
         panels: Grids of images; none without an RCDM.
         maps: Maps over pixels; none without an RCDM.
-        verdicts: From `analyses.findings.invariance_verdicts`.
+        verdicts: From `analyses.invariance.invariance_verdicts`.
         trained: Names of the transformations that the encoder was trained with.
         run: The content of ``run.json``.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.findings import NEGLIGIBLE
+from analyses.invariance import NEGLIGIBLE
 from probes.transformations import TRANSFORMATIONS
 from reports.factors import FACTOR_LABELS
 from reports.figures.displacement import draw_displacement

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.findings import ERROR_RATE, NEGLIGIBLE
+from analyses.findings import ERROR_RATE
+from analyses.invariance import NEGLIGIBLE
 from rcdm_core.encoders.catalogue import EMBEDDED
 from reports import phrases
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analyses.findings import NEGLIGIBLE
+from analyses.invariance import NEGLIGIBLE
 from probes.transformations import TRANSFORMATIONS
 from reports.figures.by_encoder import draw_by_encoder
 from reports.figures.grid import draw_panel

@@ -3,32 +3,23 @@
 Each table is a function of the records alone. A number ``x`` with its 95% bootstrap interval is three columns, ``x``,
 ``x_low`` and ``x_high``; ``images`` is how many it rests on. Displacements are of images that the classifier gets right
 untouched (all images where there are no labels), so that attack and noise are compared on the same ones.
-
-*Paired comparisons* set a reference beside each other encoder, on images that both get right. An image counts once: its
-displacement, and whether its decision and its rendered class hold, are averaged over the budgets of the grid.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from analyses.adversarial.by_encoder import by_strength, right_images
 from analyses.bootstrap import RESAMPLES, interval
-from analyses.by_image import by_image, measured
+from analyses.by_image import measured
 from analyses.columns import columns, headings
-from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.statistics import mean, median
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from analyses.statistics import Statistic
-
-ASPECTS = ("displacement", "accuracy", "rendered")
-"""What a comparison can be about; the three are kept apart, because they can disagree."""
 
 _STATISTICS: dict[str, Statistic] = {
     "correct": mean, "relative_displacement": median, "cosine": median, "class_seen": mean,
@@ -147,7 +138,7 @@ def transfer_table(records: pd.DataFrame, attack: str, *, resamples: int = RESAM
     for (encoder, source), rows in measured(records, "transferred").groupby(["encoder", "condition"], sort=False):
         strength = float(rows["strength"].iloc[0])
         other = rows.set_index("image")["value"].sort_index()
-        own = _measured(records, str(encoder), "correct", attack)[strength].loc[other.index]
+        own = by_strength(records, str(encoder), "correct", attack)[strength].loc[other.index]
         found = {
             "own": interval(own.to_numpy(), mean, resamples=resamples, seed=seed),
             "transferred": interval(other.to_numpy(), mean, resamples=resamples, seed=seed),
@@ -174,92 +165,3 @@ def controls_table(records: pd.DataFrame) -> pd.DataFrame:
     names = ("perturbation", "out_of_range", "unchanged")
     kept_to = {name: wide.get(("min" if name == "unchanged" else "max", name), np.nan) for name in names}
     return pd.DataFrame(kept_to, index=wide.index).reset_index()
-
-
-@dataclass(frozen=True)
-class Gain:
-    """What one encoder gains over the reference in one aspect.
-
-    Attributes:
-        gain: Of each image, above 0 where the encoder is the more robust.
-        statistic: What stands for all images.
-    """
-
-    gain: pd.Series
-    statistic: Statistic
-
-
-def comparison_table(
-    records: pd.DataFrame, reference: str, attack: str, *, resamples: int = RESAMPLES, seed: int = 0
-) -> pd.DataFrame:
-    """What each encoder gains over the reference, image by image, over all budgets of an attack.
-
-    Args:
-        records: Records of the probe.
-        reference: The encoder that the others are compared with.
-        attack: The attack.
-        resamples: Number of bootstrap resamples.
-        seed: Seed of the resamples.
-
-    Returns:
-        One row an (``encoder``, ``aspect``), aspects as `ASPECTS`: ``gain``, above 0 where the encoder is more robust
-        than the reference (see `gains`); Wilcoxon's ``p_value``; ``p_holm``, corrected over the encoders of an aspect;
-        the rank-biserial ``effect``; ``images``. What was not measured has no row.
-    """
-    lines = []
-    for encoder in dict.fromkeys(records["encoder"]):
-        if encoder == reference:
-            continue
-        for aspect, found in gains(records, reference, encoder, attack):
-            differences = found.gain.to_numpy()
-            estimate = interval(differences, found.statistic, resamples=resamples, seed=seed)
-            lines.append(
-                {
-                    "encoder": encoder,
-                    "aspect": aspect,
-                    **estimate.columns("gain"),
-                    "p_value": signed_rank(differences),
-                    "effect": rank_biserial(differences),
-                    "images": estimate.n,
-                }
-            )
-    table = pd.DataFrame(lines, columns=["encoder", "aspect", *headings("gain"), "p_value", "effect", "images"])
-    corrected = table.groupby("aspect")["p_value"].transform(holm)
-    table.insert(table.columns.get_loc("effect"), "p_holm", corrected.astype(float))
-    return table
-
-
-def gains(records: pd.DataFrame, reference: str, encoder: str, attack: str) -> Iterator[tuple[str, Gain]]:
-    """The paired differences behind `comparison_table`, for the aspects that were measured.
-
-    * displacement: relative displacement of the reference minus that of the encoder, mean over budgets; median.
-    * accuracy: share of budgets at which the decision is right, encoder minus reference; mean.
-    * rendered: share of budgets at which the judge has lost the class that it saw in the sample from ``h(x)`` (minus
-      that at which it has found it), reference minus encoder; mean.
-    """
-    both = right_images(records, reference) & right_images(records, encoder)
-    sides = {}
-    for name in (reference, encoder):
-        moved = _measured(records, name, "relative_displacement", attack).mean(axis=1)
-        right = _measured(records, name, "correct", attack).mean(axis=1)
-        seen = _measured(records, name, "class_seen", attack).mean(axis=1)
-        before = _measured(records, name, "class_seen", "").mean(axis=1)
-        sides[name] = {"displacement": -moved, "accuracy": right, "rendered": seen - before}
-    for aspect in ASPECTS:
-        gain = (sides[encoder][aspect] - sides[reference][aspect]).dropna()
-        gain = gain[gain.index.isin(both)].sort_index()
-        if len(gain):
-            yield aspect, Gain(gain, median if aspect == "displacement" else mean)
-
-
-def right_images(records: pd.DataFrame, encoder: str) -> set[int]:
-    """Images that the classifier on an encoder gets right untouched; all of them where there are no labels."""
-    own = records[records["encoder"] == encoder]
-    untouched = own[(own["measure"] == "correct") & (own["strength"] == 0)]
-    return set((untouched[untouched["value"] == 1] if len(untouched) else own)["image"])
-
-
-def _measured(records: pd.DataFrame, encoder: str, measure: str, condition: str) -> pd.DataFrame:
-    """One row an image, one column a strength."""
-    own = records["encoder"] == encoder
-    return by_image(records[own & (records["measure"] == measure) & (records["condition"] == condition)], "strength")
