@@ -147,6 +147,7 @@ def reproduce(
     data: str | Path = "scenes",
     *,
     scale: str = "full",
+    weights: Mapping[str, str | Path] | None = None,
     rcdm: RCDMSource | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -160,6 +161,7 @@ def reproduce(
             the others with.
         data: ``"scenes"``, a folder of images, or the name of a torchvision data set.
         scale: A key of `SCALES`.
+        weights: By name of the encoder, a file of weights instead of its own, or ``"random"``.
         rcdm: What draws from representations: a folder, an RCDM, several of them, or ``"none"``, which leaves out what
             needs pictures. By default the one of each encoder.
         seed: Of everything that is drawn.
@@ -173,7 +175,9 @@ def reproduce(
     Raises:
         UserError: An argument is mistaken.
     """
-    begin = partial(prepare, encoders, data, scale=scale, rcdm=rcdm, seed=seed, device=device, root=Path(root))
+    begin = partial(
+        prepare, encoders, data, scale=scale, weights=weights, rcdm=rcdm, seed=seed, device=device, root=Path(root)
+    )
     return carry_out(begin, conduct, progress=progress)
 
 
@@ -182,6 +186,7 @@ def prepare(
     data: str | Path = "scenes",
     *,
     scale: str = "full",
+    weights: Mapping[str, str | Path] | None = None,
     rcdm: RCDMSource | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -195,6 +200,7 @@ def prepare(
         encoders: Names.
         data: Name, or folder.
         scale: A key of `SCALES`.
+        weights: Files of weights by name of the encoder.
         rcdm: Folder, RCDM, several of them, word or None.
         seed: Of everything that is drawn.
         device: Where to compute.
@@ -208,9 +214,10 @@ def prepare(
     if scale not in SCALES:
         raise unknown_name("scale", scale, SCALES)
     device = choose_device(device)
-    opened = [
-        open_encoder(name, device=device, progress=progress)[0] for name in dict.fromkeys(encoders or tuple(EMBEDDED))
-    ]
+    names, weights = list(dict.fromkeys(encoders or EMBEDDED)), weights or {}
+    for name in weights.keys() - set(names):
+        raise unknown_name("encoder of --weights", name, names)
+    opened = [open_encoder(name, weights=weights.get(name), device=device, progress=progress)[0] for name in names]
     levels = tuple(dict.fromkeys(level for encoder in opened for level in encoder.levels))
     rcdms = open_rcdms(rcdm, opened, levels, device=device, progress=progress)
     images = open_images(
@@ -221,10 +228,9 @@ def prepare(
         seed=seed,
         progress=progress,
     )
-    names = [encoder.name for encoder in opened]
     command = command or f"rcdm_probe.reproduce({names!r}, {str(data)!r}, ...)"
     common = {"rcdm": OpenedRCDMs(rcdm, rcdms), "device": device, "seed": seed, "command": command}
-    steps, lacking = _plan(opened, str(data), images, rcdms, scale, common)
+    steps, lacking = _plan(opened, weights, str(data), images, rcdms, scale, common)
     facts = runs.collect_facts(
         "reproduce",
         command=command,
@@ -232,6 +238,7 @@ def prepare(
             "encoder": "+".join(names),
             "data": str(data),
             "scale": scale,
+            "weights": ", ".join(f"{name}={path}" for name, path in weights.items()) or None,
             "rcdm": "default" if rcdm is None else rcdm_names(rcdm, opened, levels),
             "seed": seed,
             "device": device,
@@ -259,6 +266,7 @@ def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = s
 
 def _plan(
     encoders: Sequence[Encoder],
+    weights: Mapping[str, str | Path],
     data: str,
     images: ImageSet,
     rcdms: Collection[str],
@@ -269,21 +277,31 @@ def _plan(
     settings = SCALES[scale]
     steps, lacking = [], {}
 
-    def step(study: Any, probe: str, whom: Encoder | Sequence[Encoder], **more: Any) -> Step:
-        return Step(probe, partial(study.prepare, whom, data, **common, **settings[probe], **more), study.conduct)
+    # Where a file was named, a probe opens it itself, so that its run is known by it.
+    whom = {encoder.name: encoder.name if encoder.name in weights else encoder for encoder in encoders}
 
-    steps += [step(invariance_study, "invariance", encoder) for encoder in encoders]
+    def step(study: Any, probe: str, **more: Any) -> Step:
+        return Step(probe, partial(study.prepare, data=data, **common, **settings[probe], **more), study.conduct)
+
+    def of_one(study: Any, probe: str, encoder: Encoder) -> Step:
+        return step(study, probe, encoder=whom[encoder.name], weights=weights.get(encoder.name))
+
+    def of_several(study: Any, probe: str, encoders: Sequence[Encoder], **more: Any) -> Step:
+        theirs = {encoder.name: weights[encoder.name] for encoder in encoders if encoder.name in weights}
+        return step(study, probe, encoders=[whom[encoder.name] for encoder in encoders], weights=theirs, **more)
+
+    steps += [of_one(invariance_study, "invariance", encoder) for encoder in encoders]
     if len(encoders) > 1:
         reference = next((encoder for encoder in encoders if not encoder.is_ssl), encoders[0])
         attack = {} if images.class_names else {"attacks": ("Displacement",)}
-        steps.append(step(adversarial_study, "adversarial", encoders, reference=reference.name, **attack))
+        steps.append(of_several(adversarial_study, "adversarial", encoders, reference=reference.name, **attack))
     else:
         lacking["Finding 3 was not tested."] = "It compares encoders: name another one, best a supervised one."
     drawn = [encoder for encoder in encoders if encoder.name in rcdms]
     for study, probe in ((interpolation_study, "interpolation"), (manipulation_study, "manipulation")):
-        steps += [step(study, probe, encoder) for encoder in drawn]
+        steps += [of_one(study, probe, encoder) for encoder in drawn]
     if drawn:
-        steps.append(step(fidelity_study, "fidelity", drawn))
+        steps.append(of_several(fidelity_study, "fidelity", drawn))
     if undrawn := [encoder.name for encoder in encoders if encoder not in drawn]:
         lacking[f"Nothing was drawn from {', '.join(undrawn)}."] = (
             "That needs an RCDM trained on its representations (rcdm-probe train), given with --rcdm; finding 4 and "

@@ -203,6 +203,21 @@ def test_steps_are_known_by_the_rcdm_that_was_asked_for_and_open_nothing_again()
         assert opened == (study.encoders[0], study.rcdms["vicreg"])
 
 
+def test_weights_of_ones_own_are_those_of_every_probe(command: Callable[..., Result], tmp_path: Path) -> None:
+    study = prepare(ENCODERS, scale="full", weights={"vicreg": "random"}, rcdm="none")
+    made = {step.probe: step.prepare(progress=silent).facts for step in study.steps}
+    assert made["invariance"]["arguments"]["weights"] == "random"  # the last of the two is vicreg's
+    assert made["adversarial"]["arguments"]["weights"] == "vicreg=random"
+    by_hand = facts_of(
+        command, "invariance", "-e", "vicreg", "--weights", "random", "--rcdm", "none", out=tmp_path / "run"
+    )
+    for what in ("arguments", "hashes"):
+        assert made["invariance"][what] == by_hand[what]
+    assert study.facts["hashes"]["vicreg"] == by_hand["hashes"]["encoder"]
+    with pytest.raises(UserError, match="encoder of --weights 'dino'"):
+        prepare(ENCODERS, weights={"dino": "random"})
+
+
 def test_mistakes_are_told_before_anything_is_measured() -> None:
     with pytest.raises(UserError, match="vicreg"):
         prepare(["vicrag"])

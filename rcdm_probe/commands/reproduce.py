@@ -29,6 +29,7 @@ def run(
         str,
         typer.Option("--data", "-d", help="scenes (embedded), a folder of images, or a torchvision data set by name."),
     ] = "scenes",
+    weights: options.WeightsOf = None,
     quick: Annotated[
         bool, typer.Option("--quick/--full", help="Fewer images for each probe, or as many as each takes by default.")
     ] = False,
@@ -57,13 +58,22 @@ def run(
     """
     console = new_console()
     with Console(stderr=True).status("loading"):
+        from rcdm_core.encoders.catalogue import EMBEDDED
         from rcdm_probe.reproduction import conduct, prepare
 
     scale = "quick" if quick else "full"
     arguments: dict[str, Any] = {"data": data, "seed": seed, "device": device}
-    command = command_line("reproduce", encoders=encoders, rcdm=rcdm, **arguments, out=out) + f" --{scale}"
+    command = command_line("reproduce", encoders=encoders, weights=weights, rcdm=rcdm, **arguments, out=out)
     decoders = options.one_or_several(rcdm)
-    begin = partial(prepare, encoders or None, scale=scale, rcdm=decoders, command=command, **arguments)
+    begin = partial(
+        prepare,
+        encoders or None,
+        scale=scale,
+        weights=options.weights_of(weights, encoders or list(EMBEDDED)),
+        rcdm=decoders,
+        command=f"{command} --{scale}",
+        **arguments,
+    )
     result, report = carry_out(begin, conduct, out=out, console=console)
     console.print(_summary(result.findings, list(result.is_ssl)))
     for what, why in result.lacking.items():
