@@ -210,7 +210,7 @@ _ENTRIES = {
         ),
         Transformation("zoom_out", "zoom out", "1 - scale", (0.1, 0.2, 0.3, 0.4, 0.5), 0.3, _zoom_out),
         Transformation("grayscale", "grayscale", "blend", (0.2, 0.4, 0.6, 0.8, 1.0), 1.0, _grayscale),
-        Transformation("color_jitter", "colour jitter", "strength", (0.125, 0.25, 0.5, 0.75, 1.0), 0.5, _color_jitter),
+        Transformation("color_jitter", "color jitter", "strength", (0.125, 0.25, 0.5, 0.75, 1.0), 0.5, _color_jitter),
         Transformation("horizontal_flip", "horizontal flip", "flipped", (1.0,), 1.0, _horizontal_flip),
         Transformation("rotation", "rotation", "degrees", (5.0, 10.0, 20.0, 30.0, 45.0), 20.0, _rotation),
         Transformation("crop", "crop", "fraction of area cut", (0.1, 0.2, 0.35, 0.5, 0.7), 0.5, _crop),

@@ -15,6 +15,8 @@ from rcdm_probe.commands import options
 from rcdm_probe.commands.running import carry_out, command_line, conclude, new_console
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from rcdm_probe.fidelity_study import FidelityResult
 
 
@@ -138,7 +140,7 @@ def _trust(result: FidelityResult) -> str:
 def _summary(result: FidelityResult) -> Table:
     """For each level: ranks, distance from real images, precision and recall."""
     from analyses.fidelity import REAL
-    from reports.tables import cell, number
+    from reports.tables import number
 
     card = result.run["features_card"]
     table = Table(title=f"one sample of each of {result.run['study_card']['images']} images")
@@ -150,7 +152,14 @@ def _summary(result: FidelityResult) -> Table:
         place = (row["encoder"], row["level"])
         own = ("–", "–")
         if row["encoder"] != REAL:
-            own = (cell(ranks.loc[place], "mrr"), number(ranks.loc[place]["median_rank"], 0))
+            own = (_stacked(ranks.loc[place], "mrr"), number(ranks.loc[place]["median_rank"], 0))
         others = (number(row[name]) for name in ("precision", "recall"))
-        table.add_row(" ".join(place).strip(), *own, cell(row, "frechet"), *others)
+        table.add_row(" ".join(place).strip(), *own, _stacked(row, "frechet"), *others)
     return table
+
+
+def _stacked(row: pd.Series, name: str) -> str:
+    """A number, and its interval below: six columns fit a terminal."""
+    from reports.tables import cell
+
+    return cell(row, name).replace(" [", "\n[", 1)

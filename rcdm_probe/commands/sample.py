@@ -80,7 +80,8 @@ def run(
     except OSError as error:
         raise UserError(f"cannot write {out} ({error.strerror})", "choose another file with --out") from error
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{escape(str(out))}: {len(originals)} images, {samples} pictures of each")
+    of_what = "one image" if len(originals) == 1 else f"each of {len(originals)} images"
+    console.print(f"{escape(str(out))}: {samples} samples of {of_what}")
 
 
 def _check_picture(out: Path, known: dict[str, str]) -> None:
