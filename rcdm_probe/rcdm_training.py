@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rcdm_core.data.folder import FolderImages
+from rcdm_core.data.folder import RUN, FolderImages
 from rcdm_core.errors import UserError
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm_training import Observation, RCDMTraining, train_rcdm
@@ -213,7 +213,7 @@ def _continued(facts: runs.Facts, out: Path) -> runs.Facts:
 def _write_facts(facts: runs.Facts, out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
-        runs.write_json(out / "run.json", facts)
+        runs.write_json(out / RUN, facts)
     except OSError as error:
         raise UserError(f"cannot write in {out} ({error.strerror})", "choose another folder with --out") from error
 

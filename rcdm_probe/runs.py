@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rcdm_core.atomic import atomic_path
+from rcdm_core.data.folder import RUN
 from rcdm_core.errors import UserError
 from rcdm_probe import provenance
 
@@ -97,7 +98,7 @@ class Run:
 
     def finish(self) -> None:
         """Publish the closed facts; the run is now finished, its parts are no longer needed."""
-        write_json(self.folder / "run.json", self.facts)
+        write_json(self.folder / RUN, self.facts)
         shutil.rmtree(self.parts, ignore_errors=True)
 
 
@@ -131,7 +132,7 @@ def begin(facts: Facts, *, out: Path | None, root: Path = Path("runs")) -> Run:
             folder = _make(out) if out is not None else _make_new(root, facts)
         run = Run(folder, facts, resumed=previous is not None)
         run.parts.mkdir(exist_ok=True)
-        write_json(folder / "run.json", facts)
+        write_json(folder / RUN, facts)
     except OSError as error:
         problem = f"cannot write in {out if out is not None else root.resolve()} ({error.strerror})"
         raise UserError(problem, "choose another folder with --out") from error
@@ -170,7 +171,7 @@ def save(folder: Path, *, records: pd.DataFrame, facts: Facts, write: Callable[[
         with atomic_path(folder / "records.parquet") as temporary:
             records.to_parquet(temporary, index=False)
         report = write(folder)
-        write_json(folder / "run.json", facts)
+        write_json(folder / RUN, facts)
     except OSError as error:
         raise UserError(f"cannot write in {folder} ({error.strerror})", "choose another folder") from error
     return report
@@ -185,7 +186,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def read_facts(folder: Path) -> Facts | None:
     """The content of a folder's ``run.json``; None where there is none that can be read."""
     try:
-        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        facts = json.loads((folder / RUN).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return facts if isinstance(facts, dict) else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -104,6 +106,18 @@ def test_every_transformation_has_its_curves_and_its_unit(full, drawn):
             assert style.LEVEL_COLOURS[level] in colours
 
 
+def test_the_mark_of_training_is_explained_where_something_bears_it(full, drawn):
+    def explained(figure):
+        return "used in training" in {text.get_text() for text in figure.findobj(Text)}
+
+    unmarked = replace(full, trained=("solarize",))  # none of those that were measured
+    assert explained(drawn["dose-response"])
+    assert not explained(dict(figures(unmarked))["dose-response"])
+    told = {name: any("used in training" in t.caption for t in c.printed.values()) for name, c in
+            (("marked", full), ("unmarked", unmarked))}  # fmt: skip
+    assert told == {"marked": True, "unmarked": False}
+
+
 def test_the_dot_plot_is_sorted_by_the_backbone_and_marks_training(full, drawn):
     left = drawn["displacement"].axes[0]
     order = [tick.get_text() for tick in left.get_yticklabels()]
@@ -153,7 +167,5 @@ def test_nothing_is_left_in_the_users_matplotlib(full):
 
 
 def test_a_readability_table_without_rows_still_gives_a_figure(full):
-    from dataclasses import replace
-
     empty = replace(full, readability=pd.DataFrame(columns=full.readability.columns))
     assert dict(figures(empty))["displacement"].axes

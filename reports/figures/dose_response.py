@@ -43,6 +43,7 @@ def draw_dose_response(
     """
     looks = level_looks(displacement["level"])
     count = math.ceil((len(labels) + 1) / _COLUMNS)
+    in_training = Line2D([], [], color=INK, marker="o", ls="none", label="used in training")
     with theme():
         figure = new_figure(TEXT_WIDTH, _HEIGHT * count)
         grid = figure.subplots(count, _COLUMNS, sharey=True, squeeze=False)
@@ -61,7 +62,7 @@ def draw_dose_response(
                 *level_handles(looks, line=True),
                 Line2D([], [], color=MUTED, lw=0.8, ls=(0, (4, 2)), label="1 = another image"),
                 Line2D([], [], color=INK, lw=0.8, ls=":", label="reference dose"),
-                Line2D([], [], color=INK, marker="o", ls="none", label="used in training"),
+                *([in_training] if set(trained) & set(labels) else []),
             ],
             loc="center left",
             borderaxespad=0,

@@ -67,7 +67,7 @@ def _level_table(content: Content, level: str) -> Table:
             "image) and cosine of h(T(x)) with h(x); mean reciprocal rank (MRR) of the original among the gallery, "
             "seen from the transformed image (1: always the nearest); AUC of telling that the transformation was "
             "applied (0.5 is chance) and R² of telling how strongly (0 is chance; – where there is a single dose). In "
-            f"brackets, 95% bootstrap intervals over images. {style.TRAINED} used in training."
+            f"brackets, 95% bootstrap intervals over images.{_legend(content)}"
         ),
         columns=("transformation", "dose", "displacement", "cosine", "MRR", "AUC", "R²"),
         rows=tuple(rows),
@@ -81,8 +81,8 @@ def _comparison_table(content: Content) -> Table:
             "Backbone minus projector, image by image. Median paired difference of relative displacement at the "
             "reference dose, with its 95% bootstrap interval; above 0 the backbone moves more. p: two-sided Wilcoxon "
             f"signed-rank, Holm-corrected over the {len(content.comparison)} transformations. Effect: matched-pairs "
-            "rank-biserial correlation, 1 where the backbone moves more on every image, −1 where the projector does. "
-            f"{style.TRAINED} used in training."
+            "rank-biserial correlation, 1 where the backbone moves more on every image, −1 where the projector does."
+            f"{_legend(content)}"
         ),
         columns=("transformation", "dose", "backbone − projector", "p (Holm)", "effect", "images"),
         rows=tuple(
@@ -148,13 +148,18 @@ def dose_table(content: Content) -> Table:
     chosen = [TRANSFORMATIONS[condition] for condition in content.labels]
     return Table(
         name="doses",
-        caption=f"Transformations and their doses. {style.TRAINED} used in training.",
+        caption=f"Transformations and their doses.{_legend(content)}",
         columns=("transformation", "unit", "doses", "reference"),
         rows=tuple(
             (content.marked(t.name), t.unit, ", ".join(f"{dose:.3g}" for dose in t.doses), f"{t.reference:.3g}")
             for t in chosen
         ),
     )
+
+
+def _legend(content: Content) -> str:
+    """What the mark of a transformation means, where one is marked."""
+    return f" {style.TRAINED} used in training." if set(content.trained) & set(content.labels) else ""
 
 
 def _dose(condition: str) -> str:
