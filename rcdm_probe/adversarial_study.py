@@ -21,17 +21,8 @@ from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.progress import Progress, silent
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
-from rcdm_probe.preparation import (
-    RCDMSource,
-    data_card,
-    encoder_card,
-    fingerprint_of,
-    open_encoder,
-    open_images,
-    open_judge,
-    open_rcdms,
-    rcdm_names,
-)
+from rcdm_probe.facts import data_card, encoder_card, fingerprint_of, rcdm_names
+from rcdm_probe.opening import RCDMSource, open_encoder, open_images, open_judge, open_rcdms
 from rcdm_probe.studies import ProbeResult, carry_out
 from reports import adversarial as report
 

@@ -24,16 +24,8 @@ from rcdm_core.progress import Progress, silent
 from rcdm_core.training_images import TrainingImages, known_split, trained_scenes
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
-from rcdm_probe.preparation import (
-    RCDMSource,
-    data_card,
-    encoder_card,
-    open_encoder,
-    open_features,
-    open_images,
-    rcdm_names,
-    require_rcdms,
-)
+from rcdm_probe.facts import data_card, encoder_card, rcdm_names
+from rcdm_probe.opening import RCDMSource, open_encoder, open_features, open_images, require_rcdms
 from rcdm_probe.studies import ProbeResult, carry_out
 from reports import fidelity as report
 

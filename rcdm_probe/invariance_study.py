@@ -18,15 +18,8 @@ from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm import RCDM, SOLVERS
 from rcdm_core.representations import representation_cache
 from rcdm_probe.device import choose_device
-from rcdm_probe.preparation import (
-    RCDMSource,
-    facts_of_one,
-    fingerprint_of,
-    open_encoder,
-    open_images,
-    open_judge,
-    open_rcdm,
-)
+from rcdm_probe.facts import facts_of_one, fingerprint_of
+from rcdm_probe.opening import RCDMSource, open_encoder, open_images, open_judge, open_rcdm
 from rcdm_probe.studies import ProbeResult, carry_out
 from reports import invariance as report
 

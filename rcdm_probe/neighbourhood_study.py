@@ -17,14 +17,8 @@ from probes.neighbourhood.settings import LEAST_IMAGES
 from rcdm_core.progress import Progress, silent
 from rcdm_core.representations import representation_cache
 from rcdm_probe.device import choose_device
-from rcdm_probe.preparation import (
-    RCDMSource,
-    facts_of_one,
-    open_encoder,
-    open_features,
-    open_images,
-    require_rcdm,
-)
+from rcdm_probe.facts import facts_of_one
+from rcdm_probe.opening import RCDMSource, open_encoder, open_features, open_images, require_rcdm
 from rcdm_probe.studies import ProbeResult, carry_out
 from reports import neighbourhood as report
 

@@ -19,7 +19,8 @@ from rcdm_core.rcdm_training.split import LEAST_IMAGES
 from rcdm_core.training import LOSSES, join_processes
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
-from rcdm_probe.preparation import data_card, encoder_card, fingerprint_of, open_encoder, open_images
+from rcdm_probe.facts import data_card, encoder_card, fingerprint_of
+from rcdm_probe.opening import open_encoder, open_images
 from reports.training import write_curves, write_samples
 
 if TYPE_CHECKING:

@@ -33,16 +33,8 @@ from rcdm_probe import (
     runs,
 )
 from rcdm_probe.device import choose_device
-from rcdm_probe.preparation import (
-    OpenedRCDMs,
-    RCDMSource,
-    data_card,
-    encoder_card,
-    open_encoder,
-    open_images,
-    open_rcdms,
-    rcdm_names,
-)
+from rcdm_probe.facts import data_card, encoder_card, rcdm_names
+from rcdm_probe.opening import OpenedRCDMs, RCDMSource, open_encoder, open_images, open_rcdms
 from rcdm_probe.studies import carry_out, carry_out_in
 from reports import reproduction as report
 

@@ -19,7 +19,8 @@ from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.files import save_rcdm
 from rcdm_core.rcdm.joined import JoinedRCDM
 from rcdm_core.rcdm.network import Denoiser
-from rcdm_probe.preparation import open_rcdm, open_rcdms, rcdm_name
+from rcdm_probe.facts import rcdm_name
+from rcdm_probe.opening import open_rcdm, open_rcdms
 
 
 def untrained(seed: int, *conditions: str, size: int = 16) -> RCDM:

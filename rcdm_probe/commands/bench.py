@@ -48,7 +48,7 @@ def run(
     from rcdm_core.errors import UserError
     from rcdm_probe.benchmark import run_benchmark
     from rcdm_probe.device import choose_device
-    from rcdm_probe.preparation import open_encoder, require_rcdm
+    from rcdm_probe.opening import open_encoder, require_rcdm
     from rcdm_probe.progress import progress_bars
     from rcdm_probe.rank_benchmark import rank_cost
     from rcdm_probe.training_benchmark import training_rates

@@ -53,7 +53,7 @@ def run(
     from rcdm_core.images import resize
     from rcdm_core.representations import encode
     from rcdm_probe.device import choose_device
-    from rcdm_probe.preparation import open_encoder, require_rcdm
+    from rcdm_probe.opening import open_encoder, require_rcdm
     from rcdm_probe.progress import progress_bars
     from reports.figures.grid import compose
 

@@ -97,7 +97,7 @@ def run(
     with Console(stderr=True).status("loading"):
         from rcdm_core.rcdm import load_rcdm
         from rcdm_core.rcdm_training import default_settings
-        from rcdm_probe.preparation import EMBEDDED
+        from rcdm_probe.opening import EMBEDDED
         from rcdm_probe.progress import progress_bars
         from rcdm_probe.rcdm_training import conduct, prepare
 

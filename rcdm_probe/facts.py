@@ -1,0 +1,125 @@
+"""What ``run.json`` says of a study: its arguments, what everything in it hashes to, and cards of encoder and data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rcdm_core.rcdm import RCDM
+from rcdm_probe import runs
+from rcdm_probe.opening import OpenedRCDMs, default_rcdm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rcdm_core.data.given import GivenImages
+    from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.encoders import Encoder
+    from rcdm_core.zoo.judge import Judge
+    from rcdm_probe.opening import RCDMSource
+
+_SKIPPED_LISTED = 100  # files that could not be read, by name
+
+
+def facts_of_one(
+    probe: str,
+    settings: Any,
+    *,
+    encoder: Encoder,
+    weights: str | Path | None,
+    data: str | Path,
+    images: ImageSet,
+    given: GivenImages | None = None,
+    rcdm: RCDMSource | None,
+    decoder: RCDM | None,
+    reading: Mapping[str, str],
+    further: Mapping[str, Any] | None = None,
+    device: str,
+    command: str,
+) -> runs.Facts:
+    """The content of ``run.json`` for the study of one encoder.
+
+    Args:
+        probe: Its name, which is that of its function in Python.
+        settings: Of the probe: a dataclass with the ``levels``.
+        encoder: The encoder.
+        weights: File of weights, or None.
+        data: The images as they were asked for.
+        images: The images.
+        given: Images that are looked at one by one.
+        rcdm: The RCDM as it was asked for.
+        decoder: The RCDM; None where there is none.
+        reading: Fingerprint of what looks at the samples, by what it is: ``judge`` or ``features``.
+        further: Arguments besides the settings.
+        device: Where to compute.
+        command: The command line; empty for a call from Python.
+    """
+    return runs.collect_facts(
+        probe,
+        command=command or f"rcdm_probe.{probe}({encoder.name!r}, {str(data)!r}, ...)",
+        arguments={
+            "encoder": encoder.name,
+            "data": str(data),
+            **({"given": list(given.names)} if given else {}),
+            **({"weights": str(weights)} if weights else {}),
+            **asdict(settings),
+            **(further or {}),
+            "rcdm": rcdm_name(rcdm, encoder, settings.levels),
+            "device": device,
+        },
+        hashes={
+            "encoder": encoder.fingerprint,
+            "rcdm": fingerprint_of(decoder),
+            **reading,
+            "data": images.fingerprint,
+            **({"given": given.fingerprint} if given else {}),
+        },
+        device=device,
+        encoder_card=encoder_card(encoder, settings.levels),
+        data_card=data_card(images),
+    )
+
+
+def rcdm_name(rcdm: RCDMSource | None, encoder: Encoder, levels: Sequence[str]) -> str:
+    """The RCDM of an encoder as an argument in ``run.json``."""
+    if isinstance(rcdm, OpenedRCDMs):
+        return rcdm_name(rcdm.source, encoder, levels)
+    if rcdm is None or isinstance(rcdm, (str, Path)):
+        return str(rcdm or default_rcdm(encoder, levels))
+    return "given" if isinstance(rcdm, RCDM) else " + ".join(rcdm_name(one, encoder, levels) for one in rcdm)
+
+
+def rcdm_names(rcdm: RCDMSource | None, encoders: Sequence[Encoder], levels: Sequence[str]) -> str:
+    """The RCDMs of several encoders as an argument in ``run.json``."""
+    return ", ".join(dict.fromkeys(rcdm_name(rcdm, encoder, levels) for encoder in encoders))
+
+
+def fingerprint_of(network: Encoder | RCDM | Judge | None) -> str:
+    """The fingerprint of a network; empty where there is none."""
+    return network.fingerprint if network is not None else ""
+
+
+def encoder_card(encoder: Encoder, levels: Sequence[str]) -> dict[str, Any]:
+    """The encoder as ``run.json`` describes it."""
+    return {
+        "name": encoder.name,
+        "levels": {level: encoder.dimensions[level] for level in levels},
+        "self_supervised": encoder.is_ssl,
+        "training_augmentations": list(encoder.training_augmentations),
+        **encoder.card,
+    }
+
+
+def data_card(images: ImageSet) -> dict[str, Any]:
+    """The images as ``run.json`` describes them."""
+    factors = images.factors([0])
+    return {
+        "name": images.name,
+        "images": len(images),
+        "image_size": images.image_size,
+        "classes": list(images.class_names),
+        "known_factors": [] if factors is None else list(factors.columns),
+        "skipped": len(images.skipped),
+        "skipped_files": [str(path) for path in images.skipped[:_SKIPPED_LISTED]],
+    }
