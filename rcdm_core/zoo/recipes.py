@@ -13,8 +13,8 @@ from rcdm_core.training import TrainingSettings
 ENCODERS = {
     "supervised": TrainingSettings(steps=8500, batch_size=128, learning_rate=1.5e-3),
     "simclr": TrainingSettings(steps=8400, batch_size=128, learning_rate=1.5e-3),
-    "vicreg": TrainingSettings(steps=8400, batch_size=128, learning_rate=1.5e-3),
-    "barlow": TrainingSettings(steps=8400, batch_size=128, learning_rate=1.5e-3),
+    "vicreg": TrainingSettings(steps=11_600, batch_size=128, learning_rate=1.5e-3),
+    "barlow": TrainingSettings(steps=11_400, batch_size=128, learning_rate=1.5e-3),
     "dino": TrainingSettings(steps=10_000, batch_size=128, learning_rate=1.5e-3),
 }
 JUDGE = TrainingSettings(steps=13_000, batch_size=128, learning_rate=1.5e-3)
@@ -25,5 +25,5 @@ RCDM_SHARES = {  # images of a batch from each condition
     **{f"{name}/projector": 5 for name in PROJECTOR_DIMENSIONS},
 }
 RCDM = TrainingSettings(
-    steps=6000, batch_size=80, learning_rate=8e-4, weight_decay=0.01, warmup=200, ema_decay=0.999, checkpoint_every=200
+    steps=6200, batch_size=80, learning_rate=8e-4, weight_decay=0.01, warmup=200, ema_decay=0.999, checkpoint_every=200
 )
