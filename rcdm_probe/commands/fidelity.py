@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -143,10 +144,11 @@ def _summary(result: FidelityResult) -> Table:
     from reports.tables import number
 
     card = result.run["features_card"]
-    table = Table(title=f"one sample of each of {result.run['study_card']['images']} images")
+    title = f"one sample of each of {result.run['study_card']['images']} images"
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("pictures", no_wrap=True)
     for heading in ("MRR", "median rank", card["distance"], "precision", "recall"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=heading in ("MRR", card["distance"]))
     ranks = result.tables["ranks"].set_index(["encoder", "level"])
     for _, row in result.tables["sets"].iterrows():
         place = (row["encoder"], row["level"])
