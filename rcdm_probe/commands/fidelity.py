@@ -145,7 +145,7 @@ def _summary(result: FidelityResult) -> Table:
 
     card = result.run["features_card"]
     title = f"one sample of each of {result.run['study_card']['images']} images"
-    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("pictures", no_wrap=True)
     for heading in ("MRR", "median rank", card["distance"], "precision", "recall"):
         table.add_column(heading, justify="right", no_wrap=heading in ("MRR", card["distance"]))
