@@ -8,7 +8,7 @@ compared, the test and the thresholds stand there before any encoder is measured
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from analyses.bootstrap import Estimate
@@ -54,6 +54,11 @@ class Verdict:
     sentence: str
     aspect: str = ""
     level: str = ""
+
+    @classmethod
+    def of(cls, estimate: Estimate, **about: Any) -> Verdict:
+        """A verdict on an estimate: its value, interval and number of images; everything else by name."""
+        return cls(value=estimate.value, low=estimate.low, high=estimate.high, n=estimate.n, **about)
 
 
 def word_for(for_it: bool, against_it: bool) -> Word:

@@ -98,7 +98,8 @@ def neighbourhood_verdicts(
         word = word_for(gain.low > 0, gain.high < 0)
         told = {kind: f"{kinds.loc[(level, kind), 'frechet']:.2f}" for kind in ("images", "between", "gaussian")}
         verdicts.append(
-            Verdict(
+            Verdict.of(
+                gain,
                 finding=4,
                 claim=(
                     f"At the {level} of {encoder}, representations between neighbours are drawn as images, more so "
@@ -107,11 +108,7 @@ def neighbourhood_verdicts(
                 encoder=encoder,
                 word=word,
                 statistic=f"{ASPECT}: {distance} from real images, Gaussian minus between neighbours",
-                value=gain.value,
-                low=gain.low,
-                high=gain.high,
                 p_value=np.nan,
-                n=gain.n,
                 rule=RULE,
                 sentence=(
                     f"Drawn from between neighbours at the {level}, pictures have a {distance} of {told['between']} "

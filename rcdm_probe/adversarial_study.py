@@ -17,12 +17,12 @@ from probes.adversarial.reading import LEVEL
 from probes.adversarial.settings import LEAST_IMAGES
 from rcdm_core.cache import cache_folder
 from rcdm_core.encoders.catalogue import EMBEDDED
-from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.errors import UserError
 from rcdm_core.progress import Progress, silent
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
-from rcdm_probe.facts import data_card, encoder_card, fingerprint_of, rcdm_names
-from rcdm_probe.opening import RCDMSource, open_encoder, open_images, open_judge, open_rcdms
+from rcdm_probe.facts import data_card, encoder_card, fingerprint_of, rcdm_names, weights_name
+from rcdm_probe.opening import RCDMSource, open_encoder, open_encoders, open_images, open_judge, open_rcdms
 from rcdm_probe.studies import ProbeResult, carry_out
 from reports import adversarial as report
 
@@ -151,12 +151,8 @@ def prepare(
     chosen = AdversarialSettings(**settings)
     device = choose_device(device)
     named, weights = _with_reference(encoders or tuple(EMBEDDED), reference), weights or {}
-    for name in weights.keys() - named.keys():
-        raise unknown_name("encoder of --weights", name, named)
-    opened = [
-        open_encoder(encoder, level=chosen.level, weights=weights.get(name), device=device, progress=progress)[0]
-        for name, encoder in named.items()
-    ]
+    asked = [(encoder, chosen.level) for encoder in named.values()]
+    opened = open_encoders(asked, weights, device=device, progress=progress)
     reader = _open_reader(judge, named, device=device, progress=progress)
     rcdms = open_rcdms(rcdm, opened, (chosen.level,), device=device, progress=progress)
     images = open_images(
@@ -183,7 +179,7 @@ def prepare(
             "reference": names[0],
             "data": str(data),
             **asdict(chosen),
-            "weights": ", ".join(f"{name}={path}" for name, path in weights.items()) or None,
+            "weights": weights_name(weights),
             "judge": reader.name if reader else None,
             "rcdm": rcdm_names(rcdm, opened, (chosen.level,)),
             "device": device,

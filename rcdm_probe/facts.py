@@ -95,6 +95,11 @@ def rcdm_names(rcdm: RCDMSource | None, encoders: Sequence[Encoder], levels: Seq
     return ", ".join(dict.fromkeys(rcdm_name(rcdm, encoder, levels) for encoder in encoders))
 
 
+def weights_name(weights: Mapping[str, str | Path]) -> str | None:
+    """Files of weights, by name of the encoder, as an argument in ``run.json``; None without any."""
+    return ", ".join(f"{name}={path}" for name, path in weights.items()) or None
+
+
 def fingerprint_of(network: Encoder | RCDM | Judge | None) -> str:
     """The fingerprint of a network; empty where there is none."""
     return network.fingerprint if network is not None else ""

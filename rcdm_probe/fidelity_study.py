@@ -24,8 +24,8 @@ from rcdm_core.progress import Progress, silent
 from rcdm_core.training_images import TrainingImages, known_split, trained_scenes
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
-from rcdm_probe.facts import data_card, encoder_card, rcdm_names
-from rcdm_probe.opening import RCDMSource, open_encoder, open_features, open_images, require_rcdms
+from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
+from rcdm_probe.opening import RCDMSource, open_encoders, open_features, open_images, require_rcdms
 from rcdm_probe.studies import ProbeResult, carry_out
 from reports import fidelity as report
 
@@ -147,12 +147,7 @@ def prepare(
     device = choose_device(device)
     asked, weights = _asked(encoders, chosen.levels), weights or {}
     names = [encoder if isinstance(encoder, str) else encoder.name for encoder, _ in asked]
-    for name in weights.keys() - set(names):
-        raise unknown_name("encoder of --weights", name, names)
-    opened = [
-        open_encoder(encoder, level=level, weights=weights.get(name), device=device, progress=progress)[0]
-        for name, (encoder, level) in zip(names, asked, strict=True)
-    ]
+    opened = open_encoders(asked, weights, device=device, progress=progress)
     levels = chosen.levels or tuple(dict.fromkeys(level for encoder in opened for level in encoder.levels))
     file = weights.get(names[0]) if len(names) == 1 else None
     rcdms = require_rcdms(rcdm, opened, levels, weights=file, device=device, progress=progress)
@@ -177,7 +172,7 @@ def prepare(
         arguments={
             "encoder": "+".join(names),
             "data": str(data),
-            "weights": ", ".join(f"{name}={path}" for name, path in weights.items()) or None,
+            "weights": weights_name(weights),
             "features": space.name,
             **asdict(chosen),
             "rcdm": rcdm_names(rcdm, opened, levels),

@@ -11,7 +11,7 @@ from probes.rendering import check_match, drawable
 from rcdm_core.data.registry import SCENES, load_data
 from rcdm_core.data.scenes import SIZE
 from rcdm_core.encoders import Encoder, catalogue, load_encoder
-from rcdm_core.errors import UserError
+from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.features import default_features, load_features
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm import RCDM, load_rcdm
@@ -83,6 +83,33 @@ def open_encoder(
     else:
         encoder = encoder.to(device)
     return encoder, choose_levels(encoder, level)
+
+
+def open_encoders(
+    asked: Sequence[tuple[str | Encoder, str | Sequence[str] | None]],
+    weights: Mapping[str, str | Path],
+    *,
+    device: str,
+    progress: Progress = silent,
+) -> list[Encoder]:
+    """Several encoders on their device.
+
+    Args:
+        asked: Names or encoders, each with the level or levels that are asked of it.
+        weights: By name of the encoder, as in `open_encoder`.
+        device: Where to compute.
+        progress: Told of downloads.
+
+    Raises:
+        UserError: As in `open_encoder`; or weights of an encoder that is not asked for.
+    """
+    names = [encoder if isinstance(encoder, str) else encoder.name for encoder, _ in asked]
+    for name in weights.keys() - set(names):
+        raise unknown_name("encoder of --weights", name, names)
+    return [
+        open_encoder(encoder, level=level, weights=weights.get(name), device=device, progress=progress)[0]
+        for name, (encoder, level) in zip(names, asked, strict=True)
+    ]
 
 
 def default_rcdm(encoder: Encoder, levels: Sequence[str]) -> str:

@@ -33,8 +33,8 @@ from rcdm_probe import (
     runs,
 )
 from rcdm_probe.device import choose_device
-from rcdm_probe.facts import data_card, encoder_card, rcdm_names
-from rcdm_probe.opening import OpenedRCDMs, RCDMSource, open_encoder, open_images, open_rcdms
+from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
+from rcdm_probe.opening import OpenedRCDMs, RCDMSource, open_encoders, open_images, open_rcdms
 from rcdm_probe.studies import carry_out, carry_out_in
 from reports import reproduction as report
 
@@ -207,9 +207,7 @@ def prepare(
         raise unknown_name("scale", scale, SCALES)
     device = choose_device(device)
     names, weights = list(dict.fromkeys(encoders or EMBEDDED)), weights or {}
-    for name in weights.keys() - set(names):
-        raise unknown_name("encoder of --weights", name, names)
-    opened = [open_encoder(name, weights=weights.get(name), device=device, progress=progress)[0] for name in names]
+    opened = open_encoders([(name, None) for name in names], weights, device=device, progress=progress)
     levels = tuple(dict.fromkeys(level for encoder in opened for level in encoder.levels))
     rcdms = open_rcdms(rcdm, opened, levels, device=device, progress=progress)
     images = open_images(
@@ -230,7 +228,7 @@ def prepare(
             "encoder": "+".join(names),
             "data": str(data),
             "scale": scale,
-            "weights": ", ".join(f"{name}={path}" for name, path in weights.items()) or None,
+            "weights": weights_name(weights),
             "rcdm": "default" if rcdm is None else rcdm_names(rcdm, opened, levels),
             "seed": seed,
             "device": device,

@@ -80,17 +80,14 @@ def _verdict(row: pd.Series, reference: str, attack: str, is_ssl: Mapping[str, b
     comparison = (
         "" if papers else " (shown for comparison: the paper claims it of an SSL encoder beside a supervised one)"
     )
-    return Verdict(
+    return Verdict.of(
+        gain,
         finding=3,
         claim=f"Under {attack}, {_CLAIMS[aspect]} for {encoder} than for {reference}{comparison}.",
         encoder=encoder,
         word=word,
         statistic=_STATISTICS[aspect],
-        value=gain.value,
-        low=gain.low,
-        high=gain.high,
         p_value=row["p_holm"],
-        n=gain.n,
         rule=RULE,
         sentence=(
             f"Under {attack}, {encoder} {_OUTCOMES[aspect][word]} {reference}: gain {gain.signed()} "

@@ -143,7 +143,8 @@ def _verdict(
     path: str,
     is_ssl: bool,
 ) -> Verdict:
-    return Verdict(
+    return Verdict.of(
+        value,
         finding=4,
         claim=(
             f"The {level} has a structure that can be explored: a {path} path between two images is drawn as images "
@@ -152,11 +153,7 @@ def _verdict(
         encoder=encoder,
         word=word,
         statistic=statistic,
-        value=value.value,
-        low=value.low,
-        high=value.high,
         p_value=p_value,
-        n=value.n,
         rule=rule,
         sentence=f"The {path} path through the {level} of {encoder} {_OUTCOMES[word]}: {evidence}.",
         aspect="interpolation",

@@ -86,17 +86,14 @@ def _backbone_moves(
         "not supported": f"less than the {NEGLIGIBLE} that counts as negligible",
         "inconclusive": f"which cannot be told from the {NEGLIGIBLE} that counts as negligible",
     }
-    return Verdict(
+    return Verdict.of(
+        moved,
         finding=1,
         claim=claim,
         encoder=encoder,
         word=word,
         statistic="median over images of the backbone's relative displacement, mean over augmentations",
-        value=moved.value,
-        low=moved.low,
-        high=moved.high,
         p_value=signed_rank(displacement.to_numpy() - NEGLIGIBLE),
-        n=moved.n,
         rule=(
             f"Supported where the whole 95% interval of the median lies above {NEGLIGIBLE} (a tenth of the way to "
             "another image), not supported where it lies below, else inconclusive. The p-value (Wilcoxon signed-rank "
@@ -128,17 +125,14 @@ def _projector_moves_less(
         "not supported": "which is negligible",
         "inconclusive": "close to what counts as negligible",
     }
-    return Verdict(
+    return Verdict.of(
+        gain,
         finding=2,
         claim=claim,
         encoder=encoder,
         word=word,
         statistic="median over images of backbone minus projector, relative displacement, mean over augmentations",
-        value=gain.value,
-        low=gain.low,
-        high=gain.high,
         p_value=result.p_value,
-        n=gain.n,
         rule=(
             "Supported where the whole 95% interval of the median paired difference lies above 0 and the two-sided "
             f"Wilcoxon signed-rank p is below {ERROR_RATE}, not supported where it lies below 0 with p below "

@@ -80,7 +80,8 @@ def _transplanted(records: pd.DataFrame, encoder: str, comparison: str, resample
     for (_, row), p in zip(rows.iterrows(), holm(rows["p_value"]), strict=True):
         level, gain = row["level"], estimate_of(row, "gain")
         word = word_of_gain(gain, p)
-        yield Verdict(
+        yield Verdict.of(
+            gain,
             finding=4,
             claim=(
                 f"At the {level} of {encoder}, the dimensions that a target shares with its neighbours take more of "
@@ -92,11 +93,7 @@ def _transplanted(records: pd.DataFrame, encoder: str, comparison: str, resample
                 f"{MANIPULATION}: share of the way to the target, common minus random dimensions, "
                 f"{'mean over factors' if by_factors else 'of the samples encoded again'}"
             ),
-            value=gain.value,
-            low=gain.low,
-            high=gain.high,
             p_value=float(p),
-            n=gain.n,
             rule=_RULES[MANIPULATION] + _WORD_RULE,
             sentence=(
                 f"Put into another image's h at the {level}, a target's common dimensions take {what} "
@@ -125,7 +122,8 @@ def _directed(records: pd.DataFrame, encoder: str, comparison: str, resamples: i
         gain, itself, others = (
             interval(values, mean, resamples=resamples, seed=seed) for values in (difference, own[level], side[level])
         )
-        yield Verdict(
+        yield Verdict.of(
+            gain,
             finding=4,
             claim=(
                 f"At the {level} of {encoder}, moving along the linear direction of a factor changes that factor in "
@@ -134,11 +132,7 @@ def _directed(records: pd.DataFrame, encoder: str, comparison: str, resamples: i
             encoder=encoder,
             word=word_of_gain(gain, p),
             statistic=f"{DIRECTIONS}: own change minus mean absolute change of the others, for each standard deviation",
-            value=gain.value,
-            low=gain.low,
-            high=gain.high,
             p_value=float(p),
-            n=gain.n,
             rule=_RULES[DIRECTIONS] + _WORD_RULE,
             sentence=(
                 f"One standard deviation along a factor's direction at the {level} changes the factor by {itself} of "
