@@ -1,13 +1,17 @@
-"""Standardised columns and their principal axes: the coordinates in which linear readers are fitted."""
+"""Standardised columns and their principal axes: the coordinates in which linear readers are fitted.
+
+A ridge or a logistic regression is the same in any rotation of its coordinates, so that nothing is lost in these, and
+where there are fewer rows than columns, there are fewer of them.
+"""
 
 from __future__ import annotations
 
 import torch
 
 
-def standardise(x: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """Columns of ``x [N, D]`` in units of the reference's mean and deviation; those without variance become zero."""
-    scale, mean = column_scale(reference)
+def standardise(x: torch.Tensor) -> torch.Tensor:
+    """Columns of ``x [N, D]`` with mean 0 and deviation 1; those without variance become zero."""
+    scale, mean = column_scale(x)
     return (x - mean) * scale
 
 
@@ -18,12 +22,23 @@ def column_scale(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.where(alive, 1 / deviation.where(alive, 1.0), 0.0), mean
 
 
+def principal_coordinates(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Standardised ``[N, D]`` along its principal axes, ``[N, R]`` float64, and the sum of squares of each, ``[R]``."""
+    z = standardise(x.double())
+    squares, axes = principal_axes(z)
+    return z @ axes, squares
+
+
 def principal_axes(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Squared singular values ``[R]`` and right singular vectors ``[D, R]`` of centred ``[N, D]``, rank R."""
-    if len(x) < x.shape[1]:
-        squares, left = torch.linalg.eigh(x @ x.T)
-        right = x.T @ (left / squares.clamp(min=1e-300).sqrt())
-    else:
-        squares, right = torch.linalg.eigh(x.T @ x)
-    present = squares > squares[-1] * 1e-12 * max(x.shape)
-    return squares[present], right[:, present]
+    """Sums of squares ``[R]``, ascending, along the principal axes ``[D, R]`` of centred ``[N, D]`` of rank R."""
+    if len(x) >= x.shape[1]:
+        return spectrum(x.T @ x)
+    squares, left = spectrum(x @ x.T)
+    return squares, x.T @ (left / squares.sqrt())
+
+
+def spectrum(gram: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Eigenvalues ``[R]``, ascending, and eigenvectors ``[D, R]`` of a positive semi-definite ``[D, D]`` of rank R."""
+    values, vectors = torch.linalg.eigh(gram)
+    present = values > values[-1:] * 1e-12 * len(gram)
+    return values[present], vectors[:, present]

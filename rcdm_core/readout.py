@@ -1,12 +1,14 @@
 """What a linear reader finds in a representation: cross-validated ridge and logistic regression.
 
 Every prediction is out of fold: the rows it is made for were seen neither by the weights nor by the choice of the
-penalty. So the predictions of an empty representation agree with the truth as chance does, and not better.
+penalty; only the scale of the columns, which is blind to the targets, is common to all. So the predictions of an empty
+representation agree with the truth as chance does, and not better.
 
 *Ridge.* The penalty of a training set is chosen, for each target, on the two folds next to the one left out, each read
-by a fit that saw neither it nor the one left out; neighbours share these fits. One eigendecomposition of the covariance
-serves every penalty of a grid. Cross-validation in closed form (Allen's PRESS, GCV) would not do: it parts the rows of
-a group, and where the versions of one image lie close together it takes far too small a penalty.
+by a fit that saw neither it nor the one left out; neighbours share these fits. A training set enters by its moments,
+which are sums over its folds, and one eigendecomposition of them serves every penalty of a grid. Cross-validation in
+closed form (Allen's PRESS, GCV) would not do: it parts the rows of a group, and where the versions of one image lie
+close together it takes far too small a penalty.
 
 *Logistic.* All folds and all penalties are solved at once (`rcdm_core.logistic`). The penalty is chosen on one fold of
 each training set.
@@ -19,7 +21,7 @@ import torch
 from scipy.stats import rankdata
 
 from rcdm_core.logistic import log_probabilities, solve_logistic
-from rcdm_core.principal_axes import principal_axes, standardise
+from rcdm_core.principal_axes import principal_coordinates, spectrum
 
 RIDGE_PENALTIES = tuple(10.0**e for e in np.arange(-6, 2.5, 0.5))  # times the largest eigenvalue of X'X
 LOGISTIC_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of |W|^2 / 2, beside the mean cross-entropy
@@ -45,22 +47,29 @@ def ridge_predictions(
     Returns:
         float64, shaped as the targets.
     """
-    x, y = features.double(), targets.double().reshape(len(targets), -1)
-    fold = _assign_folds(len(x), folds, seed, groups)
-    penalties = torch.tensor(RIDGE_PENALTIES, dtype=x.dtype)
+    y = targets.double().reshape(len(targets), -1)
+    z, _ = principal_coordinates(features)
+    fold = _assign_folds(len(z), folds, seed, groups)
+    penalties = torch.tensor(RIDGE_PENALTIES, dtype=z.dtype)
+    rows = torch.cat([z, y, torch.ones(len(z), 1, dtype=z.dtype)], 1)
+    moments = torch.stack([rows[fold == k].T @ rows[fold == k] for k in range(folds)])
 
-    errors = torch.zeros(folds, len(penalties), y.shape[1], dtype=x.dtype)
+    def without(*left_out: int) -> torch.Tensor:
+        """Moments of the training set that leaves these folds out."""
+        return moments[[k for k in range(folds) if k not in left_out]].sum(0)
+
+    errors = torch.zeros(folds, len(penalties), y.shape[1], dtype=z.dtype)
     for k in range(folds):
         after = (k + 1) % folds
         pair = (fold == k) | (fold == after)
-        squared = (_ridge(x[~pair], y[~pair], x[pair], penalties) - y[pair]).square()  # [P, m, T]
+        squared = (_ridge(without(k, after), z[pair], penalties) - y[pair]).square()  # [P, m, T]
         errors[k] += squared[:, fold[pair] == after].sum(1)
         errors[after] += squared[:, fold[pair] == k].sum(1)
 
     predictions = torch.empty_like(y)
     for k in range(folds):
         held_out = fold == k
-        fitted = _ridge(x[~held_out], y[~held_out], x[held_out], penalties)
+        fitted = _ridge(without(k), z[held_out], penalties)
         predictions[held_out] = fitted[errors[k].argmin(0), :, torch.arange(y.shape[1])].T
     return predictions.reshape(targets.shape)
 
@@ -129,15 +138,23 @@ def _assign_folds(count: int, folds: int, seed: int, groups: torch.Tensor | np.n
     return torch.from_numpy(dealt[codes])
 
 
-def _ridge(x: torch.Tensor, y: torch.Tensor, x_new: torch.Tensor, penalties: torch.Tensor) -> torch.Tensor:
-    """Fit on ``x [n, D]``, ``y [n, T]`` with each of P relative penalties; predictions ``[P, m, T]`` for ``x_new``."""
-    z, z_new, mean = standardise(x, x), standardise(x_new, x), y.mean(0)
-    squares, right = principal_axes(z)
-    if len(squares) == 0:
-        return mean.expand(len(penalties), len(x_new), -1)
-    coordinates = right.T @ (z.T @ (y - mean))  # [R, T]
-    shrunk = coordinates / (squares + squares[-1] * penalties[:, None])[:, :, None]  # [P, R, T]
-    return mean + (z_new @ right) @ shrunk
+def _ridge(moments: torch.Tensor, z: torch.Tensor, penalties: torch.Tensor) -> torch.Tensor:
+    """Ridge regressions with each of P relative penalties, from the moments of their training set.
+
+    Args:
+        moments: ``A'A [R + T + 1, R + T + 1]`` of the training rows ``A = [coordinates, targets, 1]``.
+        z: Coordinates of the rows to predict, ``[m, R]``.
+        penalties: In units of the largest eigenvalue of the coordinates' scatter, ``[P]``.
+
+    Returns:
+        ``[P, m, T]``.
+    """
+    dimension, mean = z.shape[1], moments[-1, :-1] / moments[-1, -1]
+    scatter = moments[:-1, :-1] - moments[-1, -1] * torch.outer(mean, mean)
+    squares, axes = spectrum(scatter[:dimension, :dimension])
+    coordinates = axes.T @ scatter[:dimension, dimension:]  # [R', T]
+    shrunk = coordinates / (squares + squares[-1:] * penalties[:, None])[:, :, None]  # [P, R', T]
+    return mean[dimension:] + (z - mean[:dimension]) @ axes @ shrunk
 
 
 def _log_probabilities(
@@ -150,10 +167,8 @@ def _log_probabilities(
 ) -> torch.Tensor:
     """Out-of-fold log-probabilities ``[N, C]`` for codes ``[N]`` in 0 .. C-1."""
     fold = _assign_folds(len(features), folds, seed, groups)
-    x = features.double()
-    z = standardise(x, x)  # blind to the labels, so common to all folds
-    squares, right = principal_axes(z)
-    z, variances = (z @ right).float(), (squares / len(z)).float()
+    coordinates, squares = principal_coordinates(features)
+    z, variances = coordinates.float(), (squares / len(features)).float()
 
     penalties = torch.tensor(LOGISTIC_PENALTIES)
     outer = torch.arange(folds)

@@ -19,7 +19,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def test_softmax_regression_solves_its_problem() -> None:
     """At a fixed penalty the probabilities are those of scikit-learn, whose C is 1 / (rows x penalty)."""
-    z = standardise(noise(200, 6).double(), noise(200, 6).double())
+    z = standardise(noise(200, 6).double())
     squares, right = principal_axes(z)
     codes = (noise(200, 3, seed=3) + z[:, :3]).argmax(1)
     rotated = (z @ right).float()
@@ -40,9 +40,9 @@ def test_softmax_regression_solves_its_problem() -> None:
 def test_logits_belong_to_representations_as_the_encoder_gives_them(classes: int) -> None:
     """Standardisation and rotation are inside the weights; a constant dimension has none."""
     h = torch.cat([noise(300, 4) * torch.tensor([0.1, 1.0, 10.0, 100.0]) + 5, torch.full((300, 1), 7.0)], 1)
-    labels = (standardise(h, h)[:, :classes] + noise(300, classes, seed=1)).argmax(1)
+    labels = (standardise(h)[:, :classes] + noise(300, classes, seed=1)).argmax(1)
     ours = fit_classifier(h, labels, classes, penalties=(0.01,))
-    z = standardise(h.double(), h.double()).numpy()
+    z = standardise(h.double()).numpy()
     strength = (2 if classes == 2 else 1) / (300 * 0.01)  # of two classes it has one column: half of our |W|^2
     reference = LogisticRegression(C=strength, tol=1e-8, max_iter=1000).fit(z, labels.numpy())
     np.testing.assert_allclose(ours.logits(h).softmax(1).numpy(), reference.predict_proba(z), atol=5e-3)

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from rcdm_core import readout
-from rcdm_core.principal_axes import principal_axes, standardise
+from rcdm_core.principal_axes import principal_coordinates
 from rcdm_core.readout import accuracy, auc, binary_scores, class_predictions, r2, ridge_predictions
 
 
@@ -44,14 +44,19 @@ def test_ridge_picks_a_penalty_for_each_target() -> None:
 
 
 @pytest.mark.parametrize("dimension", [10, 50])
-def test_ridge_in_principal_coordinates_is_that_of_scikit_learn(dimension: int) -> None:
+def test_ridge_from_moments_is_that_of_scikit_learn(dimension: int) -> None:
     x, y = noise(30, dimension).double(), noise(30, 2, seed=1).double()
-    z = standardise(x, x)
-    largest = principal_axes(z)[0][-1].item()
+    z, squares = principal_coordinates(x)
+    train, rest = slice(0, 20), slice(20, None)
+    rows = torch.cat([z, y, torch.ones(30, 1)], 1)[train]
+    centred = z[train] - z[train].mean(0)
+    largest = torch.linalg.eigvalsh(centred.T @ centred)[-1].item()
     penalties = torch.tensor([1e-3, 1e-1, 10.0], dtype=torch.double)
-    for ours, penalty in zip(readout._ridge(x, y, x, penalties), penalties.tolist(), strict=True):
-        expected = Ridge(alpha=penalty * largest, solver="svd").fit(z.numpy(), y.numpy()).predict(z.numpy())
-        np.testing.assert_allclose(ours.numpy(), expected, atol=1e-6)
+    scaled = StandardScaler().fit_transform(x.numpy()) * math.sqrt(29 / 30)  # its deviations divide by N, ours by N - 1
+    for ours, penalty in zip(readout._ridge(rows.T @ rows, z[rest], penalties), penalties.tolist(), strict=True):
+        fitted = Ridge(alpha=penalty * largest, solver="svd").fit(scaled[train], y.numpy()[train])
+        np.testing.assert_allclose(ours.numpy(), fitted.predict(scaled[rest]), atol=1e-6)
+    assert squares[-1] == pytest.approx(float(np.linalg.norm(scaled, 2) ** 2))
 
 
 def test_near_duplicates_within_a_group_do_not_fool_the_choice_of_the_penalty() -> None:
