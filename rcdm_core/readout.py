@@ -152,9 +152,9 @@ def _ridge(moments: torch.Tensor, z: torch.Tensor, penalties: torch.Tensor) -> t
     dimension, mean = z.shape[1], moments[-1, :-1] / moments[-1, -1]
     scatter = moments[:-1, :-1] - moments[-1, -1] * torch.outer(mean, mean)
     squares, axes = spectrum(scatter[:dimension, :dimension])
-    coordinates = axes.T @ scatter[:dimension, dimension:]  # [R', T]
-    shrunk = coordinates / (squares + squares[-1:] * penalties[:, None])[:, :, None]  # [P, R', T]
-    return mean[dimension:] + (z - mean[:dimension]) @ axes @ shrunk
+    along = axes.T @ scatter[:dimension, dimension:]  # [R', T]
+    weights = axes @ (along / (squares + squares[-1:] * penalties[:, None])[:, :, None])  # [P, R, T]
+    return mean[dimension:] + (z - mean[:dimension]) @ weights
 
 
 def _log_probabilities(

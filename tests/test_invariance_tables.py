@@ -95,6 +95,12 @@ def test_factors(records):
         assert hue["rendered"] == pytest.approx(-3, abs=0.1)  # opposite points of the circle: 1 - 2^2 / 1
 
 
+def test_factors_may_be_rendered_of_some_images_only(records):
+    few = records[(records["measure"] != "rendered") | (records["image"].isin(records["image"].unique()[:30]))]
+    table = factor_table(few, resamples=FEW)
+    assert set(zip(table["images"], table["rendered_images"], strict=True)) == {(80, 30)}
+
+
 def test_factors_without_a_decoder_are_present_only(records):
     table = factor_table(records[records["measure"] != "rendered"], resamples=FEW)
     assert table["rendered"].isna().all()

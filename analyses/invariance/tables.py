@@ -87,7 +87,7 @@ def factor_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int
 
     Returns:
         One row a (``level``, ``factor``): ``present``, ``rendered``; ``chance``, the score of the best constant answer
-        (share of the commonest class, R2 of 0); ``images``.
+        (share of the commonest class, R2 of 0); ``images``, and how many of them were ``rendered_images``.
     """
     rows = measured(records, "true", "present", "rendered")
     rows = rows.assign(factor=rows["condition"].str.removesuffix(".cos").str.removesuffix(".sin"))
@@ -104,7 +104,9 @@ def factor_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int
     classes = truths["class"].to_numpy() if "class" in truths else np.zeros(0)
     commonest = np.unique(classes, return_counts=True)[1].max() / len(classes) if len(classes) else np.nan
     table.insert(table.columns.get_loc("images"), "chance", np.where(table["factor"] == "class", commonest, 0.0))
-    return table
+    drawn = measured(rows, "rendered").groupby(["level", "factor"], observed=True)["image"].nunique()
+    counts = table.join(drawn.rename("rendered_images"), on=["level", "factor"])["rendered_images"]
+    return table.assign(rendered_images=counts.fillna(0).astype(int))
 
 
 def variance_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pd.DataFrame:

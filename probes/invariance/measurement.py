@@ -154,7 +154,7 @@ def _decoded(study: Study, levels: Sequence[str], renderer: Renderer, judge: Jud
     shown = resize(study.images[: settings.pictures], renderer.rcdm.image_size)
     known = study.data.factors(study.positions) is not None
     varied = min(max(settings.varied, settings.pictures), len(study.images))
-    once = len(study.images) if judge and known else varied
+    once = min(max(settings.rendered, varied), len(study.images)) if judge and known else varied
     positions = study.positions.tolist()
     tables, panels, variances = [], [], {}
     for level in levels:

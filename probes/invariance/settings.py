@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from probes.rendering import RenderingSettings
 from probes.transformations import TRANSFORMATIONS
 from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS
+from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER
 
 FOLDS = 5
 LEAST_IMAGES = 4 * FOLDS  # below, a fold of a readout holds hardly anything
@@ -22,8 +22,9 @@ class InvarianceSettings:
         transformations: Names of `probes.transformations.TRANSFORMATIONS`.
         images: Images that statistics rest on. A smaller data set gives all it has.
         gallery: Images among which ranks are taken and on which readouts of factors are trained; they hold the former.
-        varied: Images of which several samples are drawn, for the variance within one representation.
-        samples: Samples drawn of each of them.
+        rendered: Of these, images off whose samples the judge reads factors, one sample of each.
+        varied: Of these, images of which several samples are drawn, for the variance within one representation.
+        samples: Samples drawn of each of the latter.
         pictures: Images shown with their samples.
         compared: Images shown under every transformation; at most `pictures`.
         steps: Solver steps of a sample.
@@ -36,11 +37,12 @@ class InvarianceSettings:
     transformations: tuple[str, ...] = tuple(TRANSFORMATIONS)
     images: int = 500
     gallery: int = 2000
-    varied: int = 32
-    samples: int = 8
+    rendered: int = 128
+    varied: int = 16
+    samples: int = 6
     pictures: int = 8
-    compared: int = 3
-    steps: int = DEFAULT_STEPS
+    compared: int = 2
+    steps: int = BRIEF_STEPS
     solver: str = DEFAULT_SOLVER
     seed: int = 0
     batch_size: int = 128
@@ -53,6 +55,8 @@ class InvarianceSettings:
             raise UserError(f"{self.images} images are too few for statistics", f"take at least {LEAST_IMAGES}")
         if self.samples < 2:
             raise UserError(f"{self.samples} samples have no variance", "take at least 2")
+        if self.rendered < 1:
+            raise UserError(f"factors rendered in samples of {self.rendered} images", "take at least 1")
         if self.varied < 2 or self.pictures < 1:
             raise UserError(
                 f"samples of {self.varied} images to measure, of {self.pictures} to show",

@@ -31,14 +31,17 @@ def run(
     ] = None,
     images: Annotated[int, typer.Option("--images", "-n", help="Images that statistics rest on.", metavar="N")] = 500,
     gallery: Annotated[int, typer.Option("--gallery", help="Images among which ranks are taken.", metavar="M")] = 2000,
+    rendered: Annotated[
+        int, typer.Option("--rendered", help="Images of which a sample is drawn, to read factors off it.", min=1)
+    ] = 128,
     varied: Annotated[
         int, typer.Option("--varied", help="Images of which several samples are drawn, to measure what varies.", min=2)
-    ] = 32,
-    samples: Annotated[int, typer.Option("--samples", help="Samples of each of these.", min=2, metavar="K")] = 8,
+    ] = 16,
+    samples: Annotated[int, typer.Option("--samples", help="Samples of each of these.", min=2, metavar="K")] = 6,
     pictures: Annotated[
         int, typer.Option("--pictures", help="Images that are shown with their samples.", min=1, metavar="P")
     ] = 8,
-    steps: options.Steps = options.DEFAULT_STEPS,
+    steps: options.Steps = options.BRIEF_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,
     seed: options.Seed = 0,
     out: Annotated[
@@ -71,6 +74,7 @@ def run(
     sizes: dict[str, Any] = {
         "images": images,
         "gallery": gallery,
+        "rendered": rendered,
         "varied": varied,
         "samples": samples,
         "pictures": pictures,

@@ -13,6 +13,8 @@ from reports.tables import Table, cell, interval, number, p_value
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
+
     from analyses.findings import Verdict
     from reports.invariance.content import Content
 
@@ -113,11 +115,18 @@ def _factor_table(content: Content) -> Table:
         name="factors",
         caption=(
             "Known factors, present in h and rendered in the samples. Accuracy for the class, R² for the others, with "
-            "95% bootstrap intervals over images; guessing is the score of the best constant answer."
+            f"95% bootstrap intervals over images ({_counted(content.factors)}); guessing is the score of the best "
+            "constant answer."
         ),
         columns=("factor", "guessing", *(f"{level}, {name}" for level in levels for name in ("present", "rendered"))),
         rows=tuple(rows),
     )
+
+
+def _counted(factors: pd.DataFrame) -> str:
+    """Number of images that the two readings of factors rest on."""
+    present, rendered = factors["images"].max(), factors["rendered_images"].max()
+    return f"present: {present}, rendered: {rendered}" if rendered else f"{present}"
 
 
 def _variance_table(content: Content) -> Table:
