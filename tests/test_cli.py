@@ -24,7 +24,7 @@ from rcdm_probe.commands import options
 Start = Callable[..., "subprocess.Popen[str]"]
 Command = Callable[..., Result]
 
-SMALL = {"images": 24, "gallery": 40, "varied": 4, "samples": 2, "pictures": 2, "steps": 2}
+SMALL = {"images": 24, "gallery": 40, "rendered": 12, "varied": 4, "samples": 2, "pictures": 2, "steps": 2}
 TRANSFORMATIONS = ("vertical_shift", "color_jitter", "horizontal_flip")
 ARGUMENTS = (
     "invariance",

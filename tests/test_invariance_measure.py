@@ -40,7 +40,7 @@ def scenes() -> ImageSet:
     return load_data("scenes", image_size=32, limit=300, seed=0)
 
 
-SMALL = InvarianceSettings(images=120, gallery=240, varied=4, samples=3, pictures=2, compared=1, steps=2)
+SMALL = InvarianceSettings(images=120, gallery=240, rendered=80, varied=4, samples=3, pictures=2, compared=1, steps=2)
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ def present(study: Study, level: str, factors: pd.DataFrame) -> pd.DataFrame:
 
 
 def rendered(study: Study, level: str, samples: torch.Tensor, judge: Judge) -> pd.DataFrame:
-    """Records ``rendered``: factors that the judge reads off sample 0 of each image, ``[N, 3, S, S]``."""
+    """Records ``rendered``: factors that the judge reads off sample 0 of the first images, ``[n, 3, S, S]``."""
     return _records(study, "rendered", level, components(judge.read(samples)), sample=0)
 
 
@@ -65,7 +65,7 @@ def _records(study: Study, measure: str, level: str, parts: dict[str, np.ndarray
             records(
                 measure,
                 values[: len(study.positions)],
-                study.positions,
+                study.positions[: len(values)],
                 encoder=study.encoder.name,
                 level=level,
                 condition=condition,

@@ -37,7 +37,7 @@ class InvarianceSettings:
     transformations: tuple[str, ...] = tuple(TRANSFORMATIONS)
     images: int = 500
     gallery: int = 2000
-    rendered: int = 128
+    rendered: int = 100
     varied: int = 16
     samples: int = 6
     pictures: int = 8

@@ -33,7 +33,7 @@ def run(
     gallery: Annotated[int, typer.Option("--gallery", help="Images among which ranks are taken.", metavar="M")] = 2000,
     rendered: Annotated[
         int, typer.Option("--rendered", help="Images of which a sample is drawn, to read factors off it.", min=1)
-    ] = 128,
+    ] = 100,
     varied: Annotated[
         int, typer.Option("--varied", help="Images of which several samples are drawn, to measure what varies.", min=2)
     ] = 16,
