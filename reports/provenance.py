@@ -108,9 +108,11 @@ def several_encoders(run: Mapping[str, Any], shown: Sequence[str]) -> list[Block
 
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Lines of a nested card, keys joined by blanks; a mapping of plain values is one line."""
+    """Lines of a nested card, keys joined by blanks; a mapping of plain values is one line, as is one of a list."""
     for key, value in content.items():
-        if isinstance(value, dict) and any(isinstance(item, (dict, list)) for item in value.values()):
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            yield from ((f"{prefix}{key} {number}", item) for number, item in enumerate(value, 1))
+        elif isinstance(value, dict) and any(isinstance(item, (dict, list)) for item in value.values()):
             yield from flat(value, f"{prefix}{key} ")
         else:
             yield f"{prefix}{key}", value

@@ -129,6 +129,14 @@ def test_a_run_that_went_on_says_which_time_it_gives():
     assert "95 s since it was last resumed" in text
 
 
+def test_each_leg_of_a_training_is_a_line():
+    facts = run()
+    facts["encoder_card"]["training"] = {"images": 9, "legs": [{"images": 5}, {"images": 4, "settings": {"steps": 2}}]}
+    text = json.dumps(provenance(facts))
+    assert '"training legs 1", "images 5"' in text
+    assert '"training legs 2", "images 4, settings steps 2"' in text
+
+
 def test_machine_paths_are_cut_but_the_users_own_stay():
     facts = run(data="/home/me/pictures")
     facts["data_card"]["skipped_files"] = ["/home/me/pictures/broken.png"]

@@ -107,6 +107,9 @@ def test_an_rcdm_goes_on_with_its_heads_and_hands_over_those_of_encoders_that_ch
     )
     assert not torch.equal(before.head("vicreg/backbone").linear.weight, after.head("vicreg/backbone").linear.weight)
     assert (now - was).square().mean() < 0.05 * was.var()
+    shipped, told = (load_rcdm(place / "rcdm").card["training"] for place in (start, folder))
+    assert told["legs"][:-1] == shipped["legs"]
+    assert told["images"] == shipped["images"] + 16
 
     save_file(changed, start / "vicreg.safetensors")
     with pytest.raises(UserError, match="was trained on another vicreg than the one beside it"):

@@ -44,25 +44,29 @@ def describe_training(workshop: Workshop, name: str, settings: TrainingSettings)
 
 
 def training_record(workshop: Workshop, name: str, settings: TrainingSettings, card: str) -> dict[str, Any]:
-    """How a network was trained: data, settings, time and machine.
+    """How a network was trained: data, images and seconds in all, and each leg with its settings and machine.
 
     Args:
         workshop: Where and how.
         name: Part of the zoo.
         settings: Its settings.
-        card: Path of its card in a folder of weights: where it began with others, they tell how those were trained.
+        card: Path of its card in a folder of weights: where it began with others, they tell of the legs before.
     """
-    seconds = pd.read_csv(workshop.folder / name / "losses.csv")["seconds"].sum()
-    record: dict[str, Any] = {
+    before = None if workshop.start is None else workshop.start / card
+    legs = json.loads(before.read_text())["training"]["legs"] if before is not None and before.is_file() else []
+    legs.append(
+        {
+            "images": settings.steps * settings.batch_size,
+            "seconds": round(pd.read_csv(workshop.folder / name / "losses.csv")["seconds"].sum()),
+            "device": workshop.device,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "settings": asdict(settings),
+        }
+    )
+    return {
         "data": "fashion scenes, training split, new factors at every pass",
-        "images": settings.steps * settings.batch_size,
-        "settings": asdict(settings),
-        "device": workshop.device,
-        "threads": torch.get_num_threads(),
-        "seconds": round(seconds),
-        "torch": torch.__version__,
+        "images": sum(leg["images"] for leg in legs),
+        "seconds": sum(leg["seconds"] for leg in legs),
+        "legs": legs,
     }
-    if workshop.start is not None:
-        before = workshop.start / card
-        record["began_with"] = json.loads(before.read_text())["training"] if before.is_file() else "given weights"
-    return record
