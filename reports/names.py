@@ -1,11 +1,11 @@
-"""What things are called: in file names, in titles, in sentences."""
+"""What things are called in file names and titles."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 
 def file_name(name: str) -> str:
@@ -16,11 +16,6 @@ def file_name(name: str) -> str:
 def sentence(title: str) -> str:
     """A title with a full stop."""
     return title if title.endswith((".", "?")) else f"{title}."
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names as in a sentence: ``a, b and c``."""
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
 def data_name(run: Mapping[str, Any]) -> str:

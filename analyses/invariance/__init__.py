@@ -8,12 +8,11 @@ from analyses.invariance.tables import (
     readability_table,
     variance_table,
 )
-from analyses.invariance.verdicts import NEGLIGIBLE, USUAL_AUGMENTATIONS, invariance_verdicts
+from analyses.invariance.verdicts import NEGLIGIBLE, invariance_verdicts
 
 __all__ = [
     "NEGLIGIBLE",
     "PAIR",
-    "USUAL_AUGMENTATIONS",
     "comparison_table",
     "displacement_table",
     "factor_table",

@@ -14,6 +14,8 @@ from analyses.findings import ERROR_RATE, Verdict, aside, p_text, word_for, word
 from analyses.invariance.tables import PAIR
 from analyses.paired import compare, signed_rank
 from analyses.statistics import auc, evaluate, median
+from analyses.wording import listed, plain
+from rcdm_core.encoders.catalogue import SSL_AUGMENTATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
 
 NEGLIGIBLE = 0.1
 """Relative displacement that counts as none: a tenth of the way to another image."""
-
-USUAL_AUGMENTATIONS = ("crop", "horizontal_flip", "color_jitter", "grayscale", "blur")
-"""What self-supervised methods are usually trained with; stands in where an encoder does not tell."""
 
 _BACKBONE, _PROJECTOR = PAIR
 
@@ -41,8 +40,8 @@ def invariance_verdicts(
 
     Args:
         records: Records of the invariance probe, of one encoder.
-        training_augmentations: Transformations that the encoder was trained with; where empty, `USUAL_AUGMENTATIONS`.
-            Those that were not measured are left out, and the verdict names the ones that were.
+        training_augmentations: Transformations that the encoder was trained with; where empty, those that SSL encoders
+            usually are. Those that were not measured are left out, and the verdict names the ones that were.
         is_ssl: Whether the encoder is self-supervised: the paper's claim is about those.
         resamples: Number of bootstrap resamples.
         seed: Seed of the resamples.
@@ -51,7 +50,7 @@ def invariance_verdicts(
         The verdicts that the records allow: 1 needs the backbone, 2 backbone and projector, both some augmentation.
     """
     strengths = reference_strengths(records)
-    measured = [name for name in training_augmentations or USUAL_AUGMENTATIONS if name in strengths]
+    measured = [name for name in training_augmentations or SSL_AUGMENTATIONS if name in strengths]
     moved = reference_displacements(records, {name: strengths[name] for name in measured})
     if moved.empty:
         return ()
@@ -100,8 +99,8 @@ def _backbone_moves(
             "against that bound) stands beside and does not decide."
         ),
         sentence=(
-            f"Under {_listed(augmentations)}, the backbone of {encoder} moves {moved} of the way to another image "
-            f"(median of {moved.n} images), {stands[word]}.{readable}"
+            f"Under {listed([*map(plain, augmentations)])}, the backbone of {encoder} moves {moved} of the way to "
+            f"another image (median of {moved.n} images), {stands[word]}.{readable}"
         ),
     )
 
@@ -156,19 +155,10 @@ def _readability(records: pd.DataFrame, augmentations: Sequence[str]) -> str:
     least, most = min(areas, key=areas.__getitem__), max(areas, key=areas.__getitem__)
     if least == most:
         return (
-            f" A linear readout of the backbone tells whether {_plain(least)} was applied, with an AUC of "
+            f" A linear readout of the backbone tells whether {plain(least)} was applied, with an AUC of "
             f"{areas[least]:.2f}; 0.5 is chance."
         )
     return (
         " A linear readout of the backbone tells whether they were applied, with an AUC of "
-        f"{areas[least]:.2f} ({_plain(least)}) to {areas[most]:.2f} ({_plain(most)}); 0.5 is chance."
+        f"{areas[least]:.2f} ({plain(least)}) to {areas[most]:.2f} ({plain(most)}); 0.5 is chance."
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    names = [_plain(name) for name in names]
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")

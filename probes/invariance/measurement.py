@@ -19,6 +19,7 @@ from probes.records import join
 from probes.rendering import Renderer, check_match, drawable
 from probes.stages import Stages
 from probes.transformations import TRANSFORMATIONS
+from rcdm_core.encoders.catalogue import SSL_AUGMENTATIONS
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import resize
 from rcdm_core.progress import Progress, silent
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.rcdm import RCDM
     from rcdm_core.zoo.judge import Judge
-
-SSL_AUGMENTATIONS = ("crop", "horizontal_flip", "color_jitter", "grayscale", "blur")
-"""Shown for an encoder that names none of its own: what self-supervised encoders are trained with."""
 
 SHOWN_SAMPLES = 4
 """Samples from each level in the panel of training augmentations, at most."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analyses.adversarial import ASPECTS, RULE
+from analyses.wording import listed
 from reports import blocks
 from reports.adversarial.figures import figures
 from reports.adversarial.in_short import in_short
 from reports.adversarial.protocol import limits, measured
 from reports.adversarial.sections import checks, gains_figure, pictures, robustness, smallest
 from reports.first_page import head, verdict_cell
-from reports.names import data_name, listed
+from reports.names import data_name
 from reports.provenance import several_encoders
 from reports.writing import write_report
 

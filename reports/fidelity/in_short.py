@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.fidelity import REAL
-from reports.names import listed
+from analyses.wording import listed
 from reports.tables import cell, number
 
 if TYPE_CHECKING:

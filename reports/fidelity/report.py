@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from analyses.wording import listed
 from reports import blocks
 from reports.fidelity.figures import figures
 from reports.fidelity.in_short import trust
 from reports.fidelity.protocol import limits, measured
 from reports.fidelity.sections import copies, levels, levels_figure, solvers
 from reports.first_page import head
-from reports.names import data_name, listed
+from reports.names import data_name
 from reports.provenance import several_encoders
 from reports.writing import write_report
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from analyses.wording import listed
 from reports import blocks
 from reports.first_page import head, verdict_box
 from reports.interpolation.figures import figures
 from reports.interpolation.in_short import in_short
 from reports.interpolation.protocol import limits, measured
 from reports.interpolation.sections import approach_figure, controls, distances, factors, orders_figure
-from reports.names import data_name, listed
+from reports.names import data_name
 from reports.provenance import provenance
 from reports.writing import write_report
 

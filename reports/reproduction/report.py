@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from analyses.wording import listed
 from reports import blocks
 from reports.first_page import head
 from reports.html import compile_html
-from reports.names import data_name, listed
+from reports.names import data_name
 from reports.provenance import provenance
 from reports.reproduction.borrowing import copy_borrowed
 from reports.reproduction.claims import CLAIMS
