@@ -32,10 +32,11 @@ def run(
     images: Annotated[int, typer.Option("--images", "-n", help="Images that statistics rest on.", metavar="N")] = 500,
     gallery: Annotated[int, typer.Option("--gallery", help="Images among which ranks are taken.", metavar="M")] = 2000,
     rendered: Annotated[
-        int, typer.Option("--rendered", help="Of these, those off whose samples factors are read.", min=1, metavar="N")
+        int,
+        typer.Option("--rendered", help="Of --images, those off whose samples factors are read.", min=1, metavar="N"),
     ] = 100,
     varied: Annotated[
-        int, typer.Option("--varied", help="Of these, those of which several samples are drawn.", min=2, metavar="N")
+        int, typer.Option("--varied", help="Of --images, those of which several samples are drawn.", min=2, metavar="N")
     ] = 16,
     samples: Annotated[int, typer.Option("--samples", help="Samples of each of these.", min=2, metavar="K")] = 6,
     pictures: Annotated[
