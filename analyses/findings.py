@@ -72,6 +72,15 @@ def word_of_gain(gain: Estimate, p_value: float) -> Word:
     return word_for(certain and gain.low > 0, certain and gain.high < 0)
 
 
+def rule_of_gain(family: str) -> str:
+    """How `word_of_gain` decides, in words, where Holm's correction is over a family."""
+    return (
+        "Supported where the whole 95% interval lies above 0 and the two-sided Wilcoxon signed-rank p, Holm-corrected "
+        f"over the {family}, is below {ERROR_RATE}; not supported where it lies below 0 with p below {ERROR_RATE}; "
+        "else inconclusive."
+    )
+
+
 def aside(is_ssl: bool) -> str:
     """What a claim ends with where the paper does not make it of such an encoder."""
     return "" if is_ssl else " (shown for comparison: the paper claims it of self-supervised encoders)"

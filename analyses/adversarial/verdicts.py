@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.columns import estimate_of
-from analyses.findings import ERROR_RATE, Verdict, p_text, word_of_gain
+from analyses.findings import Verdict, p_text, rule_of_gain, word_of_gain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,11 +19,7 @@ if TYPE_CHECKING:
 
     from analyses.findings import Word
 
-RULE = (
-    "Supported where the whole 95% interval of the paired gain lies above 0 and the two-sided Wilcoxon signed-rank p, "
-    f"Holm-corrected over the encoders, is below {ERROR_RATE}; not supported where it lies below 0 with p below "
-    f"{ERROR_RATE}; else inconclusive."
-)
+RULE = rule_of_gain("encoders")
 """How a word follows from the numbers, for every aspect."""
 
 _CLAIMS = {

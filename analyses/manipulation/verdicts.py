@@ -11,7 +11,7 @@ import numpy as np
 
 from analyses.bootstrap import RESAMPLES, interval
 from analyses.columns import estimate_of
-from analyses.findings import ERROR_RATE, Verdict, aside, p_text, word_of_gain
+from analyses.findings import Verdict, aside, p_text, rule_of_gain, word_of_gain
 from analyses.manipulation.readings import ENCODED, slopes_of_images
 from analyses.manipulation.tables import ALL, edit_table, transplant_table
 from analyses.paired import holm, rank_biserial, signed_rank
@@ -28,12 +28,6 @@ LEAST_IMAGES = 20
 
 MANIPULATION, DIRECTIONS = "manipulation", "directions"
 """The two aspects of the finding."""
-
-_WORD_RULE = (
-    "Supported where the whole 95% interval lies above 0 and the two-sided Wilcoxon signed-rank p, Holm-corrected over "
-    f"the levels, is below {ERROR_RATE}; not supported where it lies below 0 with p below {ERROR_RATE}; else "
-    "inconclusive."
-)
 
 _RULES = {
     MANIPULATION: (
@@ -94,7 +88,7 @@ def _transplanted(records: pd.DataFrame, encoder: str, comparison: str, resample
                 f"{'mean over factors' if by_factors else 'of the samples encoded again'}"
             ),
             p_value=float(p),
-            rule=_RULES[MANIPULATION] + _WORD_RULE,
+            rule=_RULES[MANIPULATION] + rule_of_gain("levels"),
             sentence=(
                 f"Put into another image's h at the {level}, a target's common dimensions take {what} "
                 f"{estimate_of(row, 'common')} of the way to the target, as many random ones "
@@ -133,7 +127,7 @@ def _directed(records: pd.DataFrame, encoder: str, comparison: str, resamples: i
             word=word_of_gain(gain, p),
             statistic=f"{DIRECTIONS}: own change minus mean absolute change of the others, for each standard deviation",
             p_value=float(p),
-            rule=_RULES[DIRECTIONS] + _WORD_RULE,
+            rule=_RULES[DIRECTIONS] + rule_of_gain("levels"),
             sentence=(
                 f"One standard deviation along a factor's direction at the {level} changes the factor by {itself} of "
                 f"its own standard deviations in what is drawn, and another factor by {others} in either sense: "
