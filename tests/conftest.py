@@ -20,7 +20,11 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before PyTorch is imported: as many tests
 hypothesis.settings.register_profile("suite", deadline=None)  # time is not what is tested, and others use the machine
 hypothesis.settings.load_profile("suite")
 
-LONGEST = ("test_cli", "test_imagenet_path", "test_train_command", "test_training", "test_distributed")
+LONGEST = (
+    "test_cli", "test_imagenet_path", "test_training", "test_train_command", "test_manipulate_command",
+    "test_adversarial_command", "test_published_rcdm", "test_distributed", "test_zoo", "test_report",
+    "test_reproduction", "test_interpolate_command", "test_invariance_measure",
+)  # fmt: skip
 SCRIPT = Path(sys.executable).with_name("rcdm-probe")
 
 
