@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from importlib.resources import files
@@ -20,10 +21,10 @@ from rcdm_core.fidelity import fidelity_scores
 from rcdm_core.rcdm import load_rcdm
 from rcdm_core.zoo import recipes
 from rcdm_core.zoo.curriculum import scene_indices
-from rcdm_core.zoo.evaluate import reading_scores, readout_scores
+from rcdm_core.zoo.evaluate import evaluate_zoo, reading_scores, readout_scores
 from rcdm_core.zoo.judge import load_judge, targets
 from rcdm_core.zoo.methods import build_method
-from rcdm_core.zoo.train import PARTS, train_zoo
+from rcdm_core.zoo.train import train_zoo
 from rcdm_core.zoo.train_encoder import train_encoder
 from rcdm_core.zoo.workshop import Workshop
 
@@ -82,7 +83,7 @@ def test_the_whole_zoo_trains_and_what_it_writes_loads(tmp_path, monkeypatch, ga
         assert rcdm.card["encoders"][name] == encoder.fingerprint
         for level, h in encoder(Scenes()[range(2)]).items():
             assert torch.isfinite(rcdm.sample(h, f"{name}/{level}", steps=1)).all()
-    assert {path.stem for path in tmp_path.glob("*.json")} | {"rcdm"} == set(PARTS)
+    assert {path.stem for path in tmp_path.glob("*.json")} | {"rcdm"} == set(recipes.PARTS)
 
 
 def test_an_rcdm_goes_on_with_its_heads_and_hands_over_those_of_encoders_that_changed(
@@ -114,6 +115,19 @@ def test_an_rcdm_goes_on_with_its_heads_and_hands_over_those_of_encoders_that_ch
     save_file(changed, start / "vicreg.safetensors")
     with pytest.raises(UserError, match="was trained on another vicreg than the one beside it"):
         train_zoo(folder, parts=["rcdm"], start=start, garments=garments_folder)
+
+
+def test_one_part_is_measured_alone(tmp_path):
+    for name in ("judge.safetensors", "judge.json"):
+        shutil.copy(WEIGHTS / name, tmp_path)
+    scores = evaluate_zoo(tmp_path, parts=["judge"], images=500)
+    assert set(scores["network"]) == {"judge"}
+    assert scores.set_index("score")["value"].min() > 0.85
+    card = json.loads((tmp_path / "judge.json").read_text())
+    assert card["command"].startswith("rcdm-probe zoo evaluate judge --images 500")
+    assert card["scores"]["class"] == scores.set_index("score").loc["class", "value"]
+    with pytest.raises(UserError, match="did you mean judge"):
+        evaluate_zoo(tmp_path, parts=["juge"])
 
 
 def test_unknown_parts_and_missing_starts_are_told(tmp_path):

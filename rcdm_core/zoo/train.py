@@ -22,23 +22,22 @@ TRAINERS: Mapping[str, Callable[[Workshop], None]] = {
     "judge": train_judge,
     "rcdm": train_rcdm,
 }
-PARTS = tuple(TRAINERS)
 
 
 def train_zoo(
     folder: Path,
     *,
-    parts: Sequence[str] = PARTS,
+    parts: Sequence[str] = recipes.PARTS,
     start: Path | None = None,
     garments: Path | None = None,
     device: str = "cpu",
     progress: Progress = silent,
 ) -> None:
-    """Train the named parts of the zoo, in the order of `PARTS`; what is finished is not trained again.
+    """Train the named parts of the zoo, in the order of `recipes.PARTS`; what is finished is not trained again.
 
     Args:
         folder: Where checkpoints and weights go.
-        parts: Of `PARTS`. The RCDM needs the five encoders in ``folder``.
+        parts: Of `recipes.PARTS`. The RCDM needs the five encoders in ``folder``.
         start: Folder of the weights to begin with; fresh ones by default.
         garments: Folder of the Fashion-MNIST training files; by default they are looked for, then downloaded.
         device: ``"cpu"`` or ``"cuda"``.
@@ -48,12 +47,12 @@ def train_zoo(
         UserError: An unknown part, no weights to start from, or no training garments.
     """
     for part in parts:
-        if part not in PARTS:
-            raise unknown_name("part of the zoo", part, PARTS)
+        if part not in recipes.PARTS:
+            raise unknown_name("part of the zoo", part, recipes.PARTS)
         weights = "rcdm/rcdm.json" if part == "rcdm" else f"{part}.safetensors"
         if start is not None and not (start / weights).is_file():
             raise UserError(f"no weights of {part} in {start}", "name a folder that has them, or start afresh")
     workshop = Workshop(folder=folder, start=start, garments=garments, device=device, progress=progress)
-    for part in PARTS:
+    for part in recipes.PARTS:
         if part in parts:
             TRAINERS[part](workshop)

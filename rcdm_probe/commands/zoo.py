@@ -15,14 +15,15 @@ app = typer.Typer(no_args_is_help=True, help="Train the embedded networks anew, 
 Folder = Annotated[Path, typer.Option("--folder", help="Where checkpoints, weights and cards are.", file_okay=False)]
 
 
+Parts = Annotated[
+    list[str] | None,
+    typer.Argument(help="supervised, simclr, vicreg, barlow, dino, judge or rcdm; all if none.", metavar="[PART]..."),
+]
+
+
 @app.command("train")
 def train(
-    parts: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="supervised, simclr, vicreg, barlow, dino, judge or rcdm; all if none.", metavar="[PART]..."
-        ),
-    ] = None,
+    parts: Parts = None,
     folder: Folder = Path(".zoo"),
     garments: Annotated[
         Path | None,
@@ -40,7 +41,8 @@ def train(
 
     [bold]Example[/]: rcdm-probe zoo train --folder .zoo
     """
-    from rcdm_core.zoo.train import PARTS, train_zoo
+    from rcdm_core.zoo.recipes import PARTS
+    from rcdm_core.zoo.train import train_zoo
     from rcdm_probe.device import choose_device
     from rcdm_probe.progress import progress_bars
 
@@ -57,6 +59,7 @@ def train(
 
 @app.command("evaluate")
 def evaluate(
+    parts: Parts = None,
     folder: Folder = Path(".zoo"),
     images: Annotated[int, typer.Option("--images", "-n", min=100, max=10_000, help="Test scenes.")] = 10_000,
     samples: Annotated[int, typer.Option(help="Of these, scenes sampled once for each condition.", min=2)] = 1_000,
@@ -76,6 +79,7 @@ def evaluate(
     [bold]Example[/]: rcdm-probe zoo evaluate --folder .zoo
     """
     from rcdm_core.zoo.evaluate import evaluate_zoo
+    from rcdm_core.zoo.recipes import PARTS
     from rcdm_probe.device import choose_device
     from rcdm_probe.progress import progress_bars
 
@@ -83,6 +87,7 @@ def evaluate(
     with progress_bars() as progress:
         scores = evaluate_zoo(
             folder,
+            parts=parts or PARTS,
             images=images,
             samples=min(samples, images),
             steps=steps,
