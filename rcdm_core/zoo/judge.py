@@ -25,6 +25,7 @@ from rcdm_core.training import Learner
 if TYPE_CHECKING:
     from pathlib import Path
 
+SCALE = LINEAR.index("scale")
 OUTPUTS = len(CLASSES) + len(LINEAR) + 2 * len(CIRCULAR)
 
 
@@ -87,7 +88,8 @@ class JudgeTraining(Learner):
         logits, linear_read, circular_read = self.judge(images)
         return (
             F.cross_entropy(logits, labels, label_smoothing=0.05)
-            + 10 * F.mse_loss(linear_read, linear)  # small where it is nearly solved: scale is the hardest
+            + 10 * F.mse_loss(linear_read, linear)  # small where it is nearly solved
+            + 10 * F.mse_loss(linear_read[:, SCALE], linear[:, SCALE])  # the hardest
             + 2 * F.mse_loss(circular_read, circular)
         )
 

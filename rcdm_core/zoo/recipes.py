@@ -17,14 +17,14 @@ ENCODERS = {
     "barlow": TrainingSettings(steps=11_400, batch_size=128, learning_rate=1.5e-3),
     "dino": TrainingSettings(steps=10_000, batch_size=128, learning_rate=1.5e-3),
 }
-JUDGE = TrainingSettings(steps=13_000, batch_size=128, learning_rate=1.5e-3)
+JUDGE = TrainingSettings(steps=19_800, batch_size=128, learning_rate=1.5e-3)
 PARTS = (*ENCODERS, "judge", "rcdm")
 RCDM_NETWORK = NetworkSettings()
 RCDM_SHARES = {  # images of a batch from each condition
     "supervised/backbone": 4,
-    **{f"{name}/backbone": 14 for name in PROJECTOR_DIMENSIONS},
-    **{f"{name}/projector": 5 for name in PROJECTOR_DIMENSIONS},
+    **{f"{name}/backbone": 16 for name in PROJECTOR_DIMENSIONS},
+    **{f"{name}/projector": 3 for name in PROJECTOR_DIMENSIONS},
 }
 RCDM = TrainingSettings(
-    steps=6200, batch_size=80, learning_rate=8e-4, weight_decay=0.01, warmup=200, ema_decay=0.999, checkpoint_every=200
+    steps=7200, batch_size=80, learning_rate=8e-4, weight_decay=0.01, warmup=200, ema_decay=0.999, checkpoint_every=200
 )
