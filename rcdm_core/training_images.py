@@ -51,7 +51,7 @@ def known_split(card: Mapping[str, Any], images: ImageSet) -> Split | None:
 
 
 def trained_scenes(card: Mapping[str, Any], *, limit: int) -> TrainingImages | None:
-    """The first scenes that the embedded RCDM was shown in its last training.
+    """The first scenes that the embedded RCDM was shown in the last leg of its training.
 
     Args:
         card: Of the RCDM.
@@ -63,7 +63,8 @@ def trained_scenes(card: Mapping[str, Any], *, limit: int) -> TrainingImages | N
     training = card.get("training", {})
     if not str(training.get("data", "")).startswith(_SCENES) or not training_garments_are_here():
         return None
-    seed, total = training["settings"]["seed"] + 1, training["images"]  # as `rcdm_core.zoo.train_rcdm` draws them
-    chosen = np.sort(scene_indices(0, min(limit, total), seed=seed))
+    leg = training["legs"][-1]
+    seed = leg["settings"]["seed"] + 1  # as `rcdm_core.zoo.train_rcdm` draws them
+    chosen = np.sort(scene_indices(0, min(limit, leg["images"]), seed=seed))
     images = SceneImages("scenes-train", Scenes("train", seed=seed), chosen, SIZE)
-    return TrainingImages(images, np.arange(len(chosen)), total)
+    return TrainingImages(images, np.arange(len(chosen)), training["images"])

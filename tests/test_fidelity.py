@@ -155,7 +155,8 @@ def test_fid_needs_the_weights_of_inception_and_says_where() -> None:
         load_features("inception")
 
 
-CARD = {"training": {"data": "fashion scenes, training split, new factors", "images": 300, "settings": {"seed": 4}}}
+LEGS = [{"images": 100, "settings": {"seed": 0}}, {"images": 200, "settings": {"seed": 4}}]
+CARD = {"training": {"data": "fashion scenes, training split, new factors", "images": 300, "legs": LEGS}}
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ def garments(garments_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rcdm_core.data.garments._SYSTEM", garments_folder)
 
 
-def test_training_scenes_are_those_of_the_first_steps(garments: None) -> None:
+def test_training_scenes_are_those_of_the_first_steps_of_the_last_leg(garments: None) -> None:
     found = trained_scenes(CARD, limit=100)
     assert found is not None
     assert found.total == 300

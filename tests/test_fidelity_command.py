@@ -22,7 +22,8 @@ from reports.figures.fidelity import draw_levels
 Command = Callable[..., Result]
 
 CONDITIONS = {"faithful/backbone": 3072, "deaf/backbone": 3072}
-CARD = {"training": {"data": "fashion scenes, training split, new factors", "images": 200, "settings": {"seed": 0}}}
+LEGS = [{"images": 200, "settings": {"seed": 0}}]
+CARD = {"training": {"data": "fashion scenes, training split, new factors", "images": 200, "legs": LEGS}}
 
 
 @pytest.fixture(scope="module")
