@@ -160,7 +160,7 @@ def _summary(result: AdversarialResult, attack: str) -> Table:
     rows = result.tables["robustness"]
     rows = rows[rows["condition"].isin(["", attack])].set_index(["encoder", "strength"])
     strengths = sorted(rows.index.get_level_values("strength").unique())
-    table = Table(title=f"accuracy / relative displacement under {attack}, by budget")
+    table = Table(title=f"accuracy/relative displacement under {attack}, by budget")
     table.add_column("encoder", no_wrap=True)
     for strength in strengths:
         table.add_column(f"{strength:g}", justify="right")
@@ -169,6 +169,6 @@ def _summary(result: AdversarialResult, attack: str) -> Table:
         for strength in strengths:
             row = rows.loc[(name, strength)]
             both = (row["accuracy"], row["relative_displacement"])
-            cells.append(" / ".join("–" if value != value else f"{value:.2f}" for value in both))
+            cells.append("/".join("–" if value != value else f"{value:.2f}" for value in both))
         table.add_row(name, *cells)
     return table
