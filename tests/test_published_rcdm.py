@@ -190,7 +190,9 @@ def test_published_rcdms_are_found_by_encoder_and_level(tmp_path: Path, monkeypa
     backbone = load_published("imagenet/vicreg", ["layer3", "backbone"])
     assert backbone.conditions == {"imagenet/vicreg/backbone": 2048}
     assert "CC BY-NC" in capsys.readouterr().err
-    assert backbone.image_size == 128
+    drawn = backbone.sample(torch.randn(1, 2048), "imagenet/vicreg/backbone", steps=1)
+    assert drawn.shape == (1, 3, 128, 128)
+    assert torch.isfinite(drawn).all()
     both = load_published("imagenet/vicreg")
     assert both.conditions == {"imagenet/vicreg/backbone": 2048, "imagenet/vicreg/projector": 8192}
 

@@ -150,7 +150,7 @@ def test_a_request_to_stop_finishes_the_step_and_keeps_it(tmp_path, number):
 
 def test_killed_ten_times_training_ends_with_the_same_weights(tmp_path):
     """SIGKILL, at ten random moments, to the process that trains an RCDM and looks at held-out images."""
-    settings = {"steps": 40, "batch_size": 4, "checkpoint_every": 3, "every": 20}
+    settings = {"steps": 40, "batch_size": 4, "checkpoint_every": 3, "every": 10}
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["rcdm_core.rcdm_training", "rcdm_core.encoders", "rcdm_core.data.registry"])
 
