@@ -1,4 +1,4 @@
-"""Names in the sentences of verdicts and reports."""
+"""Names as they stand in the sentences, tables and titles of verdicts and reports."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
-def plain(name: str) -> str:
-    """The name of a transformation, or of a factor, as words."""
+def words(name: str) -> str:
+    """The name of a transformation, a factor, a key, as words."""
     return name.replace("_", " ")

@@ -52,7 +52,7 @@ def ridge_predictions(
     fold = _assign_folds(len(z), folds, seed, groups)
     penalties = torch.tensor(RIDGE_PENALTIES, dtype=z.dtype)
     rows = torch.cat([z, y, torch.ones(len(z), 1, dtype=z.dtype)], 1)
-    moments = torch.stack([rows[fold == k].T @ rows[fold == k] for k in range(folds)])
+    moments = torch.stack([part.T @ part for part in (rows[fold == k] for k in range(folds))])
 
     def without(*left_out: int) -> torch.Tensor:
         """Moments of the training set that leaves these folds out."""

@@ -146,8 +146,8 @@ def prepare(
     chosen = FidelitySettings(**settings)
     device = choose_device(device)
     asked, weights = _asked(encoders, chosen.levels), weights or {}
-    names = [encoder if isinstance(encoder, str) else encoder.name for encoder, _ in asked]
     opened = open_encoders(asked, weights, device=device, progress=progress)
+    names = [encoder.name for encoder in opened]
     levels = chosen.levels or tuple(dict.fromkeys(level for encoder in opened for level in encoder.levels))
     file = weights.get(names[0]) if len(names) == 1 else None
     rcdms = require_rcdms(rcdm, opened, levels, weights=file, device=device, progress=progress)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from analyses.wording import words
 from reports import blocks
 
 if TYPE_CHECKING:
@@ -60,11 +61,6 @@ def plain(value: Any, given: frozenset[str] = frozenset()) -> str:
     text = str(value)
     is_machine_path = PurePath(text).is_absolute() and text not in given
     return PurePath(text).name if is_machine_path else text
-
-
-def words(key: str) -> str:
-    """A key as words."""
-    return str(key).replace("_", " ")
 
 
 def front_cards(run: Mapping[str, Any]) -> list[Block]:

@@ -24,6 +24,7 @@ from rcdm_core.zoo.curriculum import scene_indices
 from rcdm_core.zoo.evaluate import evaluate_zoo, reading_scores, readout_scores
 from rcdm_core.zoo.judge import load_judge, targets
 from rcdm_core.zoo.methods import build_method
+from rcdm_core.zoo.parts import PARTS
 from rcdm_core.zoo.train import train_zoo
 from rcdm_core.zoo.train_encoder import train_encoder
 from rcdm_core.zoo.workshop import Workshop
@@ -83,7 +84,7 @@ def test_the_whole_zoo_trains_and_what_it_writes_loads(tmp_path, monkeypatch, ga
         assert rcdm.card["encoders"][name] == encoder.fingerprint
         for level, h in encoder(Scenes()[range(2)]).items():
             assert torch.isfinite(rcdm.sample(h, f"{name}/{level}", steps=1)).all()
-    assert {path.stem for path in tmp_path.glob("*.json")} | {"rcdm"} == set(recipes.PARTS)
+    assert {path.stem for path in tmp_path.glob("*.json")} | {"rcdm"} == set(PARTS)
 
 
 def test_an_rcdm_goes_on_with_its_heads_and_hands_over_those_of_encoders_that_changed(

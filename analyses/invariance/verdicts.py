@@ -14,7 +14,7 @@ from analyses.findings import ERROR_RATE, Verdict, aside, p_text, word_for, word
 from analyses.invariance.tables import PAIR
 from analyses.paired import compare, signed_rank
 from analyses.statistics import auc, evaluate, median
-from analyses.wording import listed, plain
+from analyses.wording import listed, words
 from rcdm_core.encoders.catalogue import SSL_AUGMENTATIONS
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _backbone_moves(
             "against that bound) stands beside and does not decide."
         ),
         sentence=(
-            f"Under {listed([*map(plain, augmentations)])}, the backbone of {encoder} moves {moved} of the way to "
+            f"Under {listed([*map(words, augmentations)])}, the backbone of {encoder} moves {moved} of the way to "
             f"another image (median of {moved.n} images), {stands[word]}.{readable}"
         ),
     )
@@ -155,10 +155,10 @@ def _readability(records: pd.DataFrame, augmentations: Sequence[str]) -> str:
     least, most = min(areas, key=areas.__getitem__), max(areas, key=areas.__getitem__)
     if least == most:
         return (
-            f" A linear readout of the backbone tells whether {plain(least)} was applied, with an AUC of "
+            f" A linear readout of the backbone tells whether {words(least)} was applied, with an AUC of "
             f"{areas[least]:.2f}; 0.5 is chance."
         )
     return (
         " A linear readout of the backbone tells whether they were applied, with an AUC of "
-        f"{areas[least]:.2f} ({plain(least)}) to {areas[most]:.2f} ({plain(most)}); 0.5 is chance."
+        f"{areas[least]:.2f} ({words(least)}) to {areas[most]:.2f} ({words(most)}); 0.5 is chance."
     )

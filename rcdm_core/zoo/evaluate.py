@@ -19,7 +19,6 @@ import torch
 from rcdm_core.data.garments import training_garments_are_here
 from rcdm_core.data.scenes import CIRCULAR, CLASSES, LINEAR, Scenes
 from rcdm_core.encoders.embedded import load_trained
-from rcdm_core.errors import unknown_name
 from rcdm_core.fidelity import fidelity_scores
 from rcdm_core.linear_classifier import fit_classifier
 from rcdm_core.progress import Progress, silent
@@ -29,6 +28,7 @@ from rcdm_core.representations import encode
 from rcdm_core.zoo import recipes
 from rcdm_core.zoo.files import update_card
 from rcdm_core.zoo.judge import read_judge, targets
+from rcdm_core.zoo.parts import PARTS, check_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ _PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)  # less than for the few thousand images o
 def evaluate_zoo(
     folder: Path,
     *,
-    parts: Sequence[str] = recipes.PARTS,
+    parts: Sequence[str] = PARTS,
     images: int = 10_000,
     samples: int = 1_000,
     steps: int = DEFAULT_STEPS,
@@ -58,7 +58,7 @@ def evaluate_zoo(
 
     Args:
         folder: Holds ``NAME.safetensors`` of the encoders and the judge, and the RCDM in ``rcdm/``.
-        parts: Of `rcdm_core.zoo.recipes.PARTS`: what is measured; the cards of the others stay as they are.
+        parts: Of `rcdm_core.zoo.parts.PARTS`: what is measured; the cards of the others stay as they are.
         images: Test scenes, at most 10,000; the gallery of the ranks too.
         samples: The first so many of them are sampled, once for each condition: an unbiased estimate of the MRR of all.
         steps: Solver steps of the RCDM.
@@ -75,32 +75,29 @@ def evaluate_zoo(
     Raises:
         UserError: An unknown part.
     """
-    for part in parts:
-        if part not in recipes.PARTS:
-            raise unknown_name("part of the zoo", part, recipes.PARTS)
-    scenes = Scenes("test", seed=seed)
-    pixels, factors = scenes[np.arange(images)], scenes.factors(np.arange(images))
-    judge = read_judge(folder).to(device)
-    names = [name for name in recipes.ENCODERS if name in parts or "rcdm" in parts]  # the RCDM draws from all of them
-    encoders = [load_trained(name, folder).to(device) for name in progress(names, "loading", None)]
-    representations = {e.name: encode(e, pixels) for e in progress(encoders, "encoding", len(encoders))}
+    check_parts(parts)
     sampling = {"samples": samples, "gallery": images, "steps": steps, "solver": solver, "seed": seed}
     command = " ".join(
         [
             "rcdm-probe zoo evaluate",
-            *(parts if set(parts) < set(recipes.PARTS) else ()),
+            *(parts if set(parts) < set(PARTS) else ()),
             f"--images {images} --samples {samples} --steps {steps} --solver {solver} --seed {seed}",
         ]
     )
+    scenes = Scenes("test", seed=seed)
+    pixels, factors = scenes[np.arange(images)], scenes.factors(np.arange(images))
+    names = [name for name in recipes.ENCODERS if name in parts or "rcdm" in parts]  # the RCDM draws from all of them
+    encoders = [load_trained(name, folder).to(device) for name in progress(names, "loading", None)]
+    representations = {e.name: encode(e, pixels) for e in progress(encoders, "encoding", len(encoders))}
     rows: list[dict[str, Any]] = []
 
     if "judge" in parts:
-        scores = reading_scores(judge.read(pixels), factors)
+        scores = reading_scores(read_judge(folder).to(device).read(pixels), factors)
         rows += _rows("judge", "", scores)
         update_card(folder, "judge", scores=scores, command=command)
 
-    training = Scenes("train", seed=seed, root=garments) if garments or training_garments_are_here() else None
     measured = [encoder for encoder in encoders if encoder.name in parts]
+    training = Scenes("train", seed=seed, root=garments) if garments or training_garments_are_here() else None
     for encoder in progress(measured, "linear readouts", len(measured)):
         by_level = {level: readout_scores(h, factors) for level, h in representations[encoder.name].items()}
         if training is not None:
@@ -110,19 +107,18 @@ def evaluate_zoo(
             rows += _rows(encoder.name, level, scores)
         update_card(folder, encoder.name, scores=by_level, command=command)
 
-    if "rcdm" not in parts:
-        return pd.DataFrame(rows)
-    rcdm, by_condition = load_rcdm(folder / "rcdm", device=device), {}
-    for encoder in encoders:
-        for level, h in representations[encoder.name].items():
-            condition = f"{encoder.name}/{level}"
-            drawn = rcdm.sample(h[:samples], condition, steps=steps, solver=solver, seed=seed, progress=progress)
-            scores = fidelity_scores(encode(encoder, drawn)[level], h)
-            rendered = reading_scores(judge.read(drawn), factors.head(samples))
-            scores |= {f"rendered {name}": score for name, score in rendered.items()}
-            by_condition[condition] = scores
-            rows += _rows("rcdm", condition, scores)
-    update_card(folder / "rcdm", "rcdm", scores=by_condition, sampling=sampling, command=command)
+    if "rcdm" in parts:
+        rcdm, judge, by_condition = load_rcdm(folder / "rcdm", device=device), read_judge(folder).to(device), {}
+        for encoder in encoders:
+            for level, h in representations[encoder.name].items():
+                condition = f"{encoder.name}/{level}"
+                drawn = rcdm.sample(h[:samples], condition, steps=steps, solver=solver, seed=seed, progress=progress)
+                scores = fidelity_scores(encode(encoder, drawn)[level], h)
+                rendered = reading_scores(judge.read(drawn), factors.head(samples))
+                scores |= {f"rendered {name}": score for name, score in rendered.items()}
+                by_condition[condition] = scores
+                rows += _rows("rcdm", condition, scores)
+        update_card(folder / "rcdm", "rcdm", scores=by_condition, sampling=sampling, command=command)
     return pd.DataFrame(rows)
 
 

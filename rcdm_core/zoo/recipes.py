@@ -18,7 +18,6 @@ ENCODERS = {
     "dino": TrainingSettings(steps=10_000, batch_size=128, learning_rate=1.5e-3),
 }
 JUDGE = TrainingSettings(steps=19_800, batch_size=128, learning_rate=1.5e-3)
-PARTS = (*ENCODERS, "judge", "rcdm")
 RCDM_NETWORK = NetworkSettings()
 RCDM_SHARES = {  # images of a batch from each condition
     "supervised/backbone": 4,

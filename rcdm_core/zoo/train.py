@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.errors import UserError
 from rcdm_core.progress import Progress, silent
 from rcdm_core.zoo import recipes
+from rcdm_core.zoo.parts import PARTS, check_parts
 from rcdm_core.zoo.train_encoder import train_encoder
 from rcdm_core.zoo.train_judge import train_judge
 from rcdm_core.zoo.train_rcdm import train_rcdm
@@ -27,17 +28,17 @@ TRAINERS: Mapping[str, Callable[[Workshop], None]] = {
 def train_zoo(
     folder: Path,
     *,
-    parts: Sequence[str] = recipes.PARTS,
+    parts: Sequence[str] = PARTS,
     start: Path | None = None,
     garments: Path | None = None,
     device: str = "cpu",
     progress: Progress = silent,
 ) -> None:
-    """Train the named parts of the zoo, in the order of `recipes.PARTS`; what is finished is not trained again.
+    """Train the named parts of the zoo, in the order of `PARTS`; what is finished is not trained again.
 
     Args:
         folder: Where checkpoints and weights go.
-        parts: Of `recipes.PARTS`. The RCDM needs the five encoders in ``folder``.
+        parts: Of `PARTS`. The RCDM needs the five encoders in ``folder``.
         start: Folder of the weights to begin with; fresh ones by default.
         garments: Folder of the Fashion-MNIST training files; by default they are looked for, then downloaded.
         device: ``"cpu"`` or ``"cuda"``.
@@ -46,13 +47,12 @@ def train_zoo(
     Raises:
         UserError: An unknown part, no weights to start from, or no training garments.
     """
+    check_parts(parts)
     for part in parts:
-        if part not in recipes.PARTS:
-            raise unknown_name("part of the zoo", part, recipes.PARTS)
         weights = "rcdm/rcdm.json" if part == "rcdm" else f"{part}.safetensors"
         if start is not None and not (start / weights).is_file():
             raise UserError(f"no weights of {part} in {start}", "name a folder that has them, or start afresh")
     workshop = Workshop(folder=folder, start=start, garments=garments, device=device, progress=progress)
-    for part in recipes.PARTS:
+    for part in PARTS:
         if part in parts:
             TRAINERS[part](workshop)

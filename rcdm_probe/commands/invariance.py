@@ -114,6 +114,7 @@ def run(
 def _summary(result: InvarianceResult) -> Table:
     """For each transformation at its reference dose: how far each level moves, and whether one can tell."""
     from analyses.by_image import reference_strengths
+    from analyses.wording import words
 
     reference = reference_strengths(result.records)
     moved = result.tables["displacement"]
@@ -131,5 +132,5 @@ def _summary(result: InvarianceResult) -> Table:
             row = moved.loc[(condition, name)]
             interval = f"[{row['relative_displacement_low']:.2f}, {row['relative_displacement_high']:.2f}]"
             cells += [f"{row['relative_displacement']:.2f} {interval}", f"{told.loc[(condition, name), 'auc']:.2f}"]
-        table.add_row(condition.replace("_", " "), *cells)
+        table.add_row(words(condition), *cells)
     return table

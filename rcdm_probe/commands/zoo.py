@@ -41,7 +41,7 @@ def train(
 
     [bold]Example[/]: rcdm-probe zoo train --folder .zoo
     """
-    from rcdm_core.zoo.recipes import PARTS
+    from rcdm_core.zoo.parts import PARTS
     from rcdm_core.zoo.train import train_zoo
     from rcdm_probe.device import choose_device
     from rcdm_probe.progress import progress_bars
@@ -79,7 +79,7 @@ def evaluate(
     [bold]Example[/]: rcdm-probe zoo evaluate --folder .zoo
     """
     from rcdm_core.zoo.evaluate import evaluate_zoo
-    from rcdm_core.zoo.recipes import PARTS
+    from rcdm_core.zoo.parts import PARTS
     from rcdm_probe.device import choose_device
     from rcdm_probe.progress import progress_bars
 
