@@ -15,6 +15,7 @@ from probes.adversarial import AdversarialSettings, measure
 from probes.adversarial.measurement import check
 from probes.adversarial.reading import LEVEL
 from probes.adversarial.settings import LEAST_IMAGES
+from probes.adversarial.study import split
 from rcdm_core.cache import cache_folder
 from rcdm_core.encoders.catalogue import EMBEDDED
 from rcdm_core.errors import UserError
@@ -192,7 +193,7 @@ def prepare(
         },
         device=device,
         encoder_cards={encoder.name: encoder_card(encoder, (chosen.level,)) for encoder in opened},
-        data_card=data_card(images),
+        data_card=data_card(images) | _uses(images, chosen),
     )
     return Study(tuple(opened), images, rcdms, judging, chosen, facts)
 
@@ -233,6 +234,13 @@ def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = s
         is_ssl={encoder.name: encoder.is_ssl for encoder in study.encoders},
     )
     return AdversarialResult(records, measured.panels, tables, verdicts, study.facts, measured.classifiers)
+
+
+def _uses(images: ImageSet, settings: AdversarialSettings) -> dict[str, int]:
+    """What the images are used for, and how many."""
+    drawn = split(images, settings)
+    used = {"attacked": len(drawn.attacked), "training the classifiers": len(drawn.training)}
+    return {use: count for use, count in used.items() if count}
 
 
 def _with_reference(encoders: Sequence[str | Encoder], reference: str) -> dict[str, str | Encoder]:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from reports.provenance import front_cards
-from reports.tables import number, p_equals
+from reports.tables import decisive, number, p_equals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,12 +45,17 @@ def verdict_box(verdict: Verdict, *, counted: str = "images") -> dict[str, str]:
         "word": verdict.word,
         "claim": f"{finding}. {verdict.claim}",
         "sentence": verdict.sentence,
-        "value": number(verdict.value),
-        "interval": f"[{number(verdict.low)}, {number(verdict.high)}]",
+        **_estimate(verdict),
         "test": f"p {p_equals(verdict.p_value)}" if math.isfinite(verdict.p_value) else "by its interval",
         "images": f"{verdict.n} {counted}",
         "rule": verdict.rule,
     }
+
+
+def _estimate(verdict: Verdict) -> dict[str, str]:
+    digits = decisive(verdict.low, verdict.high)
+    low, high = (number(end, digits) for end in (verdict.low, verdict.high))
+    return {"value": number(verdict.value, digits), "interval": f"[{low}, {high}]"}
 
 
 def verdict_cell(verdict: Verdict | None) -> dict[str, str] | str:
@@ -59,7 +64,6 @@ def verdict_cell(verdict: Verdict | None) -> dict[str, str] | str:
         return "not measured"
     return {
         "word": verdict.word,
-        "value": number(verdict.value),
-        "interval": f"[{number(verdict.low)}, {number(verdict.high)}]",
+        **_estimate(verdict),
         "test": f"p {p_equals(verdict.p_value)}, {verdict.n} images",
     }

@@ -36,6 +36,8 @@ _FRONT = {
     "data_card": {
         "name": "name",
         "images": "images",
+        "attacked": "of them attacked",
+        "training the classifiers": "of them training the classifiers",
         "image_size": "side, pixels",
         "classes": "classes",
         "known_factors": "known factors",

@@ -81,6 +81,11 @@ def interval(value: Any, low: Any, high: Any, digits: int = 2) -> str:
     return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
 
 
+def decisive(low: float, high: float) -> int:
+    """Digits that show on which side of 0 an interval lies: three where two would round one of its ends to 0."""
+    return 3 if low * high > 0 and min(abs(low), abs(high)) < 0.005 else 2
+
+
 def p_value(p: Any) -> str:
     """A p-value to two significant digits, ``< 0.0001`` below that."""
     if number(p) == "–":

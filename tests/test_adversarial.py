@@ -185,6 +185,30 @@ def test_autoattack_beats_every_one_of_its_parts(scenes: ImageSet) -> None:
     assert effort.str.startswith("PGD").all()  # it takes no steps of which one could take more
 
 
+def test_the_parts_of_autoattack_are_those_of_its_paper_and_each_run_starts_elsewhere() -> None:
+    model = network("one", seed=1)
+    torch.manual_seed(0)
+    one, other = (ATTACKS["AutoAttack"].build(model, 1 / 255, 5, 10) for _ in range(2))
+    parts = {type(part).__name__: part for part in one.attacks}
+    assert list(parts) == ["APGD", "APGDT", "FAB", "Square"]
+    assert {parts[name].steps for name in ("APGD", "APGDT", "FAB")} == {100}
+    assert parts["Square"].n_queries == 5000
+    assert len({part.seed for attack in (one, other) for part in attack.attacks}) == 2
+
+
+@pytest.mark.parametrize("name, lower", [("PGD", True), ("FGSM", False)])
+def test_only_attacks_that_take_steps_compute_in_lower_precision(
+    monkeypatch: pytest.MonkeyPatch, scenes: ImageSet, name: str, lower: bool
+) -> None:
+    chosen = AdversarialSettings(images=20, training=40)
+    study = prepare(network("one", seed=1), scenes, split(scenes, chosen), chosen, cache=None, progress=silent)
+    monkeypatch.setattr("rcdm_core.precision.matrix_precision", lambda _: torch.bfloat16)
+    seen = []
+    study.target.encoder.register_forward_pre_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+    craft(ATTACKS[name], study.target, study.victims[:2], 1.0, steps=1, seed=0)
+    assert set(seen) == {lower}
+
+
 def test_autoattack_asks_for_classes() -> None:
     check_classes(ATTACKS["AutoAttack"], 4)
     with pytest.raises(UserError, match="use --attack PGD"):

@@ -146,6 +146,9 @@ def test_labelled_images_of_ones_own_and_a_judge_that_is_not_under_attack(
     assert set(seen["encoder"]) == {"simclr", "vicreg"}
     assert set(seen["condition"]) == {"", "noise", "FGSM"}
     assert (tmp_path / "run" / "tables" / "rendered.csv").is_file()
+    assert run["data_card"]["attacked"] == 30
+    assert run["data_card"]["training the classifiers"] == 42
+    assert "as the paper has it" not in (tmp_path / "run" / "report.json").read_text()  # vicreg is no supervised one
     assert "fashion scenes are not ImageNet" not in (tmp_path / "run" / "report.json").read_text()
 
     refused = command(*words, "--judge", "simclr")
@@ -178,6 +181,10 @@ def test_without_labels_the_label_free_attack_is_offered_and_works(command: Comm
     result = command(*words, "--attack", "Displacement", "--out", "run")
     assert result.exit_code == 0, result.output
     assert "Finding 3, displacement" in result.output
+    told = Path("run/report.json").read_text()
+    assert "classify rightly" not in told
+    assert "Decisions. A linear classifier" not in told
+    assert "judge" not in told
     judged = command(*words, "--attack", "Displacement", "--judge", "dino")
     assert judged.exit_code == 2
     assert "leave out --judge" in " ".join(judged.stderr.split())

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports import tables
-from reports.tables import Table, cell, interval, latex_escape, number, p_value, to_latex
+from reports.tables import Table, cell, decisive, interval, latex_escape, number, p_value, to_latex
 
 
 def test_numbers_read_well() -> None:
@@ -21,6 +21,16 @@ def test_numbers_read_well() -> None:
     assert interval(0.41, 0.38, 0.44) == "0.41 [0.38, 0.44]"
     assert interval(0.41, np.nan, np.nan) == "0.41"
     assert [p_value(p) for p in (1e-9, 0.00123, 0.5, np.nan)] == ["< 0.0001", "0.0012", "0.50", "–"]
+
+
+def test_an_interval_beside_zero_shows_on_which_side_it_lies() -> None:
+    assert [decisive(low, high) for low, high in ((-0.06, -0.003), (0.004, 0.2), (-0.06, 0.003), (0.1, 0.2))] == [
+        3,
+        3,
+        2,
+        2,
+    ]
+    assert interval(-0.036, -0.061, -0.0031, decisive(-0.061, -0.0031)) == "−0.036 [−0.061, −0.003]"
 
 
 def test_a_cell_folds_its_interval() -> None:

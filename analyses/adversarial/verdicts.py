@@ -65,10 +65,11 @@ def robustness_verdicts(
     Returns:
         One verdict a row.
     """
-    return tuple(_verdict(row, reference, attack, is_ssl) for _, row in comparison.iterrows())
+    decided = "accuracy" in set(comparison["aspect"])
+    return tuple(_verdict(row, reference, attack, is_ssl, decided=decided) for _, row in comparison.iterrows())
 
 
-def _verdict(row: pd.Series, reference: str, attack: str, is_ssl: Mapping[str, bool]) -> Verdict:
+def _verdict(row: pd.Series, reference: str, attack: str, is_ssl: Mapping[str, bool], *, decided: bool) -> Verdict:
     aspect, encoder = row["aspect"], row["encoder"]
     gain = estimate_of(row, "gain")
     word = word_of_gain(gain, row["p_holm"])
@@ -87,8 +88,15 @@ def _verdict(row: pd.Series, reference: str, attack: str, is_ssl: Mapping[str, b
         rule=RULE,
         sentence=(
             f"Under {attack}, {encoder} {_OUTCOMES[aspect][word]} {reference}: gain {gain.signed()} "
-            f"({gain.n} images that both classify rightly, Holm-corrected {p_text(row['p_holm'])}, "
+            f"({gain.n} {_compared(aspect, decided=decided)}, Holm-corrected {p_text(row['p_holm'])}, "
             f"rank-biserial {row['effect']:.2f})."
         ),
         aspect=aspect,
     )
+
+
+def _compared(aspect: str, *, decided: bool) -> str:
+    """The images that a comparison rests on, in words; without labels there are no decisions to be right."""
+    if not decided:
+        return "images"
+    return f"images that {'all encoders' if aspect == 'rendered' else 'both'} classify rightly"

@@ -27,7 +27,7 @@ def craft(entry: Entry, target: Target, victims: Victims, budget: float, *, step
         victims: The images; attacks that need labels are given theirs.
         budget: Radius of the ball, in the printed unit of the attack.
         steps: Gradient steps of an iterated attack.
-        seed: Seed of the random start; the same for every encoder.
+        seed: Seed of the random starts, in the order of the victims.
 
     Returns:
         ``[N, 3, S, S]`` in [0, 1], on the CPU. For an iterated attack, of each image the strongest point on its way.
@@ -41,12 +41,12 @@ def craft(entry: Entry, target: Target, victims: Victims, budget: float, *, step
 
 def _attack(entry: Entry, target: Target, victims: Victims, eps: float, steps: int, seed: int) -> torch.Tensor:
     classes = 0 if target.classifier is None else len(target.classifier.bias)
-    model = target.attacked(needs_labels=entry.needs_labels)
-    images = victims.images.to(model.device)
-    labels = None if victims.labels is None else victims.labels.to(model.device)
+    images = victims.images.to(target.device)
+    labels = None if victims.labels is None else victims.labels.to(target.device)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        if not entry.iterated:
+        if not entry.iterated:  # it stops where a decision turns: where that is, bfloat16 cannot tell
+            model = target.attacked(needs_labels=entry.needs_labels, precision="no")
             return entry.build(model, eps, steps, classes)(images, labels).detach().cpu()
         witness = target.witness(victims, needs_labels=entry.needs_labels)
         last = entry.build(witness, eps, steps, classes)(images, labels)

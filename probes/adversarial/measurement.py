@@ -98,28 +98,26 @@ def measure(
     if isinstance(judge, Encoder):
         judge = train_reader(judge, images, drawn, settings, cache=cache, progress=progress)
     stages = Stages(workdir).under(images.fingerprint, drawn.attacked.tolist(), settings.seed, settings.batch_size)
+    first, checked = entries[0], next((entry for entry in entries if entry.iterated), None)
     studies, tables = {}, []
-    found: dict[str, dict[str, dict[float, Found]]] = {}
+    found: dict[str, dict[float, Found]] = {}  # of each encoder, by the first attack: the others' are not kept
     for encoder in encoders:
         study = prepare(encoder, images, drawn, settings, cache=cache, progress=progress)
         kept = stages.under(encoder.fingerprint, drawn.training.tolist(), settings.level)
         studies[study.name] = study
         tables += [untouched_records(study), noise_records(study, settings), zero_records(study, settings)]
-        found[study.name] = {}
         for entry in entries:
             adversaries = attack(study, entry, settings, kept, progress)
             tables.append(attack_records(study, entry, adversaries))
-            found[study.name][entry.name] = adversaries
-        checked = next((entry for entry in entries if entry.iterated), None)
-        if checked is not None:
-            tables.append(effort_records(study, checked, found[study.name][checked.name], settings, kept))
-    first = entries[0]
+            if entry is checked:
+                tables.append(effort_records(study, entry, adversaries, settings, kept))
+            if entry is first:
+                found[study.name] = adversaries
     if first.needs_labels:
         budget = checked_budget(first, settings)
-        at_budget = {name: attacks[first.name][budget] for name, attacks in found.items()}
+        at_budget = {name: adversaries[budget] for name, adversaries in found.items()}
         tables.append(transfer_records(studies, first, at_budget, budget))
-    shown = {name: attacks[first.name] for name, attacks in found.items()}
-    rendered, panels = _rendered(studies, first, shown, rcdms, judge, settings, stages, progress)
+    rendered, panels = _rendered(studies, first, found, rcdms, judge, settings, stages, progress)
     classifiers = {name: study.target.classifier for name, study in studies.items() if study.target.classifier}
     return Measurement(join([*tables, rendered]), tuple(panels), classifiers)
 

@@ -66,7 +66,7 @@ def perturbations_panel(
     bottom = torch.stack([grey, *(0.5 + factor * (version - image) for version in versions.values())])
     return Panel(
         "perturbations",
-        f"What {entry.name} adds to an image at {budget:g} {entry.unit}",
+        f"What {entry.name} adds to an image within {entry.told(budget)}",
         "Top: image 1, untouched, under random noise, and as attacked against each encoder. Bottom: the difference "
         f"from the untouched image, {factor} times amplified around middle grey.",
         torch.stack([top, bottom.clamp(0, 1)]),

@@ -1,11 +1,11 @@
 """What is attacked: one level of an encoder, and the linear classifier on it.
 
-An attack sees a `Witness`: a model that takes images in [0, 1], through the encoder's own preprocessing, and remembers
-for each image the strongest point that the attack asked about. So an attack is judged by the best adversary on its way
-and not by the last, and more steps can never make it weaker.
+An attack that takes steps sees a `Witness`: a model that takes images in [0, 1], through the encoder's own
+preprocessing, and remembers for each image the strongest point that the attack asked about. So it is judged by the best
+adversary on its way and not by the last.
 
-Under attack, where only the direction of a gradient matters, the encoder computes in bfloat16 on processors that are
-made for it; every number that enters a record is computed again in float32.
+There, where only the direction of a gradient matters, the encoder computes in bfloat16 on processors that are made for
+it; every number that enters a record is computed again in float32.
 """
 
 from __future__ import annotations
@@ -127,21 +127,26 @@ class Target:
         h = self.represent(images)
         return Found(images, h, self.strength(h, victims, needs_labels=needs_labels))
 
-    def attacked(self, *, needs_labels: bool) -> Attacked:
+    @property
+    def device(self) -> torch.device:
+        """Where the encoder is."""
+        return next(self.encoder.parameters()).device
+
+    def attacked(self, *, needs_labels: bool, precision: str = "auto") -> Attacked:
         """What an attack sees: images to logits where it needs labels, else to ``h``."""
         if not needs_labels:
-            return Attacked(self.encoder, self.level, nn.Identity())
+            return Attacked(self.encoder, self.level, nn.Identity(), precision)
         assert self.classifier is not None
-        return Attacked(self.encoder, self.level, _linear(self.classifier))
+        return Attacked(self.encoder, self.level, _linear(self.classifier), precision)
 
     def witness(self, victims: Victims, *, needs_labels: bool) -> Witness:
         """The same, with a memory of the strongest point for each of these victims."""
         model = self.attacked(needs_labels=needs_labels)
         if not needs_labels:
-            origin = victims.h.to(model.device)
+            origin = victims.h.to(self.device)
             return Witness(model, lambda h: (h - origin).norm(dim=1))
         assert victims.labels is not None
-        labels = victims.labels.to(model.device)
+        labels = victims.labels.to(self.device)
         return Witness(model, lambda logits: margin(logits, labels))
 
 
@@ -152,18 +157,18 @@ class Attacked(nn.Module):
         encoder: The encoder.
         level: The level under attack.
         head: What is made of its representations ``[N, D]``.
+        precision: Of the encoder, one of `rcdm_core.precision.PRECISIONS`.
     """
 
-    def __init__(self, encoder: Encoder, level: str, head: nn.Module) -> None:
+    def __init__(self, encoder: Encoder, level: str, head: nn.Module, precision: str) -> None:
         super().__init__()
-        self.encoder, self.level = encoder, level
-        self.device = next(encoder.parameters()).device
-        self.head = head.to(self.device)
+        self.encoder, self.level, self.precision = encoder, level, precision
+        self.head = head.to(next(encoder.parameters()).device)
         self.eval()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         images = images.flatten(1).unflatten(1, images.shape[1:])  # so that gradients are contiguous, as attacks expect
-        with lowered(images.device):
+        with lowered(images.device, self.precision):
             h = self.encoder(images)[self.level]
         return self.head(h.float())
 

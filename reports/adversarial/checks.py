@@ -17,11 +17,11 @@ def effort_table(content: Content) -> Table:
     order = list(dict.fromkeys(content.effort["condition"]))
     attack = order[0].partition(":")[0]
     what = "share of decisions flipped" if ATTACKS[attack].needs_labels else "median relative displacement"
-    budget = f"{content.effort['strength'].iloc[0]:g} {ATTACKS[attack].unit}"
+    budget = ATTACKS[attack].told(content.effort["strength"].iloc[0])
     return Table(
         name="effort",
         caption=(
-            f"Convergence of {attack}. {what.capitalize()} at {budget}, after more and more work; the strongest "
+            f"Convergence of {attack}. {what.capitalize()} within {budget}, after more and more work; the strongest "
             "adversary so far is kept, so that no column can be below the one before. Where the columns are alike, "
             "more work would change little."
         ),
@@ -53,7 +53,7 @@ def transfer_table(content: Content) -> Table:
                 "yes" if best["difference_high"] < 0 else "no",
             )
         )
-    budget = f"{content.transfers['strength'].iloc[0]:g} {first.unit}"
+    budget = first.told(content.transfers["strength"].iloc[0])
     return Table(
         name="transfers",
         caption=(

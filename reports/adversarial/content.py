@@ -64,6 +64,16 @@ class Content:
         return self.run["arguments"]["reference"]
 
     @property
+    def beside_supervised(self) -> bool:
+        """Whether the comparison is the paper's: its reference is an encoder that is not self-supervised."""
+        return self.run["encoder_cards"][self.reference]["self_supervised"] is False
+
+    @property
+    def decided(self) -> bool:
+        """Whether there are labels, and so decisions."""
+        return bool(self.classifiers)
+
+    @property
     def attacks(self) -> tuple[Entry, ...]:
         """The attacks, that of the verdicts first."""
         return tuple(ATTACKS[name] for name in self.run["arguments"]["attacks"])

@@ -8,6 +8,7 @@ from probes.adversarial.robustness import NOISE
 from reports.figures.grid import draw_panel
 from reports.figures.robustness import draw_budgets, draw_gains, draw_rendered, draw_robustness
 from reports.names import file_name
+from reports.tables import rows_where
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,9 +39,9 @@ def figures(content: Content) -> Iterator[tuple[str, Figure]]:
             reference=reference,
         ),
     )
-    smallest = content.smallest[content.smallest["condition"] == first.name]
+    smallest, smallest_budgets = (rows_where(t, condition=first.name) for t in (content.smallest, content.budgets))
     if len(smallest):
-        largest = float(content.budgets["largest"].max())
+        largest = float(smallest_budgets["largest"].max())
         yield (
             "smallest-budget",
             draw_budgets(smallest, attack=first.name, unit=first.unit, largest=largest, reference=reference),

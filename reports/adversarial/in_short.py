@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from probes.adversarial.robustness import NOISE
-from reports.tables import cell, number
+from reports.tables import cell, number, rows_where
 
 if TYPE_CHECKING:
     from reports.adversarial.content import Content
@@ -18,7 +18,7 @@ def in_short(content: Content) -> list[str]:
     middle = sorted(rows["strength"].unique())[(rows["strength"].nunique() - 1) // 2]
     at = rows[rows["strength"] == middle].set_index("encoder")
     moved = ", ".join(f"{name} {cell(at.loc[name], 'relative_displacement')}" for name in content.encoders)
-    out = [f"{first.name} with {middle:g} {first.unit} moves h this far on the way to another image: {moved}."]
+    out = [f"{first.name} within {first.told(middle)} moves h this far on the way to another image: {moved}."]
     clean = content.robustness[content.robustness["strength"] == 0].set_index("encoder")
     if len(clean):
         kept = ", ".join(
@@ -29,9 +29,11 @@ def in_short(content: Content) -> list[str]:
     noise = content.robustness[content.robustness["condition"] == NOISE[first.norm]]
     if len(noise):
         worst = noise.loc[noise["relative_displacement"].idxmax()]
+        attacked = rows_where(rows[rows["strength"] == worst["strength"]], encoder=worst["encoder"]).iloc[0]
         out.append(
             f"Random noise of the same budgets moves h by at most {number(worst['relative_displacement'])} "
-            f"({worst['encoder']}, {worst['strength']:g} {first.unit}): the direction does it, not the size."
+            f"({worst['encoder']}, {first.told(worst['strength'])}), where {first.name} moves it by "
+            f"{cell(attacked, 'relative_displacement')}."
         )
     words = [verdict.word for verdict in content.verdicts]
     if words:

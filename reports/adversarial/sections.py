@@ -13,13 +13,20 @@ if TYPE_CHECKING:
 
 def gains_figure(content: Content) -> Block:
     """The figure of the first page."""
+    compared = " on images that both classify rightly" if content.decided else ""
+    papers = ", as the paper has it of SSL encoders" if content.beside_supervised else ""
+    saved = {
+        "displacement": "how much less h moves (median)",
+        "accuracy": "how many more decisions hold (mean)",
+        "rendered": "how many fewer rendered classes are lost (mean, on images that all classify rightly)",
+    }
+    drawn = [words for aspect, words in saved.items() if aspect in set(content.comparison["aspect"])]
     return blocks.figure(
         "gains",
         f"What each encoder saves beside {content.reference}.",
-        f"Paired differences under {content.attacks[0].name}, mean over the budgets, on images that both classify "
-        "rightly: how much less h moves (median), how many more decisions hold (mean), how many fewer rendered classes "
-        "are lost (mean), with 95% bootstrap intervals over images.",
-        f"Right of the line the encoder is more robust than {content.reference}, as the paper has it; left, less.",
+        f"Paired differences under {content.attacks[0].name}, mean over the budgets,{compared}: {', '.join(drawn)}, "
+        "with 95% bootstrap intervals over images.",
+        f"Right of the line the encoder is more robust than {content.reference}{papers}; left, less.",
     )
 
 
@@ -30,11 +37,10 @@ def robustness(content: Content) -> list[Block]:
         blocks.figure(
             "robustness",
             "What is left of the decision, and how far h moves, as the budget grows.",
-            "Accuracy of the linear classifier over all images, and median relative displacement of h over those that "
-            "it gets right untouched; solid under attack, dotted under random noise of the same budget; bands are 95% "
+            f"{_curves(content)}; solid under attack, dotted under random noise of the same budget; bands are 95% "
             "bootstrap intervals over images.",
-            "A displacement of 1 is as far as another image. A robust encoder stays high on the left and low on the "
-            "right.",
+            "A displacement of 1 is as far as another image. A robust encoder keeps its accuracy high and its "
+            "displacement low.",
         ),
         *(blocks.table(printed[f"robustness-{entry.name}"]) for entry in content.attacks),
     ]
@@ -49,6 +55,16 @@ def robustness(content: Content) -> list[Block]:
             )
         )
     return out
+
+
+def _curves(content: Content) -> str:
+    """What is drawn against the budget, in words."""
+    if not content.decided:
+        return "Median relative displacement of h"
+    return (
+        "Accuracy of the linear classifier over all images, and median relative displacement of h over those that it "
+        "gets right untouched"
+    )
 
 
 def smallest(content: Content) -> list[Block]:
@@ -82,6 +98,8 @@ def pictures(content: Content) -> list[Block]:
                 "encoder see. All samples of one image start from equal noise."
             )
         )
+    elif content.run["arguments"]["rendered"] == 0:
+        out.append(blocks.missing("Nothing was drawn from h.", "It was not asked for: --rendered is 0."))
     else:
         out.append(
             blocks.missing(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from probes.adversarial.robustness import NOISE
 from reports.adversarial.checks import classifier_table, controls_table, effort_table, transfer_table
-from reports.tables import Table, cell, number, p_value
+from reports.tables import Table, cell, decisive, number, p_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,7 @@ def _comparison_table(content: Content) -> Table:
             (
                 row["encoder"],
                 row["aspect"],
-                cell(row, "gain"),
+                cell(row, "gain", decisive(row["gain_low"], row["gain_high"])),
                 p_value(row["p_holm"]),
                 number(row["effect"]),
                 str(row["images"]),

@@ -8,7 +8,7 @@ from probes.transformations import TRANSFORMATIONS
 from reports import style
 from reports.factors import FACTOR_LABELS
 from reports.names import file_name
-from reports.tables import Table, cell, interval, number, p_value
+from reports.tables import Table, cell, decisive, interval, number, p_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ def _verdict_table(verdicts: Sequence[Verdict]) -> Table:
                 v.claim,
                 v.word,
                 v.statistic,
-                interval(v.value, v.low, v.high),
+                interval(v.value, v.low, v.high, decisive(v.low, v.high)),
                 p_value(v.p_value),
                 str(v.n),
             )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from analyses.reproduction import COMPARISON
 from reports.provenance import plain
 from reports.reproduction.claims import CLAIMS
-from reports.tables import Table, interval, p_value
+from reports.tables import Table, decisive, interval, p_value
 
 if TYPE_CHECKING:
     from reports.reproduction.content import Content
@@ -50,7 +50,7 @@ def _finding_table(content: Content, finding: int) -> Table:
                 *((row["aspect"],) if several else ()),
                 *((row["level"],) if levels else ()),
                 row["word"],
-                interval(row["value"], row["low"], row["high"]),
+                interval(row["value"], row["low"], row["high"], decisive(row["low"], row["high"])),
                 p_value(row["p_value"]),
                 str(row["n"]),
                 row["paper"],
