@@ -72,12 +72,14 @@ def test_agreement_is_about_the_encoders_that_the_paper_speaks_of() -> None:
         verdict(1, "vicreg", "supported"),
         verdict(1, "dino", "inconclusive"),
         verdict(1, "supervised", "not supported"),
+        verdict(1, "untold", "supported"),
     ]
     found = findings_table(
-        [pd.DataFrame(rows[:2]), pd.DataFrame(rows[2:])], {"vicreg": True, "dino": True, "supervised": False}
+        [pd.DataFrame(rows[:2]), pd.DataFrame(rows[2:])],
+        {"vicreg": True, "dino": True, "supervised": False, "untold": None},
     )
-    assert found["finding"].tolist() == [1, 1, 1, 3]
-    assert found["paper"].tolist() == ["agrees", "open", "for comparison", "disagrees"]
+    assert found["finding"].tolist() == [1, 1, 1, 1, 3]
+    assert found["paper"].tolist() == ["agrees", "open", "for comparison", "for comparison", "disagrees"]
     counted = tally(found).set_index(["finding", "aspect"])
     assert counted.loc[(1, ""), ["agrees", "disagrees", "open"]].tolist() == [1, 0, 1]
     assert counted.loc[(3, "accuracy"), ["agrees", "disagrees", "open"]].tolist() == [0, 1, 0]
@@ -216,6 +218,14 @@ def test_weights_of_ones_own_are_those_of_every_probe(command: Callable[..., Res
     assert study.facts["hashes"]["vicreg"] == by_hand["hashes"]["encoder"]
     with pytest.raises(UserError, match="encoder of --weights 'dino'"):
         prepare(ENCODERS, weights={"dino": "random"})
+
+
+def test_the_reference_is_an_encoder_that_is_known_to_be_supervised() -> None:
+    names = ["dino", "barlow", "supervised"]
+    for told, reference in ({"barlow": "own:supervised"}, "barlow"), ({}, "supervised"):
+        study = prepare(names, scale="quick", weights=told, rcdm="none")
+        (step,) = (step for step in study.steps if step.probe == "adversarial")
+        assert step.prepare(progress=silent).facts["arguments"]["reference"] == reference
 
 
 def test_mistakes_are_told_before_anything_is_measured() -> None:

@@ -23,15 +23,19 @@ Levels = Annotated[
         metavar="NAME",
     ),
 ]
+_WEIGHTS = (
+    "a file, random or random:SEED. Where the name does not tell how they were trained, say it: "
+    "FILE:self-supervised or FILE:supervised, and own:self-supervised of the encoder's own"
+)
 Weights = Annotated[
     str | None,
-    typer.Option("--weights", help="Weights to use instead of the encoder's own: a file, or random.", metavar="FILE"),
+    typer.Option("--weights", help=f"Weights to use instead of the encoder's own: {_WEIGHTS}.", metavar="FILE"),
 ]
 WeightsOf = Annotated[
     list[str] | None,
     typer.Option(
         "--weights",
-        help="Weights instead of an encoder's own, a file or random; may be repeated. A single encoder's need no name.",
+        help=f"Weights instead of an encoder's own: {_WEIGHTS}. May be repeated; a single encoder's need no name.",
         metavar="ENCODER=FILE",
     ),
 ]
