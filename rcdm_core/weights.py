@@ -71,8 +71,8 @@ def parse_weights(weights: str | Path | None) -> Path | Fresh | None:
 def split_training(weights: str | Path | None) -> tuple[str | Path | None, bool | None]:
     """Weights as they are asked for, and whether they are said to be self-supervised.
 
-    ``my.pt:self-supervised`` is the file and True, ``own:supervised`` the encoder's own weights and False. Where nothing
-    is said, the second is None.
+    ``my.pt:self-supervised`` is the file and True, ``own:supervised`` the encoder's own weights and False. Where
+    nothing is said, the second is None.
     """
     what, colon, training = str(weights or "").rpartition(":")
     return (what, TRAININGS[training]) if colon and training in TRAININGS else (weights, None)

@@ -60,8 +60,8 @@ def robustness_verdicts(
         comparison: From `analyses.adversarial.comparison_table`.
         reference: The encoder that the others are compared with.
         attack: The attack.
-        is_ssl: Of each encoder, whether it is self-supervised, None if not known: the paper's claim is about those beside
-            one that is not.
+        is_ssl: Of each encoder, whether it is self-supervised, None if not known: the paper's claim is about those
+            beside one that is not.
 
     Returns:
         One verdict a row.

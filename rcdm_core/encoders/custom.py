@@ -8,8 +8,8 @@
 - The preprocessing takes ``[N, 3, H, W]`` in [0, 1]: a module, a function, or torchvision's transforms. Gradients have
   to pass through it. Without one, images are resized to a square, and stay in [0, 1].
 - Attributes of the network say what cannot be seen: ``image_size`` (pixels; else what the preprocessing makes of 256,
-  or 224), ``is_ssl`` (whether it was trained without labels; else not told) and ``training_augmentations`` (names of the probes'
-  transformations it was trained with).
+  or 224), ``is_ssl`` (whether it was trained without labels; else not told) and ``training_augmentations`` (names of
+  the probes' transformations it was trained with).
 
 The code of the module, comments aside, is part of the fingerprint: representations are computed anew when it changes.
 """
