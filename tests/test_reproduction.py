@@ -29,7 +29,10 @@ from rcdm_probe import runs
 from rcdm_probe.reproduction import Step, conduct, prepare, read_part
 from rcdm_probe.reproduction import _run as run_step
 from reports import invariance as invariance_report
+from reports import phrases
 from reports.reproduction import Content, document, write
+from reports.reproduction.in_short import in_short
+from reports.reproduction.protocol import limits
 from reports.reproduction.tables import printed_tables
 
 ENCODERS = ("supervised", "vicreg")
@@ -119,6 +122,20 @@ def test_the_report_is_whole_in_its_folder(told: Content, tmp_path: Path) -> Non
     assert {file.stem for file in (tmp_path / "tables").glob("*.tex")} >= set(printed_tables(told))
     saved = pd.read_csv(tmp_path / "tables" / "findings.csv", keep_default_na=False)
     np.testing.assert_allclose(saved["value"], told.findings["value"])
+
+
+def test_scenes_are_spoken_of_where_images_are_scenes(told: Content) -> None:
+    photos = {**told.run["data_card"], "name": "scenes_2024", "known_factors": []}
+    assert phrases.OF_SCENES in limits(told)
+    assert phrases.OF_SCENES not in limits(replace(told, run={**told.run, "data_card": photos}))
+
+
+def test_counts_agree_with_their_verbs(told: Content) -> None:
+    words = ["supported", "not supported", "not supported", "inconclusive"]
+    several = told.findings.iloc[[0] * len(words)].assign(finding=1, aspect="", level="", word=words)
+    part = replace(told.parts[0], tables={"verdicts": several.assign(encoder="vicreg").drop(columns="paper")})
+    (sentence,) = in_short(replace(told, parts=[part]))
+    assert "1 of 4 agrees with the paper (2 disagree, 1 open)" in sentence
 
 
 def test_what_is_lacking_is_said_with_its_remedy(told: Content) -> None:
