@@ -35,7 +35,10 @@ def train(
     ] = None,
     device: options.Device = "auto",
 ) -> None:
-    """Train everything that ships: five encoders, the judge, the shared RCDM.
+    r"""Train everything that ships: five encoders, the judge, the shared RCDM.
+
+    That is most of a day of two processor cores; a GPU takes less. It needs the package's extra train: pip install -e
+    '.\[train]'.
 
     Stop it at any time: the same command goes on from the last checkpoint, to the same losses.
 
