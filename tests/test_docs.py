@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,13 @@ def registries():
 def test_what_the_documentation_shows_runs(block, registries, capsys):
     exec(compile(block, "docs/extending.md", "exec"), {"__name__": "shown"})
     assert "print" not in block or capsys.readouterr().out.strip()
+
+
+def test_the_python_of_the_readme_uses_nothing_that_it_does_not_define():
+    (block,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    words = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F", "-"]
+    checked = subprocess.run(words, input=block, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

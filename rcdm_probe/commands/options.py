@@ -18,8 +18,8 @@ TRANSFORMATIONS = (
     *("brightness", "contrast", "hue", "noise", "erasing"),
 )
 DATA = (
-    "scenes (embedded), scenes-train (needs the training garments, which are downloaded), a folder of images, or a "
-    f"data set of torchvision: {', '.join(DATA_SETS)}, and most of these with -train behind for their training split"
+    "scenes (embedded), scenes-train (whose garments are downloaded), a folder of images, or a data set of "
+    f"torchvision: {', '.join(DATA_SETS)}; most have a training split as well, such as cifar10-train"
 )
 
 EncoderName = Annotated[
@@ -38,8 +38,8 @@ Levels = Annotated[
     ),
 ]
 _WEIGHTS = (
-    "a file, random or random:SEED. Where the name does not tell how they were trained, say it: "
-    "FILE:self-supervised or FILE:supervised, and own:self-supervised of the encoder's own"
+    "a file, random or random:SEED. FILE:self-supervised or FILE:supervised tells how they were trained, and "
+    "own:self-supervised tells it of the encoder's own"
 )
 Weights = Annotated[
     str | None,

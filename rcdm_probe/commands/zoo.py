@@ -37,8 +37,9 @@ def train(
 ) -> None:
     r"""Train everything that ships: five encoders, the judge, the shared RCDM.
 
-    That is most of a day of two processor cores; a GPU takes less. It needs the package's extra train: pip install -e
-    '.\[train]'.
+    That takes two processor cores most of a day, a GPU less.
+
+    It needs lightly, which [cyan]pip install -e '.\[train]'[/] installs.
 
     Stop it at any time: the same command goes on from the last checkpoint, to the same losses.
 
