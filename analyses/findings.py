@@ -81,9 +81,12 @@ def rule_of_gain(family: str) -> str:
     )
 
 
-def aside(is_ssl: bool) -> str:
-    """What a claim ends with where the paper does not make it of such an encoder."""
-    return "" if is_ssl else " (shown for comparison: the paper claims it of self-supervised encoders)"
+def aside(is_ssl: bool | None) -> str:
+    """What a claim ends with where the paper does not make it of such an encoder, or where that is not known (None)."""
+    if is_ssl:
+        return ""
+    untold = ", and it was not told whether this is one" if is_ssl is None else ""
+    return f" (shown for comparison: the paper claims it of self-supervised encoders{untold})"
 
 
 def p_text(value: float) -> str:

@@ -78,13 +78,13 @@ def comparison_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed:
 
 
 def neighbourhood_verdicts(
-    records: pd.DataFrame, *, is_ssl: bool, distance: str, resamples: int = RESAMPLES, seed: int = 0
+    records: pd.DataFrame, *, is_ssl: bool | None, distance: str, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[Verdict, ...]:
     """Finding 4 by neighbourhood sampling, for each level of the encoder of the records.
 
     Args:
         records: Records of neighbourhood sampling, of one encoder.
-        is_ssl: Whether the encoder is self-supervised: the paper's claim is about those.
+        is_ssl: Whether the encoder is self-supervised, None if not known: the paper's claim is about those.
         distance: What a squared Frechet distance is called in the feature space of the records.
         resamples: Number of bootstrap resamples.
         seed: Seed of the resamples.

@@ -23,12 +23,12 @@ COMPARISON = "for comparison"
 _COLUMNS = [field.name for field in fields(Verdict)]
 
 
-def findings_table(verdicts: Iterable[pd.DataFrame], is_ssl: Mapping[str, bool]) -> pd.DataFrame:
+def findings_table(verdicts: Iterable[pd.DataFrame], is_ssl: Mapping[str, bool | None]) -> pd.DataFrame:
     """Every verdict, with how it stands to the paper.
 
     Args:
         verdicts: Tables with a column for each field of `analyses.findings.Verdict`.
-        is_ssl: Of each encoder, whether it is self-supervised: the paper's claims are about those.
+        is_ssl: Of each encoder, whether it is self-supervised, None if not known: the paper's claims are about those.
 
     Returns:
         One row a verdict, by finding, aspect, level and encoder as they come; ``paper`` is ``agrees``, ``disagrees``,
@@ -37,7 +37,7 @@ def findings_table(verdicts: Iterable[pd.DataFrame], is_ssl: Mapping[str, bool])
     tables = [table for table in verdicts if len(table)]
     every = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_COLUMNS)
     every = every.fillna({"aspect": "", "level": ""})
-    paper = every["word"].map(AGREEMENT).where(every["encoder"].map(is_ssl).astype(bool), COMPARISON)
+    paper = every["word"].map(AGREEMENT).where(every["encoder"].map(is_ssl).eq(True), COMPARISON)
     return every.assign(paper=paper).sort_values("finding", kind="stable", ignore_index=True)
 
 

@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20  # bytes read at once
 TIMEOUT = 20  # seconds without an answer
 
+OWN = "own"
+"""Word for the weights that an encoder was published with."""
+
+TRAININGS = {"self-supervised": True, "supervised": False}
+"""Words that tell how weights were trained, and whether that is self-supervised."""
+
 CC_BY_NC = "CC BY-NC 4.0, not for commercial use (https://creativecommons.org/licenses/by-nc/4.0/)"
 APACHE = "Apache License 2.0 (https://www.apache.org/licenses/LICENSE-2.0)"
 BSD = "BSD 3-Clause License (https://github.com/pytorch/vision/blob/main/LICENSE)"
@@ -53,13 +59,23 @@ class Fresh:
 
 
 def parse_weights(weights: str | Path | None) -> Path | Fresh | None:
-    """What an option ``--weights`` asks for: a file, ``random`` or ``random:SEED``, or None for the usual ones."""
-    if weights is None:
+    """What an option ``--weights`` asks for: a file, ``random`` or ``random:SEED``; None for ``own`` and for None."""
+    if weights is None or str(weights) == OWN:
         return None
     word, _, seed = str(weights).partition(":")
     if word == "random" and (seed or "0").isdecimal():
         return Fresh(int(seed or 0))
     return Path(weights).expanduser()
+
+
+def split_training(weights: str | Path | None) -> tuple[str | Path | None, bool | None]:
+    """Weights as they are asked for, and whether they are said to be self-supervised.
+
+    ``my.pt:self-supervised`` is the file and True, ``own:supervised`` the encoder's own weights and False. Where
+    nothing is said, the second is None.
+    """
+    what, colon, training = str(weights or "").rpartition(":")
+    return (what, TRAININGS[training]) if colon and training in TRAININGS else (weights, None)
 
 
 @contextmanager

@@ -154,8 +154,10 @@ def prepare(
     named, weights = _with_reference(encoders or tuple(EMBEDDED), reference), weights or {}
     asked = [(encoder, chosen.level) for encoder in named.values()]
     opened = open_encoders(asked, weights, device=device, progress=progress)
-    reader = _open_reader(judge, named, device=device, progress=progress)
     rcdms = open_rcdms(rcdm, opened, (chosen.level,), device=device, progress=progress)
+    if judge is not None and not (rcdms and chosen.rendered):
+        raise UserError("--judge looks at samples, and none are drawn", "give an RCDM (--rcdm), or leave out --judge")
+    reader = _open_reader(judge, named, device=device, progress=progress)
     images = open_images(
         data,
         seen_by=(*opened, *rcdms.values()),

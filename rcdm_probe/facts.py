@@ -110,7 +110,7 @@ def encoder_card(encoder: Encoder, levels: Sequence[str]) -> dict[str, Any]:
     return {
         "name": encoder.name,
         "levels": {level: encoder.dimensions[level] for level in levels},
-        "self_supervised": encoder.is_ssl,
+        "self_supervised": "not told" if encoder.is_ssl is None else encoder.is_ssl,
         "training_augmentations": list(encoder.training_augmentations),
         **encoder.card,
     }

@@ -88,14 +88,14 @@ class ReproductionResult:
     Attributes:
         parts: The finished run of every probe.
         kept: Samples from each representation of a few images; None without an RCDM.
-        is_ssl: Of each encoder, whether it is self-supervised.
+        is_ssl: Of each encoder, whether it is self-supervised; None if not known.
         lacking: What could not be measured, with the reason.
         run: The content of ``run.json``.
     """
 
     parts: tuple[Part, ...]
     kept: Panel | None
-    is_ssl: Mapping[str, bool]
+    is_ssl: Mapping[str, bool | None]
     lacking: Mapping[str, str]
     run: runs.Facts
 
@@ -149,8 +149,8 @@ def reproduce(
     """All four findings of the paper and fidelity, on several encoders.
 
     Args:
-        encoders: Names; None for the embedded ones. The first that is not self-supervised is what finding 3 compares
-            the others with.
+        encoders: Names; None for the embedded ones. The first that is known not to be self-supervised is what finding
+            3 compares the others with.
         data: ``"scenes"``, a folder of images, or the name of a torchvision data set.
         scale: A key of `SCALES`.
         weights: By name of the encoder, a file of weights instead of its own, or ``"random"``.
@@ -282,7 +282,7 @@ def _plan(
 
     steps += [of_one(invariance_study, "invariance", encoder) for encoder in encoders]
     if len(encoders) > 1:
-        reference = next((encoder for encoder in encoders if not encoder.is_ssl), encoders[0])
+        reference = next((encoder for encoder in encoders if encoder.is_ssl is False), encoders[0])
         attack = {} if images.class_names else {"attacks": ("Displacement",)}
         steps.append(of_several(adversarial_study, "adversarial", encoders, reference=reference.name, **attack))
     else:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import matplotlib
 import typst
 
+from rcdm_core.atomic import atomic_path
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -42,5 +44,6 @@ def compile_pdf(document: Mapping[str, Any], *, template: str, folder: Path, nam
         sys_inputs={"document": json.dumps(document, ensure_ascii=False, allow_nan=False)},
     )
     path = folder / name
-    path.write_bytes(pdf)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(pdf)
     return path

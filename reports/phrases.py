@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analyses.bootstrap import LEVEL, RESAMPLES
-from reports.names import data_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,8 +44,8 @@ OF_INTERVALS = (
 
 
 def of_scenes(run: Mapping[str, Any]) -> list[str]:
-    """`OF_SCENES`, where the images of a run are scenes."""
-    return [OF_SCENES] if data_name(run).startswith("scenes") else []
+    """`OF_SCENES`, where the images of a run are scenes: the only ones with known factors."""
+    return [OF_SCENES] if run.get("data_card", {}).get("known_factors") else []
 
 
 def uncertainty(over: str = "images") -> str:

@@ -17,6 +17,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from rcdm_core.atomic import atomic_path
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
@@ -85,8 +87,10 @@ def new_figure(width: float, height: float) -> Figure:
 def save(figure: Figure, folder: Path, name: str) -> Path:
     """Write ``name.png`` (300 dpi) and ``name.svg`` (text as outlines) into a folder; give the path of the SVG."""
     with theme():
-        figure.savefig(folder / f"{name}.png", dpi=DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 3})
-        figure.savefig(folder / f"{name}.svg", dpi=DPI, metadata={"Date": None, "Creator": None})
+        with atomic_path(folder / f"{name}.png") as temporary:
+            figure.savefig(temporary, dpi=DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 3})
+        with atomic_path(folder / f"{name}.svg") as temporary:
+            figure.savefig(temporary, dpi=DPI, metadata={"Date": None, "Creator": None})
     return folder / f"{name}.svg"
 
 

@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rcdm_core.atomic import atomic_path
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -141,9 +143,11 @@ def to_latex(table: Table) -> str:
 
 def save_csv(folder: Path, name: str, data: pd.DataFrame) -> None:
     """Write ``name.csv``: the numbers, in full precision."""
-    data.to_csv(folder / f"{name}.csv", index=False)
+    with atomic_path(folder / f"{name}.csv") as temporary:
+        data.to_csv(temporary, index=False)
 
 
 def save_latex(folder: Path, table: Table) -> None:
     """Write ``name.tex``: the table as read."""
-    (folder / f"{table.name}.tex").write_text(to_latex(table), encoding="utf-8")
+    with atomic_path(folder / f"{table.name}.tex") as temporary:
+        temporary.write_text(to_latex(table), encoding="utf-8")

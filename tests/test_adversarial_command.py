@@ -51,6 +51,8 @@ def test_planted_truths_get_their_words(moves: float, holds: float, words: list[
     found = robustness_verdicts(table, reference="supervised", attack="PGD", is_ssl={"supervised": False, "ssl": True})
     assert [verdict.word for verdict in found] == words
     assert "for comparison" not in found[0].claim
+    untold = robustness_verdicts(table, reference="supervised", attack="PGD", is_ssl={"supervised": None, "ssl": True})
+    assert "for comparison" in untold[0].claim
 
 
 def test_an_encoder_like_the_reference_is_inconclusive_and_holm_counts_the_encoders() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
+import pandas as pd
 import pytest
 
 from rcdm_core.atomic import atomic_path
+from reports import pdf, style, tables
 
 
 def test_a_block_that_ends_well_replaces_the_file(tmp_path):
@@ -31,3 +35,19 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
         interrupted()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_report_consists_of_takes_the_place_of_older_files_whole(tmp_path, monkeypatch):
+    names = ("numbers.csv", "printed.tex", "figure.png", "figure.svg", "report.pdf")
+    for name in names:
+        (tmp_path / name).write_text("old")
+        os.link(tmp_path / name, tmp_path / f"{name}.seen")  # the old file, whatever takes its name
+    monkeypatch.setattr(pdf.typst, "compile", lambda *_, **__: b"new")
+    tables.save_csv(tmp_path, "numbers", pd.DataFrame({"a": [1]}))
+    tables.save_latex(tmp_path, tables.Table("printed", "caption", ("a",), (("1",),)))
+    style.save(style.new_figure(10, 10), tmp_path, "figure")
+    pdf.compile_pdf({}, template="report", folder=tmp_path)
+    for name in names:
+        assert (tmp_path / name).read_bytes() != b"old"
+        assert (tmp_path / f"{name}.seen").read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 2 * len(names)

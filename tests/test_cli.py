@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,9 +18,13 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
+from probes.transformations import TRANSFORMATIONS as TRANSFORMATIONS_OF_THE_PROBE
+from rcdm_core.data.downloads import DOWNLOADS
+from rcdm_core.errors import UserError
 from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER, DEFAULT_STEPS
 from rcdm_probe import invariance
 from rcdm_probe.commands import options
+from rcdm_probe.commands.running import unread
 
 Start = Callable[..., "subprocess.Popen[str]"]
 Command = Callable[..., Result]
@@ -76,6 +81,56 @@ def test_every_command_has_help(command: Command, name: str) -> None:
 def test_defaults_shown_in_help_are_those_of_the_rcdm() -> None:
     assert (options.DEFAULT_SOLVER, options.DEFAULT_STEPS) == (DEFAULT_SOLVER, DEFAULT_STEPS)
     assert options.BRIEF_STEPS == BRIEF_STEPS
+    assert tuple(TRANSFORMATIONS_OF_THE_PROBE) == options.TRANSFORMATIONS
+    assert set(options.DATA_SETS) == {name.removesuffix("-train") for name in DOWNLOADS}
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("invariance", ["scenes-train", "cifar10", "zoom_out", "random:SEED", "FILE:self-supervised"]),
+        ("adversarial", ["length of a perturbation", "own:self-supervised"]),
+        ("interpolate", ["scenes-train", "imagenette"]),
+        ("zoo train", [".[train]", "processor cores"]),
+        ("bench", ["minutes on two processor cores"]),
+        ("reproduce", ["ten minutes with --quick"]),
+    ],
+)
+def test_help_names_what_can_be_given_and_how_long_it_takes(command: Command, name: str, words: list[str]) -> None:
+    text = re.sub(r"[\s│]+", " ", command(*name.split(), "--help").output)
+    for word in words:
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    "arguments, option",
+    [
+        ("interpolate scenes:0 scenes:7 -e vicreg --pairs 48", "--pairs"),
+        ("interpolate scenes:0 scenes:7 -e vicreg --pictures 3", "--pictures"),
+        ("manipulate scenes:0 -e vicreg --images 40", "--images"),
+        ("manipulate scenes:0 -e vicreg --moved 20", "--moved"),
+        ("encoders --all", "--all"),
+        ("adversarial -e vicreg --rcdm none --judge dino", "--judge"),
+        ("adversarial -e vicreg --rendered 0 --judge dino", "--judge"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(command: Command, arguments: str, option: str) -> None:
+    result = command(*arguments.split())
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert f"{option} " in line
+
+
+def test_the_weights_of_the_one_encoder_that_was_named_need_no_name() -> None:
+    assert options.weights_of(["my.pt"], ["a"], others=("b",)) == {"a": "my.pt"}
+    assert options.weights_of(["a=my.pt", "b=your.pt"], ["a"], others=("b",)) == {"a": "my.pt", "b": "your.pt"}
+    with pytest.raises(UserError, match="whose they are"):
+        options.weights_of(["my.pt"], ["a", "b"])
+
+
+def test_unread_files_are_counted_and_named() -> None:
+    assert unread(1, ["a.png"]) == "1 file could not be read and was left out: a.png"
+    assert unread(5, list("abcde")) == "5 files could not be read and were left out: a, b, c and 2 more"
 
 
 def test_the_main_job_leaves_everything_in_its_folder(finished: tuple[Path, str]) -> None:
@@ -158,7 +213,7 @@ def test_own_images_with_a_corrupt_one(command: Command, tmp_path: Path) -> None
         "--samples", 2, "--pictures", 1, "--steps", 2, "-t", "crop", "-t", "blur", "--out", out,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert "1 files could not be read" in result.output
+    assert "1 file could not be read and was left out: " in result.output
     run = json.loads((out / "run.json").read_text())
     assert run["data_card"]["skipped"] == 1
     assert run["data_card"]["skipped_files"][0].endswith("broken.png")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import probes.adversarial.attacks as attacks
 import probes.transformations as transformations
 from rcdm_core.encoders.catalogue import PUBLISHED_FILES
 from rcdm_probe.cli import app
+from reports.names import file_name
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "README.md"]
@@ -31,6 +35,13 @@ def registries():
 def test_what_the_documentation_shows_runs(block, registries, capsys):
     exec(compile(block, "docs/extending.md", "exec"), {"__name__": "shown"})
     assert "print" not in block or capsys.readouterr().out.strip()
+
+
+def test_the_python_of_the_readme_uses_nothing_that_it_does_not_define():
+    (block,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    words = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F", "-"]
+    checked = subprocess.run(words, input=block, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -58,6 +69,27 @@ def test_commands_and_options_exist(page):
         options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         for word in words:
             assert not word.startswith("-") or word in {*options, "--help"}, f"{line}: {word}"
+
+
+def test_figures_are_called_as_the_reports_call_them():
+    rows = re.findall(r"^\| (`.+?`) \|", (ROOT / "docs" / "figures.md").read_text(), re.MULTILINE)
+    explained = {re.sub(r"[A-Z]+", "*", name) for row in rows for name in re.findall(r"`(.+?)`", row)}
+    assert explained == set(figure_names())
+
+
+def figure_names():
+    """Names of all figures, read off the code that makes them: an asterisk stands for a level or a number."""
+    makers = [*ROOT.glob("reports/*/figures.py"), *ROOT.glob("reports/*/panels.py"), *ROOT.glob("probes/*/*.py")]
+    for path in (*makers, ROOT / "rcdm_probe" / "reproduction.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Yield(ast.Tuple([ast.Constant(name), *_])) if path.name == "figures.py":
+                    yield name
+                case ast.Call(ast.Name("Panel" | "Map"), [ast.Constant(name), *_]):
+                    yield file_name(name)
+                case ast.Call(ast.Name("Panel" | "Map"), [ast.JoinedStr(parts), *_]):
+                    words = [part.value if isinstance(part, ast.Constant) else "*" for part in parts]
+                    yield file_name("".join(words))
 
 
 def test_published_files_are_named_as_they_are_looked_for():

@@ -16,7 +16,9 @@ from safetensors.torch import save_file
 from typer.testing import Result
 
 from rcdm_core.encoders import load_encoder
+from rcdm_core.encoders.foreign import known_training
 from rcdm_core.errors import UserError
+from rcdm_probe.facts import encoder_card
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 IMAGES = torch.rand(2, 3, 40, 50, generator=torch.Generator().manual_seed(0))
@@ -67,6 +69,35 @@ def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
         UserError, match=r"do not fit: \d+ missing .* unexpected .*expected the state dict of timm/test_re"
     ):
         load_encoder("timm/test_resnet", weights="vit.pt")
+
+
+def test_how_a_file_was_trained_is_not_known_unless_it_is_told(tmp_path: Path) -> None:
+    torch.save(network().state_dict(), tmp_path / "mine.pt")
+    training = {"": None, ":self-supervised": True, ":supervised": False}
+    cards = []
+    for word, is_ssl in training.items():
+        encoder = load_encoder("timm/test_resnet", weights=f"mine.pt{word}")
+        assert encoder.is_ssl is is_ssl
+        cards.append(encoder_card(encoder, encoder.levels)["self_supervised"])
+    assert cards == ["not told", True, False]
+    assert load_encoder("timm/test_resnet", weights="random").is_ssl is False
+    assert load_encoder("vicreg", weights="own:supervised").is_ssl is False
+
+
+@pytest.mark.parametrize(
+    "name, is_ssl",
+    [
+        ("vit_small_patch14_dinov2.lvd142m", True),
+        ("convnextv2_tiny.fcmae", True),
+        ("convnextv2_tiny.fcmae_ft_in1k", False),
+        ("resnet18.a1_in1k", False),
+        ("vit_base_patch32_clip_224.openai", None),
+        ("torchhub/facebookresearch/vicreg:main:resnet50", True),
+        ("torchhub/somebody/networks:main:small", None),
+    ],
+)
+def test_names_of_published_weights_tell_how_they_were_trained(name: str, is_ssl: bool | None) -> None:
+    assert known_training(None, name) is is_ssl
 
 
 def test_fingerprints_follow_weights_and_network() -> None:

@@ -111,6 +111,8 @@ def test_the_claim_says_whose_augmentations_and_whether_the_paper_claims_it():
     assert "usually trained with" in usual.claim
     assert "for comparison" in other.claim
     assert "for comparison" not in own.claim
+    assert "not told whether" not in other.claim
+    assert "not told whether" in verdicts(records, is_ssl=None)[1].claim
     assert own.value == usual.value == other.value
 
 

@@ -33,7 +33,8 @@ TABLES = {
     "approach": analysis.approach_table,
     "comparison": analysis.comparison_table,
 }
-SMALL = ("--pairs", 10, "--points", 4, "--steps", 1, "--pictures", 1)
+BRIEF = ("--points", 4, "--steps", 1)
+SMALL = (*BRIEF, "--pairs", 10, "--pictures", 1)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_two_files_of_different_sizes_make_a_strip(command: Command, rcdm: Path,
     first, second = saved(tmp_path / "a.png", 40, 70, 0), saved(tmp_path / "b #1.jpg", 90, 32, 1)
     out = tmp_path / "run"
     result = command(
-        "interpolate", first, second, "-e", "vicreg", "-l", "backbone", "--rcdm", rcdm, "--path", "spherical", *SMALL,
+        "interpolate", first, second, "-e", "vicreg", "-l", "backbone", "--rcdm", rcdm, "--path", "spherical", *BRIEF,
         "--out", out,
     )  # fmt: skip
     assert result.exit_code == 0, result.output

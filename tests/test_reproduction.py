@@ -29,7 +29,10 @@ from rcdm_probe import runs
 from rcdm_probe.reproduction import Step, conduct, prepare, read_part
 from rcdm_probe.reproduction import _run as run_step
 from reports import invariance as invariance_report
+from reports import phrases
 from reports.reproduction import Content, document, write
+from reports.reproduction.in_short import in_short
+from reports.reproduction.protocol import limits
 from reports.reproduction.tables import printed_tables
 
 ENCODERS = ("supervised", "vicreg")
@@ -72,12 +75,14 @@ def test_agreement_is_about_the_encoders_that_the_paper_speaks_of() -> None:
         verdict(1, "vicreg", "supported"),
         verdict(1, "dino", "inconclusive"),
         verdict(1, "supervised", "not supported"),
+        verdict(1, "untold", "supported"),
     ]
     found = findings_table(
-        [pd.DataFrame(rows[:2]), pd.DataFrame(rows[2:])], {"vicreg": True, "dino": True, "supervised": False}
+        [pd.DataFrame(rows[:2]), pd.DataFrame(rows[2:])],
+        {"vicreg": True, "dino": True, "supervised": False, "untold": None},
     )
-    assert found["finding"].tolist() == [1, 1, 1, 3]
-    assert found["paper"].tolist() == ["agrees", "open", "for comparison", "disagrees"]
+    assert found["finding"].tolist() == [1, 1, 1, 1, 3]
+    assert found["paper"].tolist() == ["agrees", "open", "for comparison", "for comparison", "disagrees"]
     counted = tally(found).set_index(["finding", "aspect"])
     assert counted.loc[(1, ""), ["agrees", "disagrees", "open"]].tolist() == [1, 0, 1]
     assert counted.loc[(3, "accuracy"), ["agrees", "disagrees", "open"]].tolist() == [0, 1, 0]
@@ -117,6 +122,20 @@ def test_the_report_is_whole_in_its_folder(told: Content, tmp_path: Path) -> Non
     assert {file.stem for file in (tmp_path / "tables").glob("*.tex")} >= set(printed_tables(told))
     saved = pd.read_csv(tmp_path / "tables" / "findings.csv", keep_default_na=False)
     np.testing.assert_allclose(saved["value"], told.findings["value"])
+
+
+def test_scenes_are_spoken_of_where_images_are_scenes(told: Content) -> None:
+    photos = {**told.run["data_card"], "name": "scenes_2024", "known_factors": []}
+    assert phrases.OF_SCENES in limits(told)
+    assert phrases.OF_SCENES not in limits(replace(told, run={**told.run, "data_card": photos}))
+
+
+def test_counts_agree_with_their_verbs(told: Content) -> None:
+    words = ["supported", "not supported", "not supported", "inconclusive"]
+    several = told.findings.iloc[[0] * len(words)].assign(finding=1, aspect="", level="", word=words)
+    part = replace(told.parts[0], tables={"verdicts": several.assign(encoder="vicreg").drop(columns="paper")})
+    (sentence,) = in_short(replace(told, parts=[part]))
+    assert "1 of 4 agrees with the paper (2 disagree, 1 open)" in sentence
 
 
 def test_what_is_lacking_is_said_with_its_remedy(told: Content) -> None:
@@ -216,6 +235,14 @@ def test_weights_of_ones_own_are_those_of_every_probe(command: Callable[..., Res
     assert study.facts["hashes"]["vicreg"] == by_hand["hashes"]["encoder"]
     with pytest.raises(UserError, match="encoder of --weights 'dino'"):
         prepare(ENCODERS, weights={"dino": "random"})
+
+
+def test_the_reference_is_an_encoder_that_is_known_to_be_supervised() -> None:
+    names = ["dino", "barlow", "supervised"]
+    for told, reference in ({"barlow": "own:supervised"}, "barlow"), ({}, "supervised"):
+        study = prepare(names, scale="quick", weights=told, rcdm="none")
+        (step,) = (step for step in study.steps if step.probe == "adversarial")
+        assert step.prepare(progress=silent).facts["arguments"]["reference"] == reference
 
 
 def test_mistakes_are_told_before_anything_is_measured() -> None:

@@ -21,7 +21,16 @@ from torch import nn
 
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
-from rcdm_core.weights import Fresh, checkpoint_folder, fetch, fill, load_state, parse_weights, unwrapped
+from rcdm_core.weights import (
+    Fresh,
+    checkpoint_folder,
+    fetch,
+    fill,
+    load_state,
+    parse_weights,
+    split_training,
+    unwrapped,
+)
 
 CONTENT = bytes(range(256)) * 10_000  # three chunks
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -232,3 +241,11 @@ def test_what_the_option_weights_means() -> None:
     assert parse_weights("random:12") == Fresh(12)
     assert parse_weights("random.pt") == Path("random.pt")
     assert parse_weights("random:x") == Path("random:x")
+    assert parse_weights("own") is None
+
+
+def test_weights_may_say_how_they_were_trained() -> None:
+    assert split_training("my.pt:self-supervised") == ("my.pt", True)
+    assert split_training("own:supervised") == ("own", False)
+    for untold in (None, "my.pt", "random:1", "self-supervised", Path("a:b")):
+        assert split_training(untold) == (untold, None)

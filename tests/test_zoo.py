@@ -125,7 +125,7 @@ def test_one_part_is_measured_alone(tmp_path):
     assert set(scores["network"]) == {"judge"}
     assert scores.set_index("score")["value"].min() > 0.85
     card = json.loads((tmp_path / "judge.json").read_text())
-    assert card["command"].startswith("rcdm-probe zoo evaluate judge --images 500")
+    assert card["command"].startswith(f"rcdm-probe zoo evaluate judge --folder {tmp_path} --images 500 --samples 1000")
     assert card["scores"]["class"] == scores.set_index("score").loc["class", "value"]
     with pytest.raises(UserError, match="did you mean judge"):
         evaluate_zoo(tmp_path, parts=["juge"])

@@ -52,7 +52,7 @@ _OUTCOMES: Mapping[str, Mapping[Word, str]] = {
 
 
 def robustness_verdicts(
-    comparison: pd.DataFrame, *, reference: str, attack: str, is_ssl: Mapping[str, bool]
+    comparison: pd.DataFrame, *, reference: str, attack: str, is_ssl: Mapping[str, bool | None]
 ) -> tuple[Verdict, ...]:
     """The verdicts that a comparison allows.
 
@@ -60,7 +60,8 @@ def robustness_verdicts(
         comparison: From `analyses.adversarial.comparison_table`.
         reference: The encoder that the others are compared with.
         attack: The attack.
-        is_ssl: Of each encoder, whether it is self-supervised: the paper's claim is about those beside one that is not.
+        is_ssl: Of each encoder, whether it is self-supervised, None if not known: the paper's claim is about those
+            beside one that is not.
 
     Returns:
         One verdict a row.
@@ -69,11 +70,13 @@ def robustness_verdicts(
     return tuple(_verdict(row, reference, attack, is_ssl, decided=decided) for _, row in comparison.iterrows())
 
 
-def _verdict(row: pd.Series, reference: str, attack: str, is_ssl: Mapping[str, bool], *, decided: bool) -> Verdict:
+def _verdict(
+    row: pd.Series, reference: str, attack: str, is_ssl: Mapping[str, bool | None], *, decided: bool
+) -> Verdict:
     aspect, encoder = row["aspect"], row["encoder"]
     gain = estimate_of(row, "gain")
     word = word_of_gain(gain, row["p_holm"])
-    papers = is_ssl[encoder] and not is_ssl[reference]
+    papers = is_ssl[encoder] and is_ssl[reference] is False
     comparison = (
         "" if papers else " (shown for comparison: the paper claims it of an SSL encoder beside a supervised one)"
     )

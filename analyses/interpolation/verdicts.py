@@ -35,13 +35,13 @@ PLACED = 0.5
 
 
 def interpolation_verdicts(
-    records: pd.DataFrame, *, is_ssl: bool, resamples: int = RESAMPLES, seed: int = 0
+    records: pd.DataFrame, *, is_ssl: bool | None, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[Verdict, ...]:
     """Finding 4, interpolation, for every level, on the first path.
 
     Args:
         records: Records of the interpolation probe, of one encoder.
-        is_ssl: Whether the encoder is self-supervised: the paper's claim is about those.
+        is_ssl: Whether the encoder is self-supervised, None if not known: the paper's claim is about those.
         resamples: Number of bootstrap resamples.
         seed: Seed of the resamples.
 
@@ -141,7 +141,7 @@ def _verdict(
     encoder: str,
     level: str,
     path: str,
-    is_ssl: bool,
+    is_ssl: bool | None,
 ) -> Verdict:
     return Verdict.of(
         value,

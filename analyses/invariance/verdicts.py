@@ -32,7 +32,7 @@ def invariance_verdicts(
     records: pd.DataFrame,
     *,
     training_augmentations: Sequence[str],
-    is_ssl: bool,
+    is_ssl: bool | None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[Verdict, ...]:
@@ -42,7 +42,7 @@ def invariance_verdicts(
         records: Records of the invariance probe, of one encoder.
         training_augmentations: Transformations that the encoder was trained with; where empty, those that SSL encoders
             usually are. Those that were not measured are left out, and the verdict names the ones that were.
-        is_ssl: Whether the encoder is self-supervised: the paper's claim is about those.
+        is_ssl: Whether the encoder is self-supervised, None if not known: the paper's claim is about those.
         resamples: Number of bootstrap resamples.
         seed: Seed of the resamples.
 

@@ -43,13 +43,13 @@ _RULES = {
 
 
 def manipulation_verdicts(
-    records: pd.DataFrame, *, is_ssl: bool, resamples: int = RESAMPLES, seed: int = 0
+    records: pd.DataFrame, *, is_ssl: bool | None, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[Verdict, ...]:
     """Finding 4 by manipulation, for each level of the encoder of the records and both aspects.
 
     Args:
         records: Records of the manipulation probe, of one encoder.
-        is_ssl: Whether the encoder is self-supervised: the paper's claim is about those.
+        is_ssl: Whether the encoder is self-supervised, None if not known: the paper's claim is about those.
         resamples: Number of bootstrap resamples.
         seed: Seed of the resamples.
 

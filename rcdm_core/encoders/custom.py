@@ -8,8 +8,8 @@
 - The preprocessing takes ``[N, 3, H, W]`` in [0, 1]: a module, a function, or torchvision's transforms. Gradients have
   to pass through it. Without one, images are resized to a square, and stay in [0, 1].
 - Attributes of the network say what cannot be seen: ``image_size`` (pixels; else what the preprocessing makes of 256,
-  or 224), ``is_ssl`` (trained without labels; else False) and ``training_augmentations`` (names of the probes'
-  transformations it was trained with).
+  or 224), ``is_ssl`` (whether it was trained without labels; else not told) and ``training_augmentations`` (names of
+  the probes' transformations it was trained with).
 
 The code of the module, comments aside, is part of the fingerprint: representations are computed anew when it changes.
 """
@@ -79,7 +79,7 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None, progress: Pro
         preprocess=preprocess,
         trunk=network.cpu(),
         image_size=image_size,
-        is_ssl=bool(getattr(network, "is_ssl", False)),
+        is_ssl=getattr(network, "is_ssl", None),
         training_augmentations=tuple(getattr(network, "training_augmentations", ())),
         about=_code(module),
         card={

@@ -29,7 +29,7 @@ class Encoder(nn.Module):
             level ``backbone``. A trunk may also give several levels itself, as a mapping by name.
         projector: Pooled features to embeddings ``[N, D']``: the level ``projector``; None where there is none.
         dimensions: ``D`` of each level.
-        is_ssl: Whether the encoder was trained without labels.
+        is_ssl: Whether the encoder was trained without labels; None where nobody told.
         image_size: Side in pixels that the preprocessing resizes to.
         layers: Layers of the trunk that are levels as well, with their ``D``, shallow to deep; see `with_layers`.
         training_augmentations: Names of the probes' transformations it was trained with.
@@ -45,7 +45,7 @@ class Encoder(nn.Module):
         trunk: nn.Module,
         projector: nn.Module | None,
         dimensions: Mapping[str, int],
-        is_ssl: bool,
+        is_ssl: bool | None,
         image_size: int = 32,
         layers: Mapping[str, int] | None = None,
         training_augmentations: tuple[str, ...] = (),

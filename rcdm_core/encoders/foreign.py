@@ -10,7 +10,7 @@ from torch import nn
 
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.errors import UserError
-from rcdm_core.weights import fill, load_state, unwrapped
+from rcdm_core.weights import Fresh, fill, load_state, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ def measured(
     preprocess: nn.Module,
     trunk: nn.Module,
     image_size: int,
-    is_ssl: bool,
+    is_ssl: bool | None,
     training_augmentations: tuple[str, ...] = (),
     about: str = "",
     card: Mapping[str, Any],
@@ -101,7 +101,21 @@ def without_classifier(network: nn.Module) -> nn.Module:
     return network
 
 
-def sounds_self_supervised(name: str) -> bool:
-    """Whether a name tells of self-supervised training that no fine-tuning followed."""
+def known_training(weights: Path | Fresh | None, name: str) -> bool | None:
+    """Whether weights are self-supervised, as far as it is known.
+
+    Args:
+        weights: A file, of which nothing is known; fresh weights, which were not trained; or None for the published
+            ones, of which the name may tell.
+        name: Name of the published weights. It tells of labels (``in1k``), or of self-supervised training that no
+            fine-tuning (``ft``) followed (``dino``), or of neither.
+
+    Returns:
+        None where it is not known.
+    """
+    if weights is not None:
+        return False if isinstance(weights, Fresh) else None
     words = set(re.split(r"[^a-z0-9]+", name.lower()))
-    return bool(words & _SELF_SUPERVISED) and "ft" not in words
+    if words & _SELF_SUPERVISED and "ft" not in words:
+        return True
+    return False if any(re.fullmatch(r"ft|in\d+k", word) for word in words) else None

@@ -16,7 +16,7 @@ from rcdm_core.encoders.timm_networks import load_timm
 from rcdm_core.encoders.torchhub import load_torchhub
 from rcdm_core.errors import UserError
 from rcdm_core.progress import silent
-from rcdm_core.weights import parse_weights
+from rcdm_core.weights import parse_weights, split_training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,7 +52,8 @@ def load_encoder(
         name: A key of `ENCODERS`, or a name of one of the `FAMILIES`, such as ``timm/resnet18``.
         levels: Levels that are wanted; its own are there in any case, others are layers of its trunk by name, such as
             ``layer3`` or ``blocks.5``, pooled by the rules of `rcdm_core.encoders.layers`.
-        weights: A file of weights to use instead of the encoder's own; ``random`` or ``random:SEED`` for fresh ones.
+        weights: A file of weights to use instead of the encoder's own (``own``); ``random`` or ``random:SEED`` for
+            fresh ones. How they were trained may follow: ``my.pt:self-supervised``, ``own:supervised``.
         device: Where to put it.
         progress: Shows a download.
 
@@ -62,7 +63,10 @@ def load_encoder(
     load = _LOADERS.get(name) or next((load for prefix, load in _FAMILIES.items() if name.startswith(prefix)), None)
     if load is None:
         raise _unknown(name)
-    encoder = load(name, weights=parse_weights(weights), progress=progress)
+    what, is_ssl = split_training(weights)
+    encoder = load(name, weights=parse_weights(what), progress=progress)
+    if is_ssl is not None:
+        encoder.is_ssl = is_ssl
     further = [level for level in levels if level not in encoder.levels]
     return (with_layers(encoder, further) if further else encoder).to(device)
 

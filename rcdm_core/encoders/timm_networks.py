@@ -19,7 +19,7 @@ from timm.data.config import resolve_model_data_config
 from timm.data.transforms_factory import create_transform
 from torch import nn
 
-from rcdm_core.encoders.foreign import load_file_into, measured, sounds_self_supervised
+from rcdm_core.encoders.foreign import known_training, load_file_into, measured
 from rcdm_core.encoders.preprocess import Steps
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.progress import silent
@@ -73,7 +73,7 @@ def load_timm(name: str, *, weights: Path | Fresh | None = None, progress: Progr
         preprocess=Steps(create_transform(**config, is_training=False)),
         trunk=network,
         image_size=max(config["input_size"][1:]),
-        is_ssl=weights is None and sounds_self_supervised(source),
+        is_ssl=known_training(weights, source),
         about=pooling,
         card={
             "network": settings.get("architecture", architecture),

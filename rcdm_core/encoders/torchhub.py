@@ -17,7 +17,7 @@ from timm.data.constants import IMAGENET_DEFAULT_STD as STD
 from timm.data.transforms_factory import create_transform
 from torch import nn
 
-from rcdm_core.encoders.foreign import CLASSIFIERS, load_file_into, measured, sounds_self_supervised, without_classifier
+from rcdm_core.encoders.foreign import CLASSIFIERS, known_training, load_file_into, measured, without_classifier
 from rcdm_core.encoders.preprocess import Steps
 from rcdm_core.errors import UserError
 from rcdm_core.progress import silent
@@ -78,7 +78,7 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None, progress: P
         ),
         trunk=network,
         image_size=IMAGE_SIZE,
-        is_ssl=weights is None and sounds_self_supervised(name),
+        is_ssl=known_training(weights, name),
         card={
             "network": f"{entry} of {repository}",
             "weights": "the repository's" if weights is None else getattr(weights, "name", str(weights)),

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,6 +82,7 @@ def evaluate_zoo(
         [
             "rcdm-probe zoo evaluate",
             *(parts if set(parts) < set(PARTS) else ()),
+            f"--folder {shlex.quote(str(folder))}",
             f"--images {images} --samples {samples} --steps {steps} --solver {solver} --seed {seed}",
         ]
     )

@@ -30,7 +30,10 @@ def run(
     data: Annotated[
         str,
         typer.Option(
-            "--data", "-d", help="scenes (embedded), a folder with a subfolder a class, or a torchvision data set."
+            "--data",
+            "-d",
+            help=f"Images with classes (a folder with a subfolder for each): {options.DATA}.",
+            metavar="DATA",
         ),
     ] = "scenes",
     attack: Annotated[
@@ -47,7 +50,12 @@ def run(
         str, typer.Option("--eps", help="Budgets of attacks bounded in L-inf, in 255ths.", metavar="A,B,...")
     ] = "0.5,1,2,4",
     eps_l2: Annotated[
-        str, typer.Option("--eps-l2", help="Budgets of attacks bounded in L2, in lengths.", metavar="A,B,...")
+        str,
+        typer.Option(
+            "--eps-l2",
+            help="Budgets of attacks bounded in L2: length of a perturbation as one vector, pixels being in [0, 1].",
+            metavar="A,B,...",
+        ),
     ] = "0.1,0.2,0.4,0.8",
     attack_steps: Annotated[
         int, typer.Option("--attack-steps", help="Gradient steps of an iterated attack.", metavar="K")
@@ -72,8 +80,8 @@ def run(
         str | None,
         typer.Option(
             "--judge",
-            help="Encoder, not under attack, that tells the class of samples through a linear classifier; by default "
-            "the embedded judge on scenes, and none on other images.",
+            help="Encoder, not under attack, that tells the class of samples through a linear classifier. It needs an "
+            "RCDM; by default the embedded judge on scenes, and none on other images.",
             metavar="NAME",
         ),
     ] = None,
@@ -118,7 +126,7 @@ def run(
         data,
         reference=reference,
         rcdm=options.one_or_several(rcdm),
-        weights=options.weights_of(weights, list(dict.fromkeys([*(encoder or EMBEDDED), reference]))),
+        weights=options.weights_of(weights, encoder or list(EMBEDDED), others=(reference,)),
         judge=judge,
         device=device,
         command=command_line(

@@ -40,7 +40,7 @@ def run(
     how much of the speed of a bare loop (forward pass, backward pass, optimiser step) its training keeps; and what
     ranks in a gallery of 50,000 representations of 2,048 dimensions cost beside the bare matrix product.
 
-    Let nothing else run meanwhile.
+    About five minutes on two processor cores. Let nothing else run meanwhile.
 
     [bold]Example[/]: rcdm-probe bench
     """

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rcdm_core.encoders.catalogue import ENCODERS, FAMILIES
+from rcdm_core.errors import UserError
 
 _DEPTH = 2  # parts of a layer's name: layer3.0 and blocks.5 are shown, blocks.5.mlp is not
 
@@ -18,7 +19,9 @@ def run(
     encoder: Annotated[
         str | None, typer.Argument(help="Show the levels and layers of this one.", metavar="NAME")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Show layers within layers, too.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Of the one that is named, show layers within layers, too.")
+    ] = False,
 ) -> None:
     """List the encoders, or show the levels of one.
 
@@ -30,6 +33,8 @@ def run(
 
     rcdm-probe encoders timm/resnet18
     """
+    if encoder is None and every:
+        raise UserError("--all shows the layers of one encoder, and none was named", "name it: encoders NAME --all")
     console = Console(highlight=False, soft_wrap=True)
     if encoder is None:
         console.print(_known())

@@ -31,10 +31,7 @@ def run(
             metavar="NAME",
         ),
     ] = None,
-    data: Annotated[
-        str,
-        typer.Option("--data", "-d", help="scenes (embedded), a folder of images, or a torchvision data set by name."),
-    ] = "scenes",
+    data: options.Data = "scenes",
     level: options.Levels = None,
     weights: options.WeightsOf = None,
     features: options.Features = None,

@@ -24,8 +24,8 @@ def run(
         typer.Option(
             "--data",
             "-d",
-            help="scenes (embedded), a folder of images, or a torchvision data set by name: whose representations are "
-            "combined, and what pictures are compared with.",
+            help=f"Whose representations are combined, and what pictures are compared with: {options.DATA}.",
+            metavar="DATA",
         ),
     ] = "scenes",
     level: options.Levels = None,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def run(
+    context: typer.Context,
     encoder: options.EncoderName,
     pair: Annotated[
         list[str] | None,
@@ -33,8 +34,8 @@ def run(
         typer.Option(
             "--data",
             "-d",
-            help="scenes (embedded), a folder of images, or a torchvision data set by name: where pairs are drawn "
-            "from, and whose images are the unit of distance.",
+            help=f"Where pairs are drawn from, and whose images are the unit of distance: {options.DATA}.",
+            metavar="DATA",
         ),
     ] = "scenes",
     level: options.Levels = None,
@@ -47,9 +48,13 @@ def run(
             metavar="NAME",
         ),
     ] = None,
-    pairs: Annotated[int, typer.Option("--pairs", "-n", help="Pairs that statistics rest on.", metavar="N")] = 48,
+    pairs: Annotated[
+        int, typer.Option("--pairs", "-n", help="Random pairs that statistics rest on.", metavar="N")
+    ] = 48,
     points: Annotated[int, typer.Option("--points", "-k", help="Points of a path, both ends among them.")] = 7,
-    pictures: Annotated[int, typer.Option("--pictures", help="Pairs that are shown.", metavar="P")] = 3,
+    pictures: Annotated[
+        int, typer.Option("--pictures", help="Of the random pairs, those that are shown.", metavar="P")
+    ] = 3,
     steps: options.Steps = options.BRIEF_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,
     seed: options.Seed = 0,
@@ -80,6 +85,8 @@ def run(
 
     rcdm-probe interpolate cat.jpg dog.png --encoder timm/resnet18 --data photos/ --rcdm my-rcdm
     """
+    if pair:
+        options.refuse(context, "pairs", "pictures", because="where the two images are given")
     console = new_console()
     with Console(stderr=True).status("loading"):
         from rcdm_probe.interpolation_study import conduct, prepare

@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 def run(
     encoder: options.EncoderName,
-    data: Annotated[
-        str,
-        typer.Option("--data", "-d", help="scenes (embedded), a folder of images, or a torchvision data set by name."),
-    ] = "scenes",
+    data: options.Data = "scenes",
     level: options.Levels = None,
     weights: options.Weights = None,
     transformation: Annotated[
         list[str] | None,
-        typer.Option("--transformation", "-t", help="Transformation to apply, may be repeated; by default all."),
+        typer.Option(
+            "--transformation",
+            "-t",
+            help=f"Transformation to apply, may be repeated; by default all: {', '.join(options.TRANSFORMATIONS)}.",
+            metavar="NAME",
+        ),
     ] = None,
     images: Annotated[int, typer.Option("--images", "-n", help="Images that statistics rest on.", metavar="N")] = 500,
     gallery: Annotated[int, typer.Option("--gallery", help="Images among which ranks are taken.", metavar="M")] = 2000,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def run(
+    context: typer.Context,
     encoder: options.EncoderName,
     image: Annotated[
         str | None,
@@ -36,16 +37,18 @@ def run(
         typer.Option(
             "--data",
             "-d",
-            help="scenes (embedded), a folder of images, or a torchvision data set by name: where neighbours are "
-            "sought, and where images to manipulate come from.",
+            help=f"Where neighbours are sought, and where images to manipulate come from: {options.DATA}.",
+            metavar="DATA",
         ),
     ] = "scenes",
     level: options.Levels = None,
     weights: options.Weights = None,
-    images: Annotated[int, typer.Option("--images", "-n", help="Images that are manipulated.", metavar="N")] = 40,
+    images: Annotated[
+        int, typer.Option("--images", "-n", help="Images of the data that are manipulated.", metavar="N")
+    ] = 40,
     gallery: Annotated[int, typer.Option("--gallery", help="Images among which neighbours are.", metavar="M")] = 2000,
     moved: Annotated[
-        int, typer.Option("--moved", help="Of the images, those moved along the directions of factors.", min=1)
+        int, typer.Option("--moved", help="Of these, those moved along the directions of factors.", min=1)
     ] = 20,
     samples: Annotated[
         int | None,
@@ -96,6 +99,8 @@ def run(
 
     rcdm-probe manipulate cat.jpg --target dog.png --encoder timm/resnet18 --data photos/ --rcdm my-rcdm
     """
+    if image:
+        options.refuse(context, "images", "moved", because="where the image is given")
     console = new_console()
     with Console(stderr=True).status("loading"):
         from rcdm_probe.manipulation_study import conduct, prepare

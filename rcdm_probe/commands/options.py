@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-# As in rcdm_core.rcdm, which is too heavy to import for a help text.
+# As in rcdm_core.rcdm, rcdm_core.data and probes.transformations, which are too heavy to import for a help text.
 DEFAULT_SOLVER, DEFAULT_STEPS, BRIEF_STEPS = "sde-dpmsolver++", 12, 8
+DATA_SETS = (
+    *("mnist", "fashionmnist", "kmnist", "cifar10", "cifar100", "stl10", "svhn", "usps", "food101", "flowers102"),
+    *("dtd", "pets", "aircraft", "gtsrb", "eurosat", "imagenette"),
+)
+TRANSFORMATIONS = (
+    *("vertical_shift", "zoom_out", "grayscale", "color_jitter", "horizontal_flip", "rotation", "crop", "blur"),
+    *("brightness", "contrast", "hue", "noise", "erasing"),
+)
+DATA = (
+    "scenes (embedded), scenes-train (whose garments are downloaded), a folder of images, or a data set of "
+    f"torchvision: {', '.join(DATA_SETS)}; most have a training split as well, such as cifar10-train"
+)
 
 EncoderName = Annotated[
     str, typer.Option("--encoder", "-e", help="Encoder to look into; `rcdm-probe encoders` lists them.", metavar="NAME")
 ]
+Data = Annotated[str, typer.Option("--data", "-d", help=f"{DATA}.", metavar="DATA")]
 Level = Annotated[str, typer.Option("--level", "-l", help="Level of the encoder to draw from.", metavar="NAME")]
 Levels = Annotated[
     list[str] | None,
@@ -23,15 +37,19 @@ Levels = Annotated[
         metavar="NAME",
     ),
 ]
+_WEIGHTS = (
+    "a file, random or random:SEED. FILE:self-supervised or FILE:supervised tells how they were trained, and "
+    "own:self-supervised tells it of the encoder's own"
+)
 Weights = Annotated[
     str | None,
-    typer.Option("--weights", help="Weights to use instead of the encoder's own: a file, or random.", metavar="FILE"),
+    typer.Option("--weights", help=f"Weights to use instead of the encoder's own: {_WEIGHTS}.", metavar="FILE"),
 ]
 WeightsOf = Annotated[
     list[str] | None,
     typer.Option(
         "--weights",
-        help="Weights instead of an encoder's own, a file or random; may be repeated. A single encoder's need no name.",
+        help=f"Weights instead of an encoder's own: {_WEIGHTS}. May be repeated; a single encoder's need no name.",
         metavar="ENCODER=FILE",
     ),
 ]
@@ -80,14 +98,42 @@ Device = Annotated[
 ]
 
 
-def weights_of(texts: list[str] | None, encoders: list[str]) -> dict[str, str]:
-    """Files of weights by encoder, from words such as ``timm/resnet18=random``; a single encoder's need no name."""
+def refuse(context: typer.Context, *names: str, because: str) -> None:
+    """Complain about options that were given and would not be heeded.
+
+    Args:
+        context: Of the command.
+        names: Of its parameters.
+        because: Why they would not, as the end of a sentence.
+
+    Raises:
+        UserError: One of them was given.
+    """
+    from rcdm_core.errors import UserError
+
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UserError(f"--{name.replace('_', '-')} changes nothing {because}", "leave it out")
+
+
+def weights_of(texts: list[str] | None, encoders: Sequence[str], *, others: Sequence[str] = ()) -> dict[str, str]:
+    """Files of weights by encoder, from words such as ``timm/resnet18=random``.
+
+    Args:
+        texts: What was given.
+        encoders: The encoders; where there is one only, its weights need no name.
+        others: Encoders that are there without having been named, and whose weights do.
+
+    Raises:
+        UserError: It is not said whose weights they are.
+    """
     from rcdm_core.errors import UserError
 
     given = {}
     for text in texts or []:
         name, _, path = text.partition("=")
-        if len(encoders) == 1 and name not in encoders:
+        if len(encoders) == 1 and name not in (*encoders, *others):
             name, path = encoders[0], text
         if not path:
             raise UserError(f"--weights {text} does not say whose they are", f"write --weights ENCODER={text}")

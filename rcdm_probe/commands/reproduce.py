@@ -25,10 +25,7 @@ def run(
             "--encoders", "-e", help="Encoder to test, may be repeated; by default all embedded ones.", metavar="NAME"
         ),
     ] = None,
-    data: Annotated[
-        str,
-        typer.Option("--data", "-d", help="scenes (embedded), a folder of images, or a torchvision data set by name."),
-    ] = "scenes",
+    data: options.Data = "scenes",
     weights: options.WeightsOf = None,
     quick: Annotated[
         bool, typer.Option("--quick/--full", help="Fewer images for each probe, or as many as each takes by default.")
@@ -44,7 +41,7 @@ def run(
     """All four findings of the paper and fidelity, over all encoders: one report as PDF and as a page for the screen.
 
     Every probe leaves a run folder of its own in runs/; those that were run before with the same settings are taken and
-    not run again. With --quick about ten minutes on two cores.
+    not run again. On two processor cores about ten minutes with --quick, and most of an hour without.
 
     Stop it at any time: the same command goes on from what was done.
 

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 COLOURS = {"supported": "green", "not supported": "red", "inconclusive": "yellow"}
+NAMED = 3  # files that could not be read, of which the terminal gives the names
 
 
 def new_console() -> Console:
@@ -61,13 +62,25 @@ def carry_out(
         return carry_out_in(run, study, conduct, progress=progress)
 
 
+def unread(count: int, files: Sequence[str]) -> str:
+    """What is said of files that could not be read.
+
+    Args:
+        count: How many there are, at least one.
+        files: The first of them at least, as many as are named here.
+    """
+    noun, were = ("file", "was") if count == 1 else ("files", "were")
+    more = f" and {count - NAMED} more" if count > NAMED else ""
+    return f"{count} {noun} could not be read and {were} left out: {', '.join(files[:NAMED])}{more}"
+
+
 def conclude(console: Console, result: Any, report: Path) -> None:
     """Print the verdicts, what was left out, and where the report is."""
     for verdict in result.verdicts:
         colour, finding = COLOURS[verdict.word], f"Finding {verdict.finding}"
         about = f"{finding}, {verdict.aspect}" if verdict.aspect else finding
         console.print(f"\n{about}: [bold {colour}]{verdict.word}[/]. {escape(verdict.sentence)}")
-    skipped = result.run["data_card"]["skipped"]
-    if skipped:
-        console.print(f"\n[yellow]{skipped} files could not be read and were left out; run.json lists them[/]")
+    card = result.run["data_card"]
+    if card["skipped"]:
+        console.print(f"\n[yellow]{escape(unread(card['skipped'], card['skipped_files']))}[/]")
     console.print(f"\nReport: [bold]{escape(str(report))}[/]")

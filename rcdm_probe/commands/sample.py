@@ -81,7 +81,7 @@ def run(
         raise UserError(f"cannot write {out} ({error.strerror})", "choose another file with --out") from error
     console = Console(highlight=False, soft_wrap=True)
     of_what = "one image" if len(originals) == 1 else f"each of {len(originals)} images"
-    console.print(f"{escape(str(out))}: {samples} samples of {of_what}")
+    console.print(f"{escape(str(out))}: {samples} {'sample' if samples == 1 else 'samples'} of {of_what}")
 
 
 def _check_picture(out: Path, known: dict[str, str]) -> None:

@@ -13,14 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from rcdm_probe.commands import options
+from rcdm_probe.commands.running import unread
 
 
 def run(
     encoder: options.EncoderName,
-    data: Annotated[
-        str,
-        typer.Option("--data", "-d", help="Folder of images, scenes, or a torchvision data set by name."),
-    ],
+    data: options.Data,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the RCDM.", metavar="FOLDER")],
     level: options.Levels = None,
     images: Annotated[
@@ -148,8 +146,8 @@ def run(
         numbers = f"{row['MRR']:.3f}", f"{row['mean rank']:.1f}", str(row["gallery"]), f"{row['frechet relative']:.2f}"
         table.add_row(row["level"], *numbers, f"{row['loss']:.4f}", f"{row['held-out loss']:.4f}")
     console.print(table)
-    if skipped := len(training.images.skipped):
-        console.print(f"[yellow]{skipped} files could not be read and were left out; run.json lists them[/]")
+    if skipped := [str(path) for path in training.images.skipped]:
+        console.print(f"[yellow]{escape(unread(len(skipped), skipped))}[/]")
     console.print(f"RCDM: [bold]{escape(str(out))}[/] (samples/, progress.png, fidelity.csv)")
     words = ["rcdm-probe", "invariance", "--encoder", encoder, "--data", data, "--rcdm", str(out)]
     words += [word for name in level or [] for word in ("--level", name)]

@@ -35,7 +35,11 @@ def train(
     ] = None,
     device: options.Device = "auto",
 ) -> None:
-    """Train everything that ships: five encoders, the judge, the shared RCDM.
+    r"""Train everything that ships: five encoders, the judge, the shared RCDM.
+
+    That takes two processor cores most of a day, a GPU less.
+
+    It needs lightly, which [cyan]pip install -e '.\[train]'[/] installs.
 
     Stop it at any time: the same command goes on from the last checkpoint, to the same losses.
 

@@ -26,14 +26,14 @@ class Content:
     Attributes:
         parts: Finished runs, in the order of the findings.
         kept: One picture of what each representation keeps; None without an RCDM.
-        is_ssl: Of each encoder, whether it is self-supervised.
+        is_ssl: Of each encoder, whether it is self-supervised; None if not known.
         lacking: What could not be measured, with the reason.
         run: The content of ``run.json``.
     """
 
     parts: Sequence[Part]
     kept: Panel | None
-    is_ssl: Mapping[str, bool]
+    is_ssl: Mapping[str, bool | None]
     lacking: Mapping[str, str]
     run: Mapping[str, Any]
 

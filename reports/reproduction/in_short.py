@@ -23,9 +23,11 @@ def in_short(content: Content) -> Iterator[str]:
         for _, row in of_finding.iterrows():
             what = ", ".join(word for word in (row["aspect"], row["level"]) if word)
             total = row["agrees"] + row["disagrees"] + row["open"]
-            beside = [f"{row[word]} {word}" for word in ("disagrees", "open") if row[word]]
+            agree = "agrees" if row["agrees"] == 1 else "agree"
+            disagree = "disagrees" if row["disagrees"] == 1 else "disagree"
+            beside = [f"{row[name]} {word}" for name, word in (("disagrees", disagree), ("open", "open")) if row[name]]
             clauses.append(
-                f"{what + ': ' if what else ''}{row['agrees']} of {total} agree with the paper"
+                f"{what + ': ' if what else ''}{row['agrees']} of {total} {agree} with the paper"
                 + (f" ({', '.join(beside)})" if beside else "")
             )
         if clauses:

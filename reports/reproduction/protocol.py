@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from reports.reproduction.content import Content
 
 
-def limits() -> list[str]:
+def limits(content: Content) -> list[str]:
     """What the numbers do not show."""
     return [
         phrases.OF_SAMPLES,
         phrases.OF_READOUTS,
-        phrases.OF_SCENES,
+        *phrases.of_scenes(content.run),
         "One training of each encoder. Two trainings of one method differ too; an agreement or a disagreement here is "
         "that of these weights.",
         phrases.OF_INTERVALS,

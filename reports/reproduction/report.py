@@ -52,7 +52,7 @@ def document(content: Content) -> dict[str, Any]:
             blocks.section("In short", [blocks.points(in_short(content)), *lacking(content)]),
             *(blocks.section(f"{n}. {title}", finding_section(content, n)) for n, (title, _) in CLAIMS.items()),
             blocks.section("How far the decoder can be trusted", trust(content)),
-            blocks.section("What this report cannot tell", [blocks.points(limits())]),
+            blocks.section("What this report cannot tell", [blocks.points(limits(content))]),
             blocks.section("How it was measured", measured(content)),
             blocks.section("Provenance", [*provenance(run), *hashes_of_parts(content)], new_page=True),
         ],
