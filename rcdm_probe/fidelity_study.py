@@ -25,7 +25,15 @@ from rcdm_core.training_images import TrainingImages, known_split, names_its_ima
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
-from rcdm_probe.opening import RCDMSource, cards_of, open_encoders, open_features, open_whole, require_rcdms
+from rcdm_probe.opening import (
+    RCDMSource,
+    cards_of,
+    each_once,
+    open_encoders,
+    open_features,
+    open_whole,
+    require_rcdms,
+)
 from rcdm_probe.studies import ProbeResult, carry_out
 from reports import fidelity as report
 
@@ -246,7 +254,7 @@ def _asked(
 ) -> list[tuple[str | Encoder, tuple[str, ...] | None]]:
     """Encoders with the levels that are asked of each: those named, or the embedded ones that have such levels."""
     if encoders or levels is None:
-        return [(encoder, levels) for encoder in encoders or EMBEDDED]
+        return [(encoder, levels) for encoder in each_once(encoders or EMBEDDED).values()]
     known = {name: tuple(level for level in levels if level in entry.dimensions) for name, entry in EMBEDDED.items()}
     for level in levels:
         if not any(level in own for own in known.values()):

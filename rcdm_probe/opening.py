@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from probes.remedies import training_command
 from probes.rendering import check_match, drawable
 from rcdm_core.data.imageset import draw_order
 from rcdm_core.data.part import PartOfImages
@@ -26,7 +27,6 @@ from rcdm_core.rcdm.rcdm import unknown_condition
 from rcdm_core.training_images import known_split, names_its_images, unseen
 from rcdm_core.zoo.judge import load_judge
 from rcdm_probe.levels import choose_levels
-from reports.decoder import training_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -119,6 +119,20 @@ def open_encoders(
         open_encoder(encoder, level=level, weights=weights.get(name), device=device, progress=progress)[0]
         for name, (encoder, level) in zip(names, asked, strict=True)
     ]
+
+
+def each_once(encoders: Iterable[str | Encoder]) -> dict[str, str | Encoder]:
+    """Encoders by name, each once, in the order in which they were first given.
+
+    Raises:
+        UserError: Two different ones have one name.
+    """
+    named: dict[str, str | Encoder] = {}
+    for encoder in encoders:
+        name = encoder if isinstance(encoder, str) else encoder.name
+        if named.setdefault(name, encoder) != encoder:
+            raise UserError(f"two encoders are called {name}", "give one of them another name")
+    return named
 
 
 def default_rcdm(encoder: Encoder, levels: Sequence[str]) -> str:
