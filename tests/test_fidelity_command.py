@@ -113,6 +113,7 @@ def test_a_faithful_decoder_is_trusted(planted: FidelityResult) -> None:
     said = trust(planted.content)
     assert "median rank of 1 among 80 (MRR 1.00 [1.00, 1.00]" in said
     assert "Nothing points to copies" in said
+    assert "has an interval above 0 at no level" in said
 
 
 def solved(*rows: tuple[str, int, float, float, float]) -> Content:
