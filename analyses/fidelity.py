@@ -17,12 +17,10 @@ from analyses.by_image import by_image, measured
 from analyses.columns import columns, headings
 from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.statistics import mean, mean_reciprocal, median, ratio
+from probes.records import REAL
 
 if TYPE_CHECKING:
     from analyses.statistics import Array, Statistic
-
-REAL = "real images"
-"""Condition of the rows of real images themselves; in tables, their name in the place of an encoder's."""
 
 _LEVEL = ["encoder", "level"]
 _SETS = ("frechet", "inception_score", "precision", "recall")
@@ -48,7 +46,7 @@ def sets_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: int =
     """Samples as a set, level by level, the real images that they were drawn of first.
 
     Returns:
-        One row an (``encoder``, ``level``), real images with ``REAL`` as encoder: ``frechet``; ``excess``, how much
+        One row an (``encoder``, ``level``), real images with `REAL` as encoder: ``frechet``; ``excess``, how much
         larger it is than that of the real images, paired with them (0 for a perfect decoder); ``inception_score`` (NaN
         where the feature space has no classes); ``precision``; ``recall``; ``images``.
     """

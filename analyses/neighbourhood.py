@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from analyses.statistics import Statistic
 
 _MEASURES: dict[str, tuple[str, Statistic]] = {
-    "frechet": ("frechet", mean), "diversity": ("distance", mean), "nearest": ("nearest", median),
+    "frechet": ("frechet", mean), "diversity": ("diversity", mean), "nearest": ("nearest", median),
 }  # fmt: skip
 _COMPARED = (("between", "images"), ("gaussian", "between"), ("gaussian", "images"))
 

@@ -31,6 +31,7 @@ measure                  value; ``condition``; ``strength``
 ``readable``             R2 of the readout that gives a direction; the factor (``image`` is -1)
 ``spread``               standard deviation of a factor over images (``level`` is empty, ``image`` is -1); the factor
 ``frechet``              contribution of a picture to the squared Frechet distance from real images; kind of picture
+``diversity``            distance of a picture to the others of its set, relative; kind of picture
 ``nearest``              distance of a picture to the nearest image of the gallery, relative; kind of picture
 ``sample_rank``          place of the image among the gallery seen from h of its sample, 1 is the nearest; solver; steps
 ``inception_score``      contribution of a picture to the Inception score of its set; solver or "real images"; steps
@@ -67,6 +68,9 @@ COLUMNS = {
     "value": "float64",
 }
 """Columns of every table of records, with their types. ``image`` is the position in the data set."""
+
+REAL = "real images"
+"""Condition of records of real images, which stand beside those of pictures that were drawn."""
 
 
 def records(

@@ -27,6 +27,7 @@ from PIL import Image, ImageOps
 from rcdm_core.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 RECIPE = "centre square, Pillow bicubic, float32, 1"
@@ -103,6 +104,13 @@ def resize(images: torch.Tensor, size: int) -> torch.Tensor:
     if images.shape[-1] == size:
         return images
     return F.interpolate(images, size=(size, size), mode="bicubic", antialias=True).clamp(0, 1)
+
+
+def at_one_size(batches: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+    """Batches of images, each ``[..., 3, S, S]`` with a side of its own, all at the largest."""
+    batches = list(batches)
+    size = max(batch.shape[-1] for batch in batches)
+    return [resize(batch, size) for batch in batches]
 
 
 def _decode(path: Path, source: Path | BinaryIO, least: int | None = None) -> Image.Image:

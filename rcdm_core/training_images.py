@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rcdm_core.data.garments import training_garments_are_here
-from rcdm_core.data.registry import SceneImages
+from rcdm_core.data.registry import SceneImages, load_data
 from rcdm_core.data.scenes import SIZE, Scenes
 from rcdm_core.rcdm_training.split import Split, hold_out
 from rcdm_core.zoo.curriculum import scene_indices
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
     from typing import Any
 
     from rcdm_core.data.imageset import ImageSet
@@ -37,17 +38,42 @@ class TrainingImages:
     total: int
 
 
-def known_split(card: Mapping[str, Any], images: ImageSet) -> Split | None:
+def names_its_images(card: Mapping[str, Any]) -> bool:
+    """Whether the images that an RCDM was trained on can be known again by its card."""
+    return "data_fingerprint" in card.get("training", {})
+
+
+def known_split(card: Mapping[str, Any], images: ImageSet, data: str | Path) -> Split | None:
     """How the training of an RCDM split these images, where it was trained on them; None where on others.
 
     Args:
         card: Of the RCDM.
-        images: The set, opened without a limit, as the training opened it.
+        images: The set, opened without a limit.
+        data: What it was opened from: it is opened once more where the training took other sizes, or fewer images.
+
+    Returns:
+        Positions in `images`; those that the training left out count as held out.
     """
-    training = card.get("training", {})
-    if training.get("data_fingerprint") != images.fingerprint:
+    if not names_its_images(card):
         return None
-    return hold_out(len(images), seed=training["settings"]["seed"])
+    training = card["training"]
+    size, seed = training.get("image_size", images.image_size), training["settings"]["seed"]
+    count, trained = training["images"] + training["held_out"], images
+    if count < len(images) or (count == len(images) and size != images.image_size):
+        trained = load_data(data, image_size=size, limit=count, seed=seed)
+    if trained.fingerprint != training["data_fingerprint"]:
+        return None
+    seen = np.isin(images.keys, trained.keys[hold_out(count, seed=seed).training])
+    return Split(training=np.flatnonzero(seen), held_out=np.flatnonzero(~seen))
+
+
+def unseen(splits: Iterable[Split | None], count: int) -> np.ndarray:
+    """Positions of those of ``count`` images that none of several trainings was given, ascending."""
+    seen = np.zeros(count, bool)
+    for split in splits:
+        if split is not None:
+            seen[split.training] = True
+    return np.flatnonzero(~seen)
 
 
 def trained_scenes(card: Mapping[str, Any], *, limit: int) -> TrainingImages | None:

@@ -23,7 +23,15 @@ from rcdm_core.progress import Progress, silent
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, fingerprint_of, rcdm_names, weights_name
-from rcdm_probe.opening import RCDMSource, open_encoder, open_encoders, open_images, open_judge, open_rcdms
+from rcdm_probe.opening import (
+    RCDMSource,
+    each_once,
+    open_encoder,
+    open_encoders,
+    open_images,
+    open_judge,
+    open_rcdms,
+)
 from rcdm_probe.studies import ProbeResult, carry_out
 from reports import adversarial as report
 
@@ -247,7 +255,7 @@ def _uses(images: ImageSet, settings: AdversarialSettings) -> dict[str, int]:
 
 def _with_reference(encoders: Sequence[str | Encoder], reference: str) -> dict[str, str | Encoder]:
     """Each encoder once by its name, the reference first."""
-    named = {encoder if isinstance(encoder, str) else encoder.name: encoder for encoder in encoders}
+    named = each_once(encoders)
     if len(named) == 1 and reference in named:
         raise UserError(f"{reference} is compared with nothing", "name another encoder with --encoder")
     first = named.pop(reference, reference)

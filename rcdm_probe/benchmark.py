@@ -155,5 +155,5 @@ def _fastest(work: Callable[[], object], device: torch.device) -> float:
 
 def wait_for(device: torch.device) -> None:
     """Return when a GPU has done what it was told, so that a clock may be read."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)

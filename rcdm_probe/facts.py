@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rcdm_core.data.part import PartOfImages
 from rcdm_core.rcdm import RCDM
 from rcdm_probe import runs
 from rcdm_probe.opening import OpenedRCDMs, default_rcdm
@@ -125,6 +126,14 @@ def data_card(images: ImageSet) -> dict[str, Any]:
         "image_size": images.image_size,
         "classes": list(images.class_names),
         "known_factors": [] if factors is None else list(factors.columns),
+        **_memory_card(images),
         "skipped": len(images.skipped),
         "skipped_files": [str(path) for path in images.skipped[:_SKIPPED_LISTED]],
     }
+
+
+def _memory_card(images: ImageSet) -> dict[str, int]:
+    """How many of the images a decoder was trained on, where it was on some of their set."""
+    if not isinstance(images, PartOfImages):
+        return {}
+    return {"trained_on": images.trained_on, "held_out": images.held_out, "whole": len(images.whole)}

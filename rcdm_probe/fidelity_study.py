@@ -7,7 +7,7 @@ saved (report, figures, tables). The command line does the three with a run fold
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,11 +21,19 @@ from rcdm_core.cache import cache_folder
 from rcdm_core.encoders.catalogue import EMBEDDED
 from rcdm_core.errors import unknown_name
 from rcdm_core.progress import Progress, silent
-from rcdm_core.training_images import TrainingImages, known_split, trained_scenes
+from rcdm_core.training_images import TrainingImages, known_split, names_its_images, trained_scenes, unseen
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
-from rcdm_probe.opening import RCDMSource, open_encoders, open_features, open_images, require_rcdms
+from rcdm_probe.opening import (
+    RCDMSource,
+    cards_of,
+    each_once,
+    open_encoders,
+    open_features,
+    open_whole,
+    require_rcdms,
+)
 from rcdm_probe.studies import ProbeResult, carry_out
 from reports import fidelity as report
 
@@ -152,7 +160,7 @@ def prepare(
     file = weights.get(names[0]) if len(names) == 1 else None
     rcdms = require_rcdms(rcdm, opened, levels, weights=file, device=device, progress=progress)
     decoders = tuple({decoder.fingerprint: decoder for decoder in rcdms.values()}.values())
-    images = open_images(
+    images = open_whole(
         data,
         seen_by=(*opened, *decoders),
         least=2 * LEAST_IMAGES,
@@ -160,7 +168,7 @@ def prepare(
         seed=chosen.seed,
         progress=progress,
     )
-    training, available, why = _training(images, decoders, chosen)
+    training, available, why = _training(images, data, decoders, chosen)
     check(opened, available, rcdms, chosen)
     chosen = replace(chosen, swept_level=_swept(chosen, opened, rcdms))
     drawn = draw(available, chosen)
@@ -246,7 +254,7 @@ def _asked(
 ) -> list[tuple[str | Encoder, tuple[str, ...] | None]]:
     """Encoders with the levels that are asked of each: those named, or the embedded ones that have such levels."""
     if encoders or levels is None:
-        return [(encoder, levels) for encoder in encoders or EMBEDDED]
+        return [(encoder, levels) for encoder in each_once(encoders or EMBEDDED).values()]
     known = {name: tuple(level for level in levels if level in entry.dimensions) for name, entry in EMBEDDED.items()}
     for level in levels:
         if not any(level in own for own in known.values()):
@@ -257,26 +265,29 @@ def _asked(
 
 def _limit(settings: FidelitySettings, decoders: Sequence[RCDM]) -> int | None:
     """How many images are needed; all of them where the training of a decoder may have split them."""
-    if any("data_fingerprint" in decoder.card.get("training", {}) for decoder in decoders):
+    if any(map(names_its_images, cards_of(decoders))):
         return None
     return max(settings.gallery, 2 * settings.images, settings.images + settings.compared)
 
 
 def _training(
-    images: ImageSet, decoders: Sequence[RCDM], settings: FidelitySettings
+    images: ImageSet, data: str | Path, decoders: Sequence[RCDM], settings: FidelitySettings
 ) -> tuple[TrainingImages | None, np.ndarray, str]:
-    """What the decoders were trained on, which of the images they never saw, and why nothing is known."""
-    everything = np.arange(len(images))
-    if len(decoders) != 1:
-        return None, everything, "Several decoders were used; ask for the encoders of one at a time."
-    (decoder,) = decoders
-    split = known_split(decoder.card, images)
-    if split is not None:
-        return TrainingImages(images, split.training, len(split.training)), split.held_out, ""
-    scenes = trained_scenes(decoder.card, limit=settings.compared) if settings.compared else None
+    """What all decoders were trained on, which of the images none ever saw, and why nothing is known."""
+    cards = cards_of(decoders)
+    splits = [known_split(card, images, data) for card in cards]
+    available = unseen(splits, len(images))
+    if not settings.compared:
+        return None, available, ""
+    known = [split.training for split in splits if split is not None]
+    common = reduce(np.intersect1d, known) if len(known) == len(cards) else np.array([], int)
+    if len(common):
+        return TrainingImages(images, common, len(common)), available, ""
+    if len(cards) != 1:
+        return None, available, "Several decoders were used; ask for the encoders of one at a time."
     return (
-        scenes,
-        everything,
+        trained_scenes(cards[0], limit=settings.compared),
+        available,
         "The images that the decoder was trained on are not at hand. Those of an RCDM made by rcdm-probe train are "
         "found when --data names the same folder; those of the embedded one are made from the training garments of "
         "Fashion-MNIST (Debian: apt install dataset-fashion-mnist).",

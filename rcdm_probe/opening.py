@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+
+from probes.remedies import training_command
 from probes.rendering import check_match, drawable
+from rcdm_core.data.imageset import draw_order
+from rcdm_core.data.part import PartOfImages
 from rcdm_core.data.registry import SCENES, load_data
 from rcdm_core.data.scenes import SIZE
 from rcdm_core.encoders import Encoder, catalogue, load_encoder
@@ -18,9 +24,9 @@ from rcdm_core.rcdm import RCDM, load_rcdm
 from rcdm_core.rcdm.joined import JoinedRCDM
 from rcdm_core.rcdm.published import load_published
 from rcdm_core.rcdm.rcdm import unknown_condition
+from rcdm_core.training_images import known_split, names_its_images, unseen
 from rcdm_core.zoo.judge import load_judge
 from rcdm_probe.levels import choose_levels
-from reports.decoder import training_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,6 +35,9 @@ if TYPE_CHECKING:
     from rcdm_core.features import FeatureSpace
     from rcdm_core.rcdm.network import NetworkSettings
     from rcdm_core.zoo.judge import Judge
+
+ENOUGH_HELD_OUT = 100
+"""Images that no RCDM was trained on, from which number on they alone are measured."""
 
 EMBEDDED, PUBLISHED, NONE = "embedded", "published", "none"
 """Words for an RCDM, where a folder could stand."""
@@ -110,6 +119,20 @@ def open_encoders(
         open_encoder(encoder, level=level, weights=weights.get(name), device=device, progress=progress)[0]
         for name, (encoder, level) in zip(names, asked, strict=True)
     ]
+
+
+def each_once(encoders: Iterable[str | Encoder]) -> dict[str, str | Encoder]:
+    """Encoders by name, each once, in the order in which they were first given.
+
+    Raises:
+        UserError: Two different ones have one name.
+    """
+    named: dict[str, str | Encoder] = {}
+    for encoder in encoders:
+        name = encoder if isinstance(encoder, str) else encoder.name
+        if named.setdefault(name, encoder) != encoder:
+            raise UserError(f"two encoders are called {name}", "give one of them another name")
+    return named
 
 
 def default_rcdm(encoder: Encoder, levels: Sequence[str]) -> str:
@@ -250,6 +273,49 @@ def _open_shared(where: _OneOrSeveral, device: str) -> RCDM:
 
 
 def open_images(
+    data: str | Path,
+    *,
+    seen_by: Iterable[Encoder | RCDM | NetworkSettings | None],
+    least: int,
+    limit: int | None,
+    seed: int,
+    progress: Progress = silent,
+) -> ImageSet:
+    """Images to be measured: where one of the RCDMs was trained on images of the set, those that none was trained on.
+
+    Where these are fewer than `ENOUGH_HELD_OUT`, all are taken, and the set says how many were trained on.
+
+    Args:
+        data: Name, or folder.
+        seen_by: As in `open_whole`.
+        least: How many there must be.
+        limit: How many are taken at most; None takes all.
+        seed: Seed of the choice.
+        progress: Told of files being checked.
+
+    Raises:
+        UserError: No such data, or too few images.
+    """
+    networks = list(seen_by)
+    opened = partial(open_whole, data, seen_by=networks, least=least, seed=seed, progress=progress)
+    cards = cards_of(network for network in networks if isinstance(network, RCDM))
+    if not any(map(names_its_images, cards)):
+        return opened(limit=limit)
+    whole = opened(limit=None)
+    held_out = unseen([known_split(card, whole, data) for card in cards], len(whole))
+    if len(held_out) == len(whole):
+        return opened(limit=limit)
+    taken = held_out if len(held_out) >= ENOUGH_HELD_OUT else np.arange(len(whole))
+    positions = np.sort(taken[draw_order(len(taken), limit, seed)[:limit]])
+    return PartOfImages(whole, positions, np.setdiff1d(positions, held_out).size, len(held_out))
+
+
+def cards_of(decoders: Iterable[RCDM]) -> list[Mapping[str, Any]]:
+    """The card of every training that RCDMs come from, each once."""
+    return [card for decoder in dict.fromkeys(decoders) for card in decoder.cards]
+
+
+def open_whole(
     data: str | Path,
     *,
     seen_by: Iterable[Encoder | RCDM | NetworkSettings | None],

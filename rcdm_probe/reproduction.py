@@ -21,7 +21,7 @@ from probes.panels import Panel
 from probes.rendering import drawable, starting_noise
 from rcdm_core.encoders.catalogue import EMBEDDED
 from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.images import resize
+from rcdm_core.images import at_one_size, resize
 from rcdm_core.progress import Progress, silent
 from rcdm_core.representations import encode
 from rcdm_probe import (
@@ -336,17 +336,17 @@ def _kept(study: Study) -> Panel | None:
         return None
     shown = list(range(min(PICTURES, len(study.images))))
     images, seed = study.images.images(shown), study.facts["seed"]
-    size = columns[0][2].image_size
-    noise = starting_noise(size, [(i, 0) for i in shown], seed=seed)
-    samples = []
+    drawn = []
     for encoder, level, rcdm in columns:
         h = encode(encoder, images)[level]
-        samples.append(rcdm.sample(h, f"{encoder.name}/{level}", noise=noise, seed=seed))
+        noise = starting_noise(rcdm.image_size, [(i, 0) for i in shown], seed=seed)
+        drawn.append(rcdm.sample(h, f"{encoder.name}/{level}", noise=noise, seed=seed))
+    samples = at_one_size(drawn)
     return Panel(
         "kept",
         "What each representation keeps",
         "",
-        torch.stack([resize(images, size), *samples], 1),
+        torch.stack([resize(images, samples[0].shape[-1]), *samples], 1),
         ("",) * len(shown),
         ("image", *(f"{encoder.name}, {level}" for encoder, level, _ in columns)),
     )

@@ -5,26 +5,13 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from probes.remedies import training_command
 from reports import blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
 
     from reports.blocks import Block
-
-
-def training_command(encoder: str, levels: Sequence[str], weights: str | None = None) -> str:
-    """The command that trains an RCDM on levels of an encoder.
-
-    Args:
-        encoder: Its name.
-        levels: Levels to draw from.
-        weights: File of weights, where it is not the encoder's own.
-    """
-    words = ["rcdm-probe", "train", "--encoder", encoder]
-    words += ["--weights", weights] if weights else []
-    words += [word for level in levels for word in ("--level", level)]
-    return shlex.join([*words, "--data", "FOLDER", "--out", "DIR"])
 
 
 def no_decoder(run: Mapping[str, Any], lacking: str) -> list[Block]:

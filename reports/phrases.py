@@ -48,6 +48,23 @@ def of_scenes(run: Mapping[str, Any]) -> list[str]:
     return [OF_SCENES] if run.get("data_card", {}).get("known_factors") else []
 
 
+def of_memory(run: Mapping[str, Any]) -> list[str]:
+    """What it means that a decoder was trained on images of the set that was measured, where one was."""
+    card = run.get("data_card", {})
+    if "trained_on" not in card:
+        return []
+    if not card["trained_on"]:
+        return [
+            f"A decoder was trained on {card['whole'] - card['held_out']:,} of the {card['whole']:,} images. None of "
+            f"those was measured: numbers are of the other {card['held_out']:,} alone."
+        ]
+    return [
+        f"Samples may be memory. A decoder was trained on {card['trained_on']:,} of the {card['images']:,} images that "
+        f"were measured, because too few were held out of its training ({card['held_out']:,}) to be measured alone. "
+        "Numbers that rest on samples are safe only on images that it has not seen: give others with --data."
+    ]
+
+
 def uncertainty(over: str = "images") -> str:
     """How intervals are made; what they are ``over`` is drawn again in each resample."""
     return f"Uncertainty. {LEVEL:.0%} percentile bootstrap over {over}, {RESAMPLES:,} resamples"

@@ -19,6 +19,7 @@ from probes.adversarial import AdversarialSettings, Measurement, measure
 from probes.adversarial.attacks import ATTACKS
 from probes.adversarial.classifier import train_classifier
 from probes.adversarial.crafting import check_classes, craft, noise, size, smallest_budget
+from probes.adversarial.pictures import drawn_panel
 from probes.adversarial.study import prepare, split
 from probes.adversarial.target import Target, Victims, margin
 from probes.records import COLUMNS
@@ -320,3 +321,9 @@ def test_labels_that_are_not_there_are_asked_for(tmp_path: Path, scenes: ImageSe
 def test_settings_that_make_no_sense_are_refused(wrong: dict, says: str) -> None:
     with pytest.raises(UserError, match=says):
         AdversarialSettings(**wrong)
+
+
+def test_encoders_drawn_at_several_sizes_stand_in_one_panel() -> None:
+    samples = {name: {"untouched": torch.rand(3, side, side)} for name, side in (("small", 32), ("large", 128))}
+    panel = drawn_panel(0, samples, torch.rand(3, 64, 64), ATTACKS["PGD"])
+    assert panel.images.shape == (2, 2, 3, 128, 128)

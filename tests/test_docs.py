@@ -13,7 +13,9 @@ import pytest
 import probes.adversarial.attacks as attacks
 import probes.transformations as transformations
 from rcdm_core.encoders.catalogue import PUBLISHED_FILES
+from rcdm_core.features import INCEPTION_FILE, INCEPTION_URL
 from rcdm_probe.cli import app
+from rcdm_probe.commands import fidelity
 from reports.names import file_name
 
 ROOT = Path(__file__).parent.parent
@@ -96,6 +98,12 @@ def test_published_files_are_named_as_they_are_looked_for():
     page = (ROOT / "docs" / "imagenet.md").read_text()
     for file in PUBLISHED_FILES.values():
         assert f"`{file.path.name}`" in page
+
+
+def test_how_to_get_fid_is_told_where_it_is_looked_for():
+    assert INCEPTION_URL in (ROOT / "docs" / "mathematics.md").read_text()
+    assert INCEPTION_FILE in str(fidelity.run.__doc__)
+    assert any("torch-fidelity" in line for line in (ROOT / "pyproject.toml").read_text().splitlines())
 
 
 @pytest.mark.parametrize("module", [transformations, attacks])

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from analyses.fidelity import copies_table, ranks_table, sets_table, solvers_floor, solvers_table
 from probes.fidelity import FidelitySettings, Measurement, measure
+from probes.fidelity.pictures import levels_panel
 from probes.records import COLUMNS
 from rcdm_core.data.registry import load_data
 from rcdm_core.distances import retrieval_ranks
@@ -175,11 +176,17 @@ def test_training_scenes_are_those_of_the_first_steps_of_the_last_leg(garments: 
 
 def test_images_that_a_training_held_out_are_known_again() -> None:
     data = load_data("scenes", image_size=32, limit=100)
-    split = known_split({"training": {"data_fingerprint": data.fingerprint, "settings": {"seed": 3}}}, data)
+    training = {"data_fingerprint": data.fingerprint, "images": 90, "held_out": 10, "settings": {"seed": 3}}
+    split = known_split({"training": training}, data, "scenes")
     assert split is not None
     assert np.array_equal(split.held_out, hold_out(100, seed=3).held_out)
-    assert known_split({"training": {"data_fingerprint": "other"}}, data) is None
-    assert known_split({}, data) is None
+    assert known_split({"training": {**training, "data_fingerprint": "other"}}, data, "scenes") is None
+    assert known_split({}, data, "scenes") is None
+
+
+def test_samples_of_several_sizes_stand_side_by_side_at_the_largest() -> None:
+    panel = levels_panel(torch.rand(2, 3, 20, 20), {"a": torch.rand(2, 3, 32, 32), "b": torch.rand(2, 3, 128, 128)})
+    assert panel.images.shape == (2, 3, 3, 128, 128)
 
 
 # The probe on decoders of which the truth is known
@@ -322,3 +329,6 @@ def test_what_cannot_be_measured_is_refused_at_once() -> None:
         FidelitySettings(solver="unpic")
     with pytest.raises(UserError, match="5 images are too few"):
         FidelitySettings(images=5)
+    for wrong in ({"pictures": 0}, {"compared": -1}, {"swept_images": -1}):
+        with pytest.raises(UserError, match="at least one|0 or more"):
+            FidelitySettings(**wrong)

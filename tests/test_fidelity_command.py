@@ -6,17 +6,23 @@ import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from planted_decoders import Decoder, deaf, faithful, pixels
 from typer.testing import Result
 
 from analyses.fidelity import copies_table, ranks_table, sets_table, solvers_table
+from rcdm_core.errors import UserError
 from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS
 from rcdm_probe import FidelityResult, fidelity
+from rcdm_probe.benchmark import wait_for
+from rcdm_probe.fidelity_study import _asked
 from rcdm_probe.rank_benchmark import rank_cost
-from reports.fidelity import document, trust
+from reports.fidelity import Content, document, trust
+from reports.fidelity.sections import _evidence
 from reports.figures.fidelity import draw_levels
 
 Command = Callable[..., Result]
@@ -107,6 +113,38 @@ def test_a_faithful_decoder_is_trusted(planted: FidelityResult) -> None:
     said = trust(planted.content)
     assert "median rank of 1 among 80 (MRR 1.00 [1.00, 1.00]" in said
     assert "Nothing points to copies" in said
+    assert "has an interval above 0 at no level" in said
+
+
+def solved(*rows: tuple[str, int, float, float, float]) -> Content:
+    """What a report knows of solvers: name, steps, the interval of the gain, and seconds; the first is the chosen."""
+    names = ["solver", "steps", "gain_low", "gain_high", "seconds"]
+    table = pd.DataFrame(rows, columns=names).assign(mrr=0.5, mrr_low=0.4, mrr_high=0.6)
+    table["gain"] = (table["gain_low"] + table["gain_high"]) / 2
+    nothing: Any = pd.DataFrame()
+    return Content(nothing, nothing, nothing, table, nothing, nothing, (), {})
+
+
+CHOSEN = ("ddim", 12, float("nan"), float("nan"), 1.0)
+
+
+def test_a_faster_solver_that_is_no_worse_is_named() -> None:
+    worse, dear = ("ddim", 2, -0.3, -0.1, 0.2), ("ddpm", 100, -0.1, 0.2, 8.0)
+    as_good, faster = ("unipc", 8, -0.1, 0.1, 0.7), ("unipc", 6, -0.2, 0.1, 0.5)
+    assert _evidence(solved(CHOSEN, worse, dear)).endswith("none that is not worse takes less time.")
+    said = _evidence(solved(CHOSEN, worse, as_good, faster, dear))
+    assert said.endswith("the fastest is unipc with 6 steps, in 50% of the time.")
+    better = _evidence(solved(CHOSEN, faster, ("ddpm", 100, 0.1, 0.3, 8.0)))
+    assert "the best, ddpm with 100 steps" in better
+    assert "8.0 times the time" in better
+
+
+def test_an_encoder_that_is_named_twice_is_measured_once() -> None:
+    assert _asked(["vicreg", "simclr", "vicreg"], None) == [("vicreg", None), ("simclr", None)]
+    own = pixels("mine")
+    assert _asked([own, own], None) == [(own, None)]
+    with pytest.raises(UserError, match="two encoders are called mine"):
+        _asked([own, pixels("mine")], None)
 
 
 def test_what_is_not_at_hand_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +192,14 @@ def test_an_encoder_without_a_decoder_gets_the_command_that_trains_one(
     assert result.exit_code == 2
     assert "no RCDM draws from python:undrawn_encoder:build" in result.stderr
     assert "rcdm-probe train --encoder python:undrawn_encoder:build" in result.stderr
+
+
+@pytest.mark.parametrize("kind, waits", [("cpu", 0), ("cuda", 1), ("mps", 1)])
+def test_a_clock_is_read_when_the_device_is_done(kind: str, waits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[torch.device] = []
+    monkeypatch.setattr("torch.accelerator.synchronize", waited.append)
+    wait_for(torch.device(kind))
+    assert len(waited) == waits
 
 
 def test_the_rank_benchmark_tells_time_and_memory() -> None:

@@ -12,6 +12,7 @@ from begun import facts_of
 from small_training import NETWORK
 from typer.testing import Result
 
+from rcdm_core.data.registry import load_data
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import RCDM
@@ -21,6 +22,7 @@ from rcdm_core.rcdm.joined import JoinedRCDM
 from rcdm_core.rcdm.network import Denoiser
 from rcdm_probe.facts import rcdm_name
 from rcdm_probe.opening import open_rcdm, open_rcdms
+from rcdm_probe.reproduction import Study, _kept
 
 
 def untrained(seed: int, *conditions: str, size: int = 16) -> RCDM:
@@ -61,6 +63,22 @@ def test_members_have_one_size_and_no_condition_twice() -> None:
         JoinedRCDM([first, untrained(2, "dino/backbone", size=32)])
     with pytest.raises(UserError, match="two of the RCDMs draw from simclr/backbone"):
         JoinedRCDM([first, untrained(2, "simclr/backbone")])
+
+
+def test_it_has_the_card_of_each_training() -> None:
+    members = [untrained(n, f"{name}/backbone") for n, name in enumerate(("simclr", "dino"))]
+    for number, member in enumerate(members):
+        member.card["training"] = {"data": str(number)}
+    assert [card["training"]["data"] for card in JoinedRCDM(members).cards] == ["0", "1"]
+
+
+def test_rcdms_of_several_sizes_stand_in_one_picture() -> None:
+    encoders = (load_encoder("simclr"), load_encoder("dino"))
+    rcdms = {name: untrained(0, f"{name}/backbone", size=size) for name, size in (("simclr", 16), ("dino", 32))}
+    images = load_data("scenes", image_size=32, limit=2)
+    panel = _kept(Study(encoders, images, rcdms, (), {}, Path(), {"seed": 0}))
+    assert panel is not None
+    assert panel.images.shape == (2, 3, 3, 32, 32)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,8 @@ from typer.testing import Result
 
 from analyses.neighbourhood import comparison_table, kind_table, neighbourhood_verdicts
 from probes.neighbourhood import NeighbourhoodSettings, measure
-from probes.neighbourhood.measurement import REAL
 from probes.neighbourhood.sources import SOURCES, between, gaussian
-from probes.records import COLUMNS
+from probes.records import COLUMNS, REAL
 from rcdm_core.data.imageset import ImageSet
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders.encoder import Encoder
@@ -129,7 +129,7 @@ def planted(*, gauss: float, spread: float = 0.3, images: int = 80) -> pd.DataFr
             }
         )
         for level, kind, mean in (("", REAL, 0.5), *(("backbone", kind, mean) for kind, mean in means.items()))
-        for measure in ("frechet", "distance", "nearest")
+        for measure in ("frechet", "diversity", "nearest")
     ]  # fmt: skip
     return pd.concat(tables, ignore_index=True)
 
@@ -166,6 +166,32 @@ def test_a_ring_is_kept_between_neighbours_and_lost_by_a_gaussian(scenes: ImageS
     assert "for comparison" in verdict.claim
 
 
+def test_images_are_read_part_by_part(scenes: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probes.neighbourhood.measurement._AT_ONCE", 50)
+    network, look = encoder("pixels", Pixels()), space(lambda images: images.mean((2, 3)))
+    rcdm = Known(network, lambda h: nn.functional.interpolate(h.unflatten(1, (3, 8, 8)), size=(32, 32)))
+    images = Watched(scenes)
+    measure(network, images, rcdm=rcdm, space=look, settings=replace(SMALL, batch_size=50))  # type: ignore[arg-type]
+    assert max(images.read) == 50
+
+
+class Watched:
+    """A set of images that knows how many of them were read at once."""
+
+    def __init__(self, images: ImageSet) -> None:
+        self.of, self.read = images, []
+
+    def __len__(self) -> int:
+        return len(self.of)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.of, name)
+
+    def images(self, indices: np.ndarray) -> torch.Tensor:
+        self.read.append(len(indices))
+        return self.of.images(indices)
+
+
 def test_a_constant_encoder_and_too_few_images_are_refused(scenes: ImageSet) -> None:
     class Constant(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -181,7 +207,13 @@ def test_a_constant_encoder_and_too_few_images_are_refused(scenes: ImageSet) -> 
 
 
 @pytest.mark.parametrize(
-    "wrong, says", [({"count": 3}, "too few"), ({"gallery": 10}, "gallery"), ({"neighbours": 0}, "neighbours")]
+    "wrong, says",
+    [
+        ({"count": 3}, "too few"),
+        ({"gallery": 10}, "gallery"),
+        ({"neighbours": 0}, "neighbours"),
+        ({"pictures": 0}, "pictures"),
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict, says: str) -> None:
     with pytest.raises(UserError, match=says):

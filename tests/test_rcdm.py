@@ -177,6 +177,11 @@ def test_ddim_is_that_of_diffusers_where_timesteps_are_even(small):
     assert torch.allclose(drawn, ((x + 1) / 2).clamp(0, 1), atol=1e-4)
 
 
+def test_noise_of_another_shape_is_refused_with_both_shapes(small):
+    with pytest.raises(UserError, match=r"noise of shape \[2, 3, 32, 32\] .*: give \[2, 3, 16, 16\]"):
+        small.sample(torch.randn(2, 6), "a/backbone", noise=torch.randn(2, 3, 32, 32), steps=1)
+
+
 def test_given_step_noise_is_used_and_must_fit(small):
     h, noise, added = torch.randn(2, 6), torch.randn(2, 3, 16, 16), torch.randn(4, 2, 3, 16, 16)
     settings = {"steps": 4, "solver": "ddpm", "batch_size": 1, "dtype": torch.float32}

@@ -105,6 +105,10 @@ def test_invariance_takes_what_was_trained(
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert (tmp_path / "run" / "report.pdf").is_file()
+    card = json.loads((tmp_path / "run" / "run.json").read_text())["data_card"]
+    assert (card["whole"], card["held_out"]) == (IMAGES, 10)
+    assert 0 < card["trained_on"] <= card["images"] == 30
+    assert "Samples may be memory" in (tmp_path / "run" / "report.json").read_text()
 
 
 def test_other_settings_in_the_same_folder_are_refused_by_name(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from probes.panels import Panel
-from rcdm_core.images import resize
+from rcdm_core.images import at_one_size, resize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,14 +25,13 @@ def drawn_panel(
 
     Args:
         number: Number of the image among the pictures, from 0.
-        samples: Of each encoder, what is drawn under each heading, ``[3, S, S]``; the same headings for all.
+        samples: Of each encoder, what is drawn under each heading, ``[3, S, S]``, with the S of its RCDM; the same
+            headings for all. All are shown at the largest size.
         image: The image untouched, ``[3, S', S']``.
         entry: The attack.
     """
-    rows = []
-    for drawn in samples.values():
-        pictures = torch.stack(list(drawn.values()))
-        rows.append(torch.cat([resize(image[None], pictures.shape[-1]), pictures]))
+    drawn = at_one_size(torch.stack(list(row.values())) for row in samples.values())
+    rows = [torch.cat([resize(image[None], row.shape[-1]), row]) for row in drawn]
     return Panel(
         f"attacked_{number + 1}",
         f"Image {number + 1}: what is drawn from h under {entry.name}",

@@ -16,6 +16,7 @@ from probes.fidelity.settings import LEAST_IMAGES, FidelitySettings
 from probes.fidelity.study import prepare
 from probes.fidelity.sweep import sweep
 from probes.records import join
+from probes.remedies import training_command
 from probes.rendering import Renderer, check_match, drawable
 from probes.stages import Stages
 from rcdm_core.distances import retrieval_ranks
@@ -127,8 +128,7 @@ def check(
         if encoder.name not in rcdms:
             raise UserError(
                 f"no RCDM draws from {encoder.name}, and fidelity is that of an RCDM",
-                f"train one with `rcdm-probe train --encoder {encoder.name} --data FOLDER --out DIR` and give it with "
-                "--rcdm DIR",
+                f"train one with `{training_command(encoder.name, settings.levels or ())}` and give it with --rcdm DIR",
             )
         check_match(encoder, levels, rcdms[encoder.name])
         conditions += [f"{encoder.name}/{level}" for level in drawable(encoder, levels, rcdms[encoder.name])]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from probes.panels import Panel
-from rcdm_core.images import resize
+from rcdm_core.images import at_one_size, resize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,15 +18,16 @@ def levels_panel(images: torch.Tensor, samples: Mapping[str, torch.Tensor]) -> P
 
     Args:
         images: ``[N, 3, S', S']``.
-        samples: By encoder and level, ``[N, 3, S, S]``.
+        samples: By encoder and level, ``[N, 3, S, S]``, with the S of the RCDM; all are shown at the largest.
     """
-    columns = [_fit(images, samples), *samples.values()]
+    columns = at_one_size(samples.values())
     return Panel(
         "samples",
         "One sample from every level",
         "First column: the image. The others: one sample from its representation at each level, all of a row from "
-        "equal noise, so that a difference within a row comes from the representation.",
-        torch.stack(columns, 1),
+        "equal noise, so that a difference within a row comes from the representation (an RCDM that draws at another "
+        "size has noise of its own).",
+        torch.stack([resize(images, columns[0].shape[-1]), *columns], 1),
         tuple(f"image {number + 1}" for number in range(len(images))),
         ("image", *samples),
     )
@@ -63,18 +64,13 @@ def solvers_panel(images: torch.Tensor, samples: Mapping[str, torch.Tensor], of:
         samples: By solver and steps, ``[N, 3, S, S]``.
         of: Encoder and level.
     """
-    rows = [_fit(images, samples), *samples.values()]
+    drawn = list(samples.values())
     return Panel(
         "drawn_by_solvers",
         f"What solvers and steps make of {of}",
         "Top: the image. Below: a sample from its representation, each row by another solver or number of steps (in "
         "brackets); all of a column start from equal noise.",
-        torch.stack(rows),
+        torch.stack([resize(images, drawn[0].shape[-1]), *drawn]),
         ("image", *samples),
         tuple(str(number + 1) for number in range(len(images))),
     )
-
-
-def _fit(images: torch.Tensor, samples: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Images at the size of the samples."""
-    return resize(images, next(iter(samples.values())).shape[-1])

@@ -59,6 +59,11 @@ class FidelitySettings:
         for solver, _ in (*self.swept, (self.solver, self.steps)):
             if solver not in SOLVERS:
                 raise unknown_name("solver", solver, SOLVERS)
+        for name in ("compared", "swept_images"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} is {getattr(self, name)}", "take 0 or more")
+        if self.pictures < 1:
+            raise UserError(f"{self.pictures} images are shown", "show at least one")
         if self.images < LEAST_IMAGES:
             raise UserError(f"{self.images} images are too few for statistics", f"take at least {LEAST_IMAGES}")
         if 0 < self.swept_images < LEAST_IMAGES:

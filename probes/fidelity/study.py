@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from probes.records import records
+from probes.records import REAL, records
 from rcdm_core.images import resize
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from probes.fidelity.settings import FidelitySettings
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.features import FeatureSpace, Look
-
-REAL = "real images"
-"""Condition of records of real images."""
 
 THUMBNAIL = 32  # pixels: the side at which pictures are compared with training images
 

@@ -9,7 +9,7 @@ draw from a Gaussian fitted to them.
 measure                    value, one for each picture; ``condition``: `probes.neighbourhood.sources.SOURCES` or images
 =========================  ============================================================================================
 ``frechet``                contribution to the squared Frechet distance from other real images; the mean is the distance
-``distance``               distance to the other pictures of the set, doubled and less the set's mean, so that the mean
+``diversity``              distance to the other pictures of the set, doubled and less the set's mean, so that the mean
                            is the mean distance of two pictures and its spread that of a mean of pairs; over the mean
                            distance of two real images
 ``nearest``                distance to the nearest image of the gallery, in the same unit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from probes.neighbourhood.pictures import kinds_panel, neighbours_panel
 from probes.neighbourhood.settings import NeighbourhoodSettings
 from probes.neighbourhood.sources import between, gaussian
-from probes.records import join, records
+from probes.records import REAL, join, records
 from probes.rendering import Renderer, check_match, drawable
 from probes.stages import Stages
 from rcdm_core.errors import UserError, unknown_name
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
     from rcdm_core.features import FeatureSpace
     from rcdm_core.rcdm import RCDM
 
-REAL = "real images"
-"""The condition of real images themselves: what no picture can do better than."""
+_AT_ONCE = 512  # images that are read to be looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +101,13 @@ def measure(
     h = represent(encoder, images, gallery, batch_size=settings.batch_size, cache=cache, progress=progress)
     stages = Stages(workdir).under(encoder.fingerprint, images.fingerprint)
 
+    def looked_at(which: np.ndarray) -> torch.Tensor:
+        parts = [images.images(which[i : i + _AT_ONCE]) for i in range(0, len(which), _AT_ONCE)]
+        return torch.cat([space.of(part, batch_size=settings.batch_size)[0] for part in parts])
+
     def seen(name: str, which: np.ndarray) -> torch.Tensor:
         kept = stages.under(space.fingerprint, which.tolist())
-        return kept.tensor(name, lambda: space.of(images.images(which), batch_size=settings.batch_size)[0])
+        return kept.tensor(name, partial(looked_at, which))
 
     features = seen("others", others)
     reference = Reference(features, seen("gallery", gallery), _mean_distance(features))
@@ -175,7 +179,7 @@ def _set_records(
     to_others = torch.cdist(features.double(), features.double()).sum(1) / (len(features) - 1)
     measured = {
         "frechet": frechet_contributions(features, reference.others),
-        "distance": (2 * to_others - to_others.mean()) / reference.unit,
+        "diversity": (2 * to_others - to_others.mean()) / reference.unit,
         "nearest": apart / reference.unit,
     }
     return join(

@@ -45,6 +45,8 @@ class NeighbourhoodSettings:
             raise UserError(f"a gallery of {self.gallery} images for {self.count} pictures", "take as many at least")
         if not 0 < self.neighbours < LEAST_IMAGES:
             raise UserError(f"{self.neighbours} neighbours", f"take between 1 and {LEAST_IMAGES - 1}")
+        if self.pictures < 1:
+            raise UserError(f"{self.pictures} pictures of each kind are shown", "show at least one")
 
     @property
     def rendering(self) -> RenderingSettings:

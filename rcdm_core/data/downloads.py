@@ -124,6 +124,11 @@ class DownloadedImages:
     fingerprint: str
     skipped: tuple[Path, ...] = field(default=())
 
+    @property
+    def keys(self) -> np.ndarray:
+        """Indices in the data set, ``[N]``."""
+        return self.chosen
+
     def __len__(self) -> int:
         return len(self.chosen)
 

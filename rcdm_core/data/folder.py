@@ -66,6 +66,11 @@ class FolderImages:
     def name(self) -> str:
         return self.folder.resolve().name
 
+    @property
+    def keys(self) -> np.ndarray:
+        """Paths below the folder, ``[N]``."""
+        return np.array([path.relative_to(self.folder).as_posix() for path in self.paths])
+
     def __len__(self) -> int:
         return len(self.paths)
 

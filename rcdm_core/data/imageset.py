@@ -26,6 +26,7 @@ class ImageSet(Protocol):
         class_names: Names of the classes, in the order of the labels; empty where there are no labels.
         fingerprint: SHA-256 of what the images are made from, and how: equal fingerprints give equal images at equal
             positions.
+        keys: What tells an image from all others of the same source ``[N]``, whatever was chosen and at which size.
         skipped: Files that could not be read and are not in the set.
     """
 
@@ -39,6 +40,8 @@ class ImageSet(Protocol):
     def class_names(self) -> tuple[str, ...]: ...
     @property
     def fingerprint(self) -> str: ...
+    @property
+    def keys(self) -> np.ndarray: ...
     @property
     def skipped(self) -> tuple[Path, ...]: ...
 

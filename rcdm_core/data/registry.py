@@ -90,6 +90,11 @@ class SceneImages:
     class_names: tuple[str, ...] = CLASSES
     skipped: tuple[Path, ...] = ()
 
+    @property
+    def keys(self) -> np.ndarray:
+        """Indices of the scenes, ``[N]``."""
+        return self.chosen
+
     def __len__(self) -> int:
         return len(self.chosen)
 

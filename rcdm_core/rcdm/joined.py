@@ -12,7 +12,7 @@ from rcdm_core.errors import UserError
 from rcdm_core.rcdm.rcdm import RCDM, unknown_condition
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import torch
 
@@ -44,6 +44,11 @@ class JoinedRCDM(RCDM):
     def conditions(self) -> dict[str, int]:
         """Dimension of each condition of all members."""
         return {condition: member.conditions[condition] for condition, member in self._of_condition.items()}
+
+    @property
+    def cards(self) -> tuple[Mapping[str, Any], ...]:
+        """The cards of all members."""
+        return tuple(card for member in dict.fromkeys(self._of_condition.values()) for card in member.cards)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -48,6 +48,11 @@ class RCDM(nn.Module):
         return self.denoiser.conditions
 
     @property
+    def cards(self) -> tuple[Mapping[str, Any], ...]:
+        """The card of each training that what it draws comes from."""
+        return (self.card,)
+
+    @property
     def image_size(self) -> int:
         """Side of the images in pixels."""
         return self.denoiser.settings.image_size
@@ -100,8 +105,8 @@ class RCDM(nn.Module):
             Images ``[N, 3, S, S]`` in [0, 1], on the CPU.
 
         Raises:
-            UserError: Unknown condition or solver, more steps than the schedule has, or representations of another
-                dimension.
+            UserError: Unknown condition or solver, more steps than the schedule has, noise of another shape, or
+                representations of another dimension.
         """
         if condition not in self.conditions:
             raise unknown_condition(condition, self.conditions)
@@ -111,10 +116,10 @@ class RCDM(nn.Module):
         if not 1 <= steps <= most:
             raise UserError(f"{steps} solver steps", f"take at least one, and at most {most}")
         noise = self.noise(len(h), seed=seed) if noise is None else noise
-        if len(noise) != len(h):
-            raise UserError(f"{len(noise)} noises for {len(h)} representations", "give one for each")
-        if step_noise is not None and step_noise.shape[:2] != (steps, len(h)):
-            raise UserError(f"noise for {list(step_noise.shape[:2])} steps and images", f"give [{steps}, {len(h)}]")
+        if noise.shape != (wanted := (len(h), 3, self.image_size, self.image_size)):
+            raise UserError(f"noise of shape {list(noise.shape)} for {len(h)} representations", f"give {list(wanted)}")
+        if step_noise is not None and step_noise.shape != (steps, *wanted):
+            raise UserError(f"step noise of shape {list(step_noise.shape)}", f"give {[steps, *wanted]}")
         device = next(self.denoiser.parameters()).device
         dtype = matrix_precision(device) if dtype is None else dtype
         starts, batches = range(0, len(h), batch_size), []

@@ -145,6 +145,7 @@ def train_rcdm(
         training = {
             "data": images.name,
             "data_fingerprint": images.fingerprint,
+            "image_size": images.image_size,
             "images": len(split.training),
             "held_out": len(split.held_out),
             "settings": asdict(loop),

@@ -75,6 +75,9 @@ def run(
 
     Leaves report.pdf, figures, tables (CSV, LaTeX), all records and run.json in the run folder.
 
+    --features inception gives FID and the Inception score. It needs the package torch-fidelity and, in the cache folder
+    (~/.cache/rcdm-probe), weights-inception-2015-12-05-6726825d.pth of its release v0.2.0 (see docs/mathematics.md).
+
     Stop it at any time: the same command goes on from what was done.
 
     [bold]Examples[/]
@@ -137,7 +140,7 @@ def _trust(result: FidelityResult) -> str:
 
 def _summary(result: FidelityResult) -> Table:
     """For each level: ranks, distance from real images, precision and recall."""
-    from analyses.fidelity import REAL
+    from probes.records import REAL
     from reports.tables import number
 
     card = result.run["features_card"]

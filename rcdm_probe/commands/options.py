@@ -76,9 +76,9 @@ Features = Annotated[
     typer.Option(
         "--features",
         "-f",
-        help="Where sets of pictures are compared: judge (on scenes), inception (FID and IS; needs its weights), or an "
-        "encoder by name. By default the judge on scenes, else Inception where its weights are at hand, else the "
-        "encoder (of several, the first).",
+        help="Where sets of pictures are compared: judge (on scenes), inception (FID and IS; needs torch-fidelity and "
+        "its weights), or an encoder by name. By default the judge on scenes, else Inception where its weights are at "
+        "hand, else the encoder (of several, the first).",
         metavar="NAME",
     ),
 ]

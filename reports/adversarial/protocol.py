@@ -33,6 +33,7 @@ def limits(content: Content) -> list[str]:
         "Relative displacement depends on the unit, the median distance between two images at that level. An encoder "
         "that spreads images unevenly can look calm or restless by it.",
         phrases.OF_SAMPLES,
+        *phrases.of_memory(content.run),
         *phrases.of_scenes(content.run),
         "Intervals are over images of one data set, for one training of each encoder. Another training may differ by "
         "more.",

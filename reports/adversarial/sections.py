@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from probes.remedies import training_command
 from reports import blocks
 
 if TYPE_CHECKING:
@@ -105,16 +106,16 @@ def pictures(content: Content) -> list[Block]:
             blocks.missing(
                 "Nothing was drawn from h.",
                 "That needs an RCDM, a diffusion model trained on this encoder's representations, and images that "
-                "every encoder classifies rightly. Train one with rcdm-probe train --encoder NAME --data FOLDER --out "
-                "DIR and give it with --rcdm DIR.",
+                f"every encoder classifies rightly. Train one with {training_command('NAME')} and give it with --rcdm "
+                "DIR.",
             )
         )
     if drawn and content.undrawn:
         out.append(
             blocks.missing(
                 f"Nothing was drawn from {', '.join(content.undrawn)}.",
-                "The RCDM draws from the other encoders only. Train one with rcdm-probe train --encoder NAME --data "
-                "FOLDER --out DIR and give both with --rcdm.",
+                f"The RCDM draws from the other encoders only. Train one with {training_command(content.undrawn[0])} "
+                "and give both with --rcdm.",
             )
         )
     out += blocks.panel_figures((*drawn, *rest))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from analyses.fidelity import REAL
+from probes.records import REAL
 from reports.fidelity.tables import printed_tables
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.fidelity import REAL
+from probes.records import REAL
 from reports.figures.fidelity import draw_copies, draw_levels, draw_solvers
 from reports.figures.grid import draw_panel
 from reports.names import file_name

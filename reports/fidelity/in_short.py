@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.fidelity import REAL
 from analyses.wording import listed
+from probes.records import REAL
 from reports.tables import cell, number
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ def _recall(copies: pd.DataFrame) -> str:
     recalled = copies[copies["surplus_low"] > 0]
     if recalled.empty:
         return (
-            "Nothing points to copies of training images: from no level do more samples lie closer to one of them "
-            "than every real image does, than to one of as many images that were not trained on."
+            "Nothing points to copies of training images: the share of samples that lie closer to one of them than "
+            "every real image does, less the share that lie as close to one of as many images that were not trained "
+            "on, has an interval above 0 at no level."
         )
     worst = recalled.loc[recalled["surplus"].idxmax()]
     return (

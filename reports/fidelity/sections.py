@@ -73,13 +73,20 @@ def _evidence(content: Content) -> str:
         f"{cell(chosen, 'mrr')} on these images. Of {len(others)} others, {len(better)} do better and {len(worse)} "
         "worse (the interval of the paired difference leaves out 0)"
     )
-    if better.empty:
-        return f"{said}: none of those that were tried is worth its time."
-    best = better.loc[better["gain"].idxmax()]
-    dearer = best["seconds"] / chosen["seconds"]
+    if len(better):
+        best = better.loc[better["gain"].idxmax()]
+        dearer = best["seconds"] / chosen["seconds"]
+        return (
+            f"{said}; the best, {best['solver']} with {best['steps']} steps, gains {cell(best, 'gain')} for "
+            f"{number(dearer, 1)} times the time."
+        )
+    cheaper = others[(others["gain_high"] >= 0) & (others["seconds"] < chosen["seconds"])]
+    if cheaper.empty:
+        return f"{said}: none that is not worse takes less time."
+    fastest = cheaper.loc[cheaper["seconds"].idxmin()]
     return (
-        f"{said}; the best, {best['solver']} with {best['steps']} steps, gains {cell(best, 'gain')} for "
-        f"{number(dearer, 1)} times the time."
+        f"{said}. Of those that take less time and are not found to be worse, the fastest is {fastest['solver']} with "
+        f"{fastest['steps']} steps, in {fastest['seconds'] / chosen['seconds']:.0%} of the time."
     )
 
 

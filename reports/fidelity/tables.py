@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.fidelity import REAL
+from probes.records import REAL
 from reports.tables import Table, cell, number, p_value
 
 if TYPE_CHECKING:

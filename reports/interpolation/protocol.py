@@ -25,6 +25,7 @@ def limits(content: Content) -> Iterator[str]:
         "how far it gets."
     )
     yield phrases.OF_SAMPLES
+    yield from phrases.of_memory(content.run)
     if len(content.orders):
         yield (
             "The judge reads scenes. Off a picture between two garments it reads some class all the same, and a factor "

@@ -19,6 +19,7 @@ def limits(content: Content) -> Iterator[str]:
     """What the numbers do not show."""
     if content.drawn:
         yield phrases.OF_SAMPLES
+        yield from phrases.of_memory(content.run)
     yield phrases.OF_READOUTS
     if len(content.factors) or content.run["arguments"]["encoder"] in EMBEDDED:
         yield phrases.OF_SCENES

@@ -31,6 +31,7 @@ def limits(content: Content) -> Iterator[str]:
             "A direction is linear and the same for all images. Factors of the scenes are independent of each other; "
             "where factors of other data go together, so will their directions."
         )
+    yield from phrases.of_memory(content.run)
     yield from phrases.of_scenes(content.run)
     yield phrases.OF_INTERVALS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from probes.neighbourhood.measurement import REAL
+from probes.records import REAL
 from reports.figures.grid import draw_panel
 from reports.figures.neighbourhood import draw_kinds
 from reports.names import file_name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from probes.neighbourhood.measurement import REAL
+from probes.records import REAL
 
 KINDS = {
     REAL: "real images",

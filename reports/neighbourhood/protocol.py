@@ -19,6 +19,7 @@ def limits(content: Content) -> list[str]:
         "The other real images are taken as known: intervals cover the choice of the pictures and of the real images "
         "they are paired with, not the training of encoder and decoder.",
         "A decoder that is better at some representations than at others moves all three kinds.",
+        *phrases.of_memory(content.run),
         *phrases.of_scenes(content.run),
     ]
 

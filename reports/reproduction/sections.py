@@ -26,7 +26,8 @@ def kept_figure() -> Block:
         "kept",
         "What each representation keeps.",
         "First column: the image. The others: one sample from each representation of it, drawn by the RCDM from h "
-        "alone; all samples of a row start from equal noise, so that a difference between two of them comes from h.",
+        "alone; all samples of a row start from equal noise, so that a difference between two of them comes from h (an "
+        "RCDM that draws at another size has noise of its own).",
         "What a sample has in common with its image is in h; what it has of its own, h left open.",
     )
 

@@ -1,0 +1,135 @@
+"""Images that an RCDM was trained on are known again, and are not what it is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from planted_decoders import SIDE, Decoder, faithful, pixels
+
+from rcdm_core.data.imageset import ImageSet
+from rcdm_core.data.part import PartOfImages
+from rcdm_core.data.registry import load_data
+from rcdm_core.rcdm_training.split import hold_out
+from rcdm_core.training_images import known_split, unseen
+from rcdm_probe import fidelity_study
+from rcdm_probe.facts import data_card
+from rcdm_probe.opening import open_images
+from reports import phrases
+
+CONDITIONS = {"pixels/backbone": 3 * SIDE * SIDE}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 photos, in two classes."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for number in range(120):
+        place = folder / "ab"[number % 2]
+        place.mkdir(exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (5, 5, 3), dtype=np.uint8)).save(place / f"{number}.png")
+    return folder
+
+
+def trained(images: ImageSet, *, seed: int) -> dict[str, Any]:
+    """The card of an RCDM that was trained on these images."""
+    split = hold_out(len(images), seed=seed)
+    return {
+        "training": {
+            "data": images.name, "data_fingerprint": images.fingerprint, "image_size": images.image_size,
+            "images": len(split.training), "held_out": len(split.held_out), "settings": {"seed": seed},
+        }
+    }  # fmt: skip
+
+
+def decoder(card: Mapping[str, Any]) -> Decoder:
+    return Decoder("faithful", CONDITIONS, faithful, card)
+
+
+def test_a_training_at_another_size_or_on_fewer_images_is_known_again(photos: Path) -> None:
+    whole = load_data(photos, image_size=SIDE)
+    for size, limit in ((SIDE, None), (8, None), (SIDE, 70), (8, 70)):
+        images = load_data(photos, image_size=size, limit=limit, seed=3)
+        split = known_split(trained(images, seed=3), whole, photos)
+        assert split is not None
+        assert set(whole.keys[split.training]) == set(images.keys[hold_out(len(images), seed=3).training])
+        assert np.array_equal(np.sort(np.concatenate([split.training, split.held_out])), np.arange(120))
+    assert known_split(trained(load_data("scenes", image_size=SIDE, limit=120), seed=3), whole, photos) is None
+
+
+def test_of_several_trainings_only_what_none_of_them_saw_is_unseen() -> None:
+    one, two = hold_out(200, seed=0), hold_out(200, seed=1)
+    assert np.array_equal(unseen([one, None, two], 200), np.intersect1d(one.held_out, two.held_out))
+    assert np.array_equal(unseen([None], 3), np.arange(3))
+
+
+def test_a_probe_is_given_the_images_that_its_decoder_never_saw(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rcdm_probe.opening.ENOUGH_HELD_OUT", 12)
+    whole = load_data(photos, image_size=SIDE)
+    held_out = hold_out(120, seed=3).held_out
+    seen_by = (pixels(), decoder(trained(whole, seed=3)))
+    found = open_images(photos, seen_by=seen_by, least=10, limit=None, seed=0)
+    assert isinstance(found, PartOfImages)
+    assert np.array_equal(found.positions, held_out)
+    assert torch.equal(found.images([2, 0]), whole.images(held_out[[2, 0]]))
+    assert whole.labels is not None
+    assert np.array_equal(found.labels, whole.labels[held_out])
+    assert set(found.keys) == set(whole.keys[held_out])
+    few = open_images(photos, seen_by=seen_by, least=10, limit=5, seed=0)
+    assert len(few) == 5
+    assert set(few.keys) < set(found.keys)
+    assert few.fingerprint != found.fingerprint
+    run = {"data_card": data_card(few)}
+    assert run["data_card"]["name"] == f"{photos.name} (held out)"
+    assert "108 of the 120 images" in " ".join(phrases.of_memory(run))
+
+
+def test_too_few_to_be_measured_alone_are_measured_with_the_others_and_it_is_said(photos: Path) -> None:
+    whole = load_data(photos, image_size=SIDE)
+    found = open_images(photos, seen_by=(decoder(trained(whole, seed=3)),), least=10, limit=None, seed=0)
+    assert len(found) == 120
+    assert found.name == photos.name
+    (said,) = phrases.of_memory({"data_card": data_card(found)})
+    assert said.startswith("Samples may be memory. A decoder was trained on 108 of the 120 images")
+
+
+def test_a_decoder_of_other_images_changes_nothing(photos: Path) -> None:
+    other = decoder(trained(load_data("scenes", image_size=SIDE, limit=60), seed=0))
+    found = open_images(photos, seen_by=(other, decoder({})), least=10, limit=50, seed=1)
+    assert found.fingerprint == load_data(photos, image_size=SIDE, limit=50, seed=1).fingerprint
+    assert phrases.of_memory({"data_card": data_card(found)}) == []
+
+
+def test_factors_of_a_part_are_those_of_its_images() -> None:
+    scenes = load_data("scenes", image_size=SIDE, limit=30)
+    part = PartOfImages(scenes, np.array([4, 9, 20]), 0, 3)
+    factors, whole = part.factors([2, 1]), scenes.factors([20, 9])
+    assert factors is not None
+    assert whole is not None
+    assert factors.index.tolist() == [2, 1]
+    assert np.array_equal(factors.to_numpy(), whole.to_numpy())
+
+
+def test_fidelity_of_several_decoders_is_measured_on_what_none_of_them_saw(photos: Path) -> None:
+    whole = load_data(photos, image_size=SIDE)
+    several = [decoder(trained(whole, seed=seed)) for seed in (0, 1)]
+    settings = fidelity_study.FidelitySettings(compared=50)
+    training, available, _ = fidelity_study._training(whole, photos, several, settings)
+    splits = [hold_out(120, seed=seed) for seed in (0, 1)]
+    assert np.array_equal(available, np.intersect1d(*(split.held_out for split in splits)))
+    assert training is not None
+    assert np.array_equal(training.positions, np.intersect1d(*(split.training for split in splits)))
+    with_one_of_others = [several[0], decoder({})]
+    training, available, why = fidelity_study._training(whole, photos, with_one_of_others, settings)
+    assert training is None
+    assert np.array_equal(available, splits[0].held_out)
+    assert why.startswith("Several decoders")
+    nothing = fidelity_study._training(whole, photos, several, fidelity_study.FidelitySettings(compared=0))
+    assert nothing[0] is None
+    assert nothing[2] == ""
