@@ -29,6 +29,8 @@ from probes.manipulation import Given, ManipulationSettings, Measurement, measur
 from probes.manipulation.directions import find_directions
 from probes.manipulation.editing import EDITS, edited, first_of, random_orders, reach
 from probes.manipulation.rule import common_dimensions, find_rule, is_sparse
+from probes.manipulation.settings import LEAST_IMAGES
+from probes.manipulation.study import prepare
 from probes.records import COLUMNS
 from rcdm_core.data.garments import load_garments
 from rcdm_core.data.imageset import ImageSet
@@ -36,6 +38,7 @@ from rcdm_core.data.registry import load_data
 from rcdm_core.data.scenes import CIRCULAR, LINEAR, RANGES, render
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.errors import UserError
+from rcdm_core.progress import silent
 from rcdm_core.zoo.judge import Judge, load_judge
 
 Function = Callable[[torch.Tensor], torch.Tensor]
@@ -342,6 +345,21 @@ def test_without_factors_the_verdict_rests_on_what_is_encoded_again(parts: Measu
 # Runs
 
 
+@pytest.mark.parametrize("asked, drawn, pairs", [(30, 80, 30), (90, 180, 90), (300, 200, 100)])
+def test_no_image_is_in_two_pairs_and_half_of_the_gallery_is_left_to_fit_on(
+    scenes: ImageSet, asked: int, drawn: int, pairs: int
+) -> None:
+    network = encoder("colours", lambda images: images.mean((2, 3)))
+    chosen = ManipulationSettings(images=asked, moved=asked, gallery=80)
+    study = prepare(network, scenes, chosen, None, cache=None, progress=silent)
+    used = torch.cat([study.sources.rows, study.targets.rows])
+    assert len(study.gallery) == drawn
+    assert len(study.numbers) == pairs
+    assert len(used.unique()) == len(used) == 2 * pairs
+    assert np.array_equal(study.numbers, study.gallery[study.sources.rows.numpy()])
+    assert drawn - pairs >= max(drawn // 2, LEAST_IMAGES // 2)
+
+
 def test_a_given_image_is_manipulated_beside_its_target_and_has_no_verdict(scenes: ImageSet, judge: Judge) -> None:
     network = encoder("parts", partial(with_rest, seen=10.0, rest=0.1))
     rcdm = Known(network, partial(paint, seen=10.0), noise=0.02)
@@ -379,6 +397,10 @@ def test_an_interrupted_measurement_goes_on_and_gives_the_same(scenes: ImageSet,
         ({"neighbours": 0}, "neighbours"),
         ({"quantile": 0.2}, "upper quantile"),
         ({"strengths": (0.0,)}, "moves anything"),
+        ({"strengths": (1.0, 2.0, 1.0)}, "each once"),
+        ({"strengths": (1.0, float("nan"))}, "finite"),
+        ({"moved": 0}, "moved along directions"),
+        ({"pictures": 0}, "at least one"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict, says: str) -> None:
