@@ -310,6 +310,8 @@ def test_variance_splits_into_what_was_planted() -> None:
     assert variance.within.mean().item() == pytest.approx(0.01, rel=0.05)
     assert variance.between.mean().item() == pytest.approx(0.09, rel=0.05)
     assert decompose(draw).between.mean().item() == pytest.approx(0, abs=3e-4)
+    between = (image + draw).mean(1).var(0).mean(0) - variance.within.mean(0) / draw.shape[1]
+    torch.testing.assert_close(variance.between.mean(0), between)  # of the set, as what its images add
 
 
 def test_starting_noise_belongs_to_image_and_sample() -> None:
