@@ -175,7 +175,8 @@ def _panels(levels: Sequence[str], transformations: Sequence[str], count: int) -
     inputs = torch.cat(
         [originals[:1], *(TRANSFORMATIONS[n].apply(originals[:1], TRANSFORMATIONS[n].reference) for n in TRAINED)]
     )
-    yield training_panel(TRAINED, inputs, {level: samples(inputs, depth, 4) for depth, level in enumerate(levels)})
+    drawn = {level: samples(inputs, depth, 4) for depth, level in enumerate(levels)}
+    yield training_panel(TRAINED, inputs, drawn, which="the training augmentations")
 
 
 def _map(levels: Sequence[str]) -> Map:
