@@ -9,12 +9,13 @@ from planted_records import DOSES, REFERENCE, planted_records
 from sklearn.metrics import r2_score, roc_auc_score
 
 from analyses.bootstrap import LEVEL
-from analyses.by_image import by_image, reference_strengths
+from analyses.by_image import by_image
 from analyses.invariance import (
     comparison_table,
     displacement_table,
     factor_table,
     readability_table,
+    reference_strengths,
     variance_table,
 )
 

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from analyses.bootstrap import RESAMPLES, Estimate, interval
-from analyses.by_image import by_image, measured, reference_displacements, reference_strengths
+from analyses.by_image import by_image, measured
 from analyses.columns import columns, headings
+from analyses.invariance.references import reference_displacements, reference_strengths
 from analyses.paired import compare, holm
 from analyses.statistics import auc, mean, mean_reciprocal, median, r2, ratio
 
