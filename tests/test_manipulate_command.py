@@ -68,6 +68,7 @@ def test_a_given_image_has_a_report_without_a_verdict(command: Command, tmp_path
     document = json.loads((tmp_path / "run" / "report.json").read_text())
     assert "verdict-grid" not in document
     assert "one image" in document["no-verdict"]
+    assert "measured on scenes:3, beside scenes" in document["subtitle"]
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,9 @@ from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.errors import UserError
 from rcdm_core.progress import silent
 from rcdm_core.zoo.judge import Judge, load_judge
+from reports.manipulation import Content
+from reports.manipulation.protocol import measured
+from reports.manipulation.sections import edits
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 
@@ -340,6 +343,33 @@ def test_without_factors_the_verdict_rests_on_what_is_encoded_again(parts: Measu
     assert "encoded again" in verdict.statistic
     assert "for comparison" in verdict.claim
     assert len(removal_table(rows)) == len(direction_table(rows)) == len(response_table(rows)) == 0
+
+
+def test_the_report_says_how_pairs_were_made_and_which_levels_were_not_drawn_from(parts: Measurement) -> None:
+    run = {
+        "arguments": {
+            "encoder": "parts", "images": 30, "gallery": 20, "neighbours": 20, "shared": 14, "quantile": 0.7,
+        },
+        "encoder_card": {"levels": {"backbone": 48, "projector": 8}},
+        "data_card": {"images": 200},
+    }  # fmt: skip
+    known = parts.records
+    for rows in (known, known[~known["measure"].str.startswith(("rendered", "spread", "readable"))]):
+        content = Content(
+            levels=level_table(rows),
+            edits=edit_table(rows, resamples=10),
+            removal=removal_table(rows, resamples=10),
+            transplant=transplant_table(rows, resamples=10),
+            directions=direction_table(rows, resamples=10),
+            responses=response_table(rows, resamples=10),
+            panels=(),
+            verdicts=(),
+            run=run,
+        )
+        assert "No pictures were drawn from projector." in str(edits(content))
+        pairs, common, *_ = measured(content)
+        assert "no image is in two pairs" in pairs
+        assert "among 60 images" in common
 
 
 # Runs
