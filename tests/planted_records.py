@@ -25,7 +25,7 @@ def planted_records(
     factors: ``x`` to an R2 of about 0.5 at any level, hue exactly, the class for three images in four; samples render
     ``x`` as pure noise, hue turned by half a turn, and the class rightly in one of two samples.
     """
-    rng, aside = np.random.default_rng(seed), np.random.default_rng(seed + 1)
+    rng, aside = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     index = np.arange(images) * 3 + 5  # indices in a data set need not start at 0 or be dense
     sensitivity = np.exp(rng.normal(0, spread, images))
     rows: list[pd.DataFrame] = []
