@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
 
 
@@ -34,24 +32,3 @@ def by_image(records: pd.DataFrame, *keys: str) -> pd.DataFrame:
 def measured(records: pd.DataFrame, *measures: str) -> pd.DataFrame:
     """The rows of these measures."""
     return records[records["measure"].isin(measures)]
-
-
-def reference_strengths(records: pd.DataFrame) -> dict[str, float]:
-    """The dose of each transformation at which levels are compared, read off the records.
-
-    It is the dose at which readability was measured: the one strength other than 0 of its ``applied_score`` rows.
-
-    Raises:
-        ValueError: A transformation has several such strengths.
-    """
-    applied = records[(records["measure"] == "applied_score") & (records["strength"] != 0)]
-    doses = applied[["condition", "strength"]].drop_duplicates()
-    if doses["condition"].duplicated().any():
-        raise ValueError(f"more than one reference strength: {doses.to_dict('list')}")
-    return dict(zip(doses["condition"], doses["strength"], strict=True))
-
-
-def reference_displacements(records: pd.DataFrame, strengths: Mapping[str, float]) -> pd.DataFrame:
-    """The ``relative_displacement`` rows of the given transformations, each at its given strength."""
-    moved = records[records["measure"] == "relative_displacement"]
-    return moved[moved["strength"] == moved["condition"].map(strengths)]

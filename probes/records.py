@@ -1,6 +1,5 @@
 """Records: what a probe measured, one number a row, in one long tidy table.
 
-======================== ==========================================================================================
 measure                  value; ``condition``; ``strength``
 ======================== ==========================================================================================
 ``relative_displacement`` distance of h(T(x)) from h(x) over the typical distance of two images; T; its dose
@@ -43,6 +42,10 @@ measure                  value; ``condition``; ``strength``
 ``swept_frechet``        as ``frechet``, of these fewer images
 ``seconds``              time of a picture (``image`` is -1), the one measure that no seed decides; solver; steps
 ======================== ==========================================================================================
+=======
+Which measures a probe records, and what their ``value``, ``condition`` and ``strength`` are, its package says:
+`probes.invariance`, `probes.adversarial`, `probes.interpolation`, `probes.manipulation`, `probes.fidelity`,
+`probes.neighbourhood`.
 
 Factors are ``class`` (its number), the linear ones by name, and circular ones as ``hue.cos`` and ``hue.sin``.
 """

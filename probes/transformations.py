@@ -11,7 +11,6 @@ Pixels are kornia's work. Pixels from outside the image repeat its border.
 from __future__ import annotations
 
 import math
-import zlib
 from dataclasses import dataclass
 from functools import partial
 from itertools import permutations
@@ -19,45 +18,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import kornia.enhance as enhance
-import numpy as np
 import torch
 from kornia.color import rgb_to_grayscale
 from kornia.filters import gaussian_blur2d
 from kornia.geometry import bbox_to_mask
 from kornia.geometry.transform import get_affine_matrix2d, hflip, warp_affine
 
+from probes.image_draws import ImageDraws
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 ERASED = 0.5  # grey level of an erased square
-
-
-@dataclass(frozen=True)
-class Draws:
-    """The random numbers of a batch of images, a row for each image.
-
-    Args:
-        seed: Seed of the run.
-        stream: Transformation that draws; streams are independent.
-        numbers: Number of each image in its data set.
-    """
-
-    seed: int
-    stream: str
-    numbers: tuple[int, ...]
-
-    def uniform(self, *shape: int) -> torch.Tensor:
-        """Uniform in [0, 1), ``[N, *shape]`` float32."""
-        return self._stack(lambda generator: generator.random(shape, dtype=np.float32))
-
-    def normal(self, *shape: int) -> torch.Tensor:
-        """Standard normal, ``[N, *shape]`` float32."""
-        return self._stack(lambda generator: generator.standard_normal(shape, dtype=np.float32))
-
-    def _stack(self, draw: Callable[[np.random.Generator], np.ndarray]) -> torch.Tensor:
-        stream = zlib.crc32(self.stream.encode())
-        rows = [draw(np.random.default_rng([self.seed, stream, number])) for number in self.numbers]
-        return torch.from_numpy(np.stack(rows))
 
 
 @dataclass(frozen=True)
@@ -78,7 +50,7 @@ class Transformation:
     unit: str
     doses: tuple[float, ...]
     reference: float
-    function: Callable[[torch.Tensor, float, Draws], torch.Tensor]
+    function: Callable[[torch.Tensor, float, ImageDraws], torch.Tensor]
 
     def apply(
         self, images: torch.Tensor, dose: float, seed: int = 0, *, numbers: Sequence[int] | None = None
@@ -95,7 +67,7 @@ class Transformation:
             ``[N, 3, H, W]`` in [0, 1], on the device of the images.
         """
         chosen = range(len(images)) if numbers is None else numbers
-        draws = Draws(seed, self.name, tuple(int(number) for number in chosen))
+        draws = ImageDraws(seed, self.name, tuple(int(number) for number in chosen))
         return self.function(images, dose, draws).clamp(0, 1)
 
 
@@ -118,46 +90,46 @@ def _warp(
     return warp_affine(images, matrix[:, :2], (height, width), padding_mode="border", align_corners=True)
 
 
-def _vertical_shift(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+def _vertical_shift(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:
     return _warp(images, shift=(0.0, dose * images.shape[-2]))
 
 
-def _zoom_out(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+def _zoom_out(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:
     return _warp(images, scale=1 - dose)
 
 
-def _rotation(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+def _rotation(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:
     return _warp(images, degrees=dose)
 
 
-def _crop(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+def _crop(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:
     side = math.sqrt(1 - dose)
     size = torch.tensor([images.shape[-1], images.shape[-2]], dtype=images.dtype)
     shift = (0.5 - draws.uniform(2)) * (size - 1) * (1 / side - 1)
     return _warp(images, scale=1 / side, shift=shift)
 
 
-def _horizontal_flip(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+def _horizontal_flip(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:
     return torch.lerp(images, hflip(images), dose)
 
 
-def _grayscale(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+def _grayscale(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:
     return torch.lerp(images, rgb_to_grayscale(images).expand_as(images), dose)
 
 
-def _brightness(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+def _brightness(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:
     return enhance.adjust_brightness(images, dose)
 
 
-def _contrast(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+def _contrast(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:
     return enhance.adjust_contrast_with_mean_subtraction(images, 1.0 - dose)
 
 
-def _hue(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+def _hue(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:
     return enhance.adjust_hue(images, 2 * math.pi * dose)
 
 
-def _color_jitter(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+def _color_jitter(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:
     """SimCLR's: at dose s, brightness, contrast, saturation in 1 -/+ 0.8 s and hue in -/+ 0.2 s turns, in any order."""
     values = draws.uniform(5).to(images.device)
     change = dose * (2 * values[:, :4] - 1)
@@ -178,16 +150,16 @@ def _color_jitter(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tens
     return jittered
 
 
-def _blur(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+def _blur(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:
     sigma = max(dose * images.shape[-1] / 32, 1e-3)  # a Gaussian of no width at all is 0 / 0
     return gaussian_blur2d(images, 2 * math.ceil(3 * sigma) + 1, (sigma, sigma), border_type="replicate")
 
 
-def _noise(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+def _noise(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:
     return images + dose * draws.normal(*images.shape[1:]).to(images)
 
 
-def _erasing(images: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+def _erasing(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:
     height, width = images.shape[-2:]
     size = torch.tensor([width, height])
     corner = draws.uniform(2) * size * (1 - math.sqrt(dose)) - 0.5  # a pixel is erased where its centre is

@@ -27,7 +27,10 @@ def typical_distance(representations: torch.Tensor, *, images: int = 3000, seed:
         seed: Seed of the random images.
 
     Returns:
-        The median distance, in the units of the representations.
+        The median distance, in the units of the representations, > 0.
+
+    Raises:
+        UserError: The median is 0: there is no distance to compare with.
     """
     count = len(representations)
     if count < 2:
@@ -35,7 +38,13 @@ def typical_distance(representations: torch.Tensor, *, images: int = 3000, seed:
     if count > images:
         representations = representations[torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:images]]
     values = representations.double()
-    return torch.pdist(values - values.mean(0)).median().item()
+    typical = torch.pdist(values - values.mean(0)).median().item()
+    if not typical > 0:
+        raise UserError(
+            "most pairs of different images have one and the same representation",
+            "the encoder has collapsed, or the images are copies of each other",
+        )
+    return typical
 
 
 def relative_displacement(moved: torch.Tensor, original: torch.Tensor, typical: float) -> torch.Tensor:
@@ -44,19 +53,11 @@ def relative_displacement(moved: torch.Tensor, original: torch.Tensor, typical: 
     Args:
         moved: Representations of the transformed images, ``[N, D]``.
         original: Representations of the same images untouched, ``[N, D]``.
-        typical: `typical_distance` of the level, > 0.
+        typical: `typical_distance` of the level.
 
     Returns:
         ``[N]``, float64: 0 is unchanged, 1 is as far away as another image.
-
-    Raises:
-        UserError: The typical distance is 0: there is no distance to compare with.
     """
-    if not typical > 0:
-        raise UserError(
-            "most pairs of different images have one and the same representation",
-            "the encoder has collapsed, or the images are copies of each other",
-        )
     return torch.linalg.vector_norm(moved.double() - original.double(), dim=1) / typical
 
 

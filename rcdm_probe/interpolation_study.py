@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class InterpolationResult(ProbeResult):
     """What an interpolation study found.
 
-    The records are those of `probes.records`, the panels strips of pictures, the tables ``orders``, ``factors``,
+    The records are those of `probes.interpolation`, the panels strips of pictures, the tables ``orders``, ``factors``,
     ``trajectories``, ``classes``, ``distances``, ``approach`` and ``comparison``, over pairs. The verdicts are on
     finding 4, interpolation, for each level; there are none from a single pair.
     """

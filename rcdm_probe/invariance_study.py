@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 class InvarianceResult(ProbeResult):
     """What an invariance study found.
 
-    The records are those of `probes.records`, the tables ``displacement``, ``readability``, ``factors``, ``variance``
-    and ``comparison``.
+    The records are those of `probes.invariance`, the tables ``displacement``, ``readability``, ``factors``,
+    ``variance`` and ``comparison``.
 
     Attributes:
         maps: Where in the picture samples of one representation vary.

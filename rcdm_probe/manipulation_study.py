@@ -154,7 +154,7 @@ def prepare(
         data,
         seen_by=(encoder, decoder),
         least=LEAST_IMAGES,
-        limit=max(chosen.gallery, chosen.images),
+        limit=chosen.drawn,
         seed=chosen.seed,
         progress=progress,
     )

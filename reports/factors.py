@@ -14,19 +14,15 @@ FACTOR_LABELS = {
     "angle": "angle",
 }
 
-SHORT_LABELS = {
-    **FACTOR_LABELS,
-    "class": "class",
-    "hue": "garment hue",
-    "background_hue": "background hue",
-    "brightness": "brightness",
-    "direction": "gradient direction",
-    "x": "x",
-    "y": "y",
-}
+SHORT_LABELS = {name: name.replace("background_hue", "backgr. hue") for name in FACTOR_LABELS}
 """The same where there is little room."""
 
 
 def factor_label(name: str) -> str:
     """A factor as printed; one that is no scene's by its own name."""
     return FACTOR_LABELS.get(name, name)
+
+
+def short_label(name: str) -> str:
+    """A factor where there is little room; one that is no scene's by its own name."""
+    return SHORT_LABELS.get(name, name)

@@ -119,7 +119,7 @@ def _records(
                 yield records(
                     "applied_score", score, numbers, encoder=encoder, level=level, condition=name, strength=dose
                 )
-            for dose in (0.0, *t.doses) if len(t.doses) > 1 else ():
+            for dose in (0.0, *t.doses):
                 told = size / (size + 0.3)
                 read = told * dose + (1 - told) * np.mean(t.doses) + rng.normal(0, t.reference * 0.2 * told, count)
                 yield records(
@@ -142,8 +142,8 @@ def _records(
             yield records(
                 "within_variance", rng.gamma(4, 0.002 * (1 + depth), count), numbers, encoder=encoder, level=level
             )
-            yield records("between_variance", [0.03 / (1 + depth)], [-1], encoder=encoder, level=level)
-            yield records("total_variance", [0.038], [-1], encoder=encoder, level=level)
+            apart = rng.gamma(2, 0.015 / (1 + depth), count)
+            yield records("between_variance", apart, numbers, encoder=encoder, level=level)
     for name, values in truth.items() if factors else ():
         yield records("true", values, numbers, encoder=encoder, condition=name)
 
@@ -175,7 +175,8 @@ def _panels(levels: Sequence[str], transformations: Sequence[str], count: int) -
     inputs = torch.cat(
         [originals[:1], *(TRANSFORMATIONS[n].apply(originals[:1], TRANSFORMATIONS[n].reference) for n in TRAINED)]
     )
-    yield training_panel(TRAINED, inputs, {level: samples(inputs, depth, 4) for depth, level in enumerate(levels)})
+    drawn = {level: samples(inputs, depth, 4) for depth, level in enumerate(levels)}
+    yield training_panel(TRAINED, inputs, drawn, which="the training augmentations")
 
 
 def _map(levels: Sequence[str]) -> Map:

@@ -25,7 +25,7 @@ def planted_records(
     factors: ``x`` to an R2 of about 0.5 at any level, hue exactly, the class for three images in four; samples render
     ``x`` as pure noise, hue turned by half a turn, and the class rightly in one of two samples.
     """
-    rng = np.random.default_rng(seed)
+    rng, aside = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     index = np.arange(images) * 3 + 5  # indices in a data set need not start at 0 or be dense
     sensitivity = np.exp(rng.normal(0, spread, images))
     rows: list[pd.DataFrame] = []
@@ -46,6 +46,8 @@ def planted_records(
 
     for level, size in movement.items():
         for condition, doses in DOSES.items():
+            untouched = size * aside.normal(0, 0.1, images)
+            write("strength_predicted", untouched, level=level, condition=condition, strength=0.0)
             for dose in doses:
                 moved = size * dose / REFERENCE[condition] * sensitivity * np.exp(rng.normal(0, 0.1, images))
                 at = {"level": level, "condition": condition, "strength": dose}
@@ -71,5 +73,5 @@ def planted_records(
             write("rendered", -np.cos(turn), level=level, condition="hue.cos", sample=sample)
             write("rendered", -np.sin(turn), level=level, condition="hue.sin", sample=sample)
         write("within_variance", rng.uniform(0.01, 0.03, images), level=level)
-        write("between_variance", [0.04], level=level, image=[-1])
+        write("between_variance", aside.uniform(0.0, 0.08, images), level=level)
     return pd.concat(rows, ignore_index=True)[COLUMNS]

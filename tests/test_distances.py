@@ -55,9 +55,10 @@ def test_relative_displacement_has_no_unit(scale: float) -> None:
     torch.testing.assert_close(scaled, reference, rtol=1e-4, atol=1e-6)
 
 
-def test_no_displacement_without_a_distance_to_compare_with() -> None:
+@pytest.mark.parametrize("points", [torch.ones(2, 3), torch.cat([torch.ones(9, 3), cloud(3, 3)])])
+def test_there_is_no_unit_where_most_images_are_copies(points: torch.Tensor) -> None:
     with pytest.raises(UserError, match="one and the same"):
-        relative_displacement(torch.ones(2, 3), torch.ones(2, 3), 0.0)
+        typical_distance(points)
 
 
 def test_cosine() -> None:

@@ -19,6 +19,8 @@ from torch import nn
 
 from analyses import interpolation as analysis
 from analyses.interpolation.paths import beyond_chance, placed, spearman
+from analyses.interpolation.verdicts import Criterion, word_of
+from analyses.statistics import mean
 from probes.interpolation import InterpolationSettings, Measurement, measure
 from probes.interpolation.pairs import draw_pairs
 from probes.interpolation.paths import PATHS, linear, positions, spherical
@@ -242,6 +244,9 @@ def test_without_known_factors_the_verdict_rests_on_distances(transparent: Measu
     assert only.word == "supported"
     assert "distances alone" in only.rule
     assert "for comparison" in only.claim
+    for text in (only.statistic, only.rule, only.sentence):
+        assert "nearer to their own point" in text
+        assert "both ends" in text
     assert set(analysis.comparison_table(found.records, resamples=50)["measure"]) == {"own point"}
 
 
@@ -432,6 +437,18 @@ def test_distances_on_a_line_are_placed_as_computed_by_hand() -> None:
     assert place["own"] == pytest.approx([0.15, 0.5])
     assert place["end"] == pytest.approx([1.05, 1])
     assert beyond_chance(apart).tolist() == [[0.5, 0.5], [0, 0.5]]
+
+
+def test_one_failure_of_three_counts_against_a_claim_only_by_its_corrected_interval() -> None:
+    values = np.random.default_rng(0).normal(size=40)
+    criterion = partial(Criterion, values, mean, resamples=400, seed=0)
+    usual, corrected = (criterion(0.0).estimate(rate).high for rate in (0.05, 0.05 / 3))
+    assert usual < corrected
+    failing, passing = criterion((usual + corrected) / 2), criterion(-9.0)
+    assert word_of((passing, passing, passing)) == "supported"
+    assert word_of((failing,)) == "not supported"
+    assert word_of((failing, passing, passing)) == "inconclusive"
+    assert word_of((criterion(corrected + 0.1), passing, passing)) == "not supported"
 
 
 def test_a_single_pair_has_numbers_but_no_verdict(transparent: Measurement) -> None:

@@ -210,6 +210,11 @@ def test_wrong_settings_are_refused() -> None:
         InvarianceSettings(transformations=("rotatoin",))
     with pytest.raises(UserError, match="at least"):
         InvarianceSettings(images=3)
+    for wrong in ((), ("blur", "crop", "blur")):
+        with pytest.raises(UserError, match="at least one, and each once"):
+            InvarianceSettings(transformations=wrong)
+    with pytest.raises(UserError, match="0 for none"):
+        InvarianceSettings(compared=-1)
 
 
 def decoder(conditions: dict[str, int], image_size: int = 32) -> RCDM:
@@ -250,6 +255,9 @@ def test_pictures_with_a_decoder(scenes: ImageSet) -> None:
         "transformed_1": (3, 14),
         "training_augmentations": (6, 7),
     }
+    assert {panel.name: panel.title for panel in result.panels}["training_augmentations"].endswith(
+        "usually trained with"
+    )
     assert all(0 <= panel.images.min() <= panel.images.max() <= 1 for panel in result.panels)
     assert [map_.values.shape for map_ in result.maps] == [(2, 32, 32)] * 2
     assert result.records.query("measure == 'within_variance'").groupby("level").size().tolist() == [4, 4]
@@ -259,6 +267,25 @@ def test_pictures_with_a_decoder(scenes: ImageSet) -> None:
     flip = compared.columns.index("horizontal flip")
     torch.testing.assert_close(compared.images[1, flip], compared.images[1, 0], atol=0.02, rtol=0)
     assert (compared.images[0, flip] - compared.images[0, 0]).abs().max() > 0.1
+
+
+@pytest.mark.parametrize(
+    "transformations, trained, shown",
+    [
+        (("blur", "crop"), ("crop", "hue"), {"training_augmentations": ("untouched", "crop")}),
+        (("rotation",), (), {}),  # not one of those that are usual
+    ],
+)
+def test_only_what_was_asked_for_is_shown(
+    scenes: ImageSet, transformations: tuple[str, ...], trained: tuple[str, ...], shown: dict[str, tuple[str, ...]]
+) -> None:
+    planted, rcdm = encoder("colour", mean_colour, trained=trained), decoder({"colour/backbone": 3})
+    settings = InvarianceSettings(
+        images=20, gallery=20, varied=2, samples=2, pictures=1, compared=0, steps=1, transformations=transformations
+    )
+    panels = measure(planted, scenes, rcdm=rcdm, settings=settings).panels
+    assert {panel.name: panel.rows for panel in panels if panel.name not in ("doses", "samples_backbone")} == shown
+    assert all(panel.title == "What is left of the training augmentations" for panel in panels if panel.name in shown)
 
 
 def test_an_interrupted_measurement_goes_on_where_it_was(scenes: ImageSet, tmp_path: Path) -> None:
@@ -310,6 +337,10 @@ def test_variance_splits_into_what_was_planted() -> None:
     assert variance.within.mean().item() == pytest.approx(0.01, rel=0.05)
     assert variance.between.mean().item() == pytest.approx(0.09, rel=0.05)
     assert decompose(draw).between.mean().item() == pytest.approx(0, abs=3e-4)
+    between = (image + draw).mean(1).var(0).mean(0) - variance.within.mean(0) / draw.shape[1]
+    torch.testing.assert_close(
+        variance.between.mean(0), between, rtol=1e-4, atol=1e-6
+    )  # of the set, as what its images add
 
 
 def test_starting_noise_belongs_to_image_and_sample() -> None:

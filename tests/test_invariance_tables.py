@@ -9,12 +9,13 @@ from planted_records import DOSES, REFERENCE, planted_records
 from sklearn.metrics import r2_score, roc_auc_score
 
 from analyses.bootstrap import LEVEL
-from analyses.by_image import by_image, reference_strengths
+from analyses.by_image import by_image
 from analyses.invariance import (
     comparison_table,
     displacement_table,
     factor_table,
     readability_table,
+    reference_strengths,
     variance_table,
 )
 
@@ -109,15 +110,22 @@ def test_factors_without_a_decoder_are_present_only(records):
 
 def test_variance(records):
     found = row(variance_table(records), level="backbone")
-    within = select(records, measure="within_variance", level="backbone")
+    within, between = (select(records, measure=f"{name}_variance", level="backbone") for name in ("within", "between"))
     assert found["within"] == pytest.approx(within.mean())
-    assert found["between"] == pytest.approx(0.04)
-    assert found["ratio"] == pytest.approx(within.mean() / 0.04)
-    assert found["ratio_low"] == pytest.approx(found["within_low"] / 0.04)
+    assert found["between"] == pytest.approx(between.mean())
+    assert found["between_low"] < 0.04 < found["between_high"]
+    assert found["ratio"] == pytest.approx(within.mean() / between.mean())
     assert found["images"] == 80
 
 
-def test_variance_without_its_counterpart_has_no_ratio_and_with_two_is_refused(records):
+def test_the_interval_of_the_ratio_is_that_of_both_variances_together(records):
+    """The variance between is the less certain one here: taken as known, the interval would be far narrower."""
+    found = row(variance_table(records), level="backbone")
+    alone = (found["within_high"] - found["within_low"]) / found["between"]
+    assert found["ratio_high"] - found["ratio_low"] > 1.3 * alone
+
+
+def test_variance_without_its_counterpart_has_no_ratio_and_two_of_an_image_are_refused(records):
     between = records["measure"] == "between_variance"
     alone = variance_table(records[~between], resamples=FEW)
     assert alone[["between", "ratio"]].isna().all(axis=None)

@@ -13,7 +13,7 @@ from typer.testing import Result
 
 from analyses import manipulation as analysis
 from probes.manipulation import ManipulationSettings
-from rcdm_probe.commands import manipulate
+from rcdm_probe.commands import manipulate, options
 
 Command = Callable[..., Result]
 
@@ -58,16 +58,20 @@ def test_the_command_leaves_a_whole_run_whose_tables_follow_from_its_records(run
 def test_a_given_image_has_a_report_without_a_verdict(command: Command, tmp_path: Path, tiny_rcdm: Path) -> None:
     result = command(
         "manipulate", "scenes:3", "--target", "scenes:7", "--encoder", "vicreg", "--level", "projector",
-        "--gallery", 60, "--samples", 2, "--steps", 1, "--rcdm", tiny_rcdm, "--out", tmp_path / "run",
+        "--gallery", 60, "--samples", 2, "--steps", 1, "--strengths", "-2,1.5", "--rcdm", tiny_rcdm,
+        "--out", tmp_path / "run",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "Finding" not in result.output
     facts = json.loads((tmp_path / "run" / "run.json").read_text())
     assert facts["arguments"]["given"] == ["scenes:3", "scenes:7"]
     assert "manipulate scenes:3 --target scenes:7" in facts["command"]
+    assert "--strengths -2,1.5" in facts["command"]
+    assert facts["arguments"]["strengths"] == [-2.0, 1.5]
     document = json.loads((tmp_path / "run" / "report.json").read_text())
     assert "verdict-grid" not in document
     assert "one image" in document["no-verdict"]
+    assert "measured on scenes:3, beside scenes" in document["subtitle"]
 
 
 @pytest.mark.parametrize(
@@ -76,6 +80,8 @@ def test_a_given_image_has_a_report_without_a_verdict(command: Command, tmp_path
         (("--encoder", "vicreg", "--rcdm", "none"), "there is nothing to draw with"),
         (("--encoder", "vicreg", "--target", "scenes:1"), "no image to put it into"),
         (("--encoder", "vicreg", "--shared", 20), "in more than 20 of 20"),
+        (("--encoder", "vicreg", "--strengths", "-1,one"), "--strengths -1,one is not a list of numbers"),
+        (("--encoder", "vicreg", "--strengths", "-1,-1"), "each once"),
         (("scenes:99999", "--encoder", "vicreg"), "no scene '99999'"),
         (("nowhere.png", "--encoder", "vicreg"), "cannot read nowhere.png"),
     ],
@@ -90,3 +96,4 @@ def test_defaults_of_the_command_are_those_of_the_settings() -> None:
     shown, real = inspect.signature(manipulate.run).parameters, ManipulationSettings()
     for name in ("images", "gallery", "moved", "neighbours", "shared", "quantile", "steps", "solver", "seed"):
         assert shown[name].default == getattr(real, name)
+    assert options.numbers("--strengths", shown["strengths"].default) == real.strengths

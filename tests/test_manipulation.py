@@ -29,6 +29,8 @@ from probes.manipulation import Given, ManipulationSettings, Measurement, measur
 from probes.manipulation.directions import find_directions
 from probes.manipulation.editing import EDITS, edited, first_of, random_orders, reach
 from probes.manipulation.rule import common_dimensions, find_rule, is_sparse
+from probes.manipulation.settings import LEAST_IMAGES
+from probes.manipulation.study import prepare
 from probes.records import COLUMNS
 from rcdm_core.data.garments import load_garments
 from rcdm_core.data.imageset import ImageSet
@@ -36,7 +38,11 @@ from rcdm_core.data.registry import load_data
 from rcdm_core.data.scenes import CIRCULAR, LINEAR, RANGES, render
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.errors import UserError
+from rcdm_core.progress import silent
 from rcdm_core.zoo.judge import Judge, load_judge
+from reports.manipulation import Content
+from reports.manipulation.protocol import measured
+from reports.manipulation.sections import edits
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 
@@ -339,7 +345,49 @@ def test_without_factors_the_verdict_rests_on_what_is_encoded_again(parts: Measu
     assert len(removal_table(rows)) == len(direction_table(rows)) == len(response_table(rows)) == 0
 
 
+def test_the_report_says_how_pairs_were_made_and_which_levels_were_not_drawn_from(parts: Measurement) -> None:
+    run = {
+        "arguments": {
+            "encoder": "parts", "images": 30, "gallery": 20, "neighbours": 20, "shared": 14, "quantile": 0.7,
+        },
+        "encoder_card": {"levels": {"backbone": 48, "projector": 8}},
+        "data_card": {"images": 200},
+    }  # fmt: skip
+    known = parts.records
+    for rows in (known, known[~known["measure"].str.startswith(("rendered", "spread", "readable"))]):
+        content = Content(
+            levels=level_table(rows),
+            edits=edit_table(rows, resamples=10),
+            removal=removal_table(rows, resamples=10),
+            transplant=transplant_table(rows, resamples=10),
+            directions=direction_table(rows, resamples=10),
+            responses=response_table(rows, resamples=10),
+            panels=(),
+            verdicts=(),
+            run=run,
+        )
+        assert "No pictures were drawn from projector." in str(edits(content))
+        pairs, common, *_ = measured(content)
+        assert "no image is in two pairs" in pairs
+        assert "among 60 images" in common
+
+
 # Runs
+
+
+@pytest.mark.parametrize("asked, drawn, pairs", [(30, 80, 30), (90, 180, 90), (300, 200, 100)])
+def test_no_image_is_in_two_pairs_and_half_of_the_gallery_is_left_to_fit_on(
+    scenes: ImageSet, asked: int, drawn: int, pairs: int
+) -> None:
+    network = encoder("colours", lambda images: images.mean((2, 3)))
+    chosen = ManipulationSettings(images=asked, moved=asked, gallery=80)
+    study = prepare(network, scenes, chosen, None, cache=None, progress=silent)
+    used = torch.cat([study.sources.rows, study.targets.rows])
+    assert len(study.gallery) == drawn
+    assert len(study.numbers) == pairs
+    assert len(used.unique()) == len(used) == 2 * pairs
+    assert np.array_equal(study.numbers, study.gallery[study.sources.rows.numpy()])
+    assert drawn - pairs >= max(drawn // 2, LEAST_IMAGES // 2)
 
 
 def test_a_given_image_is_manipulated_beside_its_target_and_has_no_verdict(scenes: ImageSet, judge: Judge) -> None:
@@ -379,6 +427,10 @@ def test_an_interrupted_measurement_goes_on_and_gives_the_same(scenes: ImageSet,
         ({"neighbours": 0}, "neighbours"),
         ({"quantile": 0.2}, "upper quantile"),
         ({"strengths": (0.0,)}, "moves anything"),
+        ({"strengths": (1.0, 2.0, 1.0)}, "each once"),
+        ({"strengths": (1.0, float("nan"))}, "finite"),
+        ({"moved": 0}, "moved along directions"),
+        ({"pictures": 0}, "at least one"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict, says: str) -> None:

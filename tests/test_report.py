@@ -10,6 +10,7 @@ import pytest
 from planted_content import TRAINED, content, run
 
 from reports.invariance import document, write
+from reports.invariance.in_short import in_short
 from reports.invariance.tables import printed_tables
 from reports.pdf import compile_pdf
 from reports.provenance import provenance
@@ -33,6 +34,13 @@ def folder(full, tmp_path_factory):
     path = tmp_path_factory.mktemp("run")
     write(path, full)
     return path
+
+
+def test_a_single_transformation_is_not_compared_with_itself():
+    alone = content(transformations=("grayscale",), images=30, resamples=20, rcdm=False, factors=False)
+    told = in_short(alone)[0]
+    assert told.startswith("At its reference dose, grayscale moves the backbone by ")
+    assert not {"most", "least"} & set(told.split())
 
 
 def blocks_of(document, kind):

@@ -17,7 +17,7 @@ the left edge, nearly every image lies to its right. So the same readings are al
 samples that are proves little: in many dimensions the middle of a line is nearer to anything than its ends are. So the
 same points are also put to the samples of all other positions between the ends of the same path: their share is what
 chance reaches on this very path, and what counts is the share of the way from chance to always, as in Cohen's (1960)
-kappa. 1: always nearest to the own point; 0: no more often than samples of other positions.
+kappa. 1: always nearer to the own point than to both ends; 0: no more often than samples of other positions.
 
 **Approach.** How a sample lies between h(A) and h(B), as the encoder sees it: its projection on the line through both,
 which is linear in the difference of its squared distances. Its Spearman correlation with the position is the order of
@@ -175,7 +175,7 @@ def _elsewhere(values: Array) -> Array:
 
 
 def beyond_chance(apart: Array) -> Array:
-    """How much more often than by chance a sample is nearest to its own point, and the most that this can be.
+    """How much more often than by chance a sample is nearer to its own point than to both ends, and the most possible.
 
     From distances ``[pairs, samples, points]`` to ``[pairs, 2]``, for the statistic `ratio`.
     """

@@ -5,33 +5,70 @@ What is compared, the test and the thresholds are stated here, before any encode
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analyses.bootstrap import RESAMPLES, Estimate, interval
-from analyses.findings import Verdict, Word, aside, p_text, word_for
+from analyses.findings import ERROR_RATE, Verdict, Word, aside, p_text, word_for
 from analyses.interpolation.paths import (
     beyond_chance,
     distances,
     of_pairs,
     orders,
 )
-from analyses.interpolation.tables import means_of_pairs
 from analyses.paired import signed_rank
-from analyses.statistics import ratio
+from analyses.statistics import mean, ratio
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
+    from analyses.statistics import Array, Statistic
 
 ORDERED = 0.5
 """Spearman's correlation above which factors count as following the path: large by Cohen's (1988) convention."""
 
 PLACED = 0.5
-"""Share of the way from chance to always, above which samples count as nearest to their own point."""
+"""Share of the way from chance to always, above which samples count as nearer to their own point than to both ends."""
+
+
+@dataclass(frozen=True, eq=False)
+class Criterion:
+    """A number that a verdict asks to exceed a bound.
+
+    Attributes:
+        values: Of each pair of images, ``[N, ...]``.
+        statistic: What is made of them.
+        bound: The bound.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the resamples.
+    """
+
+    values: Array
+    statistic: Statistic
+    bound: float
+    resamples: int
+    seed: int
+
+    def estimate(self, error_rate: float = ERROR_RATE) -> Estimate:
+        """The number, with the interval that misses with this probability."""
+        return interval(self.values, self.statistic, level=1 - error_rate, resamples=self.resamples, seed=self.seed)
+
+
+def word_of(criteria: Sequence[Criterion]) -> Word:
+    """Supported where all intervals lie above their bounds, not supported where one lies below.
+
+    All must hold for support: each at its own 95% bounds the error of them together. One failure is enough against it:
+    there the error rate is shared out among them (Bonferroni).
+    """
+    return word_for(
+        all(each.estimate().low > each.bound for each in criteria),
+        any(each.estimate(ERROR_RATE / len(criteria)).high < each.bound for each in criteria),
+    )
 
 
 def interpolation_verdicts(
@@ -49,59 +86,64 @@ def interpolation_verdicts(
         A verdict a level; none from a single pair.
     """
     right, wrong = (of_pairs(orders(records, shift)) for shift in (0, 1))
-    means = means_of_pairs(resamples, seed)
+    criterion = partial(Criterion, resamples=resamples, seed=seed)
     found: dict[str, Verdict] = {}
     for (level, path), apart, _ in distances(records):
         if level in found or len(apart) < 2:
             continue  # the first path alone is judged
         beyond = beyond_chance(apart)
-        place = interval(beyond, ratio, resamples=resamples, seed=seed)
+        place = criterion(beyond, ratio, PLACED)
         about = {"encoder": str(records["encoder"].iloc[0]), "level": level, "path": path, "is_ssl": is_ssl}
         if (level, path) in right:
             order = right[level, path]
-            gain = means((order - wrong.get((level, path), np.nan)).dropna())
-            p_value = signed_rank(order.to_numpy() - ORDERED)
-            found[level] = _from_factors(means(order), gain, place, p_value, **about)
+            gain = (order - wrong.get((level, path), np.nan)).dropna().to_numpy()
+            criteria = (criterion(order.to_numpy(), mean, ORDERED), criterion(gain, mean, 0.0), place)
+            found[level] = _from_factors(*criteria, **about)
         else:
-            found[level] = _from_distances(place, signed_rank(beyond[:, 0] - PLACED * beyond[:, 1]), **about)
+            found[level] = _from_distances(place, **about)
     return tuple(found.values())
 
 
-def _from_factors(order: Estimate, gain: Estimate, place: Estimate, p_value: float, **about: Any) -> Verdict:
+def _from_factors(order: Criterion, gain: Criterion, place: Criterion, **about: Any) -> Verdict:
     """The verdict where factors are known."""
+    followed, p_value = order.estimate(), signed_rank(order.values - ORDERED)
     return _verdict(
-        order,
-        _word((order, ORDERED), (gain, 0.0), (place, PLACED)),
+        followed,
+        word_of((order, gain, place)),
         p_value,
         statistic="mean over pairs of Spearman's correlation of readings with the position, over differing factors",
         rule=(
             "Supported where three 95% intervals over pairs lie above their bounds: that of the mean Spearman "
             f"correlation, over all factors in which A and B differ, above {ORDERED}; that of its gain over the same "
             f"readings scored against another image than B, above 0; and that of {_PLACE}, above {PLACED}. Not "
-            "supported where one of them lies below its bound, else inconclusive. The p-value (Wilcoxon signed-rank, "
-            "of the correlation against its bound) stands beside."
+            "supported where one of the three lies below its bound, here with intervals of "
+            f"{1 - ERROR_RATE / 3:.1%}, so that any false one of the three is no likelier than {ERROR_RATE:.0%} "
+            f"(Bonferroni); else inconclusive. {_EACH_LEVEL} The p-value (Wilcoxon signed-rank, of the correlation "
+            "against its bound) stands beside."
         ),
         evidence=(
-            f"the factors in which A and B differ follow it with a mean Spearman correlation of {order} ({order.n} "
-            f"pairs, {p_text(p_value)} against {ORDERED}), {gain} more than towards another image, and {_own(place)}"
+            f"the factors in which A and B differ follow it with a mean Spearman correlation of {followed} "
+            f"({followed.n} pairs, {p_text(p_value)} against {ORDERED}), {gain.estimate()} more than towards another "
+            f"image, and {_own(place.estimate())}"
         ),
         **about,
     )
 
 
-def _from_distances(place: Estimate, p_value: float, **about: Any) -> Verdict:
+def _from_distances(place: Criterion, **about: Any) -> Verdict:
     """The verdict where no factors are known."""
+    placed = place.estimate()
     return _verdict(
-        place,
-        _word((place, PLACED)),
-        p_value,
-        statistic="how often samples are nearest to their own point, as a share of the way from chance to always",
+        placed,
+        word_of((place,)),
+        signed_rank(place.values[:, 0] - PLACED * place.values[:, 1]),
+        statistic=_PLACE,
         rule=(
             "Without known factors, the verdict rests on distances alone: supported where the whole 95% interval of "
-            f"{_PLACE}, lies above {PLACED}, not supported where it lies below, else inconclusive. The p-value "
-            "(Wilcoxon signed-rank against that bound) stands beside."
+            f"{_PLACE}, lies above {PLACED}, not supported where it lies below, else inconclusive. {_EACH_LEVEL} The "
+            "p-value (Wilcoxon signed-rank against that bound) stands beside."
         ),
-        evidence=f"{_own(place)} ({place.n} pairs). What the images show was not read, for nothing is known of them",
+        evidence=f"{_own(placed)} ({placed.n} pairs). What the images show was not read, for nothing is known of them",
         **about,
     )
 
@@ -111,15 +153,13 @@ _PLACE = (
     "way from chance to always"
 )
 
+_EACH_LEVEL = "Each level is a verdict of its own: nothing is corrected for how many levels there are."
+
 
 def _own(place: Estimate) -> str:
-    return f"how often samples lie nearest to their own point is {place} on a scale from chance (0) to always (1)"
-
-
-def _word(*tests: tuple[Estimate, float]) -> Word:
-    """All intervals above their bounds, or one below."""
-    return word_for(
-        all(estimate.low > bound for estimate, bound in tests), any(estimate.high < bound for estimate, bound in tests)
+    return (
+        f"how often samples lie nearer to their own point than to both ends is {place} on a scale from chance (0) to "
+        "always (1)"
     )
 
 

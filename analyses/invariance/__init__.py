@@ -1,5 +1,6 @@
 """What the records of the invariance probe say: its tables, and its verdicts on findings 1 and 2."""
 
+from analyses.invariance.references import reference_strengths
 from analyses.invariance.tables import (
     PAIR,
     comparison_table,
@@ -18,5 +19,6 @@ __all__ = [
     "factor_table",
     "invariance_verdicts",
     "readability_table",
+    "reference_strengths",
     "variance_table",
 ]

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from analyses.bootstrap import RESAMPLES, Estimate, interval
-from analyses.by_image import by_image, measured, reference_displacements, reference_strengths
+from analyses.by_image import by_image, measured
 from analyses.columns import columns, headings
+from analyses.invariance.references import reference_displacements, reference_strengths
 from analyses.paired import compare, holm
 from analyses.statistics import auc, mean, mean_reciprocal, median, r2, ratio
 
@@ -61,7 +62,8 @@ def readability_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed
 
     Returns:
         One row a (``level``, ``condition``): ``auc`` of telling transformed from untouched images (chance 0.5), ``r2``
-        of the predicted strength (chance 0; NaN for a transformation of a single dose); ``images``.
+        of the predicted strength (chance 0; NaN for a transformation of a single dose, where it would say no more than
+        ``auc``); ``images``.
     """
 
     def estimates(rows: pd.DataFrame) -> dict[str, Estimate]:
@@ -71,7 +73,7 @@ def readability_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed
         pairs = np.stack([true, doses.to_numpy()], axis=-1)[:, :, None]
         return {
             "auc": interval(scores, auc, resamples=resamples, seed=seed) if scores.shape[1] == 2 else _MISSING,
-            "r2": interval(pairs, r2, resamples=resamples, seed=seed) if doses.shape[1] else _MISSING,
+            "r2": interval(pairs, r2, resamples=resamples, seed=seed) if (doses.columns > 0).sum() > 1 else _MISSING,
         }
 
     return _table(
@@ -114,19 +116,16 @@ def variance_table(records: pd.DataFrame, *, resamples: int = RESAMPLES, seed: i
 
     Returns:
         One row a ``level``: variance of a pixel ``within`` one ``h`` (what ``h`` leaves open) and ``between`` several
-        (what it fixes), in squared units of [0, 1], their ``ratio``; ``images``. Only ``within`` was measured image by
-        image: the interval of ``ratio`` takes ``between`` as known.
+        (what it fixes), in squared units of [0, 1], their ``ratio``; ``images``, drawn for both together.
     """
 
     def estimates(rows: pd.DataFrame) -> dict[str, Estimate]:
-        within = by_image(measured(rows, "within_variance"), "measure").to_numpy().ravel()
-        level = by_image(measured(rows, "between_variance"), "measure").to_numpy()  # one row: the level as a whole
-        between = float(level.item()) if level.size else np.nan
-        both = np.stack([within, np.full_like(within, between)], axis=-1)
+        parts = by_image(rows, "measure").reindex(columns=["within_variance", "between_variance"])
+        within, between = parts.to_numpy().T
         return {
             "within": interval(within, mean, resamples=resamples, seed=seed),
-            "between": Estimate(between, np.nan, np.nan, len(within)),
-            "ratio": interval(both, ratio, resamples=resamples, seed=seed),
+            "between": interval(between, mean, resamples=resamples, seed=seed),
+            "ratio": interval(parts, ratio, resamples=resamples, seed=seed),
         }
 
     return _table(

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.bootstrap import RESAMPLES, interval
-from analyses.by_image import by_image, reference_displacements, reference_strengths
+from analyses.by_image import by_image
 from analyses.findings import ERROR_RATE, Verdict, aside, p_text, word_for, word_of_gain
+from analyses.invariance.references import reference_displacements, reference_strengths
 from analyses.invariance.tables import PAIR
 from analyses.paired import compare, signed_rank
 from analyses.statistics import auc, evaluate, median

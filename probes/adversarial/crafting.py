@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from probes.transformations import Draws
+from probes.image_draws import ImageDraws
 from rcdm_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def noise(images: torch.Tensor, norm: Norm, eps: float, *, seed: int, numbers: S
     Returns:
         ``[N, 3, S, S]`` in [0, 1].
     """
-    draws, shape = Draws(seed, f"adversarial noise {norm}", tuple(numbers)), images.shape[1:]
+    draws, shape = ImageDraws(seed, f"adversarial noise {norm}", tuple(numbers)), images.shape[1:]
     if norm == "Linf":
         direction = 2 * draws.uniform(*shape) - 1
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from probes.interpolation.paths import CROSS_FADE, PATHS
+from probes.interpolation.paths import PATHS
 from probes.rendering import RenderingSettings
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER, SOLVERS
@@ -59,11 +59,6 @@ class InterpolationSettings:
             raise UserError(f"{self.pictures} pairs to be shown", "show at least one")
         if self.gallery < LEAST_IMAGES:
             raise UserError(f"a gallery of {self.gallery} images is too small", f"take at least {LEAST_IMAGES}")
-
-    @property
-    def all_paths(self) -> tuple[str, ...]:
-        """The paths and, last, their control."""
-        return (*self.paths, CROSS_FADE)
 
     @property
     def rendering(self) -> RenderingSettings:

@@ -12,6 +12,21 @@ pictures           the same, to look at
 =================  ====================================================================================================
 
 What needs no decoder is measured without one.
+
+=========================  ============================================================================================
+measure                    value; ``condition``; ``strength``
+=========================  ============================================================================================
+``relative_displacement``  distance of h(T(x)) from h(x) over the typical distance of two images; T; its dose
+``cosine``                 cosine of h(T(x)) and h(x); T; its dose
+``rank``                   place of x among the gallery seen from h(T(x)), 1 is the nearest; T; its dose
+``applied_score``          log-odds, read linearly from h, that T was applied; T; 0 for x, the reference dose for T(x)
+``strength_predicted``     dose read linearly from h(T(x)); T; the true dose, 0 for x
+``true``                   a factor of the image (``level`` is empty); the factor
+``present``                the factor read linearly from h(x); the factor
+``rendered``               the factor that the judge reads off a sample from h(x); the factor
+``within_variance``        variance among the samples of one h(x), mean over pixels and channels
+``between_variance``       what the image adds to the variance of expected samples over images (mean: the variance)
+=========================  ============================================================================================
 """
 
 from probes.invariance.measurement import Measurement, measure

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from probes.factors import components
 from probes.invariance.settings import FOLDS
 from probes.records import join, records
-from rcdm_core.data.scenes import CIRCULAR
 from rcdm_core.readout import class_predictions, ridge_predictions
 
 if TYPE_CHECKING:
@@ -21,18 +21,6 @@ if TYPE_CHECKING:
 
     from probes.invariance.study import Study
     from rcdm_core.zoo.judge import Judge
-
-
-def components(factors: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Factors as numbers that can be compared: circular ones, in turns, as their cosine and sine."""
-    parts: dict[str, np.ndarray] = {}
-    for name in factors.columns:
-        values = factors[name].to_numpy(dtype=np.float64)
-        if name in CIRCULAR:
-            parts[f"{name}.cos"], parts[f"{name}.sin"] = np.cos(2 * np.pi * values), np.sin(2 * np.pi * values)
-        else:
-            parts[str(name)] = values
-    return parts
 
 
 def true(study: Study, factors: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from probes.records import join, records
-from rcdm_core.distances import cosine, relative_displacement, retrieval_ranks, typical_distance
+from rcdm_core.distances import cosine, relative_displacement, retrieval_ranks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,12 +28,11 @@ def displacements(study: Study, level: str, condition: str, moved: dict[float, t
         Records ``relative_displacement``, ``cosine`` and ``rank``.
     """
     original, gallery = study.untouched(level), study.representations[level]
-    typical = typical_distance(original, seed=study.settings.seed)
     targets = torch.arange(len(original))
     tables = []
     for dose, h in moved.items():
         measured = {
-            "relative_displacement": relative_displacement(h, original, typical),
+            "relative_displacement": relative_displacement(h, original, study.typical[level]),
             "cosine": cosine(h, original),
             "rank": retrieval_ranks(h, gallery, targets),
         }

@@ -10,7 +10,14 @@ import torch
 
 from probes.invariance.factors import present, rendered, true
 from probes.invariance.geometry import displacements
-from probes.invariance.pictures import doses_panel, samples_panel, training_panel, transformed_panel
+from probes.invariance.pictures import (
+    TRAINED,
+    USUAL,
+    doses_panel,
+    samples_panel,
+    training_panel,
+    transformed_panel,
+)
 from probes.invariance.readability import readings
 from probes.invariance.settings import LEAST_IMAGES, InvarianceSettings
 from probes.invariance.study import prepare
@@ -171,16 +178,20 @@ def _decoded(study: Study, levels: Sequence[str], renderer: Renderer, judge: Jud
 
 def _compared(study: Study, levels: Sequence[str], renderer: Renderer) -> list[Panel]:
     """Transformed images beside what each of these levels makes of them."""
-    settings = study.settings
+    settings, trained = study.settings, study.encoder.training_augmentations
+    panels: list[Panel] = []
     names, count = settings.transformations, min(settings.compared, settings.pictures)
-    inputs, samples = _versions(study, levels, renderer, count, names, (0,))
-    panels = [
-        transformed_panel(i, names, inputs[i], {level: drawn[i, :, 0] for level, drawn in samples.items()})
-        for i in range(len(inputs))
-    ]
-    names = study.encoder.training_augmentations or SSL_AUGMENTATIONS
-    inputs, samples = _versions(study, levels, renderer, 1, names, range(min(SHOWN_SAMPLES, settings.samples)))
-    panels.append(training_panel(names, inputs[0], {level: drawn[0] for level, drawn in samples.items()}))
+    if count:
+        inputs, samples = _versions(study, levels, renderer, count, names, (0,))
+        panels += [
+            transformed_panel(i, names, inputs[i], {level: drawn[i, :, 0] for level, drawn in samples.items()})
+            for i in range(len(inputs))
+        ]
+    names = tuple(name for name in trained or SSL_AUGMENTATIONS if name in settings.transformations)
+    if names:
+        inputs, samples = _versions(study, levels, renderer, 1, names, range(min(SHOWN_SAMPLES, settings.samples)))
+        drawn = {level: versions[0] for level, versions in samples.items()}
+        panels.append(training_panel(names, inputs[0], drawn, which=TRAINED if trained else USUAL))
     return panels
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from probes.invariance.study import Study
 
+TRAINED, USUAL = "the training augmentations", "the augmentations that SSL encoders are usually trained with"
+"""What augmentations are called: those of the encoder's own training, and those taken where they are not known."""
+
 
 def samples_panel(level: str, originals: torch.Tensor, samples: torch.Tensor) -> Panel:
     """Several samples of each image at one level.
@@ -89,18 +92,21 @@ def transformed_panel(
     )
 
 
-def training_panel(names: Sequence[str], inputs: torch.Tensor, samples: Mapping[str, torch.Tensor]) -> Panel:
-    """One image under each augmentation of SSL training, with several samples from every level.
+def training_panel(
+    names: Sequence[str], inputs: torch.Tensor, samples: Mapping[str, torch.Tensor], *, which: str
+) -> Panel:
+    """One image under each augmentation of training, with several samples from every level.
 
     Args:
         names: The augmentations, ``R - 1``.
         inputs: The image untouched, then transformed, ``[R, 3, S, S]``.
         samples: Of each level, ``[R, K, 3, S, S]``.
+        which: What the augmentations are called in the title.
     """
     columns = [f"{level} {k + 1}" for level, drawn in samples.items() for k in range(drawn.shape[1])]
     return Panel(
         "training_augmentations",
-        "What is left of the training augmentations",
+        f"What is left of {which}",
         "First column: image 1, untouched and under each augmentation. The others: samples from the representation of "
         "that input; a column has the same noise in every row, and so has the same number at another level. Where a "
         "sample shows the augmentation of its row, the level is not invariant to it.",

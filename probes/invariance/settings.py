@@ -26,7 +26,7 @@ class InvarianceSettings:
         varied: Of these, images of which several samples are drawn, for the variance within one representation.
         samples: Samples drawn of each of the latter.
         pictures: Images shown with their samples.
-        compared: Images shown under every transformation; at most `pictures`.
+        compared: Images shown under every transformation, from 0; at most `pictures`.
         steps: Solver steps of a sample.
         solver: Name of the solver.
         seed: Seed of everything that is drawn.
@@ -51,6 +51,10 @@ class InvarianceSettings:
         for name in self.transformations:
             if name not in TRANSFORMATIONS:
                 raise unknown_name("transformation", name, TRANSFORMATIONS)
+        if not self.transformations or len(set(self.transformations)) < len(self.transformations):
+            raise UserError(
+                f"transformations: {', '.join(self.transformations) or 'none'}", "name at least one, and each once"
+            )
         if self.images < LEAST_IMAGES:
             raise UserError(f"{self.images} images are too few for statistics", f"take at least {LEAST_IMAGES}")
         if self.samples < 2:
@@ -62,6 +66,8 @@ class InvarianceSettings:
                 f"samples of {self.varied} images to measure, of {self.pictures} to show",
                 "take at least 2 to measure what varies, and 1 to show",
             )
+        if self.compared < 0:
+            raise UserError(f"{self.compared} images under every transformation", "show some, or 0 for none")
 
     @property
     def rendering(self) -> RenderingSettings:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from probes.transformations import TRANSFORMATIONS
+from rcdm_core.distances import typical_distance
 from rcdm_core.representations import encode, represent
 
 if TYPE_CHECKING:
@@ -55,6 +57,11 @@ class Study:
     def untouched(self, level: str) -> torch.Tensor:
         """Representations of `images`, ``[N, D]``."""
         return self.representations[level][: len(self.images)]
+
+    @cached_property
+    def typical(self) -> dict[str, float]:
+        """`rcdm_core.distances.typical_distance` of each level, over `images`."""
+        return {level: typical_distance(self.untouched(level), seed=self.settings.seed) for level in self.levels}
 
     def transformed(self, name: str, dose: float, which: slice = EVERY) -> torch.Tensor:
         """Some of `images` transformed, ``[n, 3, S, S]``; by default all of them."""

@@ -2,7 +2,8 @@
 
 For each pixel the variance of a sample splits into *within* (among samples of one ``h``) and *between* (among the
 expected samples of different ``h``). The variance of the observed means over ``K`` samples holds ``within / K``
-besides, which is taken off.
+besides, which is taken off. Both are means over images: what an image adds to *between* is the squared deviation of its
+mean sample from that of all, times ``I / (I - 1)``, less its ``within / K``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Variance:
 
     Attributes:
         within: Of each image, ``[I, H, W]``.
-        between: Of the set of images, ``[H, W]``; an estimate, so a little below 0 where it is nothing.
+        between: What each image adds, ``[I, H, W]``. The mean is an estimate, so a little below 0 where it is nothing.
     """
 
     within: torch.Tensor
@@ -38,21 +39,20 @@ class Variance:
 
 def decompose(samples: torch.Tensor) -> Variance:
     """Split the variance of samples ``[I, K, 3, H, W]``, K >= 2 of each of I >= 2 representations."""
-    within = samples.var(1)
-    between = samples.mean(1).var(0) - within.mean(0) / samples.shape[1]
-    return Variance(within.mean(1), between.mean(0))
+    count, number = samples.shape[:2]
+    within, means = samples.var(1), samples.mean(1)
+    between = (means - means.mean(0)).square() * count / (count - 1) - within / number
+    return Variance(within.mean(1), between.mean(1))
 
 
 def variance_records(study: Study, level: str, variance: Variance) -> pd.DataFrame:
-    """Records ``within_variance`` of the first I images of the study, ``between_variance`` and ``total_variance``."""
-    within, between = variance.within.mean((1, 2)), variance.between.mean()
-    images = study.positions[: len(within)]
-    name = study.encoder.name
+    """Records ``within_variance`` and ``between_variance`` of the first I images of the study."""
+    parts = {"within_variance": variance.within, "between_variance": variance.between}
+    images = study.positions[: len(variance.within)]
     return join(
         [
-            records("within_variance", within, images, encoder=name, level=level),
-            records("between_variance", [between], [-1], encoder=name, level=level),
-            records("total_variance", [within.mean() + between], [-1], encoder=name, level=level),
+            records(measure, values.mean((1, 2)), images, encoder=study.encoder.name, level=level)
+            for measure, values in parts.items()
         ]
     )
 
@@ -60,7 +60,7 @@ def variance_records(study: Study, level: str, variance: Variance) -> pd.DataFra
 def variance_maps(variances: Mapping[str, Variance]) -> tuple[Map, Map]:
     """Where samples of one ``h`` vary, and how much of a pixel's variance ``h`` fixes, a map for each level."""
     within = torch.stack([v.within.mean(0) for v in variances.values()])
-    between = torch.stack([v.between.clamp(min=0) for v in variances.values()])
+    between = torch.stack([v.between.mean(0).clamp(min=0) for v in variances.values()])
     levels = tuple(variances)
     return (
         Map(

@@ -67,7 +67,7 @@ def find_directions(h: torch.Tensor, parts: Mapping[str, np.ndarray]) -> dict[st
 
     Args:
         h: Representations ``[M, D]``.
-        parts: Components of the factors as `probes.invariance.factors.components` gives them, each ``[M]``.
+        parts: Components of the factors as `probes.factors.components` gives them, each ``[M]``.
 
     Returns:
         By name of the factor; ``class`` has none.

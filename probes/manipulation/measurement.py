@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from probes.invariance.factors import components
+from probes.factors import components
 from probes.manipulation.directions import factor_names, find_directions
 from probes.manipulation.editing import EDITS, edited
 from probes.manipulation.pictures import directions_panels, edits_panel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from probes.rendering import RenderingSettings
@@ -18,8 +19,10 @@ class ManipulationSettings:
 
     Attributes:
         levels: Levels of the encoder; None for all of them.
-        images: Images that are manipulated, each beside another one as its target.
-        gallery: Images among which neighbours are sought and on which directions are fitted.
+        images: Images that are manipulated, each beside a target of its own. A smaller data set gives half of what it
+            has.
+        gallery: Images among which neighbours are sought and on which directions are fitted; the images and their
+            targets are of them, and where they do not fit, it holds just these.
         moved: Of the images, those that are moved along directions.
         strengths: How far they are moved, in standard deviations of the readout.
         samples: Samples drawn from each representation.
@@ -51,8 +54,12 @@ class ManipulationSettings:
     def __post_init__(self) -> None:
         if self.images < 2:
             raise UserError(f"{self.images} images have no targets", "take at least 2, better 20 and more")
-        if self.samples < 1:
-            raise UserError(f"{self.samples} samples show nothing", "take at least one")
+        if self.samples < 1 or self.pictures < 1:
+            raise UserError(
+                f"{self.samples} samples to measure, of {self.pictures} images to show", "take at least one of both"
+            )
+        if self.moved < 1:
+            raise UserError(f"{self.moved} images to be moved along directions", "take at least one")
         if self.gallery < LEAST_IMAGES:
             raise UserError(f"a gallery of {self.gallery} images", f"take at least {LEAST_IMAGES}")
         if not 0 < self.neighbours < LEAST_IMAGES:
@@ -66,6 +73,16 @@ class ManipulationSettings:
             raise UserError(f"{self.quantile:g} is no upper quantile", "take one from 0.5 to below 1")
         if not any(self.strengths):
             raise UserError("no strength moves anything", "give one that is not 0")
+        if not all(map(math.isfinite, self.strengths)) or len(set(self.strengths)) < len(self.strengths):
+            raise UserError(
+                f"strengths {', '.join(f'{strength:g}' for strength in self.strengths)}",
+                "give finite numbers, and each once",
+            )
+
+    @property
+    def drawn(self) -> int:
+        """Images drawn from the data set: the gallery, room for every image and its target in it."""
+        return max(self.gallery, 2 * self.images)
 
     @property
     def rendering(self) -> RenderingSettings:

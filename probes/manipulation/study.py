@@ -53,7 +53,6 @@ class Study:
 
     Attributes:
         encoder: The encoder under study.
-        data: The data set.
         gallery: Positions of the gallery in the data set, ``[M]``, in random order.
         representations: Of the gallery, ``{level: [M, D]}``.
         sources: The images that are manipulated.
@@ -61,18 +60,15 @@ class Study:
         numbers: Numbers of the sources in records and as keys of noise, ``[N]``: positions in the data set, or from its
             length on for images of the user.
         settings: Settings of the probe.
-        progress: Wraps long loops.
     """
 
     encoder: Encoder
-    data: ImageSet
     gallery: np.ndarray
     representations: dict[str, torch.Tensor]
     sources: Side
     targets: Side
     numbers: np.ndarray
     settings: ManipulationSettings
-    progress: Progress
 
     def encode(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Representations of images ``[N, 3, S, S]`` at every level, on the CPU."""
@@ -90,13 +86,14 @@ def prepare(
 ) -> Study:
     """Draw the gallery, encode it, and put images and targets side by side.
 
-    Images of the data set are the first of the gallery, each with the next one as its target.
+    Images of the data set are the first N of the gallery, and their targets are the N after these: no image is in two
+    pairs, so that pairs are independent and can be what a bootstrap draws. At least half of the gallery, and 30 images,
+    are not manipulated: directions are fitted on them.
 
     Raises:
         UserError: Representations that are not finite or do not vary.
     """
-    size = max(settings.gallery, settings.images)
-    gallery = np.random.default_rng(settings.seed).permutation(len(data))[:size]
+    gallery = np.random.default_rng(settings.seed).permutation(len(data))[: settings.drawn]
     h = represent(encoder, data, gallery, batch_size=settings.batch_size, cache=cache, progress=progress)
 
     def known(rows: torch.Tensor) -> Side:
@@ -106,10 +103,11 @@ def prepare(
         return Side(image[None], encode(encoder, image[None]), torch.tensor([-1]))
 
     if given is None:
-        rows = torch.arange(min(settings.images, len(gallery)))
-        sources, targets, numbers = known(rows), known(rows.roll(-1)), gallery[: len(rows)]
+        count = min(settings.images, len(gallery) // 2)
+        rows = torch.arange(count)
+        sources, targets, numbers = known(rows), known(rows + count), gallery[:count]
     else:
         sources = unknown(given.image)
         targets = known(torch.tensor([0])) if given.target is None else unknown(given.target)
         numbers = np.array([len(data)])
-    return Study(encoder, data, gallery, h, sources, targets, numbers, settings, progress)
+    return Study(encoder, gallery, h, sources, targets, numbers, settings)

@@ -11,7 +11,7 @@ import torch
 
 from probes.neighbourhood.pictures import kinds_panel, neighbours_panel
 from probes.neighbourhood.settings import NeighbourhoodSettings
-from probes.neighbourhood.sources import between, gaussian
+from probes.neighbourhood.sources import SOURCES, between, gaussian
 from probes.records import REAL, join, records
 from probes.rendering import Renderer, check_match, drawable
 from probes.stages import Stages
@@ -121,11 +121,8 @@ def measure(
         middle, partners = between(
             h[level], count, neighbours=settings.neighbours, seed=settings.seed, images=numbers.tolist()
         )
-        sources = {
-            "images": h[level][:count],
-            "between": middle,
-            "gaussian": gaussian(h[level], seed=settings.seed, images=numbers.tolist()),
-        }
+        cloud = gaussian(h[level], seed=settings.seed, images=numbers.tolist())
+        sources = dict(zip(SOURCES, (h[level][:count], middle, cloud), strict=True))
         pictures = {}
         for source, values in sources.items():
             pictures[source] = renderer.render(source, level, values, numbers.tolist(), (0,))[:, 0]

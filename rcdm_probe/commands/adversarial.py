@@ -144,23 +144,13 @@ def run(
             **sizes,
         ),
         attacks=attacks,
-        eps=_budgets("--eps", eps),
-        eps_l2=_budgets("--eps-l2", eps_l2),
+        eps=options.numbers("--eps", eps),
+        eps_l2=options.numbers("--eps-l2", eps_l2),
         **sizes,
     )
     result, report = carry_out(begin, conduct, out=out, console=console)
     console.print(_summary(result, attacks[0]))
     conclude(console, result, report)
-
-
-def _budgets(option: str, text: str) -> tuple[float, ...]:
-    """The numbers of a grid such as ``0.5,1,2``."""
-    from rcdm_core.errors import UserError
-
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise UserError(f"{option} {text} is not a list of numbers", f"write it as {option} 0.5,1,2") from error
 
 
 def _summary(result: AdversarialResult, attack: str) -> Table:

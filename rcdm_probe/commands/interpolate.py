@@ -133,7 +133,9 @@ def run(
 def _summary(result: InterpolationResult) -> Table:
     """For each level and path: do factors follow it, and do samples lie where they were drawn from?"""
     orders = result.tables["orders"].set_index(["level", "path"])
-    table = Table(title="Spearman's correlation of readings with the position; samples nearest to their own point")
+    table = Table(
+        title="Spearman's correlation of readings with the position; samples nearer to their own point than both ends"
+    )
     for name in ("level", "path"):
         table.add_column(name, no_wrap=True)
     for name in ("Spearman", "wrong end", "own point", "by chance", "distance to it"):

@@ -115,7 +115,7 @@ def run(
 
 def _summary(result: InvarianceResult) -> Table:
     """For each transformation at its reference dose: how far each level moves, and whether one can tell."""
-    from analyses.by_image import reference_strengths
+    from analyses.invariance import reference_strengths
     from analyses.wording import words
 
     reference = reference_strengths(result.records)

@@ -68,6 +68,14 @@ def run(
             "--quantile", help="Where few numbers are zero, a dimension is active beyond this quantile.", metavar="Q"
         ),
     ] = 0.7,
+    strengths: Annotated[
+        str,
+        typer.Option(
+            "--strengths",
+            help="How far to move along a direction, in standard deviations of its readout.",
+            metavar="A,B,...",
+        ),
+    ] = "-3,-1.5,1.5,3",
     steps: options.Steps = options.BRIEF_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,
     seed: options.Seed = 0,
@@ -95,7 +103,7 @@ def run(
 
     rcdm-probe manipulate --encoder vicreg
 
-    rcdm-probe manipulate scenes:0 --target scenes:7 --encoder dino --level backbone
+    rcdm-probe manipulate scenes:0 --target scenes:7 --encoder dino --level backbone --strengths -2,-1,1,2
 
     rcdm-probe manipulate cat.jpg --target dog.png --encoder timm/resnet18 --data photos/ --rcdm my-rcdm
     """
@@ -138,8 +146,10 @@ def run(
             weights=weights,
             rcdm=rcdm,
             device=device,
+            strengths=strengths,
             **sizes,
         ),
+        strengths=options.numbers("--strengths", strengths),
         **sizes,
     )
     result, report = carry_out(begin, conduct, out=out, console=console)

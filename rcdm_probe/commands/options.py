@@ -144,3 +144,13 @@ def weights_of(texts: list[str] | None, encoders: Sequence[str], *, others: Sequ
 def one_or_several(values: list[str] | None) -> str | list[str] | None:
     """What a repeatable option means where one thing or several may stand: None if it was not given."""
     return values[0] if values and len(values) == 1 else values or None
+
+
+def numbers(option: str, text: str) -> tuple[float, ...]:
+    """The numbers of a grid such as ``0.5,1,2``."""
+    from rcdm_core.errors import UserError
+
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UserError(f"{option} {text} is not a list of numbers", f"write it as {option} 0.5,1,2") from error

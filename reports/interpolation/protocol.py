@@ -69,6 +69,8 @@ def measured(content: Content) -> list[str]:
         "paired over pairs of images: Wilcoxon signed-rank, two-sided, Holm-corrected over the table; effects "
         "as matched-pairs rank-biserial correlation.",
         f"Verdicts. Stated beforehand: on the {content.paths[0]} path, a mean Spearman correlation above "
-        f"{ORDERED} and above that of the wrong end, and own points nearest by more than {PLACED:.0%} of the "
-        f"way from chance to always, all by the whole interval. Finding 4 is that of {phrases.PAPER}.",
+        f"{ORDERED} and above that of the wrong end, and samples nearer to their own points than to both ends by more "
+        f"than {PLACED:.0%} of the way from chance to always, all by the whole interval; against it, one of the three "
+        "that falls short by an interval corrected for three (Bonferroni). Levels are judged one by one. Finding 4 is "
+        f"that of {phrases.PAPER}.",
     ]

@@ -113,9 +113,9 @@ def _comparison_table(content: Content) -> Table:
         caption=(
             f"The {content.paths[0]} path beside the others and beside the controls, pair by pair. Median paired "
             "difference with its 95% bootstrap interval; above 0 the path does better. Spearman: mean over differing "
-            "factors; own point: share of samples nearest to their own point, less that by chance. p: two-sided "
-            f"Wilcoxon signed-rank, Holm-corrected over the {len(content.comparison)} rows. Effect: matched-pairs "
-            "rank-biserial correlation."
+            "factors; own point: share of samples nearer to their own point than to both ends, less that by chance. p: "
+            f"two-sided Wilcoxon signed-rank, Holm-corrected over the {len(content.comparison)} rows. Effect: "
+            "matched-pairs rank-biserial correlation."
         ),
         columns=("level", "measure", "beside", "difference", "p (Holm)", "effect", "pairs"),
         rows=tuple(

@@ -30,14 +30,18 @@ def _short_displacement(content: Content) -> str:
     clauses = []
     for level in content.levels:
         rows = moved[moved["level"] == level].sort_values("relative_displacement")
-        if len(rows):
+        if len(rows) == 1:
+            only = rows.iloc[0]
+            clauses.append(f"{_label(content, only)} moves the {level} by {cell(only, 'relative_displacement')}")
+        elif len(rows):
             least, most = rows.iloc[0], rows.iloc[-1]
             clauses.append(
                 f"{_label(content, most)} moves the {level} most ({cell(most, 'relative_displacement')}) and "
                 f"{_label(content, least)} least ({cell(least, 'relative_displacement')})"
             )
-    how_many = f"Of {len(content.labels)} transformations at their reference dose, "
-    return f"{how_many}{'; '.join(clauses)}. 1 is as far as another image." if clauses else ""
+    count = len(content.labels)
+    which = f"Of {count} transformations at their reference dose, " if count > 1 else "At its reference dose, "
+    return f"{which}{'; '.join(clauses)}. 1 is as far as another image." if clauses else ""
 
 
 def _short_comparison(comparison: pd.DataFrame) -> str:

@@ -78,7 +78,7 @@ def factors(content: Content) -> list[Block]:
     """Which factors are present in h, and which are rendered in the samples."""
     if content.factors.empty:
         return [blocks.missing("Factors were not measured.", phrases.NO_FACTORS)]
-    out = [
+    return [
         blocks.text(
             "Each known factor of a scene is measured twice. It is present where a cross-validated linear readout "
             "finds it in h. It is rendered where a separate network, the judge, which never saw the encoder, reads it "
@@ -96,14 +96,6 @@ def factors(content: Content) -> list[Block]:
         ),
         blocks.table(content.printed["factors"]),
     ]
-    if content.drawn and content.factors["rendered"].isna().all():
-        out.append(
-            blocks.missing(
-                "Rendered factors were not measured.",
-                "That needs the judge of the embedded scenes.",
-            )
-        )
-    return out
 
 
 def variance(content: Content) -> list[Block]:

@@ -135,15 +135,14 @@ def _variance_table(content: Content) -> Table:
         caption=(
             "Variance of a pixel among samples from one h (within) and between the h of different images, in units of "
             "0.001 of the squared range of a pixel, and their ratio. Near 0, h fixes the image; the larger, the more h "
-            "leaves open. In brackets, 95% bootstrap intervals over images; that of the ratio takes the variance "
-            "between as known."
+            "leaves open. In brackets, 95% bootstrap intervals over images, drawn for both variances together."
         ),
         columns=("level", "within h", "between h", "within / between", "images"),
         rows=tuple(
             (
                 row["level"],
                 interval(row["within"] * 1e3, row["within_low"] * 1e3, row["within_high"] * 1e3),
-                number(row["between"] * 1e3),
+                interval(row["between"] * 1e3, row["between_low"] * 1e3, row["between_high"] * 1e3),
                 cell(row, "ratio"),
                 str(row["images"]),
             )

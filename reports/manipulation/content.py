@@ -56,6 +56,12 @@ class Content:
         return bool(self.run["arguments"].get("given"))
 
     @property
+    def gallery(self) -> int:
+        """Images among which neighbours were sought: as many as asked for, room for pairs, no more than there are."""
+        arguments = self.run["arguments"]
+        return min(max(arguments["gallery"], 2 * arguments["images"]), self.run["data_card"]["images"])
+
+    @property
     def quantile(self) -> str:
         """The quantile beyond which a dimension is active where a level is not sparse."""
         return f"{self.run['arguments']['quantile']:g}"

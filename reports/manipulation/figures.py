@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reports.factors import SHORT_LABELS
 from reports.figures.grid import draw_panel
 from reports.figures.manipulation import draw_edits, draw_responses, draw_side_effects
-from reports.manipulation.labels import FAR, LABELS, SERIES, short_labels
+from reports.manipulation.labels import FAR, LABELS, SERIES
 from reports.names import file_name
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def figures(content: Content) -> Iterator[tuple[str, Figure]]:
             ),
         )
     if len(content.directions):
-        yield "responses", draw_responses(content.responses, labels=short_labels())
-        yield "side-effects", draw_side_effects(content.directions, labels=short_labels())
+        yield "responses", draw_responses(content.responses, labels=SHORT_LABELS)
+        yield "side-effects", draw_side_effects(content.directions, labels=SHORT_LABELS)
     for panel in content.panels:
         yield file_name(panel.name), draw_panel(panel)

@@ -25,13 +25,3 @@ SERIES = {"common": "common dimensions", "random": "as many random ones"}
 FAR = {"far": "random ones, until h has moved as far"}
 
 LABELS = {**FACTOR_LABELS, ALL: "mean over factors", ENCODED: "samples, encoded again"}
-
-
-def short(factor: str) -> str:
-    """A factor where there is little room."""
-    return factor.replace("background_hue", "backgr. hue")
-
-
-def short_labels() -> dict[str, str]:
-    """Every factor where there is little room."""
-    return {factor: short(factor) for factor in FACTOR_LABELS}

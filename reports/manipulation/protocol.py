@@ -39,9 +39,16 @@ def limits(content: Content) -> Iterator[str]:
 def measured(content: Content) -> list[str]:
     """How each number was made."""
     arguments = content.run["arguments"]
-    out = [
+    pairs = (
+        "Pairs. One image was given: its numbers are of that image alone, each the mean over its samples."
+        if content.given
+        else "Pairs. Images of the data, each with another one as its target; no image is in two pairs, as image or as "
+        "target, so that pairs are independent."
+    )
+    return [
+        pairs,
         f"Common dimensions. Of the {arguments['neighbours']} nearest neighbours of h among "
-        f"{arguments['gallery']:,} images (without the image itself), the dimensions that are active in more than "
+        f"{content.gallery:,} images (without the image itself), the dimensions that are active in more than "
         f"{arguments['shared']}. Where at least {SPARSE:.0%} of a level's numbers are exact zeros, active is what is "
         "not zero: the paper's rule. Where fewer are, that would be nearly every dimension whatever the image, and "
         f"active is what lies above the {content.quantile} quantile of the gallery or below its mirror image, in so "
@@ -65,6 +72,3 @@ def measured(content: Content) -> list[str]:
         f"matched-pairs rank-biserial correlation. The error rate of a verdict is {ERROR_RATE}.",
         f"Finding 4 is that of {phrases.PAPER}.",
     ]
-    if content.given:
-        out.append("One image was given: its numbers are of that image alone, each the mean over its samples.")
-    return out

@@ -35,7 +35,7 @@ def document(content: Content) -> dict[str, Any]:
     """The report as plain data, for ``templates/report.typ``."""
     run = content.run
     encoder = run["arguments"]["encoder"]
-    what = f"{run['arguments']['given'][0]}, beside" if content.given else "on"
+    what = f"on {run['arguments']['given'][0]}, beside" if content.given else "on"
     made = {
         **head(
             run,

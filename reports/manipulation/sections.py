@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports import blocks, decoder
+from reports import blocks, decoder, phrases
 from reports.names import file_name
 
 if TYPE_CHECKING:
@@ -35,15 +35,15 @@ def edits(content: Content) -> list[Block]:
         blocks.table(printed["edits"]),
         *(blocks.table(printed[f"transplant-{file_name(level)}"]) for level in content.drawn),
     ]
+    undrawn = decoder.undrawn(content.run["encoder_card"].get("levels", ()), content.drawn, content.run)
     if content.removal.empty:
         return [
             *out,
             blocks.missing(
                 "Factors were not read.",
-                "That needs images of which position, colour, pose and so on are known, as the embedded fashion scenes "
-                "have them: run the probe on the same encoder with --data scenes. Here, what changes is measured on "
-                "the samples encoded again.",
+                f"{phrases.NO_FACTORS} Here, what changes is measured on the samples encoded again.",
             ),
+            *undrawn,
         ]
     return [
         *out,
@@ -57,7 +57,7 @@ def edits(content: Content) -> list[Block]:
             "Far to the right and filled: what the neighbours share carries this factor.",
         ),
         *(blocks.table(printed[f"removal-{file_name(level)}"]) for level in content.drawn),
-        *decoder.undrawn(content.run["encoder_card"].get("levels", ()), content.drawn, content.run),
+        *undrawn,
     ]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.findings import ERROR_RATE
-from reports.factors import FACTOR_LABELS
-from reports.manipulation.labels import EDIT_LABELS, LABELS, short
+from reports.factors import FACTOR_LABELS, short_label
+from reports.manipulation.labels import EDIT_LABELS, LABELS
 from reports.names import file_name
 from reports.tables import Table, cell, number, p_value
 
@@ -125,11 +125,11 @@ def _direction_table(content: Content, level: str) -> Table:
         most = others.loc[others["change"].abs().idxmax()]
         lines.append(
             (
-                short(factor),
+                short_label(factor),
                 number(own["readable"]),
                 cell(own, "change"),
                 p_value(own["p_holm"]),
-                f"{short(str(most.name))} {cell(most, 'change')}{_star(most)}",
+                f"{short_label(str(most.name))} {cell(most, 'change')}{_star(most)}",
                 cell(effects.loc["class"], "change"),
             )
         )
@@ -158,10 +158,10 @@ def _side_table(content: Content, level: str) -> Table:
             "standard deviations of the factor read (class: share of images that show another one). An asterisk marks "
             f"Holm-corrected p below {ERROR_RATE}; intervals are in tables/directions.csv."
         ),
-        columns=("moved", *(short(factor) for factor in read)),
+        columns=("moved", *(short_label(factor) for factor in read)),
         rows=tuple(
             (
-                short(factor),
+                short_label(factor),
                 *(number(rows.loc[(factor, other), "change"]) + _star(rows.loc[(factor, other)]) for other in read),
             )
             for factor in moved
@@ -174,7 +174,7 @@ def _of_level(table: pd.DataFrame, level: str) -> Iterator[tuple[str, pd.Series]
     rows = table[table["level"] == level].set_index("factor")
     for factor in LABELS:
         if factor in rows.index:
-            yield short(factor), rows.loc[factor]
+            yield short_label(factor), rows.loc[factor]
 
 
 def _star(effect: pd.Series) -> str:
