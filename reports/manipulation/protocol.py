@@ -38,9 +38,10 @@ def limits(content: Content) -> Iterator[str]:
 def measured(content: Content) -> list[str]:
     """How each number was made."""
     arguments = content.run["arguments"]
+    gallery = min(max(arguments["gallery"], arguments["images"]), content.run["data_card"]["images"])
     out = [
         f"Common dimensions. Of the {arguments['neighbours']} nearest neighbours of h among "
-        f"{arguments['gallery']:,} images (without the image itself), the dimensions that are active in more than "
+        f"{gallery:,} images (without the image itself), the dimensions that are active in more than "
         f"{arguments['shared']}. Where at least {SPARSE:.0%} of a level's numbers are exact zeros, active is what is "
         "not zero: the paper's rule. Where fewer are, that would be nearly every dimension whatever the image, and "
         f"active is what lies above the {content.quantile} quantile of the gallery or below its mirror image, in so "
