@@ -22,7 +22,7 @@ from rcdm_core.progress import Progress, silent
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, fingerprint_of, rcdm_names, weights_name
-from rcdm_probe.opening import RCDMSource, open_encoder, open_encoders, open_images, open_judge, open_rcdms
+from rcdm_probe.opening import RCDMSource, by_name, open_encoder, open_encoders, open_images, open_judge, open_rcdms
 from rcdm_probe.studies import ProbeResult, carry_out
 from reports import adversarial as report
 
@@ -78,7 +78,7 @@ class Study:
 
 
 def adversarial(
-    encoders: Sequence[str | Encoder] | None = None,
+    encoders: str | Encoder | Sequence[str | Encoder] | None = None,
     data: str | Path = "scenes",
     *,
     reference: str = REFERENCE,
@@ -119,7 +119,7 @@ def adversarial(
 
 
 def prepare(
-    encoders: Sequence[str | Encoder] | None = None,
+    encoders: str | Encoder | Sequence[str | Encoder] | None = None,
     data: str | Path = "scenes",
     *,
     reference: str = REFERENCE,
@@ -150,7 +150,7 @@ def prepare(
     """
     chosen = AdversarialSettings(**settings)
     device = choose_device(device)
-    named, weights = _with_reference(encoders or tuple(EMBEDDED), reference), weights or {}
+    named, weights = _with_reference(by_name(encoders, EMBEDDED), reference), weights or {}
     asked = [(encoder, chosen.level) for encoder in named.values()]
     opened = open_encoders(asked, weights, device=device, progress=progress)
     reader = _open_reader(judge, named, device=device, progress=progress)
@@ -235,13 +235,11 @@ def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = s
     return AdversarialResult(records, measured.panels, tables, verdicts, study.facts, measured.classifiers)
 
 
-def _with_reference(encoders: Sequence[str | Encoder], reference: str) -> dict[str, str | Encoder]:
-    """Each encoder once by its name, the reference first."""
-    named = {encoder if isinstance(encoder, str) else encoder.name: encoder for encoder in encoders}
+def _with_reference(named: Mapping[str, str | Encoder], reference: str) -> dict[str, str | Encoder]:
+    """Encoders by name, the reference first."""
     if len(named) == 1 and reference in named:
         raise UserError(f"{reference} is compared with nothing", "name another encoder with --encoder")
-    first = named.pop(reference, reference)
-    return {reference: first, **named}
+    return {reference: reference, **named}
 
 
 def _open_reader(

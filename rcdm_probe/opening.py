@@ -112,6 +112,19 @@ def open_encoders(
     ]
 
 
+def by_name(
+    encoders: str | Encoder | Sequence[str | Encoder] | None, default: Iterable[str]
+) -> dict[str, str | Encoder]:
+    """Encoders that are asked for, each once, by name.
+
+    Args:
+        encoders: One or several, names or encoders; the default stands for none.
+        default: Names.
+    """
+    asked = [encoders] if isinstance(encoders, (str, Encoder)) else list(encoders or default)
+    return {encoder if isinstance(encoder, str) else encoder.name: encoder for encoder in asked}
+
+
 def default_rcdm(encoder: Encoder, levels: Sequence[str]) -> str:
     """Where an encoder's RCDM is unless the user says otherwise: a word for `open_rcdm`."""
     known = catalogue.ENCODERS.get(encoder.name)
