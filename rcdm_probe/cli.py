@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 USER_ERROR, INTERRUPTED = 2, 130
-ALL_AT_ONCE = ("sample", "encoders", "convert", "bench")  # what they had done is lost with them
+ALL_AT_ONCE = ("sample", "encoders", "convert", "bench", "evaluate")  # what they had done is lost with them
 GARBAGE = 100_000  # new objects before a collection; with Python's own 700, importing PyTorch collects a second long
 Misuse: type[Exception] = typer.BadParameter.__mro__[1]  # the parser's UsageError, which typer does not export
 
@@ -115,7 +115,7 @@ app.command("train")(train.run)
 app.command("encoders")(encoders.run)
 app.command("convert")(convert.run)
 app.command("bench")(bench.run)
-app.add_typer(zoo.app, name="zoo")
+app.add_typer(zoo.app, name="zoo", cls=Commands)
 
 
 def main() -> None:

@@ -126,16 +126,22 @@ def damaged(value: float) -> Encoder:
     return encoder
 
 
-@pytest.mark.parametrize("name, kept", [("sample", False), ("reproduce", True)])
+@pytest.mark.parametrize(
+    "arguments, at, kept",
+    [
+        ("sample scenes:1 -e vicreg", "rcdm_probe.opening.open_encoder", False),
+        ("zoo evaluate", "rcdm_core.zoo.evaluate.evaluate_zoo", False),
+        ("reproduce", "rcdm_probe.reproduction.prepare", True),
+    ],
+)
 def test_ctrl_c_promises_no_more_than_is_kept(
-    command: Command, monkeypatch: pytest.MonkeyPatch, name: str, kept: bool
+    command: Command, monkeypatch: pytest.MonkeyPatch, arguments: str, at: str, kept: bool
 ) -> None:
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rcdm_probe.device.choose_device", stopped)
-    monkeypatch.setattr("rcdm_probe.reproduction.choose_device", stopped)
-    result = command(name, *(["scenes:1"] if name == "sample" else []), "-e", "vicreg")
+    monkeypatch.setattr(at, stopped)
+    result = command(*arguments.split())
     assert result.exit_code == 130
     assert ("goes on from there" in result.stderr) is kept
 
@@ -144,7 +150,7 @@ def test_a_gpu_that_is_too_small_is_told_in_one_line(command: Command, monkeypat
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
-    monkeypatch.setattr("rcdm_probe.device.choose_device", full)
+    monkeypatch.setattr("rcdm_probe.opening.open_encoder", full)
     assert "--batch-size" in line_of(command("sample", "scenes:1", "-e", "vicreg"))
 
 
