@@ -1,8 +1,8 @@
 """The paper's findings over many encoders: every verdict of every probe in one table, beside what the paper claims.
 
-A verdict agrees with the paper where the finding is about its encoder (self-supervised ones) and is supported,
-disagrees where it is not supported, and is open where it is inconclusive. What the paper says nothing about is shown
-for comparison.
+A verdict agrees with the paper where the finding is about its encoder (self-supervised ones; where two are compared,
+one beside another that is not) and is supported, disagrees where it is not supported, and is open where it is
+inconclusive. What the paper says nothing about is shown for comparison.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ def findings_table(verdicts: Iterable[pd.DataFrame], is_ssl: Mapping[str, bool |
     """Every verdict, with how it stands to the paper.
 
     Args:
-        verdicts: Tables with a column for each field of `analyses.findings.Verdict`.
-        is_ssl: Of each encoder, whether it is self-supervised, None if not known: the paper's claims are about those.
+        verdicts: Tables with a column for each field of `analyses.findings.Verdict`, and with ``reference``, the name
+            of the encoder that it was compared with, where there is one.
+        is_ssl: Of each encoder, whether it is self-supervised, None if not known: the paper's claims are about those,
+            beside references that are not. It says nothing about encoders that are not in here.
 
     Returns:
         One row a verdict, by finding, aspect, level and encoder as they come; ``paper`` is ``agrees``, ``disagrees``,
@@ -36,8 +38,9 @@ def findings_table(verdicts: Iterable[pd.DataFrame], is_ssl: Mapping[str, bool |
     """
     tables = [table for table in verdicts if len(table)]
     every = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_COLUMNS)
-    every = every.fillna({"aspect": "", "level": ""})
-    paper = every["word"].map(AGREEMENT).where(every["encoder"].map(is_ssl).eq(True), COMPARISON)
+    every = every.reindex(columns=[*_COLUMNS, "reference"]).fillna({"aspect": "", "level": "", "reference": ""})
+    is_claimed = every["encoder"].map(is_ssl).eq(True) & every["reference"].map({**is_ssl, "": False}).eq(False)
+    paper = every["word"].map(AGREEMENT).where(is_claimed, COMPARISON)
     return every.assign(paper=paper).sort_values("finding", kind="stable", ignore_index=True)
 
 

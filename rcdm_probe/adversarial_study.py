@@ -23,15 +23,7 @@ from rcdm_core.progress import Progress, silent
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, fingerprint_of, rcdm_names, weights_name
-from rcdm_probe.opening import (
-    RCDMSource,
-    each_once,
-    open_encoder,
-    open_encoders,
-    open_images,
-    open_judge,
-    open_rcdms,
-)
+from rcdm_probe.opening import RCDMSource, by_name, open_encoder, open_encoders, open_images, open_judge, open_rcdms
 from rcdm_probe.studies import ProbeResult, carry_out
 from reports import adversarial as report
 
@@ -87,7 +79,7 @@ class Study:
 
 
 def adversarial(
-    encoders: Sequence[str | Encoder] | None = None,
+    encoders: str | Encoder | Sequence[str | Encoder] | None = None,
     data: str | Path = "scenes",
     *,
     reference: str = REFERENCE,
@@ -128,7 +120,7 @@ def adversarial(
 
 
 def prepare(
-    encoders: Sequence[str | Encoder] | None = None,
+    encoders: str | Encoder | Sequence[str | Encoder] | None = None,
     data: str | Path = "scenes",
     *,
     reference: str = REFERENCE,
@@ -159,7 +151,7 @@ def prepare(
     """
     chosen = AdversarialSettings(**settings)
     device = choose_device(device)
-    named, weights = _with_reference(encoders or tuple(EMBEDDED), reference), weights or {}
+    named, weights = _with_reference(by_name(encoders, EMBEDDED), reference), weights or {}
     asked = [(encoder, chosen.level) for encoder in named.values()]
     opened = open_encoders(asked, weights, device=device, progress=progress)
     rcdms = open_rcdms(rcdm, opened, (chosen.level,), device=device, progress=progress)
@@ -253,13 +245,11 @@ def _uses(images: ImageSet, settings: AdversarialSettings) -> dict[str, int]:
     return {use: count for use, count in used.items() if count}
 
 
-def _with_reference(encoders: Sequence[str | Encoder], reference: str) -> dict[str, str | Encoder]:
-    """Each encoder once by its name, the reference first."""
-    named = each_once(encoders)
+def _with_reference(named: Mapping[str, str | Encoder], reference: str) -> dict[str, str | Encoder]:
+    """Encoders by name, the reference first."""
     if len(named) == 1 and reference in named:
         raise UserError(f"{reference} is compared with nothing", "name another encoder with --encoder")
-    first = named.pop(reference, reference)
-    return {reference: first, **named}
+    return {reference: reference, **named}
 
 
 def _open_reader(

@@ -34,9 +34,10 @@ from rcdm_probe.commands import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 USER_ERROR, INTERRUPTED = 2, 130
+ALL_AT_ONCE = ("sample", "encoders", "convert", "bench", "evaluate")  # what they had done is lost with them
 GARBAGE = 100_000  # new objects before a collection; with Python's own 700, importing PyTorch collects a second long
 Misuse: type[Exception] = typer.BadParameter.__mro__[1]  # the parser's UsageError, which typer does not export
 
@@ -51,13 +52,17 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Read what stands after the command, and run it."""
-        with one_line():
+        with one_line(lambda: ctx.invoked_subcommand):
             return super().invoke(ctx)
 
 
 @contextmanager
-def one_line() -> Iterator[None]:
-    """Mistaken arguments and a `UserError` end in a line and exit code 2, Ctrl-C in a line and 130."""
+def one_line(command: Callable[[], str | None] = lambda: None) -> Iterator[None]:
+    """Mistakes and a GPU that is too small end in a line and exit code 2, Ctrl-C in a line and 130.
+
+    Args:
+        command: Tells the command that runs, once it is known.
+    """
     try:
         yield
     except Misuse as error:
@@ -68,8 +73,15 @@ def one_line() -> Iterator[None]:
     except UserError as error:
         _say(f"[bold red]rcdm-probe:[/] {escape(str(error))}")
         raise typer.Exit(USER_ERROR) from error
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # PyTorch's, which is not imported here
+            raise
+        _say("[bold red]rcdm-probe:[/] the GPU has too little memory: take a smaller --batch-size, or --device cpu")
+        raise typer.Exit(USER_ERROR) from error
     except KeyboardInterrupt as interruption:
-        _say("[yellow]rcdm-probe: stopped; what was finished is kept, the same command goes on from there[/]")
+        goes_on = command() not in (None, *ALL_AT_ONCE)
+        kept = "; what was finished is kept, the same command goes on from there" if goes_on else ""
+        _say(f"[yellow]rcdm-probe: stopped{kept}[/]")
         raise typer.Exit(INTERRUPTED) from interruption
 
 
@@ -103,7 +115,7 @@ app.command("train")(train.run)
 app.command("encoders")(encoders.run)
 app.command("convert")(convert.run)
 app.command("bench")(bench.run)
-app.add_typer(zoo.app, name="zoo")
+app.add_typer(zoo.app, name="zoo", cls=Commands)
 
 
 def main() -> None:

@@ -27,8 +27,8 @@ from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
 from rcdm_probe.opening import (
     RCDMSource,
+    by_name,
     cards_of,
-    each_once,
     open_encoders,
     open_features,
     open_whole,
@@ -88,7 +88,7 @@ class Study:
 
 
 def fidelity(
-    encoders: Sequence[str | Encoder] | None = None,
+    encoders: str | Encoder | Sequence[str | Encoder] | None = None,
     data: str | Path = "scenes",
     *,
     weights: Mapping[str, str | Path] | None = None,
@@ -124,7 +124,7 @@ def fidelity(
 
 
 def prepare(
-    encoders: Sequence[str | Encoder] | None = None,
+    encoders: str | Encoder | Sequence[str | Encoder] | None = None,
     data: str | Path = "scenes",
     *,
     weights: Mapping[str, str | Path] | None = None,
@@ -250,11 +250,11 @@ def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = s
 
 
 def _asked(
-    encoders: Sequence[str | Encoder] | None, levels: tuple[str, ...] | None
+    encoders: str | Encoder | Sequence[str | Encoder] | None, levels: tuple[str, ...] | None
 ) -> list[tuple[str | Encoder, tuple[str, ...] | None]]:
     """Encoders with the levels that are asked of each: those named, or the embedded ones that have such levels."""
     if encoders or levels is None:
-        return [(encoder, levels) for encoder in each_once(encoders or EMBEDDED).values()]
+        return [(encoder, levels) for encoder in by_name(encoders, EMBEDDED).values()]
     known = {name: tuple(level for level in levels if level in entry.dimensions) for name, entry in EMBEDDED.items()}
     for level in levels:
         if not any(level in own for own in known.values()):

@@ -121,14 +121,20 @@ def open_encoders(
     ]
 
 
-def each_once(encoders: Iterable[str | Encoder]) -> dict[str, str | Encoder]:
-    """Encoders by name, each once, in the order in which they were first given.
+def by_name(
+    encoders: str | Encoder | Sequence[str | Encoder] | None, default: Iterable[str]
+) -> dict[str, str | Encoder]:
+    """Encoders that are asked for, each once, by name, in the order in which they were first given.
+
+    Args:
+        encoders: One or several, names or encoders; the default stands for none.
+        default: Names.
 
     Raises:
         UserError: Two different ones have one name.
     """
     named: dict[str, str | Encoder] = {}
-    for encoder in encoders:
+    for encoder in [encoders] if isinstance(encoders, (str, Encoder)) else list(encoders or default):
         name = encoder if isinstance(encoder, str) else encoder.name
         if named.setdefault(name, encoder) != encoder:
             raise UserError(f"two encoders are called {name}", "give one of them another name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -25,20 +26,23 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str:
-    """Commit of the checkout that the code runs from, ``-dirty`` where it was changed; empty for a wheel."""
+    """Commit of the checkout that the code runs from, empty for a wheel.
+
+    Where the checkout was changed, ``-dirty-`` and the beginning of the SHA-256 of the change: two edits are two codes.
+    """
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():  # a wheel inside somebody's own repository is not at that repository's commit
         return ""
     try:
-        commit = _git(root, "rev-parse", "HEAD")
-        return f"{commit}-dirty" if _git(root, "status", "--porcelain", "--untracked-files=no") else commit
+        commit = _git(root, "rev-parse", "HEAD").decode().strip()
+        change = _git(root, "diff", "--no-ext-diff", "--no-textconv", "HEAD")
     except (OSError, subprocess.CalledProcessError):
         return ""
+    return f"{commit}-dirty-{hashlib.sha256(change).hexdigest()[:8]}" if change else commit
 
 
-def _git(root: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+def _git(root: Path, *arguments: str) -> bytes:
+    return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=True).stdout
 
 
 def machine(device: str) -> dict[str, Any]:

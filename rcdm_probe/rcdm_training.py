@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rcdm_core.data.folder import RUN, FolderImages
+from rcdm_core.data.folder import RUN
 from rcdm_core.errors import UserError
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm_training import Observation, RCDMTraining, train_rcdm
@@ -116,8 +116,7 @@ def prepare(
         seed=settings.loop.seed,
         progress=progress,
     )
-    if isinstance(found, FolderImages) and out.resolve() == found.folder.resolve():
-        raise UserError(f"{out} is the folder of the images", "choose another folder with --out")
+    runs.keep_apart(out, found)
     loop = {name: value for name, value in asdict(settings.loop).items() if name not in _NO_NUMBERS}
     arguments = {
         "encoder": network.name,

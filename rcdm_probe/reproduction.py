@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
+from analyses.wording import listed
 from probes.invariance.settings import LEAST_IMAGES
 from probes.panels import Panel
 from probes.rendering import drawable, starting_noise
@@ -34,9 +35,10 @@ from rcdm_probe import (
 )
 from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
-from rcdm_probe.opening import OpenedRCDMs, RCDMSource, open_encoders, open_images, open_rcdms
+from rcdm_probe.opening import OpenedRCDMs, RCDMSource, by_name, open_encoders, open_images, open_rcdms
 from rcdm_probe.studies import carry_out, carry_out_in
 from reports import reproduction as report
+from reports.names import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -72,13 +74,18 @@ class Step:
 
     Attributes:
         probe: Its name.
-        prepare: Takes ``progress``; gives the study.
+        study: Ready to be conducted: what it needs is known to be there.
         conduct: Takes the study, ``workdir`` and ``progress``; gives the result.
     """
 
     probe: str
-    prepare: Callable[..., Any]
+    study: Any
     conduct: Callable[..., Any]
+
+    @property
+    def facts(self) -> runs.Facts:
+        """What is known of its run."""
+        return self.study.facts
 
 
 @dataclass(frozen=True)
@@ -135,7 +142,7 @@ class Study:
 
 
 def reproduce(
-    encoders: Sequence[str] | None = None,
+    encoders: str | Encoder | Sequence[str | Encoder] | None = None,
     data: str | Path = "scenes",
     *,
     scale: str = "full",
@@ -149,8 +156,8 @@ def reproduce(
     """All four findings of the paper and fidelity, on several encoders.
 
     Args:
-        encoders: Names; None for the embedded ones. The first that is known not to be self-supervised is what finding
-            3 compares the others with.
+        encoders: Names or encoders; None for the embedded ones. The first that is known not to be self-supervised is
+            what finding 3 compares the others with.
         data: ``"scenes"``, a folder of images, or the name of a torchvision data set.
         scale: A key of `SCALES`.
         weights: By name of the encoder, a file of weights instead of its own, or ``"random"``.
@@ -174,7 +181,7 @@ def reproduce(
 
 
 def prepare(
-    encoders: Sequence[str] | None = None,
+    encoders: str | Encoder | Sequence[str | Encoder] | None = None,
     data: str | Path = "scenes",
     *,
     scale: str = "full",
@@ -186,10 +193,10 @@ def prepare(
     command: str = "",
     progress: Progress = silent,
 ) -> Study:
-    """Load and check all that a reproduction needs; arguments as in `reproduce`.
+    """Load and check all that a reproduction needs, every probe's part included; arguments as in `reproduce`.
 
     Args:
-        encoders: Names.
+        encoders: Names or encoders.
         data: Name, or folder.
         scale: A key of `SCALES`.
         weights: Files of weights by name of the encoder.
@@ -201,13 +208,14 @@ def prepare(
         progress: Told of every long loop.
 
     Raises:
-        UserError: An argument is mistaken.
+        UserError: An argument is mistaken, or no probe can be run.
     """
     if scale not in SCALES:
         raise unknown_name("scale", scale, SCALES)
     device = choose_device(device)
-    names, weights = list(dict.fromkeys(encoders or EMBEDDED)), weights or {}
-    opened = open_encoders([(name, None) for name in names], weights, device=device, progress=progress)
+    named, weights = by_name(encoders, EMBEDDED), weights or {}
+    names = list(named)
+    opened = open_encoders([(encoder, None) for encoder in named.values()], weights, device=device, progress=progress)
     levels = tuple(dict.fromkeys(level for encoder in opened for level in encoder.levels))
     rcdms = open_rcdms(rcdm, opened, levels, device=device, progress=progress)
     images = open_images(
@@ -220,7 +228,7 @@ def prepare(
     )
     command = command or f"rcdm_probe.reproduce({names!r}, {str(data)!r}, ...)"
     common = {"rcdm": OpenedRCDMs(rcdm, rcdms), "device": device, "seed": seed, "command": command}
-    steps, lacking = _plan(opened, weights, str(data), images, rcdms, scale, common)
+    steps, lacking = _plan(opened, weights, str(data), images, rcdms, scale, common, progress)
     facts = runs.collect_facts(
         "reproduce",
         command=command,
@@ -233,7 +241,7 @@ def prepare(
             "seed": seed,
             "device": device,
         },
-        hashes={encoder.name: encoder.fingerprint for encoder in opened},
+        hashes=_hashes(opened, rcdms, steps),
         device=device,
         encoder_cards={encoder.name: encoder_card(encoder, encoder.levels) for encoder in opened},
         data_card={key: value for key, value in data_card(images).items() if key != "images"},  # each probe's to say
@@ -244,14 +252,29 @@ def prepare(
 def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = silent) -> ReproductionResult:
     """Run every probe, or take its finished run, and draw the picture of the first page.
 
+    A probe that turns out not to be possible (a collapsed level, say) is lacking in the result; the others are not lost
+    with it.
+
     Args:
         study: From `prepare`.
         workdir: Not needed: every probe keeps its own parts.
         progress: Told of every long loop.
+
+    Raises:
+        UserError: No probe could be run.
     """
-    parts = tuple(_run(step, study.root, progress) for step in progress(study.steps, "probes", len(study.steps)))
+    parts: list[Part] = []
+    lacking, failures = dict(study.lacking), []
+    for step in progress(study.steps, "probes", len(study.steps)):
+        try:
+            parts.append(_run(step, study.root, progress))
+        except UserError as error:
+            lacking[_not_run(step.probe, _encoders_of(step.facts))] = sentence(str(error))
+            failures.append(error)
+    if failures and not parts:
+        raise failures[0]
     is_ssl = {encoder.name: encoder.is_ssl for encoder in study.encoders}
-    return ReproductionResult(parts, _kept(study), is_ssl, study.lacking, study.facts)
+    return ReproductionResult(tuple(parts), _kept(study), is_ssl, lacking, study.facts)
 
 
 def _plan(
@@ -262,51 +285,83 @@ def _plan(
     rcdms: Collection[str],
     scale: str,
     common: Mapping[str, Any],
+    progress: Progress,
 ) -> tuple[tuple[Step, ...], dict[str, str]]:
-    """The probes that these encoders and images allow, and what is lacking for the others."""
+    """The probes that these encoders and images allow, each prepared, and what is lacking for the others.
+
+    Raises:
+        UserError: They allow none.
+    """
     settings = SCALES[scale]
-    steps, lacking = [], {}
+    steps: list[Step] = []
+    lacking: dict[str, str] = {}
+    failures: list[UserError] = []
 
     # Where a file was named, a probe opens it itself, so that its run is known by it.
     whom = {encoder.name: encoder.name if encoder.name in weights else encoder for encoder in encoders}
 
-    def step(study: Any, probe: str, **more: Any) -> Step:
-        return Step(probe, partial(study.prepare, data=data, **common, **settings[probe], **more), study.conduct)
+    def add(module: Any, probe: str, looked_into: Sequence[Encoder], **more: Any) -> None:
+        try:
+            study = module.prepare(data=data, **common, **settings[probe], **more, progress=progress)
+        except UserError as error:
+            lacking[_not_run(probe, [encoder.name for encoder in looked_into])] = sentence(str(error))
+            failures.append(error)
+        else:
+            steps.append(Step(probe, study, module.conduct))
 
-    def of_one(study: Any, probe: str, encoder: Encoder) -> Step:
-        return step(study, probe, encoder=whom[encoder.name], weights=weights.get(encoder.name))
+    def add_of_one(module: Any, probe: str, encoder: Encoder) -> None:
+        add(module, probe, [encoder], encoder=whom[encoder.name], weights=weights.get(encoder.name))
 
-    def of_several(study: Any, probe: str, encoders: Sequence[Encoder], **more: Any) -> Step:
-        theirs = {encoder.name: weights[encoder.name] for encoder in encoders if encoder.name in weights}
-        return step(study, probe, encoders=[whom[encoder.name] for encoder in encoders], weights=theirs, **more)
+    def add_of_several(module: Any, probe: str, several: Sequence[Encoder], **more: Any) -> None:
+        theirs = {encoder.name: weights[encoder.name] for encoder in several if encoder.name in weights}
+        add(module, probe, several, encoders=[whom[encoder.name] for encoder in several], weights=theirs, **more)
 
-    steps += [of_one(invariance_study, "invariance", encoder) for encoder in encoders]
+    for encoder in encoders:
+        add_of_one(invariance_study, "invariance", encoder)
     if len(encoders) > 1:
         reference = next((encoder for encoder in encoders if encoder.is_ssl is False), encoders[0])
         attack = {} if images.class_names else {"attacks": ("Displacement",)}
-        steps.append(of_several(adversarial_study, "adversarial", encoders, reference=reference.name, **attack))
+        add_of_several(adversarial_study, "adversarial", encoders, reference=reference.name, **attack)
     else:
         lacking["Finding 3 was not tested."] = "It compares encoders: name another one, best a supervised one."
     drawn = [encoder for encoder in encoders if encoder.name in rcdms]
-    for study, probe in ((interpolation_study, "interpolation"), (manipulation_study, "manipulation")):
-        steps += [of_one(study, probe, encoder) for encoder in drawn]
+    for module, probe in ((interpolation_study, "interpolation"), (manipulation_study, "manipulation")):
+        for encoder in drawn:
+            add_of_one(module, probe, encoder)
     if drawn:
-        steps.append(of_several(fidelity_study, "fidelity", drawn))
+        add_of_several(fidelity_study, "fidelity", drawn)
     if undrawn := [encoder.name for encoder in encoders if encoder not in drawn]:
         lacking[f"Nothing was drawn from {', '.join(undrawn)}."] = (
             "That needs an RCDM trained on its representations (rcdm-probe train), given with --rcdm; finding 4 and "
             "fidelity rest on it."
         )
+    if not steps:
+        raise failures[0]
     return tuple(steps), lacking
+
+
+def _not_run(probe: str, encoders: Sequence[str]) -> str:
+    return f"The probe {probe} was not run on {listed(encoders)}."
+
+
+def _hashes(encoders: Sequence[Encoder], rcdms: Mapping[str, RCDM], steps: Sequence[Step]) -> dict[str, str]:
+    """Fingerprints of everything that the probes work on, each once: two probes may take other images of the data."""
+    out = {encoder.name: encoder.fingerprint for encoder in encoders}
+    out |= {f"rcdm of {name}": rcdm.fingerprint for name, rcdm in rcdms.items()}
+    for step in steps:
+        for name, value in step.facts["hashes"].items():
+            if value and value not in out.values():
+                whose = f"{name} of {step.probe} on {listed(_encoders_of(step.facts))}"
+                out[name if name not in out else whose] = value
+    return out
 
 
 def _run(step: Step, root: Path, progress: Progress) -> Part:
     """The finished run of a probe: one that is there, or a new one."""
-    study = step.prepare(progress=progress)
-    folder = runs.finished(study.facts, root=root)
+    folder = runs.finished(step.facts, root=root)
     if folder is None:
-        run = runs.begin(study.facts, out=None, root=root)
-        carry_out_in(run, study, step.conduct, progress=progress)
+        run = runs.begin(step.facts, out=None, root=root)
+        carry_out_in(run, step.study, step.conduct, progress=progress)
         folder = run.folder
     return read_part(folder)
 
@@ -325,8 +380,12 @@ def read_part(folder: Path) -> Part:
     if facts is None or document is None:
         raise UserError(f"{folder} does not hold a finished run", "remove it, and it is measured again")
     tables = {path.stem: pd.read_csv(path, keep_default_na=True) for path in sorted((folder / "tables").glob("*.csv"))}
-    encoders = tuple(facts["encoder_cards"]) if "encoder_cards" in facts else (facts["encoder_card"]["name"],)
-    return report.Part(facts["probe"], encoders, folder, facts, document, tables)
+    return report.Part(facts["probe"], _encoders_of(facts), folder, facts, document, tables)
+
+
+def _encoders_of(facts: runs.Facts) -> tuple[str, ...]:
+    """Names of the encoders that a run is about."""
+    return tuple(facts["encoder_cards"]) if "encoder_cards" in facts else (facts["encoder_card"]["name"],)
 
 
 def _kept(study: Study) -> Panel | None:

@@ -2,7 +2,7 @@
 
 ``run.json`` is written first, with everything that decides the numbers. While its ``finished`` is null the run is open:
 the same arguments on the same weights, data and code find the newest open folder again and go on from the parts it
-keeps in ``parts/``. Every file appears whole or not at all.
+keeps in a hidden folder of its own. Every file appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -12,23 +12,37 @@ import json
 import re
 import shutil
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from rcdm_core.atomic import atomic_path
-from rcdm_core.data.folder import RUN
+from rcdm_core.data.folder import RUN, FolderImages
 from rcdm_core.errors import UserError
 from rcdm_probe import provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import pandas as pd
 
+    from rcdm_core.data.imageset import ImageSet
+
 Facts = dict[str, Any]
-_IDENTITY = ("probe", "arguments", "hashes", "versions", "git_commit")
+PARTS = ".rcdm-probe-parts"
+"""Folder within a run folder; named so that no user has one of this name."""
+
+_IDENTITY = {
+    "probe": "of another probe",
+    "arguments": "with other arguments",
+    "hashes": "with other weights or data",
+    "versions": "with other versions of packages",
+    "git_commit": "of other code",
+}  # key of the facts -> what a run is that differs in it
 
 
 def collect_facts(
@@ -90,7 +104,28 @@ class Run:
     @property
     def parts(self) -> Path:
         """Finished parts of the measurement, kept until the run is finished."""
-        return self.folder / "parts"
+        return self.folder / PARTS
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """While the run is conducted: no other process works in its folder.
+
+        Raises:
+            UserError: Another process does.
+        """
+        lock = FileLock(self.parts / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(
+                f"the same run is under way in {self.folder}", "let it end, or choose another folder with --out"
+            ) from error
+        except NotImplementedError:
+            pass  # a file system without locks: nobody can tell
+        try:
+            yield
+        finally:
+            lock.release()
 
     def close(self) -> None:
         """Stop the clock: time and memory enter the facts, so that a report can show them."""
@@ -121,9 +156,10 @@ def begin(facts: Facts, *, out: Path | None, root: Path = Path("runs")) -> Run:
         The run, new or continued.
 
     Raises:
-        UserError: The folder cannot be written, or ``out`` holds a different run.
+        UserError: The folder cannot be written, or ``out`` holds a run that differs in arguments, weights, data or
+            code, open or finished.
     """
-    previous = _same_run(out, facts) if out is not None else _newest_open(root, facts)
+    previous = _open_in(out, facts) if out is not None else _newest_open(root, facts)
     try:
         if previous is not None:
             folder, known = previous
@@ -137,6 +173,27 @@ def begin(facts: Facts, *, out: Path | None, root: Path = Path("runs")) -> Run:
         problem = f"cannot write in {out if out is not None else root.resolve()} ({error.strerror})"
         raise UserError(problem, "choose another folder with --out") from error
     return run
+
+
+def keep_apart(out: Path, images: ImageSet) -> None:
+    """Refuse a folder to write in where it holds the images: the next run would take figures for images.
+
+    A new folder among them is none of theirs, for what is in a run folder is passed over when images are read.
+
+    Args:
+        out: Folder to write in.
+        images: What the run works on.
+
+    Raises:
+        UserError: ``out`` is the folder of the images, or one in it that no run has made.
+    """
+    if not isinstance(images, FolderImages):
+        return
+    ours, theirs = out.resolve(), images.folder.resolve()
+    if ours == theirs:
+        raise UserError(f"{out} is the folder of the images", "choose another folder with --out")
+    if theirs in ours.parents and ours.is_dir() and not (ours / RUN).is_file():
+        raise UserError(f"{out} is there already, among the images", "choose a new folder with --out")
 
 
 def finished(facts: Facts, *, root: Path = Path("runs")) -> Path | None:
@@ -164,8 +221,9 @@ def save(folder: Path, *, records: pd.DataFrame, facts: Facts, write: Callable[[
         Path of the PDF.
 
     Raises:
-        UserError: The folder cannot be written.
+        UserError: The folder cannot be written, or holds a different run: figures of two would lie side by side.
     """
+    _refuse_different(folder, facts)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(folder / "records.parquet") as temporary:
@@ -192,14 +250,21 @@ def read_facts(folder: Path) -> Facts | None:
     return facts if isinstance(facts, dict) else None
 
 
-def _same_run(out: Path, facts: Facts) -> tuple[Path, Facts] | None:
+def _open_in(out: Path, facts: Facts) -> tuple[Path, Facts] | None:
     """``out`` with its facts where it holds an open run of this identity; None where a run may begin there."""
+    _refuse_different(out, facts)
     known = read_facts(out)
+    return (out, known) if known is not None and _is_open(known, facts) else None
+
+
+def _refuse_different(folder: Path, facts: Facts) -> None:
+    """Raise where a folder holds a run of another identity."""
+    known = read_facts(folder)
     if known is None:
-        return None
-    if known.get("arguments") != facts["arguments"] or known.get("probe") != facts["probe"]:
-        raise UserError(f"{out} holds a run with other arguments", "choose another folder with --out")
-    return (out, known) if _is_open(known, facts) else None
+        return
+    for key, what in _IDENTITY.items():
+        if known.get(key) != facts[key]:
+            raise UserError(f"{folder} holds a run {what}", "choose another folder")
 
 
 def _newest_open(root: Path, facts: Facts) -> tuple[Path, Facts] | None:
@@ -218,7 +283,7 @@ def _is_same(known: Facts, facts: Facts) -> bool:
 
 def _make(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(folder / "parts", ignore_errors=True)  # parts of other code or other weights
+    shutil.rmtree(folder / PARTS, ignore_errors=True)  # of a run whose record is gone: nobody knows what they are of
     return folder
 
 

@@ -108,10 +108,14 @@ def carry_out_in(run: runs.Run, study: Any, conduct: Callable[..., Found], *, pr
 
     Returns:
         The result, and the path of its report.
+
+    Raises:
+        UserError: Another process is about the same run.
     """
-    result = conduct(replace(study, facts=run.facts), workdir=run.parts, progress=progress)
-    run.close()
-    for _ in progress(range(1), "writing the report", 1):
-        report = result.save(run.folder)
-    run.finish()
+    with run.locked():
+        result = conduct(replace(study, facts=run.facts), workdir=run.parts, progress=progress)
+        run.close()
+        for _ in progress(range(1), "writing the report", 1):
+            report = result.save(run.folder)
+        run.finish()
     return result, report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,8 +10,8 @@ if TYPE_CHECKING:
 
 
 def file_name(name: str) -> str:
-    """A name as a file's, without ending."""
-    return name.replace("_", "-").replace("/", "-")
+    """A name as a file's, without ending: letters that every system allows."""
+    return re.sub(r"[^\w.+-]|_", "-", name)
 
 
 def sentence(title: str) -> str:

@@ -42,6 +42,8 @@ _LATEX = {
     "≤": r"$\le$",
     "≥": r"$\ge$",
 }
+_SENTENCE = 40  # letters: a cell that is longer is wrapped
+_WRAPPED = 0.6  # share of the line that wrapped columns take together
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,13 @@ def latex_escape(text: str) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """A ``table`` environment with the rules of LaTeX's package booktabs; first column left, others centred."""
+    """A ``table`` environment with the rules of LaTeX's package booktabs.
+
+    First column left, others centred; columns of sentences are wrapped, and share the same part of the line.
+    """
+    wide = {column for column, cells in enumerate(zip(*table.rows, strict=True)) if max(map(len, cells)) > _SENTENCE}
+    wrapped = rf"p{{{_WRAPPED / max(len(wide), 1):.2f}\linewidth}}"
+    places = "".join(wrapped if i in wide else "c" if i else "l" for i in range(len(table.columns)))
     lines = [" & ".join(map(latex_escape, row)) + r" \\" for row in table.rows]
     return "\n".join(
         [
@@ -128,7 +136,7 @@ def to_latex(table: Table) -> str:
             r"  \centering",
             rf"  \caption{{{latex_escape(table.caption)}}}",
             rf"  \label{{tab:{table.name}}}",
-            rf"  \begin{{tabular}}{{l{'c' * (len(table.columns) - 1)}}}",
+            rf"  \begin{{tabular}}{{{places}}}",
             r"    \toprule",
             "    " + " & ".join(map(latex_escape, table.columns)) + r" \\",
             r"    \midrule",

@@ -1,7 +1,8 @@
 """What every report leaves in a run folder.
 
 ``figures/`` (PNG at 300 dpi, SVG), ``tables/`` (CSV, LaTeX), ``report.json`` (the document as plain data, for programs
-that gather reports) and ``report.pdf``.
+that gather reports) and ``report.pdf``. Every printed table is there in both formats: as CSV the numbers in full
+precision where there are such of its name, else its cells as read.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pandas as pd
 from rcdm_core.atomic import atomic_path
 from reports import style, tables
 from reports.pdf import compile_pdf
+from reports.verdicts import verdict_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -60,13 +62,16 @@ def write_report(
         (folder / name).mkdir(parents=True, exist_ok=True)
     for name, figure in figures:
         style.save(figure, folder / "figures", name)
-    for name in numbers:
-        if len(table := getattr(content, name)):
-            tables.save_csv(folder / "tables", name, table)
+    data = {name: found for name in numbers if len(found := getattr(content, name))}
+    printed = list(content.printed.values())
     if verdicts:
-        tables.save_csv(folder / "tables", "verdicts", pd.DataFrame([vars(verdict) for verdict in verdicts]))
-    for printed in content.printed.values():
-        tables.save_latex(folder / "tables", printed)
+        data["verdicts"] = pd.DataFrame([vars(verdict) for verdict in verdicts])
+        printed.append(verdict_table(verdicts))
+    read = {table.name: pd.DataFrame(table.rows, columns=list(table.columns)) for table in printed}
+    for name, cells in {**read, **data}.items():
+        tables.save_csv(folder / "tables", name, cells)
+    for table in printed:
+        tables.save_latex(folder / "tables", table)
     with atomic_path(folder / "report.json") as temporary:
         temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return compile_pdf(document, template="report", folder=folder)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from left_behind import tables_left_out
 from PIL import Image
 from small_training import NETWORK
 from stopping import stopped_at
@@ -21,6 +22,7 @@ from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.files import save_rcdm
 from rcdm_core.rcdm.network import Denoiser
 from rcdm_probe.cli import app
+from rcdm_probe.runs import PARTS
 
 Command = Callable[..., Result]
 
@@ -97,13 +99,14 @@ def test_the_command_leaves_a_whole_run(finished: tuple[Path, str]) -> None:
     found = pd.read_parquet(folder / "records.parquet")
     assert set(found["encoder"]) == {"supervised", "vicreg"}
     assert {path.stem for path in (folder / "tables").glob("*.csv")} >= {"robustness", "comparison", "verdicts"}
+    assert not tables_left_out(folder)
     assert "Finding 3, accuracy" in output
 
 
 def test_ctrl_c_ends_in_one_line_and_the_same_command_goes_on(
     finished: tuple[Path, str], command: Command, tmp_path: Path
 ) -> None:
-    with stopped_at(tmp_path, "runs/*/parts/*.safetensors"):
+    with stopped_at(tmp_path, f"runs/*/{PARTS}/*.safetensors"):
         result = command(*BRIEF)
     assert result.exit_code == 130, result.output
     assert "the same command goes on" in result.stderr.splitlines()[-1]

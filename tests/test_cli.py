@@ -25,6 +25,7 @@ from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER, DEFAULT_STEPS
 from rcdm_probe import invariance
 from rcdm_probe.commands import options
 from rcdm_probe.commands.running import unread
+from rcdm_probe.runs import PARTS
 
 Start = Callable[..., "subprocess.Popen[str]"]
 Command = Callable[..., Result]
@@ -142,7 +143,7 @@ def test_the_main_job_leaves_everything_in_its_folder(finished: tuple[Path, str]
     records = pd.read_parquet(folder / "records.parquet")
     assert set(records["level"]) == {"", "backbone", "projector"}
     assert {"relative_displacement", "present", "rendered", "within_variance"} <= set(records["measure"])
-    assert not (folder / "parts").exists()
+    assert not (folder / PARTS).exists()
 
 
 def test_the_main_job_records_where_its_numbers_come_from(finished: tuple[Path, str]) -> None:
@@ -179,7 +180,7 @@ def test_ctrl_c_ends_in_one_line_and_the_same_command_goes_on(
 ) -> None:
     process = script(*ARGUMENTS, cwd=tmp_path)
     deadline = time.monotonic() + 600
-    while not list(tmp_path.glob("runs/*/parts/**/*.*")) and process.poll() is None and time.monotonic() < deadline:
+    while not list(tmp_path.glob(f"runs/*/{PARTS}/**/*.*")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)

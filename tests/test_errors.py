@@ -58,7 +58,8 @@ def line_of(result: Result) -> str:
         ("sample texts/notes.txt -e vicreg", "cannot read texts/notes.txt as an image"),
         ("sample scenes:10000 -e vicreg", "there is no scene '10000': scenes have numbers from 0 to 9999"),
         ("sample scenes:1 -e vicreg --solver euler", "unknown solver 'euler'"),
-        ("sample scenes:1 -e vicreg --out drawn.xyz", "cannot tell the format of drawn.xyz"),
+        ("sample scenes:1 -e vicreg --out drawn.xyz", "the ending of drawn.xyz names no format to write"),
+        ("sample scenes:1 -e vicreg --out drawn.psd", "the ending of drawn.psd names no format to write"),
         ("sample scenes:1 -e vicreg --out nowhere/drawn.png", "no folder nowhere"),
         ("bench --images 50 --gallery 10", "50 images do not fit a gallery of 10"),
         ("zoo train resnet", "unknown part of the zoo 'resnet'"),
@@ -123,6 +124,34 @@ def damaged(value: float) -> Encoder:
     for parameter in encoder.parameters():
         parameter.fill_(value)
     return encoder
+
+
+@pytest.mark.parametrize(
+    "arguments, at, kept",
+    [
+        ("sample scenes:1 -e vicreg", "rcdm_probe.opening.open_encoder", False),
+        ("zoo evaluate", "rcdm_core.zoo.evaluate.evaluate_zoo", False),
+        ("reproduce", "rcdm_probe.reproduction.prepare", True),
+    ],
+)
+def test_ctrl_c_promises_no_more_than_is_kept(
+    command: Command, monkeypatch: pytest.MonkeyPatch, arguments: str, at: str, kept: bool
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(at, stopped)
+    result = command(*arguments.split())
+    assert result.exit_code == 130
+    assert ("goes on from there" in result.stderr) is kept
+
+
+def test_a_gpu_that_is_too_small_is_told_in_one_line(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr("rcdm_probe.opening.open_encoder", full)
+    assert "--batch-size" in line_of(command("sample", "scenes:1", "-e", "vicreg"))
 
 
 def test_another_run_in_out_is_not_overwritten(command: Command, tmp_path: Path) -> None:

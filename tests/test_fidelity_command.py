@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from left_behind import tables_left_out
 from planted_decoders import Decoder, deaf, faithful, pixels
 from typer.testing import Result
 
@@ -61,6 +62,7 @@ def test_the_command_leaves_a_whole_run(command: Command, tmp_path: Path) -> Non
     for name, table in (("ranks", ranks_table(records)), ("sets", sets_table(records))):
         pd.testing.assert_frame_equal(pd.read_csv(folder / "tables" / f"{name}.csv").fillna(""), table.fillna(""))
         assert (folder / "tables" / f"{name}.tex").is_file()
+    assert not tables_left_out(folder)
     assert "How far to trust the decoder" in result.output
     assert result.output.rstrip().endswith("report.pdf")
 

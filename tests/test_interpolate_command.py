@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from left_behind import tables_left_out
 from PIL import Image
 from typer.testing import Result
 
@@ -71,6 +72,7 @@ def test_many_pairs_leave_a_whole_run(command: Command, rcdm: Path, tmp_path: Pa
     assert any("does not know this level" in str(section) for section in document["sections"])  # the projector
     figures = [block["path"] for section in document["sections"] for block in section["blocks"] if "path" in block]
     assert all((out / path).is_file() for path in figures)
+    assert not tables_left_out(out)
 
     records = pd.read_parquet(out / "records.parquet")
     for name, table in TABLES.items():

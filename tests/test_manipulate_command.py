@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from left_behind import tables_left_out
 from typer.testing import Result
 
 from analyses import manipulation as analysis
@@ -53,6 +54,7 @@ def test_the_command_leaves_a_whole_run_whose_tables_follow_from_its_records(run
     document = json.loads((run / "report.json").read_text())
     paths = [b["path"] for s in document["sections"] for b in s["blocks"] if b["kind"] == "figure"]
     assert all((run / path).is_file() for path in [*paths, document["figure"]["path"]])
+    assert not tables_left_out(run)
 
 
 def test_a_given_image_has_a_report_without_a_verdict(command: Command, tmp_path: Path, tiny_rcdm: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -436,3 +438,12 @@ def test_an_interrupted_measurement_goes_on_and_gives_the_same(scenes: ImageSet,
 def test_settings_that_make_no_sense_are_refused(wrong: dict, says: str) -> None:
     with pytest.raises(UserError, match=says):
         ManipulationSettings(**wrong)
+
+
+@pytest.mark.parametrize("available, used", [(10_000, "2,000"), (300, "300")])
+def test_the_protocol_says_among_how_many_images_neighbours_were_sought(available: int, used: str) -> None:
+    arguments = {"gallery": 2000, "images": 64, "neighbours": 20, "shared": 14}
+    content: Any = SimpleNamespace(
+        run={"arguments": arguments, "data_card": {"images": available}}, quantile="0.9", given=False
+    )
+    assert f"among {used} images" in measured(content)[0]

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from left_behind import tables_left_out
 from torch import nn
 from typer.testing import Result
 
@@ -236,6 +237,7 @@ def test_the_command_leaves_a_whole_run(command: Callable[..., Result], tmp_path
     for name, table in (("kinds", kind_table(records)), ("comparison", comparison_table(records))):
         kept = pd.read_csv(folder / "tables" / f"{name}.csv", keep_default_na=False)
         pd.testing.assert_frame_equal(kept, table, check_dtype=False, rtol=1e-9)
+    assert not tables_left_out(folder)
 
 
 def test_mistakes_get_one_line(command: Callable[..., Result]) -> None:

@@ -6,7 +6,9 @@ import json
 import re
 from dataclasses import replace
 
+import pandas as pd
 import pytest
+from left_behind import tables_left_out
 from planted_content import TRAINED, content, run
 
 from reports.invariance import document, write
@@ -58,9 +60,20 @@ def test_every_figure_is_there_in_both_formats_and_every_table_in_its_own(full, 
     for name in names:
         assert (folder / name).is_file()
         assert (folder / name).with_suffix(".png").is_file()
-    assert {path.stem for path in (folder / "tables").glob("*.tex")} == set(printed_tables(full))
+    printed = {*printed_tables(full), "verdicts"}
+    assert {path.stem for path in (folder / "tables").glob("*.tex")} == printed
     data = {"displacement", "readability", "factors", "variance", "comparison", "verdicts"}
-    assert {path.stem for path in (folder / "tables").glob("*.csv")} == data
+    assert {path.stem for path in (folder / "tables").glob("*.csv")} == data | printed
+    assert "doses" in printed
+    assert not tables_left_out(folder)
+
+
+def test_a_csv_is_of_numbers_where_there_are_such_and_else_as_read(full, folder):
+    saved = pd.read_csv(folder / "tables" / "comparison.csv")
+    assert len(saved) == len(full.comparison)
+    assert list(saved) == list(full.comparison)
+    doses = pd.read_csv(folder / "tables" / "doses.csv", dtype=str, keep_default_na=False)
+    assert list(doses.itertuples(index=False, name=None)) == list(printed_tables(full)["doses"].rows)
 
 
 def test_the_first_page_has_the_verdicts_with_their_numbers(full):

@@ -16,6 +16,8 @@ import pandas as pd
 import pytest
 import torch
 from begun import facts_of
+from left_behind import tables_left_out
+from PIL import Image
 from planted_content import TRAINED
 from planted_content import content as invariance_content
 from planted_content import run as invariance_facts
@@ -23,6 +25,7 @@ from typer.testing import Result
 
 from analyses.reproduction import findings_table, tally
 from probes.panels import Panel
+from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.progress import silent
 from rcdm_probe import runs
@@ -30,7 +33,9 @@ from rcdm_probe.reproduction import Step, conduct, prepare, read_part
 from rcdm_probe.reproduction import _run as run_step
 from reports import invariance as invariance_report
 from reports import phrases
-from reports.reproduction import Content, document, write
+from reports.blocks import figure
+from reports.reproduction import Content, Part, document, write
+from reports.reproduction.borrowing import borrowed, copy_borrowed
 from reports.reproduction.in_short import in_short
 from reports.reproduction.protocol import limits
 from reports.reproduction.tables import printed_tables
@@ -88,6 +93,27 @@ def test_agreement_is_about_the_encoders_that_the_paper_speaks_of() -> None:
     assert counted.loc[(3, "accuracy"), ["agrees", "disagrees", "open"]].tolist() == [0, 1, 0]
 
 
+def test_finding_3_is_about_encoders_beside_one_that_is_not_self_supervised() -> None:
+    is_ssl = {"supervised": False, "simclr": True, "vicreg": True}
+    rows = [verdict(3, name, "supported", "accuracy") for name in ("vicreg", "supervised", "nobody-knows")]
+    for reference, paper in (("supervised", "agrees"), ("simclr", "for comparison"), ("unknown", "for comparison")):
+        found = findings_table([pd.DataFrame(rows).assign(reference=reference)], is_ssl)
+        assert found["paper"].tolist() == [paper, "for comparison", "for comparison"]
+
+
+def test_a_comparison_beside_a_self_supervised_reference_is_not_counted(told: Content) -> None:
+    beside = replace(
+        told.parts[0],
+        probe="adversarial",
+        encoders=("simclr", "vicreg"),
+        run={"arguments": {"reference": "simclr"}},
+        tables={"verdicts": pd.DataFrame([verdict(3, "vicreg", "not supported", "accuracy")])},
+    )
+    content = Content([beside], None, {"simclr": True, "vicreg": True}, {}, told.run)
+    assert content.findings["paper"].tolist() == ["for comparison"]
+    assert content.tally.empty
+
+
 def test_verdicts_are_those_of_the_parts_read_back_from_their_folders(told: Content) -> None:
     for part in told.parts:
         theirs = part.tables["verdicts"]
@@ -120,6 +146,7 @@ def test_the_report_is_whole_in_its_folder(told: Content, tmp_path: Path) -> Non
             assert block["lead"].replace("'", "&#39;") in page
     assert any(block["kind"] == "figure" and "invariance-vicreg-training" in block["path"] for block in blocks)
     assert {file.stem for file in (tmp_path / "tables").glob("*.tex")} >= set(printed_tables(told))
+    assert not tables_left_out(tmp_path)
     saved = pd.read_csv(tmp_path / "tables" / "findings.csv", keep_default_na=False)
     np.testing.assert_allclose(saved["value"], told.findings["value"])
 
@@ -138,6 +165,23 @@ def test_counts_agree_with_their_verbs(told: Content) -> None:
     assert "1 of 4 agrees with the paper (2 disagree, 1 open)" in sentence
 
 
+def test_parts_whose_names_begin_alike_are_not_confused(tmp_path: Path) -> None:
+    shown_by_each = figure("training-augmentations", "Lead.", "", "")
+    parts = []
+    for encoder in ("timm/resnet50", "timm/resnet50_gn", "python:module:build"):
+        folder = tmp_path / f"run-{len(parts)}"
+        (folder / "figures").mkdir(parents=True)
+        for ending in ("svg", "png"):
+            (folder / "figures" / f"training-augmentations.{ending}").write_text(encoder)
+        told = {"sections": [{"blocks": [shown_by_each]}]}
+        parts.append(Part("invariance", (encoder,), folder, {}, told, {}))
+    shown = [block for part in parts for block in borrowed(part, ("training-augmentations",), ())]
+    for part in parts:
+        copy_borrowed(part, tmp_path / "report", {"sections": [{"blocks": shown}]})
+    assert [(tmp_path / "report" / block["path"]).read_text() for block in shown] == [p.encoders[0] for p in parts]
+    assert not any(":" in block["path"] for block in shown)
+
+
 def test_what_is_lacking_is_said_with_its_remedy(told: Content) -> None:
     without = replace(told, kept=None, lacking={"Nothing was drawn.": "Train an RCDM."})
     shown = json.dumps(document(without))
@@ -153,38 +197,87 @@ def test_a_folder_without_a_finished_run_is_named(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class OneNumber:
-    """A study that counts how often it is conducted."""
+    """A study of nothing but its facts."""
 
     facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Its result: the run that lies in a folder."""
+
+    facts: dict[str, Any]
+    folder: Path
+
+    def save(self, folder: Path) -> None:
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+
+
+def one_number(seed: int) -> OneNumber:
+    cards = {name: invariance_facts()[name] for name in ("encoder_card", "data_card")}
+    arguments = {"encoder": "vicreg", "seed": seed}
+    facts = runs.collect_facts("invariance", command="c", arguments=arguments, hashes={}, device="cpu", **cards)
+    return OneNumber({**facts, "git_commit": "c0ffee"})
 
 
 def test_a_finished_run_is_taken_and_another_seed_is_not(folders: list[Path], tmp_path: Path) -> None:
     conducted: list[int] = []
 
-    @dataclass(frozen=True)
-    class Found:
-        facts: dict[str, Any]
-
-        def save(self, folder: Path) -> None:
-            shutil.copytree(folders[1], folder, dirs_exist_ok=True)
-
-    def prepared(seed: int) -> OneNumber:
-        cards = {name: invariance_facts()[name] for name in ("encoder_card", "data_card")}
-        arguments = {"encoder": "vicreg", "seed": seed}
-        facts = runs.collect_facts("invariance", command="c", arguments=arguments, hashes={}, device="cpu", **cards)
-        return OneNumber({**facts, "git_commit": "c0ffee"})
-
     def counted(study: OneNumber, **_: Any) -> Found:
         conducted.append(study.facts["seed"])
-        return Found(study.facts)
+        return Found(study.facts, folders[1])
 
     def carried_out(seed: int) -> Path:
-        step = Step("invariance", lambda progress: prepared(seed), counted)
-        return run_step(step, tmp_path, silent).folder
+        return run_step(Step("invariance", one_number(seed), counted), tmp_path, silent).folder
 
     first, again, other = carried_out(0), carried_out(0), carried_out(1)
     assert first == again != other
     assert conducted == [0, 1]
+
+
+def test_a_probe_that_fails_late_is_lacking_and_the_others_are_kept(folders: list[Path], tmp_path: Path) -> None:
+    def collapsed(study: OneNumber, **_: Any) -> Found:
+        raise UserError("vicreg/projector is the same for all images", "leave it out")
+
+    def well(study: OneNumber, **_: Any) -> Found:
+        return Found(study.facts, folders[1])
+
+    study = prepare(["vicreg"], scale="quick", rcdm="none", root=tmp_path)
+    failing, going = Step("invariance", one_number(0), collapsed), Step("invariance", one_number(1), well)
+    result = conduct(replace(study, steps=(failing, going)))
+    assert [part.probe for part in result.parts] == ["invariance"]
+    why = result.lacking["The probe invariance was not run on vicreg."]
+    assert why == "vicreg/projector is the same for all images: leave it out."
+    assert why in json.dumps(document(result.content))
+    with pytest.raises(UserError, match="the same for all images"):
+        conduct(replace(study, steps=(failing,)))
+
+
+def test_probes_that_want_more_images_are_lacking_before_anything_is_measured(tmp_path: Path) -> None:
+    for number in range(24):
+        Image.new("RGB", (8, 8), (10 * number, 0, 0)).save(tmp_path / f"{number}.png")
+    study = prepare(["vicreg"], tmp_path, scale="quick")
+    assert [step.probe for step in study.steps] == ["invariance", "interpolation"]
+    assert "60" in study.lacking["The probe manipulation was not run on vicreg."]
+    assert "40" in study.lacking["The probe fidelity was not run on vicreg."]
+
+
+def test_where_no_probe_can_be_run_it_is_said_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise UserError("too few images", "take more")
+
+    monkeypatch.setattr("rcdm_probe.invariance_study.prepare", refused)
+    with pytest.raises(UserError, match="too few images"):
+        prepare(["vicreg"], scale="quick", rcdm="none")
+
+
+def test_encoders_are_named_or_given_one_or_several(command: Callable[..., Result], tmp_path: Path) -> None:
+    study = prepare(load_encoder("vicreg"), scale="quick", rcdm="none")
+    assert study.facts["arguments"]["encoder"] == "vicreg"
+    for option in ("--encoder", "--encoders"):
+        out = tmp_path / option
+        made = facts_of(command, "reproduce", option, "vicreg", "--rcdm", "none", "--quick", out=out)
+        assert made["arguments"] == study.facts["arguments"]
 
 
 BY_HAND = {
@@ -201,7 +294,7 @@ BY_HAND = {
 def steps() -> dict[str, runs.Facts]:
     """Facts of the first step of every probe, where everything is at its default."""
     study = prepare(ENCODERS, scale="full")
-    return {step.probe: step.prepare(progress=silent).facts for step in reversed(study.steps)}
+    return {step.probe: step.facts for step in reversed(study.steps)}
 
 
 @pytest.mark.parametrize("probe", BY_HAND)
@@ -216,15 +309,18 @@ def test_a_run_made_by_hand_is_taken(
 def test_steps_are_known_by_the_rcdm_that_was_asked_for_and_open_nothing_again() -> None:
     study = prepare(["vicreg"], scale="quick", rcdm="embedded")
     for step in study.steps:
-        made = step.prepare(progress=silent)
+        made = step.study
         assert made.facts["arguments"]["rcdm"] == "embedded"
         opened = (made.encoders[0], made.rcdms["vicreg"]) if step.probe == "fidelity" else (made.encoder, made.rcdm)
         assert opened == (study.encoders[0], study.rcdms["vicreg"])
+        assert set(filter(None, made.facts["hashes"].values())) <= set(study.facts["hashes"].values())
+    assert {"vicreg", "rcdm of vicreg", "judge", "data"} <= study.facts["hashes"].keys()
+    assert len(set(study.facts["hashes"].values())) == len(study.facts["hashes"])
 
 
 def test_weights_of_ones_own_are_those_of_every_probe(command: Callable[..., Result], tmp_path: Path) -> None:
     study = prepare(ENCODERS, scale="full", weights={"vicreg": "random"}, rcdm="none")
-    made = {step.probe: step.prepare(progress=silent).facts for step in study.steps}
+    made = {step.probe: step.facts for step in study.steps}
     assert made["invariance"]["arguments"]["weights"] == "random"  # the last of the two is vicreg's
     assert made["adversarial"]["arguments"]["weights"] == "vicreg=random"
     by_hand = facts_of(

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from PIL import Image
 
+from rcdm_core.data.folder import open_folder
+from rcdm_core.data.imageset import ImageSet
 from rcdm_core.errors import UserError
-from rcdm_probe import runs
+from rcdm_probe import provenance, runs
 
 
 def facts(**arguments: object) -> runs.Facts:
@@ -91,12 +96,122 @@ def test_out_of_another_run_is_refused_and_kept(tmp_path: Path) -> None:
     assert (tmp_path / "run.json").read_bytes() == before
 
 
-def test_parts_of_other_weights_are_not_used_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"hashes": {"encoder": "def"}}, "other weights or data"),
+        ({"versions": {"torch": "0"}}, "other versions of packages"),
+        ({"git_commit": "c0ffee-dirty-01234567"}, "other code"),
+        ({"probe": "fidelity"}, "another probe"),
+    ],
+)
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_out_of_a_run_of_something_else_is_refused_and_kept(
+    tmp_path: Path, change: dict[str, object], told: str, is_finished: bool
+) -> None:
     first = runs.begin(facts(), out=tmp_path)
     (first.parts / "geometry").write_text("old")
-    second = runs.begin({**facts(), "hashes": {"encoder": "def"}}, out=tmp_path)
-    assert not second.resumed
-    assert list(second.parts.iterdir()) == []
+    if is_finished:
+        first.close()
+        first.finish()
+    before = (tmp_path / "run.json").read_bytes()
+    with pytest.raises(UserError, match=told):
+        runs.begin({**facts(), **change}, out=tmp_path)
+    assert (tmp_path / "run.json").read_bytes() == before
+    assert first.parts.exists() is not is_finished
+
+
+def test_folders_of_the_user_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "mine.txt").write_text("a year's work")
+    run = runs.begin(facts(), out=tmp_path)
+    run.close()
+    run.finish()
+    assert (tmp_path / "parts" / "mine.txt").read_text() == "a year's work"
+
+
+def test_parts_without_their_record_are_not_used(tmp_path: Path) -> None:
+    first = runs.begin(facts(), out=tmp_path)
+    (first.parts / "geometry").write_text("old")
+    (tmp_path / "run.json").unlink()
+    assert list(runs.begin(facts(), out=tmp_path).parts.iterdir()) == []
+
+
+def test_a_run_that_is_under_way_is_not_begun_again(tmp_path: Path) -> None:
+    first, second = (runs.begin(facts(), out=None, root=tmp_path) for _ in range(2))
+    assert first.folder == second.folder
+    with first.locked(), pytest.raises(UserError, match="under way in"), second.locked():
+        pass
+    with second.locked():
+        first.finish()
+
+
+def test_a_file_system_without_locks_is_worked_on_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: object, **__: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(runs.FileLock, "acquire", unsupported)
+    with runs.begin(facts(), out=tmp_path).locked():
+        pass
+
+
+def test_results_of_two_runs_are_not_saved_into_one_folder(tmp_path: Path) -> None:
+    def save(known: runs.Facts) -> None:
+        table = pd.DataFrame({"value": [1.0]})
+        runs.save(tmp_path, records=table, facts=known, write=lambda folder: folder / "report.pdf")
+
+    save(facts())
+    save(facts())
+    with pytest.raises(UserError, match="other arguments"):
+        save(facts(seed=5))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> ImageSet:
+    for name in ("cats", "dogs"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "photos" / name / "a.png")
+    return open_folder(tmp_path / "photos", image_size=8)
+
+
+@pytest.mark.parametrize("out", ["photos", "photos/cats", "photos/../photos"])
+def test_a_run_does_not_write_among_its_images(tmp_path: Path, photos: ImageSet, out: str) -> None:
+    with pytest.raises(UserError, match="images"):
+        runs.keep_apart(tmp_path / out, photos)
+
+
+def test_a_new_folder_among_the_images_is_none_of_theirs(tmp_path: Path, photos: ImageSet) -> None:
+    out = tmp_path / "photos" / "run"
+    for _ in range(2):  # new, and there already
+        runs.keep_apart(out, photos)
+        run = runs.begin(facts(), out=out)
+        (run.folder / "figures").mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(run.folder / "figures" / "a.png")
+        again = open_folder(tmp_path / "photos", image_size=8)
+        assert again.fingerprint == photos.fingerprint
+        assert again.class_names == photos.class_names
+
+
+def test_two_edits_are_two_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+        subprocess.run(["git", "-C", str(tmp_path), *who, *arguments], check=True, capture_output=True)
+
+    code = tmp_path / "package" / "provenance.py"
+    code.parent.mkdir()
+    code.write_bytes(b"one\n")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "one")
+    monkeypatch.setattr(provenance, "__file__", str(code))
+    clean = provenance.git_commit()
+    code.write_bytes(b"two \xff\n")  # not UTF-8
+    edited = provenance.git_commit()
+    git("add", ".")
+    assert provenance.git_commit() == edited  # the same code, staged
+    code.write_bytes(b"three\n")
+    assert edited.startswith(f"{clean}-dirty-")
+    assert len({clean, edited, provenance.git_commit()}) == 3
 
 
 def test_a_folder_that_cannot_be_written_is_the_users_error(tmp_path: Path) -> None:

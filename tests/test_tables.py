@@ -58,6 +58,13 @@ def test_latex_has_the_rules_of_booktabs_and_a_cell_for_each_heading() -> None:
     assert all(len(re.findall(r"(?<!\\)&", line)) == 2 for line in body)
 
 
+def test_sentences_in_a_table_are_wrapped() -> None:
+    said = "A sentence that would not fit any page if it stood in one line. " * 2
+    table = Table("t", "", ("finding", "claim", "word", "rule"), (("1", said, "supported", said), ("2", "", "", "")))
+    assert r"\begin{tabular}{lp{0.30\linewidth}cp{0.30\linewidth}}" in to_latex(table)
+    assert r"\begin{tabular}{lc}" in to_latex(Table("t", "", ("a", "b"), ()))
+
+
 def test_a_table_with_a_ragged_row_is_refused() -> None:
     with pytest.raises(ValueError, match="3 headings, but a row of 2"):
         Table("t", "", ("a", "b", "c"), (("1", "2"),))

@@ -15,14 +15,23 @@ from rcdm_probe.commands import options
 from rcdm_probe.commands.running import COLOURS, carry_out, command_line, new_console
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
+
+    from rcdm_core.progress import Progress
+    from rcdm_probe.reproduction import Study
 
 
 def run(
     encoders: Annotated[
         list[str] | None,
         typer.Option(
-            "--encoders", "-e", help="Encoder to test, may be repeated; by default all embedded ones.", metavar="NAME"
+            "--encoders",
+            "--encoder",
+            "-e",
+            help="Encoder to test, may be repeated; by default all embedded ones.",
+            metavar="NAME",
         ),
     ] = None,
     data: options.Data = "scenes",
@@ -62,7 +71,7 @@ def run(
     arguments: dict[str, Any] = {"data": data, "seed": seed, "device": device}
     command = command_line("reproduce", encoders=encoders, weights=weights, rcdm=rcdm, **arguments, out=out)
     decoders = options.one_or_several(rcdm)
-    begin = partial(
+    prepared = partial(
         prepare,
         encoders or None,
         scale=scale,
@@ -71,12 +80,23 @@ def run(
         command=f"{command} --{scale}",
         **arguments,
     )
+
+    def begin(progress: Progress) -> Study:
+        study = prepared(progress=progress)
+        _tell(console, study.lacking)  # before hours are spent on the rest
+        return study
+
     result, report = carry_out(begin, conduct, out=out, console=console)
     console.print(_summary(result.findings, list(result.is_ssl)))
-    for what, why in result.lacking.items():
-        console.print(f"\n[yellow]{escape(what)}[/] {escape(why)}")
+    _tell(console, result.lacking)
     console.print(f"\nReport: [bold]{escape(str(report))}[/]")
     console.print(f"Page:   [bold]{escape(str(report.with_suffix('.html')))}[/]")
+
+
+def _tell(console: Console, lacking: Mapping[str, str]) -> None:
+    """What could not be measured, with the reason."""
+    for what, why in lacking.items():
+        console.print(f"\n[yellow]{escape(what)}[/] {escape(why)}")
 
 
 def _summary(findings: pd.DataFrame, encoders: list[str]) -> Table:

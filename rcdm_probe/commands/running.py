@@ -42,7 +42,7 @@ def carry_out(
     """Run a study in a run folder, a new one or that of an interrupted run of the same arguments.
 
     Args:
-        prepare: Takes ``progress``; gives the study, a frozen dataclass with its ``facts``.
+        prepare: Takes ``progress``; gives the study, a frozen dataclass with its ``facts`` and ``images``.
         conduct: Takes the study, ``workdir`` and ``progress``; gives the result, which can ``save`` itself.
         out: The run folder; None for one by date.
         console: Told where a run goes on.
@@ -56,6 +56,8 @@ def carry_out(
 
     with progress_bars() as progress:
         study = prepare(progress=progress)
+        if out is not None:
+            runs.keep_apart(out, study.images)
         run = runs.begin(study.facts, out=out)
         if run.resumed:
             console.print(f"going on in {escape(str(run.folder))}")

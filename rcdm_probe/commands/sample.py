@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +46,8 @@ def run(
     """
     from PIL import Image
 
-    _check_picture(out, Image.registered_extensions())
+    known = Image.registered_extensions()  # of formats that can be read and of those that can be written
+    _check_picture(out, {ending for ending, kind in known.items() if kind in Image.SAVE})
 
     import torch
 
@@ -78,15 +80,15 @@ def run(
     try:
         Image.fromarray(compose(rows.numpy(), scale)).save(out)
     except OSError as error:
-        raise UserError(f"cannot write {out} ({error.strerror})", "choose another file with --out") from error
+        raise UserError(f"cannot write {out} ({error.strerror or error})", "choose another file with --out") from error
     console = Console(highlight=False, soft_wrap=True)
     of_what = "one image" if len(originals) == 1 else f"each of {len(originals)} images"
     console.print(f"{escape(str(out))}: {samples} {'sample' if samples == 1 else 'samples'} of {of_what}")
 
 
-def _check_picture(out: Path, known: dict[str, str]) -> None:
+def _check_picture(out: Path, known: Collection[str]) -> None:
     """Complain about the output file before an hour is spent on its content."""
     if out.suffix.lower() not in known:
-        raise UserError(f"cannot tell the format of {out} by its ending", "use .png, .jpg, .tiff or .webp")
+        raise UserError(f"the ending of {out} names no format to write", "use .png, .jpg, .tiff or .webp")
     if not out.parent.is_dir():
         raise UserError(f"cannot write {out} (no folder {out.parent})", "choose another file with --out")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from reports import blocks, decoder, phrases, style
 from reports.invariance.panels import DOSES, beside, is_samples
-from reports.invariance.tables import dose_table
 from reports.names import file_name, sentence
 
 if TYPE_CHECKING:
@@ -109,6 +108,6 @@ def variance(content: Content) -> list[Block]:
 def doses(content: Content) -> list[Block]:
     """The transformations, in numbers and in pictures."""
     return [
-        blocks.table(dose_table(content)),
+        blocks.table(content.printed["doses"]),
         *blocks.panel_figures(panel for panel in content.panels if panel.name == DOSES),
     ]

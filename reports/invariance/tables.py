@@ -8,48 +8,25 @@ from probes.transformations import TRANSFORMATIONS
 from reports import style
 from reports.factors import FACTOR_LABELS
 from reports.names import file_name
-from reports.tables import Table, cell, decisive, interval, number, p_value
+from reports.tables import Table, cell, interval, number, p_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
 
-    from analyses.findings import Verdict
     from reports.invariance.content import Content
 
 
 def printed_tables(content: Content) -> dict[str, Table]:
     """The tables of the report, by name."""
-    made = [_verdict_table(content.verdicts)]
-    made += [_level_table(content, level) for level in content.levels]
+    made = [_level_table(content, level) for level in content.levels]
     if len(content.comparison):
         made.append(_comparison_table(content))
     if len(content.factors):
         made.append(_factor_table(content))
     if len(content.variance):
         made.append(_variance_table(content))
+    made.append(_dose_table(content))
     return {table.name: table for table in made}
-
-
-def _verdict_table(verdicts: Sequence[Verdict]) -> Table:
-    return Table(
-        name="verdicts",
-        caption="Verdicts. Each finding is one comparison that was stated before the measurement.",
-        columns=("finding", "claim", "verdict", "statistic", "value [95% interval]", "p", "images"),
-        rows=tuple(
-            (
-                str(v.finding),
-                v.claim,
-                v.word,
-                v.statistic,
-                interval(v.value, v.low, v.high, decisive(v.low, v.high)),
-                p_value(v.p_value),
-                str(v.n),
-            )
-            for v in verdicts
-        ),
-    )
 
 
 def _level_table(content: Content, level: str) -> Table:
@@ -151,7 +128,7 @@ def _variance_table(content: Content) -> Table:
     )
 
 
-def dose_table(content: Content) -> Table:
+def _dose_table(content: Content) -> Table:
     """Every transformation with its doses."""
     chosen = [TRANSFORMATIONS[condition] for condition in content.labels]
     return Table(

@@ -18,27 +18,33 @@ def borrowed(part: Part, wanted: Sequence[str], tables: Sequence[str]) -> Iterat
     whose = f"{part.encoders[0]}. " if len(part.encoders) == 1 else ""
     for block in part.blocks():
         if block["kind"] == "figure" and (name := figure_name(block)) in wanted:
-            yield {**block, "path": f"figures/{part.prefix}-{name}.svg", "lead": whose + block["lead"]}
+            yield {**block, "path": f"figures/{_ours(part, name)}.svg", "lead": whose + block["lead"]}
         elif block["kind"] == "table" and block["name"] in tables:
-            yield {**block, "name": f"{part.prefix}-{block['name']}", "lead": whose + block["lead"]}
+            yield {**block, "name": _ours(part, block["name"]), "lead": whose + block["lead"]}
 
 
 def copy_borrowed(part: Part, folder: Path, told: Mapping[str, Any]) -> None:
     """Copy into a run folder what its document borrows of a part: figures and tables, each in both formats."""
     for name in ("figures", "tables"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    for section in told["sections"]:
-        for block in section["blocks"]:
-            if block["kind"] == "figure" and figure_name(block).startswith(f"{part.prefix}-"):
-                ours = figure_name(block)
-                for ending in ("svg", "png"):
-                    theirs = part.folder / "figures" / f"{ours.removeprefix(part.prefix + '-')}.{ending}"
-                    shutil.copyfile(theirs, folder / "figures" / f"{ours}.{ending}")
-            elif block["kind"] == "table" and block["name"].startswith(f"{part.prefix}-"):
-                for ending in ("tex", "csv"):
-                    theirs = part.folder / "tables" / f"{block['name'].removeprefix(part.prefix + '-')}.{ending}"
-                    if theirs.is_file():
-                        shutil.copyfile(theirs, folder / "tables" / f"{block['name']}.{ending}")
+    shown = [block for section in told["sections"] for block in section["blocks"]]
+    figures = {figure_name(block) for block in shown if block["kind"] == "figure"}
+    tables = {block["name"] for block in shown if block["kind"] == "table"}
+    for block in part.blocks():
+        if block["kind"] == "figure" and (ours := _ours(part, figure_name(block))) in figures:
+            for ending in ("svg", "png"):
+                theirs = part.folder / "figures" / f"{figure_name(block)}.{ending}"
+                shutil.copyfile(theirs, folder / "figures" / f"{ours}.{ending}")
+        elif block["kind"] == "table" and (ours := _ours(part, block["name"])) in tables:
+            for ending in ("tex", "csv"):
+                theirs = part.folder / "tables" / f"{block['name']}.{ending}"
+                if theirs.is_file():
+                    shutil.copyfile(theirs, folder / "tables" / f"{ours}.{ending}")
+
+
+def _ours(part: Part, name: str) -> str:
+    """What a figure or table of a part is called in the report that borrows it."""
+    return f"{part.prefix}-{name}"
 
 
 def figure_name(block: Block) -> str:

@@ -40,9 +40,12 @@ class Content:
     @cached_property
     def findings(self) -> pd.DataFrame:
         """Every verdict beside the paper (`analyses.reproduction.findings_table`)."""
-        return findings_table(
-            [part.tables["verdicts"] for part in self.parts if "verdicts" in part.tables], self.is_ssl
-        )
+        verdicts = [
+            part.tables["verdicts"].assign(reference=part.run["arguments"].get("reference", ""))
+            for part in self.parts
+            if "verdicts" in part.tables
+        ]
+        return findings_table(verdicts, self.is_ssl)
 
     @cached_property
     def tally(self) -> pd.DataFrame:

@@ -70,7 +70,7 @@ def trust(content: Content) -> list[Block]:
     """How far the decoder can be trusted."""
     parts = content.of("fidelity")
     if not parts:
-        return [blocks.missing("The decoder was not measured.", "That needs an RCDM of the encoders.")]
+        return [blocks.missing("The decoder was not measured.", "The reason stands in short above.")]
     out = [
         blocks.text(
             "A sample shows what h holds only as far as the decoder can draw it. Here one sample of each image is "

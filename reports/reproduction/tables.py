@@ -31,8 +31,8 @@ def _finding_table(content: Content, finding: int) -> Table:
         name=f"finding-{finding}",
         caption=(
             f"Finding {finding}, encoder by encoder. The statistic with its 95% bootstrap interval ({told}). {rules} "
-            f"Beside the paper: whether that agrees with its claim; {COMPARISON} where the claim is not about such an "
-            "encoder."
+            f"Beside the paper: whether that agrees with its claim; {COMPARISON} where the claim is not about such "
+            "encoders. n counts what the test is over: images, or pairs of them."
         ),
         columns=(
             "encoder",
@@ -41,7 +41,7 @@ def _finding_table(content: Content, finding: int) -> Table:
             "verdict",
             "value [95% interval]",
             "p",
-            "images",
+            "n",
             "beside the paper",
         ),
         rows=tuple(
@@ -67,14 +67,13 @@ def _parts_table(content: Content) -> Table:
             "The runs that this report is made of. Each run folder holds the report of its probe, with all its "
             "figures, tables and records."
         ),
-        columns=("run folder", "probe", "encoders", "time, s", "memory, GB"),
+        columns=("run folder", "probe", "encoders", "time, s"),
         rows=tuple(
             (
                 part.folder.name,
                 part.probe,
                 ", ".join(part.encoders),
                 plain(part.run["seconds"]),
-                plain(part.run["peak_memory_gb"]),
             )
             for part in content.parts
         ),
