@@ -14,7 +14,7 @@ FACTOR_LABELS = {
     "angle": "angle",
 }
 
-SHORT_LABELS = {name: name.replace("background_hue", "backgr. hue") for name in FACTOR_LABELS}
+SHORT_LABELS = {**{name: name for name in FACTOR_LABELS}, "background_hue": "backgr. hue"}
 """The same where there is little room."""
 
 

@@ -134,7 +134,8 @@ def _summary(result: InterpolationResult) -> Table:
     """For each level and path: do factors follow it, and do samples lie where they were drawn from?"""
     orders = result.tables["orders"].set_index(["level", "path"])
     table = Table(
-        title="Spearman's correlation of readings with the position; samples nearer to their own point than both ends"
+        title="Spearman's correlation of readings with the position; "
+        "share of samples nearer to their own point than to both ends"
     )
     for name in ("level", "path"):
         table.add_column(name, no_wrap=True)
