@@ -55,6 +55,10 @@ def test_the_command_leaves_a_whole_run(command: Command, tmp_path: Path) -> Non
     for name, table in (("ranks", ranks_table(records)), ("sets", sets_table(records))):
         pd.testing.assert_frame_equal(pd.read_csv(folder / "tables" / f"{name}.csv").fillna(""), table.fillna(""))
         assert (folder / "tables" / f"{name}.tex").is_file()
+    ranks = records.loc[records["measure"] == "sample_rank", "value"]
+    (told,) = pd.read_csv(folder / "tables" / "ranks.csv").to_dict("records")
+    assert told["mean_rank"] == pytest.approx(ranks.sum() / 20)
+    assert told["mrr"] == pytest.approx(sum(1 / ranks) / 20)
     assert "How far to trust the decoder" in result.output
     assert result.output.rstrip().endswith("report.pdf")
 
