@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from rcdm_core.atomic import atomic_path
 from rcdm_core.data.folder import RUN, FolderImages
+from rcdm_core.data.part import PartOfImages
 from rcdm_core.errors import UserError
 from rcdm_probe import provenance
 
@@ -187,9 +188,10 @@ def keep_apart(out: Path, images: ImageSet) -> None:
     Raises:
         UserError: ``out`` is the folder of the images, or one in it that no run has made.
     """
-    if not isinstance(images, FolderImages):
+    whole = images.whole if isinstance(images, PartOfImages) else images
+    if not isinstance(whole, FolderImages):
         return
-    ours, theirs = out.resolve(), images.folder.resolve()
+    ours, theirs = out.resolve(), whole.folder.resolve()
     if ours == theirs:
         raise UserError(f"{out} is the folder of the images", "choose another folder with --out")
     if theirs in ours.parents and ours.is_dir() and not (ours / RUN).is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -9,28 +10,50 @@ import sys
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 from typer.testing import CliRunner, Result
 
-from rcdm_probe.cli import app
+from rcdm_probe.cli import GARBAGE, app
 
+if TYPE_CHECKING:
+    from reports.invariance import Content
+
+gc.set_threshold(GARBAGE)  # as the command line does: importing PyTorch is quicker
 os.environ["OMP_NUM_THREADS"] = "1"  # before PyTorch is imported: as many tests as cores run at once
 hypothesis.settings.register_profile("suite", deadline=None)  # time is not what is tested, and others use the machine
 hypothesis.settings.load_profile("suite")
 
 LONGEST = (
-    "test_cli", "test_imagenet_path", "test_training", "test_train_command", "test_manipulate_command",
-    "test_adversarial_command", "test_published_rcdm", "test_distributed", "test_zoo", "test_report",
-    "test_reproduction", "test_interpolate_command", "test_invariance_measure",
+    "test_cli", "test_report", "test_training", "test_adversarial_command", "test_imagenet_path",
+    "test_manipulate_command", "test_zoo", "test_interpolate_command", "test_train_command", "test_published_rcdm",
+    "test_fidelity_command", "test_invariance_measure",
 )  # fmt: skip
+"""Groups of tests, the longest first."""
+SHARING = {
+    "test_figures": "test_report", "test_html": "test_report", "test_reproduction": "test_report",
+    "test_distributed": "test_training",
+}  # fmt: skip
+"""Files that join the group of another, with which they share what is slow to make; any other is a group by itself."""
 SCRIPT = Path(sys.executable).with_name("rcdm-probe")
 
 
+def group_of(item: pytest.Item) -> str:
+    """The tests that one worker runs, one after the other, are of one group."""
+    return SHARING.get(item.path.stem, item.path.stem)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tell ``--dist loadgroup`` the group."""
+    item.add_marker(pytest.mark.xdist_group(group_of(item)))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first: a worker takes a file at a time, and none should begin a long one when others end."""
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
+    """The longest groups first: a worker takes a group at a time, and none should begin a long one when others end."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(group_of(item), len(ranks)))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -40,6 +63,14 @@ def private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
         patch.setenv("RCDM_PROBE_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("COLUMNS", "200")
         yield
+
+
+@pytest.fixture(autouse=True)
+def equal_draws() -> None:
+    """What a test draws without a seed of its own does not depend on the tests before it."""
+    import torch
+
+    torch.manual_seed(0)
 
 
 @pytest.fixture
@@ -75,6 +106,18 @@ def garments_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         packaged = files("rcdm_core.data") / "assets" / f"t10k-{part}"
         (folder / f"train-{part}").write_bytes(packaged.read_bytes())
     return folder
+
+
+@pytest.fixture(scope="session")
+def invariance_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Content, Path]:
+    """Planted content with everything that an invariance report can hold, and the folder with that report."""
+    from planted_content import content
+
+    from reports.invariance import write
+
+    told, folder = content(images=30, resamples=20, pictures=3), tmp_path_factory.mktemp("report")
+    write(folder, told)
+    return told, folder
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
+import multiprocessing
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -15,6 +15,9 @@ from rcdm_core.rcdm import RCDM
 from rcdm_core.rcdm.network import NetworkSettings
 from rcdm_core.rcdm_training import RCDMTraining, train_rcdm
 from rcdm_core.training import TrainingSettings
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext
 
 NETWORK = NetworkSettings(image_size=16, channels=(32, 32), attention=(False, False))
 LOOP = {"steps": 6, "batch_size": 8, "learning_rate": 1e-3, "warmup": 2, "ema_decay": 0.9, "precision": "no"}
@@ -30,5 +33,15 @@ def train_small(
     train_rcdm(encoder, encoder.levels, images, settings, folder=folder, start=start)
 
 
-if __name__ == "__main__":
-    train_small(Path(sys.argv[1]), **json.loads(sys.argv[2]))
+def train_small_among(variables: dict[str, str], folder: Path) -> None:
+    """`train_small` in a process that these variables of the environment make one of several, as torchrun does."""
+    os.environ.update(variables)
+    train_small(folder)
+
+
+def processes() -> ForkServerContext:
+    """Makes processes of their own in which a training begins at once: what it imports is imported before they are."""
+    context = multiprocessing.get_context("forkserver")
+    heavy = ["rcdm_core.rcdm_training", "rcdm_core.encoders.registry", "rcdm_core.data.registry"]
+    context.set_forkserver_preload(heavy)
+    return context

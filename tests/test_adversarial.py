@@ -18,11 +18,13 @@ from torch import nn
 from probes.adversarial import AdversarialSettings, Measurement, measure
 from probes.adversarial.attacks import ATTACKS
 from probes.adversarial.classifier import train_classifier
-from probes.adversarial.crafting import check_classes, craft, noise, size, smallest_budget
+from probes.adversarial.crafting import check_classes, craft, noise, smallest_budget
 from probes.adversarial.pictures import drawn_panel
+from probes.adversarial.robustness import attempt
 from probes.adversarial.study import prepare, split
 from probes.adversarial.target import Target, Victims, margin
 from probes.records import COLUMNS
+from probes.stages import Stages
 from rcdm_core.data.imageset import ImageSet
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders.encoder import Encoder
@@ -87,6 +89,12 @@ def linear(bias: float = 0.0, *, seed: int = 0) -> tuple[Target, torch.Tensor]:
     return Target(encoder, "backbone", 1.0, classifier, 64), weight
 
 
+def reached(moved: torch.Tensor, images: torch.Tensor, norm: str) -> float:
+    """The largest perturbation, in units of [0, 1]."""
+    apart = (moved.double() - images.double()).flatten(1)
+    return (apart.abs().amax() if norm == "Linf" else apart.square().sum(1).sqrt().amax()).item()
+
+
 def middling(count: int) -> torch.Tensor:
     """Images away from 0 and 1, so that no step leaves the range."""
     return 0.3 + 0.4 * torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(3))
@@ -126,6 +134,28 @@ def test_more_work_never_finds_less(found: Measurement) -> None:
     effort = found.records.query("measure == 'effort'")
     for _, rows in effort.groupby(["encoder", "image"]):
         assert (rows.sort_values("sample")["value"].diff().dropna() >= 0).all()
+
+
+def test_single_attempts_do_more_with_more_budget_and_steps_and_begin_elsewhere(
+    scenes: ImageSet, tmp_path: Path
+) -> None:
+    """What the two tests above see is the strongest of several attempts, which cannot grow weaker."""
+    chosen = AdversarialSettings(images=100, training=300)
+    study = prepare(network("one", seed=1), scenes, split(scenes, chosen), chosen, cache=None, progress=silent)
+    images = study.victims.images[study.right]
+    for entry, budgets in ((ATTACKS["PGD"], (0.5, 2.0)), (ATTACKS["PGDL2"], (0.1, 0.5))):
+        attempted = partial(attempt, study, entry, Stages(tmp_path), seed=0)
+        weak, brief, strong, again = (
+            attempted(budget, steps=steps, again=start)
+            for budget, steps, start in ((budgets[0], 8, 0), (budgets[1], 1, 0), (budgets[1], 8, 0), (budgets[1], 8, 1))
+        )
+        assert strong.strength.mean() > weak.strength.mean()
+        assert strong.strength.mean() > brief.strength.mean()
+        assert not torch.equal(strong.images, again.images)
+        for found in (brief, strong, again):
+            assert found.images.min() >= 0
+            assert found.images.max() <= 1
+            assert reached(found.images, images, entry.norm) <= budgets[1] / entry.scale + 1e-5
 
 
 def test_an_attack_does_what_noise_does_not(found: Measurement) -> None:
@@ -254,7 +284,7 @@ def test_noise_stays_in_its_ball_and_belongs_to_the_image(norm: str, eps: float,
     moved = noise(images, norm, eps, seed=seed, numbers=[4, 5, 6])
     assert moved.min() >= 0
     assert moved.max() <= 1
-    assert size(moved, images, norm).max() <= eps + 1e-6
+    assert reached(moved, images, norm) <= eps + 1e-6
     assert torch.equal(moved[1:2], noise(images[1:2], norm, eps, seed=seed, numbers=[5]))
 
 

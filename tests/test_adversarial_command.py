@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -103,9 +105,52 @@ def test_the_command_leaves_a_whole_run(finished: tuple[Path, str]) -> None:
     assert "Finding 3, accuracy" in output
 
 
+def rows_of(run: Path, table: str) -> list[dict[str, Any]]:
+    """The rows of a table of numbers."""
+    read = pd.read_csv(run / "tables" / f"{table}.csv").fillna({"condition": ""})
+    assert len(read)
+    return read.to_dict("records")
+
+
+def values_of(found: pd.DataFrame, measure: str, row: dict[str, Any], *keys: str) -> pd.Series:
+    """Values of a measure, by image, from the records that have the row's encoder and its values of these keys."""
+    rows = found[found["measure"] == measure]
+    for key in ("encoder", *keys):
+        rows = rows[rows[key] == row[key]]
+    return rows.set_index("image")["value"]
+
+
+def test_tables_are_the_records_counted_by_hand(finished: tuple[Path, str]) -> None:
+    table = partial(rows_of, finished[0])
+    values = partial(values_of, pd.read_parquet(finished[0] / "records.parquet"))
+    for row in table("robustness"):
+        correct, moved = (values(m, row, "condition", "strength") for m in ("correct", "relative_displacement"))
+        assert row["accuracy"] == pytest.approx(correct.sum() / 20)
+        if row["strength"]:
+            untouched = values("correct", {**row, "strength": 0.0}, "strength")
+            right = moved[moved.index.isin(untouched.index[untouched == 1])]
+            assert row["relative_displacement"] == pytest.approx(np.median(right))
+    for row in table("budgets"):
+        flipped = values("smallest_budget", row, "condition")
+        assert row["flipped"] == pytest.approx((flipped < np.inf).sum() / len(flipped))
+        assert row["budget"] == pytest.approx(np.median([min(budget, 4.0) for budget in flipped]))
+    for row in table("effort"):
+        strength = values("effort", row, "condition")
+        assert row["found"] == pytest.approx((strength > 0).sum() / len(strength))
+    for row in table("transfers"):
+        theirs = values("transferred", {**row, "condition": row["source"]}, "condition")
+        own = values("correct", {**row, "condition": "PGD"}, "condition", "strength").loc[theirs.index]
+        assert row["transferred"] == pytest.approx(theirs.sum() / len(theirs))
+        assert row["difference"] == pytest.approx((theirs.sum() - own.sum()) / len(theirs))
+    for row in table("controls"):
+        assert row["perturbation"] == pytest.approx(max(values("perturbation", row, "condition")))
+        assert row["unchanged"] == pytest.approx(min(values("unchanged", row, "condition")))
+
+
 def test_ctrl_c_ends_in_one_line_and_the_same_command_goes_on(
-    finished: tuple[Path, str], command: Command, tmp_path: Path
+    finished: tuple[Path, str], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("rcdm_probe.provenance.git_commit", lambda: "c0ffee")  # whatever is committed meanwhile
     with stopped_at(tmp_path, f"runs/*/{PARTS}/*.safetensors"):
         result = command(*BRIEF)
     assert result.exit_code == 130, result.output
@@ -154,6 +199,9 @@ def test_labelled_images_of_ones_own_and_a_judge_that_is_not_under_attack(
     assert run["data_card"]["attacked"] == 30
     assert run["data_card"]["training the classifiers"] == 42
     assert "as the paper has it" not in (tmp_path / "run" / "report.json").read_text()  # vicreg is no supervised one
+    for row in rows_of(tmp_path / "run", "rendered"):
+        kept = values_of(seen, "class_seen", row, "condition", "strength")
+        assert row["class_seen"] == pytest.approx(kept.sum() / len(kept))
     assert "fashion scenes are not ImageNet" not in (tmp_path / "run" / "report.json").read_text()
 
     refused = command(*words, "--judge", "simclr")

@@ -18,8 +18,9 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
-from probes.transformations import TRANSFORMATIONS as TRANSFORMATIONS_OF_THE_PROBE
+from probes import transformations
 from rcdm_core.data.downloads import DOWNLOADS
+from rcdm_core.data.scenes import Scenes
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER, DEFAULT_STEPS
 from rcdm_probe import invariance
@@ -82,7 +83,7 @@ def test_every_command_has_help(command: Command, name: str) -> None:
 def test_defaults_shown_in_help_are_those_of_the_rcdm() -> None:
     assert (options.DEFAULT_SOLVER, options.DEFAULT_STEPS) == (DEFAULT_SOLVER, DEFAULT_STEPS)
     assert options.BRIEF_STEPS == BRIEF_STEPS
-    assert tuple(TRANSFORMATIONS_OF_THE_PROBE) == options.TRANSFORMATIONS
+    assert tuple(transformations.TRANSFORMATIONS) == options.TRANSFORMATIONS
     assert set(options.DATA_SETS) == {name.removesuffix("-train") for name in DOWNLOADS}
 
 
@@ -164,19 +165,65 @@ def test_the_main_job_says_what_it_found_and_where(finished: tuple[Path, str]) -
     assert out.rstrip().endswith(f"{folder.parent.name}/{folder.name}/report.pdf")
 
 
-def test_python_gives_the_numbers_of_the_command_line(finished: tuple[Path, str], tmp_path: Path) -> None:
+def test_python_gives_the_numbers_of_the_command_line(finished: tuple[Path, str]) -> None:
     result = invariance("vicreg", transformations=TRANSFORMATIONS, **SMALL)
     records = pd.read_parquet(finished[0] / "records.parquet")
     pd.testing.assert_frame_equal(result.records, records, check_dtype=False)  # a file knows one type of text
     assert [verdict.finding for verdict in result.verdicts] == [1, 2]
     assert result.panels
     assert result.maps
-    assert result.save(tmp_path / "saved").is_file()
-    assert json.loads((tmp_path / "saved" / "run.json").read_text())["arguments"]["seed"] == 0
+
+
+def test_tables_are_the_records_counted_by_hand(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    records = pd.read_parquet(folder / "records.parquet")
+
+    def values(measure: str, **where: object) -> pd.Series:
+        rows = records[records["measure"] == measure]
+        for key, value in where.items():
+            rows = rows[rows[key] == value]
+        return rows.set_index("image")["value"].sort_index()
+
+    tables = {path.stem: pd.read_csv(path).to_dict("records") for path in (folder / "tables").glob("*.csv")}
+    for row in tables["displacement"]:
+        at = {name: row[name] for name in ("level", "condition", "strength")}
+        assert row["relative_displacement"] == pytest.approx(np.median(values("relative_displacement", **at)))
+        assert row["mrr"] == pytest.approx(sum(1 / values("rank", **at)) / SMALL["images"])
+    for row in tables["readability"]:
+        scores = {name: row[name] for name in ("level", "condition")}
+        doses = (0.0, transformations.TRANSFORMATIONS[row["condition"]].reference)
+        untouched, applied = (values("applied_score", **scores, strength=dose).to_numpy() for dose in doses)
+        above = (applied[:, None] > untouched) + 0.5 * (applied[:, None] == untouched)
+        assert row["auc"] == pytest.approx(above.mean())
+    for row in tables["variance"]:
+        within, (between,) = (values(f"{name}_variance", level=row["level"]) for name in ("within", "between"))
+        assert row["ratio"] == pytest.approx(sum(within) / SMALL["varied"] / between)
+    (row,) = (row for row in tables["factors"] if (row["factor"], row["level"]) == ("x", "backbone"))
+    true, read = values("true", condition="x"), values("present", condition="x", level="backbone")
+    assert row["present"] == pytest.approx(1 - ((read - true) ** 2).sum() / ((true - true.mean()) ** 2).sum())
+    for row in tables["comparison"]:
+        at = {name: row[name] for name in ("condition", "strength")}
+        backbone, projector = (values("relative_displacement", level=name, **at) for name in ("backbone", "projector"))
+        assert row["difference"] == pytest.approx(np.median(backbone - projector))
+
+
+def test_python_as_the_readme_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    (block,) = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    brief = {"images": 20, "gallery": 20, "rendered": 1, "varied": 2, "samples": 2, "pictures": 1, "steps": 1}
+    few = {**brief, "transformations": ("horizontal_flip",)}
+    monkeypatch.setattr("rcdm_probe.invariance", lambda name, **given: invariance(name, **{**given, **few}))
+    monkeypatch.chdir(tmp_path)
+    shown = {"images": Scenes()[range(1)]}
+    exec(compile(block, "README.md", "exec"), shown)
+    assert {"present", "rendered"} <= set(shown["result"].records["measure"])
+    assert shown["pictures"].shape == (1, 3, 32, 32)
+    assert Path("my-report", "report.pdf").is_file()
+    assert json.loads(Path("my-report", "run.json").read_text())["arguments"]["seed"] == 0
 
 
 def test_ctrl_c_ends_in_one_line_and_the_same_command_goes_on(
-    script: Start, command: Command, finished: tuple[Path, str], tmp_path: Path
+    script: Start, command: Command, finished: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = script(*ARGUMENTS, cwd=tmp_path)
     deadline = time.monotonic() + 600
@@ -188,8 +235,10 @@ def test_ctrl_c_ends_in_one_line_and_the_same_command_goes_on(
     assert "the same command goes on" in err.splitlines()[-1]
     assert "Traceback" not in out + err
     (folder,) = (tmp_path / "runs").iterdir()
-    assert json.loads((folder / "run.json").read_text())["finished"] is None
+    begun = json.loads((folder / "run.json").read_text())
+    assert begun["finished"] is None
 
+    monkeypatch.setattr("rcdm_probe.provenance.git_commit", lambda: begun["git_commit"])  # whatever is committed since
     again = command(*ARGUMENTS)
     assert again.exit_code == 0, again.output
     assert list((tmp_path / "runs").iterdir()) == [folder]

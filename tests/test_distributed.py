@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import socket
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
-from small_training import LOOP, train_small
+from small_training import LOOP, processes, train_small, train_small_among
 
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm.draws import random_draws
-
-WORKER = Path(__file__).with_name("small_training.py")
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +35,16 @@ def assert_the_same_training(one: Path, other: Path) -> None:
 
 
 def test_two_processes_train_as_one_with_twice_the_batch(alone: Path, tmp_path: Path) -> None:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    subprocess.run([*launch, str(WORKER), str(tmp_path), json.dumps({})], check=True, timeout=300)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    ranks = [{**place, "RANK": rank, "LOCAL_RANK": rank} for rank in ("0", "1")]
+    both = [processes().Process(target=train_small_among, args=(rank, tmp_path), daemon=True) for rank in ranks]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(300)
+        assert process.exitcode == 0
     card = json.loads((tmp_path / "rcdm.json").read_text())
     assert card["training"]["processes"] == 2
     assert_the_same_training(alone, tmp_path)

@@ -67,14 +67,18 @@ def line_of(result: Result) -> str:
         pytest.param("invariance -e vicreg --device cuda", "there is no CUDA GPU on this machine", marks=no_gpu),
     ],
 )
-def test_one_line_that_says_what_is_wrong(command: Command, tmp_path: Path, arguments: str, message: str) -> None:
-    furnish(tmp_path)
+def test_one_line_that_says_what_is_wrong(
+    command: Command, furnished: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, message: str
+) -> None:
+    monkeypatch.chdir(furnished)
     assert message in line_of(command(*arguments.split()))
-    assert not (tmp_path / "runs").exists()
+    assert not (furnished / "runs").exists()
 
 
-def furnish(folder: Path) -> None:
-    """Everything that the mistaken arguments point at."""
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with everything that the mistaken arguments point at."""
+    folder = tmp_path_factory.mktemp("furnished")
     for name in ("empty", "texts", "mostly-broken", "few", "other-encoder"):
         (folder / name).mkdir()
     (folder / "file").write_text("a file where a folder is wanted")
@@ -84,6 +88,7 @@ def furnish(folder: Path) -> None:
         Image.new("RGB", (8, 8), (40 * number, 0, 0)).save(folder / "mostly-broken" / f"{number}.png")
         (folder / "mostly-broken" / f"broken-{number}.png").write_bytes(b"no image")
     write_rcdm(folder / "other-encoder", {"resnet/backbone": 384})
+    return folder
 
 
 def write_rcdm(folder: Path, conditions: dict[str, int]) -> None:

@@ -63,6 +63,10 @@ def test_the_command_leaves_a_whole_run(command: Command, tmp_path: Path) -> Non
         pd.testing.assert_frame_equal(pd.read_csv(folder / "tables" / f"{name}.csv").fillna(""), table.fillna(""))
         assert (folder / "tables" / f"{name}.tex").is_file()
     assert not tables_left_out(folder)
+    ranks = records.loc[records["measure"] == "sample_rank", "value"]
+    (told,) = pd.read_csv(folder / "tables" / "ranks.csv").to_dict("records")
+    assert told["mean_rank"] == pytest.approx(ranks.sum() / 20)
+    assert told["mrr"] == pytest.approx(sum(1 / ranks) / 20)
     assert "How far to trust the decoder" in result.output
     assert result.output.rstrip().endswith("report.pdf")
 

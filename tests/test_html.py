@@ -7,34 +7,22 @@ import re
 import shutil
 
 import pytest
-from planted_content import TRAINED, content
 
 from reports.html import compile_html
 from reports.invariance import document
-from reports.invariance.figures import figures
-from reports.style import save
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 @pytest.fixture(scope="module")
-def told():
-    return content(transformations=TRAINED, images=30, resamples=20, pictures=2)
+def shown(invariance_report):
+    return document(invariance_report[0])
 
 
 @pytest.fixture(scope="module")
-def shown(told):
-    return document(told)
-
-
-@pytest.fixture(scope="module")
-def page_file(told, shown, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("page")
-    (folder / "figures").mkdir()
-    for name, figure in figures(told):
-        save(figure, folder / "figures", name)
-    return compile_html(shown, template="report", folder=folder)
+def page_file(shown, invariance_report):
+    return compile_html(shown, template="report", folder=invariance_report[1])
 
 
 @pytest.fixture(scope="module")

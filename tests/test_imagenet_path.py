@@ -33,7 +33,9 @@ from torch import nn
 
 def build():
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.ReLU(), nn.Conv2d(8, 12, 4, stride=4))
+    network = nn.Sequential(nn.Conv2d(3, 8, 4, stride=4), nn.ReLU(), nn.Conv2d(8, 12, 4, stride=4))
+    network.image_size = 32
+    return network
 """
 
 
@@ -48,56 +50,56 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def vicreg_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A ResNet-50 and its projector as VICReg published them, with random weights in float16."""
+def dino_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A ResNet-50 and its projector as DINO published them, with random weights in float16."""
     torch.manual_seed(0)
-    head = published.projector("vicreg")
+    head = published.projector("dino")
     assert head is not None
-    parts = {"backbone": published.trunk(), "projector": head}
+    parts = {"backbone": published.trunk(), "head.mlp": head}
     state = {
         f"module.{part}.{key}": tensor.half() if tensor.is_floating_point() else tensor
         for part, network in parts.items()
         for key, tensor in network.state_dict().items()
     }
-    path = tmp_path_factory.mktemp("weights") / "resnet50_fullckpt.pth"
-    torch.save({"epoch": 1000, "model": state}, path)
+    path = tmp_path_factory.mktemp("weights") / "full_checkpoint.pth"
+    torch.save({"epoch": 800, "student": {}, "teacher": state}, path)
     yield path
-    path.unlink()  # 350 MB
+    path.unlink()  # 70 MB
 
 
 @pytest.fixture(scope="module")
-def rcdm_folder(vicreg_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def rcdm_folder(dino_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An RCDM of the published architecture, narrow, for the backbone of that encoder."""
     torch.manual_seed(0)
     settings = replace(
         network_settings("published", 64), channels=(32, 32, 64), blocks=1, attention=(False, False, True)
     )
-    encoder = load_encoder("imagenet/vicreg", weights=vicreg_file)
+    encoder = load_encoder("imagenet/dino", weights=dino_file)
     folder = tmp_path_factory.mktemp("rcdm")
     save_rcdm(
-        Denoiser(settings, {"imagenet/vicreg/backbone": 2048}),
+        Denoiser(settings, {"imagenet/dino/backbone": 2048}),
         schedule_for(settings),
         folder,
-        card={"encoders": {"imagenet/vicreg": encoder.network_fingerprint}},
+        card={"encoders": {"imagenet/dino": encoder.network_fingerprint}},
         dtype=torch.float16,
     )
     return folder
 
 
 def test_published_layouts_from_files_to_a_report(
-    command: Command, photos: Path, vicreg_file: Path, rcdm_folder: Path, tmp_path: Path
+    command: Command, photos: Path, dino_file: Path, rcdm_folder: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     result = command(
-        "invariance", "--encoder", "imagenet/vicreg", "--weights", vicreg_file, "--rcdm", rcdm_folder, "--data", photos,
+        "invariance", "--encoder", "imagenet/dino", "--weights", dino_file, "--rcdm", rcdm_folder, "--data", photos,
         "--images", 20, "--gallery", 20, "--varied", 2, "--samples", 3, "--pictures", 1, "--steps", 2,
         "-t", "horizontal_flip", "--out", out,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     run = json.loads((out / "run.json").read_text())
     assert run["data_card"]["image_size"] == 224
-    assert run["encoder_card"]["levels"] == {"backbone": 2048, "projector": 8192}
-    assert run["arguments"]["weights"] == str(vicreg_file)
+    assert run["encoder_card"]["levels"] == {"backbone": 2048, "projector": 256}
+    assert run["arguments"]["weights"] == str(dino_file)
     records = pd.read_parquet(out / "records.parquet")
     assert set(records.loc[records["measure"] == "relative_displacement", "level"]) == {"backbone", "projector"}
     assert records.loc[records["measure"] == "within_variance", "level"].tolist() == ["backbone"] * 2
@@ -109,24 +111,24 @@ def test_published_layouts_from_files_to_a_report(
 
 
 def test_sample_shows_originals_at_the_size_of_the_rcdm(
-    command: Command, photos: Path, vicreg_file: Path, rcdm_folder: Path, tmp_path: Path
+    command: Command, photos: Path, dino_file: Path, rcdm_folder: Path, tmp_path: Path
 ) -> None:
-    given = ("-e", "imagenet/vicreg", "--weights", vicreg_file, "--rcdm", rcdm_folder, "--steps", 1, "--samples", 2)
+    given = ("-e", "imagenet/dino", "--weights", dino_file, "--rcdm", rcdm_folder, "--steps", 1, "--samples", 2)
     result = command("sample", photos / "3.png", "scenes:7", *given, "--out", tmp_path / "drawn.png")
     assert result.exit_code == 0, result.output
     with Image.open(tmp_path / "drawn.png") as picture:
         assert picture.height in range(2 * 128, 2 * 128 + 20)
     refused = command("sample", photos / "3.png", *given, "--level", "projector", "--out", tmp_path / "no.png")
     assert refused.exit_code == 2
-    assert "imagenet/vicreg/projector" in refused.stderr
+    assert "imagenet/dino/projector" in refused.stderr
 
 
 def test_an_rcdm_is_refused_for_other_weights(command: Command, photos: Path, rcdm_folder: Path) -> None:
     result = command(
-        "invariance", "-e", "imagenet/vicreg", "--weights", "random:1", "--rcdm", rcdm_folder, "--data", photos
+        "invariance", "-e", "imagenet/dino", "--weights", "random:1", "--rcdm", rcdm_folder, "--data", photos
     )
     assert result.exit_code == 2
-    assert "other weights of imagenet/vicreg" in result.stderr
+    assert "other weights of imagenet/dino" in result.stderr
 
 
 def test_ones_own_encoder_without_an_rcdm(

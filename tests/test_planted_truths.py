@@ -86,12 +86,30 @@ def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def blind(images: torch.Tensor) -> torch.Tensor:
+    """Noise, through which an attack has a gradient, which is 0."""
+    return noise(images) + 0 * images.mean()
+
+
 @pytest.mark.parametrize(
     "reference, other, word",
-    [(fragile, mean_colour, "supported"), (mean_colour, fragile, "not supported"), (pixels, pixels, "inconclusive")],
+    [
+        (fragile, mean_colour, "supported"),
+        (mean_colour, fragile, "not supported"),
+        (pixels, pixels, "inconclusive"),
+        (pixels, blind, "not supported"),  # it gives something else every time it is asked
+        (blind, blind, "inconclusive"),
+    ],
 )
 def test_finding_3_is_the_fragility_that_was_planted(unlabelled, reference, other, word):
     settings = {"attacks": ("Displacement",), "eps": (1.0, 2.0), "images": 60, "training": 60, "attack_steps": 8}
     compared = [encoder("first", reference, is_ssl=False), encoder("second", other)]
     found = adversarial(compared, unlabelled, reference="first", rcdm="none", **settings).verdicts
     assert [(verdict.aspect, verdict.word) for verdict in found] == [("displacement", word)]
+
+
+def test_a_constant_encoder_is_not_attacked(unlabelled):
+    settings = {"attacks": ("Displacement",), "images": 60, "training": 60}
+    compared = [encoder("first", pixels, is_ssl=False), encoder("constant", lambda images: torch.ones(len(images), 8))]
+    with pytest.raises(UserError, match="same representation|collapsed"):
+        adversarial(compared, unlabelled, reference="first", rcdm="none", **settings)

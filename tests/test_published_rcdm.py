@@ -175,6 +175,10 @@ def test_the_published_models_have_the_shape_that_is_assumed_of_them():
     assert denoiser.settings.image_size == 128
     assert denoiser.settings.attention_heads == 4
     assert schedule.config["beta_end"] == 0.02
+    with torch.device("meta"):
+        embedding = denoiser.embed([(CONDITION, torch.empty(1, 2048))])
+        out = denoiser(torch.empty(1, 3, 128, 128), torch.empty(1), embedding)
+    assert out.shape == (1, 6, 128, 128)
 
 
 def test_published_rcdms_are_found_by_encoder_and_level(tmp_path: Path, monkeypatch, capsys):
@@ -190,9 +194,6 @@ def test_published_rcdms_are_found_by_encoder_and_level(tmp_path: Path, monkeypa
     backbone = load_published("imagenet/vicreg", ["layer3", "backbone"])
     assert backbone.conditions == {"imagenet/vicreg/backbone": 2048}
     assert "CC BY-NC" in capsys.readouterr().err
-    drawn = backbone.sample(torch.randn(1, 2048), "imagenet/vicreg/backbone", steps=1)
-    assert drawn.shape == (1, 3, 128, 128)
-    assert torch.isfinite(drawn).all()
     both = load_published("imagenet/vicreg")
     assert both.conditions == {"imagenet/vicreg/backbone": 2048, "imagenet/vicreg/projector": 8192}
 

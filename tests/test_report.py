@@ -21,8 +21,8 @@ NASTY = r'/data/#_$%@* [a](b) <c> `d` \e "f" // ünï/very_long_name_without_any
 
 
 @pytest.fixture(scope="module")
-def full():
-    return content(images=30, resamples=20, pictures=3)
+def full(invariance_report):
+    return invariance_report[0]
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +32,14 @@ def plain():
 
 
 @pytest.fixture(scope="module")
-def folder(full, tmp_path_factory):
-    path = tmp_path_factory.mktemp("run")
-    write(path, full)
+def folder(invariance_report):
+    return invariance_report[1]
+
+
+@pytest.fixture(scope="module")
+def plain_folder(plain, tmp_path_factory):
+    path = tmp_path_factory.mktemp("plain")
+    write(path, plain)
     return path
 
 
@@ -103,21 +108,21 @@ def test_a_level_that_the_rcdm_does_not_know_is_named(full):
 
 
 def test_scenes_without_an_rcdm_show_what_is_present_alone(tmp_path):
-    write(tmp_path, content(transformations=TRAINED, images=30, resamples=20, rcdm=False))
+    write(tmp_path, content(transformations=TRAINED[:2], images=30, resamples=20, rcdm=False))
     assert (tmp_path / "figures" / "factors.svg").is_file()
     assert not (tmp_path / "tables" / "variance.csv").exists()
 
 
-def test_a_user_folder_without_anything_compiles_whatever_its_name(plain, tmp_path):
-    write(tmp_path, plain)
-    assert (tmp_path / "report.pdf").stat().st_size > 10_000
+def test_a_user_folder_without_anything_compiles_whatever_its_name(plain, plain_folder):
+    assert (plain_folder / "report.pdf").stat().st_size > 10_000
     assert NASTY in document(plain)["subtitle"]
-    assert not (tmp_path / "tables" / "factors.csv").exists()
+    assert not (plain_folder / "tables" / "factors.csv").exists()
 
 
-def test_no_verdict_is_said_and_breaks_nothing(plain, tmp_path):
-    write(tmp_path, replace(plain, verdicts=()))
-    assert (tmp_path / "report.pdf").is_file()
+def test_no_verdict_is_said_and_breaks_nothing(plain, plain_folder):
+    told = document(replace(plain, verdicts=()))
+    assert told["verdicts"] == []
+    assert compile_pdf(told, template="report", folder=plain_folder, name="no-verdict.pdf").is_file()
 
 
 def test_a_level_with_a_slash_in_its_name_is_no_folder(tmp_path):
@@ -170,8 +175,9 @@ def test_machine_paths_are_cut_but_the_users_own_stay():
     assert "/opt/secret" not in text
 
 
-def test_text_of_a_user_is_never_read_as_markup(full, tmp_path):
+def test_text_of_a_user_is_never_read_as_markup(full, folder):
     strange = replace(
         full, run={**full.run, "encoder_card": {"name": "#panic() $x^ *b* @nowhere <lab>"}}, panels=(), maps=()
     )
-    write(tmp_path, strange)  # `#panic()` would stop it, `@nowhere` too
+    told = document(strange)
+    compile_pdf(told, template="report", folder=folder, name="strange.pdf")  # `#panic()` would stop it, `@nowhere` too

@@ -29,7 +29,7 @@ from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.progress import silent
 from rcdm_probe import runs
-from rcdm_probe.reproduction import Step, conduct, prepare, read_part
+from rcdm_probe.reproduction import SCALES, Step, conduct, prepare, read_part
 from rcdm_probe.reproduction import _run as run_step
 from reports import invariance as invariance_report
 from reports import phrases
@@ -55,7 +55,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Finished invariance runs of two encoders, as the probe leaves them."""
     root, out = tmp_path_factory.mktemp("runs"), []
     for name in ENCODERS:
-        told = invariance_content(encoder=name, transformations=TRAINED, images=30, resamples=20, pictures=2)
+        told = invariance_content(encoder=name, transformations=TRAINED[:2], images=30, resamples=20, pictures=2)
         facts = {**invariance_facts(), "probe": "invariance"}
         facts["encoder_card"] = {**facts["encoder_card"], "name": name, "self_supervised": name != "supervised"}
         folder = root / f"2026-01-02-invariance-{name}"
@@ -355,3 +355,33 @@ def test_one_encoder_alone_lacks_finding_3_and_says_so() -> None:
     result = conduct(replace(study, steps=()))
     assert result.kept is not None
     assert result.kept.images.shape[1] == 3  # the image, backbone, projector
+
+
+TINY = {
+    "invariance": {
+        "images": 20, "gallery": 20, "rendered": 2, "varied": 2, "samples": 2, "pictures": 1, "compared": 1, "steps": 1,
+        "transformations": TRAINED[:2],
+    },
+    "interpolation": {"pairs": 10, "points": 4, "paths": ("linear",), "pictures": 1, "steps": 1},
+    "manipulation": {"images": 20, "gallery": 60, "moved": 2, "strengths": (-2.0, 2.0), "steps": 1},
+    "fidelity": {"images": 20, "gallery": 40, "compared": 0, "swept_images": 0, "pictures": 1, "steps": 1},
+}  # fmt: skip
+
+
+def test_the_command_runs_the_probes_and_tells_what_they_found(
+    command: Callable[..., Result], tiny_rcdm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SCALES, "quick", TINY)
+    result = command("reproduce", "--encoders", "vicreg", "--quick", "--rcdm", tiny_rcdm, "--out", "paper")
+    assert result.exit_code == 0, result.output
+    assert "Finding 3 was not tested." in result.output
+    parts = [read_part(folder) for folder in (tmp_path / "runs").iterdir()]
+    assert sorted(part.probe for part in parts) == sorted(TINY)
+    assert all(part.run["finished"] for part in parts)
+    assert (tmp_path / "paper" / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "paper" / "report.html").is_file()
+    told = pd.read_csv(tmp_path / "paper" / "tables" / "findings.csv", keep_default_na=False)
+    theirs = pd.concat([part.tables["verdicts"] for part in parts if "verdicts" in part.tables])
+    assert set(told["finding"]) == {1, 2, 4}
+    ours, wanted = (sorted(zip(table["finding"], table["value"], strict=True)) for table in (told, theirs))
+    np.testing.assert_allclose(ours, wanted)

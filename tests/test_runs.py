@@ -7,12 +7,14 @@ import os
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from rcdm_core.data.folder import open_folder
 from rcdm_core.data.imageset import ImageSet
+from rcdm_core.data.part import PartOfImages
 from rcdm_core.errors import UserError
 from rcdm_probe import provenance, runs
 
@@ -176,8 +178,9 @@ def photos(tmp_path: Path) -> ImageSet:
 
 @pytest.mark.parametrize("out", ["photos", "photos/cats", "photos/../photos"])
 def test_a_run_does_not_write_among_its_images(tmp_path: Path, photos: ImageSet, out: str) -> None:
-    with pytest.raises(UserError, match="images"):
-        runs.keep_apart(tmp_path / out, photos)
+    for images in (photos, PartOfImages(photos, np.array([0]), 0, 1)):
+        with pytest.raises(UserError, match="images"):
+            runs.keep_apart(tmp_path / out, images)
 
 
 def test_a_new_folder_among_the_images_is_none_of_theirs(tmp_path: Path, photos: ImageSet) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import time
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +17,9 @@ from diffusers import DDPMScheduler, UNet2DModel
 from PIL import Image
 from safetensors.torch import save_file
 from small_training import NETWORK, train_small
+from stopping import stopped_at
 from torch import nn
-from typer.testing import Result
+from typer.testing import CliRunner, Result
 
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders import Encoder, load_encoder
@@ -32,9 +31,9 @@ from rcdm_core.rcdm_training.evaluation import choose_held_out
 from rcdm_core.rcdm_training.split import hold_out
 from rcdm_core.rcdm_training.store import Store, fill_store
 from rcdm_core.representations import encode
+from rcdm_probe.cli import app
 
 Command = Callable[..., Result]
-Start = Callable[..., "subprocess.Popen[str]"]
 
 IMAGES = 60
 BRIEF = ("--image-size", 8, "--steps", 4, "--every", 2, "--batch-size", 4, "--looked-at", 4)
@@ -51,15 +50,17 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory, script: Start) -> tuple[Path, str]:
+def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Folder and output of a small training."""
     cwd = tmp_path_factory.mktemp("trained")
-    process = script(
-        "train", "-e", "simclr", "-l", "projector", "-l", "layer2", "-d", photos, "-o", "mine", *BRIEF, cwd=cwd
-    )
-    out, err = process.communicate(timeout=600)
-    assert process.returncode == 0, err
-    return cwd / "mine", out
+    given = ("train", "-e", "simclr", "-l", "projector", "-l", "layer2", "-d", photos, "-o", "mine", *BRIEF)
+    words = [str(word) for word in given]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", ["rcdm-probe", *words])  # as the script has it, for the record of the command
+        result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    return cwd / "mine", result.output
 
 
 def test_an_rcdm_is_left_in_the_layout_of_diffusers(finished: tuple[Path, str]) -> None:
@@ -128,18 +129,14 @@ def test_other_settings_in_the_same_folder_are_refused_by_name(
 
 
 def test_a_stopped_training_goes_on_to_the_same_weights(
-    finished: tuple[Path, str], photos: Path, script: Start, command: Command, tmp_path: Path
+    finished: tuple[Path, str], photos: Path, command: Command, tmp_path: Path
 ) -> None:
     words = ("train", "-e", "simclr", "-l", "projector", "-l", "layer2", "-d", photos, "-o", tmp_path / "mine", *BRIEF)
-    process = script(*words, cwd=tmp_path)
-    log = tmp_path / "mine" / "training" / "losses.csv"
-    while not log.is_file() and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 130, out + err
-    assert "the same command goes on" in err.splitlines()[-1]
-    assert "Traceback" not in err
+    with stopped_at(tmp_path / "mine", "training/losses.csv"):
+        stopped = command(*words)
+    assert stopped.exit_code == 130, stopped.output
+    assert "the same command goes on" in stopped.stderr.splitlines()[-1]
+    assert not (tmp_path / "mine" / "rcdm.json").exists()
     again = command(*words)
     assert again.exit_code == 0, again.output
     assert "going on" in again.output

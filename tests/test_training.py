@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import multiprocessing
 import os
 import signal
 import time
 from itertools import islice
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,10 +15,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_training import train_small
+from small_training import processes, train_small
 from torch import nn
 
 from rcdm_core.training import Learner, TrainingSettings, Watch, learning_rate, train
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerProcess
+    from pathlib import Path
 
 SETTINGS = TrainingSettings(
     steps=12, batch_size=8, learning_rate=1e-2, warmup=3, ema_decay=0.9, precision="no", checkpoint_every=5
@@ -151,11 +154,10 @@ def test_a_request_to_stop_finishes_the_step_and_keeps_it(tmp_path, number):
 def test_killed_ten_times_training_ends_with_the_same_weights(tmp_path):
     """SIGKILL, at ten random moments, to the process that trains an RCDM and looks at held-out images."""
     settings = {"steps": 40, "batch_size": 4, "checkpoint_every": 3, "every": 10}
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["rcdm_core.rcdm_training", "rcdm_core.encoders", "rcdm_core.data.registry"])
+    separately = processes()
 
-    def begin(folder: Path) -> multiprocessing.Process:
-        process = processes.Process(target=train_small, args=(folder,), kwargs=settings)
+    def begin(folder: Path) -> ForkServerProcess:
+        process = separately.Process(target=train_small, args=(folder,), kwargs=settings)
         process.start()
         return process
 

@@ -26,8 +26,6 @@ from rcdm_core.zoo.judge import load_judge, targets
 from rcdm_core.zoo.methods import build_method
 from rcdm_core.zoo.parts import PARTS
 from rcdm_core.zoo.train import train_zoo
-from rcdm_core.zoo.train_encoder import train_encoder
-from rcdm_core.zoo.workshop import Workshop
 
 WEIGHTS = files("rcdm_core.zoo") / "weights"
 
@@ -42,18 +40,29 @@ def test_each_pass_shows_every_garment_once_with_new_factors():
     assert np.array_equal(scene_indices(7, size, seed=0), first[7 * size : 8 * size])
 
 
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory, garments_folder):
+    """Folder of a whole zoo, its encoders trained for two steps, the rest for one."""
+    folder, brief = tmp_path_factory.mktemp("zoo"), {"steps": 1, "batch_size": 16, "warmup": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, settings in recipes.ENCODERS.items():
+            patch.setitem(recipes.ENCODERS, name, replace(settings, **brief | {"steps": 2}))
+        patch.setattr(recipes, "JUDGE", replace(recipes.JUDGE, **brief))
+        patch.setattr(recipes, "RCDM", replace(recipes.RCDM, **brief))
+        patch.setattr("rcdm_core.zoo.train_rcdm.MOMENTS", 500)
+        train_zoo(folder, garments=garments_folder)
+    return folder
+
+
 @pytest.mark.parametrize("name", recipes.ENCODERS)
-def test_a_method_trains_and_its_encoder_is_what_it_trained(name, tmp_path, monkeypatch, garments_folder):
-    settings = replace(recipes.ENCODERS[name], steps=2, batch_size=16, warmup=1)
-    monkeypatch.setitem(recipes.ENCODERS, name, settings)
-    train_encoder(name, Workshop(folder=tmp_path, garments=garments_folder))
-    encoder = load_trained(name, tmp_path)
+def test_a_method_trains_and_its_encoder_is_what_it_trained(name, zoo):
+    encoder = load_trained(name, zoo)
     images = Scenes()[range(4)]
     levels = encoder(images)
     assert {level: h.shape[1] for level, h in levels.items()} == encoder.dimensions
 
     method = build_method(name)
-    method.load_state_dict(torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["network"])
+    method.load_state_dict(torch.load(zoo / name / "checkpoint.pt", weights_only=True)["network"])
     method.eval()
     trunk = method.teacher_trunk if name == "dino" else method.trunk
     with torch.no_grad():
@@ -70,21 +79,14 @@ def test_training_can_begin_with_the_weights_that_ship(name):
         assert torch.equal(tensor, shipped[key]), key
 
 
-def test_the_whole_zoo_trains_and_what_it_writes_loads(tmp_path, monkeypatch, garments_folder):
-    brief = {"steps": 1, "batch_size": 16, "warmup": 1}
-    for name, settings in recipes.ENCODERS.items():
-        monkeypatch.setitem(recipes.ENCODERS, name, replace(settings, **brief))
-    monkeypatch.setattr(recipes, "JUDGE", replace(recipes.JUDGE, **brief))
-    monkeypatch.setattr(recipes, "RCDM", replace(recipes.RCDM, **brief))
-    monkeypatch.setattr("rcdm_core.zoo.train_rcdm.MOMENTS", 500)
-    train_zoo(tmp_path, garments=garments_folder)
-    rcdm = load_rcdm(tmp_path / "rcdm")
+def test_the_whole_zoo_trains_and_what_it_writes_loads(zoo):
+    rcdm = load_rcdm(zoo / "rcdm")
     for name in recipes.ENCODERS:
-        encoder = load_trained(name, tmp_path)
+        encoder = load_trained(name, zoo)
         assert rcdm.card["encoders"][name] == encoder.fingerprint
         for level, h in encoder(Scenes()[range(2)]).items():
             assert torch.isfinite(rcdm.sample(h, f"{name}/{level}", steps=1)).all()
-    assert {path.stem for path in tmp_path.glob("*.json")} | {"rcdm"} == set(PARTS)
+    assert {path.stem for path in zoo.glob("*.json")} | {"rcdm"} == set(PARTS)
 
 
 def test_an_rcdm_goes_on_with_its_heads_and_hands_over_those_of_encoders_that_changed(

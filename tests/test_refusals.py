@@ -1,0 +1,95 @@
+"""What cannot be is refused with its reason: settings, what is loaded already, folders that hold something else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_training import LOOP, NETWORK
+from typer.testing import Result
+
+from probes.adversarial import AdversarialSettings
+from probes.fidelity import FidelitySettings
+from probes.interpolation import InterpolationSettings
+from probes.invariance import InvarianceSettings
+from probes.neighbourhood.measurement import _mean_distance
+from rcdm_core.encoders import load_encoder
+from rcdm_core.errors import UserError
+from rcdm_core.rcdm_training import RCDMTraining
+from rcdm_core.training import TrainingSettings
+from rcdm_probe.opening import open_encoder
+from rcdm_probe.rcdm_training import Training, prepare
+
+
+@pytest.mark.parametrize(
+    "settings, wrong, says",
+    [
+        (InvarianceSettings, {"samples": 1}, "1 samples have no variance"),
+        (InvarianceSettings, {"rendered": 0}, "factors rendered in samples of 0 images"),
+        (InvarianceSettings, {"varied": 1}, "samples of 1 images to measure, of 8 to show"),
+        (InvarianceSettings, {"pictures": 0}, "of 0 to show"),
+        (AdversarialSettings, {"attack_steps": 0}, "0 attack steps"),
+        (FidelitySettings, {"neighbours": 0}, "0 neighbours"),
+        (InterpolationSettings, {"paths": ()}, "no path was named"),
+        (InterpolationSettings, {"pictures": 0}, "0 pairs to be shown"),
+        (InterpolationSettings, {"gallery": 3}, "a gallery of 3 images is too small"),
+    ],
+)
+def test_settings_that_make_no_sense(settings: Callable[..., Any], wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        settings(**wrong)
+
+
+def test_weights_beside_an_encoder_that_is_loaded() -> None:
+    with pytest.raises(UserError, match="beside an encoder that is loaded already"):
+        open_encoder(load_encoder("simclr"), level=None, weights="random", device="cpu")
+
+
+def test_images_that_all_look_the_same() -> None:
+    with pytest.raises(UserError, match="all images look the same"):
+        _mean_distance(torch.ones(5, 3))
+
+
+def test_a_picture_that_cannot_be_written(command: Callable[..., Result]) -> None:
+    Path("drawn.png").mkdir()
+    result = command("sample", "scenes:1", "-e", "vicreg", "--samples", 1, "--steps", 1, "--out", "drawn.png")
+    assert result.exit_code == 2, result.output
+    assert "cannot write drawn.png" in result.stderr
+
+
+def training(out: Path, device: str = "cpu") -> Training:
+    """A small training in a folder, ready to begin."""
+    settings = RCDMTraining(network=NETWORK, loop=TrainingSettings(**LOOP), every=100, looked_at=4)
+    return prepare("simclr", "scenes", settings, out=out, images=60, device=device)
+
+
+def test_training_on_one_gpu_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rcdm_probe.rcdm_training.choose_device", lambda device: device)
+    with pytest.raises(UserError, match="CUDA_VISIBLE_DEVICES=1"):
+        training(tmp_path, device="cuda:1")
+
+
+@pytest.mark.parametrize(
+    "name, content, says",
+    [("rcdm.json", {}, "holds an RCDM already"), ("run.json", {"probe": "invariance"}, "holds a run of another kind")],
+)
+def test_training_in_a_folder_of_something_else(tmp_path: Path, name: str, content: dict[str, str], says: str) -> None:
+    (tmp_path / name).write_text(json.dumps(content))
+    with pytest.raises(UserError, match=says):
+        training(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "what, says",
+    [("encoder", "a training with other weights of the encoder"), ("data", "a training with other images")],
+)
+def test_training_that_began_with_something_else(tmp_path: Path, what: str, says: str) -> None:
+    facts = training(tmp_path).facts
+    known = {**facts, "hashes": {**facts["hashes"], what: "0" * 64}}
+    (tmp_path / "run.json").write_text(json.dumps(known))
+    with pytest.raises(UserError, match=says):
+        training(tmp_path)
