@@ -8,4 +8,4 @@ from pathlib import Path
 
 def cache_folder() -> Path:
     """The folder that the environment names as ``RCDM_PROBE_CACHE``, else ``~/.cache/rcdm-probe``; may not exist."""
-    return Path(os.environ.get("RCDM_PROBE_CACHE") or Path.home() / ".cache" / "rcdm-probe")
+    return Path(os.environ.get("RCDM_PROBE_CACHE") or "~/.cache/rcdm-probe").expanduser()

@@ -31,3 +31,11 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
         interrupted()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_writers_in_one_process_do_not_meet(tmp_path):
+    with atomic_path(tmp_path / "card.json") as first, atomic_path(tmp_path / "card.json") as second:
+        assert first != second
+        first.write_text("first")
+        second.write_text("second")
+    assert [path.name for path in tmp_path.iterdir()] == ["card.json"]
