@@ -18,12 +18,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from rcdm_core.atomic import atomic_path
-from rcdm_core.cache import cache_folder
+from rcdm_core.cache import OTHER_CACHE, cache_folder
 from rcdm_core.errors import UserError
+from rcdm_core.keeping import keeping
 from rcdm_core.progress import silent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import ArrayLike
@@ -113,7 +114,7 @@ def represent(
         if folder:
             start = chunk * CHUNK
             _write(_file(folder, start), {level: h[start : start + CHUNK] for level, h in result.items()})
-    refuse_collapse(encoder, result)
+    refuse_collapse(encoder, {level: h.split(CHUNK) for level, h in result.items()})
     return result
 
 
@@ -133,12 +134,16 @@ def _fill(result: dict[str, torch.Tensor], rows: slice, levels: dict[str, torch.
         result[level][rows] = h
 
 
-def refuse_collapse(encoder: Encoder, levels: Mapping[str, torch.Tensor]) -> None:
-    """Raise a `UserError` if all representations ``[N, D]`` of a level are the same up to rounding."""
-    for level, h in levels.items():
-        if len(h) > 1 and bool((h - h.mean(0)).norm() <= COLLAPSED * h.norm()):
+def refuse_collapse(encoder: Encoder, levels: Mapping[str, Iterable[torch.Tensor]]) -> None:
+    """Raise a `UserError` if all representations of a level, given in parts ``[N, D]``, are the same up to rounding."""
+    for level, parts in levels.items():
+        count, total, squares = 0, torch.zeros((), dtype=torch.float64), 0.0
+        for part in parts:
+            h = part.double()
+            count, total, squares = count + len(h), total + h.sum(0), squares + h.square().sum().item()
+        if count > 1 and squares - total.square().sum().item() / count <= COLLAPSED**2 * squares:
             raise UserError(
-                f"collapsed encoder: {encoder.name!r} gives {len(h)} images the same representation at level {level!r}",
+                f"collapsed encoder: {encoder.name!r} gives {count} images the same representation at level {level!r}",
                 "check its weights and preprocessing, and that the images differ",
             )
 
@@ -159,12 +164,5 @@ def _read(path: Path, rows: slice, dimensions: dict[str, int]) -> dict[str, torc
 
 def _write(path: Path, levels: dict[str, torch.Tensor]) -> None:
     """Write a chunk; no reader ever sees half a file."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            save_file({level: h.contiguous() for level, h in levels.items()}, temporary)
-    except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"representations cannot be kept in {path.parent.parent}",
-            f"{error}; the environment variable RCDM_PROBE_CACHE names another folder",
-        ) from error
+    with keeping("representations", path.parent, remedy=OTHER_CACHE), atomic_path(path) as temporary:
+        save_file({level: h.contiguous() for level, h in levels.items()}, temporary)
