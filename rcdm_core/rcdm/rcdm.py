@@ -86,11 +86,11 @@ class RCDM(nn.Module):
             condition: Encoder and level they come from, a key of `conditions`.
             noise: Starting noise ``[N, 3, S, S]``; by default drawn from ``seed``. Equal noise for two representations
                 gives images whose difference comes from the representation.
-            step_noise: Noise ``[K, N, 3, S, S]`` that the ancestral solver adds after each of its K steps, the first
-                used first; by default drawn from ``seed`` and the starting noise.
+            step_noise: Noise ``[K, N, 3, S, S]`` that a stochastic solver, the default one too, adds after each of its
+                K steps, the first used first; by default drawn from ``seed`` and the starting noise.
             steps: Network evaluations for each image.
             solver: A key of `rcdm_core.rcdm.solvers.SOLVERS`.
-            seed: Of the starting noise, and of the noise that the ancestral solver adds.
+            seed: Of the starting noise, and of the noise that a stochastic solver adds.
             batch_size: Images at once.
             dtype: Precision of the network's matrix products, by default that of
                 `rcdm_core.precision.matrix_precision`; what the solver computes is float32.
