@@ -9,7 +9,7 @@ the result and one chunk.
 from __future__ import annotations
 
 import hashlib
-from itertools import chain, groupby
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,7 @@ from rcdm_core.atomic import atomic_path
 from rcdm_core.cache import OTHER_CACHE, cache_folder
 from rcdm_core.errors import UserError
 from rcdm_core.keeping import keeping
+from rcdm_core.placement import device_of
 from rcdm_core.progress import silent
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def encode(encoder: Encoder, images: torch.Tensor, *, batch_size: int = 256) -> 
     Raises:
         UserError: A representation holds NaN or infinity.
     """
-    device = _device(encoder)
+    device = device_of(encoder)
     with torch.no_grad():
         batches = [encoder(batch.to(device)) for batch in images.split(batch_size)]
     levels = {level: torch.cat([batch[level].float().cpu() for batch in batches]) for level in encoder.levels}
@@ -119,14 +120,10 @@ def represent(
 
 
 def _key(encoder: Encoder, images: ImageSet, indices: np.ndarray) -> str:
-    parts = (encoder.fingerprint, images.fingerprint, _device(encoder).type, torch.__version__)
+    parts = (encoder.fingerprint, images.fingerprint, device_of(encoder).type, torch.__version__)
     digest = hashlib.sha256("\0".join(parts).encode() + b"\0")
     digest.update(indices.tobytes())
     return digest.hexdigest()
-
-
-def _device(encoder: Encoder) -> torch.device:
-    return next((tensor.device for tensor in chain(encoder.parameters(), encoder.buffers())), torch.device("cpu"))
 
 
 def _fill(result: dict[str, torch.Tensor], rows: slice, levels: dict[str, torch.Tensor]) -> None:

@@ -34,6 +34,7 @@ from rcdm_core.atomic import atomic_path
 from rcdm_core.errors import UserError
 from rcdm_core.interruption import Deferral
 from rcdm_core.keeping import keeping
+from rcdm_core.placement import device_of
 from rcdm_core.precision import lowered
 from rcdm_core.progress import Progress, silent
 
@@ -332,7 +333,7 @@ def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, a
     optimizer.load_state_dict(state["optimizer"])
     if average is not None:
         average.load_state_dict(state["average"])
-        average.to(next(network.parameters()).device)
+        average.to(device_of(network))
     return state["step"]
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from rcdm_core.encoders.layers import catching, in_order, pooled
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
+from rcdm_core.placement import device_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,8 +147,7 @@ def survey(encoder: Encoder, names: Sequence[str] | None = None) -> dict[str, tu
     """
     if names is None:
         names = [name for name, layer in encoder.trunk.named_modules() if name and not isinstance(layer, nn.Identity)]
-    device = next((tensor.device for tensor in encoder.trunk.parameters()), None)
     with catching(encoder.trunk, names) as caught:
-        encoder(torch.zeros(2, 3, encoder.image_size, encoder.image_size, device=device))
+        encoder(torch.zeros(2, 3, encoder.image_size, encoder.image_size, device=device_of(encoder.trunk)))
     of_images = [name for name in names if name in caught and len(caught[name][0]) == 2]  # not of windows of them
     return {name: (caught[name][0].shape[1], caught[name][1]) for name in of_images}

@@ -12,6 +12,7 @@ from torch import nn
 
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.fingerprint import fingerprint
+from rcdm_core.placement import device_of
 from rcdm_core.precision import matrix_precision
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm.solvers import SOLVERS
@@ -115,7 +116,7 @@ class RCDM(nn.Module):
             raise UserError(f"{len(noise)} noises for {len(h)} representations", "give one for each")
         if step_noise is not None and step_noise.shape[:2] != (steps, len(h)):
             raise UserError(f"noise for {list(step_noise.shape[:2])} steps and images", f"give [{steps}, {len(h)}]")
-        device = next(self.denoiser.parameters()).device
+        device = device_of(self.denoiser)
         dtype = matrix_precision(device) if dtype is None else dtype
         starts, batches = range(0, len(h), batch_size), []
         for i in progress(starts, f"sampling from {condition}", len(starts)):

@@ -26,6 +26,7 @@ from rcdm_core.atomic import atomic_path
 from rcdm_core.cache import OTHER_CACHE, cache_folder
 from rcdm_core.images import resize
 from rcdm_core.keeping import keeping
+from rcdm_core.placement import device_of
 from rcdm_core.progress import silent
 from rcdm_core.representations import encode
 
@@ -78,7 +79,7 @@ class Store:
 
 def store_folder(encoder: Encoder, levels: Sequence[str], images: ImageSet, *, image_size: int) -> Path:
     """Where the store of these images is kept: a name for all that its numbers depend on, in the cache folder."""
-    device = next((tensor.device.type for tensor in encoder.state_dict().values()), "cpu")
+    device = device_of(encoder).type
     parts = (encoder.fingerprint, *levels, images.fingerprint, str(image_size), device, torch.__version__)
     return cache_folder() / "training" / hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
