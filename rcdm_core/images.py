@@ -6,7 +6,7 @@ Files differ in what their numbers mean; all become red, green and blue in [0, 1
 grey, palette, 1 bit, CMYK, ...    converted to RGB (colour profiles are not applied)
 transparency                       composited on white
 16-bit colour                      rounded to 8 bits by the decoder
-16-bit grey                        divided by 65,535, at full precision
+16-bit grey                        divided by 65,535, at full precision; signed numbers (TIFF) from -32,768 on
 float and 32-bit integer grey      as it is where it lies in [0, 1]; else the file's own range is stretched to it,
                                    for such numbers have no nominal range
 EXIF orientation                   applied
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PpmImagePlugin, TiffImagePlugin
 
 from rcdm_core.errors import UserError
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-RECIPE = "centre square, Pillow bicubic, float32, 1"
+RECIPE = "centre square, Pillow bicubic, float32, 2"
 """Name of the way from a file to a square; part of the fingerprint of every set of images that goes it."""
 
 
@@ -120,7 +120,7 @@ def _decode(path: Path, source: Path | BinaryIO, least: int | None = None) -> Im
             with Image.open(source) as image:
                 if least is not None:
                     image.draft(None, (least, least))
-                return _standard(ImageOps.exif_transpose(image))
+                return _standard(ImageOps.exif_transpose(image), lowest=_lowest_of_16_bits(image))
     except MemoryError:
         raise
     except Exception as error:  # decoders fail in many ways: OSError, SyntaxError, ValueError, struct.error, ...
@@ -128,8 +128,19 @@ def _decode(path: Path, source: Path | BinaryIO, least: int | None = None) -> Im
         raise UnreadableImage(path, reason or str(error).split(" <")[0] or type(error).__name__) from error
 
 
-def _standard(image: Image.Image) -> Image.Image:
+def _lowest_of_16_bits(image: Image.Image) -> int | None:
+    """The number that stands for black in an opened file of 16-bit grey for which Pillow gives 32 bits; else None."""
+    if image.mode == "I" and isinstance(image, PpmImagePlugin.PpmImageFile):
+        return 0
+    if image.mode == "I" and isinstance(image, TiffImagePlugin.TiffImageFile):
+        return -(1 << 15) if image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE) == (16,) else None
+    return None
+
+
+def _standard(image: Image.Image, *, lowest: int | None = None) -> Image.Image:
     """The image in one of two modes: RGB, or F (one float channel in [0, 1]) where 8 bits would lose grey levels."""
+    if lowest is not None:
+        return Image.fromarray((np.asarray(image) - lowest).astype(np.float32) / 65535)
     if image.mode.startswith("I;16"):
         return Image.fromarray(np.asarray(image).astype(np.float32) / 65535)
     if image.mode in ("I", "F"):

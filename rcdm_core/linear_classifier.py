@@ -35,7 +35,8 @@ class LinearClassifier:
         weight: ``[C, D]`` float32.
         bias: ``[C]`` float32.
         penalty: The one that was chosen.
-        held_out_accuracy: On the images that chose it, of a classifier fitted without them.
+        held_out_accuracy: On the images that chose it, of a classifier fitted without them; with them where there were
+            too few to spare any.
         images: How many images it was trained on.
     """
 

@@ -20,7 +20,7 @@ def matrix_precision(device: torch.device | str) -> torch.dtype:
         case "cpu":
             native = _cpu_multiplies_bfloat16()
         case "cuda":
-            native = torch.cuda.is_bf16_supported()
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
         case _:
             native = True
     return torch.bfloat16 if native else torch.float32

@@ -9,7 +9,7 @@ the result and one chunk.
 from __future__ import annotations
 
 import hashlib
-from itertools import chain, groupby
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,12 +18,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from rcdm_core.atomic import atomic_path
-from rcdm_core.cache import cache_folder
+from rcdm_core.cache import OTHER_CACHE, cache_folder
 from rcdm_core.errors import UserError
+from rcdm_core.keeping import keeping
+from rcdm_core.placement import device_of
 from rcdm_core.progress import silent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import ArrayLike
@@ -50,7 +52,7 @@ def encode(encoder: Encoder, images: torch.Tensor, *, batch_size: int = 256) -> 
     Raises:
         UserError: A representation holds NaN or infinity.
     """
-    device = _device(encoder)
+    device = device_of(encoder)
     with torch.no_grad():
         batches = [encoder(batch.to(device)) for batch in images.split(batch_size)]
     levels = {level: torch.cat([batch[level].float().cpu() for batch in batches]) for level in encoder.levels}
@@ -113,19 +115,15 @@ def represent(
         if folder:
             start = chunk * CHUNK
             _write(_file(folder, start), {level: h[start : start + CHUNK] for level, h in result.items()})
-    refuse_collapse(encoder, result)
+    refuse_collapse(encoder, {level: h.split(CHUNK) for level, h in result.items()})
     return result
 
 
 def _key(encoder: Encoder, images: ImageSet, indices: np.ndarray) -> str:
-    parts = (encoder.fingerprint, images.fingerprint, _device(encoder).type, torch.__version__)
+    parts = (encoder.fingerprint, images.fingerprint, device_of(encoder).type, torch.__version__)
     digest = hashlib.sha256("\0".join(parts).encode() + b"\0")
     digest.update(indices.tobytes())
     return digest.hexdigest()
-
-
-def _device(encoder: Encoder) -> torch.device:
-    return next((tensor.device for tensor in chain(encoder.parameters(), encoder.buffers())), torch.device("cpu"))
 
 
 def _fill(result: dict[str, torch.Tensor], rows: slice, levels: dict[str, torch.Tensor]) -> None:
@@ -133,12 +131,16 @@ def _fill(result: dict[str, torch.Tensor], rows: slice, levels: dict[str, torch.
         result[level][rows] = h
 
 
-def refuse_collapse(encoder: Encoder, levels: Mapping[str, torch.Tensor]) -> None:
-    """Raise a `UserError` if all representations ``[N, D]`` of a level are the same up to rounding."""
-    for level, h in levels.items():
-        if len(h) > 1 and bool((h - h.mean(0)).norm() <= COLLAPSED * h.norm()):
+def refuse_collapse(encoder: Encoder, levels: Mapping[str, Iterable[torch.Tensor]]) -> None:
+    """Raise a `UserError` if all representations of a level, given in parts ``[N, D]``, are the same up to rounding."""
+    for level, parts in levels.items():
+        count, total, squares = 0, torch.zeros((), dtype=torch.float64), 0.0
+        for part in parts:
+            h = part.double()
+            count, total, squares = count + len(h), total + h.sum(0), squares + h.square().sum().item()
+        if count > 1 and squares - total.square().sum().item() / count <= COLLAPSED**2 * squares:
             raise UserError(
-                f"collapsed encoder: {encoder.name!r} gives {len(h)} images the same representation at level {level!r}",
+                f"collapsed encoder: {encoder.name!r} gives {count} images the same representation at level {level!r}",
                 "check its weights and preprocessing, and that the images differ",
             )
 
@@ -159,12 +161,5 @@ def _read(path: Path, rows: slice, dimensions: dict[str, int]) -> dict[str, torc
 
 def _write(path: Path, levels: dict[str, torch.Tensor]) -> None:
     """Write a chunk; no reader ever sees half a file."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            save_file({level: h.contiguous() for level, h in levels.items()}, temporary)
-    except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"representations cannot be kept in {path.parent.parent}",
-            f"{error}; the environment variable RCDM_PROBE_CACHE names another folder",
-        ) from error
+    with keeping("representations", path.parent, remedy=OTHER_CACHE), atomic_path(path) as temporary:
+        save_file({level: h.contiguous() for level, h in levels.items()}, temporary)

@@ -16,6 +16,7 @@ The learning rate follows warm-up, plateau and cool-down (Hägele et al. 2024):
 from __future__ import annotations
 
 import csv
+import math
 import time
 from abc import ABC, abstractmethod
 from contextlib import contextmanager, nullcontext
@@ -32,6 +33,8 @@ from torch import nn
 from rcdm_core.atomic import atomic_path
 from rcdm_core.errors import UserError
 from rcdm_core.interruption import Deferral
+from rcdm_core.keeping import keeping
+from rcdm_core.placement import device_of
 from rcdm_core.precision import lowered
 from rcdm_core.progress import Progress, silent
 
@@ -114,7 +117,16 @@ def join_processes(device: str) -> Accelerator:
 
     Args:
         device: ``"cpu"``; anything else is the accelerator that belongs to this process.
+
+    Raises:
+        UserError: A GPU by its number: which one a process gets is not for it to choose.
     """
+    kind, _, number = device.partition(":")
+    if number:
+        raise UserError(
+            f"training on {device} alone",
+            f"set the environment variable CUDA_VISIBLE_DEVICES={number}, use --device {kind}",
+        )
     # Its own mixed precision would be one for all trainings of a process.
     return Accelerator(cpu=device == "cpu", kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)])
 
@@ -147,12 +159,12 @@ def train(
     The learner ends with the averaged weights where there is an average, in evaluation mode.
 
     Raises:
-        UserError: The batch cannot be cut into equal portions, or processes see different checkpoints.
+        UserError: The batch cannot be cut into equal portions, processes see different checkpoints, the training has
+            diverged, or the folder cannot be written.
         KeyboardInterrupt: It was stopped (Ctrl-C, SIGTERM); the step under way was finished and kept.
     """
     accelerator = join_processes(device)
     mine = portions(settings, processes=accelerator.num_processes, rank=accelerator.process_index)
-    folder.mkdir(parents=True, exist_ok=True)
     network = learner.to(accelerator.device)
     trainable = [p for p in network.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(_groups(trainable, settings.weight_decay), betas=(0.9, 0.99), fused=True)
@@ -161,13 +173,17 @@ def train(
     first = _restore(checkpoint, network, optimizer, average)
     _require_same_start(accelerator, first, folder)
     if accelerator.is_main_process:
-        _tidy(checkpoint)
-        _truncate(log, first)
+        with keeping("the state of a training", folder):
+            _tidy(checkpoint)
+            _truncate(log, first)
     prepared = accelerator.prepare(network)
+    kept = first
 
     def save(done: int) -> None:
+        nonlocal kept
         if accelerator.is_main_process:
             _save(checkpoint, done, network, optimizer, average)
+        kept = done
 
     def look(done: int) -> None:
         if watch is not None and done and (done % watch.every == 0 or done == settings.steps):
@@ -196,6 +212,8 @@ def train(
                 _append(log, step, loss=mean_loss, gradient_norm=float(norm), seconds=now - began)
             began = now
             done = step + 1
+            if not math.isfinite(mean_loss + float(norm)):
+                raise _diverged(done, kept)
             looks = watch is not None and done % watch.every == 0
             if asked or looks or done % settings.checkpoint_every == 0 or done == settings.steps:
                 save(done)
@@ -252,6 +270,12 @@ def _backward(
     return torch.stack(losses).sum()
 
 
+def _diverged(step: int, kept: int) -> UserError:
+    """The error for a loss or a gradient that is no number: the weights are none from this step on."""
+    rest = f"the checkpoint of step {kept} is kept" if kept else "no checkpoint was kept"
+    return UserError(f"the training diverged at step {step}", f"lower the learning rate (--lr); {rest}")
+
+
 def _together(accelerator: Accelerator, loss: torch.Tensor, asked: bool) -> tuple[float, bool]:
     """Mean loss of all processes, and whether any was asked to stop: one exchange for both."""
     told = torch.stack([loss.float(), torch.tensor(float(asked), device=loss.device)])
@@ -296,7 +320,7 @@ def _save(
     state: dict[str, Any] = {"step": step, "network": network.state_dict(), "optimizer": optimizer.state_dict()}
     if average is not None:
         state["average"] = average.state_dict()
-    with atomic_path(path) as temporary:
+    with keeping("the checkpoint", path.parent), atomic_path(path) as temporary:
         torch.save(state, temporary)
 
 
@@ -309,7 +333,7 @@ def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, a
     optimizer.load_state_dict(state["optimizer"])
     if average is not None:
         average.load_state_dict(state["average"])
-        average.to(next(network.parameters()).device)
+        average.to(device_of(network))
     return state["step"]
 
 
@@ -320,7 +344,7 @@ def _tidy(path: Path) -> None:
 
 
 def _append(path: Path, step: int, **values: float) -> None:
-    with path.open("a", newline="") as file:
+    with keeping("the log of a training", path.parent), path.open("a", newline="") as file:
         writer = csv.writer(file)
         if file.tell() == 0:
             writer.writerow(["step", *values])

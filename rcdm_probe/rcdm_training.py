@@ -99,12 +99,6 @@ def prepare(
         UserError: An argument is mistaken, or ``out`` holds something else.
     """
     kind = choose_device(device)
-    if ":" in kind:
-        number = kind.partition(":")[2]
-        raise UserError(
-            f"training on {kind} alone",
-            f"set the environment variable CUDA_VISIBLE_DEVICES={number}, use --device cuda",
-        )
     processes = join_processes(kind)
     progress = progress if processes.is_main_process else silent
     network, levels = open_encoder(encoder, level=level, weights=weights, device="cpu", progress=progress)

@@ -51,3 +51,11 @@ def test_what_a_report_consists_of_takes_the_place_of_older_files_whole(tmp_path
         assert (tmp_path / name).read_bytes() != b"old"
         assert (tmp_path / f"{name}.seen").read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 2 * len(names)
+
+
+def test_two_writers_in_one_process_do_not_meet(tmp_path):
+    with atomic_path(tmp_path / "card.json") as first, atomic_path(tmp_path / "card.json") as second:
+        assert first != second
+        first.write_text("first")
+        second.write_text("second")
+    assert [path.name for path in tmp_path.iterdir()] == ["card.json"]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rcdm_core.data.downloads import DOWNLOADS, Download
+from rcdm_core.data.downloads import DOWNLOADS, Download, _digest
 from rcdm_core.data.registry import load_data
 from rcdm_core.data.scenes import Scenes
 from rcdm_core.errors import UserError
@@ -189,3 +189,14 @@ def first_wanted(download: Download, root: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises((RuntimeError, OSError)):
         getattr(datasets, download.dataset)(root, **download.arguments, download=True)
     return asked[0]
+
+
+def test_a_set_that_was_extracted_in_part_gets_one_line(tmp_path: Path) -> None:
+    class Food101:
+        root = tmp_path
+
+        def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+            raise FileNotFoundError(f"no picture {index}")
+
+    with pytest.raises(UserError, match="torchvision's Food101 in .* is not whole .no picture 3.: remove its folder"):
+        _digest(Food101(), 3)

@@ -15,6 +15,7 @@ from rcdm_core.distances import (
     typical_distance,
 )
 from rcdm_core.errors import UserError
+from rcdm_core.fidelity import fidelity_scores
 
 
 def cloud(count: int, dimension: int, seed: int = 0) -> torch.Tensor:
@@ -109,3 +110,8 @@ def test_ranks_do_not_depend_on_blocks_or_on_a_common_offset() -> None:
 
 def test_mean_reciprocal_rank() -> None:
     assert mean_reciprocal_rank(torch.tensor([1, 2, 4])) == pytest.approx((1 + 0.5 + 0.25) / 3)
+
+
+def test_the_median_of_an_even_number_of_ranks_lies_between_the_two_in_the_middle():
+    h = torch.tensor([[0.0], [1.0], [9.0]])
+    assert fidelity_scores(torch.tensor([[0.0], [0.4]]), h) == {"MRR": 0.75, "mean rank": 1.5, "median rank": 1.5}

@@ -219,6 +219,12 @@ OWN = """
     def words(): return "words"
     def no_backbone(): return nn.Sequential(Net(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), Named("head"))
     def deep(): return nn.Sequential(nn.Linear(7, 7))
+    def forgetful(): return Forgetful()
+    def untold(): return Net(), [lambda x: x * 2][0].__call__
+
+    class Forgetful(nn.Module):
+        def forward(self, x):
+            return undefined(x)
 
     class Named(nn.Module):
         def __init__(self, name):
@@ -249,6 +255,8 @@ def test_ones_own_network_is_pooled_and_resized_to(tmp_path: Path) -> None:
         ("words", "returns a str: it has to return a torch.nn.Module"),
         ("no_backbone", r"gives {'head': \(2, 6\)} for 2 images: it has to give \[N, D\] at a level named backbone"),
         ("deep", "encoder python:own:deep fails on images of 224x224 pixels .RuntimeError"),
+        ("forgetful", "fails on images of 224x224 pixels .NameError: name 'undefined' is not defined"),
+        ("untold", "a step of the preprocessing of python:own:untold shows neither its code nor its settings"),
     ],
 )
 def test_mistakes_in_ones_own_code_get_one_line(tmp_path: Path, function: str, message: str) -> None:
@@ -286,3 +294,41 @@ def test_the_example_runs(command: Callable[..., Result], tmp_path: Path, monkey
     images = torch.stack([torch.from_numpy(np.asarray(Image.open(path)) / 255).permute(2, 0, 1) for path in pictures])
     h = encoder(images.float())["projector"]
     assert h.std(0).min() > 0
+
+
+def test_code_of_all_files_that_make_a_network_is_part_of_the_fingerprint(tmp_path: Path) -> None:
+    parts = "from torch import nn\nclass Double(nn.Flatten):\n    def forward(self, x): return 2 * super().forward(x)\n"
+    own = "from parts_of_own import Double\ndef build(): return Double()\n"
+
+    def fingerprint(parts: str) -> str:
+        (tmp_path / "parts_of_own.py").write_text(parts)
+        (tmp_path / "own.py").write_text(own)
+        for name in ("own", "parts_of_own"):
+            sys.modules.pop(name, None)
+        return load_encoder("python:own:build").fingerprint
+
+    codes = parts, parts + "# a comment\n", parts.replace("2 *", "3.5 *")
+    plain, commented, other = map(fingerprint, codes)
+    sys.modules.pop("parts_of_own", None)
+    assert plain == commented != other
+
+
+@pytest.mark.parametrize("name", ["torchhub/./mine:plain", "torchhub/somebody/mine:main:plain"])
+def test_the_entry_points_of_a_repository_are_part_of_the_fingerprint(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / ("mine" if "./" in name else "torch/hub/somebody_mine_main")
+    hub(folder)
+    before = load_encoder(name).fingerprint
+    code = folder / "hubconf.py"
+    code.write_text("# a comment\n" + code.read_text())
+    assert load_encoder(name).fingerprint == before
+    code.write_text(code.read_text() + "\ndef more():\n    return None\n")
+    assert load_encoder(name).fingerprint != before
+
+
+def test_a_hub_of_something_else_gets_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise KeyError("architecture")
+
+    monkeypatch.setattr(timm, "create_model", broken)
+    with pytest.raises(UserError, match=r"timm cannot make hf-hub:some/words \(KeyError: 'architecture'\)"):
+        load_encoder("hf-hub:some/words")

@@ -131,3 +131,42 @@ def test_unknown_layers_get_the_nearest_names(level: str, message: str) -> None:
 def test_layers_that_give_no_tensor_cannot_be_levels(layer: str) -> None:
     with pytest.raises(UserError, match=f"layer '{layer}' of tiny cannot be a level"):
         with_layers(in_place(), [layer])
+
+
+class Windows(nn.Module):
+    """Channels last, and layers that look at windows of the images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.wide, self.act = nn.Conv2d(3, 4, 4, 4), nn.LayerNorm(4), nn.Linear(4, 6), nn.GELU()
+        self.attention, self.back = nn.Linear(6, 6), nn.Conv2d(6, 6, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.act(self.wide(self.norm(self.conv(images).permute(0, 2, 3, 1))))
+        self.attention(x.unflatten(1, (2, 4)).flatten(0, 1))
+        return self.back(x.permute(0, 3, 1, 2)).mean((2, 3))
+
+
+def test_channels_are_where_the_layer_has_them() -> None:
+    encoder = in_place()
+    encoder.trunk = network = Windows()
+    encoder = with_layers(encoder, ["conv", "norm", "wide", "act", "back"])
+    assert encoder.dimensions == {"conv": 4, "norm": 4, "wide": 6, "act": 6, "back": 6, "backbone": 5}
+    wide = network.wide(network.norm(network.conv(IMAGES).permute(0, 2, 3, 1)))
+    torch.testing.assert_close(encoder(IMAGES)["wide"], wide.mean((1, 2)))
+    torch.testing.assert_close(encoder(IMAGES)["act"], network.act(wide).mean((1, 2)))
+
+
+def test_a_layer_that_sees_windows_of_images_cannot_be_a_level() -> None:
+    encoder = in_place()
+    encoder.trunk = Windows()
+    with pytest.raises(UserError, match="layer 'attention' of tiny cannot be a level: .* no features of each image"):
+        with_layers(encoder, ["attention"])
+
+
+def test_norms_of_maps_keep_the_channels_of_maps() -> None:
+    network = timm.create_model("test_convnext", num_classes=0)
+    norm = network.stem[1]
+    map_ = torch.rand(2, 24, 5, 7)
+    assert "2d" in type(norm).__name__
+    torch.testing.assert_close(pooled(map_, network, norm), map_.mean((2, 3)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import timm
@@ -9,7 +11,9 @@ import torch
 from PIL import Image
 from timm.data.config import resolve_model_data_config
 from timm.data.transforms_factory import create_transform
-from torchvision.transforms import Compose, Normalize, Resize, ToTensor
+from torch import nn
+from torchvision.transforms import Compose, Normalize, Resize, ToTensor, v2
+from torchvision.transforms.functional import resize
 
 from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.preprocess import HalvingCrop, Steps
@@ -101,3 +105,30 @@ def test_what_resizing_overshoots_is_clamped() -> None:
     out = load_encoder("timm/test_vit", weights="random").preprocess(edge)
     assert out.min() == -1
     assert out.max() == 1
+
+
+def test_partials_and_transforms_within_transforms_show_their_settings() -> None:
+    def steps(size: int, factor: float) -> str:
+        scaled = partial(partial(torch.mul, other=factor))
+        return repr(Steps(v2.Compose([v2.Compose([ToTensor(), partial(resize, size=size)]), lambda x: x * 2, scaled])))
+
+    assert steps(8, 0.5) == steps(8, 0.5)
+    assert len({steps(8, 0.5), steps(9, 0.5), steps(8, 0.6)}) == 3
+    assert "0x" not in steps(8, 0.5)
+    assert "lambda x: x * 2" in steps(8, 0.5)
+    assert Steps(v2.Compose([v2.Compose([ToTensor()])])).steps == []
+
+
+def test_modules_among_the_steps_go_where_the_encoder_goes_and_belong_to_it() -> None:
+    class Shift(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("by", torch.ones(3, 1, 1))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            assert not self.training
+            return images + self.by
+
+    steps = Steps(Compose([Resize(8), Shift()])).eval().to(torch.float64)
+    assert steps(torch.rand(1, 3, 9, 9, dtype=torch.float64)).dtype == torch.float64
+    assert [tensor.dtype for tensor in steps.state_dict().values()] == [torch.float64]

@@ -197,3 +197,23 @@ def test_resize_changes_the_side_only_where_asked() -> None:
     assert larger.shape == (2, 3, 48, 48)
     assert larger.min() >= 0
     assert larger.max() <= 1
+
+
+@pytest.mark.parametrize("low, high", [(0, 65_535), (1000, 1400)])
+def test_sixteen_bit_grey_is_the_same_in_every_format(tmp_path: Path, low: int, high: int) -> None:
+    values = np.linspace(low, high, 32 * 48).astype(np.int32).reshape(32, 48)
+    grey = read_image(saved(tmp_path, "a.pgm", Image.fromarray(values)))
+    torch.testing.assert_close(grey[0], torch.from_numpy(values / 65_535).float(), rtol=0, atol=1e-7)
+    (tmp_path / "b.tif").write_bytes(signed_tiff((values - 32_768).astype("<i2")))
+    torch.testing.assert_close(read_image(tmp_path / "b.tif"), grey, rtol=0, atol=0)
+
+
+def signed_tiff(values: np.ndarray) -> bytes:
+    """A TIFF of 16-bit signed grey, which Pillow can read and not write."""
+    import struct
+
+    height, width = values.shape
+    tags = {256: width, 257: height, 258: 16, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: values.nbytes, 339: 2}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+    return struct.pack("<2sHI", b"II", 42, 8 + values.nbytes) + values.tobytes() + directory

@@ -28,3 +28,9 @@ def test_a_precision_that_is_asked_for_is_kept(monkeypatch: pytest.MonkeyPatch) 
             assert (a @ a).dtype == torch.bfloat16
         with lowered(torch.device("cpu"), "no"):
             assert (a @ a).dtype == torch.float32
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_gpu_that_imitates_bfloat16_does_not_multiply_it(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or native)
+    assert matrix_precision("cuda") == (torch.bfloat16 if native else torch.float32)

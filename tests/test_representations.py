@@ -179,6 +179,8 @@ def test_a_cache_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> Non
 def test_the_default_cache_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RCDM_PROBE_CACHE", str(tmp_path))
     assert representation_cache() == tmp_path / "representations"
-    monkeypatch.delenv("RCDM_PROBE_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RCDM_PROBE_CACHE", "~/mine")
+    assert representation_cache() == tmp_path / "mine" / "representations"
+    monkeypatch.delenv("RCDM_PROBE_CACHE")
     assert representation_cache() == tmp_path / ".cache/rcdm-probe/representations"

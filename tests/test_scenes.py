@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import math
+import struct
+
 import numpy as np
 import pytest
 import torch
@@ -85,3 +89,28 @@ def test_hue_tints_the_cloth_and_background_hue_the_rest():
 def test_missing_training_garments_say_what_to_bring(tmp_path):
     with pytest.raises(UserError, match="train-images-idx3-ubyte.gz"):
         load_garments("train", tmp_path)
+
+
+def idx(*shape: int) -> bytes:
+    """An IDX file of zeros."""
+    return struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape) + bytes(math.prod(shape))
+
+
+def test_training_garments_may_be_unpacked(tmp_path):
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(3, 28, 28))
+    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(3)))
+    garments, labels = load_garments("train", tmp_path)
+    assert garments.shape == (3, 28, 28)
+    assert labels.tolist() == [0, 0, 0]
+
+
+def test_garments_without_labels_or_damaged_get_one_line(tmp_path):
+    images, labels = (tmp_path / f"train-{kind}.gz" for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"))
+    images.write_bytes(gzip.compress(idx(3, 28, 28)))
+    with pytest.raises(UserError, match="no Fashion-MNIST train files in .*labels-idx1-ubyte.gz"):
+        load_garments("train", tmp_path)
+    labels.write_bytes(gzip.compress(idx(3)))
+    for content in (gzip.compress(idx(3, 28, 28))[:-12], b"no gzip", gzip.compress(idx(3, 28, 28)[:-5]), b""):
+        images.write_bytes(content)
+        with pytest.raises(UserError, match="images-idx3-ubyte.gz is damaged .*download it again"):
+            load_garments("train", tmp_path)

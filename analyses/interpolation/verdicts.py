@@ -93,7 +93,12 @@ def interpolation_verdicts(
             continue  # the first path alone is judged
         beyond = beyond_chance(apart)
         place = criterion(beyond, ratio, PLACED)
-        about = {"encoder": str(records["encoder"].iloc[0]), "level": level, "path": path, "is_ssl": is_ssl}
+        about: dict[str, Any] = {
+            "encoder": str(records["encoder"].iloc[0]),
+            "level": level,
+            "path": path,
+            "is_ssl": is_ssl,
+        }
         if (level, path) in right:
             order = right[level, path]
             gain = (order - wrong.get((level, path), np.nan)).dropna().to_numpy()

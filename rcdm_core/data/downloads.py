@@ -155,7 +155,7 @@ def open_download(
         progress: Shows the images being hashed.
 
     Raises:
-        UserError: It is not here and cannot be downloaded; says which files to put where.
+        UserError: It is not here and cannot be downloaded (says which files to put where), or is not whole.
     """
     dataset = _open(DOWNLOADS[name])
     chosen = np.sort(draw_order(len(dataset), limit, seed)[:limit])
@@ -195,7 +195,13 @@ def _open(download: Download) -> VisionDataset:
 
 
 def _digest(dataset: VisionDataset, index: int) -> bytes:
-    image = dataset[index][0]
+    try:
+        image = dataset[index][0]
+    except OSError as error:
+        raise UserError(
+            f"torchvision's {type(dataset).__name__} in {dataset.root} is not whole ({error})",
+            "remove its folder there and try again",
+        ) from error
     return hashlib.sha256(f"{image.mode} {image.size}\0".encode() + image.tobytes()).digest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import zlib
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -15,6 +16,7 @@ from rcdm_core.cache import cache_folder
 from rcdm_core.errors import UserError
 
 _STEMS = {"train": "train", "test": "t10k"}
+_KINDS = ("images-idx3-ubyte", "labels-idx1-ubyte")
 _SYSTEM = Path("/usr/share/datasets/fashion-mnist")  # Debian's package dataset-fashion-mnist
 
 
@@ -24,14 +26,14 @@ def load_garments(split: str, root: Path | None = None) -> tuple[torch.Tensor, t
 
     Args:
         split: ``"train"`` or ``"test"``.
-        root: Folder with the four gzipped IDX files of Fashion-MNIST. Needed for ``"train"`` only; by default
+        root: Folder with the IDX files of Fashion-MNIST, gzipped or not. Needed for ``"train"`` only; by default
             torchvision's download folder, then the system's data sets, are tried.
 
     Returns:
         Grey levels ``[N, 28, 28]`` uint8 and labels ``[N]`` int64.
 
     Raises:
-        UserError: The files are not there; says how to get them.
+        UserError: The files are not there (says how to get them), or are damaged.
     """
     if split == "test" and root is None:
         with as_file(files("rcdm_core.data") / "assets") as folder:
@@ -47,8 +49,14 @@ def training_garments_are_here() -> bool:
 def _existing(split: str, root: Path | None) -> Path | None:
     """The folder that holds a split: the one that is given, or one that is known."""
     candidates = [root] if root else [cache_folder() / "FashionMNIST/raw", _SYSTEM]
-    found = (folder for folder in candidates if (folder / f"{_STEMS[split]}-images-idx3-ubyte.gz").is_file())
-    return next(found, None)
+    return next((folder for folder in candidates if len(_files(folder, split)) == len(_KINDS)), None)
+
+
+def _files(folder: Path, split: str) -> list[Path]:
+    """Images and labels of a split in a folder, gzipped or not; what is not there is left out."""
+    names = [f"{_STEMS[split]}-{kind}" for kind in _KINDS]
+    found = (next((path for path in (folder / f"{name}.gz", folder / name) if path.is_file()), None) for name in names)
+    return [path for path in found if path is not None]
 
 
 def _find(split: str, root: Path | None) -> Path:
@@ -58,7 +66,7 @@ def _find(split: str, root: Path | None) -> Path:
     if root:
         raise UserError(
             f"no Fashion-MNIST {split} files in {root}",
-            f"it must hold {_STEMS[split]}-images-idx3-ubyte.gz and {_STEMS[split]}-labels-idx1-ubyte.gz",
+            f"it must hold {' and '.join(f'{_STEMS[split]}-{kind}.gz' for kind in _KINDS)}",
         )
     return _download()
 
@@ -79,16 +87,18 @@ def _download() -> Path:
 
 
 def _read_split(folder: Path, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-    images = _read_idx(folder / f"{_STEMS[split]}-images-idx3-ubyte.gz")
-    labels = _read_idx(folder / f"{_STEMS[split]}-labels-idx1-ubyte.gz")
+    images, labels = map(_read_idx, _files(folder, split))
     return torch.from_numpy(images), torch.from_numpy(labels).long()
 
 
 def _read_idx(path: Path) -> np.ndarray:
     """An array in LeCun's IDX format: two zero bytes, type 8 (uint8), rank, big-endian sizes, data."""
-    with gzip.open(path, "rb") as file:
-        zeros, kind, rank = struct.unpack(">HBB", file.read(4))
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        zeros, kind, rank = struct.unpack_from(">HBB", content)
         if zeros or kind != 8:
             raise UserError(f"{path} is not an IDX file of bytes", "download it again")
-        shape = struct.unpack(f">{rank}I", file.read(4 * rank))
-        return np.frombuffer(bytearray(file.read()), dtype=np.uint8).reshape(shape)
+        shape = struct.unpack_from(f">{rank}I", content, 4)
+        return np.frombuffer(bytearray(content), dtype=np.uint8, offset=4 + 4 * rank).reshape(shape)
+    except (OSError, EOFError, zlib.error, struct.error, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error})", "download it again") from error

@@ -67,16 +67,17 @@ class Scenes:
         split: ``"train"`` (60,000 garments, needs a download or a folder) or ``"test"`` (10,000, in the package).
         seed: Seed of the factors. Another seed is another draw of the same garments' colours and poses.
         root: Folder that holds the Fashion-MNIST files of the training split.
-        length: Number of scenes; by default one for each garment. More wraps around the garments with new factors.
+
+    Indices beyond the garments stand for the same ones with new factors.
     """
 
     split: str = "test"
     seed: int = 0
     root: Path | None = None
-    length: int | None = None
 
     def __len__(self) -> int:
-        return self.length if self.length is not None else len(load_garments(self.split, self.root)[1])
+        """Number of garments."""
+        return len(load_garments(self.split, self.root)[1])
 
     def factors(self, indices: ArrayLike | None = None) -> pd.DataFrame:
         """The known factors, one row a scene, columns ``class`` and the keys of `RANGES`."""

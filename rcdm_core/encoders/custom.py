@@ -11,13 +11,12 @@
   or 224), ``is_ssl`` (whether it was trained without labels; else not told) and ``training_augmentations`` (names of
   the probes' transformations it was trained with).
 
-The code of the module, comments aside, is part of the fingerprint: representations are computed anew when it changes.
+The code of the module and of all files that define parts of the network, comments aside, belongs to the fingerprint:
+representations are computed anew when it changes.
 """
 
 from __future__ import annotations
 
-import ast
-import inspect
 import sys
 import traceback
 from importlib import import_module
@@ -28,7 +27,7 @@ import torch
 from torch import nn
 
 from rcdm_core.encoders.foreign import load_file_into, measured
-from rcdm_core.encoders.preprocess import ResizeNormalize, Steps
+from rcdm_core.encoders.preprocess import ResizeNormalize, Steps, is_composed
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.progress import silent
 from rcdm_core.weights import Fresh, seeded
@@ -81,7 +80,7 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None, progress: Pro
         image_size=image_size,
         is_ssl=getattr(network, "is_ssl", None),
         training_augmentations=tuple(getattr(network, "training_augmentations", ())),
-        about=_code(module),
+        sources=[Path(module.__file__)] if module.__file__ else [],
         card={
             "network": f"{type(network).__name__}, made by {function_name} of {module_name}",
             "weights": weights.name if isinstance(weights, Path) else "the function's",
@@ -123,7 +122,8 @@ def _preprocessing(network: nn.Module, transform: Any, name: str) -> tuple[nn.Mo
         return ResizeNormalize(size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), size
     if not callable(transform):
         raise UserError(f"{name} returns a {type(transform).__name__} as preprocessing", "it has to be callable")
-    preprocess = transform if isinstance(transform, nn.Module) else Steps(transform)
+    is_whole = isinstance(transform, nn.Module) and not is_composed(transform)
+    preprocess = transform if is_whole else Steps(transform)
     images = torch.rand(2, 3, _PROBED, _PROBED, requires_grad=True)
     try:
         out = preprocess(images)
@@ -137,14 +137,6 @@ def _preprocessing(network: nn.Module, transform: Any, name: str) -> tuple[nn.Mo
             "use tensors throughout, without NumPy or Pillow",
         )
     return preprocess, int(declared or out.shape[-1])
-
-
-def _code(module: ModuleType) -> str:
-    """What a module's file says to Python."""
-    try:
-        return ast.dump(ast.parse(inspect.getsource(module)))
-    except (OSError, TypeError, SyntaxError):
-        return ""
 
 
 def _failure(what: str, error: Exception) -> UserError:

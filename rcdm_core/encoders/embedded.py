@@ -7,16 +7,15 @@ their paper at a width that suits the trunk.
 
 from __future__ import annotations
 
-import json
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from safetensors.torch import load_file
 from timm.models.resnet import BasicBlock, ResNet
 from torch import nn
 
+from rcdm_core.cards import card_at
 from rcdm_core.encoders.catalogue import AUGMENTATIONS, EMBEDDED, PROJECTOR_DIMENSIONS, WIDTH
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.encoders.preprocess import ResizeNormalize
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["AUGMENTATIONS", "PROJECTOR_DIMENSIONS", "WIDTH", "load_embedded", "load_trained", "projector", "trunk"]
 
 IMAGE_SIZE = 32  # pixels
+_LAYOUT = "an embedded encoder's state dict, with names trunk.* and projector.*"
 
 
 def trunk() -> nn.Module:
@@ -102,18 +102,19 @@ def load_embedded(name: str, *, weights: Path | Fresh | None = None, progress: P
     if isinstance(weights, Fresh):
         encoder.is_ssl, encoder.training_augmentations = False, ()
     else:
-        layout = "an embedded encoder's state dict, with names trunk.* and projector.*"
-        fill(encoder, load_state(weights), path=weights, layout=layout)
+        fill(encoder, load_state(weights), path=weights, layout=_LAYOUT)
     return encoder
 
 
 def load_trained(name: str, folder: Path) -> Encoder:
-    """An encoder of the zoo from ``folder/name.safetensors`` and its card ``folder/name.json``."""
+    """An encoder of the zoo from ``folder/name.safetensors`` and its card ``folder/name.json``.
+
+    Raises:
+        UserError: The weights are not there, are damaged or do not fit, or the card is damaged.
+    """
     path = folder / f"{name}.safetensors"
     if not path.is_file():
         raise UserError(f"the weights of {name!r} are not in {folder}", "train them with `rcdm-probe zoo train`")
-    card_path = path.with_suffix(".json")
-    card = json.loads(card_path.read_text()) if card_path.is_file() else {}
-    encoder = assemble(name, card)
-    encoder.load_state_dict(load_file(path))  # float16 in the file, float32 in the network
+    encoder = assemble(name, card_at(path.with_suffix(".json")))
+    fill(encoder, load_state(path), path=path, layout=_LAYOUT)  # float16 in the file, float32 in the network
     return encoder

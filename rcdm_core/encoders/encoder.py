@@ -12,6 +12,7 @@ from torch import nn
 from rcdm_core.encoders.layers import catching, in_order, pooled
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
+from rcdm_core.placement import device_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,14 +109,16 @@ def with_layers(encoder: Encoder, names: Sequence[str]) -> Encoder:
         names: Names of layers, as in ``trunk.named_modules()``.
 
     Raises:
-        UserError: No such layer (says the nearest), or one whose output is no tensor that can be pooled.
+        UserError: No such layer (says the nearest), or one whose output is no tensor that can be pooled to a row for
+            each image.
     """
     names = in_order(names, encoder.trunk, of=encoder.name, levels=encoder.levels)
     found = survey(encoder, names)
     for name in names:
         if name not in found:
             raise UserError(
-                f"layer {name!r} of {encoder.name} cannot be a level: it does not run by itself, or gives no features",
+                f"layer {name!r} of {encoder.name} cannot be a level: it does not run by itself, "
+                "or gives no features of each image",
                 f"`rcdm-probe encoders {encoder.name}` lists the layers that can",
             )
     return Encoder(
@@ -136,7 +139,7 @@ def with_layers(encoder: Encoder, names: Sequence[str]) -> Encoder:
 
 @torch.no_grad()
 def survey(encoder: Encoder, names: Sequence[str] | None = None) -> dict[str, tuple[int, str]]:
-    """Dimension and pooling of layers of the trunk, shallow to deep, from one pass of one black image.
+    """Dimension and pooling of layers of the trunk, shallow to deep, from one pass of two black images.
 
     Args:
         encoder: Any encoder.
@@ -144,7 +147,7 @@ def survey(encoder: Encoder, names: Sequence[str] | None = None) -> dict[str, tu
     """
     if names is None:
         names = [name for name, layer in encoder.trunk.named_modules() if name and not isinstance(layer, nn.Identity)]
-    device = next((tensor.device for tensor in encoder.trunk.parameters()), None)
     with catching(encoder.trunk, names) as caught:
-        encoder(torch.zeros(1, 3, encoder.image_size, encoder.image_size, device=device))
-    return {name: (caught[name][0].shape[1], caught[name][1]) for name in names if name in caught}
+        encoder(torch.zeros(2, 3, encoder.image_size, encoder.image_size, device=device_of(encoder.trunk)))
+    of_images = [name for name in names if name in caught and len(caught[name][0]) == 2]  # not of windows of them
+    return {name: (caught[name][0].shape[1], caught[name][1]) for name in of_images}

@@ -1,20 +1,24 @@
-"""Encoders from elsewhere: networks of which nobody wrote down the dimensions, found by one pass of one image."""
+"""Encoders from elsewhere: networks of which nobody wrote down the dimensions, found by one pass of two images."""
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from rcdm_core.encoders.encoder import Encoder
+from rcdm_core.encoders.preprocess import shows_an_address
 from rcdm_core.errors import UserError
 from rcdm_core.weights import Fresh, fill, load_state, unwrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping
 
 CLASSIFIERS = ("fc", "classifier", "head", "heads")
 """What torchvision and others call the last layers of a network."""
@@ -23,6 +27,9 @@ _SELF_SUPERVISED = {
     *("barlow", "barlowtwins", "byol", "dino", "dinov2", "dinov3", "fcmae", "ijepa", "mae", "moco", "mocov3", "simclr"),
     *("simsiam", "swav", "vicreg", "vicregl", "vjepa"),
 }
+
+_LIBRARIES = {"rcdm_core", "timm", "torch", "torchvision"}  # their networks are told by their words for themselves
+_WHERE = re.compile(r" at 0x[0-9a-fA-F]+")  # an address is another one in every process
 
 
 def measured(
@@ -34,13 +41,24 @@ def measured(
     is_ssl: bool | None,
     training_augmentations: tuple[str, ...] = (),
     about: str = "",
+    sources: Iterable[Path] = (),
     card: Mapping[str, Any],
 ) -> Encoder:
-    """An encoder whose dimensions come from one pass of one black image; arguments as of `Encoder`.
+    """An encoder whose dimensions come from one pass of two black images; arguments as of `Encoder`.
+
+    Its fingerprint knows the code of the network, comments aside: every file that defines one of its modules, and
+    ``sources``, further ones.
 
     Raises:
-        UserError: The pass fails, or what comes out is not ``[N, D]`` at a level ``backbone``.
+        UserError: The pass fails, or what comes out is not ``[N, D]`` at a level ``backbone``, or nothing tells one
+            step of the preprocessing from another.
     """
+    if shows_an_address(repr(preprocess)):
+        raise UserError(
+            f"a step of the preprocessing of {name} shows neither its code nor its settings",
+            "write it as a function in a file, or as a class with a __repr__",
+        )
+    code = _code(chain(sources, _defining(trunk), _defining(preprocess)))
     encoder = Encoder(
         name,
         preprocess=preprocess,
@@ -50,13 +68,13 @@ def measured(
         is_ssl=is_ssl,
         image_size=image_size,
         training_augmentations=training_augmentations,
-        about=f"{about}{trunk!r}",
+        about=f"{about}{code}{_WHERE.sub('', repr(trunk))}",
         card=card,
     )
     try:
         with torch.no_grad():
             levels = encoder(torch.zeros(2, 3, image_size, image_size))
-    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, AssertionError) as error:
+    except Exception as error:  # whatever the network's code does
         reason = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
         raise UserError(
             f"encoder {name} fails on images of {image_size}x{image_size} pixels ({reason})",
@@ -69,6 +87,25 @@ def measured(
         )
     encoder.dimensions = {level: dimension for level, (_, dimension) in shapes.items()}
     return encoder
+
+
+def _defining(network: nn.Module) -> Iterator[Path]:
+    """The files that define the modules of a network, but for those of the libraries."""
+    for kind in {base for module in network.modules() for base in type(module).__mro__}:
+        if kind.__module__.partition(".")[0] not in _LIBRARIES:
+            functions = filter(inspect.isfunction, vars(kind).values())
+            yield from (Path(inspect.unwrap(function).__code__.co_filename) for function in functions)
+
+
+def _code(paths: Iterable[Path]) -> str:
+    """What files of code say to Python, wherever they lie."""
+    said = set()
+    for path in set(paths):
+        try:
+            said.add(ast.dump(ast.parse(path.read_bytes())))
+        except (OSError, SyntaxError, ValueError):  # no file: code that was made while running
+            continue
+    return "".join(sorted(said))
 
 
 def load_file_into(network: nn.Module, path: Path, *, name: str, without: tuple[str, ...] = ()) -> None:

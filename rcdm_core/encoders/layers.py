@@ -1,9 +1,10 @@
 """Any layer of a network as a level: caught by a hook while the network runs, and pooled to ``[N, D]``.
 
-A convolutional map ``[N, C, H, W]`` gives its mean over H and W. Tokens ``[N, T, C]`` of a transformer give the class
-token if the network has one, else the mean of the patches, registers and other extra tokens left out. ``[N, D]`` stays
-as it is. Pooling happens inside the hook, before an in-place activation behind the layer can change the tensor. A layer
-that runs several times in one pass counts with its last output.
+A map ``[N, C, H, W]`` gives its mean over H and W; so does one whose channels are its last axis, which shows in the
+kind of the layer, in which two of its sides are equal, or in what the network says. Tokens ``[N, T, C]`` of a
+transformer give the class token if the network has one, else the mean of the patches, registers and other extra tokens
+left out. ``[N, D]`` stays as it is. Pooling happens inside the hook, before an in-place activation behind the layer can
+change the tensor. A layer that runs several times in one pass counts with its last output.
 """
 
 from __future__ import annotations
@@ -13,13 +14,12 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from rcdm_core.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    from torch import nn
 
 _CLASS_TOKENS = ("cls_token", "class_token")  # what timm and DINO, and what torchvision calls it
 
@@ -41,7 +41,7 @@ def pooled(output: torch.Tensor, network: nn.Module, layer: nn.Module | None = N
     """The output of a network, or of one of its layers, as representations ``[N, D]``.
 
     Args:
-        output: ``[N, D]``, ``[N, T, C]`` or ``[N, C, H, W]``; ``[N, H, W, C]`` where timm says so.
+        output: ``[N, D]``, ``[N, T, C]``, ``[N, C, H, W]`` or ``[N, H, W, C]``.
         network: Knows its tokens and the order of its axes.
         layer: The layer that gave the output; None for the network itself.
 
@@ -57,7 +57,7 @@ def pooled(output: torch.Tensor, network: nn.Module, layer: nn.Module | None = N
             extra = (_found(network, "num_prefix_tokens") or 0) if output.shape[1] != _patches(network) else 0
             return output[:, extra:].mean(1)
         case "mean over positions":
-            return output.mean((1, 2) if _channels_last(network) or _channels_last(layer) else (2, 3))
+            return output.mean((1, 2) if _channels_last(output, network, layer) else (2, 3))
         case _:
             raise ValueError(f"no rule to pool an output of shape {tuple(output.shape)}")
 
@@ -118,8 +118,13 @@ def _has_class_token(tokens: torch.Tensor, network: nn.Module) -> bool:
     return has and tokens.shape[1] != _patches(network)
 
 
-def _channels_last(module: nn.Module | None) -> bool:
-    return getattr(module, "output_fmt", "") == "NHWC"
+def _channels_last(output: torch.Tensor, network: nn.Module, layer: nn.Module | None) -> bool:
+    if isinstance(layer, (nn.Linear, nn.LayerNorm)):
+        return "2d" not in type(layer).__name__  # LayerNorm2d, timm's and torchvision's, takes maps [N, C, H, W]
+    _, first, second, third = output.shape
+    if (first == second) != (second == third):
+        return first == second
+    return "NHWC" in (getattr(network, "output_fmt", ""), getattr(layer, "output_fmt", ""))
 
 
 def _patches(network: nn.Module) -> int | None:

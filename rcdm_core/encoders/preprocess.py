@@ -6,7 +6,8 @@ Clamping keeps what a bicubic filter overshoots within [0, 1], as the 8 bits of 
 from __future__ import annotations
 
 import inspect
-from functools import lru_cache
+import re
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +16,7 @@ from torch import nn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 
 class HalvingCrop(nn.Module):
@@ -106,16 +108,16 @@ class Steps(nn.Module):
     What resizing overshoots is clamped before the normalisation.
 
     Args:
-        transform: A transform, or a `Compose` of several; each takes batches of tensors.
+        transform: A transform, or a `Compose` of several, which may be such ones again; each takes batches of tensors.
     """
 
     def __init__(self, transform: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
-        steps = getattr(transform, "transforms", [transform])
-        self.steps = [step for step in steps if type(step).__name__ not in _TO_TENSOR]
+        self.steps = [step for step in _in_a_row(transform) if type(step).__name__ not in _TO_TENSOR]
+        self.networks = nn.ModuleList(step for step in self.steps if isinstance(step, nn.Module))  # go where this goes
 
-    def extra_repr(self) -> str:
-        return ", ".join(map(_description, self.steps))
+    def __repr__(self) -> str:
+        return f"Steps({', '.join(map(_description, self.steps))})"
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """``[N, 3, H, W]`` in [0, 1] to what the transform makes of them."""
@@ -125,12 +127,41 @@ class Steps(nn.Module):
 
 
 _TO_TENSOR = ("ToTensor", "MaybeToTensor", "PILToTensor", "MaybePILToTensor", "ToImage")
+_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
 
-def _description(step: Callable[..., torch.Tensor]) -> str:
-    """What tells a step from another: its settings, or its code where it shows none."""
-    if inspect.isfunction(step):
-        return inspect.getsource(step)
-    if f"{id(step):x}" in repr(step):  # Python's own words
-        return inspect.getsource(type(step)) + repr(sorted(vars(step).items()))
-    return repr(step)
+def shows_an_address(description: str) -> bool:
+    """Whether a description holds the address of an object, another one in every process: Python's own words."""
+    return _ADDRESS.search(description) is not None
+
+
+def is_composed(transform: object) -> bool:
+    """Whether it is one of torchvision's two ways to put transforms in a row."""
+    return type(transform).__name__ == "Compose" and hasattr(transform, "transforms")
+
+
+def _in_a_row(transform: Any) -> list[Callable[[torch.Tensor], torch.Tensor]]:
+    if not is_composed(transform):
+        return [transform]
+    return [step for part in transform.transforms for step in _in_a_row(part)]
+
+
+def _description(value: Any) -> str:
+    """What tells a step, or a setting of one, from another: its settings, or its code where it shows none."""
+    match value:
+        case partial():
+            return f"partial({', '.join(map(_description, (value.func, value.args, value.keywords)))})"
+        case list() | tuple():
+            return f"[{', '.join(map(_description, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{key}: {_description(value[key])}' for key in sorted(value, key=str))}}}"
+    try:
+        if inspect.isfunction(value):
+            return inspect.getsource(value)
+        if inspect.ismethod(value) or inspect.isbuiltin(value):
+            return f"{value.__name__} of {_description(value.__self__)}"
+        if shows_an_address(repr(value)):
+            return inspect.getsource(type(value)) + _description(vars(value))
+    except (OSError, TypeError):  # nowhere written down
+        pass
+    return repr(value)

@@ -55,7 +55,12 @@ def load_timm(name: str, *, weights: Path | Fresh | None = None, progress: Progr
             f"the weights of {name} are not on this machine and could not be fetched",
             f"give a file with --weights FILE, or a copy of the Hugging Face cache in {constants.HF_HUB_CACHE}",
         ) from error
-    except RuntimeError as error:
+    except Exception as error:  # whatever a repository of the hub holds
+        if name.startswith("hf-hub:") or not isinstance(error, RuntimeError):
+            raise UserError(
+                f"timm cannot make {name} ({type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]})",
+                "check the name; the repository has to hold a network of timm and its config.json",
+            ) from error
         tags = [known.partition(".")[2] for known in timm.list_models(f"{architecture}.*", pretrained=True)]
         if tag and tag not in tags:
             raise unknown_name(f"weights of {architecture}", tag, tags) from error

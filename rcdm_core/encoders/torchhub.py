@@ -79,6 +79,7 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None, progress: P
         trunk=network,
         image_size=IMAGE_SIZE,
         is_ssl=known_training(weights, name),
+        sources=[folder / "hubconf.py"] if local else _hubconfs(repository),
         card={
             "network": f"{entry} of {repository}",
             "weights": "the repository's" if weights is None else getattr(weights, "name", str(weights)),
@@ -97,6 +98,13 @@ def _call(address: str, entry: str, *, source: str, pretrained: bool, needed: bo
         if needed or "pretrained" not in str(error):
             raise
         return torch.hub.load(address, entry, **arguments)
+
+
+def _hubconfs(repository: str) -> list[Path]:
+    """The entry points of ``owner/repository``, with ``:branch`` or of all branches that are here."""
+    address, _, branch = repository.partition(":")
+    folder = f"{address}_{branch or '*'}".replace("/", "_")
+    return list(Path(torch.hub.get_dir()).glob(f"{folder}/hubconf.py"))
 
 
 def _remedy(error: Exception) -> str:

@@ -20,11 +20,10 @@ import torch
 import torch.nn.functional as F
 from diffusers import DDPMScheduler
 
-from rcdm_core.rcdm.reverse import ReverseProcess
-
 if TYPE_CHECKING:
     from rcdm_core.rcdm.draws import Draws
     from rcdm_core.rcdm.network import Denoiser, NetworkSettings
+    from rcdm_core.rcdm.reverse import ReverseProcess
 
 
 def build_schedule() -> DDPMScheduler:
@@ -91,7 +90,7 @@ def v_prediction_loss(
 
 
 def hybrid_loss(
-    denoiser: Denoiser, images: torch.Tensor, embedding: torch.Tensor, schedule: DDPMScheduler, draws: Draws
+    denoiser: Denoiser, images: torch.Tensor, embedding: torch.Tensor, process: ReverseProcess, draws: Draws
 ) -> torch.Tensor:
     """The published objective at timesteps of uniform density.
 
@@ -99,13 +98,12 @@ def hybrid_loss(
         denoiser: A network with learned variances.
         images: Clean images ``[N, 3, S, S]`` in [0, 1].
         embedding: ``[N, E]``.
-        schedule: With ``prediction_type="epsilon"``.
+        process: All steps of a schedule with ``prediction_type="epsilon"``.
         draws: Noise and timesteps.
 
     Returns:
         Scalar.
     """
-    process = ReverseProcess(schedule, schedule.config["num_train_timesteps"])
     steps = len(process.timesteps)
     i = (draws.quantiles * steps).long().clamp(max=steps - 1)
     squared, bound = hybrid_terms(denoiser, images, embedding, process, i, draws.noise)

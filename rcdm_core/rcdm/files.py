@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from rcdm_core.atomic import atomic_path
 from rcdm_core.errors import UserError
+from rcdm_core.keeping import keeping
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings
 from rcdm_core.rcdm.rcdm import RCDM
 
@@ -51,16 +52,20 @@ def save_rcdm(
         folder: Where to; made if it is not there. Other files in it stay.
         card: How the RCDM was trained and what it scores; shape and conditions are added.
         dtype: Of the weights in the files.
+
+    Raises:
+        UserError: The folder cannot be written.
     """
-    for name in FILES:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    (folder / CARD).unlink(missing_ok=True)
-    _write_tensors(denoiser.unet.state_dict(), folder / UNET, dtype)
-    _write_tensors(denoiser.heads.state_dict(), folder / HEADS, dtype)
-    _write_json(json.loads(denoiser.unet.to_json_string()), folder / UNET_CONFIG)
-    _write_json(json.loads(schedule.to_json_string()), folder / SCHEDULE)
     shape = {"network": denoiser.settings.to_dict(), "conditions": denoiser.conditions}
-    _write_json({**card, **shape}, folder / CARD)
+    with keeping("the RCDM", folder):
+        for name in FILES:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / CARD).unlink(missing_ok=True)
+        _write_tensors(denoiser.unet.state_dict(), folder / UNET, dtype)
+        _write_tensors(denoiser.heads.state_dict(), folder / HEADS, dtype)
+        _write_json(json.loads(denoiser.unet.to_json_string()), folder / UNET_CONFIG)
+        _write_json(json.loads(schedule.to_json_string()), folder / SCHEDULE)
+        _write_json({**card, **shape}, folder / CARD)
 
 
 def load_rcdm(path: str | Path | None = None, *, device: str | torch.device = "cpu") -> RCDM:

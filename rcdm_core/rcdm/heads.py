@@ -19,9 +19,14 @@ reads on what it has learned to read.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 THUMBNAIL = 16  # side of the images whose principal components are guessed: colours, places and shapes, no texture
 GAIN = 4.0  # of the components in the embedding: as large as the sinusoidal part that they are added to
@@ -68,9 +73,10 @@ class RepresentationHead(nn.Module):
         """
         centre = targets.mean(0)
         w, targets, kept = self.whiten(h), targets - centre, len(h) - len(h) // 5
-        errors = [(w[kept:] @ _ridge(w[:kept], targets[:kept], p) - targets[kept:]).square().mean() for p in PENALTIES]
+        weights = _ridge(w[:kept], targets[:kept])
+        errors = [(w[kept:] @ weights(penalty) - targets[kept:]).square().mean() for penalty in PENALTIES]
         best = PENALTIES[int(torch.stack(errors).argmin())]
-        self.linear.weight.copy_(_ridge(w, targets, best).T)
+        self.linear.weight.copy_(_ridge(w, targets)(best).T)
         self.linear.bias.copy_(centre)
 
 
@@ -90,8 +96,12 @@ def thumbnails(images: torch.Tensor) -> torch.Tensor:
     return F.interpolate(images, size=min(THUMBNAIL, images.shape[-1]), mode="area")
 
 
-def _ridge(w: torch.Tensor, y: torch.Tensor, penalty: float) -> torch.Tensor:
-    """Weights ``[D, E]`` from centred ``w`` ``[n, D]`` to ``y`` ``[n, E]``."""
-    gram = w.T @ w / len(w)
-    ridge = penalty * gram.diagonal().mean() * torch.eye(len(gram), device=w.device)
-    return torch.linalg.solve(gram + ridge, w.T @ y / len(w))
+def _ridge(w: torch.Tensor, y: torch.Tensor) -> Callable[[float], torch.Tensor]:
+    """Weights ``[D, E]`` from centred ``w`` ``[n, D]`` to ``y`` ``[n, E]``, for any penalty."""
+    gram, moments = w.T @ w / len(w), w.T @ y / len(w)
+
+    def weights(penalty: float) -> torch.Tensor:
+        ridge = penalty * gram.diagonal().mean() * torch.eye(len(gram), device=w.device)
+        return torch.linalg.solve(gram + ridge, moments)
+
+    return weights

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from rcdm_core.rcdm.diffusion import hybrid_loss, v_prediction_loss
+from rcdm_core.rcdm.reverse import ReverseProcess
 from rcdm_core.training import Learner
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from diffusers import DDPMScheduler
 
@@ -31,10 +33,15 @@ class RCDMLearner(Learner):
 
     def __init__(self, denoiser: Denoiser, schedule: DDPMScheduler) -> None:
         super().__init__()
-        self.denoiser, self.schedule = denoiser, schedule
-        self.objective = hybrid_loss if denoiser.settings.learned_variances else v_prediction_loss
+        self.denoiser = denoiser
+        self.objective: Callable[..., torch.Tensor]
+        if denoiser.settings.learned_variances:
+            process = ReverseProcess(schedule, schedule.config["num_train_timesteps"])
+            self.objective = partial(hybrid_loss, process=process)
+        else:
+            self.objective = partial(v_prediction_loss, schedule=schedule)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Mean loss of the images of a batch."""
         images, groups, draws = batch
-        return self.objective(self.denoiser, images, self.denoiser.embed(groups), self.schedule, draws)
+        return self.objective(self.denoiser, images, self.denoiser.embed(groups), draws=draws)

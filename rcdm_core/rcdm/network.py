@@ -68,6 +68,11 @@ class NetworkSettings:
         return *attending, self.channels[-1]
 
     @property
+    def multiple(self) -> int:
+        """What the side of the images has to be a multiple of, to be folded and halved."""
+        return self.patch * 2 ** (len(self.channels) - 1)
+
+    @property
     def embedding(self) -> int:
         """Width of ``emb``."""
         return self.embedding_width or 4 * self.channels[0]

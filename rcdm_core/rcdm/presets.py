@@ -100,7 +100,7 @@ NETWORKS: Mapping[str, Callable[[int], NetworkSettings]] = {
 
 def _checked(name: str, settings: NetworkSettings) -> NetworkSettings:
     """The settings, if images of their size halve as often as they must."""
-    divisor = settings.patch * 2 ** (len(settings.channels) - 1)
+    divisor = settings.multiple
     if settings.image_size % divisor or settings.image_size < divisor:
         nearest = max(1, round(settings.image_size / divisor)) * divisor
         raise UserError(

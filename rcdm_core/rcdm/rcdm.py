@@ -12,6 +12,7 @@ from torch import nn
 
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.fingerprint import fingerprint
+from rcdm_core.placement import device_of
 from rcdm_core.precision import matrix_precision
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm.solvers import SOLVERS
@@ -91,11 +92,11 @@ class RCDM(nn.Module):
             condition: Encoder and level they come from, a key of `conditions`.
             noise: Starting noise ``[N, 3, S, S]``; by default drawn from ``seed``. Equal noise for two representations
                 gives images whose difference comes from the representation.
-            step_noise: Noise ``[K, N, 3, S, S]`` that the ancestral solver adds after each of its K steps, the first
-                used first; by default drawn from ``seed`` and the starting noise.
+            step_noise: Noise ``[K, N, 3, S, S]`` that a stochastic solver, the default one too, adds after each of its
+                K steps, the first used first; by default drawn from ``seed`` and the starting noise.
             steps: Network evaluations for each image.
             solver: A key of `rcdm_core.rcdm.solvers.SOLVERS`.
-            seed: Of the starting noise, and of the noise that the ancestral solver adds.
+            seed: Of the starting noise, and of the noise that a stochastic solver adds.
             batch_size: Images at once.
             dtype: Precision of the network's matrix products, by default that of
                 `rcdm_core.precision.matrix_precision`; what the solver computes is float32.
@@ -120,7 +121,7 @@ class RCDM(nn.Module):
             raise UserError(f"noise of shape {list(noise.shape)} for {len(h)} representations", f"give {list(wanted)}")
         if step_noise is not None and step_noise.shape != (steps, *wanted):
             raise UserError(f"step noise of shape {list(step_noise.shape)}", f"give {[steps, *wanted]}")
-        device = next(self.denoiser.parameters()).device
+        device = device_of(self.denoiser)
         dtype = matrix_precision(device) if dtype is None else dtype
         starts, batches = range(0, len(h), batch_size), []
         for i in progress(starts, f"sampling from {condition}", len(starts)):

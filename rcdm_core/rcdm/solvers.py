@@ -4,7 +4,8 @@ The fast ones are diffusers'. The first-order SDE-DPM-Solver++ solves the revers
 noise at every step, which takes away errors of the steps before, while those of the deterministic solvers add up. DDIM
 is the first-order DPM-Solver++ (Lu et al. 2022, section 4), at the timesteps of the ancestral solver: diffusers' own
 DDIM takes them to be evenly spaced, which respaced ones are not. The ancestral solver follows `ReverseProcess`, whose
-steps the published objective is made of, and is told the noise that it adds.
+steps the published objective is made of. The two stochastic ones, SDE-DPM-Solver++ and the ancestral, are told the
+noise that they add.
 """
 
 from __future__ import annotations

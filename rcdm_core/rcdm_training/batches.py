@@ -34,7 +34,7 @@ def batches(
 ) -> Callable[[int, slice], Batch]:
     """What `rcdm_core.training.train` draws from.
 
-    Images come in shuffled passes over the rows. Levels take turns over the positions of a batch.
+    Images come in shuffled passes over the rows. Levels take turns over the images, from batch to batch.
 
     Args:
         store: Images and representations.
@@ -49,9 +49,10 @@ def batches(
 
     def draw(step: int, positions: slice) -> Batch:
         places = np.arange(batch_size)[positions]
-        turn = places % len(names)
+        shown = step * batch_size + places  # images before each, in all batches
+        turn = shown % len(names)
         order = np.argsort(turn, kind="stable")  # images of one condition together
-        _, chosen = shuffled_passes(step * batch_size + places, len(rows), seed=seed)
+        _, chosen = shuffled_passes(shown, len(rows), seed=seed)
         chosen, turn = rows[chosen][order], turn[order]
         groups = [
             (name, store.representations(conditions[name], chosen[turn == number]).to(device))

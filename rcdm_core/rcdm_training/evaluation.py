@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from rcdm_core.fidelity import fidelity_scores, frechet_distance
+from rcdm_core.placement import device_of
 from rcdm_core.precision import lowered
 from rcdm_core.progress import silent
 from rcdm_core.representations import encode
@@ -135,7 +136,6 @@ def held_out_loss(
         batch_size: Images in each.
         precision: That of the training.
     """
-    device = next(learner.parameters()).device
-    with lowered(device, precision):
+    with lowered(device_of(learner), precision):
         losses = [learner(draw(step, slice(0, batch_size))).item() for step in range(batches)]
     return sum(losses) / len(losses)

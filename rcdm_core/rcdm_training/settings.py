@@ -88,11 +88,10 @@ def _shape(name: str | None, start: NetworkSettings | None, image_size: int) -> 
     if start is None:
         return network_settings(name or "embedded", image_size)
     theirs = replace(start, image_size=image_size, whitening=True)  # heads begin afresh
-    divisor = theirs.patch * 2 ** (len(theirs.channels) - 1)
-    if image_size % divisor:
+    if image_size % theirs.multiple:
         raise UserError(
             f"the network of --start cannot halve images of {image_size} pixels often enough",
-            f"take a multiple of {divisor} pixels",
+            f"take a multiple of {theirs.multiple} pixels",
         )
     if name is None:
         return theirs

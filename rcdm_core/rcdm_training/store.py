@@ -23,14 +23,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from rcdm_core.atomic import atomic_path
-from rcdm_core.cache import cache_folder
-from rcdm_core.errors import UserError
+from rcdm_core.cache import OTHER_CACHE, cache_folder
 from rcdm_core.images import resize
+from rcdm_core.keeping import keeping
+from rcdm_core.placement import device_of
 from rcdm_core.progress import silent
-from rcdm_core.representations import encode, refuse_collapse
+from rcdm_core.representations import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from rcdm_core.data.imageset import ImageSet
@@ -61,6 +62,11 @@ class Store:
         """Representations of the images at these positions, ``[N, D]`` float32."""
         return self._rows(_LEVEL.format(level), rows)
 
+    def in_parts(self, level: str) -> Iterator[torch.Tensor]:
+        """Representations of all images, ``[N, D]`` float32 a chunk."""
+        for start in range(0, self.count, CHUNK):
+            yield self.representations(level, np.arange(start, min(start + CHUNK, self.count)))
+
     def _rows(self, name: str, rows: np.ndarray) -> torch.Tensor:
         chunks, offsets = np.divmod(rows, CHUNK)
         first = _mapped(_chunk(self.folder, 0))[name]
@@ -73,7 +79,7 @@ class Store:
 
 def store_folder(encoder: Encoder, levels: Sequence[str], images: ImageSet, *, image_size: int) -> Path:
     """Where the store of these images is kept: a name for all that its numbers depend on, in the cache folder."""
-    device = next((tensor.device.type for tensor in encoder.state_dict().values()), "cpu")
+    device = device_of(encoder).type
     parts = (encoder.fingerprint, *levels, images.fingerprint, str(image_size), device, torch.__version__)
     return cache_folder() / "training" / hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -107,7 +113,7 @@ def fill_store(
         The store; complete when all workers are done.
 
     Raises:
-        UserError: The encoder gives NaN, infinity or one representation for all images; or the disk is full.
+        UserError: The encoder gives NaN or infinity, or the disk is full.
     """
     starts = range(worker * CHUNK, len(images), workers * CHUNK)
     missing = [start for start in starts if not _is_whole(_chunk(folder, start))]
@@ -125,7 +131,6 @@ def fill_store(
             kept.append(encode(encoder, pixels, batch_size=batch_size))
             small.append((resize(pixels, image_size) * 255).round().byte())
         representations = {level: torch.cat([part[level] for part in kept]) for level in levels}
-        refuse_collapse(encoder, representations)
         tensors = {_IMAGES: torch.cat(small), **{_LEVEL.format(level): h for level, h in representations.items()}}
         _write(_chunk(folder, start), tensors)
     return Store(folder, len(images))
@@ -144,15 +149,8 @@ def _is_whole(path: Path) -> bool:
 
 
 def _write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            save_file(tensors, temporary)
-    except (OSError, SafetensorError) as error:
-        raise UserError(
-            f"images and representations cannot be kept in {path.parent}",
-            f"{error}; the environment variable RCDM_PROBE_CACHE names another folder",
-        ) from error
+    with keeping("images and representations", path.parent, remedy=OTHER_CACHE), atomic_path(path) as temporary:
+        save_file(tensors, temporary)
 
 
 @lru_cache(maxsize=400)  # a process may hold some more files open

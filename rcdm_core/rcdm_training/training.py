@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 
 from rcdm_core.atomic import atomic_path
+from rcdm_core.keeping import keeping
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.files import STATE, save_rcdm
@@ -29,6 +30,7 @@ from rcdm_core.rcdm_training.evaluation import Observation, choose_held_out, hel
 from rcdm_core.rcdm_training.heads import MOMENTS, begin_heads
 from rcdm_core.rcdm_training.split import hold_out
 from rcdm_core.rcdm_training.store import fill_store, store_folder
+from rcdm_core.representations import refuse_collapse
 from rcdm_core.training import CHECKPOINT, LOSSES, Watch, join_processes, portions, train
 
 if TYPE_CHECKING:
@@ -104,6 +106,7 @@ def train_rcdm(
     denoiser = Denoiser(network, {name: encoder.dimensions[level] for name, level in conditions.items()})
     schedule = schedule_for(network)
     if not (state / CHECKPOINT).is_file():
+        refuse_collapse(encoder, {level: store.in_parts(level) for level in levels})
         if start is not None:
             denoiser.unet.load_state_dict(start.denoiser.unet.state_dict())
         _begin_heads(denoiser, store, spread(split.training, MOMENTS), conditions)
@@ -185,5 +188,5 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:
-    with atomic_path(path) as temporary:
+    with keeping("the table of looks", path.parent), atomic_path(path) as temporary:
         table.to_csv(temporary, index=False)

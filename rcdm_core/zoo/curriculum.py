@@ -1,7 +1,8 @@
 """Which training scenes a step sees.
 
-Every batch is of scenes never seen before: scene ``i`` is garment ``i mod 60,000`` with its own factors. A pass over
-the garments takes them in a new order, with new factors, so that no data set is stored.
+Within a training every batch is of scenes that it has not seen before: scene ``i`` is garment ``i mod 60,000`` with its
+own factors. A pass over the garments takes them in a new order, with new factors, so that no data set is stored.
+Another training of the same seed, such as a further leg, is shown the same scenes again.
 """
 
 from __future__ import annotations

@@ -20,10 +20,12 @@ import torch
 from rcdm_core.data.garments import training_garments_are_here
 from rcdm_core.data.scenes import CIRCULAR, CLASSES, LINEAR, Scenes
 from rcdm_core.encoders.embedded import load_trained
+from rcdm_core.errors import UserError
 from rcdm_core.fidelity import fidelity_scores
 from rcdm_core.linear_classifier import fit_classifier
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS, load_rcdm
+from rcdm_core.rcdm.rcdm import unknown_condition
 from rcdm_core.readout import accuracy, class_predictions, r2, ridge_predictions
 from rcdm_core.representations import encode
 from rcdm_core.zoo import recipes
@@ -32,10 +34,11 @@ from rcdm_core.zoo.judge import read_judge, targets
 from rcdm_core.zoo.parts import PARTS, check_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rcdm_core.encoders import Encoder
+    from rcdm_core.rcdm import RCDM
 
 TRAINING_SCENES = 60_000  # one for each training garment
 _AT_ONCE = 5_000  # scenes rendered at once
@@ -64,7 +67,7 @@ def evaluate_zoo(
         samples: The first so many of them are sampled, once for each condition: an unbiased estimate of the MRR of all.
         steps: Solver steps of the RCDM.
         solver: Solver of the RCDM.
-        seed: Of the factors of the scenes, the folds and the noise.
+        seed: Of the factors of the scenes and of the noise.
         garments: Folder of the Fashion-MNIST training files; None looks for them, and leaves out the linear evaluation
             where they are not.
         device: Where to compute.
@@ -74,7 +77,7 @@ def evaluate_zoo(
         One row a score: ``network``, ``level``, ``score``, ``value``.
 
     Raises:
-        UserError: An unknown part.
+        UserError: An unknown part; weights are not there, or damaged; the RCDM was trained on other encoders.
     """
     check_parts(parts)
     sampling = {"samples": samples, "gallery": images, "steps": steps, "solver": solver, "seed": seed}
@@ -86,31 +89,39 @@ def evaluate_zoo(
             f"--images {images} --samples {samples} --steps {steps} --solver {solver} --seed {seed}",
         ]
     )
-    scenes = Scenes("test", seed=seed)
-    pixels, factors = scenes[np.arange(images)], scenes.factors(np.arange(images))
     names = [name for name in recipes.ENCODERS if name in parts or "rcdm" in parts]  # the RCDM draws from all of them
     encoders = [load_trained(name, folder).to(device) for name in progress(names, "loading", None)]
+    judge = read_judge(folder).to(device) if "judge" in parts or "rcdm" in parts else None
+    rcdm = load_rcdm(folder / "rcdm", device=device) if "rcdm" in parts else None
+    if rcdm is not None:
+        check_encoders(rcdm, encoders)
+    scenes = Scenes("test", seed=seed)
+    pixels, factors = scenes[np.arange(images)], scenes.factors(np.arange(images))
     representations = {e.name: encode(e, pixels) for e in progress(encoders, "encoding", len(encoders))}
     rows: list[dict[str, Any]] = []
 
-    if "judge" in parts:
-        scores = reading_scores(read_judge(folder).to(device).read(pixels), factors)
+    if judge is not None and "judge" in parts:
+        scores = reading_scores(judge.read(pixels), factors)
         rows += _rows("judge", "", scores)
         update_card(folder, "judge", scores=scores, command=command)
 
     measured = [encoder for encoder in encoders if encoder.name in parts]
-    training = Scenes("train", seed=seed, root=garments) if garments or training_garments_are_here() else None
+    training: dict[str, dict[str, torch.Tensor]] = {}
+    if measured and (garments or training_garments_are_here()):
+        shown = Scenes("train", seed=seed, root=garments)
+        training = encode_training(measured, shown, progress=progress)
+        labels = torch.tensor(shown.factors(np.arange(TRAINING_SCENES))["class"].to_numpy())
     for encoder in progress(measured, "linear readouts", len(measured)):
         by_level = {level: readout_scores(h, factors) for level, h in representations[encoder.name].items()}
-        if training is not None:
-            for level, score in linear_evaluation(encoder, training, representations[encoder.name], factors).items():
-                by_level[level]["class, linear evaluation"] = score
+        for level, seen in training.get(encoder.name, {}).items():
+            score = linear_evaluation(seen, labels, representations[encoder.name][level], factors)
+            by_level[level]["class, linear evaluation"] = score
         for level, scores in by_level.items():
             rows += _rows(encoder.name, level, scores)
         update_card(folder, encoder.name, scores=by_level, command=command)
 
-    if "rcdm" in parts:
-        rcdm, judge, by_condition = load_rcdm(folder / "rcdm", device=device), read_judge(folder).to(device), {}
+    if rcdm is not None and judge is not None:
+        by_condition = {}
         for encoder in encoders:
             for level, h in representations[encoder.name].items():
                 condition = f"{encoder.name}/{level}"
@@ -134,26 +145,53 @@ def readout_scores(h: torch.Tensor, factors: pd.DataFrame) -> dict[str, float]:
     return scores | {name: r2(circular[:, i], read[:, i]) for i, name in enumerate(CIRCULAR)}
 
 
-def linear_evaluation(
-    encoder: Encoder, training: Scenes, h: Mapping[str, torch.Tensor], factors: pd.DataFrame
-) -> dict[str, float]:
-    """Accuracy on test scenes of a linear classifier fitted on training scenes, for each level.
+def check_encoders(rcdm: RCDM, encoders: Sequence[Encoder]) -> None:
+    """Raise a `UserError` unless an RCDM was trained on these encoders, with these weights, at all of their levels."""
+    known = rcdm.card.get("encoders", {})
+    for encoder in encoders:
+        if known.get(encoder.name, encoder.network_fingerprint) != encoder.network_fingerprint:
+            raise UserError(
+                f"the RCDM was trained on other weights of {encoder.name}",
+                "put those in the folder, or train it on these: `rcdm-probe zoo train rcdm`",
+            )
+        for level in encoder.levels:
+            if (condition := f"{encoder.name}/{level}") not in rcdm.conditions:
+                raise unknown_condition(condition, rcdm.conditions)
+
+
+def encode_training(
+    encoders: Sequence[Encoder], training: Scenes, *, progress: Progress = silent
+) -> dict[str, dict[str, torch.Tensor]]:
+    """Representations of the first pass over the training garments; each scene is rendered once for all encoders.
 
     Args:
-        encoder: The encoder.
-        training: The training scenes, of which the first pass over the garments is taken.
-        h: Representations of the test scenes, ``{level: [N, D]}``.
+        encoders: Any number of them.
+        training: The training scenes.
+        progress: Wraps the loop over parts of the scenes.
+
+    Returns:
+        By encoder and level, ``[60000, D]``.
+    """
+    parts: dict[str, list[dict[str, torch.Tensor]]] = {encoder.name: [] for encoder in encoders}
+    starts = range(0, TRAINING_SCENES, _AT_ONCE)
+    for start in progress(starts, "encoding training scenes", len(starts)):
+        pixels = training[np.arange(start, min(start + _AT_ONCE, TRAINING_SCENES))]
+        for encoder in encoders:
+            parts[encoder.name].append(encode(encoder, pixels))
+    return {e.name: {level: torch.cat([part[level] for part in parts[e.name]]) for level in e.levels} for e in encoders}
+
+
+def linear_evaluation(seen: torch.Tensor, labels: torch.Tensor, h: torch.Tensor, factors: pd.DataFrame) -> float:
+    """Accuracy on test scenes of a linear classifier fitted on training scenes, at one level.
+
+    Args:
+        seen: Representations of the training scenes, ``[M, D]``.
+        labels: Their classes, ``[M]``.
+        h: Representations of the test scenes, ``[N, D]``.
         factors: Factors of the test scenes.
     """
-    every = np.arange(TRAINING_SCENES)
-    parts = [encode(encoder, training[every[i : i + _AT_ONCE]]) for i in range(0, len(every), _AT_ONCE)]
-    labels, truth = (torch.tensor(table["class"].to_numpy()) for table in (training.factors(every), factors))
-    scores = {}
-    for level in h:
-        seen = torch.cat([part[level] for part in parts])
-        classifier = fit_classifier(seen, labels, len(CLASSES), penalties=_PENALTIES)
-        scores[level] = accuracy(truth, classifier.logits(h[level]).argmax(1))
-    return scores
+    classifier = fit_classifier(seen, labels, len(CLASSES), penalties=_PENALTIES)
+    return accuracy(torch.tensor(factors["class"].to_numpy()), classifier.logits(h).argmax(1))
 
 
 def reading_scores(read: pd.DataFrame, factors: pd.DataFrame) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,9 @@ import torch
 from safetensors.torch import save_file
 
 from rcdm_core.atomic import atomic_path
+from rcdm_core.cards import card_at
+from rcdm_core.errors import UserError
+from rcdm_core.keeping import keeping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,41 +24,67 @@ if TYPE_CHECKING:
     from rcdm_core.zoo.workshop import Workshop
 
 
+_LEGS = "legs.json"  # in the folder of a training: the legs before it
+
+
 def save_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Write a state dict; floating tensors as float16, others as they are."""
+    """Write a state dict; floating tensors as float16, others as they are. A card that tells of other weights goes."""
     half = {
         key: (tensor.half() if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
         for key, tensor in state.items()
     }
-    with atomic_path(path) as temporary:
+    with keeping("weights", path.parent), atomic_path(path) as temporary:
         save_file(half, temporary)
+        if not (path.is_file() and filecmp.cmp(path, temporary, shallow=False)):
+            path.with_suffix(".json").unlink(missing_ok=True)
 
 
 def update_card(folder: Path, name: str, **details: Any) -> None:
     """Set entries of ``folder/name.json``; entries that are not named stay."""
     path = folder / f"{name}.json"
-    card = json.loads(path.read_text()) if path.is_file() else {"name": name}
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(card | details, indent=2) + "\n")
+    _write({"name": name} | card_at(path) | details, path)
 
 
 def describe_training(workshop: Workshop, name: str, settings: TrainingSettings) -> None:
     """Write into the card of a network how it was trained."""
-    update_card(workshop.folder, name, training=training_record(workshop, name, settings, f"{name}.json"))
+    update_card(workshop.folder, name, training=training_record(workshop, name, settings))
 
 
-def training_record(workshop: Workshop, name: str, settings: TrainingSettings, card: str) -> dict[str, Any]:
-    """How a network was trained: data, images and seconds in all, and each leg with its settings and machine.
+def begin_leg(workshop: Workshop, name: str, card: str) -> None:
+    """Note in the folder of a training which legs went before it; one that goes on keeps what it began with.
 
     Args:
         workshop: Where and how.
         name: Part of the zoo.
-        settings: Its settings.
-        card: Path of its card in a folder of weights: where it began with others, they tell of the legs before.
+        card: Path of its card in a folder of weights.
+
+    Raises:
+        UserError: The weights to begin with have a card that does not tell how they were trained.
     """
-    before = None if workshop.start is None else workshop.start / card
-    legs = json.loads(before.read_text())["training"]["legs"] if before is not None and before.is_file() else []
-    legs.append(
+    noted = workshop.folder / name / _LEGS
+    if noted.is_file():
+        return
+    before = {} if workshop.start is None else card_at(workshop.start / card)
+    if before and "legs" not in before.get("training", {}):
+        raise UserError(
+            f"the card of {name} in {workshop.start} does not tell how its weights were trained",
+            "put the one there that `rcdm-probe zoo train` wrote, or none",
+        )
+    _write(before["training"]["legs"] if before else [], noted)
+
+
+def training_record(workshop: Workshop, name: str, settings: TrainingSettings) -> dict[str, Any]:
+    """How a network was trained: data, images and seconds in all, and each leg with its settings and machine.
+
+    ``images`` counts how often one was shown: legs of the same seed show the same scenes.
+
+    Args:
+        workshop: Where and how.
+        name: Part of the zoo; its training was begun by `begin_leg`.
+        settings: Its settings.
+    """
+    legs = [
+        *json.loads((workshop.folder / name / _LEGS).read_text()),
         {
             "images": settings.steps * settings.batch_size,
             "seconds": round(pd.read_csv(workshop.folder / name / "losses.csv")["seconds"].sum()),
@@ -62,11 +92,16 @@ def training_record(workshop: Workshop, name: str, settings: TrainingSettings, c
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
             "settings": asdict(settings),
-        }
-    )
+        },
+    ]
     return {
         "data": "fashion scenes, training split, new factors at every pass",
         "images": sum(leg["images"] for leg in legs),
         "seconds": sum(leg["seconds"] for leg in legs),
         "legs": legs,
     }
+
+
+def _write(content: Any, path: Path) -> None:
+    with keeping("the card", path.parent), atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")

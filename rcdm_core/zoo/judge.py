@@ -12,20 +12,17 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
-import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import nn
 
 from rcdm_core.data.scenes import CIRCULAR, CLASSES, LINEAR, RANGES
 from rcdm_core.encoders.embedded import WIDTH, preprocessing, trunk
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
-from rcdm_core.training import Learner
+from rcdm_core.weights import fill, load_state
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCALE = LINEAR.index("scale")
 OUTPUTS = len(CLASSES) + len(LINEAR) + 2 * len(CIRCULAR)
 
 
@@ -72,28 +69,6 @@ class Judge(nn.Module):
         return fingerprint(self)
 
 
-class JudgeTraining(Learner):
-    """The judge with its loss, on images with a little noise so that it reads generated images as well."""
-
-    noise = 0.03
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.judge = Judge()
-
-    def forward(self, batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        """Loss of images ``[N, 3, 32, 32]`` and targets: labels ``[N]``, linear ``[N, 5]``, circular ``[N, 3, 2]``."""
-        images, labels, linear, circular = batch
-        images = images + self.noise * torch.rand(len(images), 1, 1, 1, device=images.device) * torch.randn_like(images)
-        logits, linear_read, circular_read = self.judge(images)
-        return (
-            F.cross_entropy(logits, labels, label_smoothing=0.05)
-            + 10 * F.mse_loss(linear_read, linear)  # small where it is nearly solved
-            + 10 * F.mse_loss(linear_read[:, SCALE], linear[:, SCALE])  # the hardest
-            + 2 * F.mse_loss(circular_read, circular)
-        )
-
-
 def targets(factors: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Labels ``[N]``, linear targets ``[N, 5]`` in [-1, 1] and circular ones ``[N, 3, 2]`` of a table of factors."""
     labels = torch.tensor(factors["class"].to_numpy())
@@ -117,10 +92,14 @@ def load_judge(*, device: str | torch.device = "cpu") -> Judge:
 
 
 def read_judge(folder: Path) -> Judge:
-    """The judge of ``folder/judge.safetensors``."""
+    """The judge of ``folder/judge.safetensors``.
+
+    Raises:
+        UserError: The weights are not there, are damaged or do not fit.
+    """
     path = folder / "judge.safetensors"
     if not path.is_file():
         raise UserError(f"the judge's weights are not in {folder}", "train them with `rcdm-probe zoo train`")
     judge = Judge()
-    judge.load_state_dict(load_file(path))
+    fill(judge, load_state(path), path=path, layout="the judge's state dict, with names trunk.* and heads.*")
     return judge.eval().requires_grad_(False)

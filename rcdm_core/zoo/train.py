@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rcdm_core.errors import UserError
 from rcdm_core.progress import Progress, silent
+from rcdm_core.training import join_processes
 from rcdm_core.zoo import recipes
 from rcdm_core.zoo.parts import PARTS, check_parts
 from rcdm_core.zoo.train_encoder import train_encoder
@@ -41,13 +42,14 @@ def train_zoo(
         parts: Of `PARTS`. The RCDM needs the five encoders in ``folder``.
         start: Folder of the weights to begin with; fresh ones by default.
         garments: Folder of the Fashion-MNIST training files; by default they are looked for, then downloaded.
-        device: ``"cpu"`` or ``"cuda"``.
+        device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
         progress: Wraps the loops over steps.
 
     Raises:
-        UserError: An unknown part, no weights to start from, or no training garments.
+        UserError: An unknown part, one GPU by its number, no weights to start from, or no training garments.
     """
     check_parts(parts)
+    join_processes(device)  # a mistake is told at once
     for part in parts:
         weights = "rcdm/rcdm.json" if part == "rcdm" else f"{part}.safetensors"
         if start is not None and not (start / weights).is_file():

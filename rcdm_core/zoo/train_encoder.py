@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load_file
 
 from rcdm_core.data.scenes import Scenes
+from rcdm_core.encoders.embedded import load_trained
 from rcdm_core.training import train
 from rcdm_core.zoo import recipes
 from rcdm_core.zoo.curriculum import scene_indices
-from rcdm_core.zoo.files import describe_training, save_weights
+from rcdm_core.zoo.files import begin_leg, describe_training, save_weights
 from rcdm_core.zoo.methods import build_method
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def train_encoder(name: str, workshop: Workshop) -> None:
     torch.manual_seed(settings.seed)
     method = build_method(name)
     if workshop.start is not None:
-        method.load_encoder_state(load_file(workshop.start / f"{name}.safetensors"))
+        method.load_encoder_state(load_trained(name, workshop.start).state_dict())
+    begin_leg(workshop, name, f"{name}.json")
     train(method, draw, settings, **workshop.loop(name))
     save_weights(method.encoder_state(), workshop.folder / f"{name}.safetensors")
     describe_training(workshop, name, settings)

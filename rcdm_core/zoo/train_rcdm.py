@@ -17,10 +17,10 @@ from rcdm_core.rcdm.learner import RCDMLearner
 from rcdm_core.rcdm.network import Denoiser
 from rcdm_core.rcdm_training.heads import MOMENTS, begin_heads, hand_over_heads
 from rcdm_core.representations import encode
-from rcdm_core.training import train
+from rcdm_core.training import CHECKPOINT, train
 from rcdm_core.zoo import recipes
 from rcdm_core.zoo.curriculum import scene_indices
-from rcdm_core.zoo.files import training_record
+from rcdm_core.zoo.files import begin_leg, training_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,38 +49,42 @@ def train_rcdm(workshop: Workshop) -> None:
         return images, _deal(images, encoders, Counter(dealt[positions])), draws
 
     torch.manual_seed(settings.seed)
-    denoiser, schedule = Denoiser(recipes.RCDM_NETWORK, conditions).to(device), schedule_for(recipes.RCDM_NETWORK)
-    images = scenes[scene_indices(0, MOMENTS, seed=settings.seed + 2)].to(device)
-    if workshop.start is None:
-        begin_heads(denoiser, images, _every_level(encoders, images))
-    else:
-        _go_on_from(workshop.start, denoiser, encoders, images)
+    denoiser, schedule = Denoiser(recipes.RCDM_NETWORK, conditions), schedule_for(recipes.RCDM_NETWORK)
+    former = {} if workshop.start is None else _former(workshop.start, encoders)
+    begin_leg(workshop, "rcdm", "rcdm/rcdm.json")
+    if not (folder / "rcdm" / CHECKPOINT).is_file():
+        images = scenes[scene_indices(0, MOMENTS, seed=settings.seed + 2)]
+        if workshop.start is None:
+            begin_heads(denoiser, images, _every_level(encoders, images))
+        else:
+            read_weights(denoiser, workshop.start / "rcdm")
+            changed = {name: encoders[name] for name in former}
+            hand_over_heads(denoiser, _every_level(former, images), _every_level(changed, images))
     train(RCDMLearner(denoiser, schedule), draw, settings, **workshop.loop("rcdm"))
     card = {
         "name": "rcdm",
-        "training": training_record(workshop, "rcdm", settings, "rcdm/rcdm.json"),
+        "training": training_record(workshop, "rcdm", settings),
         "encoders": {name: encoder.network_fingerprint for name, encoder in encoders.items()},
     }
     save_rcdm(denoiser, schedule, folder / "rcdm", card=card, dtype=torch.float16)
 
 
-def _go_on_from(start: Path, denoiser: Denoiser, encoders: Mapping[str, Encoder], images: torch.Tensor) -> None:
-    """Take the weights in a folder; heads of encoders that are no longer those it was trained on are handed over.
+def _former(start: Path, encoders: Mapping[str, Encoder]) -> dict[str, Encoder]:
+    """The encoders that the RCDM in a folder was trained on, where they are no longer those that it is to go on with.
 
     Raises:
         UserError: The folder does not hold an encoder that the RCDM in it was trained on.
     """
-    read_weights(denoiser, start / "rcdm")
-    known = read_card(start / "rcdm")["encoders"]
-    changed = {name: encoder for name, encoder in encoders.items() if known[name] != encoder.network_fingerprint}
-    former = {name: load_trained(name, start).to(images.device) for name in changed}
+    known = read_card(start / "rcdm").get("encoders", {})
+    changed = [name for name, encoder in encoders.items() if known.get(name) != encoder.network_fingerprint]
+    former = {name: load_trained(name, start) for name in changed}
     for name, encoder in former.items():
-        if known[name] != encoder.network_fingerprint:
+        if known.get(name) != encoder.network_fingerprint:
             raise UserError(
                 f"the RCDM in {start} was trained on another {name} than the one beside it",
                 "put the weights it was trained on there, or start afresh",
             )
-    hand_over_heads(denoiser, _every_level(former, images), _every_level(changed, images))
+    return former
 
 
 def _every_level(encoders: Mapping[str, Encoder], images: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -19,7 +19,7 @@ class Workshop:
         folder: Where checkpoints, weights and cards go, and where the RCDM finds its encoders.
         start: Folder of the weights to begin with; None for fresh ones. A checkpoint in ``folder`` goes before it.
         garments: Folder of the Fashion-MNIST training files; None looks for them, then downloads them.
-        device: ``"cpu"`` or ``"cuda"``.
+        device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
         progress: Wraps the loop over steps.
     """
 

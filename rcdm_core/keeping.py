@@ -1,0 +1,31 @@
+"""What is to be kept and cannot be: a full disk, or a folder that belongs to others, is told in one line."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError
+
+from rcdm_core.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def keeping(what: str, folder: Path, *, remedy: str = "make room there, or name another folder") -> Iterator[None]:
+    """Make a folder to write into; that it cannot be made, or written into within the block, is a `UserError`.
+
+    Args:
+        what: What is kept there, in words.
+        folder: Where.
+        remedy: What to do if it cannot be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:  # the last is how torch.save tells of a full disk
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{what} cannot be kept in {folder}", f"{reason}; {remedy}") from error

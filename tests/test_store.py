@@ -1,0 +1,66 @@
+"""What a training reads: collapse is judged over all images, and levels take turns however small a batch is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from rcdm_core.encoders import Encoder
+from rcdm_core.errors import UserError
+from rcdm_core.rcdm_training.batches import batches
+from rcdm_core.rcdm_training.store import Store, fill_store
+from rcdm_core.representations import refuse_collapse
+
+
+class Images:
+    """So many images of 8 x 8 pixels, of which only some differ."""
+
+    def __init__(self, count: int, different: int) -> None:
+        self.count, self.different = count, different
+
+    def __len__(self) -> int:
+        return self.count
+
+    def images(self, indices: np.ndarray) -> torch.Tensor:
+        seeds = [min(int(index), self.different - 1) for index in indices]
+        return torch.stack([torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+
+
+def filled(folder: Path, images: Images) -> tuple[Encoder, Store]:
+    trunk = nn.Sequential(nn.Flatten(), nn.Linear(192, 4))
+    encoder = Encoder(
+        "tiny", preprocess=nn.Identity(), trunk=trunk, projector=None, dimensions={"backbone": 4}, is_ssl=True
+    )
+    return encoder, fill_store(folder, encoder, ("backbone",), images, image_size=8)
+
+
+@pytest.mark.parametrize("different, collapsed", [(17, False), (1, True)])
+def test_collapse_is_judged_over_all_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, different: int, collapsed: bool
+) -> None:
+    monkeypatch.setattr("rcdm_core.rcdm_training.store.CHUNK", 16)
+    encoder, store = filled(tmp_path, Images(18, different))  # the last chunk holds the same image twice
+    parts = {"backbone": store.in_parts("backbone")}
+    if not collapsed:
+        refuse_collapse(encoder, parts)
+        return
+    with pytest.raises(UserError, match="'tiny' gives 18 images the same representation at level 'backbone'"):
+        refuse_collapse(encoder, parts)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 6])
+def test_every_level_is_trained_however_small_a_batch_is(tmp_path: Path, batch_size: int) -> None:
+    _, store = filled(tmp_path, Images(12, 12))
+    conditions = dict.fromkeys(("first", "second", "third"), "backbone")
+    draw = batches(
+        store, np.arange(12), conditions, batch_size=batch_size, image_size=8, seed=0, device="cpu"
+    )  # fmt: skip
+    shown = dict.fromkeys(conditions, 0)
+    for step in range(12 // batch_size):
+        for name, h in draw(step, slice(0, batch_size))[1]:
+            shown[name] += len(h)
+    assert set(shown.values()) == {4}
