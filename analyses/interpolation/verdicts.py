@@ -87,18 +87,14 @@ def interpolation_verdicts(
     """
     right, wrong = (of_pairs(orders(records, shift)) for shift in (0, 1))
     criterion = partial(Criterion, resamples=resamples, seed=seed)
+    encoder = str(records["encoder"].iloc[0])
     found: dict[str, Verdict] = {}
     for (level, path), apart, _ in distances(records):
         if level in found or len(apart) < 2:
             continue  # the first path alone is judged
         beyond = beyond_chance(apart)
         place = criterion(beyond, ratio, PLACED)
-        about: dict[str, Any] = {
-            "encoder": str(records["encoder"].iloc[0]),
-            "level": level,
-            "path": path,
-            "is_ssl": is_ssl,
-        }
+        about: dict[str, Any] = {"encoder": encoder, "level": level, "path": path, "is_ssl": is_ssl}
         if (level, path) in right:
             order = right[level, path]
             gain = (order - wrong.get((level, path), np.nan)).dropna().to_numpy()
