@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -40,20 +40,28 @@ SHARING = {
 SCRIPT = Path(sys.executable).with_name("rcdm-probe")
 
 
-def group_of(item: pytest.Item) -> str:
+def group_of(file: str | Path) -> str:
     """The tests that one worker runs, one after the other, are of one group."""
-    return SHARING.get(item.path.stem, item.path.stem)
+    stem = Path(file).stem
+    return SHARING.get(stem, stem)
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Tell ``--dist loadgroup`` the group."""
-    item.add_marker(pytest.mark.xdist_group(group_of(item)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Groups in the place of the files of ``--dist loadfile``."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Groups(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(super()._split_scope(nodeid))
+
+    return Groups(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest groups first: a worker takes a group at a time, and none should begin a long one when others end."""
     ranks = {name: rank for rank, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: ranks.get(group_of(item), len(ranks)))
+    items.sort(key=lambda item: ranks.get(group_of(item.path), len(ranks)))
 
 
 @pytest.fixture(autouse=True, scope="session")
