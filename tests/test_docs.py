@@ -90,8 +90,8 @@ def figure_names():
                 case ast.Call(ast.Name("Panel" | "Map"), [ast.Constant(name), *_]):
                     yield file_name(name)
                 case ast.Call(ast.Name("Panel" | "Map"), [ast.JoinedStr(parts), *_]):
-                    words = [part.value if isinstance(part, ast.Constant) else "*" for part in parts]
-                    yield file_name("".join(words))
+                    words = [part.value if isinstance(part, ast.Constant) else "N" for part in parts]
+                    yield file_name("".join(words)).replace("N", "*")
 
 
 def test_published_files_are_named_as_they_are_looked_for():

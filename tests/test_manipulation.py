@@ -443,7 +443,7 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict, says: str) -> None
 @pytest.mark.parametrize("available, used", [(10_000, "2,000"), (300, "300")])
 def test_the_protocol_says_among_how_many_images_neighbours_were_sought(available: int, used: str) -> None:
     arguments = {"gallery": 2000, "images": 64, "neighbours": 20, "shared": 14}
-    content: Any = SimpleNamespace(
-        run={"arguments": arguments, "data_card": {"images": available}}, quantile="0.9", given=False
-    )
-    assert f"among {used} images" in measured(content)[0]
+    run = {"arguments": arguments, "data_card": {"images": available}}
+    gallery = SimpleNamespace(run=run)
+    content: Any = SimpleNamespace(run=run, quantile="0.9", given=False, gallery=Content.gallery.fget(gallery))
+    assert f"among {used} images" in measured(content)[1]

@@ -338,7 +338,7 @@ def test_the_reference_is_an_encoder_that_is_known_to_be_supervised() -> None:
     for told, reference in ({"barlow": "own:supervised"}, "barlow"), ({}, "supervised"):
         study = prepare(names, scale="quick", weights=told, rcdm="none")
         (step,) = (step for step in study.steps if step.probe == "adversarial")
-        assert step.prepare(progress=silent).facts["arguments"]["reference"] == reference
+        assert step.study.facts["arguments"]["reference"] == reference
 
 
 def test_mistakes_are_told_before_anything_is_measured() -> None:
