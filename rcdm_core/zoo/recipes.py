@@ -25,5 +25,5 @@ RCDM_SHARES = {  # images of a batch from each condition
     **{f"{name}/projector": 3 for name in PROJECTOR_DIMENSIONS},
 }
 RCDM = TrainingSettings(
-    steps=7200, batch_size=80, learning_rate=8e-4, weight_decay=0.01, warmup=200, ema_decay=0.999, checkpoint_every=200
+    steps=8800, batch_size=80, learning_rate=8e-4, weight_decay=0.01, warmup=200, ema_decay=0.999, checkpoint_every=200
 )
