@@ -98,8 +98,8 @@ def interpolation_verdicts(
         if (level, path) in right:
             order = right[level, path]
             gain = (order - wrong.get((level, path), np.nan)).dropna().to_numpy()
-            criteria = (criterion(order.to_numpy(), mean, ORDERED), criterion(gain, mean, 0.0), place)
-            found[level] = _from_factors(*criteria, **about)
+            followed, led = criterion(order.to_numpy(), mean, ORDERED), criterion(gain, mean, 0.0)
+            found[level] = _from_factors(followed, led, place, **about)
         else:
             found[level] = _from_distances(place, **about)
     return tuple(found.values())
