@@ -114,13 +114,10 @@ def _from_factors(order: Criterion, gain: Criterion, place: Criterion, **about: 
         p_value,
         statistic="mean over pairs of Spearman's correlation of readings with the position, over differing factors",
         rule=(
-            "Supported where three 95% intervals over pairs lie above their bounds: that of the mean Spearman "
-            f"correlation, over all factors in which A and B differ, above {ORDERED}; that of its gain over the same "
-            f"readings scored against another image than B, above 0; and that of {_PLACE}, above {PLACED}. Not "
-            "supported where one of the three lies below its bound, here with intervals of "
-            f"{1 - ERROR_RATE / 3:.1%}, so that any false one of the three is no likelier than {ERROR_RATE:.0%} "
-            f"(Bonferroni); else inconclusive. {_EACH_LEVEL} The p-value (Wilcoxon signed-rank, of the correlation "
-            "against its bound) stands beside."
+            "Supported where three 95% intervals over pairs lie above their bounds: of the mean Spearman correlation "
+            f"{ORDERED}, of its gain over readings scored towards another image 0, and of {_PLACE}, {PLACED}. Not "
+            f"supported where one lies below (intervals of {1 - ERROR_RATE / 3:.1%}, Bonferroni); else inconclusive. "
+            f"p: Wilcoxon signed-rank, of the correlation against its bound. {_EACH_LEVEL}"
         ),
         evidence=(
             f"the factors in which A and B differ follow it with a mean Spearman correlation of {followed} "
@@ -141,8 +138,8 @@ def _from_distances(place: Criterion, **about: Any) -> Verdict:
         statistic=_PLACE,
         rule=(
             "Without known factors, the verdict rests on distances alone: supported where the whole 95% interval of "
-            f"{_PLACE}, lies above {PLACED}, not supported where it lies below, else inconclusive. {_EACH_LEVEL} The "
-            "p-value (Wilcoxon signed-rank against that bound) stands beside."
+            f"{_PLACE}, lies above {PLACED}, not supported where it lies below, else inconclusive. p: Wilcoxon "
+            f"signed-rank, against that bound. {_EACH_LEVEL}"
         ),
         evidence=f"{_own(placed)} ({placed.n} pairs). What the images show was not read, for nothing is known of them",
         **about,
@@ -150,11 +147,11 @@ def _from_distances(place: Criterion, **about: Any) -> Verdict:
 
 
 _PLACE = (
-    "how often samples, encoded again, are nearer to their own point of the path than to both ends, as a share of the "
-    "way from chance to always"
+    "how often samples, encoded again, are nearer to their own point of the path than to both ends, from chance (0) to "
+    "always (1)"
 )
 
-_EACH_LEVEL = "Each level is a verdict of its own: nothing is corrected for how many levels there are."
+_EACH_LEVEL = "Each level is a verdict of its own, not corrected for the others."
 
 
 def _own(place: Estimate) -> str:
