@@ -54,13 +54,14 @@ QUICKLY_SWEPT = (("sde-dpmsolver++", 6), ("sde-dpmsolver++", 20), ("dpmsolver++"
 SCALES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "quick": {
         "invariance": {
-            "images": 64, "gallery": 600, "varied": 6, "samples": 3, "pictures": 3, "compared": 1, "steps": 6,
+            "images": 64, "gallery": 600, "rendered": 40, "varied": 6, "samples": 3, "pictures": 3, "compared": 1,
+            "steps": 6,
         },
         "adversarial": {
-            "images": 100, "training": 1000, "eps": (1.0, 2.0, 4.0), "checked": 16, "rendered": 12, "steps": 6,
+            "images": 80, "training": 1000, "eps": (1.0, 2.0, 4.0), "checked": 16, "rendered": 12, "steps": 6,
         },
         "interpolation": {"pairs": 12, "points": 5, "paths": ("linear",), "steps": 6},
-        "manipulation": {"images": 20, "gallery": 1000, "moved": 2, "strengths": (-2.0, 2.0), "steps": 6},
+        "manipulation": {"images": 16, "gallery": 1000, "moved": 2, "strengths": (-2.0, 2.0), "steps": 6},
         "fidelity": {"images": 30, "gallery": 1000, "compared": 2000, "swept_images": 20, "swept": QUICKLY_SWEPT},
     },
     "full": {"invariance": {}, "adversarial": {}, "interpolation": {}, "manipulation": {}, "fidelity": {}},
