@@ -22,6 +22,11 @@ class UserError(Exception):
         self.problem, self.remedy = problem, remedy
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what another's exception says; empty where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), "")
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that no registry holds, with the nearest names."""
     known = list(known)

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 import torch
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # as Python writes it; another one in every process
+
+
+def without_addresses(description: str) -> str:
+    """What Python says of an object, but for where objects lie in memory."""
+    return _ADDRESS.sub("", description)
+
+
+def shows_an_address(description: str) -> bool:
+    """Whether what Python says of an object tells where one lies in memory, and so is not the same twice."""
+    return _ADDRESS.search(description) is not None
 
 
 def fingerprint(module: nn.Module, about: str = "") -> str:

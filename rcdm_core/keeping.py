@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError
 
-from rcdm_core.errors import UserError
+from rcdm_core.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,5 +27,5 @@ def keeping(what: str, folder: Path, *, remedy: str = "make room there, or name 
         folder.mkdir(parents=True, exist_ok=True)
         yield
     except (OSError, SafetensorError, RuntimeError) as error:  # the last is how torch.save tells of a full disk
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error) or type(error).__name__
         raise UserError(f"{what} cannot be kept in {folder}", f"{reason}; {remedy}") from error

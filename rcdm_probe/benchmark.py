@@ -13,6 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from rcdm_core.distances import retrieval_ranks
+from rcdm_core.placement import device_of
 from rcdm_core.precision import lowered, matrix_precision
 from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS
 from rcdm_core.representations import encode
@@ -113,13 +114,13 @@ def run_benchmark(
         published=sampling(PUBLISHED_SOLVER, PUBLISHED_STEPS),
         encoding_rate=encoding_rate,
         denoiser_flops=_denoiser_flops(rcdm, batch_size),
-        peak_flops=_peak_flops(next(rcdm.parameters()).device),
+        peak_flops=_peak_flops(device_of(rcdm)),
     )
 
 
 def _denoiser_flops(rcdm: RCDM, batch_size: int) -> float:
     """Operations a second in the denoiser's forward pass; a multiply-add counts as two."""
-    device = next(rcdm.parameters()).device
+    device = device_of(rcdm)
     images, t = torch.rand(batch_size, 3, rcdm.image_size, rcdm.image_size, device=device), torch.tensor(500).to(device)
     condition, dimension = next(iter(rcdm.conditions.items()))
 

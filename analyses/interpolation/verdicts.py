@@ -108,16 +108,17 @@ def interpolation_verdicts(
 def _from_factors(order: Criterion, gain: Criterion, place: Criterion, **about: Any) -> Verdict:
     """The verdict where factors are known."""
     followed, p_value = order.estimate(), signed_rank(order.values - ORDERED)
+    criteria = order, gain, place
     return _verdict(
         followed,
-        word_of((order, gain, place)),
+        word_of(criteria),
         p_value,
         statistic="mean over pairs of Spearman's correlation of readings with the position, over differing factors",
         rule=(
             "Supported where three 95% intervals over pairs lie above their bounds: of the mean Spearman correlation "
             f"{ORDERED}, of its gain over readings scored towards another image 0, and of {_PLACE}, {PLACED}. Not "
-            f"supported where one lies below (intervals of {1 - ERROR_RATE / 3:.1%}, Bonferroni); else inconclusive. "
-            f"p: Wilcoxon signed-rank, of the correlation against its bound. {_EACH_LEVEL}"
+            f"supported where one lies below (intervals of {1 - ERROR_RATE / len(criteria):.1%}, Bonferroni); else "
+            f"inconclusive. p: Wilcoxon signed-rank, of the correlation against its bound. {_EACH_LEVEL}"
         ),
         evidence=(
             f"the factors in which A and B differ follow it with a mean Spearman correlation of {followed} "

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from rcdm_core.distances import cosine, relative_displacement
+from rcdm_core.placement import device_of
 from rcdm_core.precision import lowered
 from rcdm_core.representations import encode
 
@@ -130,7 +131,7 @@ class Target:
     @property
     def device(self) -> torch.device:
         """Where the encoder is."""
-        return next(self.encoder.parameters()).device
+        return device_of(self.encoder)
 
     def attacked(self, *, needs_labels: bool, precision: str = "auto") -> Attacked:
         """What an attack sees: images to logits where it needs labels, else to ``h``."""
@@ -163,7 +164,7 @@ class Attacked(nn.Module):
     def __init__(self, encoder: Encoder, level: str, head: nn.Module, precision: str) -> None:
         super().__init__()
         self.encoder, self.level, self.precision = encoder, level, precision
-        self.head = head.to(next(encoder.parameters()).device)
+        self.head = head.to(device_of(encoder))
         self.eval()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from rcdm_core.encoders.encoder import Encoder
-from rcdm_core.encoders.preprocess import shows_an_address
-from rcdm_core.errors import UserError
+from rcdm_core.errors import UserError, first_line
+from rcdm_core.fingerprint import shows_an_address, without_addresses
 from rcdm_core.weights import Fresh, fill, load_state, unwrapped
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ _SELF_SUPERVISED = {
 }
 
 _LIBRARIES = {"rcdm_core", "timm", "torch", "torchvision"}  # their networks are told by their words for themselves
-_WHERE = re.compile(r" at 0x[0-9a-fA-F]+")  # an address is another one in every process
 
 
 def measured(
@@ -68,14 +67,14 @@ def measured(
         is_ssl=is_ssl,
         image_size=image_size,
         training_augmentations=training_augmentations,
-        about=f"{about}{code}{_WHERE.sub('', repr(trunk))}",
+        about=f"{about}{code}{without_addresses(repr(trunk))}",
         card=card,
     )
     try:
         with torch.no_grad():
             levels = encoder(torch.zeros(2, 3, image_size, image_size))
     except Exception as error:  # whatever the network's code does
-        reason = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+        reason = f"{type(error).__name__}: {first_line(error)}"
         raise UserError(
             f"encoder {name} fails on images of {image_size}x{image_size} pixels ({reason})",
             "it has to take [N, 3, H, W] in [0, 1] and give [N, D], or a dictionary of levels",

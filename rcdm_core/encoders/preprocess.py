@@ -6,13 +6,14 @@ Clamping keeps what a bicubic filter overshoots within [0, 1], as the 8 bits of 
 from __future__ import annotations
 
 import inspect
-import re
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from rcdm_core.fingerprint import shows_an_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,12 +128,6 @@ class Steps(nn.Module):
 
 
 _TO_TENSOR = ("ToTensor", "MaybeToTensor", "PILToTensor", "MaybePILToTensor", "ToImage")
-_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
-
-
-def shows_an_address(description: str) -> bool:
-    """Whether a description holds the address of an object, another one in every process: Python's own words."""
-    return _ADDRESS.search(description) is not None
 
 
 def is_composed(transform: object) -> bool:

@@ -21,7 +21,7 @@ from torch import nn
 
 from rcdm_core.encoders.foreign import known_training, load_file_into, measured
 from rcdm_core.encoders.preprocess import Steps
-from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.errors import UserError, first_line, unknown_name
 from rcdm_core.progress import silent
 from rcdm_core.weights import Fresh, seeded
 
@@ -58,7 +58,7 @@ def load_timm(name: str, *, weights: Path | Fresh | None = None, progress: Progr
     except Exception as error:  # whatever a repository of the hub holds
         if name.startswith("hf-hub:") or not isinstance(error, RuntimeError):
             raise UserError(
-                f"timm cannot make {name} ({type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]})",
+                f"timm cannot make {name} ({type(error).__name__}: {first_line(error)})",
                 "check the name; the repository has to hold a network of timm and its config.json",
             ) from error
         tags = [known.partition(".")[2] for known in timm.list_models(f"{architecture}.*", pretrained=True)]
