@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from analyses.wording import words
+from analyses.wording import listed, words
 from reports import blocks
 
 if TYPE_CHECKING:
@@ -80,13 +80,12 @@ def provenance(run: Mapping[str, Any]) -> list[Block]:
     """Everything needed to make the report again: the run, hashes, arguments, versions, machine, and the full cards."""
     given = _given(run)
     parts = {"Arguments": "arguments", "Versions": "versions", "Machine": "machine", **_CARDS}
-    hashes = {f"SHA-256 of {words(name)}": value for name, value in run.get("hashes", {}).items() if value}
     lines = {
         title: {words(path): plain(value, given) for path, value in flat(run.get(key, {}))}
         for title, key in parts.items()
     }
     return [
-        blocks.pairs({**dict(_run_lines(run)), **hashes}),
+        blocks.pairs({**dict(_run_lines(run)), **_hash_lines(run.get("hashes", {}))}),
         blocks.cards([blocks.card(title, rows) for title, rows in lines.items() if rows]),
     ]
 
@@ -132,6 +131,15 @@ def _run_lines(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "time", f"{run['seconds']:.0f} s" + (" since it was last resumed" if run.get("resumed") else "")
     if run.get("peak_memory_gb") is not None:
         yield "peak memory", f"{run['peak_memory_gb']:.2f} GB"
+
+
+def _hash_lines(hashes: Mapping[str, str]) -> dict[str, str]:
+    """What was measured and what measured it by its hash, each once: an RCDM that encoders share is one."""
+    whose: dict[str, list[str]] = {}
+    for name, value in hashes.items():
+        if value:
+            whose.setdefault(value, []).append(words(name))
+    return {f"SHA-256 of {listed(names)}": value for value, names in whose.items()}
 
 
 def _given(run: Mapping[str, Any]) -> frozenset[str]:

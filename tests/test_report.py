@@ -150,6 +150,13 @@ def test_all_facts_of_the_run_are_in_the_provenance():
     assert "2.31 GB" in text
 
 
+def test_a_hash_that_several_share_is_one_line():
+    hashes = {"rcdm of simclr": "ab" * 32, "rcdm of vicreg": "ab" * 32, "judge": "cd" * 32, "data": ""}
+    lines = dict(provenance({**run(), "hashes": hashes})[0]["rows"])
+    told = {name: value for name, value in lines.items() if name.startswith("SHA-256")}
+    assert told == {"SHA-256 of rcdm of simclr and rcdm of vicreg": "ab" * 32, "SHA-256 of judge": "cd" * 32}
+
+
 def test_a_run_that_went_on_says_which_time_it_gives():
     text = json.dumps(provenance({**run(), "resumed": ["2026-01-02T10:21:00+01:00"]}))
     assert "95 s since it was last resumed" in text

@@ -33,13 +33,3 @@ def measured(content: Content) -> list[Block]:
         ),
         blocks.table(content.printed["parts"]),
     ]
-
-
-def hashes_of_parts(content: Content) -> list[Block]:
-    """Hashes of what each run was made from."""
-    hashes: dict[str, str] = {}
-    for part in content.parts:
-        for name, value in part.run.get("hashes", {}).items():
-            if value and value not in hashes.values():  # an RCDM that all share is named once
-                hashes[f"{part.prefix}: SHA-256 of {name}"] = value
-    return [blocks.pairs(hashes)]

@@ -15,7 +15,7 @@ from reports.reproduction.claims import CLAIMS
 from reports.reproduction.figures import figures
 from reports.reproduction.grid import verdict_grid
 from reports.reproduction.in_short import in_short
-from reports.reproduction.protocol import hashes_of_parts, limits, measured
+from reports.reproduction.protocol import limits, measured
 from reports.reproduction.sections import finding_section, kept_figure, lacking, trust
 from reports.writing import write_report
 
@@ -54,6 +54,6 @@ def document(content: Content) -> dict[str, Any]:
             blocks.section("How far the decoder can be trusted", trust(content)),
             blocks.section("What this report cannot tell", [blocks.points(limits(content))]),
             blocks.section("How it was measured", measured(content)),
-            blocks.section("Provenance", [*provenance(run), *hashes_of_parts(content)], new_page=True),
+            blocks.section("Provenance", provenance(run), new_page=True),
         ],
     }
