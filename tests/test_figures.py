@@ -15,6 +15,7 @@ from planted_content import TRAINED, content
 from probes.panels import Map, Panel
 from reports import style
 from reports.factors import FACTOR_LABELS
+from reports.figures.by_encoder import draw_by_encoder
 from reports.figures.factors import draw_factors
 from reports.figures.grid import compose, draw_panel
 from reports.figures.maps import draw_maps
@@ -139,6 +140,29 @@ def test_no_text_is_below_seven_points_and_nothing_is_cut_off(drawn):
         assert min(ink.x0, ink.y0) >= -0.01, name
         assert ink.x1 <= page[0] + 0.01, name
         assert ink.y1 <= page[1] + 0.01, name
+
+
+def test_a_legend_below_the_plots_covers_no_label(full, drawn):
+    moved = full.displacement.groupby(["level", "condition"], as_index=False).last()
+    moved = pd.concat([moved.assign(encoder=name) for name in "abcde"])
+    labels = {name: name.replace("_", " ") for name in moved["condition"]}
+    by_encoder = draw_by_encoder(moved, labels=labels, trained={"a": TRAINED}, negligible=0.1)
+    below = {name: figure for name, figure in {**drawn, "by-encoder": by_encoder}.items() if figure.legends}
+    assert len(below) > 2
+    for name, figure in below.items():
+        figure.draw_without_rendering()
+        legend = figure.legends[0].get_window_extent().padded(12, 0)  # a millimetre to the sides
+        ticks = [
+            tick.label1
+            for axes in figure.axes
+            for axis in (axes.xaxis, axes.yaxis)
+            for tick in axis.get_major_ticks()
+            if min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
+        ]
+        titles = [text for axes in figure.axes for text in (axes.xaxis.label, axes.yaxis.label, axes.title)]
+        for text in [*ticks, *titles, *figure.texts]:
+            if text.get_text() and text.get_visible():
+                assert not legend.overlaps(text.get_window_extent()), f"{name}: {text.get_text()}"
 
 
 def test_levels_keep_their_looks_and_others_differ():

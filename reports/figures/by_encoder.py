@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-_ROW, _FRAME = 4.6, 24.0  # mm: one transformation; title, axis labels and legend together
+_ROW, _FRAME, _LEGEND = 4.6, 26.0, 4.5  # mm: a transformation; title, axis labels and legend; of these the legend
 
 
 def draw_by_encoder(
@@ -46,7 +46,8 @@ def draw_by_encoder(
     shifts = np.linspace(0.17, -0.17, len(looks)) if len(looks) > 1 else [0.0]
     high = max(1.0, float(displacement["relative_displacement_high"].max(skipna=True)))
     with theme():
-        figure = new_figure(TEXT_WIDTH, _FRAME + _ROW * len(order))
+        height = _FRAME + _ROW * len(order)
+        figure = new_figure(TEXT_WIDTH, height)
         plots = figure.subplots(1, len(encoders), sharex=True, sharey=True, squeeze=False)[0]
         for axes, name in zip(plots, encoders, strict=True):
             for (level, (colour, marker)), shift in zip(looks.items(), shifts, strict=True):
@@ -68,7 +69,7 @@ def draw_by_encoder(
             axes.set_xlim(-0.02 * high, high * 1.04)
         plots[0].set_yticks(range(len(order)), [labels[condition] for condition in order])
         plots[0].set_ylim(-0.7, len(order) - 0.3)
-        figure.supxlabel("relative displacement of h", fontsize=8)
-        figure.legend(handles=level_handles(looks), loc="lower left", borderaxespad=0, borderpad=0, handletextpad=0.1)
-        figure.tight_layout(pad=0.3, w_pad=0.8)
+        figure.supxlabel("relative displacement of h", fontsize=8, y=_LEGEND / height)
+        figure.legend(handles=level_handles(looks), loc="lower left", ncols=len(looks), bbox_to_anchor=(0, 0))
+        figure.tight_layout(pad=0.3, w_pad=0.8, rect=(0, _LEGEND / height, 1, 1))
     return figure
