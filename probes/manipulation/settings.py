@@ -39,7 +39,7 @@ class ManipulationSettings:
     levels: tuple[str, ...] | None = None
     images: int = 40
     gallery: int = 2000
-    moved: int = 20
+    moved: int = 18
     strengths: tuple[float, ...] = (-3.0, -1.5, 1.5, 3.0)
     samples: int = 1
     pictures: int = 6

@@ -49,7 +49,7 @@ def run(
     gallery: Annotated[int, typer.Option("--gallery", help="Images among which neighbours are.", metavar="M")] = 2000,
     moved: Annotated[
         int, typer.Option("--moved", help="Of these, those moved along the directions of factors.", min=1)
-    ] = 20,
+    ] = 18,
     samples: Annotated[
         int | None,
         typer.Option(
