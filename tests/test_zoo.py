@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightly.loss import DINOLoss
 from safetensors.torch import load_file, save_file
 
 from rcdm_core.data.scenes import CIRCULAR, LINEAR, Scenes
@@ -23,7 +24,7 @@ from rcdm_core.zoo import recipes
 from rcdm_core.zoo.curriculum import scene_indices
 from rcdm_core.zoo.evaluate import evaluate_zoo, reading_scores, readout_scores
 from rcdm_core.zoo.judge import load_judge, targets
-from rcdm_core.zoo.methods import build_method
+from rcdm_core.zoo.methods import STUDENT_TEMPERATURE, TEACHER_TEMPERATURE, balanced_distillation, build_method
 from rcdm_core.zoo.parts import PARTS
 from rcdm_core.zoo.train import train_zoo
 
@@ -77,6 +78,29 @@ def test_training_can_begin_with_the_weights_that_ship(name):
     shipped = load_encoder(name).state_dict()
     for key, tensor in method.encoder_state().items():
         assert torch.equal(tensor, shipped[key]), key
+
+
+def _circulant(size: int, seed: int) -> torch.Tensor:
+    """Logits of which every output has its share: each row is the one before, moved on by one."""
+    row = torch.randn(size, generator=torch.Generator().manual_seed(seed))
+    return torch.stack([row.roll(i) for i in range(size)]) / 10
+
+
+def test_balanced_distillation_is_lightlys_dino_loss_where_outputs_are_balanced_already():
+    teacher = [_circulant(12, seed) for seed in (0, 1)]
+    student = [torch.randn(12, 12, generator=torch.Generator().manual_seed(seed)) for seed in range(2, 6)]
+    theirs = DINOLoss(12, teacher_temp=TEACHER_TEMPERATURE, student_temp=STUDENT_TEMPERATURE)(teacher, student)
+    assert torch.allclose(balanced_distillation(teacher, student), theirs, rtol=1e-5)
+
+
+def test_balanced_distillation_does_not_follow_a_teacher_that_prefers_one_prototype():
+    teacher = [_circulant(12, seed) for seed in (0, 1)]
+    preferred = [view + 0.2 * (torch.arange(12) == 3) for view in teacher]
+    indifferent = [torch.zeros(12, 12)] * 2
+    follower = [0.2 * (torch.arange(12) == 3).expand(12, 12)] * 2
+    assert balanced_distillation(preferred, follower) > balanced_distillation(preferred, indifferent)
+    centred_at_nought = DINOLoss(12)
+    assert centred_at_nought(preferred, follower) < centred_at_nought(preferred, indifferent)
 
 
 def test_the_whole_zoo_trains_and_what_it_writes_loads(zoo):

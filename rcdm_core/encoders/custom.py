@@ -28,7 +28,7 @@ from torch import nn
 
 from rcdm_core.encoders.foreign import load_file_into, measured
 from rcdm_core.encoders.preprocess import ResizeNormalize, Steps, is_composed
-from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.errors import UserError, first_line, unknown_name
 from rcdm_core.progress import silent
 from rcdm_core.weights import Fresh, seeded
 
@@ -142,5 +142,5 @@ def _preprocessing(network: nn.Module, transform: Any, name: str) -> tuple[nn.Mo
 def _failure(what: str, error: Exception) -> UserError:
     """What the user's code raised, and where."""
     place = traceback.extract_tb(error.__traceback__)[-1]
-    problem = f"{what} fails with {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+    problem = f"{what} fails with {type(error).__name__}: {first_line(error)}"
     return UserError(problem, f"{Path(place.filename).name}, line {place.lineno}")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from lightly.loss import BarlowTwinsLoss, DINOLoss, NTXentLoss, VICRegLoss
+from lightly.loss import BarlowTwinsLoss, KoLeoLoss, NTXentLoss, VICRegLoss
+from lightly.loss.swav_loss import sinkhorn
 from lightly.models.modules.heads import (
     BarlowTwinsProjectionHead,
     DINOProjectionHead,
@@ -27,7 +29,12 @@ from rcdm_core.encoders.embedded import PROJECTOR_DIMENSIONS, WIDTH, preprocessi
 from rcdm_core.training import Learner
 from rcdm_core.zoo.augmentations import ssl_views, supervised_views
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 HIDDEN = 512
+TEACHER_TEMPERATURE, STUDENT_TEMPERATURE = 0.05, 0.1  # of DINO
+SPREAD = 0.1  # weight of DINO's KoLeo term, for each of the two views
 
 
 class Supervised(Learner):
@@ -85,10 +92,14 @@ class Joint(Learner):
 
 
 class DINO(Learner):
-    """Self-distillation: a student predicts the sharpened, centred output of its own average (Caron et al. 2021).
+    """Self-distillation: a student predicts the sharpened, balanced output of its own average (Caron et al. 2021).
 
     The teacher sees two views, the student also small ones of parts (multi-crop, section 3.1). The teacher is the
     encoder that is kept, as in the published checkpoints.
+
+    Two things are taken from DINOv2 (Oquab et al. 2024, section 4), because a centred teacher of this size comes to use
+    one prototype in ten: Sinkhorn-Knopp in place of the centre, which gives every prototype its share of a batch, and
+    the KoLeo term, which keeps the representations of a batch apart.
 
     Args:
         prototypes: Outputs of the head's last layer.
@@ -107,19 +118,20 @@ class DINO(Learner):
         self.teacher_head.load_state_dict(self.head.state_dict())
         deactivate_requires_grad(self.teacher_trunk)
         deactivate_requires_grad(self.teacher_head)
-        self.loss = DINOLoss(prototypes, teacher_temp=0.04)
+        self.spread = KoLeoLoss()
 
     def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """Loss of images ``[N, 3, 32, 32]``; the labels are not looked at."""
         images, _ = batch
         pair = self.preprocess(torch.cat([_views(self.views, images), _views(self.views, images)]))
         parts = self.preprocess_part(_views(self.part_views, images.repeat(self.parts, 1, 1, 1)))
-        student = self.head(self.trunk(pair)).float().chunk(2)
-        student_parts = self.head(self.trunk(parts)).float().chunk(self.parts)
+        whole = self.trunk(pair)
+        student = [*self.head(whole).chunk(2), *self.head(self.trunk(parts)).chunk(self.parts)]
         with torch.no_grad():
-            teacher = self.teacher_head(self.teacher_trunk(pair)).float().chunk(2)
+            teacher = self.teacher_head(self.teacher_trunk(pair)).chunk(2)
         with torch.autocast(images.device.type, enabled=False):
-            return self.loss(list(teacher), [*student, *student_parts])
+            spread = sum(self.spread(h.float()) for h in whole.chunk(2))
+            return balanced_distillation(teacher, student) + SPREAD * spread
 
     def after_step(self, fraction: float) -> None:
         """Move the teacher towards the student."""
@@ -136,6 +148,22 @@ class DINO(Learner):
         for trunk_, head in ((self.trunk, self.head), (self.teacher_trunk, self.teacher_head)):
             trunk_.load_state_dict(_stripped("trunk", state))
             head.layers.load_state_dict(_stripped("projector", state))
+
+
+def balanced_distillation(teacher: Sequence[torch.Tensor], student: Sequence[torch.Tensor]) -> torch.Tensor:
+    """DINO's loss: cross-entropy of the student on a view under the teacher on another, averaged over such pairs.
+
+    The teacher's outputs are balanced over the prototypes by three rounds of Sinkhorn-Knopp (Caron et al. 2020,
+    appendix A) over all of its views.
+
+    Args:
+        teacher: Its outputs ``[N, K]``, one tensor a view.
+        student: Its outputs ``[N, K]``, those for the teacher's views first.
+    """
+    targets = sinkhorn(torch.cat(list(teacher)).float(), epsilon=TEACHER_TEMPERATURE).chunk(len(teacher))
+    predicted = [F.log_softmax(view.float() / STUDENT_TEMPERATURE, dim=1) for view in student]
+    pairs = [(t, p) for i, t in enumerate(targets) for j, p in enumerate(predicted) if i != j]
+    return torch.stack([-(t * p).sum(1).mean() for t, p in pairs]).mean()
 
 
 def build_method(name: str) -> Supervised | Joint | DINO:
