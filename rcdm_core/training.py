@@ -53,8 +53,8 @@ class Learner(nn.Module, ABC):
     def forward(self, batch: Any) -> torch.Tensor:
         """The loss of a batch."""
 
-    def after_step(self, fraction: float) -> None:
-        """Called after each optimiser step with the fraction of the training done, in (0, 1]; nothing by default."""
+    def after_step(self) -> None:
+        """Called after each optimiser step; nothing by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +203,7 @@ def train(
             norm = accelerator.clip_grad_norm_(trainable, settings.gradient_clip)
             optimizer.step()
             optimizer.zero_grad()
-            learner.after_step((step + 1) / settings.steps)
+            learner.after_step()
             if average is not None:
                 average.step(trainable)
             mean_loss, asked = _together(accelerator, loss, deferral.asked)

@@ -80,6 +80,15 @@ def test_training_can_begin_with_the_weights_that_ship(name):
         assert torch.equal(tensor, shipped[key]), key
 
 
+def test_the_teacher_follows_the_student_by_a_hundredth_of_the_way_at_every_step():
+    method = build_method("dino")
+    before = method.teacher_trunk.conv1.weight.clone()
+    with torch.no_grad():
+        method.trunk.conv1.weight += 1
+    method.after_step()
+    assert torch.allclose(method.teacher_trunk.conv1.weight - before, torch.tensor(0.01), atol=1e-5)
+
+
 def _circulant(size: int, seed: int) -> torch.Tensor:
     """Logits of which every output has its share: each row is the one before, moved on by one."""
     row = torch.randn(size, generator=torch.Generator().manual_seed(seed))

@@ -7,7 +7,6 @@ whatever the precision of the networks, because they take differences of covaria
 from __future__ import annotations
 
 import copy
-import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -103,7 +102,8 @@ class DINO(Learner):
 
     Args:
         prototypes: Outputs of the head's last layer.
-        momentum: Of the teacher at the start; it rises to 1 on a cosine.
+        momentum: Of the teacher, throughout. In the paper it rises to 1; here the learning rate's cool-down already
+            settles the student, and a teacher that stops following it is left hundreds of steps behind.
         parts: Small views of an image.
     """
 
@@ -133,11 +133,10 @@ class DINO(Learner):
             spread = sum(self.spread(h.float()) for h in whole.chunk(2))
             return balanced_distillation(teacher, student) + SPREAD * spread
 
-    def after_step(self, fraction: float) -> None:
+    def after_step(self) -> None:
         """Move the teacher towards the student."""
-        momentum = 1 - (1 - self.momentum) * (math.cos(math.pi * fraction) + 1) / 2
-        update_momentum(self.trunk, self.teacher_trunk, momentum)
-        update_momentum(self.head, self.teacher_head, momentum)
+        update_momentum(self.trunk, self.teacher_trunk, self.momentum)
+        update_momentum(self.head, self.teacher_head, self.momentum)
 
     def encoder_state(self) -> dict[str, torch.Tensor]:
         """Weights of the teacher under the names of `rcdm_core.encoders.Encoder`."""
