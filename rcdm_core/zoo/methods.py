@@ -29,7 +29,7 @@ from rcdm_core.training import Learner
 from rcdm_core.zoo.augmentations import ssl_views, supervised_views
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 HIDDEN = 512
 TEACHER_TEMPERATURE, STUDENT_TEMPERATURE = 0.05, 0.1  # of DINO
@@ -137,6 +137,26 @@ class DINO(Learner):
         """Move the teacher towards the student."""
         update_momentum(self.trunk, self.teacher_trunk, self.momentum)
         update_momentum(self.head, self.teacher_head, self.momentum)
+
+    @torch.no_grad()
+    def settle(self, batches: Iterable[torch.Tensor]) -> None:
+        """Give the teacher's batch norms the statistics of small views, all batches weighing the same.
+
+        With those of whole views, as they are left by the training, most features of a scene are zero, and what they
+        tell linearly of place, angle and class is less.
+
+        Args:
+            batches: Images ``[N, 3, 32, 32]`` each.
+        """
+        teacher = nn.Sequential(self.teacher_trunk, self.teacher_head.layers)
+        norms = [module for module in teacher.modules() if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a mean over all batches
+        teacher.train()
+        for images in batches:
+            teacher(self.preprocess_part(_views(self.part_views, images)))
+        teacher.eval()
 
     def encoder_state(self) -> dict[str, torch.Tensor]:
         """Weights of the teacher under the names of `rcdm_core.encoders.Encoder`."""

@@ -12,10 +12,12 @@ from rcdm_core.training import train
 from rcdm_core.zoo import recipes
 from rcdm_core.zoo.curriculum import scene_indices
 from rcdm_core.zoo.files import begin_leg, describe_training, save_weights
-from rcdm_core.zoo.methods import build_method
+from rcdm_core.zoo.methods import DINO, build_method
 
 if TYPE_CHECKING:
     from rcdm_core.zoo.workshop import Workshop
+
+SETTLING = 80  # batches for the statistics of batch norms
 
 
 def train_encoder(name: str, workshop: Workshop) -> None:
@@ -34,5 +36,8 @@ def train_encoder(name: str, workshop: Workshop) -> None:
         method.load_encoder_state(load_trained(name, workshop.start).state_dict())
     begin_leg(workshop, name, f"{name}.json")
     train(method, draw, settings, **workshop.loop(name))
+    if isinstance(method, DINO):
+        torch.manual_seed(settings.seed)
+        method.settle(draw(step, slice(None))[0] for step in range(SETTLING))
     save_weights(method.encoder_state(), workshop.folder / f"{name}.safetensors")
     describe_training(workshop, name, settings)
