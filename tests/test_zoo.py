@@ -21,6 +21,7 @@ from rcdm_core.errors import UserError
 from rcdm_core.fidelity import fidelity_scores
 from rcdm_core.rcdm import load_rcdm
 from rcdm_core.zoo import recipes
+from rcdm_core.zoo.augmentations import NOISE, ssl_views, supervised_views
 from rcdm_core.zoo.curriculum import scene_indices
 from rcdm_core.zoo.evaluate import evaluate_zoo, reading_scores, readout_scores
 from rcdm_core.zoo.judge import load_judge, targets
@@ -73,6 +74,16 @@ def test_a_method_trains_and_its_encoder_is_what_it_trained(name, zoo):
     with torch.no_grad():
         pooled = trunk(method.preprocess(images))
     assert torch.allclose(levels["backbone"], pooled, atol=0.02, rtol=0.02)
+
+
+@pytest.mark.parametrize("views", [ssl_views(), ssl_views(size=(16, 16)), supervised_views()])
+def test_half_of_the_views_have_a_little_noise(views):
+    torch.manual_seed(0)
+    plain = torch.full((200, 3, 32, 32), 0.5)  # what the other parts of a view leave plain
+    deviation = views(plain).std(dim=(2, 3)).mean(1)
+    noisy = deviation > 1e-3
+    assert 70 < noisy.sum() < 130
+    assert torch.allclose(deviation[noisy], torch.tensor(NOISE), rtol=0.1)
 
 
 def test_a_settled_teacher_has_the_statistics_of_small_views():

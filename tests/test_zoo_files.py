@@ -39,8 +39,9 @@ def trained(workshop: Workshop) -> list[int]:
     """Images of the legs that the card tells of, after a training that is not done."""
     begin_leg(workshop, "judge", "judge.json")
     (workshop.folder / "judge" / "losses.csv").write_text("step,loss,gradient_norm,seconds\n0,1,1,2\n")
-    describe_training(workshop, "judge", replace(recipes.JUDGE, steps=2, batch_size=3))
+    describe_training(workshop, "judge", replace(recipes.JUDGE, steps=2, batch_size=3), noise=0.1)
     card = json.loads((workshop.folder / "judge.json").read_text())["training"]
+    assert card["legs"][-1]["noise"] == 0.1
     assert card["images"] == sum(leg["images"] for leg in card["legs"])
     return [leg["images"] for leg in card["legs"]]
 

@@ -20,7 +20,8 @@ class Entry:
     Attributes:
         method: How it was trained, in words.
         is_ssl: Whether it was trained without labels.
-        training_augmentations: Names of the probes' transformations it was trained with.
+        training_augmentations: Names of the probes' transformations it was trained with, as strongly as they are
+            applied there.
         dimensions: Levels and their dimensions.
         weights: Where the weights are, in words.
         here: Whether they are on this machine.

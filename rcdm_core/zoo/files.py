@@ -45,9 +45,9 @@ def update_card(folder: Path, name: str, **details: Any) -> None:
     _write({"name": name} | card_at(path) | details, path)
 
 
-def describe_training(workshop: Workshop, name: str, settings: TrainingSettings) -> None:
-    """Write into the card of a network how it was trained."""
-    update_card(workshop.folder, name, training=training_record(workshop, name, settings))
+def describe_training(workshop: Workshop, name: str, settings: TrainingSettings, **details: Any) -> None:
+    """Write into the card of a network how it was trained; ``details`` are what else there is to tell of this leg."""
+    update_card(workshop.folder, name, training=training_record(workshop, name, settings, **details))
 
 
 def begin_leg(workshop: Workshop, name: str, card: str) -> None:
@@ -73,7 +73,7 @@ def begin_leg(workshop: Workshop, name: str, card: str) -> None:
     _write(before["training"]["legs"] if before else [], noted)
 
 
-def training_record(workshop: Workshop, name: str, settings: TrainingSettings) -> dict[str, Any]:
+def training_record(workshop: Workshop, name: str, settings: TrainingSettings, **details: Any) -> dict[str, Any]:
     """How a network was trained: data, images and seconds in all, and each leg with its settings and machine.
 
     ``images`` counts how often one was shown: legs of the same seed show the same scenes.
@@ -82,6 +82,7 @@ def training_record(workshop: Workshop, name: str, settings: TrainingSettings) -
         workshop: Where and how.
         name: Part of the zoo; its training was begun by `begin_leg`.
         settings: Its settings.
+        details: What else there is to tell of this leg.
     """
     legs = [
         *json.loads((workshop.folder / name / _LEGS).read_text()),
@@ -91,6 +92,7 @@ def training_record(workshop: Workshop, name: str, settings: TrainingSettings) -
             "device": workshop.device,
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
+            **details,
             "settings": asdict(settings),
         },
     ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from lightly.loss import BarlowTwinsLoss, KoLeoLoss, NTXentLoss, VICRegLoss
+from lightly.loss import BarlowTwinsLoss, NTXentLoss, VICRegLoss
 from lightly.loss.swav_loss import sinkhorn
 from lightly.models.modules.heads import (
     BarlowTwinsProjectionHead,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 HIDDEN = 512
 TEACHER_TEMPERATURE, STUDENT_TEMPERATURE = 0.05, 0.1  # of DINO
-SPREAD = 0.1  # weight of DINO's KoLeo term, for each of the two views
 
 
 class Supervised(Learner):
@@ -96,9 +95,8 @@ class DINO(Learner):
     The teacher sees two views, the student also small ones of parts (multi-crop, section 3.1). The teacher is the
     encoder that is kept, as in the published checkpoints.
 
-    Two things are taken from DINOv2 (Oquab et al. 2024, section 4), because a centred teacher of this size comes to use
-    one prototype in ten: Sinkhorn-Knopp in place of the centre, which gives every prototype its share of a batch, and
-    the KoLeo term, which keeps the representations of a batch apart.
+    Sinkhorn-Knopp stands in place of the centre, as in DINOv2 (Oquab et al. 2024, section 4), and gives every prototype
+    its share of a batch: a centred teacher of this size comes to use one in ten.
 
     Args:
         prototypes: Outputs of the head's last layer.
@@ -118,20 +116,17 @@ class DINO(Learner):
         self.teacher_head.load_state_dict(self.head.state_dict())
         deactivate_requires_grad(self.teacher_trunk)
         deactivate_requires_grad(self.teacher_head)
-        self.spread = KoLeoLoss()
 
     def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """Loss of images ``[N, 3, 32, 32]``; the labels are not looked at."""
         images, _ = batch
         pair = self.preprocess(torch.cat([_views(self.views, images), _views(self.views, images)]))
         parts = self.preprocess_part(_views(self.part_views, images.repeat(self.parts, 1, 1, 1)))
-        whole = self.trunk(pair)
-        student = [*self.head(whole).chunk(2), *self.head(self.trunk(parts)).chunk(self.parts)]
+        student = [*self.head(self.trunk(pair)).chunk(2), *self.head(self.trunk(parts)).chunk(self.parts)]
         with torch.no_grad():
             teacher = self.teacher_head(self.teacher_trunk(pair)).chunk(2)
         with torch.autocast(images.device.type, enabled=False):
-            spread = sum(self.spread(h.float()) for h in whole.chunk(2))
-            return balanced_distillation(teacher, student) + SPREAD * spread
+            return balanced_distillation(teacher, student)
 
     def after_step(self) -> None:
         """Move the teacher towards the student."""

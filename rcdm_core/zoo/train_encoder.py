@@ -10,6 +10,7 @@ from rcdm_core.data.scenes import Scenes
 from rcdm_core.encoders.embedded import load_trained
 from rcdm_core.training import train
 from rcdm_core.zoo import recipes
+from rcdm_core.zoo.augmentations import NOISE
 from rcdm_core.zoo.curriculum import scene_indices
 from rcdm_core.zoo.files import begin_leg, describe_training, save_weights
 from rcdm_core.zoo.methods import DINO, build_method
@@ -40,4 +41,4 @@ def train_encoder(name: str, workshop: Workshop) -> None:
         torch.manual_seed(settings.seed)
         method.settle(draw(step, slice(None))[0] for step in range(SETTLING))
     save_weights(method.encoder_state(), workshop.folder / f"{name}.safetensors")
-    describe_training(workshop, name, settings)
+    describe_training(workshop, name, settings, noise=NOISE)
