@@ -54,14 +54,14 @@ QUICKLY_SWEPT = (("sde-dpmsolver++", 6), ("sde-dpmsolver++", 20), ("dpmsolver++"
 SCALES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "quick": {
         "invariance": {
-            "images": 64, "gallery": 600, "rendered": 40, "varied": 6, "samples": 3, "pictures": 3, "compared": 1,
+            "images": 64, "gallery": 600, "rendered": 36, "varied": 6, "samples": 3, "pictures": 3, "compared": 1,
             "steps": 6,
         },
         "adversarial": {
             "images": 80, "training": 1000, "eps": (1.0, 2.0, 4.0), "checked": 16, "rendered": 12, "steps": 6,
         },
         "interpolation": {"pairs": 12, "points": 5, "paths": ("linear",), "steps": 6},
-        "manipulation": {"images": 16, "gallery": 1000, "moved": 2, "strengths": (-2.0, 2.0), "steps": 6},
+        "manipulation": {"images": 20, "gallery": 1000, "moved": 2, "strengths": (-2.0, 2.0), "steps": 6},
         "fidelity": {"images": 30, "gallery": 1000, "compared": 2000, "swept_images": 20, "swept": QUICKLY_SWEPT},
     },
     "full": {"invariance": {}, "adversarial": {}, "interpolation": {}, "manipulation": {}, "fidelity": {}},
@@ -352,8 +352,9 @@ def _hashes(encoders: Sequence[Encoder], rcdms: Mapping[str, RCDM], steps: Seque
     for step in steps:
         for name, value in step.facts["hashes"].items():
             if value and value not in out.values():
-                whose = f"{name} of {step.probe} on {listed(_encoders_of(step.facts))}"
-                out[name if name not in out else whose] = value
+                whose = f"{name} of {step.probe}"
+                longest = f"{whose} on {listed(_encoders_of(step.facts))}"
+                out[next(label for label in (name, whose, longest) if label not in out)] = value
     return out
 
 

@@ -160,6 +160,7 @@ def begin(facts: Facts, *, out: Path | None, root: Path = Path("runs")) -> Run:
         UserError: The folder cannot be written, or ``out`` holds a run that differs in arguments, weights, data or
             code, open or finished.
     """
+    facts = {**facts, "started": _now()}  # a study of several runs collects the facts of all before it begins the first
     previous = _open_in(out, facts) if out is not None else _newest_open(root, facts)
     try:
         if previous is not None:

@@ -31,8 +31,9 @@ OF_READOUTS = (
 )
 OF_SCENES = (
     "The embedded fashion scenes are not ImageNet: small pictures of garments with few factors, and small "
-    "encoders trained on them, all with a little noise, which published ones do without. What holds there is a "
-    "hypothesis about large encoders, and no more."
+    "encoders trained on them, all with a little noise (of 0.02 in half of the views), which published ones do without "
+    "and which is not counted among their augmentations. What holds there is a hypothesis about large encoders, and no "
+    "more."
 )
 OF_DOSES = (
     "Reference doses are a choice. Whether one transformation moves h more than another depends on them; "

@@ -28,9 +28,9 @@ _CLAIMS = {
     "rendered": "what is drawn from h keeps its class more often",
 }
 _STATISTICS = {
-    "displacement": "median paired difference of relative displacement, mean over budgets",
-    "accuracy": "mean paired difference of the share of budgets at which the decision holds",
-    "rendered": "mean paired difference of the share of budgets at which the rendered class is lost",
+    "displacement": "relative displacement, mean over budgets, reference minus encoder: median over images",
+    "accuracy": "share of budgets at which the decision holds, encoder minus reference: mean over images",
+    "rendered": "share of budgets at which the rendered class is lost, reference minus encoder: mean over images",
 }
 _OUTCOMES: Mapping[str, Mapping[Word, str]] = {
     "displacement": {

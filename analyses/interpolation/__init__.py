@@ -11,9 +11,10 @@ from analyses.interpolation.tables import (
     order_table,
     trajectory_table,
 )
-from analyses.interpolation.verdicts import ORDERED, PLACED, interpolation_verdicts
+from analyses.interpolation.verdicts import INTERPOLATION, ORDERED, PLACED, interpolation_verdicts
 
 __all__ = [
+    "INTERPOLATION",
     "ORDER",
     "ORDERED",
     "PLACED",

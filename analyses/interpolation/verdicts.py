@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from analyses.statistics import Array, Statistic
 
+INTERPOLATION = "interpolation"
+"""The aspect of the finding."""
+
 ORDERED = 0.5
 """Spearman's correlation above which factors count as following the path: large by Cohen's (1988) convention."""
 
@@ -195,6 +198,6 @@ def _verdict(
         p_value=p_value,
         rule=rule,
         sentence=f"The {path} path through the {level} of {encoder} {_OUTCOMES[word]}: {evidence}.",
-        aspect="interpolation",
+        aspect=INTERPOLATION,
         level=level,
     )

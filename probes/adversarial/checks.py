@@ -38,8 +38,8 @@ def effort_records(
 ) -> pd.DataFrame:
     """Strength of an iterated attack after more and more work, each the strongest of all before.
 
-    The work: half the steps, all that the probe did within this budget, twice the steps, and twice the steps from
-    another start.
+    The work: half the steps, all that the probe did within this budget, as many steps from another start, and twice
+    the steps.
 
     Args:
         study: The encoder.
@@ -54,8 +54,8 @@ def effort_records(
     work = (
         (f"{half} steps", more(steps=half, again=0)),
         (f"and the attack reported, {steps} steps", found[budget][:first]),
+        (f"and {steps} from another start", more(steps=steps, again=settings.restarts)),
         (f"and {2 * steps} steps", more(steps=2 * steps, again=0)),
-        (f"and {2 * steps} from another start", more(steps=2 * steps, again=settings.restarts)),
     )
     rows, strongest, tables = rows_of(study, entry)[:first], untouched(study, entry)[:first], []
     for place, (label, adversaries) in enumerate(work):

@@ -47,7 +47,7 @@ class AdversarialSettings:
     steps: int = BRIEF_STEPS
     solver: str = DEFAULT_SOLVER
     seed: int = 0
-    batch_size: int = 128
+    batch_size: int = 256
 
     def __post_init__(self) -> None:
         if not self.attacks:

@@ -85,7 +85,7 @@ def run(
             metavar="NAME",
         ),
     ] = None,
-    batch_size: options.BatchSize = 128,
+    batch_size: options.BatchSize = 256,
     device: options.Device = "auto",
 ) -> None:
     """How encoders stand adversarial perturbations: a PDF report with verdicts on the paper's finding 3.

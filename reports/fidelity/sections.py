@@ -22,9 +22,10 @@ def levels_figure(content: Content) -> Block:
         f"MRR of the image that a sample was drawn of among {content.gallery:,} images, seen from the sample's "
         f"representation; {content.distance} between samples and other real images; precision, the share of samples "
         "that look like these; recall, the share of these that look like samples. Bars are 95% bootstrap intervals "
-        "over images; the dashed line and its band are real images in the place of samples.",
+        "over images; the dashed line and its band (not for the MRR) are real images in the place of samples.",
         f"Right is better, but for {content.distance}. A perfect decoder of an h that keeps everything has an MRR of "
-        "1; a perfect decoder of any h reaches the dashed lines.",
+        "1. Samples that no one could tell from images come to the dashed lines. Precision above them is no merit: "
+        "such samples are more alike than images are, and recall tells what they leave out.",
     )
 
 
@@ -110,7 +111,8 @@ def copies(content: Content) -> list[Block]:
             "copies",
             "Are samples copies of training images?",
             "Left: root mean square difference of pixels (0 to 1) from the nearest training image, as the share of "
-            "pictures at or below each difference, one line a level; dashed, real images that were not trained on. "
+            "pictures at or below each difference, one line for each encoder and level; dashed, real images that were "
+            "not trained on. "
             "Right: how often a picture's nearest image is one that was trained on rather than one that was not, of "
             "equally many; 95% bootstrap intervals over images.",
             "Copies would lie at the left edge of the left plot, and right of one half in the right one. A curve left "

@@ -1,7 +1,8 @@
 """Present and rendered: for each factor, what a linear readout finds in ``h`` beside what the samples show of it.
 
 Two dots joined by a line. Filled: the factor is *present* in ``h``. Open: it is *rendered*, read by the judge off the
-samples. A long line to the left of a filled dot is information that is in ``h`` and that the decoder did not draw.
+samples. A long line to the left of a filled dot is information that is in ``h`` and that the decoder did not draw. An
+arrow at the left edge stands for a dot beyond it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ROW, _FRAME, _LEGEND = 5.2, 21.0, 5.0  # mm: a factor; titles, axis labels and legend; of these the legend
+_FLOOR = -1.2  # samples that vary as freely as scenes score -1; what lies far below crowds out the rest
 
 
 def draw_factors(factors: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
@@ -38,15 +40,16 @@ def draw_factors(factors: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
         height = _FRAME + _ROW * len(order)
         figure = new_figure(TEXT_WIDTH, height)
         grid = figure.subplots(1, len(looks), sharey=True, sharex=True, squeeze=False)[0]
+        low = float(factors[["present_low", "rendered_low"]].min().min())
+        edge = max(_FLOOR, min(-0.04, low - 0.03))
         for axes, (level, (colour, _)) in zip(grid, looks.items(), strict=True):
-            _dumbbells(axes, factors[factors["level"] == level].set_index("factor"), order, colour)
+            _dumbbells(axes, factors[factors["level"] == level].set_index("factor"), order, colour, edge)
             axes.set_title(level, loc="left", color=colour)
             axes.set_xlabel("R² (class: accuracy)")
         grid[0].set_yticks(range(len(order)), [labels[factor] for factor in order])
         grid[0].set_ylim(-0.6, len(order) - 0.4)
         grid[0].xaxis.set_major_locator(MultipleLocator(0.5 if rendered else 0.2))
-        low = float(factors[["present_low", "rendered_low"]].min().min())
-        grid[0].set_xlim(max(-1.2, min(-0.04, low - 0.03)), 1.04)
+        grid[0].set_xlim(edge, 1.04)
         handles = [
             Line2D([], [], color=INK, marker="o", ls="none", label="present in h"),
             *(
@@ -60,7 +63,7 @@ def draw_factors(factors: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
     return figure
 
 
-def _dumbbells(axes: Axes, rows: pd.DataFrame, order: list[str], colour: str) -> None:
+def _dumbbells(axes: Axes, rows: pd.DataFrame, order: list[str], colour: str, edge: float) -> None:
     places = [place for place, factor in enumerate(order) if factor in rows.index]
     rows = rows.loc[[order[place] for place in places]]
     up, down = [p + 0.14 for p in places], [p - 0.14 for p in places]
@@ -68,7 +71,9 @@ def _dumbbells(axes: Axes, rows: pd.DataFrame, order: list[str], colour: str) ->
     axes.hlines(places, rows["present"], rows["rendered"], color=colour, lw=2.6, alpha=0.22)
     for name, y, face in (("present", up, colour), ("rendered", down, "white")):
         axes.hlines(y, rows[f"{name}_low"], rows[f"{name}_high"], color=colour, lw=1.1)
-        axes.plot(rows[name], y, "o", color=colour, mfc=face, ms=4.2, mew=1.0)
+        beyond = rows[name] < edge
+        axes.plot(rows[name].mask(beyond), y, "o", color=colour, mfc=face, ms=4.2, mew=1.0, clip_on=False)
+        axes.plot(rows[name].where(beyond).clip(edge), y, "<", color=colour, mfc=face, ms=4.2, mew=1.0, clip_on=False)
     axes.grid(axis="both")
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)

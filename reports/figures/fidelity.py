@@ -165,7 +165,7 @@ def draw_copies(distances: pd.DataFrame, table: pd.DataFrame, *, real: str) -> F
         _legend(
             figure,
             [
-                *level_handles(levels["level"]),
+                *level_handles(levels["level"], line=True),
                 Line2D([], [], color=INK, lw=1.2, ls=_DASHED, label="real images"),
                 Line2D([], [], color=MUTED, lw=0.9, ls=":", label="0.5: as often as not"),
             ],

@@ -70,7 +70,7 @@ def draw_orders(
             Line2D([], [], color=INK, marker="o", ls="none", label=f"{path} path"),
             Line2D([], [], color=INK, marker="o", mfc="white", ls="none", label=control),
             Line2D([], [], color=INK, marker="|", ms=7, mew=1.4, ls="none", label="wrong end"),
-            Line2D([], [], color=INK, lw=1.0, label="bound of the verdict"),
+            Line2D([], [], color=INK, marker="|", ms=13, mew=1.0, ls="none", label="bound of the verdict"),
         ]
         figure.legend(handles=handles, loc="lower left", ncols=len(handles), bbox_to_anchor=(0, 0), handletextpad=0.4)
         figure.tight_layout(pad=0.3, w_pad=1.5, rect=(0, _LEGEND / height, 1, 1))

@@ -90,8 +90,9 @@ def factors(content: Content) -> list[Block]:
             "together for hues and directions). Open: the same agreement between the scene and the judge's reading of "
             "the samples. Lines are 95% bootstrap intervals over images.",
             "1 is perfect, 0 as good as the best constant answer (a tick marks it, also for the class). A factor that "
-            "h has dropped has its filled dot at the tick; the open one goes on to −1, the score of samples that vary "
-            "as freely as scenes do. Present and not rendered is the generator's share: it missed what h has.",
+            "h has dropped has its filled dot at the tick; the open one falls to about −1, the score of samples that "
+            "vary as freely as scenes do, or below (an arrow at the edge). Present and not rendered is the generator's "
+            "share: it missed what h has. Rendered and not present is there in a form that is not linear.",
         ),
         blocks.table(content.printed["factors"]),
     ]

@@ -21,7 +21,8 @@ def transplant_figure(content: Content) -> Block:
         "common with its nearest neighbours (filled), as many random ones (open), and random ones until h has moved as "
         "far (crosses). Factors are read by the judge off samples from equal noise; in the last row the samples are "
         "encoded again. Lines are 95% bootstrap intervals over images.",
-        "0 leaves the factor as it was in the image, 1 takes it to the target. Filled to the right of open is a "
+        "0 leaves the factor as it was in the sample of the image's h, 1 takes it to that of the target's h; a "
+        "factor that no h holds goes some of the way by chance. Filled to the right of open is a "
         "representation that keeps what an image shares with its neighbours in dimensions of its own.",
     )
 

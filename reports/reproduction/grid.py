@@ -16,7 +16,8 @@ _FRONT = "backbone"  # the level of the first page, where a finding is tested at
 
 _RULE = (
     "Each cell is one comparison that was stated before anything was measured: its word, its statistic and the 95% "
-    "bootstrap interval. The sections say what each statistic is, and give tests and all levels."
+    "bootstrap interval. The sections say what each statistic is and what a word asks for, tests included, so that an "
+    "interval beside 0 need not be enough; they also have all other levels."
 )
 
 
@@ -24,15 +25,16 @@ def verdict_grid(content: Content) -> dict[str, Any]:
     """The grid of the first page."""
     found, names = content.findings, list(content.is_ssl)
     rows = []
-    for finding, (title, _) in CLAIMS.items():
+    for finding, claim in CLAIMS.items():
         of_finding = found[found["finding"] == finding]
         for aspect, told in of_finding.groupby("aspect", sort=False) if len(of_finding) else [("", of_finding)]:
             shown = told[told["level"].isin(["", _FRONT])]
             by_encoder = {row["encoder"]: row for _, row in shown.iterrows()}
+            about = ", ".join(filter(None, [str(aspect), _FRONT if told["level"].nunique() > 1 else ""]))
             rows.append(
                 {
-                    "name": f"{finding}. {title}",
-                    **({"about": str(aspect)} if aspect else {}),
+                    "name": f"{finding}. {claim.title}",
+                    **({"about": about} if about else {}),
                     "cells": [_grid_cell(by_encoder.get(name), finding, name, content) for name in names],
                 }
             )

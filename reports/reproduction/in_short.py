@@ -11,13 +11,25 @@ if TYPE_CHECKING:
 
     from reports.reproduction.content import Content
 
+_COUNTED = {
+    "invariance": "images",
+    "adversarial": "images",
+    "interpolation": "pairs",
+    "manipulation": "images",
+    "fidelity": "images",
+}  # what a probe's intervals are over
+
 
 def in_short(content: Content) -> Iterator[str]:
     """The outcome in sentences."""
+    if content.run["arguments"].get("scale") == "quick":
+        sizes = {part.probe: part.run["arguments"][_COUNTED[part.probe]] for part in content.parts}
+        counts = ", ".join(f"{probe} {count} {_COUNTED[probe]}" for probe, count in sizes.items())
+        yield f"A quick run, over little: {counts}. Without --quick intervals are narrower."
     if content.findings.empty:
         yield "No finding could be tested."
     counts = content.tally
-    for finding, (title, _) in CLAIMS.items():
+    for finding, claim in CLAIMS.items():
         of_finding = counts[counts["finding"] == finding]
         clauses = []
         for _, row in of_finding.iterrows():
@@ -31,4 +43,4 @@ def in_short(content: Content) -> Iterator[str]:
                 + (f" ({', '.join(beside)})" if beside else "")
             )
         if clauses:
-            yield f"Finding {finding}, {title.lower()}. {'; '.join(clauses)}."
+            yield f"Finding {finding}, {claim.title.lower()}. {'; '.join(clauses)}."

@@ -17,9 +17,7 @@ def limits(content: Content) -> list[str]:
         phrases.OF_SAMPLES,
         phrases.OF_READOUTS,
         *phrases.of_scenes(content.run),
-        "One training of each encoder. Two trainings of one method differ too; an agreement or a disagreement here is "
-        "that of these weights.",
-        phrases.OF_INTERVALS,
+        f"{phrases.OF_INTERVALS} An agreement or a disagreement with the paper is that of these weights.",
     ]
 
 
@@ -27,8 +25,8 @@ def measured(content: Content) -> list[Block]:
     """How each number was made."""
     return [
         blocks.text(
-            "Each finding was measured by its own probe, in a run folder of its own with a report that gives the "
-            "protocol in full; this report gathers them. Where a run with the same arguments, weights, data and code "
+            "Every run of a probe has a folder of its own, with a report that gives the protocol in full; this report "
+            "gathers them. Where a run with the same arguments, weights, data and code "
             "was there already, it was taken and not run again."
         ),
         blocks.table(content.printed["parts"]),

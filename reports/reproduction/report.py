@@ -50,7 +50,7 @@ def document(content: Content) -> dict[str, Any]:
         "figure": kept_figure() if content.kept is not None else None,
         "sections": [
             blocks.section("In short", [blocks.points(in_short(content)), *lacking(content)]),
-            *(blocks.section(f"{n}. {title}", finding_section(content, n)) for n, (title, _) in CLAIMS.items()),
+            *(blocks.section(f"{n}. {told.title}", finding_section(content, n)) for n, told in CLAIMS.items()),
             blocks.section("How far the decoder can be trusted", trust(content)),
             blocks.section("What this report cannot tell", [blocks.points(limits(content))]),
             blocks.section("How it was measured", measured(content)),

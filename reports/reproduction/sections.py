@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analyses.interpolation import INTERPOLATION
 from reports import blocks
 from reports.reproduction.borrowing import borrowed, figure_name
 from reports.reproduction.claims import CLAIMS
@@ -28,7 +29,8 @@ def kept_figure() -> Block:
         "First column: the image. The others: one sample from each representation of it, drawn by the RCDM from h "
         "alone; all samples of a row start from equal noise, so that a difference between two of them comes from h (an "
         "RCDM that draws at another size has noise of its own).",
-        "What a sample has in common with its image is in h; what it has of its own, h left open.",
+        "What samples from h have in common with the image, h told them. What a sample has of its own, h left open or "
+        "the decoder did not draw; chance alone makes some of one sample alike.",
     )
 
 
@@ -39,12 +41,15 @@ def lacking(content: Content) -> list[Block]:
 
 def finding_section(content: Content, finding: int) -> list[Block]:
     """One finding, over all encoders."""
-    _, claim = CLAIMS[finding]
-    out = [blocks.text(f"The paper: {claim}")]
+    _, claim, tested = CLAIMS[finding]
+    out = [blocks.text(f"The paper: {claim} Tested here: {tested}")]
     name = f"finding-{finding}"
     if name not in content.printed:
         return [*out, blocks.missing("This finding was not tested.", "The reason stands in short above.")]
     out.append(blocks.table(content.printed[name]))
+    if finding == 4:
+        paths = content.findings[content.findings["aspect"] == INTERPOLATION]
+        out += [blocks.text("What the words on paths rest on, all three criteria:"), blocks.points(paths["sentence"])]
     if finding == 2 and content.of("invariance"):
         out.append(_by_encoder_figure())
     for probe, wanted, tables in BORROWED.get(finding, ()):
@@ -61,8 +66,8 @@ def _by_encoder_figure() -> Block:
         "transformation at its reference dose: medians over images with 95% bootstrap intervals. Filled where the "
         "encoder was trained with the transformation. The grey band is what a verdict calls negligible, the dashed "
         "line the distance of another image.",
-        "A level that is invariant to a transformation has its mark in the grey band. Finding 2 is that the orange "
-        "marks lie left of the blue ones.",
+        "A level that is invariant to a transformation has its mark in the grey band. Finding 2 is that, over the "
+        "filled marks together, orange lies left of blue.",
     )
 
 
