@@ -23,9 +23,9 @@ _COUNTED = {
 def in_short(content: Content) -> Iterator[str]:
     """The outcome in sentences."""
     if content.run["arguments"].get("scale") == "quick":
-        sizes = {part.probe: part.run["arguments"][_COUNTED[part.probe]] for part in content.parts}
-        counts = ", ".join(f"{probe} {count} {_COUNTED[probe]}" for probe, count in sizes.items())
-        yield f"A quick run, over little: {counts}. Without --quick intervals are narrower."
+        sizes = {part.probe: part.run["arguments"].get(_COUNTED[part.probe]) for part in content.parts}
+        counts = ", ".join(f"{probe} {count} {_COUNTED[probe]}" for probe, count in sizes.items() if count)
+        yield f"A quick run, over little{': ' if counts else ''}{counts}. Without --quick intervals are narrower."
     if content.findings.empty:
         yield "No finding could be tested."
     counts = content.tally
