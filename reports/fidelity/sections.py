@@ -112,9 +112,8 @@ def copies(content: Content) -> list[Block]:
             "Are samples copies of training images?",
             "Left: root mean square difference of pixels (0 to 1) from the nearest training image, as the share of "
             "pictures at or below each difference, one line for each encoder and level; dashed, real images that were "
-            "not trained on. "
-            "Right: how often a picture's nearest image is one that was trained on rather than one that was not, of "
-            "equally many; 95% bootstrap intervals over images.",
+            "not trained on. Right: how often a picture's nearest image is one that was trained on rather than one "
+            "that was not, of equally many; 95% bootstrap intervals over images.",
             "Copies would lie at the left edge of the left plot, and right of one half in the right one. A curve left "
             "of the dashed one is no sign of copies by itself: soft pictures are near to everything.",
         ),

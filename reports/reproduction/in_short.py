@@ -11,21 +11,19 @@ if TYPE_CHECKING:
 
     from reports.reproduction.content import Content
 
-_COUNTED = {
-    "invariance": "images",
-    "adversarial": "images",
-    "interpolation": "pairs",
-    "manipulation": "images",
-    "fidelity": "images",
-}  # what a probe's intervals are over
+_COUNTED = ("images", "pairs")  # what a probe's intervals are over
 
 
 def in_short(content: Content) -> Iterator[str]:
     """The outcome in sentences."""
     if content.run["arguments"].get("scale") == "quick":
-        sizes = {part.probe: part.run["arguments"].get(_COUNTED[part.probe]) for part in content.parts}
-        counts = ", ".join(f"{probe} {count} {_COUNTED[probe]}" for probe, count in sizes.items() if count)
-        yield f"A quick run, over little{': ' if counts else ''}{counts}. Without --quick intervals are narrower."
+        counts = {
+            part.probe: f"{part.probe} {part.run['arguments'][counted]} {counted}"
+            for part in content.parts
+            for counted in _COUNTED
+            if counted in part.run["arguments"]
+        }
+        yield f"A quick run, over few images: {', '.join(counts.values())}. Without --quick intervals are narrower."
     if content.findings.empty:
         yield "No finding could be tested."
     counts = content.tally

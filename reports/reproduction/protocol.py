@@ -26,8 +26,8 @@ def measured(content: Content) -> list[Block]:
     return [
         blocks.text(
             "Every run of a probe has a folder of its own, with a report that gives the protocol in full; this report "
-            "gathers them. Where a run with the same arguments, weights, data and code "
-            "was there already, it was taken and not run again."
+            "gathers them. Where a run with the same arguments, weights, data and code was there already, it was taken "
+            "and not run again."
         ),
         blocks.table(content.printed["parts"]),
     ]

@@ -47,8 +47,8 @@ def finding_section(content: Content, finding: int) -> list[Block]:
     if name not in content.printed:
         return [*out, blocks.missing("This finding was not tested.", "The reason stands in short above.")]
     out.append(blocks.table(content.printed[name]))
-    if finding == 4:
-        paths = content.findings[content.findings["aspect"] == INTERPOLATION]
+    paths = content.findings[content.findings["aspect"] == INTERPOLATION]
+    if finding == 4 and len(paths):
         out += [blocks.text("What the words on paths rest on, all three criteria:"), blocks.points(paths["sentence"])]
     if finding == 2 and content.of("invariance"):
         out.append(_by_encoder_figure())
