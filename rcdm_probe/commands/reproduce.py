@@ -50,7 +50,7 @@ def run(
     """All four findings of the paper and fidelity, over all encoders: one report as PDF and as a page for the screen.
 
     Every probe leaves a run folder of its own in runs/; those that were run before with the same settings are taken and
-    not run again. On two processor cores about ten minutes with --quick, and most of an hour without.
+    not run again. On two processor cores five to ten minutes with --quick, twenty minutes to an hour without.
 
     Stop it at any time: the same command goes on from what was done.
 
