@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rcdm_core.allocator import keep_memory
     from rcdm_core.encoders import load_encoder
     from rcdm_core.rcdm import load_rcdm
     from rcdm_probe.adversarial_study import AdversarialResult, adversarial
@@ -31,6 +32,7 @@ __all__ = [
     "fidelity",
     "interpolation",
     "invariance",
+    "keep_memory",
     "load_encoder",
     "load_rcdm",
     "manipulation",
@@ -53,6 +55,7 @@ _HOMES = {
     "neighbourhood": "rcdm_probe.neighbourhood_study",
     "ReproductionResult": "rcdm_probe.reproduction",
     "reproduce": "rcdm_probe.reproduction",
+    "keep_memory": "rcdm_core.allocator",
     "load_encoder": "rcdm_core.encoders",
     "load_rcdm": "rcdm_core.rcdm",
 }

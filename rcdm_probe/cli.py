@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from rcdm_core.allocator import keep_memory
 from rcdm_core.errors import UserError
 from rcdm_probe.commands import (
     adversarial,
@@ -121,6 +122,7 @@ app.add_typer(zoo.app, name="zoo", cls=Commands)
 def main() -> None:
     """Entry point of the script ``rcdm-probe``."""
     gc.set_threshold(GARBAGE)
+    keep_memory()
     try:
         app()
     except SystemExit as end:

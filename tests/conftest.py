@@ -16,12 +16,14 @@ import hypothesis
 import pytest
 from typer.testing import CliRunner, Result
 
+from rcdm_core.allocator import keep_memory
 from rcdm_probe.cli import GARBAGE, app
 
 if TYPE_CHECKING:
     from reports.invariance import Content
 
 gc.set_threshold(GARBAGE)  # as the command line does: importing PyTorch is quicker
+keep_memory()  # as the command line does
 os.environ["OMP_NUM_THREADS"] = "1"  # before PyTorch is imported: as many tests as cores run at once
 hypothesis.settings.register_profile("suite", deadline=None)  # time is not what is tested, and others use the machine
 hypothesis.settings.load_profile("suite")
