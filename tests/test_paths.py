@@ -11,7 +11,7 @@ from rcdm_core.paths import user_path
 
 
 @pytest.mark.parametrize(
-    "text", ["~nosuchuser/x.pt", "nul\0byte", "long" * 2000, "half\ud800", "loop/x", "x/" * 3000 + "y"]
+    "text", ["", "~nosuchuser/x.pt", "nul\0byte", "long" * 2000, "half\ud800", "loop/x", "x/" * 3000 + "y"]
 )
 def test_a_path_that_no_file_can_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.chdir(tmp_path)
