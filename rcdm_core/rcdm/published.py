@@ -13,7 +13,8 @@ from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm.conversion import convert
 from rcdm_core.rcdm.joined import JoinedRCDM
 from rcdm_core.rcdm.rcdm import RCDM
-from rcdm_core.weights import CC_BY_NC, fetch, load_state
+from rcdm_core.weight_files import load_state
+from rcdm_core.weights import CC_BY_NC, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
