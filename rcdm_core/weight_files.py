@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MAPPED = 1 << 40  # bytes of a file, at most: it is mapped
 READ = 4 << 30  # of one in the old layout of torch.save, which is read whole
-INSTRUCTIONS = 3_000_000  # of a pickle: a training checkpoint of 1,000 tensors has some 100,000
+INSTRUCTIONS = 1_000_000  # of a pickle: a training checkpoint of 1,000 tensors has some 100,000
 PROTOCOL = 2  # of the pickles that are read; torch.save writes it unless it is told otherwise
 CHUNK = 1 << 20  # bytes read at once
 
@@ -144,7 +144,9 @@ def _content(path: Path, file: IO[bytes]) -> Any:
         protocol, asked = _of_archive(path, file) if is_archive else _of_pickles(path, file)
         with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless()):
             warnings.simplefilter("ignore")  # of protocols: what cannot be read is told below
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+            is_mapped = is_archive and path.suffix != ".safetensors"  # PyTorch goes by the ending of a path
+            file.seek(0)
+            return torch.load(path if is_mapped else file, map_location="cpu", weights_only=True, mmap=is_mapped)
     except UserError:
         raise
     except Exception as error:  # rubbish fails in as many ways as there are instructions of a pickle
@@ -177,10 +179,11 @@ def _of_archive(path: Path, file: IO[bytes]) -> tuple[int, set[str]]:
                 "torch.save packs nothing: unpack it, and save what is in it again",
             )
         for part in parts:
-            if part.CRC:
-                with archive.open(part) as content:
-                    while content.read(CHUNK):
-                        pass
+            if not part.CRC:
+                del part.CRC  # nothing is compared then
+            with archive.open(part) as content:
+                while content.read(CHUNK):
+                    pass
         pickle = next(part for part in parts if part.filename.endswith("data.pkl"))
         return _asked_for(io.BytesIO(archive.read(pickle)), path, pickles=1)
 
