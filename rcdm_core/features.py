@@ -20,7 +20,7 @@ from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
 from rcdm_core.progress import silent
-from rcdm_core.weights import load_state
+from rcdm_core.weight_files import load_state
 from rcdm_core.zoo.judge import load_judge
 
 if TYPE_CHECKING:

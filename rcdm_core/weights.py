@@ -1,36 +1,31 @@
-"""Files of weights: fetched once into PyTorch's own cache, read without running code, put into a network whole.
+"""Which weights are asked for, and published files of them, fetched once into PyTorch's own cache.
 
-A download is written under a temporary name and takes its own when it is complete and its hash is right. What is read
-holds tensors and plain values only: a file that would need code to be run is refused. PyTorch itself is imported by
-what needs it, so that asking where a file is costs nothing.
+A download is written under a temporary name and takes its own when it is complete and its hash is right. PyTorch itself
+is imported by what needs it, so that asking where a file is costs nothing. `rcdm_core.weight_files` reads them.
 """
 
 from __future__ import annotations
 
-import _codecs
-import argparse
 import hashlib
 import math
 import os
-import pickle
+import re
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from rcdm_core.atomic import atomic_path
 from rcdm_core.errors import UserError
+from rcdm_core.paths import user_path
 from rcdm_core.progress import silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    import torch
-    from torch import nn
+    from collections.abc import Iterator
 
     from rcdm_core.progress import Progress
 
@@ -59,13 +54,19 @@ class Fresh:
 
 
 def parse_weights(weights: str | Path | None) -> Path | Fresh | None:
-    """What an option ``--weights`` asks for: a file, ``random`` or ``random:SEED``; None for ``own`` and for None."""
+    """What an option ``--weights`` asks for: a file, ``random`` or ``random:SEED``; None for ``own`` and for None.
+
+    Raises:
+        UserError: The seed is no number that can be one, or no file can have this path.
+    """
     if weights is None or str(weights) == OWN:
         return None
-    word, _, seed = str(weights).partition(":")
-    if word == "random" and (seed or "0").isdecimal():
-        return Fresh(int(seed or 0))
-    return Path(weights).expanduser()
+    word, colon, seed = str(weights).partition(":")
+    if word != "random":
+        return user_path(weights, "the file of weights")
+    if colon and not re.fullmatch(r"[0-9]{1,18}", seed):
+        raise UserError(f"the seed of {str(weights)[:80]!r} is no number", "write random:SEED, at most 18 digits")
+    return Fresh(int(seed or 0))
 
 
 def split_training(weights: str | Path | None) -> tuple[str | Path | None, bool | None]:
@@ -91,7 +92,7 @@ def seeded(weights: Path | Fresh | None) -> Iterator[None]:
 def checkpoint_folder() -> Path:
     """Where PyTorch keeps downloaded weights: ``checkpoints`` in `torch.hub.get_dir`, without importing PyTorch."""
     home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch")
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    return user_path(home, "PyTorch's cache") / "hub" / "checkpoints"
 
 
 def weight_file(url: str, name: str | None = None) -> Path:
@@ -162,105 +163,3 @@ def show_licence(path: Path, licence: str, *, marker: Path) -> None:
     with suppress(OSError):  # a cache that others look after: the licence is shown again
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.write_text(licence + "\n")
-
-
-def load_state(path: str | Path) -> dict[str, Any]:
-    """The content of a file of weights, on the CPU, without running code from it.
-
-    Args:
-        path: safetensors (by its ending), or what ``torch.save`` wrote.
-
-    Returns:
-        Tensors by name; what ``torch.save`` wrote may hold further dictionaries and plain values.
-
-    Raises:
-        UserError: No such file, or it is damaged, holds no dictionary, or would run code.
-    """
-    import torch
-    from safetensors.torch import load_file
-
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"there is no file {path}", "give a file of weights (safetensors, or from torch.save)")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with torch.serialization.safe_globals(_harmless()):
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Unsupported global" not in str(error):
-            raise _damaged(path) from error
-        raise UserError(
-            f"{path} holds more than weights ({_blocked(error)}) and is not opened, because that could run code",
-            "save the state dict alone, best as safetensors",
-        ) from error
-    except PermissionError as error:
-        raise UserError(f"cannot read {path} ({error.strerror})", "check its permissions") from error
-    except Exception as error:  # rubbish fails in as many ways as there are instructions of a pickle
-        raise _damaged(path) from error
-    if not isinstance(state, dict):
-        raise UserError(f"{path} holds a {type(state).__name__}, not weights by name", "save a state dict")
-    return state
-
-
-def unwrapped(state: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """The weights in a training checkpoint: below a usual key, without the prefixes of wrappers around a network."""
-    for key in ("state_dict_ema", "model_ema", "state_dict", "model"):
-        if isinstance(state.get(key), dict):
-            state = state[key]
-            break
-    return {name.removeprefix("module.").removeprefix("_orig_mod."): tensor for name, tensor in state.items()}
-
-
-def fill(network: nn.Module, state: Mapping[str, torch.Tensor], *, path: Path | str, layout: str) -> None:
-    """Put weights into a network: every tensor of both sides is used.
-
-    Args:
-        network: Takes the weights; counters of batch norm may be missing.
-        state: Tensors by the network's own names.
-        path: Where they come from, for the error.
-        layout: What the file should look like, in words, for the error.
-
-    Raises:
-        UserError: Names or shapes differ; says the first of each kind and how many.
-    """
-    import torch
-
-    own = network.state_dict()
-    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
-    unexpected = [name for name in state if name not in own]
-    reshaped = [
-        f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
-        for name in own
-        if name in state and state[name].shape != own[name].shape
-    ]
-    kinds = {"missing": missing, "unexpected": unexpected, "of another shape": reshaped}
-    found = [f"{len(names)} {kind} (first: {names[0]})" for kind, names in kinds.items() if names]
-    if found:
-        raise UserError(f"the weights in {path} do not fit: {', '.join(found)}", f"expected {layout}")
-    network.load_state_dict({name: state[name] if name in state else torch.zeros_like(own[name]) for name in own})
-
-
-def _harmless() -> list[Any]:
-    """What published files hold besides tensors, and cannot do harm: settings and NumPy's scalars."""
-    import numpy as np
-
-    scalar = np.float64(0).__reduce__()[0]
-    kinds = {type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int32, np.int64, np.bool_)}
-    return [
-        argparse.Namespace,
-        _codecs.encode,
-        np.dtype,
-        *kinds,
-        (scalar, "numpy.core.multiarray.scalar"),
-        (scalar, "numpy._core.multiarray.scalar"),
-    ]
-
-
-def _blocked(error: pickle.UnpicklingError) -> str:
-    """The Python object that a file asks for."""
-    return str(error).split("GLOBAL ")[-1].split()[0]
-
-
-def _damaged(path: Path) -> UserError:
-    return UserError(f"{path} is damaged or holds no weights", "fetch or save it again (safetensors, or torch.save)")

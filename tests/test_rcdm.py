@@ -239,7 +239,7 @@ def test_damaged_files_of_an_rcdm_are_named(small, tmp_path):
             load_rcdm(tmp_path)
         return str(caught.value)
 
-    assert "heads.safetensors does not fit" in damage("heads.safetensors", "")
+    assert "heads.safetensors is empty" in damage("heads.safetensors", "")
     assert "rcdm.json is no card" in damage("rcdm.json", "{}")
     assert "rcdm.json is no card" in damage("rcdm.json", "not JSON")
     assert "scheduler_config.json is no schedule" in damage("scheduler/scheduler_config.json", "not JSON")

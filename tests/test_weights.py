@@ -21,16 +21,9 @@ from torch import nn
 
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
-from rcdm_core.weights import (
-    Fresh,
-    checkpoint_folder,
-    fetch,
-    fill,
-    load_state,
-    parse_weights,
-    split_training,
-    unwrapped,
-)
+from rcdm_core.state_dicts import fill
+from rcdm_core.weight_files import load_state
+from rcdm_core.weights import Fresh, checkpoint_folder, fetch, parse_weights, split_training
 
 CONTENT = bytes(range(256)) * 10_000  # three chunks
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -177,7 +170,7 @@ def test_a_file_that_would_run_code_is_not_opened(tmp_path: Path, legacy: bool) 
     content = {"state_dict": STATE, "bonus": Harmful(tmp_path / "harm")}
     torch.save(content, tmp_path / "state.pt", _use_new_zipfile_serialization=not legacy)
     with pytest.raises(
-        UserError, match=r"holds more than weights \(.*\) and is not opened, because that could run code"
+        UserError, match=r"carries code \(getattr, pathlib.Path.*\), which is never run: save the weights"
     ):
         load_state(tmp_path / "state.pt")
     assert not (tmp_path / "harm").exists()
@@ -230,17 +223,11 @@ def test_filling_takes_half_precision_and_counts_that_are_missing() -> None:
     assert network.num_batches_tracked == 0
 
 
-def test_training_checkpoints_are_unwrapped() -> None:
-    wrapped = {"epoch": 3, "model": {f"module._orig_mod.{key}": tensor for key, tensor in STATE.items()}}
-    assert unwrapped(wrapped).keys() == STATE.keys() == unwrapped(STATE).keys()
-
-
 def test_what_the_option_weights_means() -> None:
     assert parse_weights(None) is None
     assert parse_weights("random") == Fresh(0)
     assert parse_weights("random:12") == Fresh(12)
     assert parse_weights("random.pt") == Path("random.pt")
-    assert parse_weights("random:x") == Path("random:x")
     assert parse_weights("own") is None
 
 

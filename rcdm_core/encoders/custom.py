@@ -70,8 +70,7 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None, progress: Pro
             f"{name} returns a {type(returned).__name__}",
             "it has to return a torch.nn.Module, or one and its preprocessing",
         )
-    if isinstance(weights, Path):
-        load_file_into(network, weights, name=name)
+    told = load_file_into(network, weights, name=name) if isinstance(weights, Path) else "the function's"
     preprocess, image_size = _preprocessing(network, transform, name)
     return measured(
         name,
@@ -83,7 +82,7 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None, progress: Pro
         sources=[Path(module.__file__)] if module.__file__ else [],
         card={
             "network": f"{type(network).__name__}, made by {function_name} of {module_name}",
-            "weights": weights.name if isinstance(weights, Path) else "the function's",
+            "weights": told,
             "pooling": {"backbone": "the network's own"},
         },
     )

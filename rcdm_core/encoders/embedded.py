@@ -8,7 +8,6 @@ their paper at a width that suits the trunk.
 from __future__ import annotations
 
 from importlib.resources import as_file, files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -21,9 +20,13 @@ from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.encoders.preprocess import ResizeNormalize
 from rcdm_core.errors import UserError
 from rcdm_core.progress import silent
-from rcdm_core.weights import Fresh, fill, load_state, seeded
+from rcdm_core.state_dicts import fill, load_into
+from rcdm_core.weight_files import load_state
+from rcdm_core.weights import Fresh, seeded
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rcdm_core.progress import Progress
 
 __all__ = ["AUGMENTATIONS", "PROJECTOR_DIMENSIONS", "WIDTH", "load_embedded", "load_trained", "projector", "trunk"]
@@ -98,11 +101,11 @@ def load_embedded(name: str, *, weights: Path | Fresh | None = None, progress: P
         with as_file(files("rcdm_core.zoo") / "weights") as folder:
             return load_trained(name, folder)
     with seeded(weights):
-        encoder = assemble(name, {"weights": weights.name if isinstance(weights, Path) else str(weights)})
+        encoder = assemble(name, {"weights": str(weights)})
     if isinstance(weights, Fresh):
         encoder.is_ssl, encoder.training_augmentations = False, ()
     else:
-        fill(encoder, load_state(weights), path=weights, layout=_LAYOUT)
+        encoder.card["weights"] = load_into(encoder, load_state(weights), path=weights, layout=_LAYOUT)
     return encoder
 
 

@@ -15,7 +15,9 @@ from torch import nn
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.errors import UserError, first_line
 from rcdm_core.fingerprint import shows_an_address, without_addresses
-from rcdm_core.weights import Fresh, fill, load_state, unwrapped
+from rcdm_core.state_dicts import load_into
+from rcdm_core.weight_files import load_state
+from rcdm_core.weights import Fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -107,7 +109,7 @@ def _code(paths: Iterable[Path]) -> str:
     return "".join(sorted(said))
 
 
-def load_file_into(network: nn.Module, path: Path, *, name: str, without: tuple[str, ...] = ()) -> None:
+def load_file_into(network: nn.Module, path: Path, *, name: str, without: tuple[str, ...] = ()) -> str:
     """Fill a network from a file under its own names, plain or inside a training checkpoint.
 
     Args:
@@ -116,14 +118,14 @@ def load_file_into(network: nn.Module, path: Path, *, name: str, without: tuple[
         name: Name of the encoder, for errors.
         without: Names of the classifier's layers, which the file may hold.
 
+    Returns:
+        The weights in words, for the card: the file, and which of those in it.
+
     Raises:
         UserError: The file cannot be read or does not fit.
     """
-    state, own = unwrapped(load_state(path)), network.state_dict()
-    unused = tuple(f"{layer}." for layer in without)
-    state = {key: tensor for key, tensor in state.items() if key in own or not key.startswith(unused or ("\0",))}
-    first = next(iter(own), "none")
-    fill(network, state, path=path, layout=f"the state dict of {name}, with names like {first}")
+    layout = f"the state dict of {name}, with names like {next(iter(network.state_dict()), 'none')}"
+    return load_into(network, load_state(path), path=path, layout=layout, without=without)
 
 
 def without_classifier(network: nn.Module) -> nn.Module:

@@ -26,7 +26,9 @@ from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.encoders.preprocess import HalvingCrop
 from rcdm_core.errors import UserError
 from rcdm_core.progress import silent
-from rcdm_core.weights import Fresh, fetch, fill, load_state, seeded, show_licence
+from rcdm_core.state_dicts import fill
+from rcdm_core.weight_files import load_state
+from rcdm_core.weights import Fresh, fetch, seeded, show_licence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -108,11 +110,11 @@ def load_published(name: str, *, weights: Path | Fresh | None = None, progress: 
     if isinstance(weights, Path):
         read, layout = _LAYOUTS[method]
         state = load_state(weights)
-        if not any(key.startswith("trunk.") for key in state):
+        if not any(str(key).startswith("trunk.") for key in state):
             try:
                 state = read(state)
             except (KeyError, TypeError, AttributeError) as error:
-                begins = ", ".join(map(str, list(state)[:3]))
+                begins = ", ".join(repr(str(key)[:40])[1:-1] for key in list(state)[:3])
                 problem = f"the weights in {weights} do not fit: the file begins with {begins}"
                 raise UserError(problem, f"expected {layout}") from error
         fill(encoder.to_empty(device="cpu"), state, path=weights, layout=layout)

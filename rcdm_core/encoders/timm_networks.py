@@ -66,13 +66,14 @@ def load_timm(name: str, *, weights: Path | Fresh | None = None, progress: Progr
             raise unknown_name(f"weights of {architecture}", tag, tags) from error
         raise UserError(f"timm has no weights of {architecture}", "give a file with --weights FILE") from error
     settings = network.pretrained_cfg
+    source = f"{settings.get('architecture', architecture)}.{settings.get('tag') or 'untagged'}"
+    told = source if weights is None else str(weights)
     if isinstance(weights, Path):
         classifier = settings.get("classifier") or ()
         layers = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-        load_file_into(network, weights, name=name, without=layers)
+        told = load_file_into(network, weights, name=name, without=layers)
     config = resolve_model_data_config(network)
     pooling = _pooling(network)
-    source = f"{settings.get('architecture', architecture)}.{settings.get('tag') or 'untagged'}"
     return measured(
         name,
         preprocess=Steps(create_transform(**config, is_training=False)),
@@ -82,7 +83,7 @@ def load_timm(name: str, *, weights: Path | Fresh | None = None, progress: Progr
         about=pooling,
         card={
             "network": settings.get("architecture", architecture),
-            "weights": source if weights is None else weights.name if isinstance(weights, Path) else str(weights),
+            "weights": told,
             "pooling": {"backbone": pooling},
         },
     )

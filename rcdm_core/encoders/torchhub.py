@@ -67,8 +67,9 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None, progress: P
             f"{name} gives a {type(network).__name__}, not a network", "wrap it in a function and use python:..."
         )
     network = without_classifier(network)
+    told = "the repository's" if weights is None else str(weights)
     if isinstance(weights, Path):
-        load_file_into(network, weights, name=name, without=CLASSIFIERS)
+        told = load_file_into(network, weights, name=name, without=CLASSIFIERS)
     return measured(
         name,
         preprocess=Steps(
@@ -82,7 +83,7 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None, progress: P
         sources=[folder / "hubconf.py"] if local else _hubconfs(repository),
         card={
             "network": f"{entry} of {repository}",
-            "weights": "the repository's" if weights is None else getattr(weights, "name", str(weights)),
+            "weights": told,
             "preprocessing": "ImageNet's usual one, assumed",
             "pooling": {"backbone": "the network's own"},
         },

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from rcdm_core.cards import wrong
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm.diffusion import published_schedule
-from rcdm_core.rcdm.network import GROUPS, Denoiser, NetworkSettings
+from rcdm_core.rcdm.network import GROUPS, SHAPES, Denoiser, NetworkSettings
 from rcdm_core.rcdm.options import read_options
 
 if TYPE_CHECKING:
@@ -106,13 +107,13 @@ def _observe(state: Mapping[str, torch.Tensor]) -> _Shape:
     """
 
     def size(key: str, axis: int) -> int:
-        if key not in state or state[key].ndim <= axis:
+        if key not in state or state[key].ndim <= axis or not state[key].numel():
             raise UserError(f"there is no tensor {key}", "the file is no checkpoint of an RCDM, or not a complete one")
         return state[key].shape[axis]
 
     base, dimension = size("time_embed.0.weight", 1), size(_HEAD["weight"], 1)
-    blocks_up = [int(key.split(".")[1]) for key in state if re.match(r"output_blocks\.\d+\.0\.", key)]
-    found = [re.fullmatch(r"output_blocks\.(\d+)\.[12]\.(conv|in_layers\.0)\.weight", key) for key in state]
+    blocks_up = [int(key.split(".")[1]) for key in state if re.match(r"output_blocks\.\d{1,4}\.0\.", key)]
+    found = [re.fullmatch(r"output_blocks\.(\d{1,4})\.[12]\.(conv|in_layers\.0)\.weight", key) for key in state]
     doubling = sorted((int(match[1]), match[2] != "conv") for match in found if match)
     blocks = doubling[0][0] if doubling else max(blocks_up, default=0)
     first = [1 + resolution * (blocks + 1) for resolution in range(len(doubling) + 1)]  # input block of each resolution
@@ -192,6 +193,8 @@ def _settings(shape: _Shape, given: Mapping[str, Any]) -> NetworkSettings:
         embedding_width=4 * shape.base,
         whitening=False,
     )
+    if fault := wrong(settings.to_dict(), SHAPES):
+        raise UserError(fault, "the options belong to another checkpoint")
     name, divisor = ("num_heads", heads) if width == -1 else ("num_head_channels", width)
     for channels in settings.attending:
         if channels % divisor:

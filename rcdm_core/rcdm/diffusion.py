@@ -20,7 +20,12 @@ import torch
 import torch.nn.functional as F
 from diffusers import DDPMScheduler
 
+from rcdm_core.cards import TEXT, TRUTH, Kind, number, one_of, or_none, several, whole, wrong
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from rcdm_core.rcdm.draws import Draws
     from rcdm_core.rcdm.network import Denoiser, NetworkSettings
     from rcdm_core.rcdm.reverse import ReverseProcess
@@ -57,6 +62,53 @@ def published_schedule(*, steps: int = 1000, noise: str = "linear") -> DDPMSched
         sample_max_value=1.0,
         timestep_spacing="linspace",
     )
+
+
+SCHEDULES: Mapping[str, Kind] = {
+    "_class_name": one_of("DDPMScheduler"),
+    "_diffusers_version": TEXT,
+    "num_train_timesteps": whole(2, 10_000),
+    "beta_start": number(1e-9, 1),
+    "beta_end": number(1e-9, 1),
+    "beta_schedule": one_of("linear", "scaled_linear", "squaredcos_cap_v2"),
+    "trained_betas": or_none(several(number(1e-9, 0.9999), 10_000)),
+    "variance_type": one_of("fixed_small", "learned_range"),
+    "clip_sample": TRUTH,
+    "clip_sample_range": number(1, 1),
+    "prediction_type": one_of("epsilon", "v_prediction"),
+    "thresholding": TRUTH,
+    "dynamic_thresholding_ratio": number(0.5, 1),
+    "sample_max_value": number(1, 1),
+    "timestep_spacing": one_of("leading", "linspace", "trailing"),
+    "steps_offset": whole(0, 0),
+    "rescale_betas_zero_snr": one_of(False),
+}
+"""What a schedule may say: what the solvers and `ReverseProcess` both follow, in the words of diffusers."""
+
+_SAID = (
+    *("_class_name", "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "variance_type", "clip_sample"),
+    *("prediction_type", "thresholding", "timestep_spacing"),
+)
+
+
+def schedule_fault(plain: Mapping[str, Any], *, learned_variances: bool) -> str:
+    """Why plain JSON is no schedule of a network, in words; empty where it is one.
+
+    Args:
+        plain: As `diffusers.DDPMScheduler` writes it. What decides the noise has to be said: diffusers would put its
+            own schedule in the place of one that is not.
+        learned_variances: Whether the network gives variances.
+    """
+    if fault := wrong(plain, SCHEDULES, required=_SAID):
+        return fault
+    betas = plain.get("trained_betas")
+    if betas is not None and len(betas) != plain["num_train_timesteps"]:
+        return f"trained_betas has {len(betas)} values for {plain['num_train_timesteps']} timesteps"
+    if plain["beta_start"] > plain["beta_end"]:
+        return "beta_start is larger than beta_end"
+    if learned_variances != (plain["variance_type"] == "learned_range"):
+        return f"variance_type is {plain['variance_type']}, where learned_variances is {learned_variances}"
+    return ""
 
 
 def schedule_for(settings: NetworkSettings) -> DDPMScheduler:

@@ -12,23 +12,26 @@ from __future__ import annotations
 
 import json
 from importlib.resources import as_file, files
-from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import DDPMScheduler
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from rcdm_core.atomic import atomic_path
+from rcdm_core.cards import TEXT, Kind, json_object, several, whole, wrong
 from rcdm_core.errors import UserError
 from rcdm_core.keeping import keeping
-from rcdm_core.rcdm.network import Denoiser, NetworkSettings
+from rcdm_core.paths import user_path
+from rcdm_core.rcdm.diffusion import schedule_fault
+from rcdm_core.rcdm.network import Denoiser, NetworkSettings, condition_key, shape_fault
 from rcdm_core.rcdm.rcdm import RCDM
+from rcdm_core.state_dicts import prepared
+from rcdm_core.weight_files import load_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 UNET, UNET_CONFIG = "unet/diffusion_pytorch_model.safetensors", "unet/config.json"
 SCHEDULE, HEADS, CARD = "scheduler/scheduler_config.json", "heads.safetensors", "rcdm.json"
@@ -79,7 +82,7 @@ def load_rcdm(path: str | Path | None = None, *, device: str | torch.device = "c
         UserError: A file is missing or damaged; says which.
     """
     if path is not None:
-        return _read(Path(path)).to(device)
+        return _read(user_path(path, "the folder of the RCDM")).to(device)
     with as_file(files("rcdm_core.zoo") / "weights" / "rcdm") as folder:
         return _read(folder).to(device)
 
@@ -88,18 +91,59 @@ def read_card(folder: Path) -> dict[str, Any]:
     """The card of the RCDM in a folder.
 
     Raises:
-        UserError: There is none, or it is damaged.
+        UserError: There is none, or it is damaged, or says what no RCDM has.
     """
     for name in FILES:
         if not (folder / name).is_file():
             raise UserError(f"no RCDM in {folder}", _reason(folder, name))
-    try:
-        card = json.loads((folder / CARD).read_text())
-        NetworkSettings.from_dict(card["network"])
-        dict(card["conditions"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / CARD} is no card of an RCDM", f"make the RCDM again ({error!r})") from error
+    card = json_object(folder / CARD, what="card of an RCDM", remedy=_AGAIN)
+    if fault := _card_fault(card):
+        raise UserError(f"{folder / CARD} is no card of an RCDM ({fault})", _AGAIN)
     return card
+
+
+_AGAIN = "make the RCDM again, or put the file there that belongs to it"
+_CARD = {
+    "network": Kind(lambda value: isinstance(value, dict), "an object"),
+    "conditions": Kind(
+        lambda value: isinstance(value, dict) and all(whole(1, 1 << 17).holds(d) for d in value.values()),
+        "the dimension of each condition",
+    ),
+    "encoders": Kind(
+        lambda value: isinstance(value, dict) and all(map(TEXT.holds, value.values())), "the weights of each encoder"
+    ),
+    "training": Kind(lambda value: isinstance(value, dict), "an object"),
+}
+_COUNT = whole(0, 1 << 53)
+_LEG = {"images": _COUNT, "settings": Kind(lambda value: not wrong(value, {"seed": _COUNT}, others=True), "settings")}
+_TRAINING = {
+    "data": TEXT,
+    "data_fingerprint": TEXT,
+    "image_size": whole(1, 1024),
+    "images": _COUNT,
+    "held_out": _COUNT,
+    "settings": _LEG["settings"],
+    "legs": several(Kind(lambda leg: not wrong(leg, _LEG, required=tuple(_LEG), others=True), "a training"), 10_000),
+}
+"""What a card says that is read again; it may say more."""
+
+
+def _card_fault(card: dict[str, Any]) -> str:
+    """What a card says that no RCDM has, in words; empty where all is well."""
+    if fault := wrong(card, _CARD, required=("network", "conditions"), others=True):
+        return fault
+    if fault := shape_fault(card["network"]):
+        return f"network: {fault}"
+    names = list(card["conditions"])
+    if any(not all(name.partition("/")) or name.startswith("/") for name in names):
+        return "conditions are called ENCODER/LEVEL"
+    if len({condition_key(name) for name in names}) < len(names):
+        return "two conditions have one head"
+    training = card.get("training", {})
+    known = ("settings", "images", "held_out") if "data_fingerprint" in training else ()
+    if fault := wrong(training, _TRAINING, required=known, others=True):
+        return f"training: {fault}"
+    return "training: settings have no seed" if known and "seed" not in training["settings"] else ""
 
 
 def read_weights(denoiser: Denoiser, folder: Path) -> None:
@@ -109,24 +153,44 @@ def read_weights(denoiser: Denoiser, folder: Path) -> None:
         UserError: They are damaged, or of another shape.
     """
     for module, name in ((denoiser.unet, UNET), (denoiser.heads, HEADS)):
-        try:
-            state = {key: tensor.float() for key, tensor in load_file(folder / name).items()}
-            module.load_state_dict(state, assign=True)
-        except (RuntimeError, SafetensorError, OSError) as error:
-            raise UserError(f"{folder / name} does not fit its card", shorten(str(error), 300)) from error
+        weights = prepared(module, load_state(folder / name), path=folder / name, layout=f"those of {CARD} beside it")
+        module.load_state_dict(weights, assign=True)
     denoiser.unet.to(memory_format=torch.channels_last)
 
 
 def _read(folder: Path) -> RCDM:
     card = read_card(folder)
+    settings = NetworkSettings.from_dict(card["network"])
+    schedule = json_object(folder / SCHEDULE, what="schedule", remedy=_AGAIN)
+    if fault := schedule_fault(schedule, learned_variances=settings.learned_variances):
+        raise UserError(f"{folder / SCHEDULE} is no schedule of this RCDM ({fault})", _AGAIN)
+    _require_size(settings, folder)
     with torch.device("meta"):  # weights come from the files, at once
-        denoiser = Denoiser(NetworkSettings.from_dict(card["network"]), card["conditions"])
+        denoiser = Denoiser(settings, card["conditions"])
+    _require_config(denoiser, folder)
     read_weights(denoiser, folder)
-    try:
-        schedule = DDPMScheduler.from_config(json.loads((folder / SCHEDULE).read_text()))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"{folder / SCHEDULE} is no schedule", f"make the RCDM again ({error!r})") from error
-    return RCDM(denoiser, schedule=schedule, card=card)
+    return RCDM(denoiser, schedule=DDPMScheduler.from_config(schedule), card=card)
+
+
+def _require_size(settings: NetworkSettings, folder: Path) -> None:
+    """Raise a `UserError` where a card tells of a larger or smaller network than its weights, before one is made."""
+    state, channels = load_state(folder / UNET), []
+    for resolution in range(len(settings.channels) + 1):
+        weight = state.get(f"down_blocks.{resolution}.resnets.0.conv1.weight")
+        channels += list(getattr(weight, "shape", ()))[:1]
+    blocks = sum(f"down_blocks.0.resnets.{k}.conv1.weight" in state for k in range(settings.blocks + 1))
+    said = f"{list(settings.channels)} channels, blocks of {settings.blocks}"
+    if (tuple(channels), blocks) != (settings.channels, settings.blocks):
+        raise UserError(f"{folder / UNET} does not fit its card ({said})", f"it has {channels}, blocks of {blocks}")
+
+
+def _require_config(denoiser: Denoiser, folder: Path) -> None:
+    """Raise a `UserError` where the configuration beside the weights tells of another network than the card."""
+    beside = json_object(folder / UNET_CONFIG, what="configuration of a U-Net", remedy=_AGAIN)
+    for name, value in json.loads(denoiser.unet.to_json_string()).items():
+        if not name.startswith("_") and beside.get(name, value) != value:
+            other = json.dumps(beside[name])[:40]
+            raise UserError(f"{folder / UNET_CONFIG} has {name} {other}, and by its card it is {value}", _AGAIN)
 
 
 def _reason(folder: Path, missing: str) -> str:

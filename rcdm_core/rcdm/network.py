@@ -20,6 +20,7 @@ from diffusers import UNet2DModel
 from diffusers.models.attention_processor import Attention
 from torch import nn
 
+from rcdm_core.cards import TRUTH, Kind, or_none, several, whole, wrong
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm.heads import RepresentationHead
 
@@ -83,9 +84,43 @@ class NetworkSettings:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> NetworkSettings:
-        """From plain JSON; settings that are not named have their default."""
+        """From plain JSON without a `shape_fault`; settings that are not named have their default."""
         settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()}
         return cls(**settings)
+
+
+SHAPES: Mapping[str, Kind] = {
+    "image_size": whole(1, 1024),
+    "patch": whole(1, 64),
+    "channels": several(whole(GROUPS, 8192), 8),
+    "blocks": whole(1, 64),
+    "attention": several(TRUTH, 8),
+    "attention_width": whole(1, 8192),
+    "attention_heads": or_none(whole(1, 1024)),
+    "middle_norm": TRUTH,
+    "residual_resampling": TRUTH,
+    "learned_variances": TRUTH,
+    "embedding_width": or_none(whole(1, 1 << 16)),
+    "whitening": TRUTH,
+}
+"""What the settings of a network may be."""
+
+
+def shape_fault(plain: Any) -> str:
+    """Why no denoiser has the shape that plain JSON says, in words; empty where one has."""
+    if fault := wrong(plain, SHAPES):
+        return fault
+    shape = NetworkSettings.from_dict(plain)
+    heads, width = shape.attention_heads, shape.attention_width
+    if len(shape.attention) != len(shape.channels):
+        return f"attention has {len(shape.attention)} resolutions, channels {len(shape.channels)}"
+    if any(c % GROUPS for c in shape.channels):
+        return f"channels are no multiples of {GROUPS}"
+    if shape.image_size % shape.multiple:
+        return f"image_size is {shape.image_size}, no multiple of {shape.multiple}"
+    if any(c % (heads or width) for c in shape.attending):
+        return f"{'attention_heads' if heads else 'attention_width'} does not divide the channels with attention"
+    return ""
 
 
 def build_unet(settings: NetworkSettings) -> UNet2DModel:
@@ -137,11 +172,11 @@ class Denoiser(nn.Module):
         self.settings, self.conditions = settings, dict(conditions)
         self.unet = build_unet(settings).to(memory_format=torch.channels_last)
         head = RepresentationHead if settings.whitening else nn.Linear
-        self.heads = nn.ModuleDict({_key(name): head(d, settings.embedding) for name, d in conditions.items()})
+        self.heads = nn.ModuleDict({condition_key(name): head(d, settings.embedding) for name, d in conditions.items()})
 
     def head(self, condition: str) -> RepresentationHead:
         """The head of a condition; a plain ``nn.Linear`` where the settings say that heads do not whiten."""
-        return self.heads[_key(condition)]  # type: ignore[return-value]
+        return self.heads[condition_key(condition)]  # type: ignore[return-value]
 
     def embed(self, groups: Sequence[tuple[str, torch.Tensor]]) -> torch.Tensor:
         """Embeddings ``[N, E]`` of groups of representations, one after the other.
@@ -178,5 +213,6 @@ class Denoiser(nn.Module):
         return F.pixel_shuffle(predicted, self.settings.patch)
 
 
-def _key(condition: str) -> str:
+def condition_key(condition: str) -> str:
+    """What the head of a condition is called among the modules."""
     return condition.replace("/", "__").replace(".", "_")

@@ -6,11 +6,10 @@ those that change nothing in what a trained network computes.
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rcdm_core.cards import json_object
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm.presets import MULTIPLIERS
 
@@ -24,6 +23,12 @@ def _number(value: Any) -> int:
     return int(value)
 
 
+def _timesteps(value: Any) -> int:
+    if not 20 <= (steps := _number(value)) <= 10_000:  # a linear schedule of fewer has more noise than there is
+        raise ValueError
+    return steps
+
+
 def _number_or_none(value: Any) -> int:
     return -1 if str(value) == "-1" else _number(value)
 
@@ -35,7 +40,7 @@ def _flag(value: Any) -> bool:
 def _numbers(value: Any) -> tuple[float, ...]:
     parts = value.split(",") if isinstance(value, str) else value if isinstance(value, Sequence) else [value]
     numbers = tuple(float(part) for part in parts if part != "")
-    if not all(0 < number < math.inf for number in numbers):
+    if not all(0 < number < 1e6 for number in numbers):
         raise ValueError
     return numbers
 
@@ -59,7 +64,7 @@ SHAPING: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "resblock_updown": (_flag, TRUTH),
     "use_new_attention_order": (_flag, TRUTH),
     "ssl_dim": (_number, WHOLE),
-    "diffusion_steps": (_number, WHOLE),
+    "diffusion_steps": (_timesteps, "a whole number from 20 to 10000"),
     "noise_schedule": (_noise, "linear or cosine"),
 }
 """Options that shape a network or its schedule: how each is read, and what it looks like."""
@@ -84,17 +89,7 @@ def load_options(path: Path) -> dict[str, Any]:
     Raises:
         UserError: No such file, or none with a JSON object in it.
     """
-    try:
-        options = json.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror})", "give a JSON file") from error
-    except ValueError as error:
-        raise UserError(
-            f"{path} is no JSON ({error})", 'write an object, as {"image_size": 64, "num_heads": 4}'
-        ) from error
-    if not isinstance(options, dict):
-        raise UserError(f"{path} holds no JSON object", 'write one, as {"image_size": 64, "num_heads": 4}')
-    return options
+    return json_object(path, what="JSON object", remedy='write one, as {"image_size": 64, "num_heads": 4}')
 
 
 def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,13 +102,13 @@ def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in options.items():
         if name in REQUIRED:
             if str(value).lower() != str(REQUIRED[name]).lower():
-                raise UserError(f"{name} is {value}", f"RCDMs as published have {REQUIRED[name]}")
+                raise UserError(f"{name} is {str(value)[:80]}", f"RCDMs as published have {REQUIRED[name]}")
         elif name in SHAPING:
             parse, looks = SHAPING[name]
             try:
                 read[name] = parse(value)
             except (ValueError, TypeError, KeyError, OverflowError) as error:
-                raise UserError(f"{name} is {value!r}", f"give {looks}") from error
+                raise UserError(f"{name} is {repr(value)[:80]}", f"give {looks}") from error
         elif name not in IDLE:
             raise unknown_name("option of the published code", name, (*SHAPING, *REQUIRED, *IDLE))
     if read.get("channel_mult") == ():  # the published code then goes by the size

@@ -13,7 +13,9 @@ from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm.conversion import convert
 from rcdm_core.rcdm.joined import JoinedRCDM
 from rcdm_core.rcdm.rcdm import RCDM
-from rcdm_core.weights import CC_BY_NC, fetch, load_state
+from rcdm_core.state_dicts import require_tensors
+from rcdm_core.weight_files import load_state
+from rcdm_core.weights import CC_BY_NC, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,6 +96,7 @@ def read_checkpoint(path: Path, condition: str, options: Mapping[str, object] | 
         UserError: No such file, or no RCDM in it, or options that do not fit it.
     """
     state = load_state(path)
+    require_tensors(state, path=path)
     try:
         denoiser, schedule = convert(state, options or {}, condition=condition)
     except UserError as error:

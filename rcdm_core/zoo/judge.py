@@ -18,7 +18,8 @@ from rcdm_core.data.scenes import CIRCULAR, CLASSES, LINEAR, RANGES
 from rcdm_core.encoders.embedded import WIDTH, preprocessing, trunk
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
-from rcdm_core.weights import fill, load_state
+from rcdm_core.state_dicts import fill
+from rcdm_core.weight_files import load_state
 
 if TYPE_CHECKING:
     from pathlib import Path
