@@ -135,15 +135,13 @@ def prepared(network: nn.Module, state: Mapping[Any, Any], *, path: Path | str, 
 
 
 def require_tensors(state: Mapping[Any, Any], *, path: Path | str) -> None:
-    """Raise a `UserError` unless a state dict is one: plain, finite tensors by name, no larger than what holds them."""
+    """Raise a `UserError` unless a state dict is one: plain, finite tensors by name."""
     wanted = torch.zeros(1)
     for name, value in state.items():
         if not isinstance(name, str):
             raise UserError(f"{path} holds values under {name!r}, not weights by name", _AS_STATE)
         if fault := _fault(value, wanted):
             raise UserError(f"the weights in {path} cannot be used: {name} {fault}", _AS_STATE)
-        if value.nbytes > value.untyped_storage().nbytes():
-            raise UserError(f"the weights in {path} cannot be used: {name} repeats what it holds", _AS_STATE)
         if not _is_finite(value):
             raise UserError(f"the weights in {path} are no numbers everywhere: NaN or infinity in {name}", _AS_STATE)
 
@@ -260,6 +258,8 @@ def _has_fractions(value: torch.Tensor) -> bool:
 
 
 def _is_finite(value: torch.Tensor) -> bool:
+    if value.nbytes > value.untyped_storage().nbytes():  # it repeats what it holds, maybe without end
+        value = value[tuple(slice(1 if stride == 0 else None) for stride in value.stride())]
     return value.is_quantized or bool(value.isfinite().all())
 
 
