@@ -128,7 +128,7 @@ def run(
             command=shlex.join(["rcdm-probe", *sys.argv[1:]]),
             progress=progress,
         )
-        if training.is_main and training.resumed:
+        if training.is_main and training.run.resumed:
             console.print(f"going on in {escape(str(out))}")
         in_log = not console.is_terminal  # where no bar shows that it goes on
         found = conduct(
