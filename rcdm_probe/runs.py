@@ -149,18 +149,19 @@ class Run:
         known = read_facts(self.folder)
         if self._entered and known == self.facts:  # nobody was here since
             return
-        begun = self.facts["resumed"][-1] if self.resumed else self.facts["started"]
-        self.resumed = False
         if known is not None:
             self.refuse(self.folder, known, self.facts)
-            self.resumed = known["finished"] is None or known["probe"] == "train"  # which goes on where it ended
+        begun = self.facts["resumed"][-1] if self.resumed else self.facts["started"]
         with _writing(self.folder):
-            if self.resumed:
+            if known is not None and (
+                known["finished"] is None or known["probe"] == "train"
+            ):  # which ends where it was
                 self.facts = {**self.facts, "started": known["started"], "resumed": [*known["resumed"], begun]}
             else:
                 self.facts = {**self.facts, "started": begun, "resumed": []}
                 if self.parts.exists():
                     shutil.rmtree(self.parts)  # their record is gone: nobody knows what they are of
+            self.resumed = bool(self.facts["resumed"])
             self.parts.mkdir(exist_ok=True)
             kept.save_json(self.facts, self.folder / RUN)
         self._entered = True
@@ -313,23 +314,24 @@ def read_facts(folder: Path) -> Facts | None:
     return None if facts is None else {key: value for key, value in facts.items() if key != _FILES}
 
 
-def refuse_foreign(folder: Path, *, ours: Collection[str] = ()) -> None:
-    """Raise a `UserError` where a folder holds what no run has written, and no run beside it.
+def strangers(folder: Path, *, ours: Collection[str] = ()) -> list[str]:
+    """Names of what is in a folder and not hidden there by a run; those that are ours are none either."""
+    with _writing(folder):
+        found = {path.name for path in folder.iterdir()} - {PARTS, LOCK, *_NEVER_MIND, *ours}
+    return sorted(name for name in found if not UNFINISHED.match(name))
 
-    Args:
-        folder: One that is there.
-        ours: Names that are no stranger's.
-    """
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise a `UserError` where a folder holds what no run has written, and no run beside it."""
     if read_facts(folder) is not None:
         return
-    with _writing(folder):
-        found = sorted({path.name for path in folder.iterdir()} - {PARTS, LOCK, *_NEVER_MIND, *ours})
+    found = strangers(folder)
     if RUN in found:
         problem = f"{folder / RUN} is damaged, or no run of this program has written it"
         raise UserError(problem, "choose another folder with --out")
-    if strangers := [name for name in found if not UNFINISHED.match(name)]:
+    if found:
         raise UserError(
-            f"{folder} holds {strangers[0]} and no run of this program, which might overwrite what is there",
+            f"{folder} holds {found[0]} and no run of this program, which might overwrite what is there",
             "choose a new folder with --out, or an empty one",
         )
 

@@ -19,7 +19,9 @@ from rcdm_probe.commands.running import unread
 def run(
     encoder: options.EncoderName,
     data: options.Data,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the RCDM.", metavar="FOLDER")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", parser=options.place, help="Folder of the RCDM.", metavar="FOLDER")
+    ],
     level: options.Levels = None,
     images: Annotated[
         int | None, typer.Option("--images", "-n", help="Take at most so many images, at random.", min=1, metavar="N")
