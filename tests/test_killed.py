@@ -26,7 +26,7 @@ TRAINING = (
     "--batch-size", 4, "--looked-at", 4, "--precision", "no", "--out", "out",
 )  # fmt: skip
 LEFT = {
-    PROBE: ("records.parquet", "report.json", "tables/displacement.csv"),
+    PROBE: ("records.parquet", "tables/displacement.csv", "tables/readability.csv"),
     TRAINING: ("unet/diffusion_pytorch_model.safetensors", "heads.safetensors", "fidelity.csv"),
 }
 """What is the same to the last bit."""
