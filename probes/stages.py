@@ -1,7 +1,8 @@
 """Stages: parts of a measurement that outlive an interruption.
 
 A stage is a function without arguments that gives a table or a tensor. Its result is kept in a file named after the
-stage and a key, the digest of everything it depends on, and is read instead of computed when it is asked for again.
+stage and a key, the digest of everything it depends on, and is read instead of computed when it is asked for again;
+a file that is damaged by then is computed again (`rcdm_core.kept`).
 """
 
 from __future__ import annotations
@@ -10,18 +11,19 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import pandas as pd
-from safetensors.torch import load_file, save_file
-
-from rcdm_core.atomic import atomic_path
+from rcdm_core import kept
+from rcdm_core.keeping import keeping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import pandas as pd
     import torch
 
 T = TypeVar("T")
+
+GOES_ON = "make room there, and the same command goes on"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Stages:
 
     def table(self, name: str, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """The table of a stage, kept as parquet."""
-        return self._kept(f"{name}-{self.key[:16]}.parquet", compute, pd.read_parquet, pd.DataFrame.to_parquet)
+        return self._kept(f"{name}-{self.key[:16]}.parquet", compute, kept.load_table, kept.save_table)
 
     def tensor(self, name: str, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
         """The tensor of a stage, kept as safetensors."""
@@ -54,16 +56,16 @@ class Stages:
         if self.folder is None:
             return compute()
         path = self.folder / name
-        if not path.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with atomic_path(path) as unfinished:
-                write(compute(), unfinished)
+        if not kept.is_sound(path):
+            value = compute()
+            with keeping("what was measured", self.folder, remedy=GOES_ON):
+                write(value, path)
         return read(path)
 
 
 def _read_tensor(path: Path) -> torch.Tensor:
-    return load_file(path)["value"]
+    return kept.load_tensors(path)["value"]
 
 
 def _write_tensor(value: torch.Tensor, path: Path) -> None:
-    save_file({"value": value.contiguous()}, path)
+    kept.save_tensors({"value": value}, path)

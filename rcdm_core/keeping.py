@@ -14,9 +14,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class NotKept(UserError):
+    """Something cannot be written: going on with something else would lose that too."""
+
+
 @contextmanager
 def keeping(what: str, folder: Path, *, remedy: str = "make room there, or name another folder") -> Iterator[None]:
-    """Make a folder to write into; that it cannot be made, or written into within the block, is a `UserError`.
+    """Make a folder to write into; that it cannot be made, or written into within the block, is a `NotKept`.
 
     Args:
         what: What is kept there, in words.
@@ -28,4 +32,4 @@ def keeping(what: str, folder: Path, *, remedy: str = "make room there, or name 
         yield
     except (OSError, SafetensorError, RuntimeError) as error:  # the last is how torch.save tells of a full disk
         reason = first_line(error) or type(error).__name__
-        raise UserError(f"{what} cannot be kept in {folder}", f"{reason}; {remedy}") from error
+        raise NotKept(f"{what} cannot be kept in {folder}", f"{reason}; {remedy}") from error

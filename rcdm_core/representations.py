@@ -2,8 +2,8 @@
 
 What was computed is kept under a key of everything the numbers depend on: the encoder's weights and preprocessing, the
 images' content, which of them and in what order, the kind of device and PyTorch's version. A key's rows are written in
-chunks of 2,048, each complete or absent, so that an interrupted run goes on where it was, and memory holds no more than
-the result and one chunk.
+chunks of 2,048 (`rcdm_core.kept`), so that an interrupted run goes on where it was, and memory holds no more than the
+result and one chunk.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from rcdm_core.atomic import atomic_path
+from rcdm_core import kept
 from rcdm_core.cache import OTHER_CACHE, cache_folder
 from rcdm_core.errors import UserError
 from rcdm_core.keeping import keeping
@@ -99,11 +97,11 @@ def represent(
     missing = []
     for start in range(0, len(indices), CHUNK):
         rows = slice(start, min(start + CHUNK, len(indices)))
-        kept = _read(_file(folder, start), rows, encoder.dimensions) if folder else None
-        if kept is None:
+        known = _read(_file(folder, start), rows, encoder.dimensions) if folder else None
+        if known is None:
             missing.append(rows)
         else:
-            _fill(result, rows, kept)
+            _fill(result, rows, known)
 
     batches = [
         slice(i, min(i + batch_size, rows.stop)) for rows in missing for i in range(rows.start, rows.stop, batch_size)
@@ -150,16 +148,14 @@ def _file(folder: Path, start: int) -> Path:
 
 
 def _read(path: Path, rows: slice, dimensions: dict[str, int]) -> dict[str, torch.Tensor] | None:
-    """A kept chunk, or None where there is none, or none that is whole."""
-    try:
-        levels = load_file(path)
-    except (OSError, SafetensorError):
+    """A kept chunk, or None where there is none, or none that is sound."""
+    if not kept.is_sound(path):
         return None
+    levels = kept.load_tensors(path)
     shapes = {level: tuple(h.shape) for level, h in levels.items()}
     return levels if shapes == {level: (rows.stop - rows.start, size) for level, size in dimensions.items()} else None
 
 
 def _write(path: Path, levels: dict[str, torch.Tensor]) -> None:
-    """Write a chunk; no reader ever sees half a file."""
-    with keeping("representations", path.parent, remedy=OTHER_CACHE), atomic_path(path) as temporary:
-        save_file({level: h.contiguous() for level, h in levels.items()}, temporary)
+    with keeping("representations", path.parent, remedy=OTHER_CACHE):
+        kept.save_tensors(levels, path)

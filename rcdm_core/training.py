@@ -2,7 +2,8 @@
 
 Nothing random outlives a step: the batch of step ``k`` and every draw made on it are functions of ``(seed, k)`` and of
 the position in the batch. So the state of a training is its weights, its optimiser's moments and the number ``k``, and
-a run that was interrupted and went on is the run that was not.
+a run that was interrupted and went on is the run that was not. Two checkpoints are kept, the newest and the one before,
+each with the log up to its step: where the newest is damaged, training goes on from the other.
 
 A batch is cut into equal *portions*: each process computes ``accumulate`` of them one after the other and adds up their
 gradients, and the processes average theirs. As the gradient of a mean is the mean of the gradients, cutting changes
@@ -30,7 +31,8 @@ from accelerate.utils import InitProcessGroupKwargs
 from diffusers.training_utils import EMAModel
 from torch import nn
 
-from rcdm_core.atomic import atomic_path
+from rcdm_core import kept
+from rcdm_core.atomic import atomic_path, remove_unfinished
 from rcdm_core.errors import UserError
 from rcdm_core.interruption import Deferral
 from rcdm_core.keeping import keeping
@@ -42,7 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-CHECKPOINT, LOSSES = "checkpoint.pt", "losses.csv"
+CHECKPOINT, BEFORE, LOSSES = "checkpoint.pt", "checkpoint-before.pt", "losses.csv"
+_COLUMNS = ("step", "loss", "gradient_norm", "seconds")
 _PATIENCE = timedelta(hours=6)  # that processes wait for the one that evaluates
 
 
@@ -138,6 +141,8 @@ def train(
     *,
     folder: Path,
     description: str,
+    of: str = "",
+    begin: Callable[[], None] = lambda: None,
     device: str = "cpu",
     watch: Watch | None = None,
     progress: Progress = silent,
@@ -150,8 +155,10 @@ def train(
             by the caller's own means or by torch's generator, which is set from the seed, the step and the first of
             the positions before each call.
         settings: How to train.
-        folder: Where ``checkpoint.pt`` and ``losses.csv`` are kept; one that all processes share.
+        folder: Where checkpoints and ``losses.csv`` are kept; one that all processes share.
         description: What the progress bar says.
+        of: What is trained on what, as a key: a checkpoint of something else is not gone on from.
+        begin: Called where no checkpoint is gone on from, before the first step: to give the learner its first weights.
         device: ``"cpu"`` or ``"cuda"``.
         watch: What to do along the way.
         progress: Wraps the loop over steps.
@@ -159,31 +166,34 @@ def train(
     The learner ends with the averaged weights where there is an average, in evaluation mode.
 
     Raises:
-        UserError: The batch cannot be cut into equal portions, processes see different checkpoints, the training has
-            diverged, or the folder cannot be written.
+        UserError: The batch cannot be cut into equal portions, processes see different checkpoints, the checkpoint is
+            of something else, the training has diverged, or the folder cannot be written.
         KeyboardInterrupt: It was stopped (Ctrl-C, SIGTERM); the step under way was finished and kept.
     """
     accelerator = join_processes(device)
     mine = portions(settings, processes=accelerator.num_processes, rank=accelerator.process_index)
+    state = _newest_state(folder, of)
+    if state is None:
+        begin()
     network = learner.to(accelerator.device)
     trainable = [p for p in network.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(_groups(trainable, settings.weight_decay), betas=(0.9, 0.99), fused=True)
     average = _average(trainable, settings.ema_decay) if settings.ema_decay else None
-    checkpoint, log = folder / CHECKPOINT, folder / LOSSES
-    first = _restore(checkpoint, network, optimizer, average)
+    first, log = (0, []) if state is None else _restore(state, network, optimizer, average)
+    del state
     _require_same_start(accelerator, first, folder)
     if accelerator.is_main_process:
         with keeping("the state of a training", folder):
-            _tidy(checkpoint)
-            _truncate(log, first)
+            remove_unfinished(folder)
+            _write_log(folder / LOSSES, log)
     prepared = accelerator.prepare(network)
-    kept = first
+    saved = first
 
     def save(done: int) -> None:
-        nonlocal kept
+        nonlocal saved
         if accelerator.is_main_process:
-            _save(checkpoint, done, network, optimizer, average)
-        kept = done
+            _save(folder, {"of": of, "step": done, "log": log}, network, optimizer, average)
+        saved = done
 
     def look(done: int) -> None:
         if watch is not None and done and (done % watch.every == 0 or done == settings.steps):
@@ -208,12 +218,13 @@ def train(
                 average.step(trainable)
             mean_loss, asked = _together(accelerator, loss, deferral.asked)
             now = time.perf_counter()
+            log.append([step, mean_loss, float(norm), now - began])
             if accelerator.is_main_process:
-                _append(log, step, loss=mean_loss, gradient_norm=float(norm), seconds=now - began)
+                _append(folder / LOSSES, log[-1])
             began = now
             done = step + 1
             if not math.isfinite(mean_loss + float(norm)):
-                raise _diverged(done, kept)
+                raise _diverged(done, saved)
             looks = watch is not None and done % watch.every == 0
             if asked or looks or done % settings.checkpoint_every == 0 or done == settings.steps:
                 save(done)
@@ -221,6 +232,8 @@ def train(
                 raise KeyboardInterrupt
             with deferral.lifted():
                 look(done)
+    if accelerator.is_main_process:
+        (folder / BEFORE).unlink(missing_ok=True)
     if average is not None:
         average.copy_to(trainable)
     network.eval()
@@ -270,9 +283,9 @@ def _backward(
     return torch.stack(losses).sum()
 
 
-def _diverged(step: int, kept: int) -> UserError:
+def _diverged(step: int, saved: int) -> UserError:
     """The error for a loss or a gradient that is no number: the weights are none from this step on."""
-    rest = f"the checkpoint of step {kept} is kept" if kept else "no checkpoint was kept"
+    rest = f"the checkpoint of step {saved} is kept" if saved else "no checkpoint was kept"
     return UserError(f"the training diverged at step {step}", f"lower the learning rate (--lr); {rest}")
 
 
@@ -315,45 +328,56 @@ def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[st
 
 
 def _save(
-    path: Path, step: int, network: nn.Module, optimizer: torch.optim.Optimizer, average: EMAModel | None
+    folder: Path,
+    known: dict[str, Any],
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: EMAModel | None,
 ) -> None:
-    state: dict[str, Any] = {"step": step, "network": network.state_dict(), "optimizer": optimizer.state_dict()}
+    log = torch.tensor(known["log"], dtype=torch.float64)
+    state = {**known, "log": log, "network": network.state_dict(), "optimizer": optimizer.state_dict()}
     if average is not None:
         state["average"] = average.state_dict()
-    with keeping("the checkpoint", path.parent), atomic_path(path) as temporary:
-        torch.save(state, temporary)
+    path = folder / CHECKPOINT
+    with keeping("the checkpoint", folder):
+        if path.is_file():
+            path.replace(folder / BEFORE)
+        with kept.sealed(path, name=CHECKPOINT) as temporary:
+            torch.save(state, temporary)
 
 
-def _restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: EMAModel | None) -> int:
-    """Load a checkpoint if there is one; the number of the next step."""
-    if not path.is_file():
-        return 0
-    state = torch.load(path, weights_only=True, map_location="cpu")
+def _newest_state(folder: Path, of: str) -> dict[str, Any] | None:
+    """The newest sound checkpoint; None where there is none.
+
+    Raises:
+        UserError: It is of another training.
+    """
+    for path in (folder / CHECKPOINT, folder / BEFORE):
+        if kept.is_sound(path, name=CHECKPOINT):
+            state = torch.load(path, weights_only=True, map_location="cpu")
+            if state["of"] != of:
+                raise UserError(f"{path} is of another training", "remove it, or name another folder")
+            return state
+    return None
+
+
+def _restore(
+    state: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer, average: EMAModel | None
+) -> tuple[int, list[list[float]]]:
+    """Load a checkpoint; the number of the next step, and the log up to there."""
     network.load_state_dict(state["network"])
     optimizer.load_state_dict(state["optimizer"])
     if average is not None:
         average.load_state_dict(state["average"])
         average.to(device_of(network))
-    return state["step"]
+    return state["step"], state["log"].tolist()
 
 
-def _tidy(path: Path) -> None:
-    """Remove what a killed process left of checkpoints that it was writing."""
-    for half in path.parent.glob(f".*-{path.name}"):
-        half.unlink(missing_ok=True)
+def _write_log(path: Path, log: list[list[float]]) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        csv.writer(file).writerows([_COLUMNS, *([int(step), *values] for step, *values in log)])
 
 
-def _append(path: Path, step: int, **values: float) -> None:
+def _append(path: Path, row: list[float]) -> None:
     with keeping("the log of a training", path.parent), path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if file.tell() == 0:
-            writer.writerow(["step", *values])
-        writer.writerow([step, *values.values()])
-
-
-def _truncate(path: Path, step: int) -> None:
-    """Drop what was logged after the checkpoint that training goes on from."""
-    if path.is_file():
-        lines = path.read_text().splitlines(keepends=True)
-        with atomic_path(path) as temporary:
-            temporary.write_text("".join(lines[: 1 + step]))  # the first is the heading
+        csv.writer(file).writerow(row)

@@ -1,21 +1,22 @@
 """Training an RCDM, from arguments to its folder.
 
-``run.json`` in the folder says, before anything is computed, with what it is trained. The same arguments go on from
-there; others are refused, with the name of the one that differs.
+The folder is one of a run (`rcdm_probe.runs`): ``run.json`` says, before anything is computed, with what it is trained.
+The same arguments go on from there; others are refused, with the name of the one that differs.
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rcdm_core.data.folder import RUN
 from rcdm_core.errors import UserError
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm_training import Observation, RCDMTraining, train_rcdm
 from rcdm_core.rcdm_training.split import LEAST_IMAGES
+from rcdm_core.rcdm_training.training import NO_NUMBERS
 from rcdm_core.training import LOSSES, join_processes
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from rcdm_core.encoders import Encoder
     from rcdm_core.rcdm import RCDM
 
-_NO_NUMBERS = ("accumulate", "checkpoint_every")  # settings that change nothing but rounding and the time lost
-
 
 @dataclass(frozen=True)
 class Training:
@@ -43,10 +42,9 @@ class Training:
         levels: Its levels to train for.
         images: What to train on.
         settings: How.
-        folder: Where everything goes.
+        run: The run: its folder is where everything goes.
         start: RCDM whose U-Net to begin with, or None.
         device: Kind of device that computes.
-        facts: The content of ``run.json``.
         is_main: Whether this process is the one that writes and speaks.
     """
 
@@ -54,16 +52,10 @@ class Training:
     levels: tuple[str, ...]
     images: ImageSet
     settings: RCDMTraining
-    folder: Path
+    run: runs.Run
     start: RCDM | None
     device: str
-    facts: runs.Facts
     is_main: bool
-
-    @property
-    def resumed(self) -> bool:
-        """Whether an interrupted training goes on."""
-        return bool(self.facts["resumed"])
 
 
 def prepare(
@@ -111,7 +103,7 @@ def prepare(
         progress=progress,
     )
     runs.keep_apart(out, found)
-    loop = {name: value for name, value in asdict(settings.loop).items() if name not in _NO_NUMBERS}
+    loop = {name: value for name, value in asdict(settings.loop).items() if name not in NO_NUMBERS}
     arguments = {
         "encoder": network.name,
         "levels": levels,
@@ -133,10 +125,11 @@ def prepare(
         encoder_card=encoder_card(network, levels),
         data_card=data_card(found),
     )
-    facts = _continued(facts, out)
     if processes.is_main_process:
-        _write_facts(facts, out)
-    return Training(network, levels, found, settings, out, start, kind, facts, processes.is_main_process)
+        run = runs.begin(facts, out=out, refuse=_refuse_different)
+    else:
+        run = runs.Run(out, facts)
+    return Training(network, levels, found, settings, run, start, kind, processes.is_main_process)
 
 
 def conduct(
@@ -151,8 +144,11 @@ def conduct(
 
     Returns:
         ``fidelity.csv``: what each look found.
+
+    Raises:
+        UserError: Another process trains in the folder.
     """
-    folder = training.folder
+    folder = training.run.folder
 
     def report(seen: Observation, fidelity: pd.DataFrame) -> None:
         losses = pd.read_csv(folder / "training" / LOSSES)
@@ -160,33 +156,29 @@ def conduct(
         write_curves(folder / "progress.png", losses, fidelity)
         tell(_sentence(seen, fidelity))
 
-    train_rcdm(
-        training.encoder,
-        training.levels,
-        training.images,
-        training.settings,
-        folder=folder,
-        start=training.start,
-        device=training.device,
-        card={"command": training.facts["command"]},
-        report=report,
-        progress=progress,
-    )
-    if training.is_main:
-        seconds = pd.read_csv(folder / "training" / LOSSES)["seconds"].sum()
-        runs.close(training.facts, seconds=seconds)
-        _write_facts(training.facts, folder)
+    with training.run.locked() if training.is_main else nullcontext():
+        train_rcdm(
+            training.encoder,
+            training.levels,
+            training.images,
+            training.settings,
+            folder=folder,
+            start=training.start,
+            device=training.device,
+            card={"command": training.run.facts["command"]},
+            report=report,
+            progress=progress,
+        )
+        if training.is_main:
+            seconds = pd.read_csv(folder / "training" / LOSSES)["seconds"].sum()
+            runs.close(training.run.facts, seconds=seconds)
+            training.run.finish()
     return pd.read_csv(folder / "fidelity.csv")
 
 
-def _continued(facts: runs.Facts, out: Path) -> runs.Facts:
-    """The facts of a training that begins, or of one that goes on in its folder."""
-    known = runs.read_facts(out)
-    if known is None:
-        if (out / "rcdm.json").is_file():
-            raise UserError(f"{out} holds an RCDM already", "choose another folder with --out")
-        return facts
-    if known.get("probe") != "train":
+def _refuse_different(out: Path, known: runs.Facts, facts: runs.Facts) -> None:
+    """Raise a `UserError` where the facts of a folder are not of this training; code and versions may have changed."""
+    if known["probe"] != "train":
         raise UserError(f"{out} holds a run of another kind", "choose another folder with --out")
     for name, ours in facts["arguments"].items():
         theirs = known["arguments"].get(name)
@@ -201,15 +193,6 @@ def _continued(facts: runs.Facts, out: Path) -> runs.Facts:
     for name, what in (("encoder", "other weights of the encoder"), ("data", "other images")):
         if known["hashes"].get(name) != facts["hashes"][name]:
             raise UserError(f"{out} holds a training with {what}", "choose another folder with --out")
-    return {**facts, "started": known["started"], "resumed": [*known["resumed"], facts["started"]]}
-
-
-def _write_facts(facts: runs.Facts, out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        runs.write_json(out / RUN, facts)
-    except OSError as error:
-        raise UserError(f"cannot write in {out} ({error.strerror})", "choose another folder with --out") from error
 
 
 def _words(name: str) -> str:

@@ -23,6 +23,7 @@ from probes.rendering import drawable, starting_noise
 from rcdm_core.encoders.catalogue import EMBEDDED
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import at_one_size, resize
+from rcdm_core.keeping import NotKept
 from rcdm_core.progress import Progress, silent
 from rcdm_core.representations import encode
 from rcdm_probe import (
@@ -254,7 +255,7 @@ def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = s
     """Run every probe, or take its finished run, and draw the picture of the first page.
 
     A probe that turns out not to be possible (a collapsed level, say) is lacking in the result; the others are not lost
-    with it.
+    with it. What cannot be written ends it all: on a full disk none could go on.
 
     Args:
         study: From `prepare`.
@@ -269,6 +270,8 @@ def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = s
     for step in progress(study.steps, "probes", len(study.steps)):
         try:
             parts.append(_run(step, study.root, progress))
+        except NotKept:
+            raise
         except UserError as error:
             lacking[_not_run(step.probe, _encoders_of(step.facts))] = sentence(str(error))
             failures.append(error)

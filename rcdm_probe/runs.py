@@ -3,16 +3,23 @@
 ``run.json`` is written first, with everything that decides the numbers. While its ``finished`` is null the run is open:
 the same arguments on the same weights, data and code find the newest open folder again and go on from the parts it
 keeps in a hidden folder of its own. Every file appears whole or not at all.
+
+A folder is ours if it was empty or holds a ``run.json`` that is as a run has written it; in any other nothing is
+written. Whoever is about to write takes the lock first, and then looks what is there. The lock is on a hidden file that
+nobody ever removes: two that lock a file under one name would else lock two files.
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import itertools
 import json
 import re
 import shutil
+import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -20,14 +27,16 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from rcdm_core.atomic import atomic_path
+from rcdm_core import kept
+from rcdm_core.atomic import UNFINISHED, atomic_path, remove_unfinished
 from rcdm_core.data.folder import RUN, FolderImages
 from rcdm_core.data.part import PartOfImages
-from rcdm_core.errors import UserError
+from rcdm_core.errors import UserError, first_line
+from rcdm_core.keeping import NotKept
 from rcdm_probe import provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     import pandas as pd
 
@@ -36,6 +45,12 @@ if TYPE_CHECKING:
 Facts = dict[str, Any]
 PARTS = ".rcdm-probe-parts"
 """Folder within a run folder; named so that no user has one of this name."""
+LOCK = ".rcdm-probe-lock"
+"""File within a folder that is written by one process at a time; it stays."""
+
+_NEVER_MIND = {".DS_Store", "desktop.ini", "Thumbs.db", "lost+found"}  # systems put them into folders of their own will
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+_LONGEST = 150  # bytes of an encoder in the name of a folder, which has 255 at most
 
 _IDENTITY = {
     "probe": "of another probe",
@@ -44,6 +59,8 @@ _IDENTITY = {
     "versions": "with other versions of packages",
     "git_commit": "of other code",
 }  # key of the facts -> what a run is that differs in it
+_FILES = "files"  # in run.json alone: the digests of what a finished run has left behind
+_REPORT = ("report.*", "records.parquet", "figures/*", "tables/*")
 
 
 def collect_facts(
@@ -84,7 +101,12 @@ def collect_facts(
         "seconds": None,
         "peak_memory_gb": None,
     }
-    return json.loads(json.dumps(facts, default=str))
+    text = json.dumps(facts, default=str, ensure_ascii=False)
+    return json.loads(re.sub("[\udc80-\udcff]", lambda half: rf"\\x{ord(half[0]) - 0xDC00:02x}", text))
+
+
+class UnderWay(UserError):
+    """Another process writes in the folder."""
 
 
 @dataclass
@@ -95,11 +117,14 @@ class Run:
         folder: Where everything it makes goes.
         facts: The content of ``run.json``.
         resumed: Whether an interrupted run is being continued.
+        refuse: Complains, given folder, its facts and ours, where the folder holds a run that cannot be gone on with.
     """
 
     folder: Path
     facts: Facts
     resumed: bool = False
+    refuse: Callable[[Path, Facts, Facts], None] = field(default_factory=lambda: refuse_different, repr=False)
+    _entered: bool = field(default=False, repr=False)
     _clock: float = field(default_factory=time.perf_counter, repr=False)
 
     @property
@@ -109,24 +134,37 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """While the run is conducted: no other process works in its folder.
+        """While the run is conducted: no other process works in its folder, and ``run.json`` is of this run.
 
         Raises:
-            UserError: Another process does.
+            UserError: Another process does, or what it left there is no run that can be gone on with.
         """
-        lock = FileLock(self.parts / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise UserError(
-                f"the same run is under way in {self.folder}", "let it end, or choose another folder with --out"
-            ) from error
-        except NotImplementedError:
-            pass  # a file system without locks: nobody can tell
-        try:
+        with locked(self.folder):
+            self.enter()
             yield
-        finally:
-            lock.release()
+
+    def enter(self) -> None:
+        """Write ``run.json``, of a new run or of one that goes on; only for a process that has the lock."""
+        refuse_foreign(self.folder)
+        known = read_facts(self.folder)
+        if self._entered and known == self.facts:  # nobody was here since
+            return
+        if known is not None:
+            self.refuse(self.folder, known, self.facts)
+        begun = self.facts["resumed"][-1] if self.resumed else self.facts["started"]
+        with _writing(self.folder):
+            if known is not None and (
+                known["finished"] is None or known["probe"] == "train"
+            ):  # which ends where it was
+                self.facts = {**self.facts, "started": known["started"], "resumed": [*known["resumed"], begun]}
+            else:
+                self.facts = {**self.facts, "started": begun, "resumed": []}
+                if self.parts.exists():
+                    shutil.rmtree(self.parts)  # their record is gone: nobody knows what they are of
+            self.resumed = bool(self.facts["resumed"])
+            self.parts.mkdir(exist_ok=True)
+            kept.save_json(self.facts, self.folder / RUN)
+        self._entered = True
 
     def close(self) -> None:
         """Stop the clock: time and memory enter the facts, so that a report can show them."""
@@ -134,8 +172,10 @@ class Run:
 
     def finish(self) -> None:
         """Publish the closed facts; the run is now finished, its parts are no longer needed."""
-        write_json(self.folder / RUN, self.facts)
-        shutil.rmtree(self.parts, ignore_errors=True)
+        with _writing(self.folder):
+            _publish(self.folder, self.facts)
+            shutil.rmtree(self.parts, ignore_errors=True)
+            remove_unfinished(self.folder)
 
 
 def close(facts: Facts, *, seconds: float) -> None:
@@ -144,36 +184,64 @@ def close(facts: Facts, *, seconds: float) -> None:
     facts.update(finished=_now(), seconds=round(seconds, 1), peak_memory_gb=memory)
 
 
-def begin(facts: Facts, *, out: Path | None, root: Path = Path("runs")) -> Run:
-    """Open the folder of a run and write ``run.json`` into it.
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make a folder, and let no other process that asks for this write in it meanwhile.
+
+    Where a file system has no locks, that is told, and nobody is kept out.
+
+    Raises:
+        UserError: Another process writes there, or the folder cannot be written.
+    """
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UnderWay(
+            f"the same run is under way in {folder}", "let it end, or choose another folder with --out"
+        ) from error
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+            raise _cannot_write(folder, error) from error
+        told = "has no locks: see to it that nothing else writes there meanwhile"
+        print(f"rcdm-probe: the file system of {folder} {told}", file=sys.stderr)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def begin(
+    facts: Facts,
+    *,
+    out: Path | None,
+    root: Path = Path("runs"),
+    refuse: Callable[[Path, Facts, Facts], None] | None = None,
+) -> Run:
+    """Open the folder of a run and write ``run.json`` into it, unless another process is at work there.
 
     Args:
         facts: From `collect_facts`.
         out: The folder to use, exactly; None takes ``root/<date>-<probe>-<encoder>``, or the newest open run of the
             same identity.
         root: Where run folders live.
+        refuse: As of `Run`; by default `refuse_different`.
 
     Returns:
-        The run, new or continued.
+        The run, new or continued; to be conducted while it is `Run.locked`.
 
     Raises:
-        UserError: The folder cannot be written, or ``out`` holds a run that differs in arguments, weights, data or
-            code, open or finished.
+        UserError: The folder cannot be written, holds what no run has written, or a run that differs in arguments,
+            weights, data or code, open or finished.
     """
     facts = {**facts, "started": _now()}  # a study of several runs collects the facts of all before it begins the first
-    previous = _open_in(out, facts) if out is not None else _newest_open(root, facts)
-    try:
-        if previous is not None:
-            folder, known = previous
-            facts = {**facts, "started": known["started"], "resumed": [*known["resumed"], facts["started"]]}
-        else:
-            folder = _make(out) if out is not None else _make_new(root, facts)
-        run = Run(folder, facts, resumed=previous is not None)
-        run.parts.mkdir(exist_ok=True)
-        write_json(folder / RUN, facts)
-    except OSError as error:
-        problem = f"cannot write in {out if out is not None else root.resolve()} ({error.strerror})"
-        raise UserError(problem, "choose another folder with --out") from error
+    with _writing(out if out is not None else root):
+        folder = _make(out) if out is not None else _newest_open(root, facts) or _make_new(root, facts)
+    run = Run(folder, facts, refuse=refuse or refuse_different)
+    with suppress(UnderWay), locked(folder):  # `Run.locked` tells it
+        run.enter()
     return run
 
 
@@ -192,23 +260,25 @@ def keep_apart(out: Path, images: ImageSet) -> None:
     whole = images.whole if isinstance(images, PartOfImages) else images
     if not isinstance(whole, FolderImages):
         return
-    ours, theirs = out.resolve(), whole.folder.resolve()
+    with _writing(out):
+        ours, theirs = out.resolve(), whole.folder.resolve()
+        is_there = ours.is_dir()
     if ours == theirs:
         raise UserError(f"{out} is the folder of the images", "choose another folder with --out")
-    if theirs in ours.parents and ours.is_dir() and not (ours / RUN).is_file():
+    if theirs in ours.parents and is_there and read_facts(ours) is None:
         raise UserError(f"{out} is there already, among the images", "choose a new folder with --out")
 
 
 def finished(facts: Facts, *, root: Path = Path("runs")) -> Path | None:
-    """The newest finished run of the same arguments, weights, data and code; None where there is none.
+    """The newest finished run of the same arguments, weights, data and code; None where there is none that is whole.
 
     Args:
         facts: From `collect_facts`.
         root: Where run folders live.
     """
-    found = [(path.parent, read_facts(path.parent)) for path in root.glob("*/run.json")]
-    same = [(folder, known) for folder, known in found if known and known.get("finished") and _is_same(known, facts)]
-    return max(same, key=lambda run: run[1]["finished"])[0] if same else None
+    same = [(folder, known) for folder, known in _runs(root) if known["finished"] and _is_same(known, facts)]
+    newest_first = sorted(same, key=lambda run: run[1]["finished"], reverse=True)
+    return next((folder for folder, known in newest_first if _is_whole(folder, known)), None)
 
 
 def save(folder: Path, *, records: pd.DataFrame, facts: Facts, write: Callable[[Path], Path]) -> Path:
@@ -224,69 +294,123 @@ def save(folder: Path, *, records: pd.DataFrame, facts: Facts, write: Callable[[
         Path of the PDF.
 
     Raises:
-        UserError: The folder cannot be written, or holds a different run: figures of two would lie side by side.
+        UserError: The folder cannot be written, holds what no run has written, or a different run: figures of two would
+            lie side by side.
     """
-    _refuse_different(folder, facts)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with _writing(folder):
+        _make(folder)
+        if (known := read_facts(folder)) is not None:
+            refuse_different(folder, known, facts)
         with atomic_path(folder / "records.parquet") as temporary:
             records.to_parquet(temporary, index=False)
         report = write(folder)
-        write_json(folder / RUN, facts)
-    except OSError as error:
-        raise UserError(f"cannot write in {folder} ({error.strerror})", "choose another folder") from error
+        _publish(folder, facts)
     return report
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON so that the file is the old one or the new one, never half of it."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 def read_facts(folder: Path) -> Facts | None:
-    """The content of a folder's ``run.json``; None where there is none that can be read."""
-    try:
-        facts = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return facts if isinstance(facts, dict) else None
+    """The content of a folder's ``run.json``; None where there is none that is as a run has written it."""
+    facts = kept.load_json(folder / RUN)
+    return None if facts is None else {key: value for key, value in facts.items() if key != _FILES}
 
 
-def _open_in(out: Path, facts: Facts) -> tuple[Path, Facts] | None:
-    """``out`` with its facts where it holds an open run of this identity; None where a run may begin there."""
-    _refuse_different(out, facts)
-    known = read_facts(out)
-    return (out, known) if known is not None and _is_open(known, facts) else None
+def strangers(folder: Path, *, ours: Collection[str] = ()) -> list[str]:
+    """Names of what is in a folder and not hidden there by a run; those that are ours are none either."""
+    with _writing(folder):
+        found = {path.name for path in folder.iterdir()} - {PARTS, LOCK, *_NEVER_MIND, *ours}
+    return sorted(name for name in found if not UNFINISHED.match(name))
 
 
-def _refuse_different(folder: Path, facts: Facts) -> None:
-    """Raise where a folder holds a run of another identity."""
-    known = read_facts(folder)
-    if known is None:
+def refuse_foreign(folder: Path) -> None:
+    """Raise a `UserError` where a folder holds what no run has written, and no run beside it."""
+    if read_facts(folder) is not None:
         return
+    found = strangers(folder)
+    if RUN in found:
+        problem = f"{folder / RUN} is damaged, or no run of this program has written it"
+        raise UserError(problem, "choose another folder with --out")
+    if found:
+        raise UserError(
+            f"{folder} holds {found[0]} and no run of this program, which might overwrite what is there",
+            "choose a new folder with --out, or an empty one",
+        )
+
+
+def refuse_different(folder: Path, known: Facts, facts: Facts) -> None:
+    """Raise a `UserError` where the facts of a folder are of a run of another identity."""
     for key, what in _IDENTITY.items():
         if known.get(key) != facts[key]:
             raise UserError(f"{folder} holds a run {what}", "choose another folder")
 
 
-def _newest_open(root: Path, facts: Facts) -> tuple[Path, Facts] | None:
-    found = [(path.parent, read_facts(path.parent)) for path in root.glob("*/run.json")]
-    candidates = [(folder, known) for folder, known in found if known is not None and _is_open(known, facts)]
-    return max(candidates, key=lambda candidate: candidate[1]["started"], default=None)
+def _publish(folder: Path, facts: Facts) -> None:
+    """Write the facts of a finished run, with the digests of what it leaves behind."""
+    digests = {name: _digest(folder / name) for name in _left_behind(folder)}
+    kept.save_json({**facts, _FILES: digests}, folder / RUN)
 
 
-def _is_open(known: Facts, facts: Facts) -> bool:
-    return known.get("finished") is None and _is_same(known, facts)
+def _left_behind(folder: Path) -> list[str]:
+    """Names of the files of a report."""
+    found = itertools.chain.from_iterable(folder.glob(pattern) for pattern in _REPORT)
+    return sorted(path.relative_to(folder).as_posix() for path in found if not path.name.startswith("."))
+
+
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=kept.SEAL).hexdigest()
+
+
+def _is_whole(folder: Path, facts: Facts) -> bool:
+    """Whether the files of a finished run are as it left them; of those that are not it is told."""
+    for name, known in ((kept.load_json(folder / RUN) or {}).get(_FILES) or {}).items():
+        try:
+            if _digest(folder / name) == known:
+                continue
+        except OSError:
+            pass
+        kept.tell_damaged(folder / name, "the probe is run again")
+        return False
+    return True
+
+
+def _runs(root: Path) -> Iterator[tuple[Path, Facts]]:
+    """Folders of runs with their facts; those whose record is damaged, or a stranger's, are passed over."""
+    for path in sorted(root.glob(f"*/{RUN}")):
+        if (facts := read_facts(path.parent)) is not None:
+            yield path.parent, facts
+
+
+def _newest_open(root: Path, facts: Facts) -> Path | None:
+    candidates = [
+        (known["started"], folder) for folder, known in _runs(root) if not known["finished"] and _is_same(known, facts)
+    ]
+    return max(candidates)[1] if candidates else None
 
 
 def _is_same(known: Facts, facts: Facts) -> bool:
     return all(known.get(key) == facts[key] for key in _IDENTITY)
 
 
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Within it, what a system says of a folder that cannot be written is told in one line."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError) and "null" not in str(error):
+            raise
+        raise _cannot_write(folder, error) from error
+
+
+def _cannot_write(folder: Path, error: Exception) -> NotKept:
+    reason = getattr(error, "strerror", None) or first_line(error) or type(error).__name__
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "make room there, and the same command goes on; or choose" if full else "choose"
+    return NotKept(f"cannot write in {folder} ({reason})", f"{remedy} another folder with --out")
+
+
 def _make(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(folder / PARTS, ignore_errors=True)  # of a run whose record is gone: nobody knows what they are of
+    refuse_foreign(folder)
     return folder
 
 
@@ -294,11 +418,14 @@ def _make_new(root: Path, facts: Facts) -> Path:
     """A folder that nobody else has: the name by date, then ``-2``, ``-3``, ..."""
     root.mkdir(parents=True, exist_ok=True)
     encoder = re.sub(r"[^\w.+-]", "-", facts["arguments"]["encoder"])  # a colon is no letter of a name everywhere
+    encoder = encoder.encode()[:_LONGEST].decode(errors="ignore")
     stem = f"{facts['started'][:10]}-{facts['probe']}-{encoder}"
     names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
-    folder = next(root / name for name in names if not (root / name).exists())
-    folder.mkdir()
-    return folder
+    for name in names:
+        with suppress(FileExistsError):
+            (root / name).mkdir()
+            return root / name
+    raise AssertionError("names do not end")
 
 
 def _now() -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from probes.panels import Panel
+from rcdm_core.atomic import atomic_path
+from rcdm_core.keeping import keeping
 from reports.figures.grid import draw_panel
 from reports.figures.training_curves import draw_training_curves
 from reports.style import DPI, theme
@@ -46,6 +48,5 @@ def write_curves(path: Path, losses: pd.DataFrame, fidelity: pd.DataFrame) -> No
 
 
 def _write(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with theme():
-        figure.savefig(path, dpi=DPI, metadata={"Software": None})
+    with keeping("the pictures of a training", path.parent), theme(), atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=DPI, metadata={"Software": None})

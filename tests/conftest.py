@@ -31,7 +31,7 @@ hypothesis.settings.load_profile("suite")
 LONGEST = (
     "test_cli", "test_report", "test_training", "test_adversarial_command", "test_imagenet_path",
     "test_manipulate_command", "test_zoo", "test_interpolate_command", "test_train_command", "test_published_rcdm",
-    "test_fidelity_command", "test_invariance_measure",
+    "test_killed", "test_fidelity_command", "test_invariance_measure",
 )  # fmt: skip
 """Groups of tests, the longest first."""
 SHARING = {

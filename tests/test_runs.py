@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -123,13 +126,91 @@ def test_out_of_a_run_of_something_else_is_refused_and_kept(
     assert first.parts.exists() is not is_finished
 
 
-def test_folders_of_the_user_are_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "parts").mkdir()
-    (tmp_path / "parts" / "mine.txt").write_text("a year's work")
-    run = runs.begin(facts(), out=tmp_path)
-    run.close()
-    run.finish()
-    assert (tmp_path / "parts" / "mine.txt").read_text() == "a year's work"
+PLACES: dict[str, tuple[Callable[[Path], object] | None, str]] = {
+    "taken": (lambda place: (place.mkdir(), (place / "report.pdf").write_text("a year's work")), "holds report.pdf"),
+    "hidden": (lambda place: (place / ".git").mkdir(parents=True), "holds .git"),
+    "list": (lambda place: (place.mkdir(), (place / "run.json").write_text("[1]")), "damaged, or no run"),
+    "number": (lambda place: (place.mkdir(), (place / "run.json").write_text("7")), "damaged, or no run"),
+    "theirs": (lambda place: (place.mkdir(), (place / "run.json").write_text('{"probe": "train"}')), "damaged, or no"),
+    "bytes": (lambda place: (place.mkdir(), (place / "run.json").write_bytes(b"\xff")), "damaged, or no run"),
+    "empty": (lambda place: (place.mkdir(), (place / "run.json").write_bytes(b"")), "damaged, or no run"),
+    "folder": (lambda place: (place / "run.json").mkdir(parents=True), "damaged, or no run"),
+    "pipe": (lambda place: (place.mkdir(), os.mkfifo(place / "run.json")), "damaged, or no run"),
+    "file": (lambda place: place.write_text("mine"), "cannot write in"),
+    "link": (lambda place: place.symlink_to(place.parent / "nowhere" / "at all"), "cannot write in"),
+    "loop": (lambda place: place.symlink_to(place), "cannot write in"),
+    "x" * 300: (None, "cannot write in"),
+    "nul\0": (None, "cannot write in"),
+    "/": (None, "and no run of this program"),
+    "/proc/run": (None, "cannot write in"),
+    "/dev/null/run": (None, "cannot write in"),
+}
+"""Places to write in that are refused: how they come to be, and what is told."""
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_what_is_not_ours_is_refused_and_left_as_it_was(tmp_path: Path, name: str) -> None:
+    make, told = PLACES[name]
+    place = tmp_path / name
+    if make is not None:
+        make(place)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=told) as raised:
+        runs.begin(facts(), out=place)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(UserError, match=told):
+        runs.save(place, records=pd.DataFrame(), facts=facts(), write=lambda folder: folder)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("litter", [".DS_Store", runs.LOCK, ".12-0123abcd-run.json", runs.PARTS])
+def test_a_folder_with_nothing_of_anybody_is_as_good_as_empty(tmp_path: Path, litter: str) -> None:
+    (tmp_path / litter).mkdir()
+    if litter != runs.LOCK:
+        assert not runs.begin(facts(), out=tmp_path).resumed
+        return
+    with pytest.raises(UserError, match="cannot write in"):  # whatever it is, it is not our lock
+        runs.begin(facts(), out=tmp_path)
+
+
+def test_a_folder_that_has_gone_below_ones_feet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for out in (Path("out"), None):
+        with pytest.raises(UserError, match="cannot write in"):
+            runs.begin(facts(), out=out)
+
+
+def test_starts_at_once_each_get_a_folder(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        begun = list(pool.map(lambda seed: runs.begin(facts(seed=seed), out=None, root=tmp_path), range(64)))
+    assert len({run.folder for run in begun}) == 64
+    for seed, run in enumerate(begun):
+        known = runs.read_facts(run.folder)
+        assert known is not None
+        assert known["seed"] == seed
+
+
+def test_a_slow_second_start_leaves_the_first_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = runs._make
+    monkeypatch.setattr(runs, "_make", lambda folder: (make(folder), first.append(start()), folder)[-1])
+    first: list[object] = []
+
+    def start() -> object:
+        monkeypatch.setattr(runs, "_make", make)
+        lock = (run := runs.begin(facts(), out=tmp_path)).locked()
+        lock.__enter__()
+        (run.parts / "part").touch()
+        return lock
+
+    second = runs.begin(facts(), out=tmp_path)
+    assert (second.parts / "part").exists()
+    with pytest.raises(UserError, match="under way"), second.locked():
+        pass
+    first[0].__exit__(None, None, None)  # type: ignore[attr-defined]
+    with second.locked():
+        assert second.resumed
 
 
 def test_parts_without_their_record_are_not_used(tmp_path: Path) -> None:
@@ -148,13 +229,16 @@ def test_a_run_that_is_under_way_is_not_begun_again(tmp_path: Path) -> None:
         first.finish()
 
 
-def test_a_file_system_without_locks_is_worked_on_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [NotImplementedError(), OSError(errno.ENOLCK, "No locks available")])
+def test_a_file_system_without_locks_is_worked_on_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
     def unsupported(*_: object, **__: object) -> None:
-        raise NotImplementedError
+        raise error
 
     monkeypatch.setattr(runs.FileLock, "acquire", unsupported)
     with runs.begin(facts(), out=tmp_path).locked():
-        pass
+        assert "has no locks" in capsys.readouterr().err
 
 
 def test_results_of_two_runs_are_not_saved_into_one_folder(tmp_path: Path) -> None:

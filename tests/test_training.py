@@ -183,4 +183,4 @@ def test_killed_ten_times_training_ends_with_the_same_weights(tmp_path):
     columns = ["step", "loss", "gradient_norm"]
     tables = [pd.read_csv(folder / "training" / "losses.csv")[columns] for folder in (killed, whole)]
     pd.testing.assert_frame_equal(*tables)
-    assert {path.name for path in (killed / "training").iterdir()} == {"checkpoint.pt", "losses.csv"}
+    assert {path.name for path in (killed / "training").iterdir()} == {"checkpoint.pt", "looks.parquet", "losses.csv"}

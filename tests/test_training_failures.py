@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from rcdm_core.errors import UserError
-from rcdm_core.training import Learner, TrainingSettings, join_processes, train
+from rcdm_core.training import BEFORE, Learner, TrainingSettings, join_processes, train
 
 SETTINGS = TrainingSettings(steps=12, batch_size=4, learning_rate=1e-2, precision="no", checkpoint_every=5)
 
@@ -73,5 +73,8 @@ def test_a_full_disk_is_told_and_the_checkpoint_before_stays(tmp_path: Path, mon
     with pytest.raises(UserError, match="the checkpoint cannot be kept in .*unexpected pos") as raised:
         begin(tmp_path)
     assert "\n" not in str(raised.value)
-    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 1
-    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt", "losses.csv"}
+    assert torch.load(tmp_path / BEFORE, weights_only=True)["step"] == 1
+    assert {path.name for path in tmp_path.iterdir()} == {BEFORE, "losses.csv"}
+    monkeypatch.undo()
+    begin(tmp_path)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 12

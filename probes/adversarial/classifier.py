@@ -9,10 +9,10 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
-from rcdm_core.atomic import atomic_path
+from rcdm_core import kept
+from rcdm_core.cache import OTHER_CACHE
+from rcdm_core.keeping import keeping
 from rcdm_core.linear_classifier import PENALTIES, LinearClassifier, fit_classifier
 
 if TYPE_CHECKING:
@@ -37,14 +37,12 @@ def train_classifier(
         UserError: The training images are all of one class.
     """
     path = cache / f"{_digest(h, labels, classes, seed)}.safetensors" if cache else None
-    kept = _read(path) if path else None
-    if kept is not None:
-        return kept
+    if path and kept.is_sound(path):
+        return _read(path)
     classifier = fit_classifier(h, labels, classes, seed=seed)
     if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as unfinished:
-            save_file(_tensors(classifier), unfinished)
+        with keeping("the classifier", path.parent, remedy=OTHER_CACHE):
+            kept.save_tensors(_tensors(classifier), path)
     return classifier
 
 
@@ -58,17 +56,13 @@ def _digest(h: torch.Tensor, labels: torch.Tensor, classes: int, seed: int) -> s
 def _tensors(classifier: LinearClassifier) -> dict[str, torch.Tensor]:
     facts = [classifier.penalty, classifier.held_out_accuracy, classifier.images]
     return {
-        "weight": classifier.weight.contiguous(),
-        "bias": classifier.bias.contiguous(),
+        "weight": classifier.weight,
+        "bias": classifier.bias,
         "facts": torch.tensor(facts, dtype=torch.float64),
     }
 
 
-def _read(path: Path) -> LinearClassifier | None:
-    """A kept classifier, or None where there is none, or none that is whole."""
-    try:
-        kept = load_file(path)
-    except (OSError, SafetensorError):
-        return None
-    penalty, accuracy, images = kept["facts"].tolist()
-    return LinearClassifier(kept["weight"], kept["bias"], penalty, accuracy, int(images))
+def _read(path: Path) -> LinearClassifier:
+    tensors = kept.load_tensors(path)
+    penalty, accuracy, images = tensors["facts"].tolist()
+    return LinearClassifier(tensors["weight"], tensors["bias"], penalty, accuracy, int(images))

@@ -1,7 +1,7 @@
 """What a training reads: every image small, and its representations, computed once and kept on disk.
 
-A store is a folder of chunks of 512 images, each a safetensors file that is complete or absent, so that the making of
-a store goes on where it was interrupted, and several processes can make it together. Pixels are kept as 8-bit numbers,
+A store is a folder of chunks of 512 images (`rcdm_core.kept`), so that the making of a store goes on where it was
+interrupted, and several processes can make it together. Pixels are kept as 8-bit numbers,
 which is what picture files hold, at the size at which the RCDM draws; representations as float32, because those of some
 encoders leave the range of float16.
 
@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from rcdm_core.atomic import atomic_path
+from rcdm_core import kept
 from rcdm_core.cache import OTHER_CACHE, cache_folder
 from rcdm_core.images import resize
 from rcdm_core.keeping import keeping
@@ -96,7 +95,7 @@ def fill_store(
     worker: int = 0,
     progress: Progress = silent,
 ) -> Store:
-    """Encode and shrink the images that are not in the store yet.
+    """Encode and shrink the images that are not in the store yet, or damaged there.
 
     Args:
         folder: Where the store is, or will be; that of `store_folder`.
@@ -116,7 +115,7 @@ def fill_store(
         UserError: The encoder gives NaN or infinity, or the disk is full.
     """
     starts = range(worker * CHUNK, len(images), workers * CHUNK)
-    missing = [start for start in starts if not _is_whole(_chunk(folder, start))]
+    missing = [start for start in starts if not kept.is_sound(_chunk(folder, start))]
     batches = [
         (start, np.arange(i, min(i + batch_size, end)))
         for start in missing
@@ -125,12 +124,12 @@ def fill_store(
     ]
     shown = progress(batches, f"encoding with {encoder.name}", len(batches))
     for start, chunk in groupby(shown, key=itemgetter(0)):
-        small, kept = [], []
+        small, encoded = [], []
         for _, rows in chunk:
             pixels = images.images(rows)
-            kept.append(encode(encoder, pixels, batch_size=batch_size))
+            encoded.append(encode(encoder, pixels, batch_size=batch_size))
             small.append((resize(pixels, image_size) * 255).round().byte())
-        representations = {level: torch.cat([part[level] for part in kept]) for level in levels}
+        representations = {level: torch.cat([part[level] for part in encoded]) for level in levels}
         tensors = {_IMAGES: torch.cat(small), **{_LEVEL.format(level): h for level, h in representations.items()}}
         _write(_chunk(folder, start), tensors)
     return Store(folder, len(images))
@@ -140,17 +139,10 @@ def _chunk(folder: Path, start: int) -> Path:
     return folder / f"{start:09d}.safetensors"
 
 
-def _is_whole(path: Path) -> bool:
-    try:
-        with safe_open(path, "pt") as file:
-            return _IMAGES in file.keys()  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError):
-        return False
-
-
 def _write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    with keeping("images and representations", path.parent, remedy=OTHER_CACHE), atomic_path(path) as temporary:
-        save_file(tensors, temporary)
+    with keeping("images and representations", path.parent, remedy=OTHER_CACHE):
+        kept.save_tensors(tensors, path)
+    _mapped.cache_clear()  # what was there before may be mapped still
 
 
 @lru_cache(maxsize=400)  # a process may hold some more files open

@@ -3,7 +3,7 @@
 What the folder holds while training goes on, and what is written at the end:
 
     training/checkpoint.pt, training/losses.csv    state and log of the loop (`rcdm_core.training`)
-    fidelity.csv                                   what each look found, one row a step and level
+    training/looks.parquet, fidelity.csv           what each look found, one row a step and level: kept, and to be read
     unet/, scheduler/, heads.safetensors, rcdm.json    the RCDM (`rcdm_core.rcdm.files`), when it is done
 """
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
+from rcdm_core import kept
 from rcdm_core.atomic import atomic_path
 from rcdm_core.keeping import keeping
 from rcdm_core.progress import Progress, silent
@@ -31,7 +32,7 @@ from rcdm_core.rcdm_training.heads import MOMENTS, begin_heads
 from rcdm_core.rcdm_training.split import hold_out
 from rcdm_core.rcdm_training.store import fill_store, store_folder
 from rcdm_core.representations import refuse_collapse
-from rcdm_core.training import CHECKPOINT, LOSSES, Watch, join_processes, portions, train
+from rcdm_core.training import LOSSES, Watch, join_processes, portions, train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,8 +44,10 @@ if TYPE_CHECKING:
     from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.rcdm_training.settings import RCDMTraining
     from rcdm_core.rcdm_training.store import Store
+    from rcdm_core.training import TrainingSettings
 
-FIDELITY = "fidelity.csv"
+FIDELITY, LOOKS = "fidelity.csv", "looks.parquet"
+NO_NUMBERS = ("accumulate", "checkpoint_every")  # settings that change nothing but rounding and the time lost
 
 _AT_ONCE = 512  # images that are read to be made into thumbnails
 
@@ -105,11 +108,13 @@ def train_rcdm(
     torch.manual_seed(loop.seed)
     denoiser = Denoiser(network, {name: encoder.dimensions[level] for name, level in conditions.items()})
     schedule = schedule_for(network)
-    if not (state / CHECKPOINT).is_file():
+
+    def begin() -> None:
         refuse_collapse(encoder, {level: store.in_parts(level) for level in levels})
         if start is not None:
             denoiser.unet.load_state_dict(start.denoiser.unet.state_dict())
         _begin_heads(denoiser, store, spread(split.training, MOMENTS), conditions)
+
     learner = RCDMLearner(denoiser, schedule)
     common: dict[str, Any] = {"image_size": network.image_size, "device": processes.device}
     draw = batches(store, split.training, conditions, batch_size=loop.batch_size, seed=loop.seed, **common)
@@ -118,8 +123,9 @@ def train_rcdm(
     draw_held_out = batches(store, held_out.rows, conditions, batch_size=size, seed=loop.seed + 1, **common)
 
     def look(done: int) -> None:
-        known = _read_table(folder / FIDELITY)
+        known = _looks(state / LOOKS)
         if done in set(known["step"]):
+            _write_table(known, folder / FIDELITY)
             return
         rcdm = RCDM(copy.deepcopy(denoiser), schedule=schedule)  # frozen, which the one in training must not be
         seen = observe(rcdm, encoder, store, held_out, conditions, step=done, seed=loop.seed, progress=progress)
@@ -132,6 +138,8 @@ def train_rcdm(
         rows = [{"step": done, **losses, **row} for row in seen.fidelity]
         table = pd.DataFrame([*known.to_dict("records"), *rows])
         report(seen, table)
+        with keeping("the table of looks", state):
+            kept.save_table(table, state / LOOKS)
         _write_table(table, folder / FIDELITY)
 
     train(
@@ -140,6 +148,8 @@ def train_rcdm(
         loop,
         folder=state,
         description="training",
+        of=repr((encoder.network_fingerprint, tuple(levels), images.fingerprint, network.to_dict(), _numbers(loop))),
+        begin=begin,
         device=device,
         watch=Watch(look, settings.every),
         progress=progress,
@@ -165,7 +175,7 @@ def train_rcdm(
             "levels": list(levels),
             "preprocessing": repr(encoder.preprocess),
             "training": training,
-            "scores": _last_scores(_read_table(folder / FIDELITY), encoder.name),
+            "scores": _last_scores(_looks(state / LOOKS), encoder.name),
         }
         save_rcdm(denoiser, schedule, folder, card={**told, **(card or {})})
     processes.wait_for_everyone()
@@ -183,8 +193,13 @@ def _last_scores(table: pd.DataFrame, encoder: str) -> dict[str, dict[str, float
     return {f"{encoder}/{row.pop('level')}": row for row in last.to_dict("records")}
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path) if path.is_file() else pd.DataFrame({"step": []})
+def _looks(path: Path) -> pd.DataFrame:
+    """What looks have found so far; those in a file that is damaged are lost, and the last of them is taken again."""
+    return kept.load_table(path) if kept.is_sound(path) else pd.DataFrame({"step": []})
+
+
+def _numbers(loop: TrainingSettings) -> dict[str, Any]:
+    return {name: value for name, value in asdict(loop).items() if name not in NO_NUMBERS}
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> None:

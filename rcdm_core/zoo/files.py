@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import json
+import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
+from rcdm_core import kept
 from rcdm_core.atomic import atomic_path
 from rcdm_core.cards import card_at
 from rcdm_core.errors import UserError
@@ -62,15 +64,18 @@ def begin_leg(workshop: Workshop, name: str, card: str) -> None:
         UserError: The weights to begin with have a card that does not tell how they were trained.
     """
     noted = workshop.folder / name / _LEGS
-    if noted.is_file():
+    if kept.load_json(noted) is not None:
         return
+    if os.path.lexists(noted):
+        kept.tell_damaged(noted)
     before = {} if workshop.start is None else card_at(workshop.start / card)
     if before and "legs" not in before.get("training", {}):
         raise UserError(
             f"the card of {name} in {workshop.start} does not tell how its weights were trained",
             "put the one there that `rcdm-probe zoo train` wrote, or none",
         )
-    _write(before["training"]["legs"] if before else [], noted)
+    with keeping("the legs of a training", noted.parent):
+        kept.save_json({"legs": before["training"]["legs"] if before else []}, noted)
 
 
 def training_record(workshop: Workshop, name: str, settings: TrainingSettings, **details: Any) -> dict[str, Any]:
@@ -85,7 +90,7 @@ def training_record(workshop: Workshop, name: str, settings: TrainingSettings, *
         details: What else there is to tell of this leg.
     """
     legs = [
-        *json.loads((workshop.folder / name / _LEGS).read_text()),
+        *(kept.load_json(workshop.folder / name / _LEGS) or {"legs": []})["legs"],
         {
             "images": settings.steps * settings.batch_size,
             "seconds": round(pd.read_csv(workshop.folder / name / "losses.csv")["seconds"].sum()),

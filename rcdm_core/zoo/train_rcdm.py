@@ -17,7 +17,7 @@ from rcdm_core.rcdm.learner import RCDMLearner
 from rcdm_core.rcdm.network import Denoiser
 from rcdm_core.rcdm_training.heads import MOMENTS, begin_heads, hand_over_heads
 from rcdm_core.representations import encode
-from rcdm_core.training import CHECKPOINT, train
+from rcdm_core.training import train
 from rcdm_core.zoo import recipes
 from rcdm_core.zoo.curriculum import scene_indices
 from rcdm_core.zoo.files import begin_leg, training_record
@@ -52,7 +52,8 @@ def train_rcdm(workshop: Workshop) -> None:
     denoiser, schedule = Denoiser(recipes.RCDM_NETWORK, conditions), schedule_for(recipes.RCDM_NETWORK)
     former = {} if workshop.start is None else _former(workshop.start, encoders)
     begin_leg(workshop, "rcdm", "rcdm/rcdm.json")
-    if not (folder / "rcdm" / CHECKPOINT).is_file():
+
+    def begin() -> None:
         images = scenes[scene_indices(0, MOMENTS, seed=settings.seed + 2)]
         if workshop.start is None:
             begin_heads(denoiser, images, _every_level(encoders, images))
@@ -60,7 +61,8 @@ def train_rcdm(workshop: Workshop) -> None:
             read_weights(denoiser, workshop.start / "rcdm")
             changed = {name: encoders[name] for name in former}
             hand_over_heads(denoiser, _every_level(former, images), _every_level(changed, images))
-    train(RCDMLearner(denoiser, schedule), draw, settings, **workshop.loop("rcdm"))
+
+    train(RCDMLearner(denoiser, schedule), draw, settings, begin=begin, **workshop.loop("rcdm"))
     card = {
         "name": "rcdm",
         "training": training_record(workshop, "rcdm", settings),

@@ -34,6 +34,7 @@ class Workshop:
         return {
             "folder": self.folder / name,
             "description": name,
+            "of": name,
             "device": self.device,
             "progress": self.progress,
         }

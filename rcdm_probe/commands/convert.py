@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from rcdm_core.errors import UserError
+from rcdm_probe.commands import options
 
 
 def run(
     file: Annotated[
         Path, typer.Argument(help="State dict of the published code (.pt, or .safetensors).", metavar="FILE")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.", metavar="FOLDER")],
+    out: Annotated[Path, typer.Option("--out", "-o", parser=options.place, help="Folder to write.", metavar="FOLDER")],
     config: Annotated[
         Path | None,
         typer.Option(
@@ -60,15 +61,15 @@ def run(
         from rcdm_core.rcdm import save_rcdm
         from rcdm_core.rcdm.options import load_options
         from rcdm_core.rcdm.published import condition_of, read_checkpoint
+        from rcdm_probe import runs
 
-        _check_empty(out)
+        _check_new(out)
         named_encoder, _, named_level = condition_of(file).rpartition("/")
         condition = f"{encoder or named_encoder}/{level or named_level}"
         rcdm = read_checkpoint(file, condition, load_options(config) if config else {})
-        try:
+        with runs.locked(out):
+            _check_new(out)
             save_rcdm(rcdm.denoiser, rcdm.schedule, out, card=rcdm.card)
-        except OSError as error:
-            raise UserError(f"cannot write in {out} ({error.strerror})", "choose another folder with --out") from error
     parameters = sum(p.numel() for p in rcdm.denoiser.parameters()) / 1e6
     console = Console(highlight=False, soft_wrap=True)
     console.print(
@@ -83,7 +84,12 @@ def run(
         )
 
 
-def _check_empty(out: Path) -> None:
-    """Complain of the output folder before anything is read."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+def _check_new(out: Path) -> None:
+    """Complain of an output folder that holds anything but a conversion that did not end."""
+    from rcdm_core.rcdm.files import CARD, FILES
+    from rcdm_probe import runs
+
+    half_done = (out / runs.LOCK).is_file() and not (out / CARD).exists()
+    ours = {name.partition("/")[0] for name in FILES} if half_done else ()
+    if out.exists() and (not out.is_dir() or runs.strangers(out, ours=ours)):
         raise UserError(f"{out} is there already", "choose a new folder with --out")

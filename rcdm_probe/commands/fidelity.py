@@ -62,7 +62,13 @@ def run(
     seed: options.Seed = 0,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Run folder; by default in runs/, by date and encoders.", metavar="FOLDER"),
+        typer.Option(
+            "--out",
+            "-o",
+            parser=options.place,
+            help="Run folder; by default in runs/, by date and encoders.",
+            metavar="FOLDER",
+        ),
     ] = None,
     rcdm: options.RcdmFolders = None,
     batch_size: options.BatchSize = 128,

@@ -44,7 +44,11 @@ def run(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="Run folder; by default runs/<date>-neighbourhood-<encoder>.", metavar="FOLDER"
+            "--out",
+            "-o",
+            parser=options.place,
+            help="Run folder; by default runs/<date>-neighbourhood-<encoder>.",
+            metavar="FOLDER",
         ),
     ] = None,
     rcdm: options.RcdmFolders = None,

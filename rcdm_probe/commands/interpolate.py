@@ -61,7 +61,11 @@ def run(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="Run folder; by default runs/<date>-interpolation-<encoder>.", metavar="FOLDER"
+            "--out",
+            "-o",
+            parser=options.place,
+            help="Run folder; by default runs/<date>-interpolation-<encoder>.",
+            metavar="FOLDER",
         ),
     ] = None,
     rcdm: options.RcdmFolders = None,

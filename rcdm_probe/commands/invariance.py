@@ -49,7 +49,13 @@ def run(
     seed: options.Seed = 0,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Run folder; by default runs/<date>-invariance-<encoder>.", metavar="FOLDER"),
+        typer.Option(
+            "--out",
+            "-o",
+            parser=options.place,
+            help="Run folder; by default runs/<date>-invariance-<encoder>.",
+            metavar="FOLDER",
+        ),
     ] = None,
     rcdm: options.RcdmFoldersOrNone = None,
     batch_size: options.BatchSize = 128,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -96,6 +97,20 @@ BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images that
 Device = Annotated[
     str, typer.Option("--device", help="auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.", metavar="NAME")
 ]
+
+
+def place(text: str | Path) -> Path:
+    """Where to write, as an option names it; ``~`` and ``~user`` are homes where the shell has left them.
+
+    Raises:
+        UserError: It names nothing, or what cannot be.
+    """
+    from rcdm_core.errors import UserError
+    from rcdm_core.paths import user_path
+
+    if not str(text).strip():
+        raise UserError("an empty name is no place to write", "name one, or leave the option out")
+    return user_path(text, "the place to write")
 
 
 def refuse(context: typer.Context, *names: str, because: str) -> None:

@@ -42,7 +42,13 @@ def run(
     seed: options.Seed = 0,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder of the report; by default in runs/, by date.", metavar="FOLDER"),
+        typer.Option(
+            "--out",
+            "-o",
+            parser=options.place,
+            help="Folder of the report; by default in runs/, by date.",
+            metavar="FOLDER",
+        ),
     ] = None,
     rcdm: options.RcdmFoldersOrNone = None,
     device: options.Device = "auto",

@@ -13,6 +13,8 @@ from rich.markup import escape
 from rcdm_core.errors import UserError
 from rcdm_probe.commands import options
 
+_SOFTWARE, _OURS = 0x0131, "rcdm-probe sample"  # the entry of a picture's metadata by which it is known again
+_MARKED = ("PNG", "JPEG", "WEBP", "TIFF")  # formats that have such an entry
 _LEAST_SIDE = 128  # dots: smaller pictures are enlarged, each pixel to a square
 
 
@@ -25,7 +27,16 @@ def run(
     level: options.Level = "backbone",
     weights: options.Weights = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Pictures for each image.", metavar="K")] = 8,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write.", metavar="FILE")] = Path("samples.png"),
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            parser=options.place,
+            help="Picture to write; in the place of an older one of this command, of nothing else.",
+            metavar="FILE",
+        ),
+    ] = Path("samples.png"),
     steps: options.Steps = options.DEFAULT_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,
     seed: options.Seed = 0,
@@ -51,6 +62,7 @@ def run(
 
     import torch
 
+    from rcdm_core.atomic import atomic_path
     from rcdm_core.data.given import open_given
     from rcdm_core.images import resize
     from rcdm_core.representations import encode
@@ -77,8 +89,11 @@ def run(
         )
     rows = torch.cat([originals[:, None], drawn.unflatten(0, (len(originals), samples))], 1)
     scale = max(1, _LEAST_SIDE // decoder.image_size)
+    picture = Image.fromarray(compose(rows.numpy(), scale))
+    picture.getexif()[_SOFTWARE] = _OURS
     try:
-        Image.fromarray(compose(rows.numpy(), scale)).save(out)
+        with atomic_path(out) as temporary:
+            picture.save(temporary, exif=picture.getexif())
     except OSError as error:
         raise UserError(f"cannot write {out} ({error.strerror or error})", "choose another file with --out") from error
     console = Console(highlight=False, soft_wrap=True)
@@ -88,7 +103,20 @@ def run(
 
 def _check_picture(out: Path, known: Collection[str]) -> None:
     """Complain about the output file before an hour is spent on its content."""
+    from PIL import Image
+
     if out.suffix.lower() not in known:
         raise UserError(f"the ending of {out} names no format to write", "use .png, .jpg, .tiff or .webp")
     if not out.parent.is_dir():
         raise UserError(f"cannot write {out} (no folder {out.parent})", "choose another file with --out")
+    if not out.exists():
+        return
+    is_ours = False
+    try:
+        if out.is_file():
+            with Image.open(out, formats=_MARKED) as picture:
+                is_ours = picture.getexif().get(_SOFTWARE) == _OURS
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        pass  # no picture of ours
+    if not is_ours:
+        raise UserError(f"{out} is there already and no picture of this command", "choose another file with --out")

@@ -19,7 +19,9 @@ from rcdm_probe.commands.running import unread
 def run(
     encoder: options.EncoderName,
     data: options.Data,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the RCDM.", metavar="FOLDER")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", parser=options.place, help="Folder of the RCDM.", metavar="FOLDER")
+    ],
     level: options.Levels = None,
     images: Annotated[
         int | None, typer.Option("--images", "-n", help="Take at most so many images, at random.", min=1, metavar="N")
@@ -128,7 +130,7 @@ def run(
             command=shlex.join(["rcdm-probe", *sys.argv[1:]]),
             progress=progress,
         )
-        if training.is_main and training.resumed:
+        if training.is_main and training.run.resumed:
             console.print(f"going on in {escape(str(out))}")
         in_log = not console.is_terminal  # where no bar shows that it goes on
         found = conduct(

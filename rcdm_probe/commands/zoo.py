@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +14,10 @@ from rcdm_probe.commands import options
 
 app = typer.Typer(no_args_is_help=True, help="Train the embedded networks anew, or measure them.")
 
-Folder = Annotated[Path, typer.Option("--folder", help="Where checkpoints, weights and cards are.", file_okay=False)]
+Folder = Annotated[
+    Path,
+    typer.Option("--folder", parser=options.place, help="Where checkpoints, weights and cards are.", metavar="FOLDER"),
+]
 
 
 Parts = Annotated[
@@ -50,13 +55,14 @@ def train(
     from rcdm_probe.device import choose_device
     from rcdm_probe.progress import progress_bars
 
-    with progress_bars() as progress:
+    place = choose_device(device)
+    with progress_bars() as progress, _alone(folder, place):
         train_zoo(
             folder,
             parts=parts or PARTS,
             start=start,
             garments=garments,
-            device=choose_device(device),
+            device=place,
             progress=progress,
         )
 
@@ -103,3 +109,26 @@ def evaluate(
         )
     wide = scores.pivot_table(index=["network", "level"], columns="score", values="value", sort=False)
     Console(soft_wrap=True, highlight=False).print(wide.to_string(float_format="{:.3f}".format, na_rep=""))
+
+
+@contextmanager
+def _alone(folder: Path, device: str) -> Iterator[None]:
+    """Let the processes of this command alone write in a folder of the zoo.
+
+    Raises:
+        UserError: Others do, it cannot be written, or it holds what is no part of the zoo, and no part.
+    """
+    from rcdm_core.errors import UserError
+    from rcdm_core.training import join_processes
+    from rcdm_core.zoo.parts import PARTS
+    from rcdm_probe import runs
+
+    if not join_processes(device).is_main_process:
+        yield
+        return
+    with runs.locked(folder):
+        known = {name for part in PARTS for name in (part, f"{part}.safetensors", f"{part}.json")}
+        found = {path.name for path in folder.iterdir()}
+        if not known & found and (strangers := runs.strangers(folder)):
+            raise UserError(f"{folder} holds {strangers[0]} and no part of the zoo", "choose another with --folder")
+        yield

@@ -1,0 +1,144 @@
+"""Files that are kept to be read back: written whole, sealed with a checksum, believed only while it matches.
+
+A kept file ends with its *seal*: 32 bytes of BLAKE2b over the names of its folder and of itself, which hold the key of
+what it keeps, and over all bytes before. So a turned bit, a file that was cut off and one that was put in another's
+place are noticed alike; whoever reads then does without the file, as if it were not there, and makes it again. In
+safetensors the seal is the last tensor, so that the file is one for every reader, and may be mapped; a table and what
+``torch.save`` writes have it behind their end. JSON, which people read, has it as an entry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from contextlib import contextmanager
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+
+from rcdm_core.atomic import atomic_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from typing import BinaryIO
+
+SEAL = 32
+"""Length in bytes."""
+
+LARGEST_JSON = 2**26
+"""Bytes; a larger file is none of ours."""
+
+_LAST = "~seal"  # of type bool, the type that safetensors puts last; its bytes are no truth values
+_ENTRY = "checksum"
+_BLOCK = 2**20
+
+
+@contextmanager
+def sealed(path: Path, *, name: str = "", room: int = 0) -> Iterator[Path]:
+    """As `rcdm_core.atomic.atomic_path`; what the block wrote is sealed before it takes its place.
+
+    Args:
+        path: The file.
+        name: What the seal says that it is; by default the names of its folder and of itself.
+        room: Bytes at the end of what the block writes that the seal takes the place of.
+    """
+    with atomic_path(path) as temporary:
+        yield temporary
+        with temporary.open("r+b") as file:
+            end = os.fstat(file.fileno()).st_size - room
+            seal = _seal(file, name or _name(path), end)
+            file.seek(end)
+            file.write(seal)
+
+
+def is_sound(path: Path, *, name: str = "") -> bool:
+    """Whether a file is there as it was kept; of one that is there otherwise it is told.
+
+    Reads the whole file, about half a gigabyte a second or more.
+    """
+    if not os.path.lexists(path):
+        return False
+    try:
+        if path.is_file():
+            with path.open("rb") as file:
+                end = os.fstat(file.fileno()).st_size - SEAL
+                if end >= 0 and _seal(file, name or _name(path), end) == file.read(SEAL):
+                    return True
+    except OSError:
+        pass  # a file that cannot be read is no better than none
+    tell_damaged(path)
+    return False
+
+
+def tell_damaged(path: Path, consequence: str = "what it held is made again") -> None:
+    """Say on the standard error that a file is not what was kept."""
+    print(f"rcdm-probe: {path} is damaged; {consequence}", file=sys.stderr)
+
+
+def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Keep tensors as safetensors."""
+    whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    with sealed(path, room=SEAL) as temporary:
+        save_file({**whole, _LAST: torch.zeros(SEAL, dtype=torch.bool)}, temporary)
+
+
+def load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file that `is_sound`, mapped: pages are read when they are used."""
+    tensors = load_file(path)
+    tensors.pop(_LAST)
+    return tensors
+
+
+def save_table(table: pd.DataFrame, path: Path) -> None:
+    """Keep a table as parquet."""
+    with sealed(path) as temporary:
+        table.to_parquet(temporary)
+
+
+def load_table(path: Path) -> pd.DataFrame:
+    """The table of a file that `is_sound`."""
+    return pd.read_parquet(BytesIO(path.read_bytes()[:-SEAL]))
+
+
+def save_json(content: Mapping[str, Any], path: Path) -> None:
+    """Keep an object of JSON types, as text for people."""
+    whole = {**content, _ENTRY: _checksum(content)}
+    text = json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+    with atomic_path(path) as temporary:  # half a surrogate, which UTF-8 has not, becomes the escape that JSON has
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def load_json(path: Path) -> dict[str, Any] | None:
+    """What `save_json` kept; None where there is nothing, or nothing that is as it was kept."""
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST_JSON:
+            return None
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict) or content.pop(_ENTRY, None) != _checksum(content):
+        return None
+    return content
+
+
+def _name(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def _seal(file: BinaryIO, name: str, end: int) -> bytes:
+    """The seal of the first bytes of a file, which is left behind them."""
+    digest = hashlib.blake2b(os.fsencode(name) + b"\0", digest_size=SEAL)
+    file.seek(0)
+    while (left := end - file.tell()) > 0 and (block := file.read(min(left, _BLOCK))):
+        digest.update(block)
+    return digest.digest()
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=SEAL).hexdigest()

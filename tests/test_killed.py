@@ -1,0 +1,86 @@
+"""Runs and trainings killed at random moments end, when run again, with the records and weights of undisturbed ones.
+
+A few kills are made with every run of the tests. ``RCDM_PROBE_KILLS=25 pytest -n 0 tests/test_killed.py`` makes as many
+of a probe and of a training, each in a folder and a cache of its own, in some minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_training import processes
+
+KILLS = int(os.environ.get("RCDM_PROBE_KILLS", "1"))
+PROBE = (
+    "invariance", "-e", "vicreg", "--images", 20, "--gallery", 20, "--rendered", 4, "--varied", 2, "--samples", 2,
+    "--pictures", 1, "--steps", 1, "-t", "grayscale", "-t", "blur", "--out", "out",
+)  # fmt: skip
+TRAINING = (
+    "train", "-e", "simclr", "-l", "projector", "-d", "../photos", "--image-size", 8, "--steps", 30, "--every", 12,
+    "--batch-size", 4, "--looked-at", 4, "--precision", "no", "--out", "out",
+)  # fmt: skip
+LEFT = {
+    PROBE: ("records.parquet", "tables/displacement.csv", "tables/readability.csv"),
+    TRAINING: ("unet/diffusion_pytorch_model.safetensors", "heads.safetensors", "fidelity.csv"),
+}
+"""What is the same to the last bit."""
+
+
+def run(folder: Path, words: tuple[object, ...]) -> None:
+    """A command in this process, in a folder, with a cache there."""
+    import torch
+
+    from rcdm_probe.cli import app
+
+    torch.set_num_threads(1)
+    os.environ["RCDM_PROBE_CACHE"] = str(folder / "cache")
+    os.chdir(folder)
+    app([str(word) for word in words])
+
+
+def begin(folder: Path, words: tuple[object, ...]) -> object:
+    context = processes()
+    context.set_forkserver_preload(["rcdm_probe.invariance_study", "rcdm_probe.rcdm_training", "rcdm_probe.cli"])
+    folder.mkdir(exist_ok=True)
+    process = context.Process(target=run, args=(folder, words))
+    process.start()
+    return process
+
+
+def names(folder: Path) -> set[str]:
+    """What lies in a folder, but for the cache."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if folder / "cache" not in path.parents}
+
+
+@pytest.mark.parametrize("words", [PROBE, TRAINING], ids=["probe", "training"])
+def test_killed_at_random_moments_it_ends_as_undisturbed(tmp_path: Path, words: tuple[object, ...]) -> None:
+    (tmp_path / "photos").mkdir()
+    random = np.random.default_rng(len(words))
+    for number in range(50):
+        pixels = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
+    begun = time.monotonic()
+    (whole := begin(tmp_path / "whole", words)).join()
+    seconds = time.monotonic() - begun
+    assert whole.exitcode == 0
+    killed = 0
+    for trial in range(KILLS):
+        folder = tmp_path / str(trial)
+        process = begin(folder, words)
+        process.join(random.uniform(0, seconds))
+        process.kill()
+        process.join()
+        killed += process.exitcode == -signal.SIGKILL
+        (again := begin(folder, words)).join()
+        assert again.exitcode == 0
+        for name in LEFT[words]:
+            assert (folder / "out" / name).read_bytes() == (tmp_path / "whole" / "out" / name).read_bytes(), name
+        assert names(folder) == names(tmp_path / "whole")
+        print(f"{trial + 1} ended as undisturbed, of which {killed} were killed in time")
+    assert killed >= KILLS // 2  # the others had ended before
