@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+import random
+import re
+import sys
+import traceback
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from rcdm_core.errors import UserError, first_line
 from rcdm_core.placement import device_of
+from rcdm_core.precision import differ, rounding_of
+from rcdm_core.representations import refuse_collapse, refuse_nan
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from rcdm_core.encoders.encoder import Encoder
+
+PASSES = 32
+"""Passes that a network makes which draws random numbers, before it is believed that they change nothing."""
 
 
 def fixed_images(size: int) -> torch.Tensor:
@@ -25,6 +39,128 @@ def fixed_images(size: int) -> torch.Tensor:
     blocks = [230 - 110 * (x * 3 // 256 % 2), 230 - 80 * (y * 5 // 256 % 2), 250 - 90 * ((x + y) * 2 // 256 % 2)]
     noise = np.random.Generator(np.random.Philox(0)).integers(0, 256, (3, size, size))
     return torch.from_numpy(np.stack([stripes, slope, blocks, noise]).astype(np.uint8)) / 255
+
+
+@contextmanager
+def others_code(what: str, remedy: str = "") -> Iterator[None]:
+    """Code that is not ours runs within the block: what it prints goes to the standard error.
+
+    Args:
+        what: What it does, in words, followed by what it raises.
+        remedy: What to do then; by default it is told where it was raised.
+
+    Raises:
+        UserError: It raises something, or ends Python.
+    """
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except (UserError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # whatever the code does, sys.exit as well
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        said = ": ".join(filter(None, (type(error).__name__, first_line(error))))
+        place = f"{Path(frame.filename).name}, line {frame.lineno}"
+        raise UserError(f"{what} ({said})", remedy or place) from error
+
+
+def examined(encoder: Encoder) -> dict[str, torch.Tensor]:
+    """What an encoder gives of the fixed images at every level, ``[4, D]``, if it is one that can be measured.
+
+    It is if an image has one representation: the same in another pass, and beside other images or alone. Three passes
+    at most tell, two if all is well; one that draws random numbers makes some more.
+
+    Raises:
+        UserError: It is none, or fails, or gives something else than ``[N, D]``, NaN, or the same of all images.
+    """
+    images = fixed_images(encoder.image_size)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        before = random_state()
+        together, alone = _passed(encoder, images), _passed(encoder, images[3:])
+        changed = _changed(encoder, alone, {level: h[3:] for level, h in together.items()}, together)
+        rolls_dice = random_state() != before
+        again = together if not changed else _passed(encoder, images)
+        dice = _changed(encoder, again, together, together)
+        for _ in range(PASSES if rolls_dice and not dice else 0):
+            dice = dice or _changed(encoder, _passed(encoder, images[3:]), alone, together)
+    if dice:
+        raise UserError(
+            f"{encoder.name} gives the same image another representation in each pass (level {dice!r})",
+            "it has dropout, a random step or a memory that eval() does not reach; it cannot be measured with it",
+        )
+    if changed:
+        raise UserError(
+            f"what {encoder.name} gives of an image depends on the other images of its batch (level {changed!r})",
+            "it has statistics of the batch that eval() does not reach; it cannot be measured with them",
+        )
+    refuse_collapse(encoder, {level: [h] for level, h in together.items()})
+    return together
+
+
+def _passed(encoder: Encoder, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Representations of images, each level checked to be ``[N, D]`` of numbers."""
+    count, size = len(images), encoder.image_size
+    beside = "" if count > 1 else ", one at a time,"
+    with others_code(
+        f"encoder {encoder.name} fails on images of {size}x{size} pixels{beside}",
+        "it has to take [N, 3, H, W] in [0, 1] and give [N, D], or a dictionary of levels",
+    ):
+        levels = encoder(images)
+    odd = [level for level in levels if not isinstance(level, str) or not re.fullmatch(r"\w[\w.-]*", level)]
+    if odd:
+        raise UserError(f"{encoder.name} gives a level named {odd[0]!r}", "take letters, digits, _, - and . for it")
+    shapes = {level: tuple(h.shape) for level, h in levels.items()}
+    if "backbone" not in shapes or any(len(s) != 2 or s[0] != count or not s[1] for s in shapes.values()):
+        raise UserError(
+            f"encoder {encoder.name} gives {shapes} for {count} images",
+            "it has to give [N, D] at a level named backbone at least",
+        )
+    refuse_nan(encoder, levels)
+    return levels
+
+
+def _changed(
+    encoder: Encoder,
+    one: Mapping[str, torch.Tensor],
+    other: Mapping[str, torch.Tensor],
+    among: Mapping[str, torch.Tensor],
+) -> str:
+    """The first level that differs between two passes; empty where none does."""
+    rounding = rounding_of(encoder)
+    shared = (level for level in among if level not in one or differ(one[level], other[level], among[level], rounding))
+    return next(shared, "")
+
+
+def random_state() -> tuple[Any, ...]:
+    """Of all that draw random numbers: who draws one changes it."""
+    numpy: Any = np.random.get_state()  # noqa: NPY002 - what others draw from
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), numpy[1].tobytes(), numpy[2]
+
+
+def sketched(levels: Mapping[str, torch.Tensor], rounding: float) -> str:
+    """What an encoder does in a few numbers that are the same on every machine: a part of its fingerprint.
+
+    Each is taken of a whole level, and rounded to steps some thousand times as large as what another machine, another
+    number of threads or another order of sums changes in it. That it lies so near the edge of a step that these turn
+    it over happens to less than one encoder in a thousand; what moves representations by a hundredth of their typical
+    distance turns over one of the numbers, as a rule.
+
+    Args:
+        levels: Representations ``[N, D]`` of the fixed images.
+        rounding: Relative rounding of the encoder, as `rcdm_core.precision.rounding_of` says it.
+    """
+    sketch = []
+    for level, h in sorted(levels.items()):
+        centre = h.double().mean(0)
+        around = h.double() - centre
+        length, spread = h.double().norm(dim=1).mean(), around.norm(dim=1).mean()
+        signs = np.random.Generator(np.random.Philox(1)).integers(0, 2, (h.shape[1], 6)) * 2.0 - 1
+        seen = torch.cat([around / spread, centre[None] / length]) @ torch.from_numpy(signs)
+        numbers = [length.log2(), spread.log2(), *seen.flatten()]
+        noise = 8 * rounding * float(length / spread)
+        step = 2.0 ** math.ceil(math.log2(max(0.25, 2000 * noise)))
+        sketch.append(f"{level} {step:g} {[round(float(number) / step) for number in numbers]}")
+    return "; ".join(sketch)
 
 
 def refuse_without_gradients(encoder: Encoder, level: str = "backbone") -> None:
