@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from rcdm_core.encoders.encoder import Encoder
 
 PASSES = 32
-"""Passes that a network makes which draws random numbers, before it is believed that they change nothing."""
+"""Times that a preprocessing is run which draws random numbers, before it is believed that they change nothing."""
+
+DARK = slice(1, 2)
+"""The fixed image that is looked at alone: without the others it has another range, mean and place."""
 
 
 def fixed_images(size: int) -> torch.Tensor:
@@ -67,8 +70,8 @@ def others_code(what: str, remedy: str = "") -> Iterator[None]:
 def examined(encoder: Encoder) -> dict[str, torch.Tensor]:
     """What an encoder gives of the fixed images at every level, ``[4, D]``, if it is one that can be measured.
 
-    It is if an image has one representation: the same in another pass, and beside other images or alone. Three passes
-    at most tell, two if all is well; one that draws random numbers makes some more.
+    It is if an image has one representation: the same in another pass, and beside other images or alone. Two passes
+    of five images in all tell that all is well; one that draws random numbers makes some more.
 
     Raises:
         UserError: It is none, or fails, or gives something else than ``[N, D]``, NaN, or the same of all images.
@@ -76,25 +79,33 @@ def examined(encoder: Encoder) -> dict[str, torch.Tensor]:
     images = fixed_images(encoder.image_size)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         before = random_state()
-        together, alone = _passed(encoder, images), _passed(encoder, images[3:])
-        changed = _changed(encoder, alone, {level: h[3:] for level, h in together.items()}, together)
-        rolls_dice = random_state() != before
-        again = together if not changed else _passed(encoder, images)
-        dice = _changed(encoder, again, together, together)
-        for _ in range(PASSES if rolls_dice and not dice else 0):
-            dice = dice or _changed(encoder, _passed(encoder, images[3:]), alone, together)
+        together, alone = _passed(encoder, images), _passed(encoder, images[DARK])
+        changed = _changed(encoder, alone, {level: h[DARK] for level, h in together.items()}, together)
+        dice = ""
+        if changed or random_state() != before:
+            dice = _rolled(encoder, images, together)
     if dice:
         raise UserError(
-            f"{encoder.name} gives the same image another representation in each pass (level {dice!r})",
+            f"{encoder.name} gives the same image another representation in each pass ({dice})",
             "it has dropout, a random step or a memory that eval() does not reach; it cannot be measured with it",
         )
     if changed:
         raise UserError(
-            f"what {encoder.name} gives of an image depends on the other images of its batch (level {changed!r})",
+            f"what {encoder.name} gives of an image depends on the other images of its batch ({changed})",
             "it has statistics of the batch that eval() does not reach; it cannot be measured with them",
         )
     refuse_collapse(encoder, {level: [h] for level, h in together.items()})
     return together
+
+
+def _rolled(encoder: Encoder, images: torch.Tensor, known: Mapping[str, torch.Tensor]) -> str:
+    """What differs in further passes of the same images, in words; empty where nothing does."""
+    with others_code(f"the preprocessing of {encoder.name} fails"):
+        first = encoder.preprocess(images)
+        if any(not torch.equal(encoder.preprocess(images), first) for _ in range(PASSES)):
+            return "its preprocessing"
+    passes = (_passed(encoder, images) for _ in range(3))
+    return next(filter(None, (_changed(encoder, levels, known, known) for levels in passes)), "")
 
 
 def _passed(encoder: Encoder, images: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -125,10 +136,12 @@ def _changed(
     other: Mapping[str, torch.Tensor],
     among: Mapping[str, torch.Tensor],
 ) -> str:
-    """The first level that differs between two passes; empty where none does."""
+    """The first level that differs between two passes, in words; empty where none does."""
     rounding = rounding_of(encoder)
-    shared = (level for level in among if level not in one or differ(one[level], other[level], among[level], rounding))
-    return next(shared, "")
+    for level, h in among.items():
+        if level not in one or differ(one[level], other[level], h, rounding):
+            return f"level {level!r}"
+    return ""
 
 
 def random_state() -> tuple[Any, ...]:
@@ -156,9 +169,9 @@ def sketched(levels: Mapping[str, torch.Tensor], rounding: float) -> str:
         length, spread = h.double().norm(dim=1).mean(), around.norm(dim=1).mean()
         signs = np.random.Generator(np.random.Philox(1)).integers(0, 2, (h.shape[1], 6)) * 2.0 - 1
         seen = torch.cat([around / spread, centre[None] / length]) @ torch.from_numpy(signs)
-        numbers = [length.log2(), spread.log2(), *seen.flatten()]
         noise = 8 * rounding * float(length / spread)
         step = 2.0 ** math.ceil(math.log2(max(0.25, 2000 * noise)))
+        numbers = [16 * length.log2(), 16 * spread.log2(), *seen.flatten()]
         sketch.append(f"{level} {step:g} {[round(float(number) / step) for number in numbers]}")
     return "; ".join(sketch)
 

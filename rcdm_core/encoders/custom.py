@@ -30,7 +30,7 @@ from torch import nn
 
 from rcdm_core.encoders.behaviour import examined, fixed_images, others_code, random_state
 from rcdm_core.encoders.foreign import load_file_into, measured, ready
-from rcdm_core.encoders.preprocess import PROBED, ResizeNormalize, Steps, decoded_size, is_composed
+from rcdm_core.encoders.preprocess import LARGEST, PROBED, ResizeNormalize, Resizing, Steps, decoded_size, is_composed
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.progress import silent
 from rcdm_core.weights import Fresh, seeded
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from rcdm_core.progress import Progress
 
 IMAGE_SIZE = 224  # pixels, where nothing else is known
-LARGEST = 2048  # pixels
 _USUAL = ("analyses", "probes", "reports")  # packages of ours that users may have as well
 
 
@@ -191,7 +190,7 @@ def _preprocessing(transform: Any, declared: int | None, name: str) -> tuple[nn.
     is_whole = isinstance(transform, nn.Module) and not is_composed(transform)
     preprocess = ready(transform, name).eval() if is_whole else Steps(transform)
     side = PROBED[0]
-    with others_code(f"the preprocessing of {name}, given a batch [2, 3, {side}, {side}], fails"):
+    with others_code(f"the preprocessing of {name}, given a batch [2, 3, {side}, {side}], fails"), Resizing():
         out = preprocess(torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)).requires_grad_())
     if not isinstance(out, torch.Tensor) or out.ndim != 4 or len(out) != 2:
         raise UserError(f"the preprocessing of {name} gives no batch", "it has to take and give [N, 3, H, W]")

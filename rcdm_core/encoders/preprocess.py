@@ -16,6 +16,9 @@ from rcdm_core.fingerprint import shows_an_address
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+LARGEST = 2048
+"""The largest side in pixels of an image that is taken."""
+
 PROBED = (256, 258)
 """Sides in pixels of the images that show what a preprocessing resizes to."""
 
@@ -213,16 +216,20 @@ def _keeps_integers(step: Callable[[torch.Tensor], torch.Tensor]) -> bool:
         return False
 
 
-class _Resizing(TorchFunctionMode):
-    """While it is entered, it notes the larger side before and after the first resizing."""
+class Resizing(TorchFunctionMode):
+    """While it is entered, it notes the larger side before and after the first resizing, and refuses a huge one."""
 
     found: tuple[int, int] | None = None
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is not F.interpolate:
+            return function(*args, **(kwargs or {}))
+        asked = inspect.signature(F.interpolate).bind(*args, **(kwargs or {})).arguments
+        size = asked.get("size") or 0
+        if max(size if isinstance(size, (list, tuple)) else [size]) > LARGEST:
+            raise ValueError(f"it resizes to {size} pixels; {LARGEST} are the most")
         out = function(*args, **(kwargs or {}))
-        if function is F.interpolate and self.found is None:
-            images = args[0] if args else (kwargs or {})["input"]
-            self.found = max(images.shape[-2:]), max(out.shape[-2:])
+        self.found = self.found or (max(asked["input"].shape[-2:]), max(out.shape[-2:]))
         return out
 
 
@@ -235,7 +242,7 @@ def decoded_size(preprocess: nn.Module) -> int | None:
     """
     seen, made = [], []
     for side in PROBED:
-        with torch.no_grad(), _Resizing() as resizing:
+        with torch.no_grad(), Resizing() as resizing:
             made.append(max(preprocess(torch.full((1, 3, side, side), 0.5)).shape[-2:]))
         if resizing.found:
             seen.append((side, *resizing.found))
