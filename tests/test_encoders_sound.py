@@ -69,7 +69,7 @@ def test_the_fixed_images_are_the_same_bits_everywhere() -> None:
     assert images.min() >= 0
     assert images.max() <= 1
     digest = hashlib.sha256((images * 255).round().byte().numpy().tobytes()).hexdigest()
-    assert digest == "08c0e38b858d93332ac6342775bc0ec4f2e7433dce4d67f6115701225d3f9772"
+    assert digest == "dd1af360ae29343c4372068bba1339aafda2b719ac351de22ef0c149ab50edd4"
 
 
 def test_rounding_does_not_change_what_an_encoder_is_known_by() -> None:
@@ -77,8 +77,8 @@ def test_rounding_does_not_change_what_an_encoder_is_known_by() -> None:
     changed = 0
     for seed in range(200):
         draw = torch.Generator().manual_seed(seed)
-        h = {"backbone": torch.randn(4, 64, generator=draw) + torch.randn(64, generator=draw)}
-        noise = 4 * rounding * h["backbone"].norm(dim=1, keepdim=True) * torch.randn(4, 64, generator=draw) / 8
+        h = {"backbone": torch.randn(3, 64, generator=draw) + torch.randn(64, generator=draw)}
+        noise = 4 * rounding * h["backbone"].norm(dim=1, keepdim=True) * torch.randn(3, 64, generator=draw) / 8
         changed += sketched(h, rounding) != sketched({"backbone": h["backbone"] + noise}, rounding)
         assert sketched(h, rounding) != sketched({"backbone": 1.1 * h["backbone"]}, rounding)
     assert changed <= 1
@@ -89,7 +89,7 @@ def test_the_number_of_threads_does_not_change_a_fingerprint() -> None:
     try:
         for number in (1, 2, 3):
             torch.set_num_threads(number)
-            found.add(load_encoder("timm/resnet18", weights="random").fingerprint)
+            found.add(load_encoder("timm/test_resnet", weights="random").fingerprint)
     finally:
         torch.set_num_threads(threads)
     assert len(found) == 1

@@ -162,7 +162,7 @@ def _tell_scores(encoder: Encoder, levels: Mapping[str, torch.Tensor], *, remove
     if remove and name:
         encoder.trunk.set_submodule(name, nn.Identity())
         with suppress(Exception), torch.no_grad():  # a shape that was written down
-            features = encoder(fixed_images(encoder.image_size)[2:])["backbone"]
+            features = encoder(fixed_images(encoder.image_size)[1:])["backbone"]
             if not differ(features, pooled(given, encoder.trunk), features, rounding_of(encoder)):
                 encoder.card["classifier"] = f"{name}, over {classes:,} classes, left out"
                 return True
@@ -182,7 +182,7 @@ def _last_layer(encoder: Encoder) -> tuple[str, nn.Module | None, torch.Tensor]:
     ]
     try:
         with torch.no_grad():
-            encoder(fixed_images(encoder.image_size)[2:])
+            encoder(fixed_images(encoder.image_size)[1:])
     finally:
         for handle in handles:
             handle.remove()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from copy import copy
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -184,7 +185,7 @@ def _on_tensors(steps: Iterable[Any]) -> list[Callable[[torch.Tensor], torch.Ten
         else:
             if white == 1 and (there == "integers" or _fills(step)):
                 leave_8_bits(255)
-            run.append(step)
+            run.append(_in_colour(step))
             there = "floats" if there == "integers" and not _keeps_integers(step) else there
     if there == "integers":
         leave_8_bits(255)
@@ -207,6 +208,15 @@ def _fills(step: Any) -> bool:
 
 def _fills_with(colour: Any) -> bool:
     return any(colour) if isinstance(colour, (list, tuple)) else bool(colour)
+
+
+def _in_colour(step: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A step that fills with a colour, as one that does so with tensors: many fill those with one number alone."""
+    if not isinstance(getattr(step, "fill", None), (list, tuple)) or hasattr(step, "_fill"):  # v2 can do it
+        return step
+    colour, black = torch.tensor(step.fill)[:, None, None], copy(step)
+    black.fill = 0
+    return lambda images: black(images - colour.to(images.device)) + colour.to(images.device)
 
 
 def _keeps_integers(step: Callable[[torch.Tensor], torch.Tensor]) -> bool:
