@@ -17,7 +17,6 @@ from rcdm_core.data.part import PartOfImages
 from rcdm_core.data.registry import SCENES, load_data
 from rcdm_core.data.scenes import SIZE
 from rcdm_core.encoders import Encoder, catalogue, load_encoder
-from rcdm_core.encoders.behaviour import examined
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.features import default_features, load_features
 from rcdm_core.progress import Progress, silent
@@ -83,8 +82,7 @@ def open_encoder(
         progress: Told of downloads.
 
     Raises:
-        UserError: No such encoder or level (says the nearest), or weights that are not there or do not fit, or one that
-            cannot be measured.
+        UserError: No such encoder or level (says the nearest), or weights that are not there or do not fit.
     """
     if isinstance(encoder, str):
         asked = (level,) if isinstance(level, str) else tuple(level or ())
@@ -93,7 +91,6 @@ def open_encoder(
         raise UserError("weights were given beside an encoder that is loaded already", "give its name, or no weights")
     else:
         encoder = encoder.to(device)
-        examined(encoder)
     return encoder, choose_levels(encoder, level)
 
 
