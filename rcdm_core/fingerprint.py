@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 if TYPE_CHECKING:
-    from torch import nn
+    from collections.abc import Iterator
 
+    from torch import nn
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # as Python writes it; another one in every process
 
@@ -38,5 +39,20 @@ def fingerprint(module: nn.Module, about: str = "") -> str:
     digest = hashlib.sha256(about.encode())
     for key, tensor in sorted(module.state_dict().items()):
         digest.update(key.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        for part in _plain(tensor):
+            digest.update(part)
     return digest.hexdigest()
+
+
+def _plain(value: Any) -> Iterator[bytes]:
+    """The bytes of a value of a state dict: of a tensor of any kind, or of several, or what Python says of it."""
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _plain(item)
+    elif not isinstance(value, torch.Tensor):
+        yield without_addresses(repr(value)).encode()
+    else:
+        dense = value.detach().cpu()
+        dense = dense.to_dense() if dense.layout != torch.strided else dense
+        dense = dense.dequantize() if dense.is_quantized else dense
+        yield dense.contiguous().view(-1).view(torch.uint8).numpy().tobytes()

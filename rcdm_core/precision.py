@@ -1,4 +1,6 @@
-"""In which numbers matrix products are computed: bfloat16 where the processor multiplies it, else float32.
+"""In which numbers matrix products are computed, and what their rounding is.
+
+bfloat16 where the processor multiplies it, else float32.
 
 bfloat16 halves what a product moves, and processors with units for it take a fraction of the time. One without them
 imitates it, several times slower than float32. What is accumulated, and what is measured, is float32 on both.
@@ -7,8 +9,13 @@ imitates it, several times slower than float32. What is accumulated, and what is
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import chain
+from typing import TYPE_CHECKING
 
 import torch
+
+if TYPE_CHECKING:
+    from torch import nn
 
 PRECISIONS = ("auto", "bf16", "no")
 """``"auto"``: that of `matrix_precision`; ``"no"``: float32 throughout."""
@@ -41,3 +48,27 @@ def lowered(device: torch.device | str, precision: str = "auto") -> torch.autoca
 @lru_cache(maxsize=1)
 def _cpu_multiplies_bfloat16() -> bool:
     return torch.cpu._is_avx512_bf16_supported()  # processors with AMX have it too; no public name in PyTorch 2.6
+
+
+def rounding_of(network: nn.Module) -> float:
+    """Relative rounding of what a network computes, by the coarsest floats it holds and the products of its device."""
+    tensors = [tensor for tensor in chain(network.parameters(), network.buffers()) if tensor.is_floating_point()]
+    coarsest = max((torch.finfo(tensor.dtype).eps for tensor in tensors), default=0.0)
+    is_tf32 = any(tensor.is_cuda for tensor in tensors)  # where cuDNN takes it for float32
+    return max(coarsest, torch.finfo(torch.float32).eps, 2**-11 if is_tf32 else 0)
+
+
+def differ(one: torch.Tensor, other: torch.Tensor, among: torch.Tensor, rounding: float) -> bool:
+    """Whether two rows of representations ``[N, D]`` of the same images differ by more than the order of their sums.
+
+    Args:
+        one: Representations.
+        other: Of the same images, computed once more.
+        among: Of several images ``[M, D]``: the distances between them are the scale.
+        rounding: As `rounding_of` says it.
+    """
+    if one.shape != other.shape:
+        return True
+    typical = torch.pdist(among.float()).median() if len(among) > 1 else torch.zeros(())
+    sums = 80 * min(rounding, 2**-11) * among.norm(dim=1).mean()  # 1e-5 in float32
+    return not bool((one - other).norm(dim=1).max() <= 5e-3 * typical + sums)

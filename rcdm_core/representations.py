@@ -3,12 +3,14 @@
 What was computed is kept under a key of everything the numbers depend on: the encoder's weights and preprocessing, the
 images' content, which of them and in what order, the kind of device and PyTorch's version. A key's rows are written in
 chunks of 2,048 (`rcdm_core.kept`), so that an interrupted run goes on where it was, and memory holds no more than the
-result and one chunk.
+result and one chunk. Of what is read back a few images are encoded once more: if the encoder gives something else, all
+of it is computed anew.
 """
 
 from __future__ import annotations
 
 import hashlib
+import sys
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -20,10 +22,11 @@ from rcdm_core.cache import OTHER_CACHE, cache_folder
 from rcdm_core.errors import UserError
 from rcdm_core.keeping import keeping
 from rcdm_core.placement import device_of
+from rcdm_core.precision import differ, rounding_of
 from rcdm_core.progress import silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import ArrayLike
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 
 CHUNK = 2048
 """Rows in a cached file."""
+
+CHECKED = 3
+"""Images of those whose representations are kept that are encoded again, to see that the encoder still gives them."""
 
 COLLAPSED = 1e-5
 """Spread around the mean, relative to the length, below which representations differ by float32 rounding only."""
@@ -54,6 +60,12 @@ def encode(encoder: Encoder, images: torch.Tensor, *, batch_size: int = 256) -> 
     with torch.no_grad():
         batches = [encoder(batch.to(device)) for batch in images.split(batch_size)]
     levels = {level: torch.cat([batch[level].float().cpu() for batch in batches]) for level in encoder.levels}
+    refuse_nan(encoder, levels)
+    return levels
+
+
+def refuse_nan(encoder: Encoder, levels: Mapping[str, torch.Tensor]) -> None:
+    """Raise a `UserError` if representations ``[N, D]`` of a level hold NaN or infinity."""
     for level, h in levels.items():
         bad = int((~h.isfinite().all(dim=1)).sum())
         if bad:
@@ -61,7 +73,6 @@ def encode(encoder: Encoder, images: torch.Tensor, *, batch_size: int = 256) -> 
                 f"encoder {encoder.name!r} gives NaN or infinity at level {level!r} for {bad} of {len(h)} images",
                 "check its weights and its preprocessing",
             )
-    return levels
 
 
 def represent(
@@ -94,7 +105,8 @@ def represent(
     folder = cache / _key(encoder, images, indices) if cache else None
     result = {level: torch.empty(len(indices), size) for level, size in encoder.dimensions.items()}
 
-    missing = []
+    missing: list[slice] = []
+    read: list[int] = []
     for start in range(0, len(indices), CHUNK):
         rows = slice(start, min(start + CHUNK, len(indices)))
         known = _read(_file(folder, start), rows, encoder.dimensions) if folder else None
@@ -102,6 +114,9 @@ def represent(
             missing.append(rows)
         else:
             _fill(result, rows, known)
+            read.extend(range(rows.start, rows.stop))
+    if read and not _agrees(encoder, images, indices, result, read):
+        missing = [slice(start, min(start + CHUNK, len(indices))) for start in range(0, len(indices), CHUNK)]
 
     batches = [
         slice(i, min(i + batch_size, rows.stop)) for rows in missing for i in range(rows.start, rows.stop, batch_size)
@@ -122,6 +137,21 @@ def _key(encoder: Encoder, images: ImageSet, indices: np.ndarray) -> str:
     digest = hashlib.sha256("\0".join(parts).encode() + b"\0")
     digest.update(indices.tobytes())
     return digest.hexdigest()
+
+
+def _agrees(
+    encoder: Encoder, images: ImageSet, indices: np.ndarray, known: Mapping[str, torch.Tensor], rows: Sequence[int]
+) -> bool:
+    """Whether the encoder gives kept representations, of these rows, of a few of the images once more; says if not."""
+    few = np.unique(np.linspace(0, len(rows) - 1, CHECKED).round().astype(int))
+    few = np.asarray(rows)[few]
+    rounding = rounding_of(encoder)
+    now = encode(encoder, images.images(indices[few]))
+    changed = [level for level, h in now.items() if differ(h, known[level][few], known[level][few], rounding)]
+    if changed:
+        told = f"kept representations of {encoder.name} are not what it gives now (level {changed[0]}): computed anew"
+        print(told, file=sys.stderr)
+    return not changed
 
 
 def _fill(result: dict[str, torch.Tensor], rows: slice, levels: dict[str, torch.Tensor]) -> None:

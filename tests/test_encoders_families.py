@@ -46,7 +46,8 @@ def test_a_timm_network_gives_what_timm_pools(name: str, tmp_path: Path) -> None
     save_file(model.state_dict(), tmp_path / "weights.safetensors")
     encoder = load_encoder(f"timm/{name}", weights=tmp_path / "weights.safetensors")
     x = encoder.preprocess(IMAGES)
-    assert x.shape[-2:] == (encoder.image_size, encoder.image_size) == (160, 160)
+    assert x.shape[-2:] == (160, 160)
+    assert encoder.image_size == int(160 / model.pretrained_cfg["crop_pct"])  # what is resized to, before the crop
     with torch.no_grad():
         expected = model.forward_head(model.forward_features(x), pre_logits=True)
     torch.testing.assert_close(encoder(IMAGES)["backbone"], expected)
@@ -251,9 +252,9 @@ def test_ones_own_network_is_pooled_and_resized_to(tmp_path: Path) -> None:
     "function, message",
     [
         ("numpy_preprocessing", "gradients do not pass through the preprocessing of python:own:numpy_preprocessing"),
-        ("broken", r"fails with ValueError: no weights today: own.py, line \d+"),
+        ("broken", r"fails .ValueError: no weights today.: own.py, line \d+"),
         ("words", "returns a str: it has to return a torch.nn.Module"),
-        ("no_backbone", r"gives {'head': \(2, 6\)} for 2 images: it has to give \[N, D\] at a level named backbone"),
+        ("no_backbone", r"gives {'head': \(3, 6\)} for 3 images: it has to give \[N, D\] at a level named backbone"),
         ("deep", "encoder python:own:deep fails on images of 224x224 pixels .RuntimeError"),
         ("forgetful", "fails on images of 224x224 pixels .NameError: name 'undefined' is not defined"),
         ("untold", "a step of the preprocessing of python:own:untold shows neither its code nor its settings"),
@@ -332,3 +333,73 @@ def test_a_hub_of_something_else_gets_one_line(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(timm, "create_model", broken)
     with pytest.raises(UserError, match=r"timm cannot make hf-hub:some/words \(KeyError: 'architecture'\)"):
         load_encoder("hf-hub:some/words")
+
+
+SCORING = """
+    dependencies = ["torch"]
+    import torch
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self, name, layer, after=None, shape=None):
+            super().__init__()
+            self.maps, self.name, self.after, self.shape = nn.Conv2d(3, 48, 9, 8), name, after, shape
+            setattr(self, name, layer)
+
+        def forward(self, x):
+            h = self.maps(x).relu()
+            layer = getattr(self, self.name)
+            h = layer(h if isinstance(layer, (nn.Conv2d, nn.Sequential)) else h.mean((2, 3)))
+            h = h.mean((2, 3)) if h.ndim == 4 else h
+            h = h if self.after is None else self.after(h)
+            return h if self.shape is None else h.view(self.shape)
+
+    def linear(pretrained=False): return Net("last_linear", nn.Linear(48, 1000))
+    def leading(pretrained=False): return Net("_fc", nn.Linear(48, 1001, bias=False))
+    def output(pretrained=False): return Net("output", nn.Linear(48, 10))
+    def convolution(pretrained=False): return Net("output", nn.Conv2d(48, 1000, 1))
+    def squeeze(pretrained=False):
+        return Net("final", nn.Sequential(nn.Dropout(), nn.Conv2d(48, 1000, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1)))
+    def likely(pretrained=False): return Net("scores", nn.Linear(48, 1000), after=lambda h: h.softmax(-1))
+    def shaped(pretrained=False): return Net("scores", nn.Linear(48, 1000), shape=(-1, 1000))
+    def features(pretrained=False): return Net("last", nn.Linear(48, 128))
+    def network(): return linear()
+"""
+
+
+@pytest.mark.parametrize(
+    ("entry", "dimension", "card"),
+    [
+        ("linear", 48, "last_linear, over 1,000 classes, left out"),
+        ("leading", 48, "_fc, over 1,001 classes, left out"),
+        ("output", 48, "output, over 10 classes, left out"),
+        ("convolution", 48, "output, over 1,000 classes, left out"),
+        ("squeeze", 48, "final.1, over 1,000 classes, left out"),
+        ("likely", 1000, "backbone looks like the scores of 1,000 classes that its last layer scores gives"),
+        ("shaped", 1000, "backbone looks like the scores of 1,000 classes that its last layer scores gives"),
+        ("features", 128, None),
+    ],
+)
+def test_scores_of_classes_are_left_out_or_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], entry: str, dimension: int, card: str | None
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/hubconf.py").write_text(dedent(SCORING))
+    encoder = load_encoder(f"torchhub/./mine:{entry}", weights="random")
+    assert encoder.dimensions == {"backbone": dimension}
+    assert encoder_card(encoder, encoder.levels).get("classifier") == card
+    assert ("not features" in capsys.readouterr().err) == (dimension == 1000)
+    if dimension == 48:
+        images = torch.rand(2, 3, 256, 256)
+        features = encoder.trunk.maps(encoder.preprocess(images)).relu().mean((2, 3))
+        torch.testing.assert_close(encoder(images)["backbone"], features)
+    again = load_encoder(f"torchhub/./mine:{entry}", weights="random")
+    assert again.fingerprint == encoder.fingerprint
+
+
+def test_scores_of_ones_own_network_are_told_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "own.py").write_text(dedent(SCORING))
+    encoder = load_encoder("python:own:network")
+    assert encoder.dimensions == {"backbone": 1000}
+    assert "scores of 1,000 classes" in encoder.card["classifier"]
+    assert "python:own:network: backbone looks like the scores of 1,000 classes" in capsys.readouterr().err

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import timm
 import torch
 from PIL import Image
+from timm.data import transforms as timms
 from timm.data.config import resolve_model_data_config
 from timm.data.transforms_factory import create_transform
 from torch import nn
-from torchvision.transforms import Compose, Normalize, Resize, ToTensor, v2
-from torchvision.transforms.functional import resize
+from torchvision import models
+from torchvision.transforms import (
+    CenterCrop,
+    Compose,
+    ConvertImageDtype,
+    InterpolationMode,
+    Lambda,
+    Normalize,
+    Pad,
+    PILToTensor,
+    Resize,
+    ToTensor,
+    v2,
+)
+from torchvision.transforms.functional import pil_to_tensor, resize, to_tensor
 
 from rcdm_core.encoders import load_encoder
-from rcdm_core.encoders.preprocess import HalvingCrop, Steps
+from rcdm_core.encoders.preprocess import HalvingCrop, Steps, decoded_size
+from rcdm_core.images import square
 
 ROUNDING = 3 / 255  # Pillow rounds to 8 bits after each of its steps, and each direction of them
 
@@ -132,3 +148,118 @@ def test_modules_among_the_steps_go_where_the_encoder_goes_and_belong_to_it() ->
     steps = Steps(Compose([Resize(8), Shift()])).eval().to(torch.float64)
     assert steps(torch.rand(1, 3, 9, 9, dtype=torch.float64)).dtype == torch.float64
     assert [tensor.dtype for tensor in steps.state_dict().values()] == [torch.float64]
+
+
+def configurations() -> list[dict[str, Any]]:
+    """The transforms of timm's pretrained networks, each once, but for those of large images."""
+    asked = ("input_size", "crop_pct", "crop_mode", "interpolation", "mean", "std")
+    known = {tuple(getattr(timm.get_pretrained_cfg(name), key) for key in asked) for name in timm.list_pretrained()}
+    return [dict(zip(asked, values, strict=True)) for values in sorted(known) if max(values[0]) <= 240]
+
+
+def test_timms_own_transforms_of_images_that_need_no_resizing_are_reproduced_for_all_its_networks() -> None:
+    found, rng = configurations(), np.random.default_rng(0)
+    assert len(found) > 50
+    for config in found:
+        transform = create_transform(**config, is_training=False)
+        ours = Steps(transform)
+        size = decoded_size(ours)
+        assert size == int(max(config["input_size"]) / config["crop_pct"]), config
+        image = Image.fromarray(rng.integers(0, 256, (size, size, 3), dtype=np.uint8))
+        torch.testing.assert_close(ours(tensor(image))[0], transform(image), rtol=0, atol=1e-5, msg=str(config))
+
+
+def halves(x: torch.Tensor) -> torch.Tensor:
+    return x.float() / 255
+
+
+FLOAT = v2.ToDtype(torch.float32, scale=True)
+UNSCALED = v2.ToDtype(torch.float32, scale=False)
+OF_255 = Normalize([123.7, 116.3, 103.5], [58.4, 57.1, 57.4])
+OF_1 = Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+TRANSFORMS: dict[str, list[Any]] = {
+    "usual": [Resize(64), CenterCrop(56), ToTensor(), OF_1],
+    "usual of v2": [v2.Resize(64), v2.CenterCrop(56), v2.ToImage(), FLOAT, OF_1],
+    "converted first": [v2.ToImage(), v2.Resize(64, antialias=True), FLOAT, OF_1],
+    "in bytes": [PILToTensor(), Resize(64), ConvertImageDtype(torch.float32), OF_1],
+    "timm's in bytes": [timms.MaybePILToTensor(), ConvertImageDtype(torch.float32), OF_1],
+    "as functions": [to_tensor, OF_1],
+    "as functions, in bytes": [pil_to_tensor, ConvertImageDtype(torch.float32), OF_1],
+    "unscaled": [v2.ToImage(), UNSCALED, OF_255],
+    "unscaled, of v1": [PILToTensor(), Lambda(lambda x: x.float()), OF_255],
+    "timm's unscaled": [timms.ToTensor(), OF_255],
+    "scaled by hand": [PILToTensor(), Lambda(lambda x: x / 255), OF_1],
+    "scaled by a function": [PILToTensor(), CenterCrop(56), halves, OF_1],
+    "blue first": [PILToTensor(), Lambda(lambda x: x.flip(-3).float()), Normalize([104.0, 117.0, 123.0], [1.0] * 3)],
+    "scaled up": [ToTensor(), Lambda(lambda x: 255 * x), OF_255],
+    "normalized twice": [ToTensor(), Normalize([0.5] * 3, [0.5] * 3), Normalize([0.0] * 3, [0.5] * 3)],
+    "negative": [ToTensor(), Lambda(lambda x: 2 * x - 1)],
+    "bytes to the end": [PILToTensor()],
+    "bytes changed and converted": [PILToTensor(), Lambda(lambda x: x // 2), ConvertImageDtype(torch.float32)],
+    "padded": [Pad(4, fill=200), ToTensor(), OF_1],
+    "padded in colour": [Pad(4, fill=(10, 20, 250)), CenterCrop(70), ToTensor()],
+    "padded in bytes": [v2.ToImage(), v2.Pad(4, fill=99), FLOAT, OF_1],
+    "padded behind": [ToTensor(), Pad(4, fill=0.5)],
+    "timm's border": [timms.ResizeKeepRatio(64, longest=1.0), timms.CenterCropOrPad(80, fill=[9, 90, 200]), ToTensor()],
+    "to half": [ToTensor(), ConvertImageDtype(torch.float16)],
+    "within others": [Compose([Resize(64), Compose([CenterCrop(56)])]), Compose([ToTensor(), OF_1])],
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_transforms_of_pictures_give_the_same_of_tensors(name: str) -> None:
+    transform, image = Compose(TRANSFORMS[name]), picture(64, 64)
+    ours, theirs = Steps(transform)(tensor(image))[0].float(), transform(image).float()
+    step = theirs.std() / 255 if name == "bytes changed and converted" else 0  # x // 2 rounds what is no integer here
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=float(1e-5 * theirs.abs().max() + step))
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_transforms_of_pictures_that_are_resized_give_nearly_the_same_of_tensors(name: str) -> None:
+    steps = [Resize(48, InterpolationMode.BICUBIC), *TRANSFORMS[name]]
+    transform, image = Compose(steps), picture(64, 64)
+    ours, theirs = Steps(transform)(tensor(image))[0].float(), transform(image).float()
+    assert (ours - theirs).abs().max() <= 2 * ROUNDING * theirs.std() / tensor(image).std()
+
+
+def test_transforms_of_tensors_are_run_as_given() -> None:
+    edge = torch.zeros(1, 3, 64, 64)
+    edge[..., 32:] = 1
+    transform = Compose([Resize(24, InterpolationMode.BICUBIC), Normalize([0.5] * 3, [0.5] * 3)])
+    torch.testing.assert_close(Steps(transform)(edge), transform(edge), rtol=0, atol=0)
+    assert Steps(transform)(edge).max() > 1
+
+
+@pytest.mark.parametrize("name", ["ResNet18_Weights", "ViT_B_16_Weights", "Swin_V2_T_Weights", "Inception_V3_Weights"])
+def test_torchvisions_own_transforms_are_reproduced(name: str) -> None:
+    transform = getattr(models, name).DEFAULT.transforms()
+    size = decoded_size(Steps(transform))
+    image = picture(size, size)
+    torch.testing.assert_close(Steps(transform)(tensor(image))[0], transform(image), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("steps", "size"),
+    [
+        ([Resize(256), CenterCrop(224)], 256),
+        ([v2.Resize((300, 200))], 300),
+        ([Resize(224), Resize(512)], 224),
+        ([CenterCrop(200), Resize(64)], 200),
+        ([CenterCrop(300), Resize(64)], 300),
+        ([timms.TrimBorder(8), Resize(64)], 80),
+        ([CenterCrop(48)], 48),
+        ([lambda x: 2 * x], None),
+        ([lambda x: nn.functional.interpolate(x, scale_factor=0.5)], None),
+        ([HalvingCrop(224)], 224),
+    ],
+)
+def test_images_are_wanted_as_large_as_the_first_resizing_makes_them(steps: list[Any], size: int | None) -> None:
+    assert decoded_size(Steps(Compose(steps))) == size
+
+
+def test_pictures_decoded_at_the_wanted_size_give_what_timm_gives_of_them_whole() -> None:
+    encoder = load_encoder("timm/test_vit", weights="random")
+    transform = create_transform(**resolve_model_data_config(encoder.trunk), is_training=False)
+    pictures = [picture(400, 400, seed) for seed in range(3)]
+    ours = encoder.preprocess(torch.stack([square(image, encoder.image_size) for image in pictures]))
+    torch.testing.assert_close(ours, torch.stack([transform(image) for image in pictures]), rtol=0, atol=1e-5)

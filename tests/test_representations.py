@@ -14,7 +14,7 @@ import rcdm_core.representations as module
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.errors import UserError
-from rcdm_core.representations import represent, representation_cache
+from rcdm_core.representations import CHECKED, represent, representation_cache
 
 SCENES = load_data("scenes", image_size=32, limit=40)
 
@@ -71,11 +71,11 @@ def test_rows_are_those_of_the_encoder_in_the_order_asked(tmp_path: Path, batch_
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_the_second_time_nothing_is_encoded(tmp_path: Path) -> None:
+def test_the_second_time_a_few_are_encoded_to_be_compared(tmp_path: Path) -> None:
     first, second = make_encoder(), make_encoder()
     before = represent(first, SCENES, range(21), cache=tmp_path)
     after = represent(second, SCENES, range(21), cache=tmp_path)
-    assert (encoded(first), encoded(second)) == (21, 0)
+    assert (encoded(first), encoded(second)) == (21, CHECKED)
     for level in before:
         torch.testing.assert_close(before[level], after[level], rtol=0, atol=0)
 
@@ -106,7 +106,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(tmp_path: Path) -> None:
         represent(make_encoder(), SCENES, range(30), batch_size=4, cache=tmp_path, progress=interrupting)
     encoder = make_encoder()
     resumed = represent(encoder, SCENES, range(30), batch_size=4, cache=tmp_path)
-    assert encoded(encoder) == 30 - 16  # two chunks of eight were complete
+    assert encoded(encoder) == 30 - 16 + CHECKED  # two chunks of eight were complete
     whole = represent(make_encoder(), SCENES, range(30), batch_size=4)
     for level in whole:
         torch.testing.assert_close(resumed[level], whole[level], rtol=0, atol=0)
@@ -120,7 +120,7 @@ def test_a_damaged_chunk_is_computed_again(tmp_path: Path, damage: bytes | None)
     file.write_bytes(file.read_bytes()[:-10] if damage is None else damage)
     encoder = make_encoder()
     again = represent(encoder, SCENES, range(20), cache=tmp_path)
-    assert encoded(encoder) == 8
+    assert encoded(encoder) == 8 + CHECKED
     for level in whole:
         torch.testing.assert_close(again[level], whole[level], rtol=0, atol=0)
 

@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any
 from rcdm_core.encoders.catalogue import EMBEDDED, ENCODERS, FAMILIES, PUBLISHED
 
 if TYPE_CHECKING:
+    from rcdm_core.encoders.behaviour import refuse_without_gradients
     from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.encoders.registry import load_encoder
 
-__all__ = ["EMBEDDED", "ENCODERS", "FAMILIES", "PUBLISHED", "Encoder", "load_encoder"]
+__all__ = ["EMBEDDED", "ENCODERS", "FAMILIES", "PUBLISHED", "Encoder", "load_encoder", "refuse_without_gradients"]
 
-_HOMES = {"Encoder": "rcdm_core.encoders.encoder", "load_encoder": "rcdm_core.encoders.registry"}
+_HOMES = {
+    "Encoder": "rcdm_core.encoders.encoder",
+    "load_encoder": "rcdm_core.encoders.registry",
+    "refuse_without_gradients": "rcdm_core.encoders.behaviour",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,40 +7,43 @@
   it returns a dictionary ``{"backbone": ..., "projector": ...}``.
 - The preprocessing takes ``[N, 3, H, W]`` in [0, 1]: a module, a function, or torchvision's transforms. Gradients have
   to pass through it. Without one, images are resized to a square, and stay in [0, 1].
-- Attributes of the network say what cannot be seen: ``image_size`` (pixels; else what the preprocessing makes of 256,
-  or 224), ``is_ssl`` (whether it was trained without labels; else not told) and ``training_augmentations`` (names of
+- Attributes of the network say what cannot be seen: ``image_size`` (pixels; else what the preprocessing resizes to, or
+  224), ``is_ssl`` (whether it was trained without labels; else not told) and ``training_augmentations`` (names of
   the probes' transformations it was trained with).
 
-The code of the module and of all files that define parts of the network, comments aside, belongs to the fingerprint:
-representations are computed anew when it changes.
+Weights, the code of the module and of all files that define parts of the network, comments aside, plain attributes of
+the network, and what it gives of a few fixed images belong to the fingerprint: representations are computed anew when
+one of them changes. What is not the same in each pass, and in each batch, is refused.
 """
 
 from __future__ import annotations
 
 import sys
-import traceback
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from PIL import Image
 from torch import nn
 
-from rcdm_core.encoders.foreign import load_file_into, measured
-from rcdm_core.encoders.preprocess import ResizeNormalize, Steps, is_composed
-from rcdm_core.errors import UserError, first_line, unknown_name
+from rcdm_core.encoders.behaviour import examined, fixed_images, others_code, random_state
+from rcdm_core.encoders.foreign import load_file_into, measured, ready
+from rcdm_core.encoders.preprocess import LARGEST, PROBED, ResizeNormalize, Resizing, Steps, decoded_size, is_composed
+from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.progress import silent
 from rcdm_core.weights import Fresh, seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator, Sequence
     from types import ModuleType
 
     from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.progress import Progress
 
 IMAGE_SIZE = 224  # pixels, where nothing else is known
-_PROBED = 256  # pixels of the image that shows what a preprocessing resizes to
+_USUAL = ("analyses", "probes", "reports")  # packages of ours that users may have as well
 
 
 def load_custom(name: str, *, weights: Path | Fresh | None = None, progress: Progress = silent) -> Encoder:
@@ -58,76 +61,136 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None, progress: Pro
     module_name, _, function_name = name.removeprefix("python:").partition(":")
     if not module_name or not function_name:
         raise UserError(f"{name!r} names no function", "write python:package.module:function")
-    module = _import(module_name)
-    functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-    if function_name not in functions:
-        raise unknown_name(f"function of {module_name}", function_name, functions)
-    with seeded(weights):
-        returned = _called(getattr(module, function_name), name)
-    network, transform = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, None)
-    if not isinstance(network, nn.Module):
-        raise UserError(
-            f"{name} returns a {type(returned).__name__}",
-            "it has to return a torch.nn.Module, or one and its preprocessing",
+    with modules_from(Path.cwd(), module_name) as shadowed:
+        module = _imported(module_name)
+        functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        if function_name not in functions:
+            raise unknown_name(f"function of {module_name}", function_name, functions)
+        with seeded(weights), others_code(f"{name} fails"):
+            returned = getattr(module, function_name)()
+        network, transform = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, None)
+        if not isinstance(network, nn.Module):
+            raise UserError(
+                f"{name} returns a {type(returned).__name__}",
+                "it has to return a torch.nn.Module, or one and its preprocessing",
+            )
+        about = _told(network, name)
+        network = ready(network, name)
+        told = load_file_into(network, weights, name=name) if isinstance(weights, Path) else "the function's"
+        preprocess, image_size = _preprocessing(transform, about["image_size"], name)
+        encoder = measured(
+            name,
+            preprocess=preprocess,
+            trunk=network,
+            image_size=image_size,
+            is_ssl=about["is_ssl"],
+            training_augmentations=about["training_augmentations"],
+            sources=[Path(module.__file__)] if module.__file__ else [],
+            card={
+                "network": f"{type(network).__name__}, made by {function_name} of {module_name}",
+                "weights": told,
+                "pooling": {"backbone": "the network's own"},
+            },
+            remove_scores=False,
         )
-    told = load_file_into(network, weights, name=name) if isinstance(weights, Path) else "the function's"
-    preprocess, image_size = _preprocessing(network, transform, name)
-    return measured(
-        name,
-        preprocess=preprocess,
-        trunk=network.cpu(),
-        image_size=image_size,
-        is_ssl=getattr(network, "is_ssl", None),
-        training_augmentations=tuple(getattr(network, "training_augmentations", ())),
-        sources=[Path(module.__file__)] if module.__file__ else [],
-        card={
-            "network": f"{type(network).__name__}, made by {function_name} of {module_name}",
-            "weights": told,
-            "pooling": {"backbone": "the network's own"},
-        },
-    )
+    if shadowed:  # what is imported at every pass finds ours now
+        examined(encoder)
+    return encoder
 
 
-def _import(name: str) -> ModuleType:
-    """A module, from the current folder first."""
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
+@contextmanager
+def modules_from(folder: Path, wanted: str) -> Iterator[list[str]]:
+    """Within the block Python looks for modules in a folder first, also for those called as some that are imported.
+
+    Args:
+        folder: Where modules of the user are.
+        wanted: Name of the module that is asked for. It is looked for there whatever is imported under its name, as are
+            our packages that have the names of usual folders.
+
+    Yields:
+        First names of modules that mean others within the block than outside.
+    """
+    shadowed = [name for name in {wanted.partition(".")[0], *_USUAL} if _is_another(folder, name)]
+    ours = _loaded(shadowed)
+    sys.path.insert(0, str(folder))
+    for name in ours:
+        del sys.modules[name]
     try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
+        yield shadowed
+    finally:
+        with suppress(ValueError):  # the user's code may have taken it away
+            sys.path.remove(str(folder))
+        for name in _loaded(shadowed):
+            del sys.modules[name]
+        sys.modules.update(ours)
+
+
+def _is_another(folder: Path, name: str) -> bool:
+    """Whether a module is imported, and the folder has one of the same name."""
+    places = [place for place in (folder / f"{name}.py", folder / name / "__init__.py") if place.is_file()]
+    imported = getattr(sys.modules.get(name), "__file__", None) or ""
+    return name in sys.modules and any(place.resolve() != Path(imported).resolve() for place in places)
+
+
+def _loaded(names: Sequence[str]) -> dict[str, ModuleType]:
+    return {name: module for name, module in sys.modules.items() if name.partition(".")[0] in names}
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        with others_code(f"importing {name} fails"):
+            return import_module(name)
+    except UserError as told:
+        error = told.__cause__
+        if not isinstance(error, ModuleNotFoundError):
+            raise
         if error.name and not f"{name}.".startswith(f"{error.name}."):
             raise UserError(f"{name} imports {error.name}, which is not installed", "install it") from error
-        raise UserError(f"there is no Python module {name!r}", f"the current folder is {here}") from error
-    except Exception as error:  # whatever the user's code does
-        raise _failure(f"importing {name}", error) from error
-    finally:
-        sys.path.remove(here)
+        top = name.partition(".")[0]
+        remedy = f"the current folder is {Path.cwd()}"
+        if top in sys.modules and (Path.cwd() / top).is_dir():
+            remedy = f"{top} is another package; put an __init__.py into {Path.cwd() / top}"
+        raise UserError(f"there is no Python module {name!r}", remedy) from error
 
 
-def _called(function: Callable[[], Any], name: str) -> Any:
-    try:
-        return function()
-    except UserError:
-        raise
-    except Exception as error:  # whatever the user's code does
-        raise _failure(name, error) from error
+def _told(network: nn.Module, name: str) -> dict[str, Any]:
+    """What the network says of itself: ``image_size``, ``is_ssl`` and ``training_augmentations``.
+
+    Raises:
+        UserError: It says something that cannot be meant.
+    """
+    size, is_ssl = getattr(network, "image_size", None), getattr(network, "is_ssl", None)
+    augmentations = getattr(network, "training_augmentations", ())
+    if isinstance(size, (list, tuple)) and len(size) == 2 and size[0] == size[1]:
+        size = size[0]
+    if size is not None and (type(size) is not int or not 1 <= size <= LARGEST):
+        raise UserError(f"image_size of {name} is {size!r}", f"give the side of a square, 1 to {LARGEST} pixels")
+    if is_ssl is not None and type(is_ssl) is not bool:
+        raise UserError(f"is_ssl of {name} is {is_ssl!r}", "write True, False or None")
+    if not isinstance(augmentations, (list, tuple, set)) or not all(isinstance(word, str) for word in augmentations):
+        raise UserError(
+            f"training_augmentations of {name} is {augmentations!r}", 'write a tuple of names: ("crop", "blur")'
+        )
+    return {"image_size": size, "is_ssl": is_ssl, "training_augmentations": tuple(augmentations)}
 
 
-def _preprocessing(network: nn.Module, transform: Any, name: str) -> tuple[nn.Module, int]:
-    """The preprocessing as a module, and the side it resizes to."""
-    declared = getattr(network, "image_size", None)
+def _preprocessing(transform: Any, declared: int | None, name: str) -> tuple[nn.Module, int]:
+    """The preprocessing as a module, and the side of the images that it wants.
+
+    Raises:
+        UserError: It fails, gives no batch, or does not do to tensors what it does to pictures.
+    """
     if transform is None:
-        size = int(declared or IMAGE_SIZE)
+        size = declared or IMAGE_SIZE
         return ResizeNormalize(size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), size
-    if not callable(transform):
-        raise UserError(f"{name} returns a {type(transform).__name__} as preprocessing", "it has to be callable")
+    if not callable(transform) or isinstance(transform, type):
+        kind = f"class {transform.__name__}" if isinstance(transform, type) else type(transform).__name__
+        raise UserError(f"{name} returns a {kind} as preprocessing", "it has to be callable with a batch of images")
     is_whole = isinstance(transform, nn.Module) and not is_composed(transform)
-    preprocess = transform if is_whole else Steps(transform)
-    images = torch.rand(2, 3, _PROBED, _PROBED, requires_grad=True)
-    try:
-        out = preprocess(images)
-    except Exception as error:  # whatever the user's code does
-        raise _failure(f"the preprocessing of {name}, given a batch [2, 3, {_PROBED}, {_PROBED}],", error) from error
+    preprocess = ready(transform, name).eval() if is_whole else Steps(transform)
+    side = PROBED[0]
+    with others_code(f"the preprocessing of {name}, given a batch [2, 3, {side}, {side}], fails"), Resizing():
+        out = preprocess(torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)).requires_grad_())
     if not isinstance(out, torch.Tensor) or out.ndim != 4 or len(out) != 2:
         raise UserError(f"the preprocessing of {name} gives no batch", "it has to take and give [N, 3, H, W]")
     if not out.requires_grad:
@@ -135,11 +198,26 @@ def _preprocessing(network: nn.Module, transform: Any, name: str) -> tuple[nn.Mo
             f"gradients do not pass through the preprocessing of {name}",
             "use tensors throughout, without NumPy or Pillow",
         )
-    return preprocess, int(declared or out.shape[-1])
+    with others_code(f"the preprocessing of {name} fails on images of other sizes"):
+        wanted = decoded_size(preprocess)
+    size = max(filter(None, (declared, wanted)), default=side)
+    if size > LARGEST:
+        raise UserError(f"the preprocessing of {name} wants images of {size} pixels", f"{LARGEST} are the most")
+    _compare_pictures(transform, preprocess, size, name)
+    return preprocess, size
 
 
-def _failure(what: str, error: Exception) -> UserError:
-    """What the user's code raised, and where."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    problem = f"{what} fails with {type(error).__name__}: {first_line(error)}"
-    return UserError(problem, f"{Path(place.filename).name}, line {place.lineno}")
+def _compare_pictures(transform: Any, preprocess: nn.Module, size: int, name: str) -> None:
+    """Raise a `UserError` if what takes pictures as well does something else to them than to tensors in [0, 1]."""
+    image = fixed_images(size)[0]
+    picture = Image.fromarray((255 * image).round().byte().permute(1, 2, 0).numpy())
+    is_same, before = True, random_state()
+    with suppress(Exception), torch.random.fork_rng(devices=[]), torch.no_grad():  # most take no pictures
+        ours, theirs = preprocess(image[None])[0], transform(picture)
+        if ours.shape == theirs.shape and random_state() == before:  # what is random is refused later
+            is_same = bool((ours - theirs).abs().mean() <= 0.05 * theirs.float().std())
+    if not is_same:
+        raise UserError(
+            f"the preprocessing of {name} does something else to pictures than to tensors",
+            "write it for batches of tensors in [0, 1], and leave conversions out",
+        )

@@ -31,7 +31,7 @@ class Encoder(nn.Module):
         projector: Pooled features to embeddings ``[N, D']``: the level ``projector``; None where there is none.
         dimensions: ``D`` of each level.
         is_ssl: Whether the encoder was trained without labels; None where nobody told.
-        image_size: Side in pixels that the preprocessing resizes to.
+        image_size: Side in pixels at which it wants its images: what the preprocessing resizes to, before it crops.
         layers: Layers of the trunk that are levels as well, with their ``D``, shallow to deep; see `with_layers`.
         training_augmentations: Names of the probes' transformations it was trained with.
         about: What it computes with besides weights and preprocessing, such as the code of the trunk.

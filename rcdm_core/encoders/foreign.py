@@ -1,10 +1,13 @@
-"""Encoders from elsewhere: networks of which nobody wrote down the dimensions, found by one pass of two images."""
+"""Encoders from elsewhere: networks of which nobody wrote down the dimensions, found by what they do."""
 
 from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
+import sys
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from rcdm_core.encoders.behaviour import examined, fixed_images, others_code, sketched
 from rcdm_core.encoders.encoder import Encoder
-from rcdm_core.errors import UserError, first_line
+from rcdm_core.encoders.layers import pooled
+from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import shows_an_address, without_addresses
+from rcdm_core.precision import differ, rounding_of
 from rcdm_core.state_dicts import load_into
 from rcdm_core.weight_files import load_state
 from rcdm_core.weights import Fresh
@@ -44,50 +50,145 @@ def measured(
     about: str = "",
     sources: Iterable[Path] = (),
     card: Mapping[str, Any],
+    remove_scores: bool = True,
 ) -> Encoder:
-    """An encoder whose dimensions come from one pass of two black images; arguments as of `Encoder`.
+    """An encoder that is known by what it does with a few fixed images; arguments as of `Encoder`.
 
-    Its fingerprint knows the code of the network, comments aside: every file that defines one of its modules, and
-    ``sources``, further ones.
+    Its fingerprint knows weights and what else decides the numbers: the code of the network, comments aside (every
+    file that defines one of its modules, and ``sources``, further ones); plain attributes of its modules; and, for all
+    that lies elsewhere, such as in helpers, the environment or buffers that no file holds, what comes out of it. A last
+    layer that makes scores of classes is left out if ``remove_scores``, else told.
 
     Raises:
-        UserError: The pass fails, or what comes out is not ``[N, D]`` at a level ``backbone``, or nothing tells one
-            step of the preprocessing from another.
+        UserError: It fails, or what comes out is not ``[N, D]`` at a level ``backbone``, or is another one in each
+            pass or batch (`rcdm_core.encoders.behaviour`), or nothing tells one step of the preprocessing from another.
     """
     if shows_an_address(repr(preprocess)):
         raise UserError(
             f"a step of the preprocessing of {name} shows neither its code nor its settings",
             "write it as a function in a file, or as a class with a __repr__",
         )
+    _refuse_hidden(trunk, name)
     code = _code(chain(sources, _defining(trunk), _defining(preprocess)))
-    encoder = Encoder(
-        name,
-        preprocess=preprocess,
-        trunk=trunk,
-        projector=None,
-        dimensions={},
-        is_ssl=is_ssl,
-        image_size=image_size,
-        training_augmentations=training_augmentations,
-        about=f"{about}{code}{without_addresses(repr(trunk))}",
-        card=card,
-    )
+    described = f"{about}{code}{without_addresses(repr(trunk))}{_settings(trunk)}"
+    with others_code(f"{name} cannot be used for evaluation"):
+        encoder = Encoder(
+            name,
+            preprocess=preprocess,
+            trunk=trunk,
+            projector=None,
+            dimensions={},
+            is_ssl=is_ssl,
+            image_size=image_size,
+            training_augmentations=training_augmentations,
+            card=card,
+        )
+    levels = examined(encoder)
+    if _tell_scores(encoder, levels, remove=remove_scores):
+        levels = examined(encoder)
+    encoder.dimensions = {level: h.shape[1] for level, h in levels.items()}
+    encoder.about = f"{described}{sketched(levels, rounding_of(encoder))}"
+    return encoder
+
+
+def _refuse_hidden(network: nn.Module, name: str) -> None:
+    """Raise a `UserError` if networks lie in a list where neither eval() nor a device reaches them."""
+    known = set(network.modules())
+    for module in known:
+        for attribute, value in vars(module).items():
+            values = value.values() if isinstance(value, dict) else value
+            if attribute in _REGISTERED or not isinstance(value, (list, tuple, set, dict)):
+                continue
+            if any(isinstance(item, nn.Module) and item not in known and item.state_dict() for item in values):
+                raise UserError(
+                    f"{name} keeps networks in {attribute}, a {type(value).__name__}: eval() does not reach them",
+                    "make it a torch.nn.ModuleList or ModuleDict",
+                )
+
+
+def _settings(network: nn.Module) -> str:
+    """Plain attributes of modules that libraries did not define, and constant buffers that no state dict holds."""
+    lines = []
+    for name, module in network.named_modules():
+        if type(module).__module__.partition(".")[0] not in _LIBRARIES:
+            plain = {key: value for key, value in vars(module).items() if key not in _REGISTERED and _is_plain(value)}
+            lines += [f"{name}.{key}={plain[key]!r}" for key in sorted(plain)]
+    kept = network.state_dict()
+    for name, buffer in network.named_buffers():
+        if name not in kept and not buffer.is_floating_point():  # floats may differ in their last bit by the machine
+            lines.append(f"{name}={buffer.flatten().tolist()}")
+    return "\n".join(lines)
+
+
+_REGISTERED = frozenset(vars(nn.Module()))
+"""What every module has: its parameters, buffers, modules and hooks."""
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a setting reads the same in every process and on every machine, as a path does not."""
+    match value:
+        case list() | tuple():
+            return all(map(_is_plain, value))
+        case dict():
+            return all(map(_is_plain, chain(value, value.values())))
+        case str():
+            return os.sep not in value
+        case _:
+            return value is None or type(value) in (bool, int, float, complex, torch.dtype, torch.Size)
+
+
+CLASSES = (10, 100, 200, 365, 1000, 1001, 10450, 11221, 11821, 18291, 21841, 21842, 21843)
+"""How many classes the data sets have on which networks are published."""
+
+
+def _tell_scores(encoder: Encoder, levels: Mapping[str, torch.Tensor], *, remove: bool) -> bool:
+    """Look whether ``backbone`` holds scores of classes; say so on the standard error and in the card.
+
+    It does if there are as many numbers as a known data set has classes, and the last layer makes them.
+
+    Args:
+        encoder: The encoder. Its card is changed, and its trunk if the layer is left out.
+        levels: What it gives of the fixed images.
+        remove: Whether to leave that layer out, if then comes out what it was given, pooled.
+
+    Returns:
+        Whether it was left out.
+    """
+    classes = levels["backbone"].shape[1]
+    if classes not in CLASSES:
+        return False
+    name, layer, given = _last_layer(encoder)
+    if layer is None or classes not in (getattr(layer, "out_features", 0), getattr(layer, "out_channels", 0)):
+        return False
+    told = f"backbone looks like the scores of {classes:,} classes that its last layer {name or 'makes'} gives"
+    if remove and name:
+        encoder.trunk.set_submodule(name, nn.Identity())
+        with suppress(Exception), torch.no_grad():  # a shape that was written down
+            features = encoder(fixed_images(encoder.image_size)[1:])["backbone"]
+            if not differ(features, pooled(given, encoder.trunk), features, rounding_of(encoder)):
+                encoder.card["classifier"] = f"{name}, over {classes:,} classes, left out"
+                return True
+        encoder.trunk.set_submodule(name, layer)
+    encoder.card["classifier"] = told
+    print(f"{encoder.name}: {told}, not features; write a function that returns those (python:...)", file=sys.stderr)
+    return False
+
+
+def _last_layer(encoder: Encoder) -> tuple[str, nn.Module | None, torch.Tensor]:
+    """The last layer with weights that runs in a pass of two fixed images, by name, and what it was given."""
+    called: list[tuple[str, nn.Module, torch.Tensor]] = []
+    handles = [
+        layer.register_forward_hook(lambda layer, given, _, name=name: called.append((name, layer, *given[:1])))
+        for name, layer in encoder.trunk.named_modules()
+        if next(layer.parameters(recurse=False), None) is not None
+    ]
     try:
         with torch.no_grad():
-            levels = encoder(torch.zeros(2, 3, image_size, image_size))
-    except Exception as error:  # whatever the network's code does
-        reason = f"{type(error).__name__}: {first_line(error)}"
-        raise UserError(
-            f"encoder {name} fails on images of {image_size}x{image_size} pixels ({reason})",
-            "it has to take [N, 3, H, W] in [0, 1] and give [N, D], or a dictionary of levels",
-        ) from error
-    shapes = {level: tuple(h.shape) for level, h in levels.items()}
-    if "backbone" not in shapes or any(len(shape) != 2 or shape[0] != 2 for shape in shapes.values()):
-        raise UserError(
-            f"encoder {name} gives {shapes} for 2 images", "it has to give [N, D] at a level named backbone at least"
-        )
-    encoder.dimensions = {level: dimension for level, (_, dimension) in shapes.items()}
-    return encoder
+            encoder(fixed_images(encoder.image_size)[1:])
+    finally:
+        for handle in handles:
+            handle.remove()
+    return called[-1] if called else ("", None, torch.empty(0))
 
 
 def _defining(network: nn.Module) -> Iterator[Path]:
@@ -107,6 +208,23 @@ def _code(paths: Iterable[Path]) -> str:
         except (OSError, SyntaxError, ValueError):  # no file: code that was made while running
             continue
     return "".join(sorted(said))
+
+
+def ready(network: nn.Module, name: str) -> nn.Module:
+    """A network as others hand it over: without the wrappers of compilation and parallel training, on the CPU.
+
+    Raises:
+        UserError: Some of its weights do not exist yet.
+    """
+    while type(network).__name__ in ("OptimizedModule", "DataParallel", "DistributedDataParallel"):
+        inner: Any = getattr(network, "_orig_mod", None) or network.module
+        network = inner
+    for key, tensor in chain(network.named_parameters(), network.named_buffers()):
+        if isinstance(tensor, (nn.UninitializedParameter, nn.UninitializedBuffer)):
+            raise UserError(f"{name} has not made {key} yet", "run a lazy network once before it is returned")
+        if tensor.is_meta:
+            raise UserError(f"{name} has no weights: {key} is on the device meta", "fill it before it is returned")
+    return network.cpu()
 
 
 def load_file_into(network: nn.Module, path: Path, *, name: str, without: tuple[str, ...] = ()) -> str:

@@ -46,8 +46,10 @@ def pooled(output: torch.Tensor, network: nn.Module, layer: nn.Module | None = N
         layer: The layer that gave the output; None for the network itself.
 
     Raises:
-        ValueError: ``output`` has another shape.
+        ValueError: ``output`` has another shape, or holds no real numbers.
     """
+    if not isinstance(output, torch.Tensor) or output.is_complex():
+        raise ValueError(f"a {getattr(output, 'dtype', type(output).__name__)} is no tensor of real numbers")
     match pooling(output, network):
         case "as it is":
             return output

@@ -1,23 +1,27 @@
-"""Preprocessing as modules: an encoder carries its own, and gradients pass through it.
-
-Clamping keeps what a bicubic filter overshoots within [0, 1], as the 8 bits of a picture do.
-"""
+"""Preprocessing as modules: an encoder carries its own, and gradients pass through it."""
 
 from __future__ import annotations
 
 import inspect
+from copy import copy
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from rcdm_core.fingerprint import shows_an_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from collections.abc import Callable, Iterable
+
+LARGEST = 2048
+"""The largest side in pixels of an image that is taken."""
+
+PROBED = (256, 258)
+"""Sides in pixels of the images that show what a preprocessing resizes to."""
 
 
 class HalvingCrop(nn.Module):
@@ -104,9 +108,11 @@ class ResizeNormalize(nn.Module):
 
 
 class Steps(nn.Module):
-    """Torchvision's transforms in a row, on tensors; steps that make a tensor of a picture are left out.
+    """Torchvision's transforms in a row, on tensors: what they make of a picture of 8 bits, but for its rounding.
 
-    What resizing overshoots is clamped before the normalisation.
+    Steps that make a tensor of a picture are left out. What those before them overshoot is clamped, as the 8 bits do,
+    and the colours that they fill with are numbers up to 255. So are the values behind a step that gives integers,
+    until another makes numbers in [0, 1] of them. Everything else, and transforms of tensors alone, is run as given.
 
     Args:
         transform: A transform, or a `Compose` of several, which may be such ones again; each takes batches of tensors.
@@ -114,7 +120,9 @@ class Steps(nn.Module):
 
     def __init__(self, transform: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
-        self.steps = [step for step in _in_a_row(transform) if type(step).__name__ not in _TO_TENSOR]
+        steps = _in_a_row(transform)
+        self.steps = [step for step in steps if _kind(step) not in _TO_TENSOR]
+        self.run = _on_tensors(steps)
         self.networks = nn.ModuleList(step for step in self.steps if isinstance(step, nn.Module))  # go where this goes
 
     def __repr__(self) -> str:
@@ -122,12 +130,139 @@ class Steps(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """``[N, 3, H, W]`` in [0, 1] to what the transform makes of them."""
-        for step in self.steps:
-            images = step(images.clamp(0, 1) if type(step).__name__ == "Normalize" else images)
+        for step in self.run:
+            images = step(images)
         return images
 
 
-_TO_TENSOR = ("ToTensor", "MaybeToTensor", "PILToTensor", "MaybePILToTensor", "ToImage")
+_TO_UNIT = ("ToTensor", "MaybeToTensor", "to_tensor")  # make numbers in [0, 1] of a picture
+_TO_255 = ("timm's ToTensor",)  # makes floats up to 255
+_TO_INTEGERS = ("PILToTensor", "MaybePILToTensor", "ToImage", "pil_to_tensor", "to_image")
+_TO_TENSOR = (*_TO_UNIT, *_TO_255, *_TO_INTEGERS)
+_PLACING = (
+    *("Resize", "ResizeKeepRatio", "CenterCrop", "CenterCropOrPad", "Pad", "TrimBorder"),
+    *("Identity", "RGB", "ToPureTensor"),
+)
+"""Steps that are the same whatever the values range over, but for a colour that they fill with."""
+
+
+def _kind(step: Any) -> str:
+    name = getattr(step, "__name__", type(step).__name__)
+    return "timm's ToTensor" if name == "ToTensor" and type(step).__module__.startswith("timm.") else name
+
+
+def _on_tensors(steps: Iterable[Any]) -> list[Callable[[torch.Tensor], torch.Tensor]]:
+    """What does to ``[N, 3, H, W]`` in [0, 1] what the steps do to a picture of 8 bits.
+
+    Beside every step it is known what the transform has there, a picture, integers or floats, and what stands for
+    white in the values that we have instead.
+    """
+    run: list[Callable[[torch.Tensor], torch.Tensor]] = []
+    steps, white = list(steps), 1
+    there = "picture" if any(_kind(step) in _TO_TENSOR for step in steps) else "floats"
+
+    def leave_8_bits(up_to: int) -> None:
+        nonlocal white
+        run.extend([partial(torch.clamp, min=0, max=white)] if run else [])
+        run.extend([partial(torch.mul, other=255)] if up_to > white else [])
+        run.extend([partial(torch.div, other=255)] if up_to < white else [])
+        white = up_to
+
+    for step in steps:
+        kind = _kind(step)
+        if kind in _TO_TENSOR:
+            if there == "picture" and kind in _TO_INTEGERS:
+                there = "integers"
+            elif there == "picture":
+                leave_8_bits(1 if kind in _TO_UNIT else 255)
+                there = "floats"
+        elif there == "integers" and (dtype := _float_of(step)):
+            leave_8_bits(1 if kind == "ConvertImageDtype" or step.scale else 255)
+            there = "floats"
+            run.append(partial(torch.Tensor.to, dtype=dtype))
+        elif there == "floats" or (kind in _PLACING and not _fills(step)):
+            run.append(step)
+        else:
+            if white == 1 and (there == "integers" or _fills(step)):
+                leave_8_bits(255)
+            run.append(_in_colour(step))
+            there = "floats" if there == "integers" and not _keeps_integers(step) else there
+    if there == "integers":
+        leave_8_bits(255)
+    return run
+
+
+def _float_of(step: Any) -> torch.dtype | None:
+    """To which kind of floats a step converts, if it is one that does."""
+    dtype = getattr(step, "dtype", None) if _kind(step) in ("ToDtype", "ConvertImageDtype") else None
+    if isinstance(dtype, dict):
+        dtype = next((value for value in dtype.values() if value is not None), None)
+    return dtype if dtype is not None and dtype.is_floating_point else None
+
+
+def _fills(step: Any) -> bool:
+    """Whether a step fills with a colour that is not black."""
+    fill = getattr(step, "fill", 0)
+    return any(map(_fills_with, fill.values())) if isinstance(fill, dict) else _fills_with(fill)
+
+
+def _fills_with(colour: Any) -> bool:
+    return any(colour) if isinstance(colour, (list, tuple)) else bool(colour)
+
+
+def _in_colour(step: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A step that fills with a colour, as one that does so with tensors: many fill those with one number alone."""
+    if not isinstance(getattr(step, "fill", None), (list, tuple)) or hasattr(step, "_fill"):  # v2 can do it
+        return step
+    colour, black = torch.tensor(step.fill)[:, None, None], copy(step)
+    black.fill = 0
+    return lambda images: black(images - colour.to(images.device)) + colour.to(images.device)
+
+
+def _keeps_integers(step: Callable[[torch.Tensor], torch.Tensor]) -> bool:
+    try:
+        return not step(torch.zeros(1, 3, 16, 16, dtype=torch.uint8)).is_floating_point()
+    except Exception:  # whatever the step does: it is asked again with the values it will have
+        return False
+
+
+class Resizing(TorchFunctionMode):
+    """While it is entered, it notes the larger side before and after the first resizing, and refuses a huge one."""
+
+    found: tuple[int, int] | None = None
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is not F.interpolate:
+            return function(*args, **(kwargs or {}))
+        asked = inspect.signature(F.interpolate).bind(*args, **(kwargs or {})).arguments
+        size = asked.get("size") or 0
+        if max(size if isinstance(size, (list, tuple)) else [size]) > LARGEST:
+            raise ValueError(f"it resizes to {size} pixels; {LARGEST} are the most")
+        out = function(*args, **(kwargs or {}))
+        self.found = self.found or (max(asked["input"].shape[-2:]), max(out.shape[-2:]))
+        return out
+
+
+def decoded_size(preprocess: nn.Module) -> int | None:
+    """Side in pixels that a square image has to have, so that the preprocessing enlarges nothing that was made small.
+
+    Returns:
+        What the first resizing gives, and a margin that is cropped before it; without a resizing, what a crop gives.
+        None where it depends on the image.
+    """
+    seen, made = [], []
+    for side in PROBED:
+        with torch.no_grad(), Resizing() as resizing:
+            made.append(max(preprocess(torch.full((1, 3, side, side), 0.5)).shape[-2:]))
+        if resizing.found:
+            seen.append((side, *resizing.found))
+    if not seen:
+        return made[0] if made[0] == made[1] else None
+    if len({after for _, _, after in seen}) > 1:
+        return None  # a part of whatever it is given
+    side, before, after = seen[0]
+    is_cropped = len(seen) == 2 and before == seen[1][1]
+    return max(before, after) if is_cropped else after + side - before
 
 
 def is_composed(transform: object) -> bool:

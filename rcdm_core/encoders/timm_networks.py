@@ -20,7 +20,7 @@ from timm.data.transforms_factory import create_transform
 from torch import nn
 
 from rcdm_core.encoders.foreign import known_training, load_file_into, measured
-from rcdm_core.encoders.preprocess import Steps
+from rcdm_core.encoders.preprocess import Steps, decoded_size
 from rcdm_core.errors import UserError, first_line, unknown_name
 from rcdm_core.progress import silent
 from rcdm_core.weights import Fresh, seeded
@@ -74,11 +74,12 @@ def load_timm(name: str, *, weights: Path | Fresh | None = None, progress: Progr
         told = load_file_into(network, weights, name=name, without=layers)
     config = resolve_model_data_config(network)
     pooling = _pooling(network)
+    preprocess = Steps(create_transform(**config, is_training=False))
     return measured(
         name,
-        preprocess=Steps(create_transform(**config, is_training=False)),
+        preprocess=preprocess,
         trunk=network,
-        image_size=max(config["input_size"][1:]),
+        image_size=decoded_size(preprocess) or max(config["input_size"][1:]),
         is_ssl=known_training(weights, source),
         about=pooling,
         card={

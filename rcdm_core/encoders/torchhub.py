@@ -17,9 +17,9 @@ from timm.data.constants import IMAGENET_DEFAULT_STD as STD
 from timm.data.transforms_factory import create_transform
 from torch import nn
 
-from rcdm_core.encoders.foreign import CLASSIFIERS, known_training, load_file_into, measured, without_classifier
+from rcdm_core.encoders.foreign import CLASSIFIERS, known_training, load_file_into, measured, ready, without_classifier
 from rcdm_core.encoders.preprocess import Steps
-from rcdm_core.errors import UserError
+from rcdm_core.errors import UserError, first_line
 from rcdm_core.progress import silent
 from rcdm_core.weights import Fresh, seeded
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rcdm_core.progress import Progress
 
 IMAGE_SIZE = 224  # pixels
-CROPPED = 224 / 256  # part of the short side that is kept
+DECODED = 256  # pixels of the short side before it is cropped
 
 
 def load_torchhub(name: str, *, weights: Path | Fresh | None = None, progress: Progress = silent) -> Encoder:
@@ -58,15 +58,16 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None, progress: P
                 pretrained=weights is None,
                 needed=isinstance(weights, Fresh),
             )
-    except Exception as error:  # the repository's own code has run
+    except (Exception, SystemExit) as error:  # the repository's own code has run
         raise UserError(
-            f"torch.hub gives no {entry!r} of {repository} ({type(error).__name__}: {error})", _remedy(error)
+            f"torch.hub gives no {entry!r} of {repository} ({type(error).__name__}: {first_line(error)})",
+            _remedy(error),
         ) from error
     if not isinstance(network, nn.Module):
         raise UserError(
             f"{name} gives a {type(network).__name__}, not a network", "wrap it in a function and use python:..."
         )
-    network = without_classifier(network)
+    network = without_classifier(ready(network, name))
     told = "the repository's" if weights is None else str(weights)
     if isinstance(weights, Path):
         told = load_file_into(network, weights, name=name, without=CLASSIFIERS)
@@ -74,11 +75,16 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None, progress: P
         name,
         preprocess=Steps(
             create_transform(
-                IMAGE_SIZE, interpolation="bicubic", crop_pct=CROPPED, mean=MEAN, std=STD, is_training=False
+                IMAGE_SIZE,
+                interpolation="bicubic",
+                crop_pct=IMAGE_SIZE / DECODED,
+                mean=MEAN,
+                std=STD,
+                is_training=False,
             )
         ),
         trunk=network,
-        image_size=IMAGE_SIZE,
+        image_size=DECODED,
         is_ssl=known_training(weights, name),
         sources=[folder / "hubconf.py"] if local else _hubconfs(repository),
         card={
@@ -108,7 +114,7 @@ def _hubconfs(repository: str) -> list[Path]:
     return list(Path(torch.hub.get_dir()).glob(f"{folder}/hubconf.py"))
 
 
-def _remedy(error: Exception) -> str:
+def _remedy(error: BaseException) -> str:
     match error:
         case EOFError():
             return "it is not trusted yet: answer y to the question in a terminal"
