@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
@@ -42,7 +43,7 @@ class Stages:
 
     def table(self, name: str, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """The table of a stage, kept as parquet."""
-        return self._kept(f"{name}-{self.key[:16]}.parquet", compute, pd.read_parquet, pd.DataFrame.to_parquet)
+        return self._kept(f"{name}-{self.key[:16]}.parquet", compute, _read_table, _write_table)
 
     def tensor(self, name: str, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
         """The tensor of a stage, kept as safetensors."""
@@ -59,6 +60,14 @@ class Stages:
             with atomic_path(path) as unfinished:
                 write(compute(), unfinished)
         return read(path)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    return pd.read_parquet(BytesIO(path.read_bytes()))
+
+
+def _write_table(table: pd.DataFrame, path: Path) -> None:
+    path.write_bytes(table.to_parquet())  # by itself it knows no path that is not UTF-8
 
 
 def _read_tensor(path: Path) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rcdm_core.data.folder import RUN
+from rcdm_core.data.layout import RUN
 from rcdm_core.errors import UserError
 from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm_training import Observation, RCDMTraining, train_rcdm

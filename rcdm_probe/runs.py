@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from rcdm_core.atomic import atomic_path
-from rcdm_core.data.folder import RUN, FolderImages
+from rcdm_core.data.folder import FolderImages
+from rcdm_core.data.layout import RUN
 from rcdm_core.data.part import PartOfImages
-from rcdm_core.errors import UserError
+from rcdm_core.errors import UserError, legible
 from rcdm_probe import provenance
 
 if TYPE_CHECKING:
@@ -84,7 +85,16 @@ def collect_facts(
         "seconds": None,
         "peak_memory_gb": None,
     }
-    return json.loads(json.dumps(facts, default=str))
+    return _legible(json.loads(json.dumps(facts, default=str)))
+
+
+def _legible(value: Any) -> Any:
+    """Facts with every text as any file and terminal takes it: names of files hold what they like."""
+    if isinstance(value, dict):
+        return {legible(key): _legible(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_legible(item) for item in value]
+    return legible(value) if isinstance(value, str) else value
 
 
 @dataclass
@@ -230,7 +240,7 @@ def save(folder: Path, *, records: pd.DataFrame, facts: Facts, write: Callable[[
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(folder / "records.parquet") as temporary:
-            records.to_parquet(temporary, index=False)
+            temporary.write_bytes(records.to_parquet(index=False))  # by itself it knows no path that is not UTF-8
         report = write(folder)
         write_json(folder / RUN, facts)
     except OSError as error:
