@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from rcdm_core.errors import legible
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+    from rcdm_core.data.imageset import ImageSet
 
 COLUMNS = {
     "encoder": "object",
@@ -27,7 +31,12 @@ COLUMNS = {
     "sample": "int64",
     "value": "float64",
 }
-"""Columns of every table of records, with their types. ``image`` is the position in the data set."""
+"""Columns of every table of records, with their types. ``image`` is the position in the set of images that a probe is
+given, by which noise is drawn, and from `number_images` on the index in the data set.
+"""
+
+PARTNER = "partner"
+"""Measure whose value is itself the number of an image: that at the other end of a path."""
 
 REAL = "real images"
 """Condition of records of real images, which stand beside those of pictures that were drawn."""
@@ -82,3 +91,26 @@ def join(tables: list[pd.DataFrame]) -> pd.DataFrame:
     if joined.dtypes.astype(str).to_dict() == COLUMNS:
         return joined
     return joined.astype(COLUMNS)  # one kind of text, read from a file or not
+
+
+def number_images(table: pd.DataFrame, images: ImageSet) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Records by index in the data set, in place of the position in a set that may be a part of it.
+
+    Args:
+        table: Records of a probe.
+        images: What it was given. Positions beyond it are of images of the user, and become -1.
+
+    Returns:
+        The records, and the images in them: columns ``image`` (the index), ``file`` (path below a folder of images,
+        else the index) and, where there are classes, ``class``.
+    """
+    count, numbers = len(images), np.append(images.numbers, -1)
+    positions, values = table["image"].to_numpy(), table["value"].to_numpy(copy=True)
+    is_partner = (table["measure"] == PARTNER).to_numpy()
+    used = np.unique(np.concatenate([positions, values[is_partner]])).astype(np.int64)
+    used = used[(used >= 0) & (used < count)]
+    values[is_partner] = numbers[np.minimum(values[is_partner].astype(np.int64), count)]
+    listed = {"image": images.numbers[used], "file": [legible(str(key)) for key in images.keys[used]]}
+    if images.labels is not None:
+        listed["class"] = [legible(images.class_names[label]) for label in images.labels[used]]
+    return table.assign(image=numbers[np.minimum(positions, count)], value=values), pd.DataFrame(listed)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+_ILLEGIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Controls, ends of lines, what turns the direction of writing, and bytes of a name that are no UTF-8 (surrogates)."""
 
 
 class UserError(Exception):
@@ -18,8 +23,20 @@ class UserError(Exception):
     """
 
     def __init__(self, problem: str, remedy: str = "") -> None:
-        super().__init__(f"{problem}: {remedy}" if remedy else problem)
-        self.problem, self.remedy = problem, remedy
+        self.problem, self.remedy = legible(problem), legible(remedy)
+        super().__init__(f"{self.problem}: {self.remedy}" if remedy else self.problem)
+
+
+def legible(text: str) -> str:
+    """A text that every file and terminal takes, in one line: what no name should hold is written as a code."""
+    return _ILLEGIBLE.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    if 0xDC80 <= number <= 0xDCFF:  # a byte of a file name that Python could not read
+        number -= 0xDC00
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
 
 def first_line(error: BaseException) -> str:

@@ -9,29 +9,61 @@ transparency                       composited on white
 16-bit grey                        divided by 65,535, at full precision; signed numbers (TIFF) from -32,768 on
 float and 32-bit integer grey      as it is where it lies in [0, 1]; else the file's own range is stretched to it,
                                    for such numbers have no nominal range
-EXIF orientation                   applied
+EXIF orientation                   applied; the rest of the metadata is not looked at
 several frames or pages            the first
 =================================  ============================================================================
+
+Only regular files are opened, only by the decoders of `FORMATS`, and only up to `LARGEST_FILE` and `LARGEST`: what is
+no image, or unpacks to more than the memory, is told before it is read.
 """
 
 from __future__ import annotations
 
+import hashlib
 import warnings
-from typing import TYPE_CHECKING, BinaryIO
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Condition
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps, PpmImagePlugin, TiffImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin, PpmImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from rcdm_core.errors import UserError
+from rcdm_core.paths import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 RECIPE = "centre square, Pillow bicubic, float32, 2"
 """Name of the way from a file to a square; part of the fingerprint of every set of images that goes it."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+"""Pillow's names of what is decoded. Others are not tried: one of its readers starts another program."""
+
+LARGEST_FILE = 2_000_000_000  # bytes
+LARGEST = 250_000_000
+"""Pixels that an image may have: the largest scans do, and decoding it takes less than 3 GB."""
+_AT_ONCE = 64_000_000  # pixels that all threads decode at a time; a larger image is decoded alone
+_STRIP = 4_000_000  # pixels that are converted at a time
+
+Image.MAX_IMAGE_PIXELS = LARGEST  # Pillow's own limits would count a scan, or a photo with a long profile, as corrupt
+PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20  # bytes
+# A size that glibc gives back to the system at once; what is smaller it keeps, for each thread its own.
+Image.core.set_block_size(64 << 20)  # type: ignore[attr-defined]
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # EXIF orientation -> what sets the image upright
 
 
 class UnreadableImage(UserError):
@@ -47,38 +79,57 @@ class UnreadableImage(UserError):
         self.path = path
 
 
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image file that was read.
+
+    Attributes:
+        pixels: RGB, ``[3, H, W]`` float32 in [0, 1].
+        digest: SHA-256 of the file.
+        range: Of a file with 16 bits a channel, the lowest and the highest number that it holds, of 65,535; else None.
+    """
+
+    pixels: torch.Tensor
+    digest: bytes
+    range: tuple[int, int] | None
+
+
 def read_image(path: Path) -> torch.Tensor:
     """Decode a whole image file.
 
     Args:
-        path: A file in any format that Pillow reads.
+        path: A file in one of `FORMATS`.
 
     Returns:
         RGB, ``[3, H, W]`` float32 in [0, 1].
 
     Raises:
-        UnreadableImage: The file is missing, truncated, corrupt or not an image.
+        UnreadableImage: The file is missing, truncated, corrupt, too large or not an image.
     """
-    return _tensor(_decode(path, path))
+    return _read(path, _tensor).pixels
 
 
-def read_square(path: Path, size: int, *, file: BinaryIO | None = None) -> torch.Tensor:
+def read_square(path: Path, size: int) -> torch.Tensor:
+    """The pixels ``[3, size, size]`` of `read_picture`."""
+    return read_picture(path, size).pixels
+
+
+def read_picture(path: Path, size: int) -> Picture:
     """Decode the largest centred square of an image file, resized without aliasing.
 
     A JPEG far larger than asked is decoded at 1/2, 1/4 or 1/8 of its size, yet never below twice ``size``.
 
     Args:
-        path: A file in any format that Pillow reads.
+        path: A file in one of `FORMATS`.
         size: Side of the square in pixels.
-        file: The opened content of ``path``, where it has been read already.
 
     Returns:
-        RGB, ``[3, size, size]`` float32 in [0, 1].
+        The picture with pixels ``[3, size, size]``.
 
     Raises:
-        UnreadableImage: The file is missing, truncated, corrupt or not an image.
+        UnreadableImage: The file is missing, truncated, corrupt, too large or not an image.
     """
-    return square(_decode(path, file or path, least=2 * size), size)
+    return _read(path, lambda image: square(image, size), least=2 * size)
 
 
 def square(image: Image.Image, size: int) -> torch.Tensor:
@@ -113,19 +164,94 @@ def at_one_size(batches: Iterable[torch.Tensor]) -> list[torch.Tensor]:
     return [resize(batch, size) for batch in batches]
 
 
-def _decode(path: Path, source: Path | BinaryIO, least: int | None = None) -> Image.Image:
+def told_of_range(ranges: Iterable[tuple[int, int] | None]) -> Iterator[str]:
+    """What is said of 16-bit files, by their `Picture.range`, where together they use less than half of the 16 bits.
+
+    Cameras and scanners save 12 bits in 16, which are nearly black. The numbers do not tell whether they are meant so.
+    """
+    known = [found for found in ranges if found is not None]
+    if not known:
+        return
+    low, high = min(low for low, _ in known), max(high for _, high in known)
+    if high - low < 1 << 15:
+        yield (
+            f"files of 16 bits a channel ({len(known):,}) hold numbers from {low:,} to {high:,} of 65,535 alone, no "
+            f"more than {(high - low).bit_length()} bits, and are taken as {low / 65535:.0%} to {high / 65535:.0%} of "
+            "white: if that is their whole range, stretch it to 16 bits first"
+        )
+
+
+def _read(path: Path, finish: Callable[[Image.Image], torch.Tensor], *, least: int | None = None) -> Picture:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), open_regular(path, largest=LARGEST_FILE) as file:
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which no one can mend
-            with Image.open(source) as image:
-                if least is not None:
-                    image.draft(None, (least, least))
-                return _standard(ImageOps.exif_transpose(image), lowest=_lowest_of_16_bits(image))
+            image = Image.open(file, formats=FORMATS)
+            _refuse_size(image)
+            if least is not None:
+                image.draft(None, (least, least))
+            with _MEMORY.held(image.width * image.height):
+                is_16_bit = image.format in ("PNG", "TIFF") and ";16" in str([tile.args for tile in image.tile])
+                image.load()
+                lowest = _lowest_of_16_bits(image)
+                used = _range_of_16_bits(image, lowest or 0) if is_16_bit else None
+                pixels = finish(_standard(_upright(image), lowest=lowest))
+            file.seek(0)
+            return Picture(pixels, hashlib.file_digest(file, "sha256").digest(), used)
     except MemoryError:
         raise
+    except UnidentifiedImageError as error:
+        raise UnreadableImage(path, f"it is none of {', '.join(FORMATS)}") from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableImage(path, f"it has more than {LARGEST:,} pixels") from error
     except Exception as error:  # decoders fail in many ways: OSError, SyntaxError, ValueError, struct.error, ...
         reason = error.strerror if isinstance(error, OSError) else None
         raise UnreadableImage(path, reason or str(error).split(" <")[0] or type(error).__name__) from error
+
+
+def _refuse_size(image: Image.Image) -> None:
+    """Raise where an opened image, or what its decoder takes at a time, is larger than is read."""
+    areas = [image.width * image.height]
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        width, height = (image.tag_v2.get(tag, 0) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
+        areas.append(width * height)
+    if max(areas) > LARGEST:
+        raise ValueError(f"it has {max(areas):,} pixels, and at most {LARGEST:,} are read")
+    if not areas[0]:
+        raise ValueError("it has no pixels")
+
+
+class _Memory:
+    """Lets threads decode as long as their images together have no more pixels than the limit; a larger one alone."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = self._free = limit
+        self._changed = Condition()
+
+    @contextmanager
+    def held(self, pixels: int) -> Iterator[None]:
+        """Wait for room for an image of so many pixels, and keep it in the block."""
+        pixels = min(pixels, self._limit)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= pixels)
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += pixels
+                self._changed.notify_all()
+
+
+_MEMORY = _Memory(_AT_ONCE)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """A decoded image as its EXIF orientation has it. EXIF that cannot be read says nothing of the pixels."""
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # it fails in as many ways as decoders do
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def _lowest_of_16_bits(image: Image.Image) -> int | None:
@@ -137,23 +263,75 @@ def _lowest_of_16_bits(image: Image.Image) -> int | None:
     return None
 
 
+def _range_of_16_bits(image: Image.Image, lowest: int) -> tuple[int, int]:
+    """Lowest and highest number in the colours of a decoded file, of 65,535; Pillow has rounded colours to 8 bits."""
+    if image.mode.startswith("I"):
+        low, high = _extremes(image)
+        return int(low) - lowest, int(high) - lowest
+    low, high = np.array(image.convert("RGB").getextrema()).T
+    return int(low.min()) << 8, int(high.max()) << 8 | 0xFF
+
+
 def _standard(image: Image.Image, *, lowest: int | None = None) -> Image.Image:
     """The image in one of two modes: RGB, or F (one float channel in [0, 1]) where 8 bits would lose grey levels."""
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image
     if lowest is not None:
-        return Image.fromarray((np.asarray(image) - lowest).astype(np.float32) / 65535)
+        return _converted(image, "F", lambda part: _of_65535(np.asarray(part) - lowest))
     if image.mode.startswith("I;16"):
-        return Image.fromarray(np.asarray(image).astype(np.float32) / 65535)
+        return _converted(image, "F", lambda part: _of_65535(np.asarray(part)))
     if image.mode in ("I", "F"):
-        return Image.fromarray(_unit(np.asarray(image)))
+        low, high = _extremes(image)
+        return _converted(image, "F", lambda part: Image.fromarray(_unit(np.asarray(part), low, high)))
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return _converted(image, "RGB", _on_white)
     return image.convert("RGB")
 
 
-def _unit(values: np.ndarray) -> np.ndarray:
-    """Values without a nominal range as float32 in [0, 1]: unchanged if they lie there, else stretched."""
-    low, high = float(values.min()), float(values.max())
+def _converted(image: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """An image in another mode, converted strip by strip: what lies between takes several times its memory."""
+    strips = list(_strips(image))
+    if len(strips) == 1:
+        return convert(image)
+    whole = Image.new(mode, image.size)
+    for box in strips:
+        whole.paste(convert(image.crop(box)), box)
+    return whole
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
+    """Boxes of whole rows that cover an image."""
+    rows = max(1, _STRIP // image.width)
+    for top in range(0, image.height, rows):
+        yield 0, top, image.width, min(top + rows, image.height)
+
+
+def _extremes(image: Image.Image) -> tuple[float, float]:
+    """Lowest and highest number in an image of one channel; NaN where it holds NaN."""
+    found = [(part.min(), part.max()) for part in (np.asarray(image.crop(box)) for box in _strips(image))]
+    return float(np.min(found)), float(np.max(found))
+
+
+def _of_65535(values: np.ndarray) -> Image.Image:
+    return Image.fromarray(values.astype(np.float32) / 65535)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _unit(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Values without a nominal range as float32 in [0, 1]: unchanged if they lie there, else stretched.
+
+    Args:
+        values: Some of an image.
+        low: Lowest of the whole image.
+        high: Highest.
+
+    Raises:
+        ValueError: These are not finite.
+    """
     if not np.isfinite([low, high]).all():
         raise ValueError("it holds NaN or infinite values")
     if low < 0 or high > 1:

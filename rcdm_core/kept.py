@@ -98,7 +98,7 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
 def save_table(table: pd.DataFrame, path: Path) -> None:
     """Keep a table as parquet."""
     with sealed(path) as temporary:
-        table.to_parquet(temporary)
+        temporary.write_bytes(table.to_parquet())  # by itself it knows no path that is not UTF-8
 
 
 def load_table(path: Path) -> pd.DataFrame:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
 from rcdm_core.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    from io import BufferedReader
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -43,7 +46,7 @@ def user_path(text: str | Path, what: str) -> Path:
     return path
 
 
-def open_regular(path: Path, *, largest: int) -> BinaryIO:
+def open_regular(path: Path, *, largest: int) -> BufferedReader:
     """Open a file for reading that is one: a pipe would be waited for, a device read without end.
 
     Args:

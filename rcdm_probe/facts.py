@@ -78,7 +78,7 @@ def facts_of_one(
         },
         device=device,
         encoder_card=encoder_card(encoder, settings.levels),
-        data_card=data_card(images),
+        data_card=data_card(images, given),
     )
 
 
@@ -117,9 +117,10 @@ def encoder_card(encoder: Encoder, levels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def data_card(images: ImageSet) -> dict[str, Any]:
-    """The images as ``run.json`` describes them."""
+def data_card(images: ImageSet, given: GivenImages | None = None) -> dict[str, Any]:
+    """The images, and those that are looked at one by one, as ``run.json`` describes them."""
     factors = images.factors([0])
+    remarks = [*images.remarks, *(given.remarks if given else ())]
     return {
         "name": images.name,
         "images": len(images),
@@ -129,6 +130,8 @@ def data_card(images: ImageSet) -> dict[str, Any]:
         **_memory_card(images),
         "skipped": len(images.skipped),
         "skipped_files": [str(path) for path in images.skipped[:_SKIPPED_LISTED]],
+        **({"passed_over": dict(images.passed_over)} if images.passed_over else {}),
+        **({"remarks": remarks} if remarks else {}),
     }
 
 

@@ -29,9 +29,10 @@ from filelock import FileLock, Timeout
 
 from rcdm_core import kept
 from rcdm_core.atomic import UNFINISHED, atomic_path, remove_unfinished
-from rcdm_core.data.folder import RUN, FolderImages
+from rcdm_core.data.folder import FolderImages
+from rcdm_core.data.layout import RUN
 from rcdm_core.data.part import PartOfImages
-from rcdm_core.errors import UserError, first_line
+from rcdm_core.errors import UserError, first_line, legible
 from rcdm_core.keeping import NotKept
 from rcdm_probe import provenance
 
@@ -101,8 +102,16 @@ def collect_facts(
         "seconds": None,
         "peak_memory_gb": None,
     }
-    text = json.dumps(facts, default=str, ensure_ascii=False)
-    return json.loads(re.sub("[\udc80-\udcff]", lambda half: rf"\\x{ord(half[0]) - 0xDC00:02x}", text))
+    return _legible(json.loads(json.dumps(facts, default=str)))
+
+
+def _legible(value: Any) -> Any:
+    """Facts with every text as any file and terminal takes it: names of files hold what they like."""
+    if isinstance(value, dict):
+        return {legible(key): _legible(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_legible(item) for item in value]
+    return legible(value) if isinstance(value, str) else value
 
 
 class UnderWay(UserError):
@@ -302,7 +311,7 @@ def save(folder: Path, *, records: pd.DataFrame, facts: Facts, write: Callable[[
         if (known := read_facts(folder)) is not None:
             refuse_different(folder, known, facts)
         with atomic_path(folder / "records.parquet") as temporary:
-            records.to_parquet(temporary, index=False)
+            temporary.write_bytes(records.to_parquet(index=False))  # by itself it knows no path that is not UTF-8
         report = write(folder)
         _publish(folder, facts)
     return report

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from analyses.bootstrap import LEVEL, RESAMPLES
+from reports.names import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +49,11 @@ OF_INTERVALS = (
 def of_scenes(run: Mapping[str, Any]) -> list[str]:
     """`OF_SCENES`, where the images of a run are scenes: the only ones with known factors."""
     return [OF_SCENES] if run.get("data_card", {}).get("known_factors") else []
+
+
+def of_images(run: Mapping[str, Any]) -> list[str]:
+    """What had to be told of the images of a run: how they were sorted, what was passed over, a range not used."""
+    return [f"Of the images: {sentence(remark)}" for remark in run.get("data_card", {}).get("remarks", ())]
 
 
 def of_memory(run: Mapping[str, Any]) -> list[str]:

@@ -42,6 +42,7 @@ _FRONT = {
         "classes": "classes",
         "known_factors": "known factors",
         "skipped": "files that could not be read",
+        "passed_over": "passed over",
     },
 }  # card -> key -> what it is called
 

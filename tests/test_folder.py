@@ -86,7 +86,7 @@ def test_hidden_files_and_other_files_are_passed_over(flat: Path) -> None:
 def test_what_a_probe_has_written_is_no_data(flat: Path) -> None:
     before = opened(flat)
     put(flat / "runs" / "2030-01-01-invariance" / "figures" / "samples.png", 99)
-    (flat / "runs" / "2030-01-01-invariance" / "run.json").write_text("{}")
+    (flat / "runs" / "2030-01-01-invariance" / "run.json").write_text('{"versions": {"rcdm-probe": "0.1"}}')
     assert opened(flat).fingerprint == before.fingerprint
     assert len(opened(flat / "runs" / "2030-01-01-invariance")) == 1  # asked for by name
 

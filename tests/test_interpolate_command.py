@@ -97,7 +97,7 @@ def test_two_files_of_different_sizes_make_a_strip(command: Command, rcdm: Path,
     assert facts["arguments"]["given"] == [str(first), str(second)]
     assert facts["command"].startswith(f"rcdm-probe interpolate {first} '{second}' --encoder vicreg")
     records = pd.read_parquet(out / "records.parquet")
-    assert set(records["image"]) == {0}
+    assert set(records["image"]) == {-1}  # of the user, and no image of the data set
     assert set(records[records["measure"] == "offset"]["condition"]) == {"spherical", "cross-fade"}
     document = json.loads((out / "report.json").read_text())
     assert document["verdicts"] == []

@@ -72,7 +72,8 @@ class Reader:
 class Stripes:
     """A set of striped pictures with random factors."""
 
-    name, image_size, class_names, skipped, labels, fingerprint = "stripes", SIDE, ("a", "b", "c"), (), None, "s"
+    name, image_size, class_names, labels, fingerprint = "stripes", SIDE, ("a", "b", "c"), None, "s"
+    skipped, passed_over, remarks = (), {}, ()
 
     def __init__(self, count: int = 60, *, known: bool = True) -> None:
         rng = np.random.default_rng(0)

@@ -16,7 +16,7 @@ All samples of a pair start from equal noise: along a path, only the representat
 =================  ====================================================================================================
 measure            value; ``condition``; ``strength``; ``image`` is the first of the pair
 =================  ====================================================================================================
-``partner``        number of the image at the other end of the path (``level`` is empty)
+``partner``        number of the image at the other end of the path (``level`` is empty); -1 for a given one
 ``from``, ``to``   a factor of the image at the first, the second end (``level`` is empty); the factor
 ``reading``        the factor that the judge reads off a sample; "path: factor"; its position on the path, in [0, 1]
 ``distance``       from a sample, encoded again, to a point of its path, over the typical distance of two images;

@@ -132,7 +132,7 @@ def _samples(
     ends = next(iter(points.values()))[:, [0, -1]]
     between = [z[:, 1:-1] for z in points.values()]
     h = torch.cat([ends, *between], 1)  # [P, 2 + paths * (K - 2), D]
-    numbers = np.repeat(pairs.numbers[:, 0], h.shape[1]).tolist()
+    numbers = np.repeat(pairs.numbers[:, 0].clip(min=0), h.shape[1]).tolist()  # a given pair: noise 0
     pictures = renderer.render("paths", level, h.flatten(0, 1), numbers, (0,))[:, 0].unflatten(0, h.shape[:2])
     first, second, *inner = pictures.split([1, 1, *(z.shape[1] for z in between)], 1)
     return {path: torch.cat([first, part, second], 1) for path, part in zip(points, inner, strict=True)}

@@ -26,8 +26,8 @@ class Pairs:
     Attributes:
         first: Images at the first end, ``[P, 3, S, S]`` in [0, 1].
         second: Images at the second end, ``[P, 3, S, S]``.
-        numbers: Number of each image, ``[P, 2]``: position in the data set, or place among the given ones. That of the
-            first image names the pair and is the key of its noise.
+        numbers: Position of each image in the data set, ``[P, 2]``; -1 for given ones. That of the first image names
+            the pair and is the key of its noise.
         factors: Known factors of the first and of the second images, P rows each; None where nothing is known.
     """
 
@@ -53,4 +53,4 @@ def given_pair(given: GivenImages, judge: Judge | None) -> Pairs:
     """Two given images as one pair. Where their factors are not known, the judge reads them off the images."""
     factors = judge.read(given.images) if judge is not None and given.factors is None else given.factors
     known = None if factors is None else (factors.iloc[:1], factors.iloc[1:])
-    return Pairs(given.images[:1], given.images[1:], np.array([[0, 1]]), known)
+    return Pairs(given.images[:1], given.images[1:], np.array([[-1, -1]]), known)

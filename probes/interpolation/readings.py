@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from probes.records import join, records
+from probes.records import PARTNER, join, records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def ends(pairs: Pairs, encoder: str) -> pd.DataFrame:
     """Records ``partner``, and ``from`` and ``to`` where factors are known."""
     names = pairs.numbers[:, 0]
-    tables = [records("partner", pairs.numbers[:, 1], names, encoder=encoder)]
+    tables = [records(PARTNER, pairs.numbers[:, 1], names, encoder=encoder)]
     for measure, factors in zip(("from", "to"), pairs.factors or (), strict=False):
         tables += [
             records(measure, factors[name].to_numpy(), names, encoder=encoder, condition=name) for name in factors

@@ -113,6 +113,8 @@ class DownloadedImages:
         class_names: Names of the classes.
         fingerprint: SHA-256 over the decoded pixels of the chosen images.
         skipped: Empty: torchvision checks what it downloads.
+        passed_over: Empty.
+        remarks: Empty.
     """
 
     name: str
@@ -122,10 +124,17 @@ class DownloadedImages:
     labels: np.ndarray | None
     class_names: tuple[str, ...]
     fingerprint: str
-    skipped: tuple[Path, ...] = field(default=())
+    skipped: tuple[Path, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def keys(self) -> np.ndarray:
+        """Indices in the data set, ``[N]``."""
+        return self.chosen
+
+    @property
+    def numbers(self) -> np.ndarray:
         """Indices in the data set, ``[N]``."""
         return self.chosen
 

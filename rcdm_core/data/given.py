@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,10 +11,12 @@ import torch
 
 from rcdm_core.data.registry import open_scenes
 from rcdm_core.errors import UserError
-from rcdm_core.images import read_square
+from rcdm_core.images import read_picture, told_of_range
+from rcdm_core.paths import user_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 SCENE = "scenes:"
 """What the number of a scene is written after."""
@@ -30,12 +31,14 @@ class GivenImages:
         images: ``[N, 3, S, S]`` in [0, 1].
         factors: Known factors, one row an image; None unless every image is a scene.
         fingerprint: SHA-256 of the pixels.
+        remarks: What has to be told of them, in sentences.
     """
 
     names: tuple[str, ...]
     images: torch.Tensor
     factors: pd.DataFrame | None
     fingerprint: str
+    remarks: tuple[str, ...]
 
 
 def open_given(specs: Sequence[str | Path], *, image_size: int) -> GivenImages:
@@ -49,20 +52,23 @@ def open_given(specs: Sequence[str | Path], *, image_size: int) -> GivenImages:
         UserError: A file that cannot be read as an image (names it), or no scene of that number.
     """
     opened = [_open(str(spec), image_size) for spec in specs]
-    images = torch.stack([image for image, _ in opened])
-    known = [factors for _, factors in opened if factors is not None]
+    images = torch.stack([image for image, _, _ in opened])
+    known = [factors for _, factors, _ in opened if factors is not None]
     return GivenImages(
         tuple(map(str, specs)),
         images,
         pd.concat(known, ignore_index=True) if len(known) == len(opened) else None,
         hashlib.sha256(images.numpy().tobytes()).hexdigest(),
+        tuple(told_of_range(found for _, _, found in opened)),
     )
 
 
-def _open(spec: str, size: int) -> tuple[torch.Tensor, pd.DataFrame | None]:
+def _open(spec: str, size: int) -> tuple[torch.Tensor, pd.DataFrame | None, tuple[int, int] | None]:
+    """An image, its factors where it is a scene, and the `rcdm_core.images.Picture.range` of a file."""
     if not spec.startswith(SCENE):
-        return read_square(Path(spec).expanduser(), size), None
+        picture = read_picture(user_path(spec, "the image"), size)
+        return picture.pixels, None, picture.range
     scenes, number = open_scenes("test", image_size=size), spec.removeprefix(SCENE)
-    if not number.isdecimal() or int(number) >= len(scenes):
+    if not number.isdecimal() or len(number) > 9 or int(number) >= len(scenes):
         raise UserError(f"there is no scene {number!r}", f"scenes have numbers from 0 to {len(scenes) - 1}")
-    return scenes.images([int(number)])[0], scenes.factors([int(number)])
+    return scenes.images([int(number)])[0], scenes.factors([int(number)]), None

@@ -9,6 +9,7 @@ import numpy as np
 from rcdm_core.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -27,7 +28,10 @@ class ImageSet(Protocol):
         fingerprint: SHA-256 of what the images are made from, and how: equal fingerprints give equal images at equal
             positions.
         keys: What tells an image from all others of the same source ``[N]``, whatever was chosen and at which size.
+        numbers: Index of each image in its source ``[N]`` int64, ascending, whatever was chosen: that of a record.
         skipped: Files that could not be read and are not in the set.
+        passed_over: How many files, by ending, are of kinds that are not read, and how many are no images.
+        remarks: What has to be told of the set, in sentences.
     """
 
     @property
@@ -43,7 +47,13 @@ class ImageSet(Protocol):
     @property
     def keys(self) -> np.ndarray: ...
     @property
+    def numbers(self) -> np.ndarray: ...
+    @property
     def skipped(self) -> tuple[Path, ...]: ...
+    @property
+    def passed_over(self) -> Mapping[str, int]: ...
+    @property
+    def remarks(self) -> tuple[str, ...]: ...
 
     def __len__(self) -> int: ...
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -62,8 +63,20 @@ class PartOfImages:
         return self.whole.keys[self.positions]
 
     @property
+    def numbers(self) -> np.ndarray:
+        return self.whole.numbers[self.positions]
+
+    @property
     def skipped(self) -> tuple[Path, ...]:
         return self.whole.skipped
+
+    @property
+    def passed_over(self) -> Mapping[str, int]:
+        return self.whole.passed_over
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return self.whole.remarks
 
     def __len__(self) -> int:
         return len(self.positions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from importlib.resources import files
@@ -20,9 +20,12 @@ from rcdm_core.data.imageset import draw_order
 from rcdm_core.data.scenes import CLASSES, Scenes
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import resize
+from rcdm_core.paths import user_path
 from rcdm_core.progress import silent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     import torch
     from numpy.typing import ArrayLike
@@ -64,7 +67,7 @@ def load_data(
         return open_scenes(SCENES[spec.lower()], image_size=image_size, limit=limit, seed=seed)
     if isinstance(spec, str) and name in DOWNLOADS:
         return open_download(name, image_size=image_size, limit=limit, seed=seed, progress=progress)
-    folder = Path(spec).expanduser()
+    folder = user_path(spec, "the folder of images")
     if folder.exists() or isinstance(spec, Path) or os.sep in spec:
         return open_folder(folder, image_size=image_size, limit=limit, seed=seed, progress=progress)
     folders = get_close_matches(spec, [path.name for path in Path().iterdir() if path.is_dir()])
@@ -89,9 +92,16 @@ class SceneImages:
     image_size: int
     class_names: tuple[str, ...] = CLASSES
     skipped: tuple[Path, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def keys(self) -> np.ndarray:
+        """Indices of the scenes, ``[N]``."""
+        return self.chosen
+
+    @property
+    def numbers(self) -> np.ndarray:
         """Indices of the scenes, ``[N]``."""
         return self.chosen
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 
+from rcdm_core.errors import legible
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 COLOURS = {"supported": "green", "not supported": "red", "inconclusive": "yellow"}
@@ -56,12 +59,20 @@ def carry_out(
 
     with progress_bars() as progress:
         study = prepare(progress=progress)
+        tell(study.facts["data_card"].get("remarks", ()))
         if out is not None:
             runs.keep_apart(out, study.images)
         run = runs.begin(study.facts, out=out)
         if run.resumed:
-            console.print(f"going on in {escape(str(run.folder))}")
+            console.print(f"going on in {escape(legible(str(run.folder)))}")
         return carry_out_in(run, study, conduct, progress=progress)
+
+
+def tell(remarks: Iterable[str]) -> None:
+    """Print what has to be told of images on stderr, before anything is computed with them."""
+    console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    for remark in remarks:
+        console.print(f"[yellow]rcdm-probe: {escape(legible(remark))}[/]")
 
 
 def unread(count: int, files: Sequence[str]) -> str:
@@ -73,7 +84,7 @@ def unread(count: int, files: Sequence[str]) -> str:
     """
     noun, were = ("file", "was") if count == 1 else ("files", "were")
     more = f" and {count - NAMED} more" if count > NAMED else ""
-    return f"{count} {noun} could not be read and {were} left out: {', '.join(files[:NAMED])}{more}"
+    return f"{count} {noun} could not be read and {were} left out: {legible(', '.join(files[:NAMED]))}{more}"
 
 
 def conclude(console: Console, result: Any, report: Path) -> None:
@@ -85,4 +96,4 @@ def conclude(console: Console, result: Any, report: Path) -> None:
     card = result.run["data_card"]
     if card["skipped"]:
         console.print(f"\n[yellow]{escape(unread(card['skipped'], card['skipped_files']))}[/]")
-    console.print(f"\nReport: [bold]{escape(str(report))}[/]")
+    console.print(f"\nReport: [bold]{escape(legible(str(report)))}[/]")

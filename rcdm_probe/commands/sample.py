@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from rcdm_core.errors import UserError
+from rcdm_core.errors import UserError, legible
 from rcdm_probe.commands import options
+from rcdm_probe.commands.running import tell
 
 _SOFTWARE, _OURS = 0x0131, "rcdm-probe sample"  # the entry of a picture's metadata by which it is known again
 _MARKED = ("PNG", "JPEG", "WEBP", "TIFF")  # formats that have such an entry
@@ -76,7 +77,9 @@ def run(
         network, levels = open_encoder(encoder, level=level, weights=weights, device=place, progress=progress)
         given = options.one_or_several(rcdm)
         decoder = require_rcdm(given, network, levels, weights=weights, device=place, progress=progress)
-        pixels = open_given(images, image_size=max(network.image_size, decoder.image_size)).images
+        shown = open_given(images, image_size=max(network.image_size, decoder.image_size))
+        tell(shown.remarks)
+        pixels = shown.images
         h, originals = encode(network, pixels)[level], resize(pixels, decoder.image_size)
         drawn = decoder.sample(
             h.repeat_interleave(samples, 0),
@@ -98,7 +101,7 @@ def run(
         raise UserError(f"cannot write {out} ({error.strerror or error})", "choose another file with --out") from error
     console = Console(highlight=False, soft_wrap=True)
     of_what = "one image" if len(originals) == 1 else f"each of {len(originals)} images"
-    console.print(f"{escape(str(out))}: {samples} {'sample' if samples == 1 else 'samples'} of {of_what}")
+    console.print(f"{escape(legible(str(out)))}: {samples} {'sample' if samples == 1 else 'samples'} of {of_what}")
 
 
 def _check_picture(out: Path, known: Collection[str]) -> None:

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rcdm_core.errors import legible
 from rcdm_probe.commands import options
-from rcdm_probe.commands.running import unread
+from rcdm_probe.commands.running import tell, unread
 
 
 def run(
@@ -130,8 +131,10 @@ def run(
             command=shlex.join(["rcdm-probe", *sys.argv[1:]]),
             progress=progress,
         )
+        if training.is_main:
+            tell(training.images.remarks)
         if training.is_main and training.run.resumed:
-            console.print(f"going on in {escape(str(out))}")
+            console.print(f"going on in {escape(legible(str(out)))}")
         in_log = not console.is_terminal  # where no bar shows that it goes on
         found = conduct(
             training,
@@ -150,8 +153,8 @@ def run(
     console.print(table)
     if skipped := [str(path) for path in training.images.skipped]:
         console.print(f"[yellow]{escape(unread(len(skipped), skipped))}[/]")
-    console.print(f"RCDM: [bold]{escape(str(out))}[/] (samples/, progress.png, fidelity.csv)")
+    console.print(f"RCDM: [bold]{escape(legible(str(out)))}[/] (samples/, progress.png, fidelity.csv)")
     words = ["rcdm-probe", "invariance", "--encoder", encoder, "--data", data, "--rcdm", str(out)]
     words += [word for name in level or [] for word in ("--level", name)]
     words += ["--weights", weights] if weights else []
-    console.print(f"Next: {escape(shlex.join(words))}")
+    console.print(f"Next: {escape(legible(shlex.join(words)))}")

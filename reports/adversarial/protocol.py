@@ -34,6 +34,7 @@ def limits(content: Content) -> list[str]:
         "that spreads images unevenly can look calm or restless by it.",
         phrases.OF_SAMPLES,
         *phrases.of_memory(content.run),
+        *phrases.of_images(content.run),
         *phrases.of_scenes(content.run),
         "Intervals are over images of one data set, for one training of each encoder. Another training may differ by "
         "more.",

@@ -38,7 +38,7 @@ def limits(content: Content) -> list[str]:
             "are over pictures, for one choice of the images that they are compared with; pictures that are alike "
             "share their nearest."
         )
-    return [*out, *phrases.of_scenes(content.run)]
+    return [*out, *phrases.of_images(content.run), *phrases.of_scenes(content.run)]
 
 
 def measured(content: Content) -> list[str]:

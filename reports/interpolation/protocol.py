@@ -26,6 +26,7 @@ def limits(content: Content) -> Iterator[str]:
     )
     yield phrases.OF_SAMPLES
     yield from phrases.of_memory(content.run)
+    yield from phrases.of_images(content.run)
     if len(content.orders):
         yield (
             "The judge reads scenes. Off a picture between two garments it reads some class all the same, and a factor "

@@ -20,6 +20,7 @@ def limits(content: Content) -> Iterator[str]:
     if content.drawn:
         yield phrases.OF_SAMPLES
         yield from phrases.of_memory(content.run)
+    yield from phrases.of_images(content.run)
     yield phrases.OF_READOUTS
     if len(content.factors) or content.run["arguments"]["encoder"] in EMBEDDED:
         yield phrases.OF_SCENES

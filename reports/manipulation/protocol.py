@@ -32,6 +32,7 @@ def limits(content: Content) -> Iterator[str]:
             "where factors of other data go together, so will their directions."
         )
     yield from phrases.of_memory(content.run)
+    yield from phrases.of_images(content.run)
     yield from phrases.of_scenes(content.run)
     yield phrases.OF_INTERVALS
 

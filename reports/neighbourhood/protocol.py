@@ -20,6 +20,7 @@ def limits(content: Content) -> list[str]:
         "they are paired with, not the training of encoder and decoder.",
         "A decoder that is better at some representations than at others moves all three kinds.",
         *phrases.of_memory(content.run),
+        *phrases.of_images(content.run),
         *phrases.of_scenes(content.run),
     ]
 

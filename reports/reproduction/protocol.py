@@ -16,6 +16,7 @@ def limits(content: Content) -> list[str]:
     return [
         phrases.OF_SAMPLES,
         phrases.OF_READOUTS,
+        *phrases.of_images(content.run),
         *phrases.of_scenes(content.run),
         f"{phrases.OF_INTERVALS} An agreement or a disagreement with the paper is that of these weights.",
     ]
