@@ -23,7 +23,9 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from rcdm_core.atomic import atomic_path
+from rcdm_core.bounds import LARGEST_SEED, check_whole
 from rcdm_core.errors import UserError
+from rcdm_core.paths import user_path
 from rcdm_core.progress import silent
 
 if TYPE_CHECKING:
@@ -64,8 +66,10 @@ def parse_weights(weights: str | Path | None) -> Path | Fresh | None:
         return None
     word, _, seed = str(weights).partition(":")
     if word == "random" and (seed or "0").isdecimal():
-        return Fresh(int(seed or 0))
-    return Path(weights).expanduser()
+        number = int((seed or "0")[:20])  # twenty digits are too many already
+        check_whole("seed of random weights", number, 0, LARGEST_SEED)
+        return Fresh(number)
+    return user_path(weights, "the file of weights")
 
 
 def split_training(weights: str | Path | None) -> tuple[str | Path | None, bool | None]:
@@ -91,7 +95,7 @@ def seeded(weights: Path | Fresh | None) -> Iterator[None]:
 def checkpoint_folder() -> Path:
     """Where PyTorch keeps downloaded weights: ``checkpoints`` in `torch.hub.get_dir`, without importing PyTorch."""
     home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch")
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    return user_path(home, "PyTorch's cache") / "hub" / "checkpoints"
 
 
 def weight_file(url: str, name: str | None = None) -> Path:

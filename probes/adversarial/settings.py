@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from probes.adversarial.attacks import ATTACKS
+from rcdm_core.bounds import check_numbers
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER
 
@@ -50,6 +51,7 @@ class AdversarialSettings:
     batch_size: int = 256
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         if not self.attacks:
             raise UserError("no attack was named", f"name one of {', '.join(ATTACKS)}")
         for name in self.attacks:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -13,9 +12,11 @@ import torch
 from rcdm_core.data.registry import open_scenes
 from rcdm_core.errors import UserError
 from rcdm_core.images import read_square
+from rcdm_core.paths import user_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 SCENE = "scenes:"
 """What the number of a scene is written after."""
@@ -61,8 +62,8 @@ def open_given(specs: Sequence[str | Path], *, image_size: int) -> GivenImages:
 
 def _open(spec: str, size: int) -> tuple[torch.Tensor, pd.DataFrame | None]:
     if not spec.startswith(SCENE):
-        return read_square(Path(spec).expanduser(), size), None
+        return read_square(user_path(spec, "the image"), size), None
     scenes, number = open_scenes("test", image_size=size), spec.removeprefix(SCENE)
-    if not number.isdecimal() or int(number) >= len(scenes):
+    if not number.isdecimal() or int(number[:20]) >= len(scenes):
         raise UserError(f"there is no scene {number!r}", f"scenes have numbers from 0 to {len(scenes) - 1}")
     return scenes.images([int(number)])[0], scenes.factors([int(number)])

@@ -20,6 +20,7 @@ from rcdm_core.data.imageset import draw_order
 from rcdm_core.data.scenes import CLASSES, Scenes
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import resize
+from rcdm_core.paths import user_path
 from rcdm_core.progress import silent
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def load_data(
         return open_scenes(SCENES[spec.lower()], image_size=image_size, limit=limit, seed=seed)
     if isinstance(spec, str) and name in DOWNLOADS:
         return open_download(name, image_size=image_size, limit=limit, seed=seed, progress=progress)
-    folder = Path(spec).expanduser()
+    folder = user_path(spec, "the folder of images")
     if folder.exists() or isinstance(spec, Path) or os.sep in spec:
         return open_folder(folder, image_size=image_size, limit=limit, seed=seed, progress=progress)
     folders = get_close_matches(spec, [path.name for path in Path().iterdir() if path.is_dir()])

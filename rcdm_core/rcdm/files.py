@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from importlib.resources import as_file, files
-from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +23,13 @@ from safetensors.torch import load_file, save_file
 from rcdm_core.atomic import atomic_path
 from rcdm_core.errors import UserError
 from rcdm_core.keeping import keeping
+from rcdm_core.paths import user_path
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings
 from rcdm_core.rcdm.rcdm import RCDM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 UNET, UNET_CONFIG = "unet/diffusion_pytorch_model.safetensors", "unet/config.json"
 SCHEDULE, HEADS, CARD = "scheduler/scheduler_config.json", "heads.safetensors", "rcdm.json"
@@ -79,7 +80,7 @@ def load_rcdm(path: str | Path | None = None, *, device: str | torch.device = "c
         UserError: A file is missing or damaged; says which.
     """
     if path is not None:
-        return _read(Path(path)).to(device)
+        return _read(user_path(path, "the folder of the RCDM")).to(device)
     with as_file(files("rcdm_core.zoo") / "weights" / "rcdm") as folder:
         return _read(folder).to(device)
 

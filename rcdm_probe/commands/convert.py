@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from rcdm_core.errors import UserError
+from rcdm_probe.commands.running import new_console
 
 
 def run(
@@ -56,7 +56,7 @@ def run(
 
     rcdm-probe sample photo.jpg --encoder timm/resnet50 --rcdm my-rcdm
     """
-    with Console(stderr=True).status("converting"):
+    with new_console(stderr=True).status("converting"):
         from rcdm_core.rcdm import save_rcdm
         from rcdm_core.rcdm.options import load_options
         from rcdm_core.rcdm.published import condition_of, read_checkpoint
@@ -70,7 +70,7 @@ def run(
         except OSError as error:
             raise UserError(f"cannot write in {out} ({error.strerror})", "choose another folder with --out") from error
     parameters = sum(p.numel() for p in rcdm.denoiser.parameters()) / 1e6
-    console = Console(highlight=False, soft_wrap=True)
+    console = new_console()
     console.print(
         f"{escape(str(out))}: {parameters:.1f} M parameters, draws {rcdm.image_size} x {rcdm.image_size} pixels from "
         f"{escape(condition)} ({rcdm.conditions[condition]} dimensions)"

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from rcdm_core.errors import UserError
 from rcdm_probe.commands import options
+from rcdm_probe.commands.running import new_console
 
 _LEAST_SIDE = 128  # dots: smaller pictures are enlarged, each pixel to a square
 
@@ -81,7 +81,7 @@ def run(
         Image.fromarray(compose(rows.numpy(), scale)).save(out)
     except OSError as error:
         raise UserError(f"cannot write {out} ({error.strerror or error})", "choose another file with --out") from error
-    console = Console(highlight=False, soft_wrap=True)
+    console = new_console()
     of_what = "one image" if len(originals) == 1 else f"each of {len(originals)} images"
     console.print(f"{escape(str(out))}: {samples} {'sample' if samples == 1 else 'samples'} of {of_what}")
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from rcdm_probe.commands import options
-from rcdm_probe.commands.running import unread
+from rcdm_probe.commands.running import new_console, unread
 
 
 def run(
@@ -91,8 +90,8 @@ def run(
     torchrun --nproc-per-node 8 --no-python rcdm-probe train --encoder vicreg --data photos/ --network base
     --image-size 128 --batch-size 256 --steps 200000 --out big-rcdm
     """
-    console = Console(highlight=False, soft_wrap=True)
-    with Console(stderr=True).status("loading"):
+    console = new_console()
+    with new_console(stderr=True).status("loading"):
         from rcdm_core.rcdm import load_rcdm
         from rcdm_core.rcdm_training import default_settings
         from rcdm_probe.opening import EMBEDDED
