@@ -150,8 +150,8 @@ def checks(content: Content) -> list[Block]:
         blocks.text(
             "An attack that is too weak makes any encoder look robust. These are the signs to look for: more work "
             "finds much more, adversaries made for another encoder do better than an encoder's own, gradients vanish "
-            "or mislead, or random noise does as well. Where the attack on an encoder is blind by one of the last three, "
-            "no verdict calls that encoder the more robust."
+            "or mislead, or random noise does as well. By the last three the attack on an encoder is blind, "
+            "and no verdict calls that encoder the more robust."
         )
     ]
     out += [
