@@ -43,6 +43,7 @@ USER_ERROR, INTERRUPTED = 2, 130
 ALL_AT_ONCE = ("sample", "encoders", "convert", "bench", "evaluate")  # what they had done is lost with them
 GARBAGE = 100_000  # new objects before a collection; with Python's own 700, importing PyTorch collects a second long
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
+_GIVEN = "rcdm_probe.given"  # what was given for each parameter, in the context of the parser
 Misuse: type[Exception] = typer.BadParameter.__mro__[1]  # the parser's UsageError, which typer does not export
 
 
@@ -57,6 +58,8 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Read what stands after the command, and run it."""
         with one_line(lambda: ctx.invoked_subcommand):
+            if not _stands():
+                raise UserError("the folder in which this was started is gone", "change into another")
             return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -66,7 +69,7 @@ class Commands(TyperGroup):
         own = command.context_class(command, info_name=name, parent=ctx)
         parser = command.make_parser(own)
         parser.ignore_unknown_options, parser.allow_interspersed_args = True, not isinstance(command, TyperGroup)
-        _, _, given = parser.parse_args(args=list(rest))
+        ctx.meta[_GIVEN], _, given = parser.parse_args(args=list(rest))
         for option in (item for item in dict.fromkeys(given) if isinstance(item, TyperOption)):
             if given.count(option) > 1 and not (option.multiple or option.is_eager):
                 raise Misuse(f"{' or '.join(_spelled(option))} is given {given.count(option)} times: give it once", own)
@@ -177,10 +180,22 @@ def _open_streams() -> None:
             setattr(sys, name, TextIOWrapper(BufferedWriter(raw), stream.encoding, "replace", line_buffering=at_once))
 
 
+def _stands() -> bool:
+    """Whether there is a current folder: without one, libraries do not even load."""
+    try:
+        return bool(Path.cwd())
+    except FileNotFoundError:
+        return False
+
+
 def _told(misuse: Any) -> str:
     """What is wrong with the arguments, and where to look it up."""
     command = misuse.ctx.command_path if misuse.ctx else "rcdm-probe"
-    return f"{misuse.format_message().rstrip('.')} (see `{command} --help`)"
+    message, parameter = misuse.format_message().rstrip("."), getattr(misuse, "param", None)
+    given = misuse.ctx.meta.get(_GIVEN, {}).get(parameter.name) if misuse.ctx and parameter else None
+    if given is not None and str(given) not in message:  # the parser names the bounds alone
+        message = f"{message}, not {given}"
+    return f"{message} (see `{command} --help`)"
 
 
 def _spelled(option: Any) -> list[str]:

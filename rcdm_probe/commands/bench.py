@@ -30,7 +30,10 @@ def run(
         int, typer.Option("--training-steps", help="Steps of training that are measured.", min=1, metavar="K")
     ] = 12,
     ranked: Annotated[
-        int, typer.Option(min=0, help="Representations ranked in a gallery of 50,000; 0 leaves that out.", metavar="R")
+        int,
+        typer.Option(
+            min=0, max=50_000, help="Representations ranked in a gallery of 50,000; 0 leaves that out.", metavar="R"
+        ),
     ] = 2048,
     device: options.Device = "auto",
 ) -> None:

@@ -24,7 +24,9 @@ def run(
     encoder: options.EncoderName,
     level: options.Level = "backbone",
     weights: options.Weights = None,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Pictures for each image.", metavar="K")] = 8,
+    samples: Annotated[
+        int, typer.Option("--samples", min=1, max=1000, help="Pictures for each image.", metavar="K")
+    ] = 8,
     out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write.", metavar="FILE")] = Path("samples.png"),
     steps: options.Steps = options.DEFAULT_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,

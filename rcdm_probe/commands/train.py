@@ -24,7 +24,10 @@ def run(
         int | None, typer.Option("--images", "-n", help="Take at most so many images, at random.", min=1, metavar="N")
     ] = None,
     image_size: Annotated[
-        int, typer.Option("--image-size", "-s", help="Side in pixels at which the RCDM draws.", min=4, metavar="S")
+        int,
+        typer.Option(
+            "--image-size", "-s", help="Side in pixels at which the RCDM draws.", min=4, max=1024, metavar="S"
+        ),
     ] = 32,
     network: Annotated[
         str | None,
