@@ -47,9 +47,10 @@ SEEDS = [
     ("sample scenes: -e vicreg", "there is no scene ''"),
 ]
 NUMBERS = [
-    *((f"{PROBES['adversarial']} --eps {text}", text) for text in ("nan", "inf", "0", "1e9", "-1", "2,1", "1,1", "a")),
+    *((f"{PROBES['adversarial']} --eps {text}", text) for text in ("nan", "inf", "0", "-1", "a")),
+    *((f"{PROBES['adversarial']} --eps {text}", text.replace(",", ", ")) for text in ("2,1", "1,1", "1e+09", "1e-09")),
     *((f"{PROBES['adversarial']} --eps {text}", "''" if text == "''" else ",") for text in (",", ",,", "1,,2")),
-    *((f"{PROBES['adversarial']} --eps-l2 {text}", text) for text in ("nan", "-inf", "0", "1e99")),
+    *((f"{PROBES['adversarial']} --eps-l2 {text}", text) for text in ("nan", "-inf", "0", "1e+99")),
     ("adversarial -e vicreg --rcdm none --eps 2 --eps 1", "2, 1"),
     ("adversarial -e vicreg --rcdm none --images 0", "0 images"),
     ("adversarial -e vicreg --rcdm none --images -5", "-5"),
@@ -61,7 +62,7 @@ NUMBERS = [
     ("adversarial -e vicreg --rcdm none --rendered -1", "-1"),
     ("adversarial -e vicreg --rcdm none --attack PDG", "PDG"),
     ("adversarial -e supervised --rcdm none", "supervised is compared with nothing"),
-    ("adversarial -e vicreg --weights random", "single" if False else "whose they are"),
+    ("adversarial --weights random", "whose they are"),
     ("invariance -e vicreg --images 0", "0 images"),
     ("invariance -e vicreg --images -1", "-1"),
     ("invariance -e vicreg --images 1e3", "1e3"),
@@ -112,7 +113,7 @@ NUMBERS = [
 NAMES = [
     ("invariance", "--encoder"),
     ("invariance -e", "-e"),
-    ("invariance vicreg", "vicreg"),
+    ("invariance vicreg", "--encoder"),
     ("encoders vicreg simclr", "simclr"),
     ("sample -e vicreg", "IMAGE"),
     ("zoo paint", "paint"),
