@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rcdm_core.paths import user_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OTHER_CACHE = "the environment variable RCDM_PROBE_CACHE names another folder"
 """What to do if the cache cannot be written."""
@@ -11,4 +16,5 @@ OTHER_CACHE = "the environment variable RCDM_PROBE_CACHE names another folder"
 
 def cache_folder() -> Path:
     """The folder that the environment names as ``RCDM_PROBE_CACHE``, else ``~/.cache/rcdm-probe``; may not exist."""
-    return Path(os.environ.get("RCDM_PROBE_CACHE") or "~/.cache/rcdm-probe").expanduser()
+    named = os.environ.get("RCDM_PROBE_CACHE") or "~/.cache/rcdm-probe"
+    return user_path(named, "the cache (RCDM_PROBE_CACHE)")

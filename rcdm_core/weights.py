@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from rcdm_core.atomic import atomic_path
+from rcdm_core.bounds import LARGEST_SEED, check_whole
 from rcdm_core.errors import UserError
 from rcdm_core.paths import user_path
 from rcdm_core.progress import silent
@@ -64,9 +65,11 @@ def parse_weights(weights: str | Path | None) -> Path | Fresh | None:
     word, colon, seed = str(weights).partition(":")
     if word != "random":
         return user_path(weights, "the file of weights")
-    if colon and not re.fullmatch(r"[0-9]{1,18}", seed):
-        raise UserError(f"the seed of {str(weights)[:80]!r} is no number", "write random:SEED, at most 18 digits")
-    return Fresh(int(seed or 0))
+    if colon and not re.fullmatch(r"[0-9]{1,20}", seed):
+        raise UserError(f"the seed of {str(weights)[:80]!r} is no number", "write random:SEED, such as random:1")
+    number = int(seed or 0)
+    check_whole("seed of random weights", number, 0, LARGEST_SEED)
+    return Fresh(number)
 
 
 def split_training(weights: str | Path | None) -> tuple[str | Path | None, bool | None]:

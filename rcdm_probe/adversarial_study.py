@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from analyses import adversarial as analysis
 from probes.adversarial import AdversarialSettings, measure
+from probes.adversarial.attacks import ATTACKS
 from probes.adversarial.measurement import check
 from probes.adversarial.reading import LEVEL
+from probes.adversarial.robustness import NOISE
 from probes.adversarial.settings import LEAST_IMAGES
 from probes.adversarial.study import split
 from rcdm_core.cache import cache_folder
@@ -46,7 +48,8 @@ class AdversarialResult(ProbeResult):
     """What an adversarial study found.
 
     The records are those of `probes.adversarial`, the tables ``robustness``, ``budgets``, ``rendered``, ``effort``,
-    ``transfers``, ``controls`` and ``comparison``; the verdicts are on finding 3, for each encoder and aspect.
+    ``transfers``, ``gradients``, ``controls`` and ``comparison``; the verdicts are on finding 3, for each encoder and
+    aspect.
 
     Attributes:
         classifiers: The linear classifier on each encoder; none without labels.
@@ -226,6 +229,7 @@ def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = s
         "rendered": analysis.rendered_table(records, seed=seed),
         "effort": analysis.effort_table(records),
         "transfers": analysis.transfer_table(records, attack, seed=seed),
+        "gradients": analysis.gradient_table(records, attack, NOISE[ATTACKS[attack].norm], seed=seed),
         "controls": analysis.controls_table(records),
         "comparison": analysis.comparison_table(records, reference, attack, seed=seed),
     }
@@ -234,6 +238,7 @@ def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = s
         reference=reference,
         attack=attack,
         is_ssl={encoder.name: encoder.is_ssl for encoder in study.encoders},
+        doubted=analysis.doubts(tables["gradients"], tables["transfers"]),
     )
     return AdversarialResult(records, measured.panels, tables, verdicts, study.facts, measured.classifiers)
 

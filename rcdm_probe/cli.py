@@ -5,16 +5,18 @@ Nothing heavy is imported here; each command imports what it needs when it runs,
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
 from contextlib import contextmanager
+from io import BufferedWriter, FileIO, TextIOWrapper
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from typer.core import TyperGroup
+from rich.text import Text
+from typer.core import TyperGroup, TyperOption
 
 from rcdm_core.allocator import keep_memory
 from rcdm_core.errors import UserError
@@ -33,6 +35,7 @@ from rcdm_probe.commands import (
     train,
     zoo,
 )
+from rcdm_probe.commands.running import new_console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
 USER_ERROR, INTERRUPTED = 2, 130
 ALL_AT_ONCE = ("sample", "encoders", "convert", "bench", "evaluate")  # what they had done is lost with them
 GARBAGE = 100_000  # new objects before a collection; with Python's own 700, importing PyTorch collects a second long
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
+_GIVEN = "rcdm_probe.given"  # what was given for each parameter, in the context of the parser
 Misuse: type[Exception] = typer.BadParameter.__mro__[1]  # the parser's UsageError, which typer does not export
 
 
@@ -54,12 +59,27 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Read what stands after the command, and run it."""
         with one_line(lambda: ctx.invoked_subcommand):
+            if not _stands():
+                raise UserError("the folder in which this was started is gone", "change into another")
             return super().invoke(ctx)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of a name, unless an option that takes one value is given several: the last would win untold."""
+        name, command, rest = super().resolve_command(ctx, args)
+        assert command is not None
+        own = command.context_class(command, info_name=name, parent=ctx)
+        parser = command.make_parser(own)
+        parser.ignore_unknown_options, parser.allow_interspersed_args = True, not isinstance(command, TyperGroup)
+        ctx.meta[_GIVEN], _, given = parser.parse_args(args=list(rest))
+        for option in (item for item in dict.fromkeys(given) if isinstance(item, TyperOption)):
+            if given.count(option) > 1 and not (option.multiple or option.is_eager):
+                raise Misuse(f"{' or '.join(_spelled(option))} is given {given.count(option)} times: give it once", own)
+        return name, command, rest
 
 
 @contextmanager
 def one_line(command: Callable[[], str | None] = lambda: None) -> Iterator[None]:
-    """Mistakes and a GPU that is too small end in a line and exit code 2, Ctrl-C in a line and 130.
+    """Mistakes, and what a machine has too little of, end in a line and exit code 2, Ctrl-C in a line and 130.
 
     Args:
         command: Tells the command that runs, once it is known.
@@ -69,20 +89,20 @@ def one_line(command: Callable[[], str | None] = lambda: None) -> Iterator[None]
     except Misuse as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # it has shown the help
             raise
-        _say(f"[bold red]rcdm-probe:[/] {escape(_told(error))}")
-        raise typer.Exit(USER_ERROR) from error
+        raise _stop(_told(error)) from error
     except UserError as error:
-        _say(f"[bold red]rcdm-probe:[/] {escape(str(error))}")
-        raise typer.Exit(USER_ERROR) from error
-    except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # PyTorch's, which is not imported here
+        raise _stop(str(error)) from error
+    except (MemoryError, RuntimeError) as error:
+        raise _stop(_out_of_memory(error)) from error
+    except OSError as error:
+        if error.errno not in _FULL:
             raise
-        _say("[bold red]rcdm-probe:[/] the GPU has too little memory: take a smaller --batch-size, or --device cpu")
-        raise typer.Exit(USER_ERROR) from error
+        where = f" ({error.filename})" if error.filename else ""
+        raise _stop(f"{error.strerror}{where}: make room there; the same command goes on from what was done") from error
     except KeyboardInterrupt as interruption:
         goes_on = command() not in (None, *ALL_AT_ONCE)
         kept = "; what was finished is kept, the same command goes on from there" if goes_on else ""
-        _say(f"[yellow]rcdm-probe: stopped{kept}[/]")
+        _say("yellow", f"rcdm-probe: stopped{kept}")
         raise typer.Exit(INTERRUPTED) from interruption
 
 
@@ -123,19 +143,84 @@ def main() -> None:
     """Entry point of the script ``rcdm-probe``."""
     gc.set_threshold(GARBAGE)
     keep_memory()
+    _open_streams()
     try:
         app()
     except SystemExit as end:
-        sys.stdout.flush()
+        code = end.code if isinstance(end.code, int) else 0
+        try:
+            sys.stdout.flush()
+        except UserError as error:
+            if not code:
+                _say("bold red", "rcdm-probe:", str(error))
+            code = code or USER_ERROR
         sys.stderr.flush()
-        os._exit(end.code if isinstance(end.code, int) else 0)  # taking the libraries down would last two seconds
+        os._exit(code)  # taking the libraries down would last two seconds
+
+
+class _Output(FileIO):
+    """A standard stream that nobody need hear: a run is not lost for a reader who has gone."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError) or self.fileno() == 2:  # and who would hear of errors?
+                return len(data)
+            raise UserError(f"the output cannot be written ({error.strerror})", "send it elsewhere") from error
+
+
+def _open_streams() -> None:
+    """Standard streams that take any character, closed ones and those whose reader goes."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:  # closed: a file that is opened later would get its number, and be written into
+            setattr(sys, name, Path(os.devnull).open("w" if number else "r"))  # noqa: SIM115
+        elif number:
+            raw = _Output(number, "w", closefd=False)
+            at_once = raw.isatty() or name == "stderr"
+            setattr(sys, name, TextIOWrapper(BufferedWriter(raw), stream.encoding, "replace", line_buffering=at_once))
+
+
+def _stands() -> bool:
+    """Whether there is a current folder: without one, libraries do not even load."""
+    try:
+        return bool(Path.cwd())
+    except FileNotFoundError:
+        return False
 
 
 def _told(misuse: Any) -> str:
     """What is wrong with the arguments, and where to look it up."""
     command = misuse.ctx.command_path if misuse.ctx else "rcdm-probe"
-    return f"{misuse.format_message().rstrip('.')} (see `{command} --help`)"
+    message, parameter = misuse.format_message().rstrip("."), getattr(misuse, "param", None)
+    given = misuse.ctx.meta.get(_GIVEN, {}).get(parameter.name) if misuse.ctx and parameter else None
+    if given is not None and str(given) not in message:  # the parser names the bounds alone
+        message = f"{message}, not {given}"
+    return f"{message} (see `{command} --help`)"
 
 
-def _say(line: str) -> None:
-    Console(file=sys.stderr, highlight=False).print(line, soft_wrap=True)
+def _spelled(option: Any) -> list[str]:
+    """The names of an option, the long ones; those that turn it off as well."""
+    return [name for name in (*option.opts, *option.secondary_opts) if name.startswith("--")]
+
+
+def _out_of_memory(error: MemoryError | RuntimeError) -> str:
+    """What there is too little of; any other error goes on."""
+    if type(error).__name__ == "OutOfMemoryError":  # PyTorch's, which is not imported here
+        return "the GPU has too little memory: take a smaller --batch-size, or --device cpu"
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return "there is too little memory: take fewer --images or a smaller --batch-size"
+    raise error
+
+
+def _stop(problem: str) -> typer.Exit:
+    """Say what is wrong; gives what ends the command."""
+    _say("bold red", "rcdm-probe:", problem)
+    return typer.Exit(USER_ERROR)
+
+
+def _say(style: str, *words: str) -> None:
+    """Print a line on the standard error, the first word in a style; a line break in a name does not break it."""
+    first, *others = ("".join(c if c.isprintable() else repr(c)[1:-1] for c in word) for word in words)
+    new_console(stderr=True).print(Text.assemble((first, style), *(f" {other}" for other in others)))

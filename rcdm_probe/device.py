@@ -29,7 +29,7 @@ def choose_device(name: str) -> str:
         return "cuda" if gpus else "mps" if metal else "cpu"
     if kind == "cuda" and not gpus:
         raise UserError("there is no CUDA GPU on this machine", "use --device auto or --device cpu")
-    if kind == "cuda" and number and int(number) >= gpus:
+    if kind == "cuda" and number and int(number[:20]) >= gpus:
         raise UserError(f"there is no CUDA GPU number {number} on this machine", f"numbers go from 0 to {gpus - 1}")
     if kind == "mps" and not metal:
         raise UserError("there is no Apple GPU (mps) on this machine", "use --device auto or --device cpu")

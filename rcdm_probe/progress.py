@@ -28,13 +28,13 @@ def progress_bars(console: Console | None = None) -> Iterator[Progress]:
     Yields:
         A `Progress`. Loops may nest.
     """
-    console = console or Console(stderr=True, highlight=False)
+    console = console or Console(stderr=True, highlight=False, emoji=False)
     if not console.is_terminal:
         yield _lines(console)
         return
     columns = (
         rich_progress.SpinnerColumn(),
-        rich_progress.TextColumn("{task.description}"),
+        rich_progress.TextColumn("{task.description}", markup=False),
         rich_progress.BarColumn(),
         rich_progress.MofNCompleteColumn(),
         rich_progress.TextColumn("time left"),

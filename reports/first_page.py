@@ -9,7 +9,7 @@ from reports.provenance import front_cards
 from reports.tables import decisive, number, p_equals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from analyses.findings import Verdict
 
@@ -46,7 +46,7 @@ def verdict_box(verdict: Verdict, *, counted: str = "images") -> dict[str, str]:
         "claim": f"{finding}. {verdict.claim}",
         "sentence": verdict.sentence,
         **_estimate(verdict),
-        "test": f"p {p_equals(verdict.p_value)}" if math.isfinite(verdict.p_value) else "by its interval",
+        "test": next(_test(verdict), "by its interval"),
         "images": f"{verdict.n} {counted}",
         "rule": verdict.rule,
     }
@@ -58,6 +58,12 @@ def _estimate(verdict: Verdict) -> dict[str, str]:
     return {"value": number(verdict.value, digits), "interval": f"[{low}, {high}]"}
 
 
+def _test(verdict: Verdict) -> Iterator[str]:
+    """The p-value, where there is one."""
+    if math.isfinite(verdict.p_value):
+        yield f"p {p_equals(verdict.p_value)}"
+
+
 def verdict_cell(verdict: Verdict | None) -> dict[str, str] | str:
     """A verdict as one cell of a grid of verdicts; None where the finding was not tested there."""
     if verdict is None:
@@ -65,5 +71,5 @@ def verdict_cell(verdict: Verdict | None) -> dict[str, str] | str:
     return {
         "word": verdict.word,
         **_estimate(verdict),
-        "test": f"p {p_equals(verdict.p_value)}, {verdict.n} images",
+        "test": ", ".join([*_test(verdict), f"{verdict.n} images"]),
     }

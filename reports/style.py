@@ -70,10 +70,14 @@ _THEME: dict[Any, Any] = {
 }
 
 
+_DEFAULTS = {name: value for name, value in mpl.rcParamsDefault.items() if not name.startswith("backend")}
+"""What a matplotlibrc of the user's may have set otherwise; which windows open is left to them."""
+
+
 @contextmanager
 def theme() -> Iterator[None]:
     """Within it, matplotlib draws in the project's theme; outside, the user's own settings stay as they were."""
-    with mpl.rc_context(_THEME):
+    with mpl.rc_context({**_DEFAULTS, **_THEME}):
         yield
 
 

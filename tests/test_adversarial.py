@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from analyses.adversarial import ERRING, doubts, gradient_table, transfer_table
 from probes.adversarial import AdversarialSettings, Measurement, measure
 from probes.adversarial.attacks import ATTACKS
 from probes.adversarial.classifier import train_classifier
@@ -334,7 +335,54 @@ def test_labels_that_are_not_there_are_asked_for(tmp_path: Path, scenes: ImageSe
         measure([one, two], photos, settings=AdversarialSettings(images=20))
     settings = AdversarialSettings(images=20, attacks=("Displacement",), attack_steps=3, checked=4)
     records = measure([one, two], photos, settings=settings).records
-    assert set(records["measure"]) == {"relative_displacement", "cosine", "perturbation", "out_of_range", "effort"}
+    told = {"relative_displacement", "cosine", "perturbation", "out_of_range", "effort", "change", "foretold"}
+    assert set(records["measure"]) == told
+
+
+class Veiled(nn.Module):
+    """A network whose gradients do not tell what it does: behind rounding, or for a branch that is cut off."""
+
+    def __init__(self, trunk: nn.Module, how: str) -> None:
+        super().__init__()
+        self.trunk, self.how = trunk, how
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        match self.how:
+            case "rounded":
+                return self.trunk((255 * images).round() / 255)
+            case "half":
+                return self.trunk(images) / 2 + self.trunk(images.flip(-1).detach()) / 2
+            case "nothing":
+                return self.trunk(images.detach())
+            case _:
+                return self.trunk(images)
+
+
+def veiled(how: str) -> Encoder:
+    trunk = Veiled(network("plain", seed=1).trunk, how)
+    return Encoder(how, preprocess=nn.Identity(), trunk=trunk, projector=None, dimensions={"backbone": 64}, is_ssl=True)
+
+
+@pytest.mark.parametrize("attack", ["PGD", "Displacement"])
+def test_an_attack_that_is_blind_is_seen_to_be(scenes: ImageSet, attack: str) -> None:
+    chosen = AdversarialSettings(images=60, training=120, checked=48, attack_steps=4, attacks=(attack,), eps=(4.0,))
+    records = measure([veiled(how) for how in ("plain", "rounded", "half")], scenes, settings=chosen).records
+    gradients = gradient_table(records, attack, "noise").set_index("encoder")
+    transfers = transfer_table(records, attack)
+    assert gradients.loc["plain", "without"] == 0
+    assert gradients.loc["plain", "error"] < 0.1
+    assert gradients.loc["plain", "beyond_noise_low"] > 0
+    assert gradients.loc["rounded", "without"] == 1
+    assert gradients.loc["half", "without"] == 0
+    assert gradients.loc["half", "error"] > ERRING
+    found = doubts(gradients.reset_index(), transfers)
+    assert set(found) == {"rounded", "half"}
+    assert "gradient of its loss vanishes on 100% of the images" in found["rounded"]
+
+
+def test_an_encoder_without_gradients_is_refused_before_anything_is_computed(scenes: ImageSet) -> None:
+    with pytest.raises(UserError, match="gradients do not pass through nothing"):
+        measure([network("one", seed=1), veiled("nothing")], scenes, settings=SMALL)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,40 @@ def test_planted_truths_get_their_words(moves: float, holds: float, words: list[
     assert "for comparison" in untold[0].claim
 
 
+@pytest.mark.parametrize(
+    "moves, holds, doubted, words",
+    [
+        (0.2, 0.9, {"ssl": "its gradients vanish"}, ["inconclusive"] * 3),
+        (0.2, 0.9, {"supervised": "its gradients vanish"}, ["supported"] * 3),  # a better attack would only widen it
+        (0.9, 0.05, {"ssl": "its gradients vanish"}, ["not supported"] * 3),
+        (0.9, 0.05, {"supervised": "its gradients vanish"}, ["inconclusive"] * 3),
+        (0.2, 0.05, {"ssl": "its gradients vanish"}, ["inconclusive", "not supported", "not supported"]),
+    ],
+)
+def test_what_a_blind_attack_flatters_is_inconclusive(
+    moves: float, holds: float, doubted: dict[str, str], words: list[str]
+) -> None:
+    both = join([planted("supervised", moves=0.5, holds=0.45), planted("ssl", moves=moves, holds=holds)])
+    table = comparison_table(both, "supervised", "PGD", resamples=200)
+    found = robustness_verdicts(
+        table, reference="supervised", attack="PGD", is_ssl={"supervised": False, "ssl": True}, doubted=doubted
+    )
+    assert [verdict.word for verdict in found] == words
+    for verdict in found:
+        assert ("is blind: its gradients vanish" in verdict.sentence) is (verdict.word == "inconclusive")
+
+
+def test_images_that_none_of_both_get_right_are_too_few() -> None:
+    one, two = planted("supervised", moves=0.5, holds=0.5), planted("ssl", moves=0.2, holds=0.5)
+    two = two[(two["measure"] == "correct") & (two["strength"] == 0)].assign(value=0.0)
+    table = comparison_table(join([one, two]), "supervised", "PGD", resamples=50)
+    found = robustness_verdicts(table, reference="supervised", attack="PGD", is_ssl={"supervised": False, "ssl": True})
+    assert [(verdict.aspect, verdict.word, verdict.n) for verdict in found] == [
+        ("displacement", "inconclusive", 0), ("accuracy", "inconclusive", 0),
+    ]  # fmt: skip
+    assert all(verdict.sentence.startswith("Too few images") for verdict in found)
+
+
 def test_an_encoder_like_the_reference_is_inconclusive_and_holm_counts_the_encoders() -> None:
     parts = [planted("supervised", moves=0.5, holds=0.5), planted("a", moves=0.5, holds=0.5)]
     alone = comparison_table(join(parts), "supervised", "PGD", resamples=200)

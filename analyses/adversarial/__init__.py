@@ -5,19 +5,24 @@ from analyses.adversarial.tables import (
     budget_table,
     controls_table,
     effort_table,
+    gradient_table,
     rendered_table,
     robustness_table,
     transfer_table,
 )
-from analyses.adversarial.verdicts import RULE, robustness_verdicts
+from analyses.adversarial.verdicts import ERRING, RULE, VANISHING, doubts, robustness_verdicts
 
 __all__ = [
     "ASPECTS",
+    "ERRING",
     "RULE",
+    "VANISHING",
     "budget_table",
     "comparison_table",
     "controls_table",
+    "doubts",
     "effort_table",
+    "gradient_table",
     "rendered_table",
     "robustness_table",
     "robustness_verdicts",

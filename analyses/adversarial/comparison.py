@@ -80,7 +80,7 @@ def comparison_table(
 
 
 def gains(records: pd.DataFrame, reference: str, encoder: str, attack: str) -> Iterator[tuple[str, Gain]]:
-    """The paired differences behind `comparison_table`, for the aspects that were measured.
+    """The paired differences behind `comparison_table`, for the aspects that were measured; of no image, maybe.
 
     * displacement: relative displacement of the reference minus that of the encoder, mean over budgets; median.
     * accuracy: share of budgets at which the decision is right, encoder minus reference; mean.
@@ -95,8 +95,9 @@ def gains(records: pd.DataFrame, reference: str, encoder: str, attack: str) -> I
         seen = by_strength(records, name, "class_seen", attack).mean(axis=1)
         before = by_strength(records, name, "class_seen", "").mean(axis=1)
         sides[name] = {"displacement": -moved, "accuracy": right, "rendered": seen - before}
+    asked = ("displacement", "accuracy") if (records["measure"] == "correct").any() else ("displacement",)
     for aspect in ASPECTS:
         gain = (sides[encoder][aspect] - sides[reference][aspect]).dropna()
         gain = gain[gain.index.isin(both)].sort_index()
-        if len(gain):
+        if len(gain) or aspect in asked:
             yield aspect, Gain(gain, median if aspect == "displacement" else mean)

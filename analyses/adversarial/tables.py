@@ -165,3 +165,45 @@ def controls_table(records: pd.DataFrame) -> pd.DataFrame:
     names = ("perturbation", "out_of_range", "unchanged")
     kept_to = {name: wide.get(("min" if name == "unchanged" else "max", name), np.nan) for name in names}
     return pd.DataFrame(kept_to, index=wide.index).reset_index()
+
+
+def gradient_table(
+    records: pd.DataFrame, attack: str, noise: str, *, resamples: int = RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """Whether an attack by gradients can find what there is to find.
+
+    Args:
+        records: Records of the probe.
+        attack: The attack.
+        noise: Condition of the random noise beside it.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the resamples.
+
+    Returns:
+        One row an encoder: the share of images ``without`` a gradient; the median ``error`` of gradients where they
+        foretell how the loss changes nearby, 0 to 1; ``beyond_noise``, how much farther the attack moves ``h`` than
+        noise of the same budgets, median over the images classified rightly untouched; ``images``, as many.
+    """
+    lines = []
+    for encoder in dict.fromkeys(records["encoder"]):
+        own = records[records["encoder"] == encoder].set_index("image")
+        change, foretold = (own.loc[own["measure"] == name, "value"].to_numpy() for name in ("change", "foretold"))
+        size = np.abs(change) + np.abs(foretold)
+        errors = np.divide(np.abs(change - foretold), size, out=np.zeros_like(size), where=size > 0)
+        moved, random = (
+            by_strength(records, encoder, "relative_displacement", condition).mean(axis=1)
+            for condition in (attack, noise)
+        )
+        beyond = (moved - random).dropna()
+        beyond = beyond[beyond.index.isin(right_images(records, encoder))].sort_index()
+        estimate = interval(beyond.to_numpy(), median, resamples=resamples, seed=seed)
+        lines.append(
+            {
+                "encoder": encoder,
+                "without": float((foretold == 0).mean()) if len(foretold) else np.nan,
+                "error": float(np.median(errors)) if len(errors) else np.nan,
+                **estimate.columns("beyond_noise"),
+                "images": estimate.n,
+            }
+        )
+    return pd.DataFrame(lines, columns=["encoder", "without", "error", *headings("beyond_noise"), "images"])

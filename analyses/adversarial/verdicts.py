@@ -7,6 +7,7 @@ thresholds stand here before any encoder is attacked.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from analyses.columns import estimate_of
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
 
     from analyses.findings import Word
 
-RULE = rule_of_gain("encoders")
+VANISHING, ERRING = 0.05, 0.2
+"""Share of images without a gradient, and median error of what gradients foretell, beyond which an attack is blind."""
+
+FEWEST = 6
+"""Images below which no order of signs reaches the error rate of the test."""
+
+RULE = (
+    f"{rule_of_gain('encoders')} Inconclusive as well where the attack is blind on the encoder that would be the more "
+    f"robust: gradients vanish on more than {VANISHING:.0%} of the images, or foretell the change of the loss with a "
+    f"median error above {ERRING}, or adversaries of another encoder do better, or random noise moves h as far."
+)
 """How a word follows from the numbers, for every aspect."""
 
 _CLAIMS = {
@@ -51,8 +62,41 @@ _OUTCOMES: Mapping[str, Mapping[Word, str]] = {
 }
 
 
+def doubts(gradients: pd.DataFrame, transfers: pd.DataFrame) -> dict[str, str]:
+    """Encoders that look more robust than they are, because an attack cannot see its way, each with the reason.
+
+    Args:
+        gradients: From `analyses.adversarial.gradient_table`.
+        transfers: From `analyses.adversarial.transfer_table`.
+    """
+    found = {}
+    for _, row in gradients.iterrows():
+        theirs = transfers[(transfers["encoder"] == row["encoder"]) & (transfers["difference_high"] < 0)]
+        reasons = []
+        if row["without"] > VANISHING:
+            reasons.append(f"the gradient of its loss vanishes on {row['without']:.0%} of the images")
+        elif row["error"] > ERRING:
+            reasons.append(f"its gradients foretell the change of its loss with a median error of {row['error']:.2f}")
+        if len(theirs):
+            best = theirs.loc[theirs["difference"].idxmin()]
+            reasons.append(
+                f"adversaries of {best['source']} leave it an accuracy of {best['transferred']:.2f}, its own "
+                f"{best['own']:.2f}"
+            )
+        if row["beyond_noise_low"] <= 0:
+            reasons.append("random noise moves its h as far as the attack")
+        if reasons:
+            found[row["encoder"]] = " and ".join(reasons)
+    return found
+
+
 def robustness_verdicts(
-    comparison: pd.DataFrame, *, reference: str, attack: str, is_ssl: Mapping[str, bool | None]
+    comparison: pd.DataFrame,
+    *,
+    reference: str,
+    attack: str,
+    is_ssl: Mapping[str, bool | None],
+    doubted: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Verdict, ...]:
     """The verdicts that a comparison allows.
 
@@ -62,20 +106,37 @@ def robustness_verdicts(
         attack: The attack.
         is_ssl: Of each encoder, whether it is self-supervised, None if not known: the paper's claim is about those
             beside one that is not.
+        doubted: From `doubts`.
 
     Returns:
         One verdict a row.
     """
     decided = "accuracy" in set(comparison["aspect"])
-    return tuple(_verdict(row, reference, attack, is_ssl, decided=decided) for _, row in comparison.iterrows())
+    return tuple(_verdict(row, reference, attack, is_ssl, doubted, decided=decided) for _, row in comparison.iterrows())
 
 
 def _verdict(
-    row: pd.Series, reference: str, attack: str, is_ssl: Mapping[str, bool | None], *, decided: bool
+    row: pd.Series,
+    reference: str,
+    attack: str,
+    is_ssl: Mapping[str, bool | None],
+    doubted: Mapping[str, str],
+    *,
+    decided: bool,
 ) -> Verdict:
     aspect, encoder = row["aspect"], row["encoder"]
     gain = estimate_of(row, "gain")
-    word = word_of_gain(gain, row["p_holm"])
+    seen = word_of_gain(gain, row["p_holm"])
+    stronger = {"supported": encoder, "not supported": reference}.get(seen, "")  # what a blind attack flatters
+    compared = f"{gain.n} {_compared(aspect, decided=decided)}"
+    sentence = (
+        f"Under {attack}, {encoder} {_OUTCOMES[aspect][seen]} {reference}: gain {gain.signed()} ({compared}, "
+        f"Holm-corrected {p_text(row['p_holm'])}, rank-biserial {row['effect']:.2f})"
+    )
+    if stronger in doubted:
+        sentence += f"; but the attack on {stronger} is blind: {doubted[stronger]}"
+    elif gain.n < FEWEST:
+        sentence = f"Too few images to compare {encoder} with {reference} under {attack}: {compared}"
     papers = is_ssl[encoder] and is_ssl[reference] is False
     comparison = (
         "" if papers else " (shown for comparison: the paper claims it of an SSL encoder beside a supervised one)"
@@ -85,15 +146,11 @@ def _verdict(
         finding=3,
         claim=f"Under {attack}, {_CLAIMS[aspect]} for {encoder} than for {reference}{comparison}.",
         encoder=encoder,
-        word=word,
+        word="inconclusive" if stronger in doubted else seen,
         statistic=_STATISTICS[aspect],
         p_value=row["p_holm"],
         rule=RULE,
-        sentence=(
-            f"Under {attack}, {encoder} {_OUTCOMES[aspect][word]} {reference}: gain {gain.signed()} "
-            f"({gain.n} {_compared(aspect, decided=decided)}, Holm-corrected {p_text(row['p_holm'])}, "
-            f"rank-biserial {row['effect']:.2f})."
-        ),
+        sentence=f"{sentence}.",
         aspect=aspect,
     )
 

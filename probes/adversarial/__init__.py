@@ -13,6 +13,8 @@ measure                     value; ``condition``; ``strength`` (the budget, 0 fo
 ``class_seen``              whether the judge sees the true class in a sample from h(x + d); attack or noise; budget
 ``transferred``             ``correct`` under the adversaries made for another encoder; that encoder; budget
 ``effort``                  ``strength`` of the attack after more and more work; what was done; budget
+``change``                  difference of the attack's loss between two near points; the first attack
+``foretold``                the same as its gradient foretells it, 0 where that vanishes; the first attack
 ``perturbation``            size of the perturbation over the budget; attack; budget
 ``out_of_range``            how far a pixel of the attacked image lies outside [0, 1]; attack; budget
 ``unchanged``               whether the attack, run with a budget of 0, leaves the decision as it was; attack; 0

@@ -1,17 +1,20 @@
 """Checks of the attacker: whether more work finds more, whether gradients mislead it, and what no budget does.
 
-An attack that is too weak makes any encoder look robust (Athalye et al. 2018; Carlini et al. 2019). Two signs give it
-away: more steps or another start still find adversaries, and adversaries made for another encoder do better than its
-own.
+An attack that is too weak makes any encoder look robust (Athalye et al. 2018; Carlini et al. 2019). These signs give
+it away: more steps or another start still find adversaries, adversaries made for another encoder do better than its
+own, and gradients do not foretell how the loss of the attack changes, or vanish altogether.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
 
 from probes.adversarial.attacks import ATTACKS
-from probes.adversarial.crafting import craft
+from probes.adversarial.crafting import craft, noise
 from probes.adversarial.robustness import attempt, rows_of, untouched
 from probes.records import join
 
@@ -23,8 +26,11 @@ if TYPE_CHECKING:
     from probes.adversarial.attacks import Entry
     from probes.adversarial.settings import AdversarialSettings
     from probes.adversarial.study import Study
-    from probes.adversarial.target import Found
+    from probes.adversarial.target import Found, Target, Victims
     from probes.stages import Stages
+
+NEAR, STEP = 1 / 255, 1 / 16 / 255
+"""How far from an image its gradient is looked at, and how far it is followed: across few kinks of a network."""
 
 
 def checked_budget(entry: Entry, settings: AdversarialSettings) -> float:
@@ -67,6 +73,45 @@ def effort_records(
             )
         )  # fmt: skip
     return join(tables)
+
+
+def gradient_records(study: Study, entry: Entry, settings: AdversarialSettings) -> pd.DataFrame:
+    """How the loss of the attack changes between two near points, and how its gradient foretells that it does.
+
+    The points lie on both sides of one that is `NEAR` an image, for at the image itself the gradient of the label-free
+    attack is 0. A gradient that vanishes, or is not finite, foretells exactly 0.
+
+    Returns:
+        Records ``change`` and ``foretold``.
+    """
+    rows, target = rows_of(study, entry)[: settings.checked], study.target
+    numbers, changes, foretold = study.positions[rows.numpy()].tolist(), [], []
+    for start in range(0, len(rows), target.batch_size):
+        part = slice(start, start + target.batch_size)
+        victims, own = study.victims[rows[part]], numbers[part]
+        at = noise(victims.images, "Linf", NEAR, seed=settings.seed, numbers=own)
+        moved = noise(at, "Linf", STEP, seed=settings.seed + 1, numbers=own)
+        ends = (moved, (2 * at - moved).clamp(0, 1))
+        middle = ((ends[0] + ends[1]) / 2).requires_grad_()
+        (gradient,) = torch.autograd.grad(_loss(target, entry, middle, victims).sum(), middle)
+        with torch.no_grad():
+            first, last = (_loss(target, entry, end, victims, torch.float64) for end in ends)
+        changes += (last - first).tolist()
+        foretold += (gradient.double() * (ends[1] - ends[0])).flatten(1).sum(1).nan_to_num(0, 0, 0).tolist()
+    about: dict[str, Any] = {"rows": rows, "condition": entry.name}
+    return join([study.records("change", changes, **about), study.records("foretold", foretold, **about)])
+
+
+def _loss(
+    target: Target, entry: Entry, images: torch.Tensor, victims: Victims, dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
+    """What an attack raises, ``[N]``, on the CPU: cross-entropy, or the squared distance from the untouched ``h``."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # small differences are looked at
+        model = target.attacked(needs_labels=entry.needs_labels, precision="no")
+        output = model(images.to(target.device)).cpu().to(dtype)
+    if victims.labels is None or not entry.needs_labels:
+        return (output - victims.h).square().sum(1)
+    return F.cross_entropy(output, victims.labels, reduction="none")
 
 
 def zero_records(study: Study, settings: AdversarialSettings) -> pd.DataFrame:

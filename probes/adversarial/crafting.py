@@ -47,7 +47,8 @@ def _attack(entry: Entry, target: Target, victims: Victims, eps: float, steps: i
         torch.manual_seed(seed)
         if not entry.iterated:  # it stops where a decision turns: where that is, bfloat16 cannot tell
             model = target.attacked(needs_labels=entry.needs_labels, precision="no")
-            return entry.build(model, eps, steps, classes)(images, labels).detach().cpu()
+            moved = entry.build(model, eps, steps, classes)(images, labels).detach()
+            return torch.where(moved.isfinite(), moved, images).cpu()  # where a gradient was not, there is no step
         witness = target.witness(victims, needs_labels=entry.needs_labels)
         last = entry.build(witness, eps, steps, classes)(images, labels)
         with torch.no_grad():

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from probes.adversarial.attacks import ATTACKS
-from probes.adversarial.checks import checked_budget, effort_records, transfer_records, zero_records
+from probes.adversarial.checks import (
+    checked_budget,
+    effort_records,
+    gradient_records,
+    transfer_records,
+    zero_records,
+)
 from probes.adversarial.crafting import check_classes
 from probes.adversarial.pictures import drawn_panel, perturbations_panel
 from probes.adversarial.reading import Reader, train_reader
@@ -26,6 +32,7 @@ from probes.adversarial.study import prepare, split
 from probes.records import join
 from probes.rendering import Renderer, RenderingSettings, check_match
 from probes.stages import Stages
+from rcdm_core.encoders.behaviour import refuse_without_gradients
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.progress import Progress, silent
@@ -106,6 +113,7 @@ def measure(
         kept = stages.under(encoder.fingerprint, drawn.training.tolist(), settings.level)
         studies[study.name] = study
         tables += [untouched_records(study), noise_records(study, settings), zero_records(study, settings)]
+        tables.append(gradient_records(study, first, settings))
         for entry in entries:
             adversaries = attack(study, entry, settings, kept, progress)
             tables.append(attack_records(study, entry, adversaries))
@@ -129,6 +137,7 @@ def check(
     for encoder in encoders:
         if settings.level not in encoder.levels:
             raise unknown_name(f"level of encoder {encoder.name!r}", settings.level, encoder.levels)
+        refuse_without_gradients(encoder, settings.level)
         if encoder.name in rcdms:
             check_match(encoder, (settings.level,), rcdms[encoder.name])
     if settings.solver not in SOLVERS:

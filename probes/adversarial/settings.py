@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from probes.adversarial.attacks import ATTACKS
+from rcdm_core.bounds import check_numbers
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER
+
+SMALLEST, LARGEST_L2 = 1e-3, 10_000
+"""Budgets that float32 can tell from none, and that no two images exceed."""
 
 LEAST_IMAGES = 20  # below, no interval over images says anything
 
@@ -50,15 +54,18 @@ class AdversarialSettings:
     batch_size: int = 256
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         if not self.attacks:
             raise UserError("no attack was named", f"name one of {', '.join(ATTACKS)}")
         for name in self.attacks:
             if name not in ATTACKS:
                 raise unknown_name("attack", name, ATTACKS)
-        for budgets in (self.eps, self.eps_l2):
+        for budgets, most in ((self.eps, 255), (self.eps_l2, LARGEST_L2)):
+            given = ", ".join(f"{budget:g}" for budget in budgets) or "none"
             if not budgets or min(budgets) <= 0 or list(budgets) != sorted(set(budgets)):
-                given = ", ".join(f"{budget:g}" for budget in budgets) or "none"
                 raise UserError(f"the budgets are {given}", "give one or more above 0, each larger than the last")
+            if min(budgets) < SMALLEST or max(budgets) > most:
+                raise UserError(f"the budgets are {given}", f"give some from {SMALLEST} to {most}")
         if self.images < LEAST_IMAGES:
             raise UserError(f"{self.images} images are too few for statistics", f"take at least {LEAST_IMAGES}")
         for what, count in (("attack steps", self.attack_steps), ("restarts", self.restarts)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from probes.rendering import RenderingSettings
+from rcdm_core.bounds import check_numbers
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS, SOLVERS
 
@@ -56,6 +57,7 @@ class FidelitySettings:
     batch_size: int = 128
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         for solver, _ in (*self.swept, (self.solver, self.steps)):
             if solver not in SOLVERS:
                 raise unknown_name("solver", solver, SOLVERS)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from probes.interpolation.paths import PATHS
 from probes.rendering import RenderingSettings
+from rcdm_core.bounds import check_numbers
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER, SOLVERS
 
@@ -42,6 +43,7 @@ class InterpolationSettings:
     batch_size: int = 128
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         if not self.paths:
             raise UserError("no path was named", f"name one of {', '.join(PATHS)}")
         for name in self.paths:

@@ -99,7 +99,7 @@ def measure(
     _check(encoder, levels, images, rcdm, settings)
     study = prepare(encoder, levels, images, settings, cache=cache, progress=progress)
     stages = Stages(workdir).under(
-        encoder.name, encoder.fingerprint, images.fingerprint, study.gallery.tolist(), len(study.images), settings.seed
+        encoder.name, encoder.fingerprint, images.fingerprint, study.gallery.tolist(), study.count, settings.seed
     )
     found = _encoded(study, stages)
     if rcdm is None:
@@ -133,8 +133,7 @@ def _encoded(study: Study, stages: Stages) -> Measurement:
 
     def transformed(name: str) -> pd.DataFrame:
         entry = TRANSFORMATIONS[name]
-        moved = {dose: study.encode(study.transformed(name, dose)) for dose in entry.doses}  # one pass, every level
-        tables = []
+        moved, tables = study.moved(name), []
         for level in study.levels:
             h = {dose: levels[level] for dose, levels in moved.items()}
             tables += [displacements(study, level, name, h), readings(study, level, name, h, entry.reference)]
@@ -156,10 +155,10 @@ def _encoded(study: Study, stages: Stages) -> Measurement:
 def _decoded(study: Study, levels: Sequence[str], renderer: Renderer, judge: Judge | None) -> Measurement:
     """What needs a decoder of these levels: factors rendered, variance among samples, pictures."""
     settings = study.settings
-    shown = resize(study.images[: settings.pictures], renderer.rcdm.image_size)
+    shown = resize(study.images(slice(settings.pictures)), renderer.rcdm.image_size)
     known = study.data.factors(study.positions) is not None
-    varied = min(max(settings.varied, settings.pictures), len(study.images))
-    once = min(max(settings.rendered, varied), len(study.images)) if judge and known else varied
+    varied = min(max(settings.varied, settings.pictures), study.count)
+    once = min(max(settings.rendered, varied), study.count) if judge and known else varied
     positions = study.positions.tolist()
     tables, panels, variances = [], [], {}
     for level in levels:
@@ -205,7 +204,7 @@ def _versions(
     """
     which = slice(count)
     changed = [study.transformed(name, TRANSFORMATIONS[name].reference, which) for name in names]
-    inputs = torch.stack([study.images[which], *changed], 1)
+    inputs = torch.stack([study.images(which), *changed], 1)
     positions = study.positions[which].repeat(inputs.shape[1]).tolist()
     h = study.encode(inputs.flatten(0, 1))
     drawn = {

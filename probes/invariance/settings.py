@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from probes.rendering import RenderingSettings
 from probes.transformations import TRANSFORMATIONS
+from rcdm_core.bounds import check_numbers
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER
 
@@ -48,6 +49,7 @@ class InvarianceSettings:
     batch_size: int = 128
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         for name in self.transformations:
             if name not in TRANSFORMATIONS:
                 raise unknown_name("transformation", name, TRANSFORMATIONS)

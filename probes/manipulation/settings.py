@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from probes.rendering import RenderingSettings
+from rcdm_core.bounds import check_numbers
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER
 
@@ -52,6 +53,7 @@ class ManipulationSettings:
     batch_size: int = 128
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         if self.images < 2:
             raise UserError(f"{self.images} images have no targets", "take at least 2, better 20 and more")
         if self.samples < 1 or self.pictures < 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from probes.rendering import RenderingSettings
+from rcdm_core.bounds import check_numbers
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER
 
@@ -39,6 +40,7 @@ class NeighbourhoodSettings:
     batch_size: int = 128
 
     def __post_init__(self) -> None:
+        check_numbers(self)
         if self.count < LEAST_IMAGES:
             raise UserError(f"{self.count} pictures are too few for statistics", f"take at least {LEAST_IMAGES}")
         if self.gallery < self.count:

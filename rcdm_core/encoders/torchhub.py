@@ -20,6 +20,7 @@ from torch import nn
 from rcdm_core.encoders.foreign import CLASSIFIERS, known_training, load_file_into, measured, ready, without_classifier
 from rcdm_core.encoders.preprocess import Steps
 from rcdm_core.errors import UserError, first_line
+from rcdm_core.paths import user_path
 from rcdm_core.progress import silent
 from rcdm_core.weights import Fresh, seeded
 
@@ -43,7 +44,7 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None, progress: P
         UserError: The repository cannot be fetched, is not trusted or has no such entry point, or weights do not fit.
     """
     repository, _, entry = name.removeprefix("torchhub/").rpartition(":")
-    folder = Path(repository).expanduser()
+    folder = user_path(repository, "the repository")
     local = bool(repository) and folder.is_dir()
     if not local and repository.partition(":")[0].count("/") != 1:
         raise UserError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from rcdm_core.bounds import LARGEST_SEED, check_whole
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.fingerprint import fingerprint
 from rcdm_core.placement import device_of
@@ -113,6 +114,7 @@ class RCDM(nn.Module):
             raise unknown_condition(condition, self.conditions)
         if solver not in SOLVERS:
             raise unknown_name("solver", solver, SOLVERS)
+        check_whole("seed", seed, 0, LARGEST_SEED)
         most = self.schedule.config["num_train_timesteps"]
         if not 1 <= steps <= most:
             raise UserError(f"{steps} solver steps", f"take at least one, and at most {most}")

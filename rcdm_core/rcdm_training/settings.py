@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from rcdm_core.bounds import LARGEST_COUNT, check_numbers
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.precision import PRECISIONS
 from rcdm_core.rcdm.presets import network_settings
@@ -105,6 +106,8 @@ def _shape(name: str | None, start: NetworkSettings | None, image_size: int) -> 
 
 def _check(settings: RCDMTraining) -> None:
     loop = settings.loop
+    check_numbers(loop, steps=(1, LARGEST_COUNT))
+    check_numbers(settings)
     if loop.precision not in PRECISIONS:
         raise unknown_name("precision", loop.precision, PRECISIONS)
     if min(loop.steps, loop.batch_size, loop.accumulate, settings.every) < 1 or settings.looked_at < 2:

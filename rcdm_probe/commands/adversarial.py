@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from rcdm_probe.commands import options
@@ -47,16 +46,16 @@ def run(
         ),
     ] = None,
     eps: Annotated[
-        str, typer.Option("--eps", help="Budgets of attacks bounded in L-inf, in 255ths.", metavar="A,B,...")
-    ] = "0.5,1,2,4",
+        list[str], typer.Option("--eps", help="Budgets of attacks bounded in L-inf, in 255ths.", metavar="A,B,...")
+    ] = ["0.5,1,2,4"],  # noqa: B006
     eps_l2: Annotated[
-        str,
+        list[str],
         typer.Option(
             "--eps-l2",
             help="Budgets of attacks bounded in L2: length of a perturbation as one vector, pixels being in [0, 1].",
             metavar="A,B,...",
         ),
-    ] = "0.1,0.2,0.4,0.8",
+    ] = ["0.1,0.2,0.4,0.8"],  # noqa: B006
     attack_steps: Annotated[
         int, typer.Option("--attack-steps", help="Gradient steps of an iterated attack.", metavar="K")
     ] = 20,
@@ -109,7 +108,7 @@ def run(
     rcdm-probe adversarial --encoder timm/resnet18 --reference vicreg --data photos/ --attack Displacement
     """
     console = new_console()
-    with Console(stderr=True).status("loading"):
+    with new_console(stderr=True).status("loading"):
         from rcdm_core.encoders.catalogue import EMBEDDED
         from rcdm_probe.adversarial_study import conduct, prepare
 
@@ -141,8 +140,8 @@ def run(
             reference=reference,
             data=data,
             attack=attacks,
-            eps=eps,
-            eps_l2=eps_l2,
+            eps=",".join(eps),
+            eps_l2=",".join(eps_l2),
             rcdm=rcdm,
             weights=weights,
             judge=judge,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from rcdm_probe.commands import options
+from rcdm_probe.commands.running import new_console
 
 if TYPE_CHECKING:
     from rcdm_probe.benchmark import Benchmark
@@ -30,7 +30,10 @@ def run(
         int, typer.Option("--training-steps", help="Steps of training that are measured.", min=1, metavar="K")
     ] = 12,
     ranked: Annotated[
-        int, typer.Option(min=0, help="Representations ranked in a gallery of 50,000; 0 leaves that out.", metavar="R")
+        int,
+        typer.Option(
+            min=0, max=50_000, help="Representations ranked in a gallery of 50,000; 0 leaves that out.", metavar="R"
+        ),
     ] = 2048,
     device: options.Device = "auto",
 ) -> None:
@@ -104,5 +107,5 @@ def _show(found: Benchmark, rates: TrainingRates, ranks: RankCost | None, title:
             f"{ranks.seconds / ranks.bare:.2f} times the {ranks.bare:.1f} s of the bare matrix product, "
             f"{ranks.memory / 2**20:,.0f} MiB of memory"
         )
-    console = Console(highlight=False, soft_wrap=True)
+    console = new_console()
     console.print(table, *lines, sep="\n")

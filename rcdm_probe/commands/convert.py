@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from rcdm_core.errors import UserError
 from rcdm_probe.commands import options
+from rcdm_probe.commands.running import new_console
 
 
 def run(
@@ -57,7 +57,7 @@ def run(
 
     rcdm-probe sample photo.jpg --encoder timm/resnet50 --rcdm my-rcdm
     """
-    with Console(stderr=True).status("converting"):
+    with new_console(stderr=True).status("converting"):
         from rcdm_core.rcdm import save_rcdm
         from rcdm_core.rcdm.options import load_options
         from rcdm_core.rcdm.published import condition_of, read_checkpoint
@@ -71,7 +71,7 @@ def run(
             _check_new(out)
             save_rcdm(rcdm.denoiser, rcdm.schedule, out, card=rcdm.card)
     parameters = sum(p.numel() for p in rcdm.denoiser.parameters()) / 1e6
-    console = Console(highlight=False, soft_wrap=True)
+    console = new_console()
     console.print(
         f"{escape(str(out))}: {parameters:.1f} M parameters, draws {rcdm.image_size} x {rcdm.image_size} pixels from "
         f"{escape(condition)} ({rcdm.conditions[condition]} dimensions)"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from rcdm_core.encoders.catalogue import ENCODERS, FAMILIES
 from rcdm_core.errors import UserError
+from rcdm_probe.commands.running import new_console
 
 _DEPTH = 2  # parts of a layer's name: layer3.0 and blocks.5 are shown, blocks.5.mlp is not
 
@@ -35,13 +35,13 @@ def run(
     """
     if encoder is None and every:
         raise UserError("--all shows the layers of one encoder, and none was named", "name it: encoders NAME --all")
-    console = Console(highlight=False, soft_wrap=True)
+    console = new_console()
     if encoder is None:
         console.print(_known())
         console.print("\nand any other:\n")
         console.print(_families())
         return
-    with Console(stderr=True).status("loading"):
+    with new_console(stderr=True).status("loading"):
         from rcdm_core.encoders import load_encoder
         from rcdm_core.encoders.encoder import survey
 

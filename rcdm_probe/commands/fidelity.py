@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -95,7 +94,7 @@ def run(
     rcdm-probe fidelity --encoder timm/resnet18 --data photos/ --rcdm my-rcdm --features inception
     """
     console = new_console()
-    with Console(stderr=True).status("loading"):
+    with new_console(stderr=True).status("loading"):
         from rcdm_core.encoders.catalogue import EMBEDDED
         from rcdm_probe.fidelity_study import conduct, prepare
 

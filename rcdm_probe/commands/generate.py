@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from rcdm_probe.commands import options
@@ -71,7 +70,7 @@ def run(
     rcdm-probe generate --encoder timm/resnet18 --data photos/ --rcdm my-rcdm --count 200
     """
     console = new_console()
-    with Console(stderr=True).status("loading"):
+    with new_console(stderr=True).status("loading"):
         from rcdm_probe.neighbourhood_study import conduct, prepare
 
     sizes: dict[str, Any] = {

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from rcdm_probe.commands import options
@@ -92,7 +91,7 @@ def run(
     if pair:
         options.refuse(context, "pairs", "pictures", because="where the two images are given")
     console = new_console()
-    with Console(stderr=True).status("loading"):
+    with new_console(stderr=True).status("loading"):
         from rcdm_probe.interpolation_study import conduct, prepare
 
     chosen: dict[str, Any] = {"paths": tuple(dict.fromkeys(path))} if path else {}

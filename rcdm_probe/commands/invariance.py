@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from rcdm_probe.commands import options
@@ -76,7 +75,7 @@ def run(
     rcdm-probe invariance --encoder timm/resnet18 --level layer2 --level layer4 --data photos/
     """
     console = new_console()
-    with Console(stderr=True).status("loading"):
+    with new_console(stderr=True).status("loading"):
         from rcdm_probe.invariance_study import conduct, prepare
 
     chosen: dict[str, Any] = {"transformations": tuple(dict.fromkeys(transformation))} if transformation else {}

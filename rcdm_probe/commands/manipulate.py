@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from rcdm_probe.commands import options
@@ -69,13 +68,13 @@ def run(
         ),
     ] = 0.7,
     strengths: Annotated[
-        str,
+        list[str],
         typer.Option(
             "--strengths",
             help="How far to move along a direction, in standard deviations of its readout.",
             metavar="A,B,...",
         ),
-    ] = "-3,-1.5,1.5,3",
+    ] = ["-3,-1.5,1.5,3"],  # noqa: B006
     steps: options.Steps = options.BRIEF_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,
     seed: options.Seed = 0,
@@ -114,7 +113,7 @@ def run(
     if image:
         options.refuse(context, "images", "moved", because="where the image is given")
     console = new_console()
-    with Console(stderr=True).status("loading"):
+    with new_console(stderr=True).status("loading"):
         from rcdm_probe.manipulation_study import conduct, prepare
 
     sizes: dict[str, Any] = {
@@ -150,7 +149,7 @@ def run(
             weights=weights,
             rcdm=rcdm,
             device=device,
-            strengths=strengths,
+            strengths=",".join(strengths),
             **sizes,
         ),
         strengths=options.numbers("--strengths", strengths),

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from rcdm_core.bounds import LARGEST_SEED
+
 # As in rcdm_core.rcdm, rcdm_core.data and probes.transformations, which are too heavy to import for a help text.
 DEFAULT_SOLVER, DEFAULT_STEPS, BRIEF_STEPS = "sde-dpmsolver++", 12, 8
 DATA_SETS = (
@@ -92,7 +94,7 @@ Solver = Annotated[
         metavar="NAME",
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw.", metavar="S")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Seed of every random draw.", metavar="S")]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images that go through a network at once.")]
 Device = Annotated[
     str, typer.Option("--device", help="auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.", metavar="NAME")
@@ -161,11 +163,12 @@ def one_or_several(values: list[str] | None) -> str | list[str] | None:
     return values[0] if values and len(values) == 1 else values or None
 
 
-def numbers(option: str, text: str) -> tuple[float, ...]:
-    """The numbers of a grid such as ``0.5,1,2``."""
+def numbers(option: str, texts: list[str]) -> tuple[float, ...]:
+    """The numbers of a grid such as ``0.5,1,2``, or of the same option given several times."""
     from rcdm_core.errors import UserError
 
+    text = ",".join(texts)
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise UserError(f"{option} {text} is not a list of numbers", f"write it as {option} 0.5,1,2") from error
+        raise UserError(f"{option} {text!r} is not a list of numbers", f"write it as {option} 0.5,1,2") from error

@@ -69,7 +69,7 @@ def run(
     rcdm-probe reproduce --encoders imagenet/supervised --encoders imagenet/vicreg --data photos/
     """
     console = new_console()
-    with Console(stderr=True).status("loading"):
+    with new_console(stderr=True).status("loading"):
         from rcdm_core.encoders.catalogue import EMBEDDED
         from rcdm_probe.reproduction import conduct, prepare
 

@@ -19,9 +19,9 @@ COLOURS = {"supported": "green", "not supported": "red", "inconclusive": "yellow
 NAMED = 3  # files that could not be read, of which the terminal gives the names
 
 
-def new_console() -> Console:
-    """Where a command prints: plain numbers, and lines as long as they are."""
-    return Console(highlight=False, soft_wrap=True)
+def new_console(*, stderr: bool = False) -> Console:
+    """Where a command prints: plain numbers, names as they are (``:cat:`` too), and lines as long as they are."""
+    return Console(highlight=False, soft_wrap=True, emoji=False, stderr=stderr)
 
 
 def command_line(probe: str, **arguments: Any) -> str:

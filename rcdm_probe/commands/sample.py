@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from rcdm_core.errors import UserError, legible
 from rcdm_probe.commands import options
-from rcdm_probe.commands.running import tell
+from rcdm_probe.commands.running import new_console, tell
 
 _SOFTWARE, _OURS = 0x0131, "rcdm-probe sample"  # the entry of a picture's metadata by which it is known again
 _MARKED = ("PNG", "JPEG", "WEBP", "TIFF")  # formats that have such an entry
@@ -27,7 +26,9 @@ def run(
     encoder: options.EncoderName,
     level: options.Level = "backbone",
     weights: options.Weights = None,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Pictures for each image.", metavar="K")] = 8,
+    samples: Annotated[
+        int, typer.Option("--samples", min=1, max=1000, help="Pictures for each image.", metavar="K")
+    ] = 8,
     out: Annotated[
         Path,
         typer.Option(
@@ -99,7 +100,7 @@ def run(
             picture.save(temporary, exif=picture.getexif())
     except OSError as error:
         raise UserError(f"cannot write {out} ({error.strerror or error})", "choose another file with --out") from error
-    console = Console(highlight=False, soft_wrap=True)
+    console = new_console()
     of_what = "one image" if len(originals) == 1 else f"each of {len(originals)} images"
     console.print(f"{escape(legible(str(out)))}: {samples} {'sample' if samples == 1 else 'samples'} of {of_what}")
 

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from rcdm_core.errors import legible
 from rcdm_probe.commands import options
-from rcdm_probe.commands.running import tell, unread
+from rcdm_probe.commands.running import new_console, tell, unread
 
 
 def run(
@@ -28,7 +27,10 @@ def run(
         int | None, typer.Option("--images", "-n", help="Take at most so many images, at random.", min=1, metavar="N")
     ] = None,
     image_size: Annotated[
-        int, typer.Option("--image-size", "-s", help="Side in pixels at which the RCDM draws.", min=4, metavar="S")
+        int,
+        typer.Option(
+            "--image-size", "-s", help="Side in pixels at which the RCDM draws.", min=4, max=1024, metavar="S"
+        ),
     ] = 32,
     network: Annotated[
         str | None,
@@ -94,8 +96,8 @@ def run(
     torchrun --nproc-per-node 8 --no-python rcdm-probe train --encoder vicreg --data photos/ --network base
     --image-size 128 --batch-size 256 --steps 200000 --out big-rcdm
     """
-    console = Console(highlight=False, soft_wrap=True)
-    with Console(stderr=True).status("loading"):
+    console = new_console()
+    with new_console(stderr=True).status("loading"):
         from rcdm_core.rcdm import load_rcdm
         from rcdm_core.rcdm_training import default_settings
         from rcdm_probe.opening import EMBEDDED

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from rcdm_probe.commands import options
+from rcdm_probe.commands.running import new_console
 
 app = typer.Typer(no_args_is_help=True, help="Train the embedded networks anew, or measure them.")
 
@@ -108,7 +108,7 @@ def evaluate(
             progress=progress,
         )
     wide = scores.pivot_table(index=["network", "level"], columns="score", values="value", sort=False)
-    Console(soft_wrap=True, highlight=False).print(wide.to_string(float_format="{:.3f}".format, na_rep=""))
+    new_console().print(wide.to_string(float_format="{:.3f}".format, na_rep=""))
 
 
 @contextmanager

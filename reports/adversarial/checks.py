@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analyses.adversarial import doubts
 from probes.adversarial.attacks import ATTACKS
 from reports.tables import Table, cell, interval, number
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 def effort_table(content: Content) -> Table:
     """What more work finds."""
-    wide = content.effort.pivot(index="encoder", columns="condition", values="found")
+    wide = content.effort.pivot(index="encoder", columns="condition", values=["found", "images"])
     order = list(dict.fromkeys(content.effort["condition"]))
     attack = order[0].partition(":")[0]
     what = "share of decisions flipped" if ATTACKS[attack].needs_labels else "median relative displacement"
@@ -29,8 +30,8 @@ def effort_table(content: Content) -> Table:
         rows=tuple(
             (
                 name,
-                *(number(wide.loc[name, condition]) for condition in order),
-                str(content.effort.loc[content.effort["encoder"] == name, "images"].iloc[0]),
+                *(number(wide["found"].get(condition, {}).get(name)) for condition in order),
+                str(int(wide["images"].max(axis=1).get(name, 0))),
             )
             for name in content.encoders
         ),
@@ -64,6 +65,33 @@ def transfer_table(content: Content) -> Table:
         ),
         columns=("encoder", "own adversaries", "best of the others", "difference", "images", "masked?"),
         rows=tuple(rows),
+    )
+
+
+def gradient_table(content: Content) -> Table:
+    """Whether the attack could see its way."""
+    reasons = doubts(content.gradients, content.transfers)
+    return Table(
+        name="gradients",
+        caption=(
+            f"Whether {content.attacks[0].name} could see its way. Share of images without a gradient; how far its "
+            "gradients are off when they foretell how the loss changes between two points nearby (median of the error "
+            "over the sum of both sizes: 0 perfect, 1 blind); how much farther it moves h than random noise of the "
+            "same budgets (median, 95% bootstrap interval); and whether a verdict that calls the encoder the more "
+            "robust can rest on it."
+        ),
+        columns=("encoder", "without gradient", "error of gradients", "beyond noise", "images", "trusted?"),
+        rows=tuple(
+            (
+                row["encoder"],
+                number(row["without"]),
+                number(row["error"]),
+                cell(row, "beyond_noise"),
+                str(row["images"]),
+                "no" if row["encoder"] in reasons else "yes" if row["images"] else "–",
+            )
+            for _, row in content.gradients.iterrows()
+        ),
     )
 
 

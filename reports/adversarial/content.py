@@ -31,6 +31,7 @@ class Content:
         rendered: `analyses.adversarial.rendered_table`; no rows without an RCDM and a judge.
         effort: `analyses.adversarial.effort_table`; no rows without an iterated attack.
         transfers: `analyses.adversarial.transfer_table`; no rows without labels, or for a single encoder.
+        gradients: `analyses.adversarial.gradient_table`.
         controls: `analyses.adversarial.controls_table`.
         comparison: `analyses.adversarial.comparison_table`.
         smallest: The records ``smallest_budget``.
@@ -45,6 +46,7 @@ class Content:
     rendered: pd.DataFrame
     effort: pd.DataFrame
     transfers: pd.DataFrame
+    gradients: pd.DataFrame
     controls: pd.DataFrame
     comparison: pd.DataFrame
     smallest: pd.DataFrame

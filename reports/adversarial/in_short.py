@@ -26,7 +26,9 @@ def in_short(content: Content) -> list[str]:
             for name in content.encoders
         )
         out.append(f"Accuracy, untouched and then under that attack: {kept}.")
-    noise = content.robustness[content.robustness["condition"] == NOISE[first.norm]]
+    noise = content.robustness[content.robustness["condition"] == NOISE[first.norm]].dropna(
+        subset=["relative_displacement"]
+    )
     if len(noise):
         worst = noise.loc[noise["relative_displacement"].idxmax()]
         attacked = rows_where(rows[rows["strength"] == worst["strength"]], encoder=worst["encoder"]).iloc[0]

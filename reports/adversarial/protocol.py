@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analyses.adversarial import ERRING, VANISHING
 from probes.adversarial.attacks import AUTO_STEPS, STRIDE
 from reports import phrases
 
@@ -66,6 +67,13 @@ def measured(content: Content) -> list[str]:
         "distance between the representations of two different images.",
         "Control. Uniform noise in the same ball (for L2, a random direction of the same length), the "
         "direction fixed for each image.",
+        "Blindness. The gradient of the attack's loss (cross-entropy, or the squared distance of h from where it was) "
+        "is taken near the first attacked images, and followed for a sixteenth of a 255th to both sides in a random "
+        f"direction. An attack is blind where gradients vanish on more than {VANISHING:.0%} of them, where the median "
+        f"of |change - foretold| / (|change| + |foretold|) is above {ERRING}, where adversaries of another encoder "
+        "leave less accuracy than its own (95% interval), or where the attack moves h no farther than noise does (95% "
+        "interval, mean over budgets). Then a comparison that comes out for the encoder is inconclusive; one that "
+        "comes out against it stands, for a better attack would only say so more strongly.",
         *(samples if arguments["rendered"] and len(content.undrawn) < len(content.encoders) else ()),
         f"{phrases.uncertainty()}. Comparisons are paired over images{paired}: Wilcoxon signed-rank, two-sided, "
         "Holm-corrected over the encoders of each aspect; effects as matched-pairs rank-biserial correlation.",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reports.adversarial.content import Content
     from reports.blocks import Block
 
-NUMBERS = ("robustness", "budgets", "rendered", "effort", "transfers", "controls", "comparison")
+NUMBERS = ("robustness", "budgets", "rendered", "effort", "transfers", "gradients", "controls", "comparison")
 """The tables of a run, as files of numbers."""
 
 

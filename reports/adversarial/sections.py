@@ -149,10 +149,14 @@ def checks(content: Content) -> list[Block]:
     out = [
         blocks.text(
             "An attack that is too weak makes any encoder look robust. These are the signs to look for: more work "
-            "finds much more, or adversaries made for another encoder do better than an encoder's own."
+            "finds much more, adversaries made for another encoder do better than an encoder's own, gradients vanish "
+            "or mislead, or random noise does as well. By the last three the attack on an encoder is blind, "
+            "and no verdict calls that encoder the more robust."
         )
     ]
     out += [
-        blocks.table(printed[name]) for name in ("effort", "transfers", "controls", "classifiers") if name in printed
+        blocks.table(printed[name])
+        for name in ("effort", "transfers", "gradients", "controls", "classifiers")
+        if name in printed
     ]
     return out

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from probes.adversarial.robustness import NOISE
-from reports.adversarial.checks import classifier_table, controls_table, effort_table, transfer_table
+from reports.adversarial.checks import (
+    classifier_table,
+    controls_table,
+    effort_table,
+    gradient_table,
+    transfer_table,
+)
 from reports.tables import Table, cell, decisive, number, p_value
 
 if TYPE_CHECKING:
@@ -28,7 +34,7 @@ def printed_tables(content: Content) -> dict[str, Table]:
         made.append(effort_table(content))
     if len(content.transfers):
         made.append(transfer_table(content))
-    made.append(controls_table(content))
+    made += [gradient_table(content), controls_table(content)]
     if content.classifiers:
         made.append(classifier_table(content))
     return {table.name: table for table in made}
