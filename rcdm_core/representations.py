@@ -41,6 +41,9 @@ CHUNK = 2048
 CHECKED = 3
 """Images of those whose representations are kept that are encoded again, to see that the encoder still gives them."""
 
+PIXELS = 2**20
+"""Pixels that a processor encodes at once: more images of 224 pixels leave its cache and take gigabytes."""
+
 COLLAPSED = 1e-5
 """Spread around the mean, relative to the length, below which representations differ by float32 rounding only."""
 
@@ -53,10 +56,17 @@ def representation_cache() -> Path:
 def encode(encoder: Encoder, images: torch.Tensor, *, batch_size: int = 256) -> dict[str, torch.Tensor]:
     """Representations of images ``[N, 3, H, W]`` in [0, 1] at every level: ``{level: [N, D] float32}``, on the CPU.
 
+    Args:
+        encoder: A frozen encoder.
+        images: Go to the device that it is on.
+        batch_size: Images in one pass at most.
+
     Raises:
         UserError: A representation holds NaN or infinity.
     """
     device = device_of(encoder)
+    if device.type == "cpu":
+        batch_size = min(batch_size, max(1, PIXELS // (images.shape[-2] * images.shape[-1])))
     with torch.no_grad():
         batches = [encoder(batch.to(device)) for batch in images.split(batch_size)]
     levels = {level: torch.cat([batch[level].float().cpu() for batch in batches]) for level in encoder.levels}

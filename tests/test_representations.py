@@ -14,7 +14,7 @@ import rcdm_core.representations as module
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.errors import UserError
-from rcdm_core.representations import CHECKED, represent, representation_cache
+from rcdm_core.representations import CHECKED, PIXELS, encode, represent, representation_cache
 
 SCENES = load_data("scenes", image_size=32, limit=40)
 
@@ -184,3 +184,23 @@ def test_the_default_cache_follows_the_environment(tmp_path: Path, monkeypatch: 
     assert representation_cache() == tmp_path / "mine" / "representations"
     monkeypatch.delenv("RCDM_PROBE_CACHE")
     assert representation_cache() == tmp_path / ".cache/rcdm-probe/representations"
+
+
+def test_large_images_are_encoded_a_few_at_a_time() -> None:
+    seen: list[int] = []
+
+    class Mean(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(len(images))
+            return images.mean((2, 3))
+
+    encoder = Encoder(
+        "mean", preprocess=nn.Identity(), trunk=Mean(), projector=None, dimensions={"backbone": 3}, is_ssl=None
+    )
+    images = torch.rand(7, 3, 600, 600, generator=torch.Generator().manual_seed(0))
+    h = encode(encoder, images)["backbone"]
+    assert max(seen) * 600 * 600 <= PIXELS
+    torch.testing.assert_close(h, images.mean((2, 3)))
+    seen.clear()
+    encode(encoder, images[..., :32, :32], batch_size=5)
+    assert seen == [5, 2]  # small ones as the caller says
