@@ -155,8 +155,9 @@ def _sets(state: Mapping[Any, Any], own: Mapping[str, Any], without: tuple[str, 
         tensors = _named(content)
         ends = [(name, probe) for probe in probes for name in tensors if f".{name}".endswith(f".{probe}")]
         prefixes = {name.removesuffix(probe) for name, probe in ends}
+        whole = {prefix for prefix in prefixes if all(f"{prefix}{name}" in tensors for name in names)}
         for prefix in sorted(prefixes):
-            inner = tuple(p for p in prefixes if p != prefix and p.startswith(prefix)) or ("\0",)
+            inner = tuple(p for p in whole if p != prefix and p.startswith(prefix)) or ("\0",)
             within = {name for name in tensors if name.startswith(prefix) and not name.startswith(inner)}
             plain = {name.removeprefix(prefix): tensors[name] for name in tensors if name in within}
             yield _Set(

@@ -281,7 +281,7 @@ def test_without_labels_the_label_free_attack_is_offered_and_works(command: Comm
     "arguments, says",
     [
         (("--attack", "PDG"), "did you mean PGD"),
-        (("--eps", "much"), "--eps much is not a list of numbers"),
+        (("--eps", "much"), "--eps 'much' is not a list of numbers"),
         (("--encoder", "supervised"), "compared with nothing"),
         (("--weights", "random"), "write --weights ENCODER=random"),
         (("--weights", "vicrge=random"), "did you mean vicreg"),

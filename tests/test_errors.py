@@ -13,6 +13,7 @@ from typer.testing import Result
 
 from rcdm_core.encoders import Encoder, load_encoder
 from rcdm_core.errors import UserError
+from rcdm_core.kept import save_json
 from rcdm_core.rcdm import RCDM, load_rcdm, save_rcdm
 from rcdm_core.rcdm.diffusion import build_schedule
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings
@@ -160,7 +161,8 @@ def test_a_gpu_that_is_too_small_is_told_in_one_line(command: Command, monkeypat
 
 
 def test_another_run_in_out_is_not_overwritten(command: Command, tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text('{"probe": "invariance", "arguments": {"seed": 7}}')
+    facts = {"probe": "invariance", "arguments": {"seed": 7}, "started": "", "resumed": [], "finished": None}
+    save_json(facts, tmp_path / "run.json")
     assert "holds a run with other arguments" in line_of(command("invariance", "-e", "vicreg", "--out", tmp_path))
     assert json.loads((tmp_path / "run.json").read_text())["arguments"]["seed"] == 7
 

@@ -27,6 +27,7 @@ from typer.testing import Result
 
 from probes.records import join, number_images, records
 from rcdm_core import images as decoding
+from rcdm_core import kept
 from rcdm_core.data.folder import FolderImages, open_folder
 from rcdm_core.data.given import open_given
 from rcdm_core.data.layout import natural
@@ -39,7 +40,7 @@ from rcdm_core.images import UnreadableImage, read_image, read_picture
 from rcdm_core.representations import represent
 from rcdm_probe import invariance
 from rcdm_probe.facts import data_card
-from rcdm_probe.runs import collect_facts, write_json
+from rcdm_probe.runs import collect_facts
 
 SECONDS = 10
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
@@ -454,7 +455,7 @@ def test_a_folder_is_taken_as_it_is_meant(
     card = data_card(images)
     assert card.get("remarks", []) == list(images.remarks)
     facts = collect_facts("test", command="", arguments={"seed": 0}, hashes={}, device="cpu", data_card=card)
-    write_json(tmp_path / "run.json", facts)
+    kept.save_json(facts, tmp_path / "run.json")
 
 
 @pytest.mark.parametrize(

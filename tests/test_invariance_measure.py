@@ -213,7 +213,7 @@ def test_wrong_settings_are_refused() -> None:
     for wrong in ((), ("blur", "crop", "blur")):
         with pytest.raises(UserError, match="at least one, and each once"):
             InvarianceSettings(transformations=wrong)
-    with pytest.raises(UserError, match="0 for none"):
+    with pytest.raises(UserError, match="compared: -1"):
         InvarianceSettings(compared=-1)
 
 

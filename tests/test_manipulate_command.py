@@ -82,7 +82,7 @@ def test_a_given_image_has_a_report_without_a_verdict(command: Command, tmp_path
         (("--encoder", "vicreg", "--rcdm", "none"), "there is nothing to draw with"),
         (("--encoder", "vicreg", "--target", "scenes:1"), "no image to put it into"),
         (("--encoder", "vicreg", "--shared", 20), "in more than 20 of 20"),
-        (("--encoder", "vicreg", "--strengths", "-1,one"), "--strengths -1,one is not a list of numbers"),
+        (("--encoder", "vicreg", "--strengths", "-1,one"), "--strengths '-1,one' is not a list of numbers"),
         (("--encoder", "vicreg", "--strengths", "-1,-1"), "each once"),
         (("scenes:99999", "--encoder", "vicreg"), "no scene '99999'"),
         (("nowhere.png", "--encoder", "vicreg"), "cannot read nowhere.png"),

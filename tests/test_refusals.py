@@ -19,6 +19,7 @@ from probes.invariance import InvarianceSettings
 from probes.neighbourhood.measurement import _mean_distance
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
+from rcdm_core.kept import save_json
 from rcdm_core.rcdm_training import RCDMTraining
 from rcdm_core.training import TrainingSettings
 from rcdm_probe.opening import open_encoder
@@ -58,7 +59,7 @@ def test_a_picture_that_cannot_be_written(command: Callable[..., Result]) -> Non
     Path("drawn.png").mkdir()
     result = command("sample", "scenes:1", "-e", "vicreg", "--samples", 1, "--steps", 1, "--out", "drawn.png")
     assert result.exit_code == 2, result.output
-    assert "cannot write drawn.png" in result.stderr
+    assert "drawn.png is there already" in result.stderr
 
 
 def training(out: Path, device: str = "cpu") -> Training:
@@ -75,7 +76,7 @@ def test_training_on_one_gpu_of_several(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     "name, content, says",
-    [("rcdm.json", {}, "holds an RCDM already"), ("run.json", {"probe": "invariance"}, "holds a run of another kind")],
+    [("rcdm.json", {}, "holds rcdm.json"), ("run.json", {"probe": "invariance"}, "no run of this program")],
 )
 def test_training_in_a_folder_of_something_else(tmp_path: Path, name: str, content: dict[str, str], says: str) -> None:
     (tmp_path / name).write_text(json.dumps(content))
@@ -88,8 +89,8 @@ def test_training_in_a_folder_of_something_else(tmp_path: Path, name: str, conte
     [("encoder", "a training with other weights of the encoder"), ("data", "a training with other images")],
 )
 def test_training_that_began_with_something_else(tmp_path: Path, what: str, says: str) -> None:
-    facts = training(tmp_path).facts
+    facts = training(tmp_path).run.facts
     known = {**facts, "hashes": {**facts["hashes"], what: "0" * 64}}
-    (tmp_path / "run.json").write_text(json.dumps(known))
+    save_json(known, tmp_path / "run.json")
     with pytest.raises(UserError, match=says):
         training(tmp_path)

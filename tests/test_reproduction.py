@@ -200,6 +200,7 @@ class OneNumber:
     """A study of nothing but its facts."""
 
     facts: dict[str, Any]
+    images: None = None
 
 
 @dataclass(frozen=True)

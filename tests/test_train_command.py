@@ -122,7 +122,8 @@ def test_other_settings_in_the_same_folder_are_refused_by_name(
         (("--steps", 8), "steps 4, not 8: to train longer, begin with it: --start"),
         (("--network", "small", "--image-size", 16), "image size 8, not 16"),
     ):
-        result = command(*words, *BRIEF, *changed)
+        given = dict(zip(BRIEF[::2], BRIEF[1::2], strict=True)) | dict(zip(changed[::2], changed[1::2], strict=True))
+        result = command(*words, *(word for option in given.items() for word in option))
         assert result.exit_code == 2
         assert told in result.output
     assert (finished[0] / "run.json").read_bytes() == before

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -236,3 +237,13 @@ def test_weights_may_say_how_they_were_trained() -> None:
     assert split_training("own:supervised") == ("own", False)
     for untold in (None, "my.pt", "random:1", "self-supervised", Path("a:b")):
         assert split_training(untold) == (untold, None)
+
+
+@pytest.mark.parametrize("name", ["test_efficientnet", "test_resnet", "test_vit", "tf_efficientnet_lite0"])
+def test_a_whole_network_of_timm_fits_without_its_classifier(tmp_path: Path, name: str) -> None:
+    """A name within blocks, such as bn2, may be one at the top as well: that makes no second set of weights."""
+    whole = timm.create_model(name)
+    save_file(whole.state_dict(), tmp_path / "whole.safetensors")
+    encoder = load_encoder(f"timm/{name}", weights=tmp_path / "whole.safetensors")
+    own = encoder.trunk.state_dict()
+    assert all(torch.equal(own[key], value) for key, value in whole.state_dict().items() if key in own)
