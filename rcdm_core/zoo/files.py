@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rcdm_core.zoo.workshop import Workshop
 
 
-_LEGS = "legs.json"  # in the folder of a training: the legs before it
+_LEGS = "legs.json"  # in the folder of a training: its seed and the legs before it
 
 
 def save_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -59,10 +59,16 @@ def begin_leg(workshop: Workshop, name: str, card: str) -> None:
         card: Path of its card in a folder of weights.
 
     Raises:
-        UserError: The weights to begin with have a card that does not tell how they were trained.
+        UserError: The weights to begin with have a card that does not tell how they were trained, or the training that
+            is there has another seed.
     """
     noted = workshop.folder / name / _LEGS
     if noted.is_file():
+        seed = json.loads(noted.read_text())["seed"]
+        if seed != workshop.seed:
+            raise UserError(
+                f"{noted.parent} holds a training of seed {seed}", f"go on with --seed {seed}, or name another --folder"
+            )
         return
     before = {} if workshop.start is None else card_at(workshop.start / card)
     if before and "legs" not in before.get("training", {}):
@@ -70,7 +76,7 @@ def begin_leg(workshop: Workshop, name: str, card: str) -> None:
             f"the card of {name} in {workshop.start} does not tell how its weights were trained",
             "put the one there that `rcdm-probe zoo train` wrote, or none",
         )
-    _write(before["training"]["legs"] if before else [], noted)
+    _write({"seed": workshop.seed, "legs": before["training"]["legs"] if before else []}, noted)
 
 
 def training_record(workshop: Workshop, name: str, settings: TrainingSettings, **details: Any) -> dict[str, Any]:
@@ -85,7 +91,7 @@ def training_record(workshop: Workshop, name: str, settings: TrainingSettings, *
         details: What else there is to tell of this leg.
     """
     legs = [
-        *json.loads((workshop.folder / name / _LEGS).read_text()),
+        *json.loads((workshop.folder / name / _LEGS).read_text())["legs"],
         {
             "images": settings.steps * settings.batch_size,
             "seconds": round(pd.read_csv(workshop.folder / name / "losses.csv")["seconds"].sum()),
