@@ -29,13 +29,22 @@ class SlightNoise(nn.Module):
         return images + NOISE * (2 * torch.rand_like(images) - 1)
 
 
-def random_views() -> nn.Module:
-    """One random view of each image, ``[N, 3, 32, 32]`` in [0, 1] to ``[N, 3, 24, 24]``."""
-    return nn.Sequential(
-        K.RandomResizedCrop((VIEW, VIEW), scale=(0.4, 1.0)),
-        K.RandomHorizontalFlip(p=0.5),
-        K.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.5, p=0.8),
-        K.RandomGrayscale(p=0.3),
-        K.RandomGaussianBlur((3, 3), sigma=(0.1, 1.5), p=0.5),
-        SlightNoise(),
-    )
+class Pairs(nn.Module):
+    """Two random views of images ``[N, 3, 32, 32]`` in [0, 1], ``[2 N, 3, 24, 24]``: one of each, then the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.view = nn.Sequential(
+            K.RandomResizedCrop((VIEW, VIEW), scale=(0.4, 1.0)),
+            K.RandomHorizontalFlip(p=0.5),
+            K.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.5, p=0.8),
+            K.RandomGrayscale(p=0.3),
+            K.RandomGaussianBlur((3, 3), sigma=(0.1, 1.5), p=0.5),
+            SlightNoise(),
+        )
+
+    @torch.no_grad()
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """In float32, whatever the precision of the networks: colours are not rounded."""
+        with torch.autocast(images.device.type, enabled=False):
+            return torch.cat([self.view(images), self.view(images)]).clamp(0, 1)

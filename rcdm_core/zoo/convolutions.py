@@ -7,16 +7,12 @@ small an image depends on nearly all of it. The sums are the same in another ord
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from rcdm_core.encoders.embedded import trunk
-
-if TYPE_CHECKING:
-    from timm.models.resnet import BasicBlock
 
 _NONE = 9  # the place behind a kernel's nine weights: no weight joins these two pixels
 
@@ -37,9 +33,8 @@ class WholeImageConvolution(nn.Conv2d):
 def training_trunk() -> nn.Module:
     """`rcdm_core.encoders.embedded.trunk` for training on small views."""
     network = trunk()
-    block: BasicBlock = network.layer4[0]
-    for convolution in (block.conv1, block.conv2):
-        convolution.__class__ = WholeImageConvolution
+    for name in ("layer4.0.conv1", "layer4.0.conv2"):
+        network.get_submodule(name).__class__ = WholeImageConvolution
     return network
 
 

@@ -25,9 +25,8 @@ from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import nn
 
 from rcdm_core.data.scenes import CLASSES
-from rcdm_core.encoders.embedded import PROJECTOR_DIMENSIONS, WIDTH, preprocessing
+from rcdm_core.encoders.embedded import PROJECTOR_DIMENSIONS, WIDTH
 from rcdm_core.training import Learner
-from rcdm_core.zoo.augmentations import VIEW, random_views
 from rcdm_core.zoo.convolutions import training_trunk
 
 if TYPE_CHECKING:
@@ -38,11 +37,7 @@ TEACHER_TEMPERATURE, STUDENT_TEMPERATURE = 0.05, 0.1  # of DINO
 
 
 class Method(Learner):
-    """What the five have in common: two views of every image, and an encoder that is kept."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.views, self.preprocess = random_views(), preprocessing(VIEW)
+    """What the five have in common: a batch is of two views of each image and its label; an encoder is kept."""
 
     @property
     @abstractmethod
@@ -54,29 +49,20 @@ class Method(Learner):
         self.encoder.load_state_dict(state)
 
     @torch.no_grad()
-    def pair(self, images: torch.Tensor) -> torch.Tensor:
-        """Two views of images ``[N, 3, 32, 32]``, ``[2 N, 3, 24, 24]``: one of each, then the other of each.
-
-        They are drawn in float32: colours are not rounded by the precision of the networks.
-        """
-        with torch.autocast(images.device.type, enabled=False):
-            return self.preprocess(torch.cat([self.views(images), self.views(images)]).clamp(0, 1))
-
-    @torch.no_grad()
     def settle(self, batches: Iterable[torch.Tensor]) -> None:
-        """Give the encoder's batch norms the statistics of whole scenes, as it sees them at use; all batches weigh alike.
+        """Give the encoder's batch norms the statistics of whole scenes, as it sees them at use; batches weigh alike.
 
         Args:
-            batches: Images ``[N, 3, 32, 32]`` each.
+            batches: Preprocessed scenes ``[N, 3, 32, 32]`` each.
         """
-        network, preprocess = nn.Sequential(*self.encoder.values()), preprocessing()
+        network = nn.Sequential(*self.encoder.values())
         for norm in network.modules():
             if isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d)):
                 norm.reset_running_stats()
                 norm.momentum = None  # a mean over all batches
         network.train()
         for images in batches:
-            network(preprocess(images))
+            network(images)
         network.eval()
 
 
@@ -88,10 +74,9 @@ class Supervised(Method):
         self.trunk, self.classifier = training_trunk(), nn.Linear(WIDTH, len(CLASSES))
 
     def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        """Loss of images ``[N, 3, 32, 32]`` and labels ``[N]``."""
-        images, labels = batch
-        logits = self.classifier(self.trunk(self.pair(images)))
-        return F.cross_entropy(logits.float(), labels.repeat(2), label_smoothing=0.05)
+        """Loss of views ``[2 N, 3, S, S]`` and labels ``[2 N]``."""
+        views, labels = batch
+        return F.cross_entropy(self.classifier(self.trunk(views)).float(), labels, label_smoothing=0.05)
 
     @property
     def encoder(self) -> nn.ModuleDict:
@@ -112,10 +97,10 @@ class Joint(Method):
         self.trunk, self.head, self.loss = training_trunk(), head, loss
 
     def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        """Loss of images ``[N, 3, 32, 32]``; the labels are not looked at."""
-        images, _ = batch
-        embeddings = self.head(self.trunk(self.pair(images)))
-        with torch.autocast(images.device.type, enabled=False):
+        """Loss of views ``[2 N, 3, S, S]``: one of each image, then the other; the labels are not looked at."""
+        views, _ = batch
+        embeddings = self.head(self.trunk(views))
+        with torch.autocast(views.device.type, enabled=False):
             return self.loss(*embeddings.float().chunk(2))
 
     @property
@@ -149,13 +134,12 @@ class DINO(Method):
         deactivate_requires_grad(self.teacher_head)
 
     def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        """Loss of images ``[N, 3, 32, 32]``; the labels are not looked at."""
-        images, _ = batch
-        pair = self.pair(images)
-        student = self.head(self.trunk(pair)).chunk(2)
+        """Loss of views ``[2 N, 3, S, S]``: one of each image, then the other; the labels are not looked at."""
+        views, _ = batch
+        student = self.head(self.trunk(views)).chunk(2)
         with torch.no_grad():
-            teacher = self.teacher_head(self.teacher_trunk(pair)).chunk(2)
-        with torch.autocast(images.device.type, enabled=False):
+            teacher = self.teacher_head(self.teacher_trunk(views)).chunk(2)
+        with torch.autocast(views.device.type, enabled=False):
             return balanced_distillation(teacher, student)
 
     def after_step(self) -> None:
