@@ -15,7 +15,7 @@ from rcdm_core.rcdm.network import NetworkSettings
 from rcdm_core.training import TrainingSettings
 
 ENCODERS = dict.fromkeys(
-    ("supervised", *PROJECTOR_DIMENSIONS), TrainingSettings(steps=8000, batch_size=128, learning_rate=1.5e-3)
+    ("supervised", *PROJECTOR_DIMENSIONS), TrainingSettings(steps=8000, batch_size=128, learning_rate=3e-3)
 )
 JUDGE = TrainingSettings(steps=19_800, batch_size=128, learning_rate=1.5e-3)
 RCDM_NETWORK = NetworkSettings()
