@@ -54,6 +54,7 @@ def zoo(tmp_path_factory, garments_folder):
         patch.setattr(recipes, "JUDGE", replace(recipes.JUDGE, **brief))
         patch.setattr(recipes, "RCDM", replace(recipes.RCDM, **brief))
         patch.setattr("rcdm_core.zoo.train_rcdm.MOMENTS", 500)
+        patch.setattr("rcdm_core.zoo.train_encoder.SETTLING", 2)
         train_zoo(folder, garments=garments_folder)
     return folder
 
