@@ -14,14 +14,16 @@ import torch
 from lightly.loss import DINOLoss
 from safetensors.torch import load_file, save_file
 
+from probes.adversarial.settings import AdversarialSettings
 from rcdm_core.data.scenes import CIRCULAR, LINEAR, Scenes
 from rcdm_core.encoders import EMBEDDED, load_encoder
-from rcdm_core.encoders.embedded import load_trained, projector
+from rcdm_core.encoders.embedded import load_trained, preprocessing, projector, trunk
 from rcdm_core.errors import UserError
 from rcdm_core.fidelity import fidelity_scores
 from rcdm_core.rcdm import load_rcdm
 from rcdm_core.zoo import recipes
-from rcdm_core.zoo.augmentations import NOISE, ssl_views, supervised_views
+from rcdm_core.zoo.augmentations import NOISE, VIEW, Pairs
+from rcdm_core.zoo.convolutions import training_trunk
 from rcdm_core.zoo.curriculum import scene_indices
 from rcdm_core.zoo.evaluate import evaluate_zoo, reading_scores, readout_scores
 from rcdm_core.zoo.judge import load_judge, targets
@@ -52,6 +54,7 @@ def zoo(tmp_path_factory, garments_folder):
         patch.setattr(recipes, "JUDGE", replace(recipes.JUDGE, **brief))
         patch.setattr(recipes, "RCDM", replace(recipes.RCDM, **brief))
         patch.setattr("rcdm_core.zoo.train_rcdm.MOMENTS", 500)
+        patch.setattr("rcdm_core.zoo.train_encoder.SETTLING", 2)
         train_zoo(folder, garments=garments_folder)
     return folder
 
@@ -59,51 +62,67 @@ def zoo(tmp_path_factory, garments_folder):
 @pytest.mark.parametrize("name", recipes.ENCODERS)
 def test_a_method_trains_and_its_encoder_is_what_it_trained(name, zoo):
     encoder = load_trained(name, zoo)
-    images = Scenes()[range(4)]
-    levels = encoder(images)
-    assert {level: h.shape[1] for level, h in levels.items()} == encoder.dimensions
-
+    assert {level: h.shape[1] for level, h in encoder(Scenes()[range(4)]).items()} == encoder.dimensions
     method = build_method(name)
     method.load_state_dict(torch.load(zoo / name / "checkpoint.pt", weights_only=True)["network"])
-    method.eval()
-    trunk = method.teacher_trunk if name == "dino" else method.trunk
-    for key, trained in trunk.named_parameters():
-        assert torch.allclose(encoder.trunk.get_parameter(key), trained, atol=1e-3, rtol=1e-3), key  # float16 on disk
-    if name == "dino":
-        return  # its batch norms have statistics of their own
-    with torch.no_grad():
-        pooled = trunk(method.preprocess(images))
-    assert torch.allclose(levels["backbone"], pooled, atol=0.02, rtol=0.02)
+    for key, trained in method.encoder.named_parameters():
+        assert torch.allclose(encoder.get_parameter(key), trained, atol=1e-3, rtol=1e-3), key  # float16 on disk
 
 
-@pytest.mark.parametrize("views", [ssl_views(), ssl_views(size=(16, 16)), supervised_views()])
-def test_half_of_the_views_have_a_little_noise(views):
+def test_every_encoder_is_trained_alike(zoo):
+    assert len(set(recipes.ENCODERS.values())) == 1
+    trainings = [json.loads((zoo / f"{name}.json").read_text())["training"] for name in recipes.ENCODERS]
+    told = [
+        {key: leg[key] for key in ("images", "noise", "settings")} for training in trainings for leg in training["legs"]
+    ]
+    assert all(leg == told[0] for leg in told)
+
+
+def test_another_seed_is_another_zoo_in_a_folder_of_its_own(zoo, garments_folder):
+    with pytest.raises(UserError, match="holds a training of seed 0"):
+        train_zoo(zoo, parts=["vicreg"], seed=1, garments=garments_folder)
+
+
+def test_the_noise_of_a_view_is_within_every_budget_of_an_attack():
     torch.manual_seed(0)
-    plain = torch.full((200, 3, 32, 32), 0.5)  # what the other parts of a view leave plain
-    deviation = views(plain).std(dim=(2, 3)).mean(1)
-    noisy = deviation > 1e-3
-    assert 70 < noisy.sum() < 130
-    assert torch.allclose(deviation[noisy], torch.tensor(NOISE), rtol=0.1)
+    plain = torch.full((50, 3, 32, 32), 0.5)  # what the other parts of a view leave plain
+    seen = Pairs()(plain)
+    change = seen - seen.mean(dim=(2, 3), keepdim=True)
+    budgets = AdversarialSettings()
+    assert 0.9 * NOISE < change.abs().max() < min(budgets.eps) / 255
+    assert change.square().sum(dim=(1, 2, 3)).sqrt().max() * 32 / VIEW < min(budgets.eps_l2)
 
 
-def test_a_settled_teacher_has_the_statistics_of_small_views():
-    method, images = build_method("dino"), Scenes()[range(256)]
-    torch.manual_seed(0)
+@pytest.mark.parametrize("name", ["supervised", "barlow", "dino"])
+def test_a_settled_encoder_has_the_statistics_of_whole_scenes(name):
+    method, images = build_method(name), preprocessing()(Scenes()[range(128)])
     method.settle([images])
-    torch.manual_seed(0)
-    small = method.preprocess_part(method.part_views(images).clamp(0, 1))
+    network = torch.nn.Sequential(*method.encoder.values())
     with torch.no_grad():
-        settled = method.teacher_head.layers(method.teacher_trunk(small))
-        of_the_batch = method.teacher_head.layers.train()(method.teacher_trunk.train()(small))
-    assert torch.allclose(settled, of_the_batch, atol=0.02)
+        settled = network(images)
+        of_the_batch = network.train()(images)
+    assert torch.allclose(settled, of_the_batch, atol=0.05)
+
+
+@pytest.mark.parametrize("side", [2, 3, 4])
+def test_the_trunk_in_training_computes_what_the_trunk_computes(side):
+    quick, plain = training_trunk(), trunk()
+    plain.load_state_dict(quick.state_dict())
+    x = torch.randn(5, 192, side, side, requires_grad=True)
+    gradients = []
+    for network in (quick, plain):
+        y = network.layer4(x)
+        gradients.append(torch.autograd.grad(y.square().sum(), [x, *network.layer4.parameters()]))
+    for mine, theirs in zip(*gradients, strict=True):
+        assert torch.allclose(mine, theirs, rtol=1e-3, atol=1e-3 * theirs.abs().max())
 
 
 @pytest.mark.parametrize("name", recipes.ENCODERS)
 def test_training_can_begin_with_the_weights_that_ship(name):
     method = build_method(name)
-    method.load_encoder_state(load_file(WEIGHTS / f"{name}.safetensors"))
+    method.begin_with(load_file(WEIGHTS / f"{name}.safetensors"))
     shipped = load_encoder(name).state_dict()
-    for key, tensor in method.encoder_state().items():
+    for key, tensor in method.encoder.state_dict().items():
         assert torch.equal(tensor, shipped[key]), key
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rcdm_core.zoo.workshop import Workshop
 
 
-_LEGS = "legs.json"  # in the folder of a training: the legs before it
+_LEGS = "legs.json"  # in the folder of a training: its seed and the legs before it
 
 
 def save_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -61,10 +61,16 @@ def begin_leg(workshop: Workshop, name: str, card: str) -> None:
         card: Path of its card in a folder of weights.
 
     Raises:
-        UserError: The weights to begin with have a card that does not tell how they were trained.
+        UserError: The weights to begin with have a card that does not tell how they were trained, or the training that
+            is there has another seed.
     """
     noted = workshop.folder / name / _LEGS
-    if kept.load_json(noted) is not None:
+    if (known := kept.load_json(noted)) is not None:
+        if known["seed"] != workshop.seed:
+            raise UserError(
+                f"{noted.parent} holds a training of seed {known['seed']}",
+                f"go on with --seed {known['seed']}, or name another --folder",
+            )
         return
     if os.path.lexists(noted):
         kept.tell_damaged(noted)
@@ -74,8 +80,9 @@ def begin_leg(workshop: Workshop, name: str, card: str) -> None:
             f"the card of {name} in {workshop.start} does not tell how its weights were trained",
             "put the one there that `rcdm-probe zoo train` wrote, or none",
         )
+    legs = before["training"]["legs"] if before else []
     with keeping("the legs of a training", noted.parent):
-        kept.save_json({"legs": before["training"]["legs"] if before else []}, noted)
+        kept.save_json({"seed": workshop.seed, "legs": legs}, noted)
 
 
 def training_record(workshop: Workshop, name: str, settings: TrainingSettings, **details: Any) -> dict[str, Any]:

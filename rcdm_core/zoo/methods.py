@@ -7,6 +7,7 @@ whatever the precision of the networks, because they take differences of covaria
 from __future__ import annotations
 
 import copy
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,9 +25,9 @@ from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import nn
 
 from rcdm_core.data.scenes import CLASSES
-from rcdm_core.encoders.embedded import PROJECTOR_DIMENSIONS, WIDTH, preprocessing, trunk
+from rcdm_core.encoders.embedded import PROJECTOR_DIMENSIONS, WIDTH
 from rcdm_core.training import Learner
-from rcdm_core.zoo.augmentations import ssl_views, supervised_views
+from rcdm_core.zoo.convolutions import training_trunk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,30 +36,55 @@ HIDDEN = 512
 TEACHER_TEMPERATURE, STUDENT_TEMPERATURE = 0.05, 0.1  # of DINO
 
 
-class Supervised(Learner):
+class Method(Learner):
+    """What the five have in common: a batch is of two views of each image and its label; an encoder is kept."""
+
+    @property
+    @abstractmethod
+    def encoder(self) -> nn.ModuleDict:
+        """The networks that are kept, under the names that they have in `rcdm_core.encoders.Encoder`."""
+
+    def begin_with(self, state: dict[str, torch.Tensor]) -> None:
+        """Begin with an encoder's weights; what is not kept of a method starts afresh."""
+        self.encoder.load_state_dict(state)
+
+    @torch.no_grad()
+    def settle(self, batches: Iterable[torch.Tensor]) -> None:
+        """Give the encoder's batch norms the statistics of whole scenes, as it sees them at use; batches weigh alike.
+
+        Args:
+            batches: Preprocessed scenes ``[N, 3, 32, 32]`` each.
+        """
+        network = nn.Sequential(*self.encoder.values())
+        for norm in network.modules():
+            if isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                norm.reset_running_stats()
+                norm.momentum = None  # a mean over all batches
+        network.train()
+        for images in batches:
+            network(images)
+        network.eval()
+
+
+class Supervised(Method):
     """Cross-entropy of a linear classifier on the trunk."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.views, self.preprocess = supervised_views(), preprocessing()
-        self.trunk, self.classifier = trunk(), nn.Linear(WIDTH, len(CLASSES))
+        self.trunk, self.classifier = training_trunk(), nn.Linear(WIDTH, len(CLASSES))
 
     def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        """Loss of images ``[N, 3, 32, 32]`` and labels ``[N]``."""
-        images, labels = batch
-        logits = self.classifier(self.trunk(self.preprocess(_views(self.views, images))))
-        return F.cross_entropy(logits.float(), labels, label_smoothing=0.05)
+        """Loss of views ``[2 N, 3, S, S]`` and labels ``[2 N]``."""
+        views, labels = batch
+        return F.cross_entropy(self.classifier(self.trunk(views)).float(), labels, label_smoothing=0.05)
 
-    def encoder_state(self) -> dict[str, torch.Tensor]:
-        """Weights under the names of `rcdm_core.encoders.Encoder`."""
-        return _prefixed("trunk", self.trunk)
-
-    def load_encoder_state(self, state: dict[str, torch.Tensor]) -> None:
-        """Begin with an encoder's weights; the classifier starts afresh."""
-        self.trunk.load_state_dict(_stripped("trunk", state))
+    @property
+    def encoder(self) -> nn.ModuleDict:
+        """The trunk alone."""
+        return nn.ModuleDict({"trunk": self.trunk})
 
 
-class Joint(Learner):
+class Joint(Method):
     """Two views through one trunk and head, and a loss on the pair: SimCLR, VICReg and Barlow Twins.
 
     Args:
@@ -68,32 +94,26 @@ class Joint(Learner):
 
     def __init__(self, head: ProjectionHead, loss: nn.Module) -> None:
         super().__init__()
-        self.views, self.preprocess = ssl_views(), preprocessing()
-        self.trunk, self.head, self.loss = trunk(), head, loss
+        self.trunk, self.head, self.loss = training_trunk(), head, loss
 
     def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        """Loss of images ``[N, 3, 32, 32]``; the labels are not looked at."""
-        images, _ = batch
-        pair = torch.cat([_views(self.views, images), _views(self.views, images)])
-        embeddings = self.head(self.trunk(self.preprocess(pair)))
-        with torch.autocast(images.device.type, enabled=False):
+        """Loss of views ``[2 N, 3, S, S]``: one of each image, then the other; the labels are not looked at."""
+        views, _ = batch
+        embeddings = self.head(self.trunk(views))
+        with torch.autocast(views.device.type, enabled=False):
             return self.loss(*embeddings.float().chunk(2))
 
-    def encoder_state(self) -> dict[str, torch.Tensor]:
-        """Weights under the names of `rcdm_core.encoders.Encoder`."""
-        return _prefixed("trunk", self.trunk) | _prefixed("projector", self.head.layers)
-
-    def load_encoder_state(self, state: dict[str, torch.Tensor]) -> None:
-        """Begin with an encoder's weights."""
-        self.trunk.load_state_dict(_stripped("trunk", state))
-        self.head.layers.load_state_dict(_stripped("projector", state))
+    @property
+    def encoder(self) -> nn.ModuleDict:
+        """Trunk and projector."""
+        return nn.ModuleDict({"trunk": self.trunk, "projector": self.head.layers})
 
 
-class DINO(Learner):
+class DINO(Method):
     """Self-distillation: a student predicts the sharpened, balanced output of its own average (Caron et al. 2021).
 
-    The teacher sees two views, the student also small ones of parts (multi-crop, section 3.1). The teacher is the
-    encoder that is kept, as in the published checkpoints.
+    Both see the same two views, each the other's: without multi-crop, which would show this method alone more of every
+    image. The teacher is the encoder that is kept, as in the published checkpoints.
 
     Sinkhorn-Knopp stands in place of the centre, as in DINOv2 (Oquab et al. 2024, section 4), and gives every prototype
     its share of a batch: a centred teacher of this size comes to use one in ten.
@@ -102,30 +122,24 @@ class DINO(Learner):
         prototypes: Outputs of the head's last layer.
         momentum: Of the teacher, throughout. In the paper it rises to 1; here the learning rate's cool-down already
             settles the student, and a teacher that stops following it is left hundreds of steps behind.
-        parts: Small views of an image.
     """
 
-    def __init__(self, prototypes: int = 1024, momentum: float = 0.99, parts: int = 4) -> None:
+    def __init__(self, prototypes: int = 1024, momentum: float = 0.99) -> None:
         super().__init__()
-        self.momentum, self.parts = momentum, parts
-        self.views, self.part_views = ssl_views(), ssl_views(size=(16, 16), scale=(0.15, 0.4))
-        self.preprocess, self.preprocess_part = preprocessing(), preprocessing(16)
-        self.trunk = trunk()
-        self.head = _dino_head(prototypes)
+        self.momentum = momentum
+        self.trunk, self.head = training_trunk(), _dino_head(prototypes)
         self.teacher_trunk, self.teacher_head = copy.deepcopy(self.trunk), _dino_head(prototypes)
         self.teacher_head.load_state_dict(self.head.state_dict())
         deactivate_requires_grad(self.teacher_trunk)
         deactivate_requires_grad(self.teacher_head)
 
     def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        """Loss of images ``[N, 3, 32, 32]``; the labels are not looked at."""
-        images, _ = batch
-        pair = self.preprocess(torch.cat([_views(self.views, images), _views(self.views, images)]))
-        parts = self.preprocess_part(_views(self.part_views, images.repeat(self.parts, 1, 1, 1)))
-        student = [*self.head(self.trunk(pair)).chunk(2), *self.head(self.trunk(parts)).chunk(self.parts)]
+        """Loss of views ``[2 N, 3, S, S]``: one of each image, then the other; the labels are not looked at."""
+        views, _ = batch
+        student = self.head(self.trunk(views)).chunk(2)
         with torch.no_grad():
-            teacher = self.teacher_head(self.teacher_trunk(pair)).chunk(2)
-        with torch.autocast(images.device.type, enabled=False):
+            teacher = self.teacher_head(self.teacher_trunk(views)).chunk(2)
+        with torch.autocast(views.device.type, enabled=False):
             return balanced_distillation(teacher, student)
 
     def after_step(self) -> None:
@@ -133,35 +147,16 @@ class DINO(Learner):
         update_momentum(self.trunk, self.teacher_trunk, self.momentum)
         update_momentum(self.head, self.teacher_head, self.momentum)
 
-    @torch.no_grad()
-    def settle(self, batches: Iterable[torch.Tensor]) -> None:
-        """Give the teacher's batch norms the statistics of small views, all batches weighing the same.
+    @property
+    def encoder(self) -> nn.ModuleDict:
+        """Trunk and projector of the teacher."""
+        return nn.ModuleDict({"trunk": self.teacher_trunk, "projector": self.teacher_head.layers})
 
-        With those of whole views, as they are left by the training, most features of a scene are zero, and what they
-        tell linearly of place, angle and class is less.
-
-        Args:
-            batches: Images ``[N, 3, 32, 32]`` each.
-        """
-        teacher = nn.Sequential(self.teacher_trunk, self.teacher_head.layers)
-        norms = [module for module in teacher.modules() if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d))]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # a mean over all batches
-        teacher.train()
-        for images in batches:
-            teacher(self.preprocess_part(_views(self.part_views, images)))
-        teacher.eval()
-
-    def encoder_state(self) -> dict[str, torch.Tensor]:
-        """Weights of the teacher under the names of `rcdm_core.encoders.Encoder`."""
-        return _prefixed("trunk", self.teacher_trunk) | _prefixed("projector", self.teacher_head.layers)
-
-    def load_encoder_state(self, state: dict[str, torch.Tensor]) -> None:
+    def begin_with(self, state: dict[str, torch.Tensor]) -> None:
         """Begin with an encoder's weights, student and teacher alike; the prototypes start afresh."""
-        for trunk_, head in ((self.trunk, self.head), (self.teacher_trunk, self.teacher_head)):
-            trunk_.load_state_dict(_stripped("trunk", state))
-            head.layers.load_state_dict(_stripped("projector", state))
+        super().begin_with(state)
+        self.trunk.load_state_dict(self.teacher_trunk.state_dict())
+        self.head.layers.load_state_dict(self.teacher_head.layers.state_dict())
 
 
 def balanced_distillation(teacher: Sequence[torch.Tensor], student: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -180,7 +175,7 @@ def balanced_distillation(teacher: Sequence[torch.Tensor], student: Sequence[tor
     return torch.stack([-(t * p).sum(1).mean() for t, p in pairs]).mean()
 
 
-def build_method(name: str) -> Supervised | Joint | DINO:
+def build_method(name: str) -> Method:
     """The untrained method of an encoder's name."""
     match name:
         case "supervised":
@@ -199,18 +194,3 @@ def build_method(name: str) -> Supervised | Joint | DINO:
 
 def _dino_head(prototypes: int) -> DINOProjectionHead:
     return DINOProjectionHead(WIDTH, HIDDEN, PROJECTOR_DIMENSIONS["dino"], prototypes, batch_norm=True)
-
-
-@torch.no_grad()
-def _views(views: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """Augmented images, in float32: colours are not rounded by the precision of the networks."""
-    with torch.autocast(images.device.type, enabled=False):
-        return views(images).clamp(0, 1)
-
-
-def _prefixed(prefix: str, module: nn.Module) -> dict[str, torch.Tensor]:
-    return {f"{prefix}.{key}": tensor for key, tensor in module.state_dict().items()}
-
-
-def _stripped(prefix: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {key.removeprefix(f"{prefix}."): value for key, value in state.items() if key.startswith(f"{prefix}.")}

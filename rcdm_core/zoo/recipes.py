@@ -1,10 +1,13 @@
 """The settings with which the zoo is trained.
 
-The shipped weights were trained in several legs of this length in all, each begun with the weights of the one before
-(``--start``); their cards tell the settings of every leg. The recipe grew on the way. Every encoder met the noise of
-`rcdm_core.zoo.augmentations` in its last 350 to 950 steps only. dino had multi-crop in its last 8,450 and balanced
-targets in its last 5,250, the first 4,380 of these beside a KoLeo term that is no more. The RCDM's shares were shifted
-from leg to leg towards the backbones that were drawn worst: simclr and dino had up to 33 images of a batch.
+The five encoders have one recipe: as many images, the same views with the same noise from the first step
+(`rcdm_core.zoo.augmentations`), the same schedule; the loss of the method, with its head, is all that differs. The
+supervised one sees both views of every image too, under its label.
+
+The weights that ship at present are older, and not of this recipe: their cards tell the settings of every leg. They had
+noise of 0.02 in their last 350 to 950 steps alone, supervised crops and flips only, dino multi-crop. The shares of the
+RCDM were shifted from leg to leg towards the backbones that were drawn worst: simclr and dino had up to 33 images of a
+batch.
 """
 
 from __future__ import annotations
@@ -13,13 +16,9 @@ from rcdm_core.encoders.embedded import PROJECTOR_DIMENSIONS
 from rcdm_core.rcdm.network import NetworkSettings
 from rcdm_core.training import TrainingSettings
 
-ENCODERS = {
-    "supervised": TrainingSettings(steps=8900, batch_size=128, learning_rate=1.5e-3),
-    "simclr": TrainingSettings(steps=8750, batch_size=128, learning_rate=1.5e-3),
-    "vicreg": TrainingSettings(steps=12_550, batch_size=128, learning_rate=1.5e-3),
-    "barlow": TrainingSettings(steps=12_200, batch_size=128, learning_rate=1.5e-3),
-    "dino": TrainingSettings(steps=18_350, batch_size=128, learning_rate=1.5e-3),
-}
+ENCODERS = dict.fromkeys(
+    ("supervised", *PROJECTOR_DIMENSIONS), TrainingSettings(steps=8000, batch_size=128, learning_rate=3e-3)
+)
 JUDGE = TrainingSettings(steps=19_800, batch_size=128, learning_rate=1.5e-3)
 RCDM_NETWORK = NetworkSettings()
 RCDM_SHARES = {  # images of a batch from each condition

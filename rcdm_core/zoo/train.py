@@ -32,6 +32,7 @@ def train_zoo(
     parts: Sequence[str] = PARTS,
     start: Path | None = None,
     garments: Path | None = None,
+    seed: int = 0,
     device: str = "cpu",
     progress: Progress = silent,
 ) -> None:
@@ -42,6 +43,7 @@ def train_zoo(
         parts: Of `PARTS`. The RCDM needs the five encoders in ``folder``.
         start: Folder of the weights to begin with; fresh ones by default.
         garments: Folder of the Fashion-MNIST training files; by default they are looked for, then downloaded.
+        seed: Of weights, scenes and views; a folder holds one zoo, of one seed.
         device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
         progress: Wraps the loops over steps.
 
@@ -54,7 +56,7 @@ def train_zoo(
         weights = "rcdm/rcdm.json" if part == "rcdm" else f"{part}.safetensors"
         if start is not None and not (start / weights).is_file():
             raise UserError(f"no weights of {part} in {start}", "name a folder that has them, or start afresh")
-    workshop = Workshop(folder=folder, start=start, garments=garments, device=device, progress=progress)
+    workshop = Workshop(folder=folder, start=start, garments=garments, seed=seed, device=device, progress=progress)
     for part in PARTS:
         if part in parts:
             TRAINERS[part](workshop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -45,7 +46,7 @@ class JudgeTraining(Learner):
 
 def train_judge(workshop: Workshop) -> None:
     """Train the judge, or go on, and write its weights and its card."""
-    settings = recipes.JUDGE
+    settings = replace(recipes.JUDGE, seed=workshop.seed)
     scenes = Scenes("train", seed=settings.seed, root=workshop.garments)
 
     def draw(step: int, positions: slice) -> tuple[torch.Tensor, ...]:

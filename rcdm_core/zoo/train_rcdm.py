@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,7 +37,8 @@ def train_rcdm(workshop: Workshop) -> None:
 
     Representations are computed on the fly, one for each image: an encoder costs a hundredth of the denoiser.
     """
-    settings, folder, device = recipes.RCDM, workshop.folder, workshop.device
+    settings = replace(recipes.RCDM, seed=workshop.seed)
+    folder, device = workshop.folder, workshop.device
     scenes = Scenes("train", seed=settings.seed + 1, root=workshop.garments)  # not the encoders' draw of factors
     encoders = {name: load_trained(name, folder).to(device) for name in recipes.ENCODERS}
     conditions = {f"{name}/{level}": d for name, e in encoders.items() for level, d in e.dimensions.items()}

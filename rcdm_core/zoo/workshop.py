@@ -19,6 +19,7 @@ class Workshop:
         folder: Where checkpoints, weights and cards go, and where the RCDM finds its encoders.
         start: Folder of the weights to begin with; None for fresh ones. A checkpoint in ``folder`` goes before it.
         garments: Folder of the Fashion-MNIST training files; None looks for them, then downloads them.
+        seed: Of weights, scenes and views; another one makes another zoo by the same recipe.
         device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
         progress: Wraps the loop over steps.
     """
@@ -26,6 +27,7 @@ class Workshop:
     folder: Path
     start: Path | None = None
     garments: Path | None = None
+    seed: int = 0
     device: str = "cpu"
     progress: Progress = silent
 

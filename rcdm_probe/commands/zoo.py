@@ -38,6 +38,7 @@ def train(
         Path | None,
         typer.Option(help="Folder with weights to begin with, as rcdm_core/zoo/weights; by default fresh ones."),
     ] = None,
+    seed: options.Seed = 0,
     device: options.Device = "auto",
 ) -> None:
     r"""Train everything that ships: five encoders, the judge, the shared RCDM.
@@ -46,7 +47,8 @@ def train(
 
     It needs lightly, which [cyan]pip install -e '.\[train]'[/] installs.
 
-    Stop it at any time: the same command goes on from the last checkpoint, to the same losses.
+    Stop it at any time: the same command goes on from the last checkpoint, to the same losses. Another seed is another
+    zoo by the same recipe, and needs a folder of its own.
 
     [bold]Example[/]: rcdm-probe zoo train --folder .zoo
     """
@@ -62,6 +64,7 @@ def train(
             parts=parts or PARTS,
             start=start,
             garments=garments,
+            seed=seed,
             device=place,
             progress=progress,
         )
