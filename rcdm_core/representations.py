@@ -64,11 +64,9 @@ def encode(encoder: Encoder, images: torch.Tensor, *, batch_size: int = 256) -> 
     Raises:
         UserError: A representation holds NaN or infinity.
     """
-    device = device_of(encoder)
-    if device.type == "cpu":
-        batch_size = min(batch_size, max(1, PIXELS // (images.shape[-2] * images.shape[-1])))
+    device, size = device_of(encoder), fitting(batch_size, encoder, images.shape[-1])
     with torch.no_grad():
-        batches = [encoder(batch.to(device)) for batch in images.split(batch_size)]
+        batches = [encoder(batch.to(device)) for batch in images.split(size)]
     levels = {level: torch.cat([batch[level].float().cpu() for batch in batches]) for level in encoder.levels}
     refuse_nan(encoder, levels)
     return levels
@@ -83,6 +81,11 @@ def refuse_nan(encoder: Encoder, levels: Mapping[str, torch.Tensor]) -> None:
                 f"encoder {encoder.name!r} gives NaN or infinity at level {level!r} for {bad} of {len(h)} images",
                 "check its weights and its preprocessing",
             )
+
+
+def fitting(batch_size: int, encoder: Encoder, side: int) -> int:
+    """How many images of a side are worked on at once: a processor takes no more than `PIXELS`, a GPU what is asked."""
+    return min(batch_size, max(1, PIXELS // side**2)) if device_of(encoder).type == "cpu" else batch_size
 
 
 def represent(

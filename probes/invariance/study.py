@@ -11,7 +11,7 @@ import torch
 
 from probes.transformations import TRANSFORMATIONS
 from rcdm_core.distances import typical_distance
-from rcdm_core.representations import encode, represent
+from rcdm_core.representations import encode, fitting, represent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +78,8 @@ class Study:
 
         Batch by batch, so that memory does not grow with the images.
         """
-        doses, size = TRANSFORMATIONS[name].doses, self.settings.batch_size
+        doses = TRANSFORMATIONS[name].doses
+        size = fitting(self.settings.batch_size, self.encoder, self.data.image_size)
         found = {
             dose: {level: torch.empty(self.count, self.encoder.dimensions[level]) for level in self.levels}
             for dose in doses
