@@ -24,7 +24,7 @@ class Verdict:
     """A finding tested on one encoder.
 
     Args:
-        finding: Number of the finding in the paper.
+        finding: Number of the finding in the paper; 0 for a claim that is not the paper's.
         claim: What is claimed, in a sentence.
         encoder: Name of the encoder.
         word: How the claim fared.
@@ -54,6 +54,12 @@ class Verdict:
     sentence: str
     aspect: str = ""
     level: str = ""
+
+    @property
+    def heading(self) -> str:
+        """What is tested, in a few words."""
+        finding = f"Finding {self.finding}" if self.finding else "Beyond the paper"
+        return f"{finding}, {self.aspect}" if self.aspect else finding
 
     @classmethod
     def of(cls, estimate: Estimate, **about: Any) -> Verdict:

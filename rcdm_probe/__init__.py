@@ -1,72 +1,83 @@
 """See what a frozen vision encoder keeps and what it throws away.
 
-The public names; each is loaded when it is first used, so that importing the package costs nothing.
+The public names, those of all probes among them; each is loaded when it is first used, so that importing the package
+costs nothing.
 """
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rcdm_core.allocator import keep_memory
     from rcdm_core.encoders import load_encoder
     from rcdm_core.rcdm import load_rcdm
-    from rcdm_probe.adversarial_study import AdversarialResult, adversarial
-    from rcdm_probe.fidelity_study import FidelityResult, fidelity
-    from rcdm_probe.interpolation_study import InterpolationResult, interpolation
-    from rcdm_probe.invariance_study import InvarianceResult, invariance
-    from rcdm_probe.manipulation_study import ManipulationResult, manipulation
-    from rcdm_probe.neighbourhood_study import NeighbourhoodResult, neighbourhood
+    from rcdm_probe.conduct import Result
     from rcdm_probe.reproduction import ReproductionResult, reproduce
 
+    adversarial: Callable[..., Result]
+    fidelity: Callable[..., Result]
+    generate: Callable[..., Result]
+    interpolate: Callable[..., Result]
+    invariance: Callable[..., Result]
+    manipulate: Callable[..., Result]
+
 __all__ = [
-    "AdversarialResult",
-    "FidelityResult",
-    "InterpolationResult",
-    "InvarianceResult",
-    "ManipulationResult",
-    "NeighbourhoodResult",
     "ReproductionResult",
+    "Result",
     "adversarial",
     "fidelity",
-    "interpolation",
+    "generate",
+    "interpolate",
     "invariance",
     "keep_memory",
     "load_encoder",
     "load_rcdm",
-    "manipulation",
-    "neighbourhood",
+    "manipulate",
     "reproduce",
 ]
 
 _HOMES = {
-    "AdversarialResult": "rcdm_probe.adversarial_study",
-    "adversarial": "rcdm_probe.adversarial_study",
-    "InterpolationResult": "rcdm_probe.interpolation_study",
-    "interpolation": "rcdm_probe.interpolation_study",
-    "FidelityResult": "rcdm_probe.fidelity_study",
-    "fidelity": "rcdm_probe.fidelity_study",
-    "InvarianceResult": "rcdm_probe.invariance_study",
-    "invariance": "rcdm_probe.invariance_study",
-    "ManipulationResult": "rcdm_probe.manipulation_study",
-    "manipulation": "rcdm_probe.manipulation_study",
-    "NeighbourhoodResult": "rcdm_probe.neighbourhood_study",
-    "neighbourhood": "rcdm_probe.neighbourhood_study",
     "ReproductionResult": "rcdm_probe.reproduction",
     "reproduce": "rcdm_probe.reproduction",
     "keep_memory": "rcdm_core.allocator",
+    "Result": "rcdm_probe.conduct",
     "load_encoder": "rcdm_core.encoders",
     "load_rcdm": "rcdm_core.rcdm",
 }
 
 
+_FORMER = {
+    "neighbourhood": "generate",
+    "NeighbourhoodResult": "Result",
+    "interpolation": "interpolate",
+    "InterpolationResult": "Result",
+    "manipulation": "manipulate",
+    "ManipulationResult": "Result",
+    "FidelityResult": "Result",
+    "InvarianceResult": "Result",
+    "AdversarialResult": "Result",
+}
+"""Names of versions before, and what they are called now."""
+
+
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name in _FORMER:
+        warnings.warn(f"rcdm_probe.{name} is called {_FORMER[name]} now", DeprecationWarning, stacklevel=2)
+        return __getattr__(_FORMER[name])
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    elif not name.startswith("_") and name in (known := import_module("rcdm_probe.known_probes")).places():
+        value = import_module("rcdm_probe.conduct").function_of(known.load_probe(name))
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__, *import_module("rcdm_probe.known_probes").places()})

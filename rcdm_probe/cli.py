@@ -8,34 +8,33 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import re
 import sys
 from contextlib import contextmanager
+from difflib import get_close_matches
 from io import BufferedWriter, FileIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.text import Text
-from typer.core import TyperGroup, TyperOption
+from typer.core import TyperCommand, TyperGroup, TyperOption
+from typer.main import get_command_from_info
+from typer.models import CommandInfo
 
 from rcdm_core.allocator import keep_memory
 from rcdm_core.errors import UserError
 from rcdm_probe.commands import (
-    adversarial,
     bench,
     convert,
     encoders,
-    fidelity,
-    generate,
-    interpolate,
-    invariance,
-    manipulate,
     reproduce,
     sample,
     train,
     zoo,
 )
 from rcdm_probe.commands.running import new_console
+from rcdm_probe.known_probes import load_probe, places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,8 +64,13 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command of a name, unless an option that takes one value is given several: the last would win untold."""
+        if args and not args[0].startswith("-") and args[0] not in (known := self.list_commands(ctx)):
+            near = " or ".join(map(repr, get_close_matches(args[0], known)))
+            raise Misuse(f"No such command {args[0]!r}.{f' Did you mean {near}?' if near else ''}", ctx)
         name, command, rest = super().resolve_command(ctx, args)
+        assert name is not None
         assert command is not None
+        command = self.whole(name, command)
         own = command.context_class(command, info_name=name, parent=ctx)
         parser = command.make_parser(own)
         parser.ignore_unknown_options, parser.allow_interspersed_args = True, not isinstance(command, TyperGroup)
@@ -75,6 +79,10 @@ class Commands(TyperGroup):
             if given.count(option) > 1 and not (option.multiple or option.is_eager):
                 raise Misuse(f"{' or '.join(_spelled(option))} is given {given.count(option)} times: give it once", own)
         return name, command, rest
+
+    def whole(self, name: str, command: Any) -> Any:
+        """A command with all its options."""
+        return command
 
 
 @contextmanager
@@ -106,14 +114,43 @@ def one_line(command: Callable[[], str | None] = lambda: None) -> Iterator[None]
         raise typer.Exit(INTERRUPTED) from interruption
 
 
+class WithProbes(Commands):
+    """The group of all commands: those of the probes are found, and made when they are called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Probes first."""
+        return [*places(), *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by name; of a probe its first line alone, which is all that a list of commands needs."""
+        if cmd_name in places():
+            return _made(cmd_name, lambda: None, help=places()[cmd_name].line)
+        return super().get_command(ctx, cmd_name)
+
+    def whole(self, name: str, command: Any) -> Any:
+        """A command with all its options: those of a probe are read from its settings."""
+        if name not in places():
+            return command
+        from rcdm_probe.commands.probing import command_of
+
+        return _made(name, command_of(load_probe(name)))
+
+
+def _made(name: str, function: Callable[..., None], **about: Any) -> Any:
+    told = CommandInfo(name, callback=function, cls=TyperCommand, context_settings=HELP, **about)
+    return get_command_from_info(told, pretty_exceptions_short=False, rich_markup_mode="rich")
+
+
+HELP = {"help_option_names": ["-h", "--help"]}
+
 app = typer.Typer(
-    cls=Commands,
+    cls=WithProbes,
     name="rcdm-probe",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
     help=(
         "See what a frozen vision encoder keeps and what it throws away.\n\n"
         "A diffusion model draws images from a representation alone: what the draws share is what the encoder keeps. "
@@ -124,12 +161,6 @@ app = typer.Typer(
         "simclr[/] draws from your own image."
     ),
 )
-app.command("invariance")(invariance.run)
-app.command("adversarial")(adversarial.run)
-app.command("fidelity")(fidelity.run)
-app.command("interpolate")(interpolate.run)
-app.command("manipulate")(manipulate.run)
-app.command("generate")(generate.run)
 app.command("reproduce")(reproduce.run)
 app.command("sample")(sample.run)
 app.command("train")(train.run)
@@ -195,7 +226,7 @@ def _told(misuse: Any) -> str:
     command = misuse.ctx.command_path if misuse.ctx else "rcdm-probe"
     message, parameter = misuse.format_message().rstrip("."), getattr(misuse, "param", None)
     given = misuse.ctx.meta.get(_GIVEN, {}).get(parameter.name) if misuse.ctx and parameter else None
-    if given is not None and str(given) not in message:  # the parser names the bounds alone
+    if given is not None and not re.search(rf"(?<!\w){re.escape(str(given))}(?!\w)", message):  # bounds are named alone
         message = f"{message}, not {given}"
     return f"{message} (see `{command} --help`)"
 

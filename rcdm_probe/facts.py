@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rcdm_core.data.part import PartOfImages
 from rcdm_core.rcdm import RCDM
-from rcdm_probe import runs
 from rcdm_probe.opening import OpenedRCDMs, default_rcdm
 
 if TYPE_CHECKING:
@@ -21,65 +19,6 @@ if TYPE_CHECKING:
     from rcdm_probe.opening import RCDMSource
 
 _SKIPPED_LISTED = 100  # files that could not be read, by name
-
-
-def facts_of_one(
-    probe: str,
-    settings: Any,
-    *,
-    encoder: Encoder,
-    weights: str | Path | None,
-    data: str | Path,
-    images: ImageSet,
-    given: GivenImages | None = None,
-    rcdm: RCDMSource | None,
-    decoder: RCDM | None,
-    reading: Mapping[str, str],
-    further: Mapping[str, Any] | None = None,
-    device: str,
-    command: str,
-) -> runs.Facts:
-    """The content of ``run.json`` for the study of one encoder.
-
-    Args:
-        probe: Its name, which is that of its function in Python.
-        settings: Of the probe: a dataclass with the ``levels``.
-        encoder: The encoder.
-        weights: File of weights, or None.
-        data: The images as they were asked for.
-        images: The images.
-        given: Images that are looked at one by one.
-        rcdm: The RCDM as it was asked for.
-        decoder: The RCDM; None where there is none.
-        reading: Fingerprint of what looks at the samples, by what it is: ``judge`` or ``features``.
-        further: Arguments besides the settings.
-        device: Where to compute.
-        command: The command line; empty for a call from Python.
-    """
-    return runs.collect_facts(
-        probe,
-        command=command or f"rcdm_probe.{probe}({encoder.name!r}, {str(data)!r}, ...)",
-        arguments={
-            "encoder": encoder.name,
-            "data": str(data),
-            **({"given": list(given.names)} if given else {}),
-            **({"weights": str(weights)} if weights else {}),
-            **asdict(settings),
-            **(further or {}),
-            "rcdm": rcdm_name(rcdm, encoder, settings.levels),
-            "device": device,
-        },
-        hashes={
-            "encoder": encoder.fingerprint,
-            "rcdm": fingerprint_of(decoder),
-            **reading,
-            "data": images.fingerprint,
-            **({"given": given.fingerprint} if given else {}),
-        },
-        device=device,
-        encoder_card=encoder_card(encoder, settings.levels),
-        data_card=data_card(images, given),
-    )
 
 
 def rcdm_name(rcdm: RCDMSource | None, encoder: Encoder, levels: Sequence[str]) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from probes.remedies import training_command
 from probes.rendering import check_match, drawable
 from rcdm_core.data.imageset import draw_order
 from rcdm_core.data.part import PartOfImages
@@ -27,6 +26,7 @@ from rcdm_core.rcdm.rcdm import unknown_condition
 from rcdm_core.training_images import known_split, names_its_images, unseen
 from rcdm_core.zoo.judge import load_judge
 from rcdm_probe.levels import choose_levels
+from reports.remedies import training_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -141,25 +141,38 @@ def by_name(
     return named
 
 
+def with_levels(
+    named: Mapping[str, str | Encoder], level: str | Sequence[str] | None, *, default: bool
+) -> list[tuple[str | Encoder, str | Sequence[str] | None]]:
+    """Encoders with the levels that are asked of each.
+
+    Args:
+        named: Encoders by name.
+        level: Level or levels, or None.
+        default: Whether the encoders were not named, but are the embedded ones: those that lack a level are left out
+            then, and asked for the others.
+
+    Raises:
+        UserError: None of the embedded ones has a level.
+    """
+    if level is None or not default:
+        return [(encoder, level) for encoder in named.values()]
+    levels = (level,) if isinstance(level, str) else tuple(level)
+    known = {name: tuple(one for one in levels if one in catalogue.ENCODERS[name].dimensions) for name in named}
+    for one in levels:
+        if not any(one in own for own in known.values()):
+            every = dict.fromkeys(one for name in named for one in catalogue.ENCODERS[name].dimensions)
+            raise unknown_name("level of the embedded encoders", one, every)
+    return [(name, own) for name, own in known.items() if own]
+
+
 def default_rcdm(encoder: Encoder, levels: Sequence[str]) -> str:
-    """Where an encoder's RCDM is unless the user says otherwise: a word for `open_rcdm`."""
+    """Where an encoder's RCDM is unless the user says otherwise: a word for `open_rcdms`."""
     known = catalogue.ENCODERS.get(encoder.name)
     is_random = str(encoder.card.get("weights", "")).startswith("random")  # nobody trained an RCDM for these
     if known is None or is_random or not set(levels) & set(known.dimensions):
         return NONE
     return EMBEDDED if encoder.name in catalogue.EMBEDDED else PUBLISHED
-
-
-def open_rcdm(
-    rcdm: RCDMSource | None,
-    encoder: Encoder,
-    levels: Sequence[str],
-    *,
-    device: str,
-    progress: Progress = silent,
-) -> RCDM | None:
-    """What draws from the representations of one encoder, as `open_rcdms`; None where there is nothing."""
-    return open_rcdms(rcdm, (encoder,), levels, device=device, progress=progress).get(encoder.name)
 
 
 def open_rcdms(

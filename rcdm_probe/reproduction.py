@@ -17,8 +17,13 @@ import pandas as pd
 import torch
 
 from analyses.wording import listed
-from probes.invariance.settings import LEAST_IMAGES
-from probes.panels import Panel
+from probes.adversarial import PROBE as ADVERSARIAL
+from probes.fidelity import PROBE as FIDELITY
+from probes.generate import PROBE as GENERATE
+from probes.interpolate import PROBE as INTERPOLATE
+from probes.invariance import LEAST
+from probes.invariance import PROBE as INVARIANCE
+from probes.manipulate import PROBE as MANIPULATE
 from probes.rendering import drawable, starting_noise
 from rcdm_core.encoders.catalogue import EMBEDDED
 from rcdm_core.errors import UserError, unknown_name
@@ -26,47 +31,36 @@ from rcdm_core.images import at_one_size, resize
 from rcdm_core.keeping import NotKept
 from rcdm_core.progress import Progress, silent
 from rcdm_core.representations import encode
-from rcdm_probe import (
-    adversarial_study,
-    fidelity_study,
-    interpolation_study,
-    invariance_study,
-    manipulation_study,
-    runs,
-)
+from rcdm_probe import conduct as conducting
+from rcdm_probe import reproduction_report as report
+from rcdm_probe import runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
 from rcdm_probe.opening import OpenedRCDMs, RCDMSource, by_name, open_encoders, open_images, open_rcdms
 from rcdm_probe.studies import carry_out, carry_out_in
-from reports import reproduction as report
 from reports.names import sentence
+from reports.panels import Panel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from probes.probe import Probe
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
     from rcdm_core.rcdm import RCDM
-    from reports.reproduction import Part
+    from rcdm_probe.reproduction_report import Part
 
 PICTURES = 5  # images of the first page
 
-QUICKLY_SWEPT = (("sde-dpmsolver++", 6), ("sde-dpmsolver++", 20), ("dpmsolver++", 12))
+PROBES: Mapping[str, Probe] = {
+    probe.name: probe for probe in (INVARIANCE, ADVERSARIAL, INTERPOLATE, MANIPULATE, GENERATE, FIDELITY)
+}
+"""Probes that the paper's findings, and the trust in the decoder, rest on."""
+
 SCALES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    "quick": {
-        "invariance": {
-            "images": 64, "gallery": 600, "rendered": 36, "varied": 6, "samples": 3, "pictures": 3, "compared": 1,
-            "steps": 6,
-        },
-        "adversarial": {
-            "images": 80, "training": 1000, "eps": (1.0, 2.0, 4.0), "checked": 16, "rendered": 12, "steps": 6,
-        },
-        "interpolation": {"pairs": 12, "points": 5, "paths": ("linear",), "steps": 6},
-        "manipulation": {"images": 20, "gallery": 1000, "moved": 2, "strengths": (-2.0, 2.0), "steps": 6},
-        "fidelity": {"images": 30, "gallery": 1000, "compared": 2000, "swept_images": 20, "swept": QUICKLY_SWEPT},
-    },
-    "full": {"invariance": {}, "adversarial": {}, "interpolation": {}, "manipulation": {}, "fidelity": {}},
-}  # fmt: skip
+    "quick": {name: probe.quick for name, probe in PROBES.items()},
+    "full": {name: {} for name in PROBES},
+}
 """How much each probe measures: its settings where they are not its defaults."""
 
 
@@ -223,8 +217,8 @@ def prepare(
     images = open_images(
         data,
         seen_by=(*opened, *rcdms.values()),
-        least=LEAST_IMAGES,
-        limit=max(PICTURES, LEAST_IMAGES),
+        least=LEAST,
+        limit=max(PICTURES, LEAST),
         seed=seed,
         progress=progress,
     )
@@ -304,36 +298,37 @@ def _plan(
     # Where a file was named, a probe opens it itself, so that its run is known by it.
     whom = {encoder.name: encoder.name if encoder.name in weights else encoder for encoder in encoders}
 
-    def add(module: Any, probe: str, looked_into: Sequence[Encoder], **more: Any) -> None:
+    def add(probe: str, looked_into: Sequence[Encoder], **more: Any) -> None:
         try:
-            study = module.prepare(data=data, **common, **settings[probe], **more, progress=progress)
+            study = conducting.prepare(PROBES[probe], data=data, **common, **settings[probe], **more, progress=progress)
         except UserError as error:
             lacking[_not_run(probe, [encoder.name for encoder in looked_into])] = sentence(str(error))
             failures.append(error)
         else:
-            steps.append(Step(probe, study, module.conduct))
+            steps.append(Step(probe, study, conducting.conduct))
 
-    def add_of_one(module: Any, probe: str, encoder: Encoder) -> None:
-        add(module, probe, [encoder], encoder=whom[encoder.name], weights=weights.get(encoder.name))
+    def add_of_one(probe: str, encoder: Encoder) -> None:
+        add(probe, [encoder], encoder=whom[encoder.name], weights=weights.get(encoder.name))
 
-    def add_of_several(module: Any, probe: str, several: Sequence[Encoder], **more: Any) -> None:
+    def add_of_several(probe: str, several: Sequence[Encoder], **more: Any) -> None:
         theirs = {encoder.name: weights[encoder.name] for encoder in several if encoder.name in weights}
-        add(module, probe, several, encoders=[whom[encoder.name] for encoder in several], weights=theirs, **more)
+        add(probe, several, encoder=[whom[encoder.name] for encoder in several], weights=theirs, **more)
 
     for encoder in encoders:
-        add_of_one(invariance_study, "invariance", encoder)
+        add_of_one("invariance", encoder)
     if len(encoders) > 1:
         reference = next((encoder for encoder in encoders if encoder.is_ssl is False), encoders[0])
         attack = {} if images.class_names else {"attacks": ("Displacement",)}
-        add_of_several(adversarial_study, "adversarial", encoders, reference=reference.name, **attack)
+        add_of_several("adversarial", encoders, reference=reference.name, **attack)
     else:
         lacking["Finding 3 was not tested."] = "It compares encoders: name another one, best a supervised one."
     drawn = [encoder for encoder in encoders if encoder.name in rcdms]
-    for module, probe in ((interpolation_study, "interpolation"), (manipulation_study, "manipulation")):
-        for encoder in drawn:
-            add_of_one(module, probe, encoder)
+    for name, probe in PROBES.items():
+        if probe.needs.decoder == "must" and probe.needs.encoders == "one":
+            for encoder in drawn:
+                add_of_one(name, encoder)
     if drawn:
-        add_of_several(fidelity_study, "fidelity", drawn)
+        add_of_several("fidelity", drawn)
     if undrawn := [encoder.name for encoder in encoders if encoder not in drawn]:
         lacking[f"Nothing was drawn from {', '.join(undrawn)}."] = (
             "That needs an RCDM trained on its representations (rcdm-probe train), given with --rcdm; finding 4 and "

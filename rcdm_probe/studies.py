@@ -7,23 +7,15 @@ saved (report, figures, tables). A call from Python does the first two; in a run
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import pandas as pd
-
-from probes.records import number_images
 from rcdm_probe import runs
-from reports.tables import save_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from analyses.findings import Verdict
-    from probes.panels import Panel
-    from rcdm_core.data.imageset import ImageSet
     from rcdm_core.progress import Progress
 
 
@@ -39,50 +31,6 @@ class Result(Protocol):
 
 
 Found = TypeVar("Found", bound=Result)
-
-
-@dataclass(frozen=True)
-class ProbeResult(ABC):
-    """What a study of one probe found.
-
-    Attributes:
-        records: Every measurement, one a row; ``image`` is the index of the image in its data set.
-        panels: Labelled grids of pictures.
-        tables: Summaries with 95% intervals, by name.
-        verdicts: The findings tested.
-        run: Where the numbers come from: the content of ``run.json``.
-        images: Which image each number of the records is: its ``file`` below a folder, or its index, and its ``class``.
-    """
-
-    records: pd.DataFrame
-    panels: tuple[Panel, ...]
-    tables: Mapping[str, pd.DataFrame]
-    verdicts: tuple[Verdict, ...]
-    run: runs.Facts
-    images: pd.DataFrame = field(default_factory=pd.DataFrame, kw_only=True)
-
-    def save(self, folder: str | Path) -> Path:
-        """Write report, figures, tables, records and ``run.json``.
-
-        Args:
-            folder: Where; made if it is not there.
-
-        Returns:
-            Path of the PDF report.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
-        return runs.save(Path(folder), records=self.records, facts=self.run, write=self._write_all)
-
-    def _write_all(self, folder: Path) -> Path:
-        report = self._write(folder)
-        save_csv(folder / "tables", "images", self.images)
-        return report
-
-    @abstractmethod
-    def _write(self, folder: Path) -> Path:
-        """Write the report with its figures and tables; gives the path of the PDF."""
 
 
 def carry_out(
@@ -102,9 +50,7 @@ def carry_out(
     """
     begun = time.perf_counter()
     study = prepare(progress=progress)
-    result = _numbered(
-        conduct(study, workdir=None if workdir is None else Path(workdir), progress=progress), study.images
-    )
+    result = conduct(study, workdir=None if workdir is None else Path(workdir), progress=progress)
     runs.close(result.run, seconds=time.perf_counter() - begun)
     return result
 
@@ -125,20 +71,9 @@ def carry_out_in(run: runs.Run, study: Any, conduct: Callable[..., Found], *, pr
         UserError: Another process is about the same run.
     """
     with run.locked():
-        result = _numbered(conduct(replace(study, facts=run.facts), workdir=run.parts, progress=progress), study.images)
+        result = conduct(replace(study, facts=run.facts), workdir=run.parts, progress=progress)
         run.close()
         for _ in progress(range(1), "writing the report", 1):
             report = result.save(run.folder)
         run.finish()
     return result, report
-
-
-def _numbered(result: Found, images: ImageSet) -> Found:
-    """A result whose records name images by their index in the data set, where a probe names them by position.
-
-    Records of several probes can so be joined, whichever images each of them was given.
-    """
-    if not isinstance(result, ProbeResult):
-        return result
-    records, images_of = number_images(result.records, images)
-    return replace(result, records=records, images=images_of)

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reports.names import file_name, sentence
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from probes.panels import Panel
     from reports.tables import Table
 
 Block = dict[str, Any]
@@ -53,15 +50,6 @@ def figure(name: str, lead: str, content: str, how: str) -> Block:
         how: How to read it.
     """
     return {"kind": "figure", "path": f"figures/{name}.svg", "lead": lead, "text": content, "how": how}
-
-
-def panel_figures(panels: Iterable[Panel]) -> Iterator[Block]:
-    """Panels as figures; a caption that came before is not repeated."""
-    told: set[str] = set()
-    for panel in panels:
-        caption = "To be read as the figure before." if panel.caption in told else panel.caption
-        told.add(panel.caption)
-        yield figure(file_name(panel.name), sentence(panel.title), caption, "")
 
 
 def table(content: Table) -> Block:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from probes.remedies import training_command
 from reports import blocks
+from reports.remedies import training_command
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -40,10 +40,9 @@ def verdict_box(verdict: Verdict, *, counted: str = "images") -> dict[str, str]:
         verdict: The finding tested.
         counted: What its ``n`` are.
     """
-    finding = f"Finding {verdict.finding}" + (f", {verdict.aspect}" if verdict.aspect else "")
     return {
         "word": verdict.word,
-        "claim": f"{finding}. {verdict.claim}",
+        "claim": f"{verdict.heading}. {verdict.claim}",
         "sentence": verdict.sentence,
         **_estimate(verdict),
         "test": next(_test(verdict), "by its interval"),

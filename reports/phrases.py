@@ -36,10 +36,6 @@ OF_SCENES = (
     "and which is not counted among their augmentations. What holds there is a hypothesis about large encoders, and no "
     "more."
 )
-OF_DOSES = (
-    "Reference doses are a choice. Whether one transformation moves h more than another depends on them; "
-    "the dose-response curves show by how much."
-)
 OF_INTERVALS = (
     "Intervals are over images of one data set, for one training of the encoder. Another training, or "
     "other data, may differ by more."

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from probes.panels import Panel
 from rcdm_core.atomic import atomic_path
 from rcdm_core.keeping import keeping
 from reports.figures.grid import draw_panel
 from reports.figures.training_curves import draw_training_curves
+from reports.panels import Panel
 from reports.style import DPI, theme
 
 if TYPE_CHECKING:

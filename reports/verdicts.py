@@ -35,7 +35,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
         ),
         rows=tuple(
             (
-                str(v.finding),
+                str(v.finding or "–"),
                 v.encoder,
                 *((v.aspect,) if aspects else ()),
                 *((v.level,) if levels else ()),

@@ -8,7 +8,7 @@ precision where there are such of its name, else its cells as read.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -27,18 +27,10 @@ if TYPE_CHECKING:
     from reports.tables import Table
 
 
-class Content(Protocol):
-    """What a report tells; each report has its own, with tables as numbers besides."""
-
-    @property
-    def printed(self) -> Mapping[str, Table]:
-        """Tables as a reader sees them, by name."""
-
-
 def write_report(
     folder: Path,
-    content: Content,
-    numbers: Iterable[str],
+    numbers: Mapping[str, pd.DataFrame],
+    printed: Mapping[str, Table],
     *,
     figures: Iterable[tuple[str, Figure]],
     document: Mapping[str, Any],
@@ -48,9 +40,8 @@ def write_report(
 
     Args:
         folder: The run folder.
-        content: What the report tells.
-        numbers: Attributes of the content that are tables as numbers, and their file names; those without rows are left
-            out.
+        numbers: Tables as numbers, by file name; those without rows are left out.
+        printed: Tables as a reader sees them, by name.
         figures: File names with figures; taken one by one, so that they need not exist together.
         document: The report as plain data, for ``templates/report.typ``.
         verdicts: The findings tested; written as the table ``verdicts``.
@@ -62,15 +53,15 @@ def write_report(
         (folder / name).mkdir(parents=True, exist_ok=True)
     for name, figure in figures:
         style.save(figure, folder / "figures", name)
-    data = {name: found for name in numbers if len(found := getattr(content, name))}
-    printed = list(content.printed.values())
+    data = {name: found for name, found in numbers.items() if len(found)}
+    readable = list(printed.values())
     if verdicts:
         data["verdicts"] = pd.DataFrame([vars(verdict) for verdict in verdicts])
-        printed.append(verdict_table(verdicts))
-    read = {table.name: pd.DataFrame(table.rows, columns=list(table.columns)) for table in printed}
+        readable.append(verdict_table(verdicts))
+    read = {table.name: pd.DataFrame(table.rows, columns=list(table.columns)) for table in readable}
     for name, cells in {**read, **data}.items():
         tables.save_csv(folder / "tables", name, cells)
-    for table in printed:
+    for table in readable:
         tables.save_latex(folder / "tables", table)
     with atomic_path(folder / "report.json") as temporary:
         temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -12,12 +12,12 @@ import pytest
 from typer.testing import Result
 
 STUDIES = {
-    "invariance": "rcdm_probe.invariance_study",
-    "adversarial": "rcdm_probe.adversarial_study",
-    "interpolate": "rcdm_probe.interpolation_study",
-    "manipulate": "rcdm_probe.manipulation_study",
-    "generate": "rcdm_probe.neighbourhood_study",
-    "fidelity": "rcdm_probe.fidelity_study",
+    "invariance": "rcdm_probe.conduct",
+    "adversarial": "rcdm_probe.conduct",
+    "interpolate": "rcdm_probe.conduct",
+    "manipulate": "rcdm_probe.conduct",
+    "generate": "rcdm_probe.conduct",
+    "fidelity": "rcdm_probe.conduct",
     "reproduce": "rcdm_probe.reproduction",
 }
 """Command to the module of its study."""

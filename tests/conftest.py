@@ -20,7 +20,7 @@ from rcdm_core.allocator import keep_memory
 from rcdm_probe.cli import GARBAGE, app
 
 if TYPE_CHECKING:
-    from reports.invariance import Content
+    from rcdm_probe.conduct import Result as Found
 
 gc.set_threshold(GARBAGE)  # as the command line does: importing PyTorch is quicker
 keep_memory()  # as the command line does
@@ -30,8 +30,8 @@ hypothesis.settings.load_profile("suite")
 
 LONGEST = (
     "test_cli", "test_report", "test_training", "test_adversarial_command", "test_imagenet_path",
-    "test_manipulate_command", "test_zoo", "test_interpolate_command", "test_train_command", "test_published_rcdm",
-    "test_killed", "test_fidelity_command", "test_invariance_measure",
+    "test_manipulate", "test_zoo", "test_interpolate", "test_train_command", "test_published_rcdm",
+    "test_killed", "test_fidelity", "test_invariance_measure",
 )  # fmt: skip
 """Groups of tests, the longest first."""
 SHARING = {
@@ -119,14 +119,14 @@ def garments_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def invariance_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Content, Path]:
+def invariance_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Found, Path]:
     """Planted content with everything that an invariance report can hold, and the folder with that report."""
     from planted_content import content
 
-    from reports.invariance import write
+    from probes.page import write
 
-    told, folder = content(images=30, resamples=20, pictures=3), tmp_path_factory.mktemp("report")
-    write(folder, told)
+    told, folder = content(images=30, pictures=3), tmp_path_factory.mktemp("report")
+    write(told, folder)
     return told, folder
 
 

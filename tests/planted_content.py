@@ -9,20 +9,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analyses.invariance import (
-    comparison_table,
-    displacement_table,
-    factor_table,
-    invariance_verdicts,
-    readability_table,
-    variance_table,
-)
-from probes.invariance.pictures import samples_panel, training_panel, transformed_panel
-from probes.panels import Map, Panel
-from probes.records import join, records
+from analyses.records import join, records
+from probes.invariance import PROBE, Invariance, samples_panel, side_by_side
 from probes.transformations import TRANSFORMATIONS
 from rcdm_core.data.scenes import CIRCULAR, CLASSES, LINEAR, Scenes
-from reports.invariance import Content
+from rcdm_probe.conduct import Result
+from reports.panels import Map, Panel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,25 +32,18 @@ def content(
     rcdm: bool = True,
     factors: bool = True,
     data: str = "scenes",
-    resamples: int = 200,
     pictures: int = 8,
-) -> Content:
+) -> Result:
     """What a run would hand to the report."""
     rows = join(list(_records(encoder, levels, transformations, images, rcdm=rcdm, factors=factors)))
-    verdicts = invariance_verdicts(
-        rows, training_augmentations=TRAINED, is_ssl=encoder != "supervised", resamples=resamples
-    )
-    return Content(
-        displacement=displacement_table(rows, resamples=resamples),
-        readability=readability_table(rows, resamples=resamples),
-        factors=factor_table(rows, resamples=resamples),
-        variance=variance_table(rows, resamples=resamples),
-        comparison=comparison_table(rows, resamples=resamples),
+    return Result(
+        probe=PROBE,
+        settings=Invariance(levels=levels, transformations=transformations),
+        records=rows,
+        images=pd.DataFrame(),
         panels=tuple(_panels(levels, transformations, pictures)) if rcdm else (),
-        maps=(_map(levels),) if rcdm else (),
-        verdicts=verdicts,
-        trained=TRAINED,
-        run=run(encoder, data, images),
+        maps=tuple(_maps(levels)) if rcdm else (),
+        run={**run(encoder, data, images), "drawn_levels": list(levels) if rcdm else []},
     )
 
 
@@ -77,7 +62,7 @@ def run(encoder: str = "vicreg", data: str = "scenes", images: int = 60) -> dict
         "hashes": {name: f"{i}f" * 32 for i, name in enumerate(("encoder", "rcdm", "judge", "data"))},
         "machine": {"cpu": "Some CPU @ 2.50GHz", "cores": 2, "memory_gb": 15.6, "gpu": "", "system": "Linux-6.1"},
         "encoder_card": {
-            "name": encoder, "levels": {"backbone": 384, "projector": 512}, "self_supervised": True,
+            "name": encoder, "levels": {"backbone": 384, "projector": 512}, "self_supervised": encoder != "supervised",
             "training_augmentations": list(TRAINED),
             "training": {
                 "data": "fashion scenes, training split, new factors at every pass", "images": 1_200_000,
@@ -164,25 +149,28 @@ def _panels(levels: Sequence[str], transformations: Sequence[str], count: int) -
         return torch.stack([(images + 0.06 * (1 + 2 * depth) * noise).clamp(0, 1) for noise in draws], 1)
 
     drawn = {level: samples(originals, depth, 8) for depth, level in enumerate(levels)}
-    for level in levels:
-        yield samples_panel(level, originals, drawn[level])
+    panels = {level: samples_panel(level, originals, drawn[level]) for level in levels}
+    yield from panels.values()
+    yield side_by_side(panels)
     chosen = [TRANSFORMATIONS[name] for name in transformations]
     for number in range(2):
         changed = [t.apply(originals[number : number + 1], t.reference) for t in chosen]
         inputs = torch.cat([originals[number : number + 1], *changed])
-        sampled = {level: samples(inputs, depth, 1)[:, 0] for depth, level in enumerate(levels)}
-        yield transformed_panel(number, transformations, inputs, sampled)
+        grid = torch.stack([inputs, *(samples(inputs, depth, 1)[:, 0] for depth, _ in enumerate(levels))])
+        columns = ("untouched", *(t.label for t in chosen))
+        yield Panel(f"transformed_{number + 1}", "", "", grid, ("input", *levels), columns)
     inputs = torch.cat(
         [originals[:1], *(TRANSFORMATIONS[n].apply(originals[:1], TRANSFORMATIONS[n].reference) for n in TRAINED)]
     )
-    drawn = {level: samples(inputs, depth, 4) for depth, level in enumerate(levels)}
-    yield training_panel(TRAINED, inputs, drawn, which="the training augmentations")
+    grid = torch.cat([inputs[:, None], *(samples(inputs, depth, 4) for depth, _ in enumerate(levels))], 1)
+    columns = [f"{level} {number + 1}" for level in levels for number in range(4)]
+    rows = ("untouched", *(TRANSFORMATIONS[name].label for name in TRAINED))
+    yield Panel("training_augmentations", "", "", grid, rows, ("input", *columns))
 
 
-def _map(levels: Sequence[str]) -> Map:
+def _maps(levels: Sequence[str]) -> Iterator[Map]:
     line = torch.linspace(-1, 1, 32)
     blob = torch.exp(-2 * (line[:, None] ** 2 + line[None] ** 2))
-    return Map(
-        "within_variance", "Where samples from one h vary", "Deviation of a pixel among samples.",
-        torch.stack([blob * 0.1 * (1 + depth) for depth, _ in enumerate(levels)]), tuple(levels), "standard deviation",
-    )  # fmt: skip
+    values = torch.stack([blob * 0.1 * (1 + depth) for depth, _ in enumerate(levels)])
+    for name in ("within_deviation", "fixed_share"):
+        yield Map(name, "", "", values, tuple(levels), "standard deviation")

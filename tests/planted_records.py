@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from probes.invariance import PROBE, Invariance
+from rcdm_probe.conduct import Result
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 COLUMNS = ["encoder", "level", "image", "measure", "condition", "strength", "sample", "value"]
 DOSES = {"crop": (0.2, 0.5, 0.8), "blur": (1.0, 2.0), "horizontal_flip": (1.0,)}
 REFERENCE = {"crop": 0.5, "blur": 2.0, "horizontal_flip": 1.0}
 AUGMENTATIONS = tuple(DOSES)
+
+
+def found(
+    records: pd.DataFrame, *, augmentations: Sequence[str] = AUGMENTATIONS, is_ssl: bool | None = True, seed: int = 0
+) -> Result:
+    """What the probe makes of planted records of an encoder that was trained with these augmentations."""
+    settings = Invariance(seed=seed)
+    run = {
+        "arguments": {"encoder": "planted", "data": "planted", **asdict(settings)},
+        "encoder_card": {
+            "self_supervised": "not told" if is_ssl is None else is_ssl, "levels": {},
+            "training_augmentations": list(augmentations),
+        },
+        "drawn_levels": [],
+    }  # fmt: skip
+    none = pd.DataFrame()
+    return Result(probe=PROBE, settings=settings, records=records, images=none, panels=(), maps=(), run=run)
 
 
 def planted_records(

@@ -13,25 +13,22 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from probing import measured, opened
 from torch import nn
 
-from analyses.adversarial import ERRING, doubts, gradient_table, transfer_table
-from probes.adversarial import AdversarialSettings, Measurement, measure
-from probes.adversarial.attacks import ATTACKS
-from probes.adversarial.classifier import train_classifier
-from probes.adversarial.crafting import check_classes, craft, noise, smallest_budget
-from probes.adversarial.pictures import drawn_panel
-from probes.adversarial.robustness import attempt
-from probes.adversarial.study import prepare, split
-from probes.adversarial.target import Target, Victims, margin
-from probes.records import COLUMNS
-from probes.stages import Stages
+from analyses.records import COLUMNS
+from probes.adversarial import PROBE, Adversarial
+from probes.adversarial.attacks import ATTACKS, check_classes, craft, noise
+from probes.adversarial.measurement import drawn_panel
+from probes.adversarial.study import Study, smallest_budget, split, study_of
+from probes.adversarial.tables import ERRING, doubts
+from probes.adversarial.target import Target, Victims, margin, train_classifier
 from rcdm_core.data.imageset import ImageSet
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.errors import UserError
 from rcdm_core.linear_classifier import LinearClassifier
-from rcdm_core.progress import silent
+from rcdm_probe.conduct import Result
 
 
 def network(name: str, *, seed: int, is_ssl: bool = True) -> Encoder:
@@ -63,15 +60,21 @@ def scenes() -> ImageSet:
     return load_data("scenes", image_size=32, limit=400, seed=0)
 
 
-SMALL = AdversarialSettings(
+SMALL = Adversarial(
     images=100, training=300, checked=24, attack_steps=6, attacks=("PGD", "FGSM", "PGDL2", "Displacement"),
     eps=(2.0, 8.0), eps_l2=(0.2, 1.0),
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def found(scenes: ImageSet) -> Measurement:
-    return measure([network("one", seed=1, is_ssl=False), network("two", seed=2)], scenes, settings=SMALL)
+def found(scenes: ImageSet) -> Result:
+    return measured(PROBE, [network("one", seed=1, is_ssl=False), network("two", seed=2)], scenes, SMALL)
+
+
+def study(scenes: ImageSet, chosen: Adversarial) -> Study:
+    """One network under attack."""
+    run = opened(PROBE, network("one", seed=1), scenes, chosen)
+    return study_of(run, run.settings)
 
 
 def values(records: pd.DataFrame, measure: str, encoder: str, condition: str, strength: float) -> pd.Series:
@@ -101,51 +104,50 @@ def middling(count: int) -> torch.Tensor:
     return 0.3 + 0.4 * torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(3))
 
 
-def test_records_are_tidy(found: Measurement) -> None:
+def test_records_are_tidy(found: Result) -> None:
     records = found.records
     assert {name: str(kind) for name, kind in records.dtypes.items()} == COLUMNS
     assert not records.duplicated([name for name in COLUMNS if name != "value"]).any()
     assert records["value"].notna().all()
     assert len(values(records, "correct", "one", "", 0.0)) == 100
-    assert set(found.classifiers) == {"one", "two"}
+    assert set(found.tables["classifiers"]["encoder"]) == {"one", "two"}
+    assert (found.tables["classifiers"]["training"] == 300).all()
 
 
-def test_perturbations_stay_in_the_ball_and_in_the_range(found: Measurement) -> None:
+def test_perturbations_stay_in_the_ball_and_in_the_range(found: Result) -> None:
     records = found.records
     assert records.query("measure == 'perturbation'")["value"].max() < 1 + 1e-4
     assert (records.query("measure == 'out_of_range'")["value"] == 0).all()
 
 
 @pytest.mark.parametrize("name", ["FGSM", "PGD", "PGDL2"])
-def test_a_budget_of_zero_leaves_every_decision(found: Measurement, name: str) -> None:
+def test_a_budget_of_zero_leaves_every_decision(found: Result, name: str) -> None:
     for encoder in ("one", "two"):
         assert (values(found.records, "unchanged", encoder, name, 0.0) == 1).all()
 
 
-def test_a_larger_budget_is_never_weaker(found: Measurement) -> None:
+def test_a_larger_budget_is_never_weaker(found: Result) -> None:
     for encoder in ("one", "two"):
         for name in ("FGSM", "PGD", "PGDL2"):
-            budgets = SMALL.budgets(ATTACKS[name].norm)
+            budgets = SMALL.budgets(ATTACKS[name])
             points = (("", 0.0), *((name, budget) for budget in budgets))
             curve = [values(found.records, "correct", encoder, *point) for point in points]
             assert all((later <= earlier).all() for earlier, later in pairwise(curve))
 
 
-def test_more_work_never_finds_less(found: Measurement) -> None:
+def test_more_work_never_finds_less(found: Result) -> None:
     effort = found.records.query("measure == 'effort'")
     for _, rows in effort.groupby(["encoder", "image"]):
         assert (rows.sort_values("sample")["value"].diff().dropna() >= 0).all()
 
 
-def test_single_attempts_do_more_with_more_budget_and_steps_and_begin_elsewhere(
-    scenes: ImageSet, tmp_path: Path
-) -> None:
+def test_single_attempts_do_more_with_more_budget_and_steps_and_begin_elsewhere(scenes: ImageSet) -> None:
     """What the two tests above see is the strongest of several attempts, which cannot grow weaker."""
-    chosen = AdversarialSettings(images=100, training=300)
-    study = prepare(network("one", seed=1), scenes, split(scenes, chosen), chosen, cache=None, progress=silent)
-    images = study.victims.images[study.right]
+    chosen = Adversarial(images=100, training=300)
+    one = study(scenes, chosen)
+    images = one.victims.images[one.right]
     for entry, budgets in ((ATTACKS["PGD"], (0.5, 2.0)), (ATTACKS["PGDL2"], (0.1, 0.5))):
-        attempted = partial(attempt, study, entry, Stages(tmp_path), seed=0)
+        attempted = partial(one.attempt, entry)
         weak, brief, strong, again = (
             attempted(budget, steps=steps, again=start)
             for budget, steps, start in ((budgets[0], 8, 0), (budgets[1], 1, 0), (budgets[1], 8, 0), (budgets[1], 8, 1))
@@ -159,7 +161,7 @@ def test_single_attempts_do_more_with_more_budget_and_steps_and_begin_elsewhere(
             assert reached(found.images, images, entry.norm) <= budgets[1] / entry.scale + 1e-5
 
 
-def test_an_attack_does_what_noise_does_not(found: Measurement) -> None:
+def test_an_attack_does_what_noise_does_not(found: Result) -> None:
     for encoder in ("one", "two"):
         moved = {c: values(found.records, "relative_displacement", encoder, c, 8.0) for c in ("Displacement", "noise")}
         assert moved["Displacement"].median() > 3 * moved["noise"].median()
@@ -167,7 +169,7 @@ def test_an_attack_does_what_noise_does_not(found: Measurement) -> None:
         assert attacked.mean() < random.mean()
 
 
-def test_adversaries_of_another_network_do_not_beat_an_encoders_own(found: Measurement) -> None:
+def test_adversaries_of_another_network_do_not_beat_an_encoders_own(found: Result) -> None:
     for encoder, source in (("one", "two"), ("two", "one")):
         transferred = values(found.records, "transferred", encoder, source, 2.0)
         own = values(found.records, "correct", encoder, "PGD", 2.0)
@@ -186,17 +188,17 @@ def independent_pgd(model, images, labels, eps, steps):
 
 
 def test_an_independent_pgd_finds_the_same_robust_accuracy(scenes: ImageSet) -> None:
-    chosen = AdversarialSettings(images=200, training=200, attack_steps=10)
-    study = prepare(network("one", seed=1), scenes, split(scenes, chosen), chosen, cache=None, progress=silent)
-    victims, classifier = study.victims[study.right], study.target.classifier
+    chosen = Adversarial(images=200, training=200, attack_steps=10)
+    one = study(scenes, chosen)
+    victims, classifier = one.victims[one.right], one.target.classifier
     assert classifier is not None
     assert victims.labels is not None
     for budget in (1.0, 2.0, 4.0, 8.0):
-        images = craft(ATTACKS["PGD"], study.target, victims, budget, steps=10, seed=0)
-        mine = study.target.predict(study.target.represent(images)) == victims.labels
+        images = craft(ATTACKS["PGD"], one.target, victims, budget, steps=10, seed=0)
+        mine = one.target.predict(one.target.represent(images)) == victims.labels
         torch.manual_seed(1)
         theirs = independent_pgd(
-            lambda x: classifier.logits(study.target.encoder(x)["backbone"]), victims.images, victims.labels,
+            lambda x: classifier.logits(one.target.encoder(x)["backbone"]), victims.images, victims.labels,
             budget / 255, 10,
         )  # fmt: skip
         share = theirs.double().mean()
@@ -205,10 +207,10 @@ def test_an_independent_pgd_finds_the_same_robust_accuracy(scenes: ImageSet) -> 
 
 
 def test_autoattack_beats_every_one_of_its_parts(scenes: ImageSet) -> None:
-    chosen = AdversarialSettings(
+    chosen = Adversarial(
         images=20, training=100, attacks=("AutoAttack", "PGD"), eps=(4.0, 16.0), attack_steps=5, checked=4
     )
-    records = measure([network("one", seed=1)], scenes, settings=chosen).records
+    records = measured(PROBE, [network("one", seed=1)], scenes, chosen).records
     for budget in chosen.eps:
         strongest, pgd = (values(records, "correct", "one", attack, budget) for attack in chosen.attacks)
         assert (strongest <= pgd).all()
@@ -232,12 +234,12 @@ def test_the_parts_of_autoattack_are_those_of_its_paper_and_each_run_starts_else
 def test_only_attacks_that_take_steps_compute_in_lower_precision(
     monkeypatch: pytest.MonkeyPatch, scenes: ImageSet, name: str, lower: bool
 ) -> None:
-    chosen = AdversarialSettings(images=20, training=40)
-    study = prepare(network("one", seed=1), scenes, split(scenes, chosen), chosen, cache=None, progress=silent)
+    chosen = Adversarial(images=20, training=40)
+    one = study(scenes, chosen)
     monkeypatch.setattr("rcdm_core.precision.matrix_precision", lambda _: torch.bfloat16)
     seen = []
-    study.target.encoder.register_forward_pre_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
-    craft(ATTACKS[name], study.target, study.victims[:2], 1.0, steps=1, seed=0)
+    one.target.encoder.register_forward_pre_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+    craft(ATTACKS[name], one.target, one.victims[:2], 1.0, steps=1, seed=0)
     assert set(seen) == {lower}
 
 
@@ -290,9 +292,11 @@ def test_noise_stays_in_its_ball_and_belongs_to_the_image(norm: str, eps: float,
 
 
 def test_attacked_and_training_images_are_different_ones(scenes: ImageSet) -> None:
-    drawn = split(scenes, AdversarialSettings(images=500, training=3000))
-    assert len(drawn.attacked) == 200  # half of the data at most
-    assert not set(drawn.attacked) & set(drawn.training)
+    run = opened(PROBE, network("one", seed=1), scenes, Adversarial(images=500, training=3000))
+    attacked, training = split(run, run.settings)
+    assert len(attacked) == 200  # half of the data at most
+    assert len(training) == 200
+    assert not set(attacked) & set(training)
 
 
 def test_the_classifier_is_found_again_and_never_sees_a_missing_class(tmp_path: Path) -> None:
@@ -312,8 +316,8 @@ def test_the_classifier_is_found_again_and_never_sees_a_missing_class(tmp_path: 
 
 
 def test_an_interrupted_measurement_goes_on_and_gives_the_same(scenes: ImageSet, tmp_path: Path) -> None:
-    chosen = AdversarialSettings(images=40, training=100, checked=8, attack_steps=4, eps=(2.0, 8.0))
-    run = partial(measure, [network("one", seed=1)], scenes, settings=chosen, workdir=tmp_path)
+    chosen = Adversarial(images=40, training=100, checked=8, attack_steps=4, eps=(2.0, 8.0))
+    run = partial(measured, PROBE, [network("one", seed=1)], scenes, chosen, workdir=tmp_path)
     whole = run().records
     kept = sorted(tmp_path.iterdir())
     assert kept
@@ -332,9 +336,9 @@ def test_labels_that_are_not_there_are_asked_for(tmp_path: Path, scenes: ImageSe
     photos = load_data(tmp_path, image_size=32)
     one, two = network("one", seed=1), network("two", seed=2)
     with pytest.raises(UserError, match="--attack Displacement"):
-        measure([one, two], photos, settings=AdversarialSettings(images=20))
-    settings = AdversarialSettings(images=20, attacks=("Displacement",), attack_steps=3, checked=4)
-    records = measure([one, two], photos, settings=settings).records
+        measured(PROBE, [one, two], photos, Adversarial(images=20))
+    settings = Adversarial(images=20, attacks=("Displacement",), attack_steps=3, checked=4)
+    records = measured(PROBE, [one, two], photos, settings).records
     told = {"relative_displacement", "cosine", "perturbation", "out_of_range", "effort", "change", "foretold"}
     assert set(records["measure"]) == told
 
@@ -365,24 +369,23 @@ def veiled(how: str) -> Encoder:
 
 @pytest.mark.parametrize("attack", ["PGD", "Displacement"])
 def test_an_attack_that_is_blind_is_seen_to_be(scenes: ImageSet, attack: str) -> None:
-    chosen = AdversarialSettings(images=60, training=120, checked=48, attack_steps=4, attacks=(attack,), eps=(4.0,))
-    records = measure([veiled(how) for how in ("plain", "rounded", "half")], scenes, settings=chosen).records
-    gradients = gradient_table(records, attack, "noise").set_index("encoder")
-    transfers = transfer_table(records, attack)
+    chosen = Adversarial(images=60, training=120, checked=48, attack_steps=4, attacks=(attack,), eps=(4.0,))
+    result = measured(PROBE, [veiled(how) for how in ("plain", "rounded", "half")], scenes, chosen)
+    gradients = result.tables["gradients"].set_index("encoder")
     assert gradients.loc["plain", "without"] == 0
     assert gradients.loc["plain", "error"] < 0.1
     assert gradients.loc["plain", "beyond_noise_low"] > 0
     assert gradients.loc["rounded", "without"] == 1
     assert gradients.loc["half", "without"] == 0
     assert gradients.loc["half", "error"] > ERRING
-    found = doubts(gradients.reset_index(), transfers)
+    found = doubts(result)
     assert set(found) == {"rounded", "half"}
     assert "gradient of its loss vanishes on 100% of the images" in found["rounded"]
 
 
 def test_an_encoder_without_gradients_is_refused_before_anything_is_computed(scenes: ImageSet) -> None:
     with pytest.raises(UserError, match="gradients do not pass through nothing"):
-        measure([network("one", seed=1), veiled("nothing")], scenes, settings=SMALL)
+        measured(PROBE, [network("one", seed=1), veiled("nothing")], scenes, SMALL)
 
 
 @pytest.mark.parametrize(
@@ -392,16 +395,16 @@ def test_an_encoder_without_gradients_is_refused_before_anything_is_computed(sce
         ({"attacks": ()}, "no attack"),
         ({"eps": (2.0, 1.0)}, "each larger than the last"),
         ({"eps": (0.0, 1.0)}, "above 0"),
-        ({"images": 3}, "too few"),
-        ({"restarts": 0}, "at least one"),
+        ({"images": 3}, "images: 3: take at least 20"),
+        ({"restarts": 0}, "restarts: 0: take at least 1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        AdversarialSettings(**wrong)
+        Adversarial(**wrong)
 
 
 def test_encoders_drawn_at_several_sizes_stand_in_one_panel() -> None:
     samples = {name: {"untouched": torch.rand(3, side, side)} for name, side in (("small", 32), ("large", 128))}
-    panel = drawn_panel(0, samples, torch.rand(3, 64, 64), ATTACKS["PGD"])
+    panel = drawn_panel(1, samples, torch.rand(3, 64, 64))
     assert panel.images.shape == (2, 2, 3, 128, 128)

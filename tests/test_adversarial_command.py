@@ -10,23 +10,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import probing
 import pytest
 import torch
 from left_behind import tables_left_out
 from PIL import Image
 from small_training import NETWORK
 from stopping import stopped_at
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
+from typer.testing import Result as Outcome
 
-from analyses.adversarial import comparison_table, robustness_verdicts
-from probes.records import join, records
+from analyses.records import join, records
+from probes.adversarial import PROBE
 from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.files import save_rcdm
 from rcdm_core.rcdm.network import Denoiser
 from rcdm_probe.cli import app
+from rcdm_probe.conduct import Result
 from rcdm_probe.runs import PARTS
 
-Command = Callable[..., Result]
+Command = Callable[..., Outcome]
 
 
 def planted(name: str, *, moves: float, holds: float, images: int = 60) -> pd.DataFrame:
@@ -41,6 +44,16 @@ def planted(name: str, *, moves: float, holds: float, images: int = 60) -> pd.Da
     return join(tables)
 
 
+def found_of(*tables: pd.DataFrame, **is_ssl: bool | None) -> Result:
+    """What the probe makes of planted records of a reference that is supervised, and of others that are not."""
+    told = {name: name != "supervised" for table in tables for name in table["encoder"].unique()}
+    return probing.planted(PROBE, join(list(tables)), is_ssl=told | is_ssl)
+
+
+def words_of(found: Result) -> list[str]:
+    return [verdict.word for verdict in found.verdicts]
+
+
 @pytest.mark.parametrize(
     "moves, holds, words",
     [
@@ -50,43 +63,39 @@ def planted(name: str, *, moves: float, holds: float, images: int = 60) -> pd.Da
     ],
 )
 def test_planted_truths_get_their_words(moves: float, holds: float, words: list[str]) -> None:
-    both = join([planted("supervised", moves=0.5, holds=0.45), planted("ssl", moves=moves, holds=holds)])
-    table = comparison_table(both, "supervised", "PGD", resamples=200)
-    found = robustness_verdicts(table, reference="supervised", attack="PGD", is_ssl={"supervised": False, "ssl": True})
-    assert [verdict.word for verdict in found] == words
-    assert "for comparison" not in found[0].claim
-    untold = robustness_verdicts(table, reference="supervised", attack="PGD", is_ssl={"supervised": None, "ssl": True})
-    assert "for comparison" in untold[0].claim
+    both = planted("supervised", moves=0.5, holds=0.45), planted("ssl", moves=moves, holds=holds)
+    found = found_of(*both)
+    assert words_of(found) == words
+    assert {verdict.finding for verdict in found.verdicts} == {3}
+    assert "for comparison" not in found.verdicts[0].claim
+    assert "for comparison" in found_of(*both, supervised=None).verdicts[0].claim
 
 
 @pytest.mark.parametrize(
-    "moves, holds, doubted, words",
+    "moves, holds, blind, words",
     [
-        (0.2, 0.9, {"ssl": "its gradients vanish"}, ["inconclusive"] * 3),
-        (0.2, 0.9, {"supervised": "its gradients vanish"}, ["supported"] * 3),  # a better attack would only widen it
-        (0.9, 0.05, {"ssl": "its gradients vanish"}, ["not supported"] * 3),
-        (0.9, 0.05, {"supervised": "its gradients vanish"}, ["inconclusive"] * 3),
-        (0.2, 0.05, {"ssl": "its gradients vanish"}, ["inconclusive", "not supported", "not supported"]),
+        (0.2, 0.9, "ssl", ["inconclusive"] * 3),
+        (0.2, 0.9, "supervised", ["supported"] * 3),  # a better attack would only widen it
+        (0.9, 0.05, "ssl", ["not supported"] * 3),
+        (0.9, 0.05, "supervised", ["inconclusive"] * 3),
+        (0.2, 0.05, "ssl", ["inconclusive", "not supported", "not supported"]),
     ],
 )
-def test_what_a_blind_attack_flatters_is_inconclusive(
-    moves: float, holds: float, doubted: dict[str, str], words: list[str]
-) -> None:
-    both = join([planted("supervised", moves=0.5, holds=0.45), planted("ssl", moves=moves, holds=holds)])
-    table = comparison_table(both, "supervised", "PGD", resamples=200)
-    found = robustness_verdicts(
-        table, reference="supervised", attack="PGD", is_ssl={"supervised": False, "ssl": True}, doubted=doubted
-    )
-    assert [verdict.word for verdict in found] == words
-    for verdict in found:
-        assert ("is blind: its gradients vanish" in verdict.sentence) is (verdict.word == "inconclusive")
+def test_what_a_blind_attack_flatters_is_inconclusive(moves: float, holds: float, blind: str, words: list[str]) -> None:
+    every, at = np.arange(60), {"encoder": blind, "condition": "PGD"}
+    unforetold = [records(m, np.full(60, value), every, **at) for m, value in (("change", 1.0), ("foretold", 0.0))]
+    both = planted("supervised", moves=0.5, holds=0.45), planted("ssl", moves=moves, holds=holds)
+    found = found_of(*both, *unforetold)
+    assert words_of(found) == words
+    for verdict in found.verdicts:
+        says = f"the attack on {blind} is blind: the gradient of its loss vanishes on 100% of the images"
+        assert (says in verdict.sentence) is (verdict.word == "inconclusive")
 
 
 def test_images_that_none_of_both_get_right_are_too_few() -> None:
     one, two = planted("supervised", moves=0.5, holds=0.5), planted("ssl", moves=0.2, holds=0.5)
     two = two[(two["measure"] == "correct") & (two["strength"] == 0)].assign(value=0.0)
-    table = comparison_table(join([one, two]), "supervised", "PGD", resamples=50)
-    found = robustness_verdicts(table, reference="supervised", attack="PGD", is_ssl={"supervised": False, "ssl": True})
+    found = found_of(one, two).verdicts
     assert [(verdict.aspect, verdict.word, verdict.n) for verdict in found] == [
         ("displacement", "inconclusive", 0), ("accuracy", "inconclusive", 0),
     ]  # fmt: skip
@@ -95,11 +104,10 @@ def test_images_that_none_of_both_get_right_are_too_few() -> None:
 
 def test_an_encoder_like_the_reference_is_inconclusive_and_holm_counts_the_encoders() -> None:
     parts = [planted("supervised", moves=0.5, holds=0.5), planted("a", moves=0.5, holds=0.5)]
-    alone = comparison_table(join(parts), "supervised", "PGD", resamples=200)
-    more = comparison_table(join([*parts, planted("bb", moves=0.1, holds=0.9)]), "supervised", "PGD", resamples=200)
-    held = robustness_verdicts(alone, reference="supervised", attack="PGD", is_ssl={"supervised": False, "a": False})
-    assert "inconclusive" in {verdict.word for verdict in held}
-    assert "for comparison" in held[0].claim
+    alone = found_of(*parts, a=False)
+    assert "inconclusive" in words_of(alone)
+    assert "for comparison" in alone.verdicts[0].claim
+    more = found_of(*parts, planted("bb", moves=0.1, holds=0.9)).tables["comparison"]
     first = more[more["encoder"] == "bb"]
     assert first["p_holm"].to_numpy() == pytest.approx(2 * first["p_value"].to_numpy())
 
@@ -108,7 +116,7 @@ def test_only_images_that_both_get_right_are_compared() -> None:
     one, two = planted("supervised", moves=0.5, holds=0.5), planted("ssl", moves=0.2, holds=0.5)
     wrong = (two["measure"] == "correct") & (two["strength"] == 0) & (two["image"] < 20)
     two.loc[wrong, "value"] = 0.0
-    assert set(comparison_table(join([one, two]), "supervised", "PGD", resamples=50)["images"]) == {40}
+    assert set(found_of(one, two).tables["comparison"]["images"]) == {40}
 
 
 BRIEF = (

@@ -83,7 +83,6 @@ def test_every_command_has_help(command: Command, name: str) -> None:
 def test_defaults_shown_in_help_are_those_of_the_rcdm() -> None:
     assert (options.DEFAULT_SOLVER, options.DEFAULT_STEPS) == (DEFAULT_SOLVER, DEFAULT_STEPS)
     assert options.BRIEF_STEPS == BRIEF_STEPS
-    assert tuple(transformations.TRANSFORMATIONS) == options.TRANSFORMATIONS
     assert set(options.DATA_SETS) == {name.removesuffix("-train") for name in DOWNLOADS}
 
 
@@ -268,7 +267,7 @@ def test_own_images_with_a_corrupt_one(command: Command, tmp_path: Path) -> None
     run = json.loads((out / "run.json").read_text())
     assert run["data_card"]["skipped"] == 1
     assert run["data_card"]["skipped_files"][0].endswith("broken.png")
-    assert run["hashes"]["judge"] == ""
+    assert "judge" not in run["hashes"]  # nothing is read off pictures
     assert set(pd.read_parquet(out / "records.parquet")["level"]) == {"backbone"}
     assert (out / "report.pdf").is_file()
 

@@ -50,7 +50,7 @@ def line_of(result: Result) -> str:
         ("invariance -e vicreg --data ./texts", "texts"),
         ("invariance -e vicreg --data ./mostly-broken", "mostly-broken"),
         ("invariance -e vicreg --data ./few", "20"),
-        ("invariance -e vicreg --images 5", "5 images are too few for statistics"),
+        ("invariance -e vicreg --images 5", "20, not 5"),
         ("invariance -e vicreg --device gpu", "unknown device 'gpu'"),
         ("invariance -e vicreg --out file/run", "cannot write in file/run"),
         ("invariance -e vicreg --rcdm empty", "no RCDM in empty"),

@@ -1,7 +1,14 @@
-"""Fidelity: its mathematics beside other ways to the same numbers, and decoders of which the truth is known."""
+"""``rcdm-probe fidelity``: its mathematics beside other ways to the same numbers, decoders of which the truth is known,
+and the command from arguments to what it leaves behind.
+"""
 
 from __future__ import annotations
 
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +18,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from left_behind import tables_left_out
 from PIL import Image
 from planted_decoders import SIDE, Decoder, Draw, deaf, faithful, pixels, space
+from probing import measured
 from scipy.linalg import sqrtm
 from torch.utils._python_dispatch import TorchDispatchMode
+from typer.testing import Result as Outcome
 
-from analyses.fidelity import copies_table, ranks_table, sets_table, solvers_floor, solvers_table
-from probes.fidelity import FidelitySettings, Measurement, measure
-from probes.fidelity.pictures import levels_panel
-from probes.records import COLUMNS
+from analyses.records import COLUMNS
+from probes import page
+from probes.fidelity import PROBE, Fidelity, draw, evidence, samples_panel, solvers_floor, trust
+from probes.probe import Ready
 from rcdm_core.data.registry import load_data
 from rcdm_core.distances import retrieval_ranks
 from rcdm_core.errors import UserError
@@ -29,6 +39,15 @@ from rcdm_core.nearest import nearest
 from rcdm_core.rcdm_training.split import hold_out
 from rcdm_core.training_images import TrainingImages, known_split, trained_scenes
 from rcdm_core.zoo.curriculum import scene_indices
+from rcdm_probe import Result, fidelity
+from rcdm_probe.benchmark import wait_for
+from rcdm_probe.conduct import prepare
+from rcdm_probe.opening import by_name
+from rcdm_probe.rank_benchmark import rank_cost
+from reports.figures.fidelity import draw_levels
+from reports.tables import cell
+
+Command = Callable[..., Outcome]
 
 
 def cloud(count: int, dimension: int, seed: int = 0) -> torch.Tensor:
@@ -185,18 +204,19 @@ def test_images_that_a_training_held_out_are_known_again() -> None:
 
 
 def test_samples_of_several_sizes_stand_side_by_side_at_the_largest() -> None:
-    panel = levels_panel(torch.rand(2, 3, 20, 20), {"a": torch.rand(2, 3, 32, 32), "b": torch.rand(2, 3, 128, 128)})
+    panel = samples_panel(torch.rand(2, 3, 20, 20), {"a": torch.rand(2, 3, 32, 32), "b": torch.rand(2, 3, 128, 128)})
     assert panel.images.shape == (2, 3, 3, 128, 128)
 
 
 # The probe on decoders of which the truth is known
 
-SMALL = FidelitySettings(
+SMALL = Fidelity(
     images=60,
     gallery=200,
     compared=150,
     swept=(("dpmsolver++", 1), ("ddim", 40)),
     swept_images=30,
+    swept_level="faithful/backbone",
     pictures=2,
     steps=40,
     solver="dpmsolver++",
@@ -213,32 +233,32 @@ def recalling(training: torch.Tensor) -> Draw:
     return draw
 
 
-def study(workdir: Path | None = None, *, rules: dict[str, Draw] | None = None) -> Measurement:
+def study(workdir: Path | None = None, *, rules: dict[str, Draw] | None = None) -> Result:
     data = load_data("scenes", image_size=32, limit=500)
     seen = TrainingImages(data, np.arange(350, 500), 150)
     rules = rules or {
         "faithful": faithful, "deaf": deaf, "recalling": recalling(data.images(seen.positions)),
     }  # fmt: skip
-    return measure(
+    return measured(
+        PROBE,
         [pixels(name) for name in rules],
         data,
-        rcdms={name: Decoder(name, CONDITIONS, rule) for name, rule in rules.items()},
+        SMALL,
+        rcdm={name: Decoder(name, CONDITIONS, rule) for name, rule in rules.items()},
+        ready=Ready(settings=SMALL, own=draw(np.arange(350), seen, SMALL)),
         space=space(),
-        training=seen,
-        available=np.arange(350),
-        settings=SMALL,
         workdir=workdir,
     )
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Measurement, Path]:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
     folder = tmp_path_factory.mktemp("parts")
     return study(folder), folder
 
 
 @pytest.fixture(scope="module")
-def found(kept: tuple[Measurement, Path]) -> Measurement:
+def found(kept: tuple[Result, Path]) -> Result:
     return kept[0]
 
 
@@ -246,28 +266,28 @@ def row(table: pd.DataFrame, encoder: str) -> pd.Series:
     return table[table["encoder"] == encoder].iloc[0]
 
 
-def test_records_are_tidy(found: Measurement) -> None:
+def test_records_are_tidy(found: Result) -> None:
     assert {name: str(kind) for name, kind in found.records.dtypes.items()} == COLUMNS
     assert not found.records.duplicated([name for name in COLUMNS if name != "value"]).any()
     assert found.records["value"].notna().all()
 
 
-def test_a_faithful_decoder_is_told_from_one_that_does_not_listen(found: Measurement) -> None:
-    ranks = ranks_table(found.records, resamples=200)
+def test_a_faithful_decoder_is_told_from_one_that_does_not_listen(found: Result) -> None:
+    ranks = found.tables["ranks"]
     assert row(ranks, "faithful")["mean_rank"] == 1
     assert row(ranks, "deaf")["mean_rank"] == pytest.approx(100.5, rel=0.25)  # chance
-    sets = sets_table(found.records, resamples=200)
+    sets = found.tables["sets"]
     real = row(sets, "real images")
     assert real["excess"] == 0
-    for measured in ("frechet", "precision", "recall", "inception_score"):
-        assert row(sets, "faithful")[measured] == pytest.approx(real[measured], rel=0.05)
+    for measure in ("frechet", "precision", "recall", "inception_score"):
+        assert row(sets, "faithful")[measure] == pytest.approx(real[measure], rel=0.05)
     assert row(sets, "deaf")["excess_low"] > 0
     assert row(sets, "deaf")["recall"] < 0.1
     assert row(sets, "deaf")["inception_score"] < 1.05 < real["inception_score"]
 
 
-def test_only_a_decoder_that_recalls_is_found_to_recall(found: Measurement) -> None:
-    copies = copies_table(found.records, resamples=200)
+def test_only_a_decoder_that_recalls_is_found_to_recall(found: Result) -> None:
+    copies = found.tables["copies"]
     assert row(copies, "recalling")["share"] == 1
     assert row(copies, "recalling")["surplus"] > 0.9
     assert row(copies, "recalling")["ratio_high"] < 0.1
@@ -276,36 +296,36 @@ def test_only_a_decoder_that_recalls_is_found_to_recall(found: Measurement) -> N
     assert row(copies, "real images")["ratio"] == 1
 
 
-def test_fewer_steps_are_seen_to_be_worse(found: Measurement) -> None:
-    table = solvers_table(found.records, "dpmsolver++", 40, resamples=200).set_index(["solver", "steps"])
+def test_fewer_steps_are_seen_to_be_worse(found: Result) -> None:
+    table = found.tables["solvers"].set_index(["solver", "steps"])
     assert list(table.index) == [("dpmsolver++", 40), ("dpmsolver++", 1), ("ddim", 40)]
     assert table.loc[("dpmsolver++", 1), "frechet"] > table.loc[("dpmsolver++", 40), "frechet"]
     assert (table["images"] == 30).all()
     assert (table["seconds"] > 0).all()
     assert table.loc[("ddim", 40), "gain"] == 0  # equal noise: this decoder knows no solver
     assert np.isnan(table.loc[("dpmsolver++", 40), "p_value"])
-    assert solvers_floor(found.records, resamples=50).n == 30
+    assert solvers_floor(found).n == 30
 
 
-def test_tables_are_the_numbers_of_the_records(found: Measurement) -> None:
+def test_tables_are_the_numbers_of_the_records(found: Result) -> None:
     own = found.records[found.records["encoder"] == "deaf"]
     values = {m: own[own["measure"] == m]["value"].to_numpy() for m in ("sample_rank", "frechet", "recall")}
-    ranks, sets = ranks_table(found.records, resamples=50), sets_table(found.records, resamples=50)
+    ranks, sets = found.tables["ranks"], found.tables["sets"]
     assert row(ranks, "deaf")["mrr"] == pytest.approx((1 / values["sample_rank"]).mean())
     assert row(ranks, "deaf")["median_rank"] == np.median(values["sample_rank"])
     assert row(sets, "deaf")["frechet"] == pytest.approx(values["frechet"].mean())
     assert row(sets, "deaf")["recall"] == values["recall"].mean()
-    assert all(len(table(found.records.iloc[:0])) == 0 for table in (ranks_table, sets_table, copies_table))
+    assert all(table.empty for table in replace(found, records=found.records.iloc[:0]).tables.values())
 
 
-def test_panels_hold_what_was_drawn(found: Measurement) -> None:
+def test_panels_hold_what_was_drawn(found: Result) -> None:
     panels = {panel.name: panel for panel in found.panels}
     assert set(panels) == {"samples", "nearest_training", "drawn_by_solvers"}
     assert panels["samples"].columns == ("image", "faithful/backbone", "deaf/backbone", "recalling/backbone")
     assert (panels["samples"].images[:, 0] - panels["samples"].images[:, 1]).abs().mean() < 0.02
 
 
-def test_what_was_measured_is_not_measured_again(kept: tuple[Measurement, Path]) -> None:
+def test_what_was_measured_is_not_measured_again(kept: tuple[Result, Path]) -> None:
     before, folder = kept
 
     def refuses(h: torch.Tensor, noise: torch.Tensor, steps: int) -> torch.Tensor:
@@ -316,19 +336,239 @@ def test_what_was_measured_is_not_measured_again(kept: tuple[Measurement, Path])
 
 
 def test_what_cannot_be_measured_is_refused_at_once() -> None:
-    data = load_data("scenes", image_size=32, limit=60)
+    data = load_data("scenes", image_size=32, limit=300)
+    training = {"data_fingerprint": data.fingerprint, "images": 270, "held_out": 30, "settings": {"seed": 0}}
     decoder = Decoder("faithful", CONDITIONS, faithful)
+    refused = partial(measured, PROBE, pixels("deaf"), data, space=space())
     with pytest.raises(UserError, match="no RCDM draws from other.*rcdm-probe train --encoder other"):
-        measure([pixels("other")], data, rcdms={}, space=space())
+        fidelity(pixels("other"))
     with pytest.raises(UserError, match="30 images that no RCDM was trained on"):
-        measure([pixels("deaf")], data, rcdms={"deaf": decoder}, space=space(), available=np.arange(30))
-    chosen = FidelitySettings(swept_level="deaf/bckbone")
+        refused(Fidelity(), rcdm=Decoder("faithful", CONDITIONS, faithful, {"training": training}))
     with pytest.raises(UserError, match="unknown encoder and level 'deaf/bckbone': did you mean deaf/backbone"):
-        measure([pixels("deaf")], data, rcdms={"deaf": decoder}, space=space(), settings=chosen)
+        refused(Fidelity(swept_level="deaf/bckbone"), rcdm=decoder)
     with pytest.raises(UserError, match="did you mean unipc"):
-        FidelitySettings(solver="unpic")
-    with pytest.raises(UserError, match="5 images are too few"):
-        FidelitySettings(images=5)
-    for wrong in ({"pictures": 0}, {"compared": -1}, {"swept_images": -1}):
-        with pytest.raises(UserError, match="at least one|number from 0"):
-            FidelitySettings(**wrong)
+        Fidelity(solver="unpic")
+    with pytest.raises(UserError, match="did you mean unipc"):
+        Fidelity(swept=(("unpic", 4),))
+    with pytest.raises(UserError, match="5 images are too few to compare solvers on"):
+        Fidelity(swept_images=5)
+    for wrong in ({"images": 5}, {"pictures": 0}, {"compared": -1}, {"swept_images": -1}, {"neighbours": 20}):
+        with pytest.raises(UserError, match="at least 20|at least 1|at least 0|at most 19|number from 0"):
+            Fidelity(**wrong)
+
+
+# The command, and its report
+
+PLANTED = {"faithful/backbone": 3072, "deaf/backbone": 3072}
+SEEN = {
+    "training": {
+        "data": "fashion scenes, training split, new factors",
+        "images": 200,
+        "legs": [{"images": 200, "settings": {"seed": 0}}],
+    }
+}
+
+
+@pytest.fixture(scope="module")
+def planted(garments_folder: Path) -> Result:
+    """A study of an encoder that keeps everything, and of a decoder that listens."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rcdm_core.data.garments._SYSTEM", garments_folder)
+        return fidelity(
+            [pixels("faithful")],
+            rcdm=Decoder("faithful", PLANTED, faithful, SEEN),
+            images=40, gallery=80, compared=60, swept=(("ddim", 2),), swept_images=20, pictures=3,
+        )  # fmt: skip
+
+
+def of_records(records: pd.DataFrame) -> Result:
+    """What the probe makes of records, at its own settings."""
+    none: dict[str, Any] = {"images": pd.DataFrame(), "panels": (), "maps": (), "run": {}}
+    return Result(probe=PROBE, settings=Fidelity(), records=records, **none)
+
+
+def test_the_command_leaves_a_whole_run(command: Command, tmp_path: Path) -> None:
+    result = command(
+        "fidelity", "--encoder", "vicreg", "--level", "backbone", "--images", 20, "--gallery", 40, "--compared", 0,
+        "--swept-images", 0, "--steps", 1, "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "run"
+    assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["finished"]
+    assert facts["features_card"]["distance"] == "FD-judge"
+    assert facts["command"].startswith("rcdm-probe fidelity --encoder vicreg --data scenes --level backbone")
+    records = pd.read_parquet(folder / "records.parquet")
+    assert {"sample_rank", "frechet", "inception_score", "precision", "recall"} == set(records["measure"])
+    again = of_records(records)
+    for name in ("ranks", "sets"):
+        table = again.tables[name]
+        pd.testing.assert_frame_equal(pd.read_csv(folder / "tables" / f"{name}.csv").fillna(""), table.fillna(""))
+        assert (folder / "tables" / f"{name}.tex").is_file()
+    assert not tables_left_out(folder)
+    ranks = records.loc[records["measure"] == "sample_rank", "value"]
+    (told,) = pd.read_csv(folder / "tables" / "ranks.csv").to_dict("records")
+    assert told["mean_rank"] == pytest.approx(ranks.sum() / 20)
+    assert told["mrr"] == pytest.approx(sum(1 / ranks) / 20)
+    assert "How far to trust the decoder" in result.output
+    assert result.output.rstrip().endswith("report.pdf")
+
+
+def test_weights_of_a_single_encoder_need_no_name(command: Command, tmp_path: Path, tiny_rcdm: Path) -> None:
+    words = ("fidelity", "-e", "vicreg", "--level", "backbone", "--rcdm", tiny_rcdm, "--images", 20, "--gallery", 40,
+             "--compared", 0, "--swept-images", 0, "--steps", 1)  # fmt: skip
+    for number, weights in enumerate(("random:3", "vicreg=random:3")):
+        result = command(*words, "--weights", weights, "--out", tmp_path / str(number))
+        assert result.exit_code == 0, result.output
+        run = json.loads((tmp_path / str(number) / "run.json").read_text())
+        assert run["arguments"]["weights"] == "vicreg=random:3"
+        assert run["encoder_cards"]["vicreg"]["weights"] == "random, seed 3"
+    refused = command(*words, "-e", "simclr", "--weights", "random")
+    assert refused.exit_code == 2
+    assert "write --weights ENCODER=random" in refused.stderr
+
+
+def test_a_long_name_of_a_feature_space_is_broken_not_printed_over_the_next() -> None:
+    name = "timm/vit_small_patch16_224.dino"
+    titles = {"mrr": "MRR", "frechet": f"FD-{name}", "precision": "precision", "recall": "recall"}
+    values = {f"{measure}{end}": [0.5] for measure in titles for end in ("", "_low", "_high")}
+    table = pd.DataFrame({"encoder": [name], "level": ["backbone"], **values})
+    figure = draw_levels(table, titles=titles, floor=pd.Series(dtype=float), chance={})
+    headings = [axes.get_title(loc="left") for axes in figure.axes]
+    assert [heading.replace("\n", "") for heading in headings] == list(titles.values())
+    places = [axes._left_title.get_window_extent(figure.canvas.get_renderer()) for axes in figure.axes]
+    assert all(place.x1 < after.x0 for place, after in itertools.pairwise(places))
+
+
+def test_a_report_tells_what_the_records_hold(planted: Result, tmp_path: Path) -> None:
+    planted.save(tmp_path)
+    records = pd.read_parquet(tmp_path / "records.parquet")
+    for name, table in of_records(records).tables.items():
+        pd.testing.assert_frame_equal(planted.tables[name], table, check_dtype=False)
+    figures = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    assert figures == {"levels", "solvers", "copies", "samples", "nearest-training", "drawn-by-solvers"}
+    told = json.loads((tmp_path / "report.json").read_text())
+    named = [block["path"] for part in told["sections"] for block in part["blocks"] if block["kind"] == "figure"]
+    assert {Path(path).stem for path in (*named, told["figure"]["path"])} == figures
+
+
+def test_a_faithful_decoder_is_trusted(planted: Result) -> None:
+    said = trust(planted)
+    assert "median rank of 1 among 80 (MRR 1.00 [1.00, 1.00]" in said
+    assert "Nothing points to copies" in said
+    assert "has an interval above 0 at no level" in said
+
+
+def solved(*rows: tuple[str, int, float, float, float]) -> pd.DataFrame:
+    """Solvers: name, steps, the interval of the gain, and seconds; the first is the chosen."""
+    names = ["solver", "steps", "gain_low", "gain_high", "seconds"]
+    table = pd.DataFrame(rows, columns=names).assign(mrr=0.5, mrr_low=0.4, mrr_high=0.6)
+    return table.assign(gain=(table["gain_low"] + table["gain_high"]) / 2)
+
+
+CHOSEN = ("ddim", 12, float("nan"), float("nan"), 1.0)
+
+
+def test_a_faster_solver_that_is_no_worse_is_named() -> None:
+    worse, dear = ("ddim", 2, -0.3, -0.1, 0.2), ("ddpm", 100, -0.1, 0.2, 8.0)
+    as_good, faster = ("unipc", 8, -0.1, 0.1, 0.7), ("unipc", 6, -0.2, 0.1, 0.5)
+    assert evidence(solved(CHOSEN, worse, dear)).endswith("none that is not worse takes less time.")
+    said = evidence(solved(CHOSEN, worse, as_good, faster, dear))
+    assert said.endswith("the fastest is unipc with 6 steps, in 50% of the time.")
+    better = evidence(solved(CHOSEN, faster, ("ddpm", 100, 0.1, 0.3, 8.0)))
+    assert "the best, ddpm with 100 steps" in better
+    assert "8.0 times the time" in better
+
+
+def test_an_encoder_that_is_named_twice_is_measured_once() -> None:
+    assert list(by_name(["vicreg", "simclr", "vicreg"], ())) == ["vicreg", "simclr"]
+    own = pixels("mine")
+    assert by_name([own, own], ()) == {"mine": own}
+    with pytest.raises(UserError, match="two encoders are called mine"):
+        fidelity([own, pixels("mine")])
+
+
+def test_former_keywords_are_heeded_with_a_warning() -> None:
+    with (
+        pytest.warns(DeprecationWarning, match="s= is called"),
+        pytest.raises(UserError, match="did you mean backbone"),
+    ):
+        fidelity(encoders=["vicreg"], levels=["bakbone"])
+
+
+def test_the_weights_of_a_single_encoder_need_no_name_in_python_either(tiny_rcdm: Path) -> None:
+    asked: dict[str, Any] = {"level": "backbone", "rcdm": tiny_rcdm, "weights": "random:3"}
+    study = prepare(PROBE, "vicreg", compared=0, **asked)
+    assert study.facts["arguments"]["weights"] == "vicreg=random:3"
+    assert set(study.facts["hashes"]) == {"vicreg", "rcdm", "features", "data", "training images"}
+    with pytest.raises(UserError, match="do not say whose they are"):
+        prepare(PROBE, ["vicreg", "simclr"], **asked)
+
+
+def test_what_is_not_at_hand_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rcdm_core.training_images.training_garments_are_here", lambda: False)
+    decoder = Decoder("deaf", PLANTED, deaf, SEEN)
+    result = fidelity([pixels("deaf")], rcdm=decoder, features="vicreg", images=20, gallery=40, swept_images=0)
+    parts = [block for part in page.document(result)["sections"] for block in part["blocks"]]
+    missing = [block["what"] for block in parts if block["kind"] == "missing"]
+    assert missing == [
+        "There is no Inception score.",
+        "Solvers were not compared.",
+        "Samples were not held beside training images.",
+    ]
+    assert set(result.records["measure"]) == {"sample_rank", "frechet", "precision", "recall"}
+    assert result.run["features_card"]["distance"] == "FD-vicreg"
+    printed = page.printed_tables(result)
+    assert list(printed) == ["ranks", "sets"]
+    assert printed["sets"].columns == ("pictures", "FD-vicreg", "excess", "precision", "recall")
+    assert printed["sets"].rows[0][2] == "–"
+    assert printed["ranks"].rows[0][3] == cell(result.tables["ranks"].iloc[0], "mean_rank", 1)
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (("--rcdm", "none"), "without an RCDM there is nothing to draw with"),
+        (("--level", "bakbone"), "did you mean backbone"),
+        (("--solver", "unipcc"), "did you mean unipc"),
+        (("--images", "3"), "20, not 3"),
+        (("--features", "inception"), "the weights of Inception are not here"),
+        (("--swept-level", "vicreg/projecter"), "did you mean vicreg/projector"),
+        (("--swept-images", "2"), "2 images are too few to compare solvers on"),
+    ],
+)
+def test_mistakes_get_one_line(command: Command, arguments: tuple[str, ...], says: str) -> None:
+    result = command("fidelity", *arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_an_encoder_without_a_decoder_gets_the_command_that_trains_one(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "undrawn_encoder.py").write_text(
+        "import torch\n\n\ndef build():\n    return torch.nn.Sequential(torch.nn.AvgPool2d(8), torch.nn.Flatten())\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    result = command("fidelity", "--encoder", "python:undrawn_encoder:build")
+    assert result.exit_code == 2
+    assert "no RCDM draws from python:undrawn_encoder:build" in result.stderr
+    assert "rcdm-probe train --encoder python:undrawn_encoder:build" in result.stderr
+
+
+@pytest.mark.parametrize("kind, waits", [("cpu", 0), ("cuda", 1), ("mps", 1)])
+def test_a_clock_is_read_when_the_device_is_done(kind: str, waits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[torch.device] = []
+    monkeypatch.setattr("torch.accelerator.synchronize", waited.append)
+    wait_for(torch.device(kind))
+    assert len(waited) == waits
+
+
+def test_the_rank_benchmark_tells_time_and_memory() -> None:
+    cost = rank_cost(600, gallery=1200, seed=0, device="cpu")
+    assert (cost.queries, cost.gallery) == (600, 1200)
+    assert cost.seconds > 0
+    assert cost.bare > 0
+    assert 0 <= cost.memory < 200 * 2**20

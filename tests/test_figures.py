@@ -12,19 +12,22 @@ from matplotlib.text import Text
 from PIL import Image
 from planted_content import TRAINED, content
 
-from probes.panels import Map, Panel
+from probes.invariance import NEGLIGIBLE, at_reference, labels
+from probes.page import _figures as figures
+from probes.page import printed_tables
 from reports import style
 from reports.factors import FACTOR_LABELS
 from reports.figures.by_encoder import draw_by_encoder
+from reports.figures.displacement import draw_displacement
 from reports.figures.factors import draw_factors
 from reports.figures.grid import compose, draw_panel
 from reports.figures.maps import draw_maps
-from reports.invariance.figures import figures
+from reports.panels import Map, Panel
 
 
 @pytest.fixture(scope="module")
 def full():
-    return content(images=30, resamples=20, pictures=3)
+    return content(images=30, pictures=3)
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +103,11 @@ def test_maps_share_one_scale_from_zero():
 
 def test_every_transformation_has_its_curves_and_its_unit(full, drawn):
     plots = [axes for axes in drawn["dose-response"].axes if axes.get_xlabel()]
-    assert len(plots) == full.displacement["condition"].nunique()
+    assert len(plots) == full.tables["displacement"]["condition"].nunique()
     marked = {axes.get_title(loc="left").removeprefix("● ") for axes in plots if "●" in axes.get_title(loc="left")}
-    assert marked == {full.labels[name] for name in TRAINED}
+    assert marked == {labels(full)[name] for name in TRAINED}
     for axes in plots:
-        for level in full.levels:
+        for level in full.settings.levels:
             colours = [line.get_color() for line in axes.lines]
             assert style.LEVEL_COLOURS[level] in colours
 
@@ -113,10 +116,11 @@ def test_the_mark_of_training_is_explained_where_something_bears_it(full, drawn)
     def explained(figure):
         return "used in training" in {text.get_text() for text in figure.findobj(Text)}
 
-    unmarked = replace(full, trained=("solarize",))  # none of those that were measured
+    card = {**full.run["encoder_card"], "training_augmentations": ["solarize"]}  # none of those that were measured
+    unmarked = replace(full, run={**full.run, "encoder_card": card})
     assert explained(drawn["dose-response"])
     assert not explained(next(figure for name, figure in figures(unmarked) if name == "dose-response"))
-    told = {name: any("used in training" in t.caption for t in c.printed.values()) for name, c in
+    told = {name: any("used in training" in t.caption for t in printed_tables(c).values()) for name, c in
             (("marked", full), ("unmarked", unmarked))}  # fmt: skip
     assert told == {"marked": True, "unmarked": False}
 
@@ -124,11 +128,12 @@ def test_the_mark_of_training_is_explained_where_something_bears_it(full, drawn)
 def test_the_dot_plot_is_sorted_by_the_backbone_and_marks_training(full, drawn):
     left = drawn["displacement"].axes[0]
     order = [tick.get_text() for tick in left.get_yticklabels()]
-    backbone = full.at_reference[full.at_reference["level"] == "backbone"].set_index("condition")
-    values = backbone["relative_displacement"].rename(full.labels)
+    moved = at_reference(full, full.tables["displacement"])
+    backbone = moved[moved["level"] == "backbone"].set_index("condition")
+    values = backbone["relative_displacement"].rename(labels(full))
     assert order == list(values.sort_values().index)
     bold = {tick.get_text() for tick in left.get_yticklabels() if tick.get_fontweight() == "bold"}
-    assert bold == {full.labels[name] for name in TRAINED}
+    assert bold == {labels(full)[name] for name in TRAINED}
 
 
 def test_no_text_is_below_seven_points_and_nothing_is_cut_off(drawn):
@@ -143,7 +148,7 @@ def test_no_text_is_below_seven_points_and_nothing_is_cut_off(drawn):
 
 
 def test_a_legend_below_the_plots_covers_no_label(full, drawn):
-    moved = full.displacement.groupby(["level", "condition"], as_index=False).last()
+    moved = full.tables["displacement"].groupby(["level", "condition"], as_index=False).last()
     moved = pd.concat([moved.assign(encoder=name) for name in "abcde"])
     labels = {name: name.replace("_", " ") for name in moved["condition"]}
     by_encoder = draw_by_encoder(moved, labels=labels, trained={"a": TRAINED}, negligible=0.1)
@@ -175,7 +180,7 @@ def test_levels_keep_their_looks_and_others_differ():
 def test_the_same_figure_gives_the_same_files(full, tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        figure = draw_factors(full.factors, labels=FACTOR_LABELS)
+        figure = draw_factors(full.tables["factors"], labels=FACTOR_LABELS)
         style.save(figure, tmp_path / folder, "factors")
     for ending in ("png", "svg"):
         assert (tmp_path / "a" / f"factors.{ending}").read_bytes() == (
@@ -194,7 +199,6 @@ def test_nothing_is_left_in_the_users_matplotlib(full):
 
 
 def test_a_readability_table_without_rows_still_gives_a_figure(full):
-    empty = replace(full, readability=pd.DataFrame(columns=full.readability.columns))
-    name, figure = next(figures(empty))
-    assert name == "displacement"
-    assert figure.axes
+    moved, told = at_reference(full, full.tables["displacement"]), full.tables["readability"]
+    drawn = draw_displacement(moved, told[:0], labels=labels(full), trained=TRAINED, negligible=NEGLIGIBLE)
+    assert drawn.axes

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planted_records import AUGMENTATIONS, REFERENCE, planted_records
+from planted_records import REFERENCE, planted_records
+from planted_records import found as found_in
 
 from analyses.findings import Verdict
-from analyses.invariance import NEGLIGIBLE, invariance_verdicts
+from probes.invariance import NEGLIGIBLE
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def verdicts(records: pd.DataFrame, *, augmentations=AUGMENTATIONS, is_ssl=True, **settings) -> dict[int, Verdict]:
-    found = invariance_verdicts(records, training_augmentations=augmentations, is_ssl=is_ssl, **settings)
-    return {verdict.finding: verdict for verdict in found}
+def verdicts(records: pd.DataFrame, **about) -> dict[int, Verdict]:
+    return {verdict.finding: verdict for verdict in found_in(records, **about).verdicts}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_few_images_do_not_pass_on_the_interval_alone():
 @settings(deadline=None, max_examples=25)
 def test_words_follow_the_rules_for_any_movement(backbone, projector, seed):
     records = planted_records({"backbone": backbone, "projector": projector}, images=20, seed=seed)
-    found = verdicts(records, resamples=100)
+    found = verdicts(records)
     one, two = found[1], found[2]
     assert (one.word == "supported") == (one.low > NEGLIGIBLE)
     assert (one.word == "not supported") == (one.high < NEGLIGIBLE)
@@ -123,7 +123,7 @@ def test_verdicts_depend_on_the_seed_only_and_not_on_the_order_of_rows():
         for field in dataclasses.fields(Verdict):
             a, b = getattr(one, field.name), getattr(other, field.name)
             assert a == (pytest.approx(b, rel=1e-9) if isinstance(a, float) else b)
-    assert len({verdicts(records, resamples=50, seed=seed)[1].low for seed in range(5)}) > 1
+    assert len({verdicts(records, seed=seed)[1].low for seed in range(5)}) > 1
 
 
 def test_sentences_say_the_numbers_and_what_stands_beside_them():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-FLOORS = ("rcdm_core", "probes", "analyses", "reports", "rcdm_probe")
+FLOORS = ("rcdm_core", "analyses", "reports", "probes", "rcdm_probe")
 """From the ground up."""
 
 

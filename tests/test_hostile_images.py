@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 from typer.testing import Result
 
-from probes.records import join, number_images, records
+from analyses.records import join, number_images, records
 from rcdm_core import images as decoding
 from rcdm_core import kept
 from rcdm_core.data.folder import FolderImages, open_folder

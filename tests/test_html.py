@@ -8,8 +8,8 @@ import shutil
 
 import pytest
 
+from probes.page import document
 from reports.html import compile_html
-from reports.invariance import document
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]

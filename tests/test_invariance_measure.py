@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from planted_encoders import encoder, mean_colour, pixels, top_row
+from probing import measured
 
-from probes.invariance import InvarianceSettings, Measurement, measure
-from probes.invariance.variance import decompose
-from probes.records import COLUMNS
+from analyses.records import COLUMNS
+from probes import page
+from probes.invariance import PROBE, Invariance, variance_of
 from probes.rendering import starting_noise
 from probes.stages import Stages
 from probes.transformations import TRANSFORMATIONS
@@ -24,6 +25,8 @@ from rcdm_core.rcdm import RCDM
 from rcdm_core.rcdm.diffusion import build_schedule
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings
 from rcdm_core.readout import auc, r2
+from rcdm_probe import invariance
+from rcdm_probe.conduct import Result
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,15 +43,14 @@ def scenes() -> ImageSet:
     return load_data("scenes", image_size=32, limit=300, seed=0)
 
 
-SMALL = InvarianceSettings(images=120, gallery=240, rendered=80, varied=4, samples=3, pictures=2, compared=1, steps=2)
+SMALL = Invariance(images=120, gallery=240, rendered=80, varied=4, samples=3, pictures=2, compared=1, steps=2)
 
 
 @pytest.fixture(scope="module")
-def found(scenes: ImageSet) -> Measurement:
+def found(scenes: ImageSet) -> Result:
     """Backbone: coarse pixels, symmetric in the mirror. Projector: their mean colour alone."""
-    return measure(
-        encoder("planted", mirrored, lambda h: h.unflatten(1, (3, 8, 8)).mean((2, 3))), scenes, settings=SMALL
-    )
+    planted = encoder("planted", mirrored, lambda h: h.unflatten(1, (3, 8, 8)).mean((2, 3)))
+    return measured(PROBE, planted, scenes, SMALL)
 
 
 def values(
@@ -64,7 +66,7 @@ def readable(records: pd.DataFrame, level: str, condition: str) -> float:
     return auc(np.concatenate([untouched, applied]), np.repeat([0, 1], len(untouched)))
 
 
-def test_records_are_tidy(found: Measurement) -> None:
+def test_records_are_tidy(found: Result) -> None:
     records = found.records
     assert {name: str(kind) for name, kind in records.dtypes.items()} == COLUMNS
     assert not records.duplicated([name for name in COLUMNS if name != "value"]).any()
@@ -78,7 +80,7 @@ def test_records_are_tidy(found: Measurement) -> None:
     assert counts["present"] == 120 * 2 * 12
 
 
-def test_an_exact_invariance_is_found_and_nothing_of_it_can_be_read(found: Measurement) -> None:
+def test_an_exact_invariance_is_found_and_nothing_of_it_can_be_read(found: Result) -> None:
     for level in ("backbone", "projector"):
         assert values(found.records, "relative_displacement", level, "horizontal_flip").max() < 1e-5
         assert values(found.records, "cosine", level, "horizontal_flip").min() > 1 - 1e-6
@@ -87,8 +89,8 @@ def test_an_exact_invariance_is_found_and_nothing_of_it_can_be_read(found: Measu
 
 
 def test_invariance_to_shifts_is_found_whatever_else_moves(scenes: ImageSet) -> None:
-    settings = InvarianceSettings(images=100, gallery=200, transformations=("vertical_shift", "horizontal_flip"))
-    records = measure(encoder("top", top_row), scenes, settings=settings).records
+    settings = Invariance(images=100, gallery=200, transformations=("vertical_shift", "horizontal_flip"))
+    records = measured(PROBE, encoder("top", top_row), scenes, settings).records
     assert values(records, "relative_displacement", "backbone", "vertical_shift").max() < 1e-4
     assert readable(records, "backbone", "vertical_shift") == pytest.approx(0.5, abs=0.03)
     doses = records.query("measure == 'strength_predicted' and condition == 'vertical_shift'")
@@ -96,7 +98,7 @@ def test_invariance_to_shifts_is_found_whatever_else_moves(scenes: ImageSet) -> 
     assert np.mean(values(records, "relative_displacement", "backbone", "horizontal_flip")) > 0.05
 
 
-def test_mean_colour_sees_the_hue_and_hardly_the_blur(found: Measurement) -> None:
+def test_mean_colour_sees_the_hue_and_hardly_the_blur(found: Result) -> None:
     hue = values(found.records, "relative_displacement", "projector", "hue", 0.25)
     assert np.median(hue) > 0.3
     assert np.median(values(found.records, "relative_displacement", "projector", "blur", 0.75)) < 0.02
@@ -109,8 +111,8 @@ def test_the_dose_is_read_where_it_is_written(scenes: ImageSet) -> None:
     def roughness(images: torch.Tensor) -> torch.Tensor:
         return torch.cat([mean_colour(images), images.diff(dim=-1).abs().mean((1, 2, 3))[:, None]], 1)
 
-    settings = InvarianceSettings(images=120, gallery=120, transformations=("noise",))
-    records = measure(encoder("rough", roughness, lambda h: h[:, :3]), scenes, settings=settings).records
+    settings = Invariance(images=120, gallery=120, transformations=("noise",))
+    records = measured(PROBE, encoder("rough", roughness, lambda h: h[:, :3]), scenes, settings).records
     scores = {}
     for level in ("backbone", "projector"):
         rows = records.query("measure == 'strength_predicted' and level == @level")
@@ -120,7 +122,7 @@ def test_the_dose_is_read_where_it_is_written(scenes: ImageSet) -> None:
     assert readable(records, "backbone", "noise") > 0.95
 
 
-def test_displacement_of_pixels_grows_with_the_dose(found: Measurement) -> None:
+def test_displacement_of_pixels_grows_with_the_dose(found: Result) -> None:
     for name in ("vertical_shift", "blur", "noise", "erasing", "grayscale"):
         medians = [
             np.median(values(found.records, "relative_displacement", "backbone", name, dose))
@@ -130,11 +132,12 @@ def test_displacement_of_pixels_grows_with_the_dose(found: Measurement) -> None:
 
 
 def test_pixels_as_representation_give_the_displacement_computed_by_hand(scenes: ImageSet) -> None:
-    settings = InvarianceSettings(images=60, gallery=100, transformations=("brightness",), levels=("backbone",))
-    records = measure(encoder("pixels", pixels), scenes, settings=settings).records
+    settings = Invariance(images=60, gallery=100, transformations=("brightness",), levels=("backbone",))
+    records = measured(PROBE, encoder("pixels", pixels), scenes, settings).records
     rows = records.query("measure == 'relative_displacement' and strength == 0.2").set_index("image")["value"]
     assert rows.index.is_unique
-    images = scenes.images(rows.index.to_numpy())
+    places = {number: place for place, number in enumerate(scenes.numbers)}  # records name images by their data set
+    images = scenes.images([places[number] for number in rows.index])
     h, moved = pixels(images), pixels((images + 0.2).clamp(max=1))
     expected = (moved - h).norm(dim=1) / torch.pdist(h).median()
     np.testing.assert_allclose(rows.to_numpy(), expected.numpy(), rtol=1e-3)
@@ -143,7 +146,7 @@ def test_pixels_as_representation_give_the_displacement_computed_by_hand(scenes:
     assert (ranks >= retrieval_ranks(moved, h, torch.arange(60)).numpy()).all()
 
 
-def test_factors_present(found: Measurement) -> None:
+def test_factors_present(found: Result) -> None:
     """Mean colour holds the background's brightness, not the garment's place."""
 
     def score(level: str, name: str) -> float:
@@ -161,7 +164,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(scenes: Im
     planted = encoder("pixels", pixels)
     settings = {"images": 20, "gallery": 30, "transformations": ("noise", "crop")}
     first, again, other = (
-        measure(planted, scenes, settings=InvarianceSettings(seed=seed, **settings)).records for seed in (0, 0, 1)
+        measured(PROBE, planted, scenes, Invariance(seed=seed, **settings)).records for seed in (0, 0, 1)
     )
     pd.testing.assert_frame_equal(first, again)
     assert set(first["image"]) != set(other["image"])
@@ -170,8 +173,8 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(scenes: Im
 def test_noise_that_ignores_the_image_is_as_far_as_another_image(scenes: ImageSet) -> None:
     generator = torch.Generator().manual_seed(0)
     random = encoder("random", lambda images: torch.randn(len(images), 50, generator=generator))
-    settings = InvarianceSettings(images=100, gallery=200, transformations=("blur",))
-    records = measure(random, scenes, settings=settings).records
+    settings = Invariance(images=100, gallery=200, transformations=("blur",))
+    records = measured(PROBE, random, scenes, settings).records
     assert np.median(values(records, "relative_displacement", "backbone", "blur")) == pytest.approx(1, abs=0.1)
     assert np.mean(values(records, "rank", "backbone", "blur")) == pytest.approx(100, abs=20)
     assert readable(records, "backbone", "blur") == pytest.approx(0.5, abs=0.12)
@@ -179,7 +182,7 @@ def test_noise_that_ignores_the_image_is_as_far_as_another_image(scenes: ImageSe
 
 def test_a_constant_encoder_is_named_as_collapsed(scenes: ImageSet) -> None:
     with pytest.raises(UserError, match="constant.*same representation|collapsed"):
-        measure(encoder("constant", lambda images: torch.ones(len(images), 8)), scenes, settings=SMALL)
+        measured(PROBE, encoder("constant", lambda images: torch.ones(len(images), 8)), scenes, SMALL)
 
 
 def test_nan_that_only_transformed_images_bring_is_an_error(scenes: ImageSet) -> None:
@@ -188,33 +191,36 @@ def test_nan_that_only_transformed_images_bring_is_an_error(scenes: ImageSet) ->
         return torch.where(colourless[:, None], torch.nan, mean_colour(images))
 
     with pytest.raises(UserError, match="NaN"):
-        measure(
-            encoder("fragile", fragile), scenes, settings=InvarianceSettings(images=40, transformations=("grayscale",))
-        )
+        measured(PROBE, encoder("fragile", fragile), scenes, Invariance(images=40, transformations=("grayscale",)))
 
 
 @pytest.mark.parametrize(
     "wrong, words",
     [
-        ({"levels": ("backbon",)}, "did you mean backbone"),
+        ({"level": "backbon"}, "did you mean backbone"),
         ({"solver": "dpm"}, "unknown solver"),
     ],
 )
-def test_wrong_names_are_refused_at_once(scenes: ImageSet, wrong: dict[str, object], words: str) -> None:
+def test_wrong_names_are_refused_at_once(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
-        measure(encoder("pixels", pixels), scenes, settings=InvarianceSettings(**wrong))  # type: ignore[arg-type]
+        invariance(encoder("pixels", pixels), rcdm="none", **wrong)
+
+
+def test_unknown_augmentations_of_training_are_refused(scenes: ImageSet) -> None:
+    with pytest.raises(UserError, match="training augmentation .*grayscal.*did you mean grayscale"):
+        measured(PROBE, encoder("colour", mean_colour, trained=("grayscal",)), scenes, SMALL)
 
 
 def test_wrong_settings_are_refused() -> None:
     with pytest.raises(UserError, match="rotation"):
-        InvarianceSettings(transformations=("rotatoin",))
+        Invariance(transformations=("rotatoin",))
     with pytest.raises(UserError, match="at least"):
-        InvarianceSettings(images=3)
+        Invariance(images=3)
     for wrong in ((), ("blur", "crop", "blur")):
         with pytest.raises(UserError, match="at least one, and each once"):
-            InvarianceSettings(transformations=wrong)
+            Invariance(transformations=wrong)
     with pytest.raises(UserError, match="compared: -1"):
-        InvarianceSettings(compared=-1)
+        Invariance(compared=-1)
 
 
 def decoder(conditions: dict[str, int], image_size: int = 32) -> RCDM:
@@ -224,18 +230,18 @@ def decoder(conditions: dict[str, int], image_size: int = 32) -> RCDM:
     return RCDM(Denoiser(shape, conditions), schedule=build_schedule())
 
 
-def test_decoder_and_encoder_must_match(scenes: ImageSet) -> None:
+def test_decoder_and_encoder_must_match() -> None:
     planted = encoder("colour", mean_colour)
     with pytest.raises(UserError, match="3 dimensions.* 5"):
-        measure(planted, scenes, rcdm=decoder({"colour/backbone": 5}), settings=SMALL)
+        invariance(planted, rcdm=decoder({"colour/backbone": 5}))
     with pytest.raises(UserError, match="colour/backbone"):
-        measure(planted, scenes, rcdm=decoder({"vicreg/backbone": 3}), settings=SMALL)
+        invariance(planted, rcdm=decoder({"vicreg/backbone": 3}))
 
 
 def test_levels_that_the_decoder_does_not_know_are_measured_without_it(scenes: ImageSet) -> None:
     planted = encoder("planted", mirrored, lambda h: h[:, :5])
     settings = replace(SMALL, images=20, gallery=20, transformations=("horizontal_flip",))
-    result = measure(planted, scenes, rcdm=decoder({"planted/projector": 5}, image_size=16), settings=settings)
+    result = measured(PROBE, planted, scenes, settings, rcdm=decoder({"planted/projector": 5}, image_size=16))
     assert set(result.records.query("measure == 'within_variance'")["level"]) == {"projector"}
     assert set(result.records.query("measure == 'cosine'")["level"]) == {"backbone", "projector"}
     panels = {panel.name: panel.images for panel in result.panels}
@@ -247,18 +253,18 @@ def test_pictures_with_a_decoder(scenes: ImageSet) -> None:
     planted = encoder("planted", mirrored, lambda h: h[:, :5])
     rcdm = decoder({"planted/backbone": 192, "planted/projector": 5})
     few = ("horizontal_flip", "hue", "blur")
-    result = measure(planted, scenes, rcdm=rcdm, settings=replace(SMALL, images=20, gallery=20, transformations=few))
+    settings = replace(SMALL, images=20, gallery=20, transformations=few)
+    result = measured(PROBE, planted, scenes, settings, rcdm=rcdm)
     shapes = {panel.name: tuple(panel.images.shape[:2]) for panel in result.panels}
     assert shapes == {
         "doses": (3, 6),
         "samples_backbone": (2, 4),
         "samples_projector": (2, 4),
+        "samples": (2, 7),
         "transformed_1": (3, 4),
         "training_augmentations": (3, 7),  # untouched, and the two of these transformations that are among them
     }
-    assert {panel.name: panel.title for panel in result.panels}["training_augmentations"].endswith(
-        "usually trained with"
-    )
+    assert lead(result, "training-augmentations").endswith("usually trained with.")
     assert all(0 <= panel.images.min() <= panel.images.max() <= 1 for panel in result.panels)
     assert [map_.values.shape for map_ in result.maps] == [(2, 32, 32)] * 2
     assert result.records.query("measure == 'within_variance'").groupby("level").size().tolist() == [4, 4]
@@ -268,6 +274,12 @@ def test_pictures_with_a_decoder(scenes: ImageSet) -> None:
     flip = compared.columns.index("horizontal flip")
     torch.testing.assert_close(compared.images[1, flip], compared.images[1, 0], atol=0.02, rtol=0)
     assert (compared.images[0, flip] - compared.images[0, 0]).abs().max() > 0.1
+
+
+def lead(result: Result, figure: str) -> str:
+    """What the report calls a figure."""
+    shown = [block for section in page.document(result)["sections"] for block in section["blocks"]]
+    return next(block["lead"] for block in shown if block.get("path") == f"figures/{figure}.svg")
 
 
 @pytest.mark.parametrize(
@@ -281,20 +293,22 @@ def test_only_what_was_asked_for_is_shown(
     scenes: ImageSet, transformations: tuple[str, ...], trained: tuple[str, ...], shown: dict[str, tuple[str, ...]]
 ) -> None:
     planted, rcdm = encoder("colour", mean_colour, trained=trained), decoder({"colour/backbone": 3})
-    settings = InvarianceSettings(
+    settings = Invariance(
         images=20, gallery=20, varied=2, samples=2, pictures=1, compared=0, steps=1, transformations=transformations
     )
-    panels = measure(planted, scenes, rcdm=rcdm, settings=settings).panels
-    assert {panel.name: panel.rows for panel in panels if panel.name not in ("doses", "samples_backbone")} == shown
-    assert all(panel.title == "What is left of the training augmentations" for panel in panels if panel.name in shown)
+    result = measured(PROBE, planted, scenes, settings, rcdm=rcdm)
+    panels = {panel.name: panel.rows for panel in result.panels}
+    assert {name: rows for name, rows in panels.items() if name != "doses" and not name.startswith("samples")} == shown
+    if shown:
+        assert lead(result, "training-augmentations") == "What is left of the training augmentations."
 
 
 def test_an_interrupted_measurement_goes_on_where_it_was(scenes: ImageSet, tmp_path: Path) -> None:
     planted, rcdm = encoder("colour", mean_colour), decoder({"colour/backbone": 3})
-    settings = InvarianceSettings(
+    settings = Invariance(
         images=20, gallery=30, varied=4, samples=3, pictures=2, compared=1, steps=2, transformations=("blur", "crop")
     )
-    whole = measure(planted, scenes, rcdm=rcdm, settings=settings)
+    whole = measured(PROBE, planted, scenes, settings, rcdm=rcdm)
 
     class Stop(Exception):
         pass
@@ -306,10 +320,10 @@ def test_an_interrupted_measurement_goes_on_where_it_was(scenes: ImageSet, tmp_p
             yield item
 
     with pytest.raises(Stop):
-        measure(planted, scenes, rcdm=rcdm, settings=settings, workdir=tmp_path, progress=interrupt)
+        measured(PROBE, planted, scenes, settings, rcdm=rcdm, workdir=tmp_path, progress=interrupt)
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert len(kept) == 4  # two transformations, the factors, one batch of samples
-    resumed = measure(planted, scenes, rcdm=rcdm, settings=settings, workdir=tmp_path)
+    resumed = measured(PROBE, planted, scenes, settings, rcdm=rcdm, workdir=tmp_path)
     assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
     pd.testing.assert_frame_equal(resumed.records, whole.records)
     for ours, theirs in zip(resumed.panels, whole.panels, strict=True):
@@ -334,14 +348,12 @@ def test_variance_splits_into_what_was_planted() -> None:
     generator = torch.Generator().manual_seed(0)
     image = 0.3 * torch.randn(400, 1, 3, 4, 4, generator=generator)
     draw = 0.1 * torch.randn(400, 5, 3, 4, 4, generator=generator)
-    variance = decompose(image + draw)
-    assert variance.within.mean().item() == pytest.approx(0.01, rel=0.05)
-    assert variance.between.mean().item() == pytest.approx(0.09, rel=0.05)
-    assert decompose(draw).between.mean().item() == pytest.approx(0, abs=3e-4)
-    between = (image + draw).mean(1).var(0).mean(0) - variance.within.mean(0) / draw.shape[1]
-    torch.testing.assert_close(
-        variance.between.mean(0), between, rtol=1e-4, atol=1e-6
-    )  # of the set, as what its images add
+    within, between = variance_of(image + draw)
+    assert within.mean().item() == pytest.approx(0.01, rel=0.05)
+    assert between.mean().item() == pytest.approx(0.09, rel=0.05)
+    assert variance_of(draw)[1].mean().item() == pytest.approx(0, abs=3e-4)
+    expected = (image + draw).mean(1).var(0).mean(0) - within.mean(0) / draw.shape[1]
+    torch.testing.assert_close(between.mean(0), expected, rtol=1e-4, atol=1e-6)  # of the set, as what its images add
 
 
 def test_starting_noise_belongs_to_image_and_sample() -> None:

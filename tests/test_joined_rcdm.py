@@ -21,7 +21,7 @@ from rcdm_core.rcdm.files import save_rcdm
 from rcdm_core.rcdm.joined import JoinedRCDM
 from rcdm_core.rcdm.network import Denoiser
 from rcdm_probe.facts import rcdm_name
-from rcdm_probe.opening import open_rcdm, open_rcdms
+from rcdm_probe.opening import open_rcdms
 from rcdm_probe.reproduction import Study, _kept
 
 
@@ -54,7 +54,7 @@ def test_each_condition_is_drawn_by_its_own_member(tmp_path: Path) -> None:
 def test_an_encoder_that_none_was_trained_for_is_refused(tmp_path: Path) -> None:
     folders = [written(untrained(n, f"{name}/backbone"), tmp_path / name) for n, name in enumerate(("simclr", "dino"))]
     with pytest.raises(UserError, match="vicreg/backbone"):
-        open_rcdm(folders, load_encoder("vicreg"), ("backbone",), device="cpu")
+        open_rcdms(folders, (load_encoder("vicreg"),), ("backbone",), device="cpu")
 
 
 def test_members_have_one_size_and_no_condition_twice() -> None:

@@ -19,7 +19,7 @@ from test_runs import facts
 from test_store import Images, filled
 from test_training import losses, trained
 
-from probes.adversarial.classifier import train_classifier
+from probes.adversarial.target import train_classifier
 from probes.stages import Stages
 from rcdm_core import kept
 from rcdm_core.errors import UserError

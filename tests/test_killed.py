@@ -46,7 +46,9 @@ def run(folder: Path, words: tuple[object, ...]) -> None:
 
 def begin(folder: Path, words: tuple[object, ...]) -> object:
     context = processes()
-    context.set_forkserver_preload(["rcdm_probe.invariance_study", "rcdm_probe.rcdm_training", "rcdm_probe.cli"])
+    context.set_forkserver_preload(
+        ["rcdm_probe.conduct", "probes.invariance", "rcdm_probe.rcdm_training", "rcdm_probe.cli"]
+    )
     folder.mkdir(exist_ok=True)
     process = context.Process(target=run, args=(folder, words))
     process.start()

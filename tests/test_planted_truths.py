@@ -1,7 +1,7 @@
 """Encoders whose answer is known get the verdicts they must get, from images to words: findings 1 to 3.
 
 The probes of finding 4 and of fidelity need decoders whose answer is known too: their planted truths stand beside their
-other tests (`test_interpolation`, `test_manipulation`, `test_neighbourhood`, `test_fidelity`).
+other tests (`test_interpolate`, `test_manipulate`, `test_generate`, `test_fidelity`).
 """
 
 from __future__ import annotations

@@ -12,11 +12,10 @@ import torch
 from small_training import LOOP, NETWORK
 from typer.testing import Result
 
-from probes.adversarial import AdversarialSettings
-from probes.fidelity import FidelitySettings
-from probes.interpolation import InterpolationSettings
-from probes.invariance import InvarianceSettings
-from probes.neighbourhood.measurement import _mean_distance
+from probes.adversarial import Adversarial
+from probes.fidelity import Fidelity
+from probes.generate import mean_distance
+from probes.invariance import Invariance
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.kept import save_json
@@ -29,15 +28,12 @@ from rcdm_probe.rcdm_training import Training, prepare
 @pytest.mark.parametrize(
     "settings, wrong, says",
     [
-        (InvarianceSettings, {"samples": 1}, "1 samples have no variance"),
-        (InvarianceSettings, {"rendered": 0}, "factors rendered in samples of 0 images"),
-        (InvarianceSettings, {"varied": 1}, "samples of 1 images to measure, of 8 to show"),
-        (InvarianceSettings, {"pictures": 0}, "of 0 to show"),
-        (AdversarialSettings, {"attack_steps": 0}, "0 attack steps"),
-        (FidelitySettings, {"neighbours": 0}, "0 neighbours"),
-        (InterpolationSettings, {"paths": ()}, "no path was named"),
-        (InterpolationSettings, {"pictures": 0}, "0 pairs to be shown"),
-        (InterpolationSettings, {"gallery": 3}, "a gallery of 3 images is too small"),
+        (Invariance, {"samples": 1}, "samples: 1: take at least 2"),
+        (Invariance, {"rendered": 0}, "rendered: 0: take at least 1"),
+        (Invariance, {"varied": 1}, "varied: 1: take at least 2"),
+        (Invariance, {"pictures": 0}, "pictures: 0: take at least 1"),
+        (Adversarial, {"attack_steps": 0}, "attack steps: 0"),
+        (Fidelity, {"neighbours": 0}, "neighbours: 0"),
     ],
 )
 def test_settings_that_make_no_sense(settings: Callable[..., Any], wrong: dict[str, Any], says: str) -> None:
@@ -52,7 +48,7 @@ def test_weights_beside_an_encoder_that_is_loaded() -> None:
 
 def test_images_that_all_look_the_same() -> None:
     with pytest.raises(UserError, match="all images look the same"):
-        _mean_distance(torch.ones(5, 3))
+        mean_distance(torch.ones(5, 3))
 
 
 def test_a_picture_that_cannot_be_written(command: Callable[..., Result]) -> None:

@@ -11,9 +11,8 @@ import pytest
 from left_behind import tables_left_out
 from planted_content import TRAINED, content, run
 
-from reports.invariance import document, write
-from reports.invariance.in_short import in_short
-from reports.invariance.tables import printed_tables
+from probes.invariance import in_short
+from probes.page import document, printed_tables, write
 from reports.pdf import compile_pdf
 from reports.provenance import provenance
 
@@ -27,7 +26,7 @@ def full(invariance_report):
 
 @pytest.fixture(scope="module")
 def plain():
-    few = {"transformations": TRAINED, "images": 30, "resamples": 20}
+    few = {"transformations": TRAINED, "images": 30}
     return content(**few, levels=("backbone",), rcdm=False, factors=False, data=NASTY)
 
 
@@ -39,13 +38,13 @@ def folder(invariance_report):
 @pytest.fixture(scope="module")
 def plain_folder(plain, tmp_path_factory):
     path = tmp_path_factory.mktemp("plain")
-    write(path, plain)
+    write(plain, path)
     return path
 
 
 def test_a_single_transformation_is_not_compared_with_itself():
-    alone = content(transformations=("grayscale",), images=30, resamples=20, rcdm=False, factors=False)
-    told = in_short(alone)[0]
+    alone = content(transformations=("grayscale",), images=30, rcdm=False, factors=False)
+    told = next(iter(in_short(alone)))["items"][0]
     assert told.startswith("At its reference dose, grayscale moves the backbone by ")
     assert not {"most", "least"} & set(told.split())
 
@@ -75,8 +74,8 @@ def test_every_figure_is_there_in_both_formats_and_every_table_in_its_own(full, 
 
 def test_a_csv_is_of_numbers_where_there_are_such_and_else_as_read(full, folder):
     saved = pd.read_csv(folder / "tables" / "comparison.csv")
-    assert len(saved) == len(full.comparison)
-    assert list(saved) == list(full.comparison)
+    assert len(saved) == len(full.tables["comparison"])
+    assert list(saved) == list(full.tables["comparison"])
     doses = pd.read_csv(folder / "tables" / "doses.csv", dtype=str, keep_default_na=False)
     assert list(doses.itertuples(index=False, name=None)) == list(printed_tables(full)["doses"].rows)
 
@@ -101,14 +100,14 @@ def test_what_was_not_measured_is_named_with_the_way_to_get_it(full, plain):
 
 
 def test_a_level_that_the_rcdm_does_not_know_is_named(full):
-    known = replace(full, variance=full.variance[full.variance["level"] == "backbone"])
+    known = replace(full, run={**full.run, "drawn_levels": ["backbone"]})
     (block,) = blocks_of(document(known), "missing")
     assert block["what"] == "No pictures were drawn from projector."
     assert "rcdm-probe train --encoder vicreg --level projector" in block["remedy"]
 
 
 def test_scenes_without_an_rcdm_show_what_is_present_alone(tmp_path):
-    write(tmp_path, content(transformations=TRAINED[:2], images=30, resamples=20, rcdm=False))
+    write(content(transformations=TRAINED[:2], images=30, rcdm=False), tmp_path)
     assert (tmp_path / "figures" / "factors.svg").is_file()
     assert not (tmp_path / "tables" / "variance.csv").exists()
 
@@ -120,15 +119,16 @@ def test_a_user_folder_without_anything_compiles_whatever_its_name(plain, plain_
 
 
 def test_no_verdict_is_said_and_breaks_nothing(plain, plain_folder):
-    told = document(replace(plain, verdicts=()))
+    card = {**plain.run["encoder_card"], "training_augmentations": ["solarize"]}  # none of those that were measured
+    told = document(replace(plain, run={**plain.run, "encoder_card": card}))
     assert told["verdicts"] == []
     assert compile_pdf(told, template="report", folder=plain_folder, name="no-verdict.pdf").is_file()
 
 
 def test_a_level_with_a_slash_in_its_name_is_no_folder(tmp_path):
-    few = {"transformations": TRAINED[:2], "images": 30, "resamples": 20}
+    few = {"transformations": TRAINED[:2], "images": 30}
     other = content(**few, levels=("trunk/layer3",), rcdm=False, factors=False)
-    write(tmp_path, other)
+    write(other, tmp_path)
     assert (tmp_path / "tables" / "transformations-trunk-layer3.tex").is_file()
 
 
@@ -183,8 +183,7 @@ def test_machine_paths_are_cut_but_the_users_own_stay():
 
 
 def test_text_of_a_user_is_never_read_as_markup(full, folder):
-    strange = replace(
-        full, run={**full.run, "encoder_card": {"name": "#panic() $x^ *b* @nowhere <lab>"}}, panels=(), maps=()
-    )
+    card = {**full.run["encoder_card"], "name": "#panic() $x^ *b* @nowhere <lab>"}
+    strange = replace(full, run={**full.run, "encoder_card": card}, panels=(), maps=())
     told = document(strange)
     compile_pdf(told, template="report", folder=folder, name="strange.pdf")  # `#panic()` would stop it, `@nowhere` too

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +22,26 @@ from PIL import Image
 from planted_content import TRAINED
 from planted_content import content as invariance_content
 from planted_content import run as invariance_facts
+from rich.console import Console
 from typer.testing import Result
 
-from analyses.reproduction import findings_table, tally
-from probes.panels import Panel
+from probes import page
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.progress import silent
 from rcdm_probe import runs
-from rcdm_probe.reproduction import SCALES, Step, conduct, prepare, read_part
+from rcdm_probe.commands.reproduce import _summary
+from rcdm_probe.findings_table import findings_table, tally
+from rcdm_probe.reproduction import PROBES, SCALES, Step, conduct, prepare, read_part
 from rcdm_probe.reproduction import _run as run_step
-from reports import invariance as invariance_report
+from rcdm_probe.reproduction_report import Content, Part, document, write
+from rcdm_probe.reproduction_report.borrowing import borrowed, copy_borrowed
+from rcdm_probe.reproduction_report.in_short import in_short
+from rcdm_probe.reproduction_report.protocol import limits
+from rcdm_probe.reproduction_report.tables import printed_tables
 from reports import phrases
 from reports.blocks import figure
-from reports.reproduction import Content, Part, document, write
-from reports.reproduction.borrowing import borrowed, copy_borrowed
-from reports.reproduction.in_short import in_short
-from reports.reproduction.protocol import limits
-from reports.reproduction.tables import printed_tables
+from reports.panels import Panel
 
 ENCODERS = ("supervised", "vicreg")
 
@@ -55,12 +58,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Finished invariance runs of two encoders, as the probe leaves them."""
     root, out = tmp_path_factory.mktemp("runs"), []
     for name in ENCODERS:
-        told = invariance_content(encoder=name, transformations=TRAINED[:2], images=30, resamples=20, pictures=2)
-        facts = {**invariance_facts(), "probe": "invariance"}
-        facts["encoder_card"] = {**facts["encoder_card"], "name": name, "self_supervised": name != "supervised"}
+        told = invariance_content(encoder=name, transformations=TRAINED[:2], images=30, pictures=2)
         folder = root / f"2026-01-02-invariance-{name}"
-        report = partial(invariance_report.write, content=replace(told, run=facts))
-        runs.save(folder, records=pd.DataFrame({"value": [1.0]}), facts=facts, write=report)
+        runs.save(folder, records=pd.DataFrame({"value": [1.0]}), facts=told.run, write=partial(page.write, told))
         out.append(folder)
     return out
 
@@ -258,8 +258,8 @@ def test_probes_that_want_more_images_are_lacking_before_anything_is_measured(tm
     for number in range(24):
         Image.new("RGB", (8, 8), (10 * number, 0, 0)).save(tmp_path / f"{number}.png")
     study = prepare(["vicreg"], tmp_path, scale="quick")
-    assert [step.probe for step in study.steps] == ["invariance", "interpolation"]
-    assert "60" in study.lacking["The probe manipulation was not run on vicreg."]
+    assert [step.probe for step in study.steps] == ["invariance", "interpolate"]
+    assert "60" in study.lacking["The probe manipulate was not run on vicreg."]
     assert "40" in study.lacking["The probe fidelity was not run on vicreg."]
 
 
@@ -267,7 +267,7 @@ def test_where_no_probe_can_be_run_it_is_said_why(monkeypatch: pytest.MonkeyPatc
     def refused(*_: Any, **__: Any) -> None:
         raise UserError("too few images", "take more")
 
-    monkeypatch.setattr("rcdm_probe.invariance_study.prepare", refused)
+    monkeypatch.setattr("rcdm_probe.conduct.prepare", refused)
     with pytest.raises(UserError, match="too few images"):
         prepare(["vicreg"], scale="quick", rcdm="none")
 
@@ -284,8 +284,8 @@ def test_encoders_are_named_or_given_one_or_several(command: Callable[..., Resul
 BY_HAND = {
     "invariance": ("invariance", "--encoder", "supervised"),
     "adversarial": ("adversarial", "--encoder", "supervised", "--encoder", "vicreg"),
-    "interpolation": ("interpolate", "--encoder", "supervised"),
-    "manipulation": ("manipulate", "--encoder", "supervised"),
+    "interpolate": ("interpolate", "--encoder", "supervised"),
+    "manipulate": ("manipulate", "--encoder", "supervised"),
     "fidelity": ("fidelity", "--encoder", "supervised", "--encoder", "vicreg"),
 }
 """The command that runs a probe with its default settings, as a user types it."""
@@ -312,7 +312,10 @@ def test_steps_are_known_by_the_rcdm_that_was_asked_for_and_open_nothing_again()
     for step in study.steps:
         made = step.study
         assert made.facts["arguments"]["rcdm"] == "embedded"
-        opened = (made.encoders[0], made.rcdms["vicreg"]) if step.probe == "fidelity" else (made.encoder, made.rcdm)
+        if step.probe in PROBES:
+            opened = made.context.encoder, made.context.decoder
+        else:
+            opened = made.encoder, made.rcdm
         assert opened == (study.encoders[0], study.rcdms["vicreg"])
         assert set(filter(None, made.facts["hashes"].values())) <= set(study.facts["hashes"].values())
     assert {"vicreg", "rcdm of vicreg", "judge", "data"} <= study.facts["hashes"].keys()
@@ -351,7 +354,7 @@ def test_mistakes_are_told_before_anything_is_measured() -> None:
 
 def test_one_encoder_alone_lacks_finding_3_and_says_so() -> None:
     study = prepare(["vicreg"], scale="quick")
-    assert [step.probe for step in study.steps] == ["invariance", "interpolation", "manipulation", "fidelity"]
+    assert [step.probe for step in study.steps] == ["invariance", "interpolate", "manipulate", "generate", "fidelity"]
     assert any("Finding 3" in what for what in study.lacking)
     result = conduct(replace(study, steps=()))
     assert result.kept is not None
@@ -363,8 +366,9 @@ TINY = {
         "images": 20, "gallery": 20, "rendered": 2, "varied": 2, "samples": 2, "pictures": 1, "compared": 1, "steps": 1,
         "transformations": TRAINED[:2],
     },
-    "interpolation": {"pairs": 10, "points": 4, "paths": ("linear",), "pictures": 1, "steps": 1},
-    "manipulation": {"images": 20, "gallery": 60, "moved": 2, "strengths": (-2.0, 2.0), "steps": 1},
+    "interpolate": {"pairs": 10, "points": 4, "paths": ("linear",), "pictures": 1, "steps": 1},
+    "manipulate": {"images": 20, "gallery": 60, "moved": 2, "strengths": (-2.0, 2.0), "steps": 1},
+    "generate": {"count": 20, "gallery": 40, "steps": 1},
     "fidelity": {"images": 20, "gallery": 40, "compared": 0, "swept_images": 0, "pictures": 1, "steps": 1},
 }  # fmt: skip
 
@@ -386,3 +390,23 @@ def test_the_command_runs_the_probes_and_tells_what_they_found(
     assert set(told["finding"]) == {1, 2, 4}
     ours, wanted = (sorted(zip(table["finding"], table["value"], strict=True)) for table in (told, theirs))
     np.testing.assert_allclose(ours, wanted)
+
+
+def test_the_table_of_the_terminal_fits_80_columns_and_cuts_no_word() -> None:
+    words, names = ("supported", "not supported", "inconclusive"), ("supervised", "simclr", "vicreg", "barlow", "dino")
+    rows = [
+        {"finding": 4, "aspect": aspect, "level": "projector", "encoder": name, "word": words[place % 3],
+         "value": -0.41, "low": -0.61, "high": value}
+        for aspect in ("side effects", "neighbourhood")
+        for place, name in enumerate(names)
+        for value in (-0.21,)
+    ]  # fmt: skip
+    rows.append({**rows[0], "encoder": "few", "value": float("nan")})
+    console = Console(file=(out := StringIO()), width=80)
+    console.print(_summary(pd.DataFrame(rows)))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    told = " ".join(lines)
+    assert all(told.count(word) >= 2 for word in (*words, *names))
+    assert "too few images" in told
+    assert "…" not in told

@@ -12,12 +12,13 @@ import torch
 from PIL import Image
 from planted_decoders import SIDE, Decoder, faithful, pixels
 
+from probes.context import Context
+from probes.fidelity import Fidelity, trained_on
 from rcdm_core.data.imageset import ImageSet
 from rcdm_core.data.part import PartOfImages
 from rcdm_core.data.registry import load_data
 from rcdm_core.rcdm_training.split import hold_out
-from rcdm_core.training_images import known_split, unseen
-from rcdm_probe import fidelity_study
+from rcdm_core.training_images import TrainingImages, known_split, unseen
 from rcdm_probe.facts import data_card
 from rcdm_probe.opening import open_images
 from reports import phrases
@@ -118,18 +119,22 @@ def test_factors_of_a_part_are_those_of_its_images() -> None:
 
 def test_fidelity_of_several_decoders_is_measured_on_what_none_of_them_saw(photos: Path) -> None:
     whole = load_data(photos, image_size=SIDE)
-    several = [decoder(trained(whole, seed=seed)) for seed in (0, 1)]
-    settings = fidelity_study.FidelitySettings(compared=50)
-    training, available, _ = fidelity_study._training(whole, photos, several, settings)
+
+    def known(*cards: Mapping[str, Any], compared: int = 50) -> tuple[TrainingImages | None, np.ndarray, str]:
+        decoders = {str(n): Decoder(str(n), CONDITIONS, faithful, card) for n, card in enumerate(cards)}
+        open_: dict[str, Any] = {"levels": ("backbone",), "images": whole, "data": photos, "settings": Fidelity()}
+        return trained_on(Context(encoders=(pixels(),), decoders=decoders, **open_), compared)
+
+    one, two = (trained(whole, seed=seed) for seed in (0, 1))
+    training, available, _ = known(one, two)
     splits = [hold_out(120, seed=seed) for seed in (0, 1)]
     assert np.array_equal(available, np.intersect1d(*(split.held_out for split in splits)))
     assert training is not None
     assert np.array_equal(training.positions, np.intersect1d(*(split.training for split in splits)))
-    with_one_of_others = [several[0], decoder({})]
-    training, available, why = fidelity_study._training(whole, photos, with_one_of_others, settings)
+    training, available, why = known(one, {})
     assert training is None
     assert np.array_equal(available, splits[0].held_out)
     assert why.startswith("Several decoders")
-    nothing = fidelity_study._training(whole, photos, several, fidelity_study.FidelitySettings(compared=0))
+    nothing = known(one, two, compared=0)
     assert nothing[0] is None
     assert nothing[2] == ""

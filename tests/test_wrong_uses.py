@@ -52,18 +52,18 @@ NUMBERS = [
     *((f"{PROBES['adversarial']} --eps {text}", "''" if text == "''" else ",") for text in (",", ",,", "1,,2")),
     *((f"{PROBES['adversarial']} --eps-l2 {text}", text) for text in ("nan", "-inf", "0", "1e+99")),
     ("adversarial -e vicreg --rcdm none --eps 2 --eps 1", "2, 1"),
-    ("adversarial -e vicreg --rcdm none --images 0", "0 images"),
+    ("adversarial -e vicreg --rcdm none --images 0", "--images"),
     ("adversarial -e vicreg --rcdm none --images -5", "-5"),
     (f"adversarial -e vicreg --rcdm none --images {10**30}", str(10**30)),
-    ("adversarial -e vicreg --rcdm none --attack-steps 0", "0 attack steps"),
+    ("adversarial -e vicreg --rcdm none --attack-steps 0", "--attack-steps"),
     (f"adversarial -e vicreg --rcdm none --attack-steps {10**12}", str(10**12)),
-    ("adversarial -e vicreg --rcdm none --restarts 0", "0 restarts"),
+    ("adversarial -e vicreg --rcdm none --restarts 0", "--restarts"),
     ("adversarial -e vicreg --rcdm none --training -1", "-1"),
     ("adversarial -e vicreg --rcdm none --rendered -1", "-1"),
     ("adversarial -e vicreg --rcdm none --attack PDG", "PDG"),
     ("adversarial -e supervised --rcdm none", "supervised is compared with nothing"),
     ("adversarial --weights random", "whose they are"),
-    ("invariance -e vicreg --images 0", "0 images"),
+    ("invariance -e vicreg --images 0", "--images"),
     ("invariance -e vicreg --images -1", "-1"),
     ("invariance -e vicreg --images 1e3", "1e3"),
     (f"invariance -e vicreg --images {10**30}", str(10**30)),
@@ -75,10 +75,10 @@ NUMBERS = [
     ("invariance -e vicreg --samples 1", "1"),
     (f"invariance -e vicreg --samples {10**12}", str(10**12)),
     ("invariance -e vicreg -t grayscal", "grayscal"),
-    ("interpolate -e vicreg --pairs 0", "0 pairs"),
-    ("interpolate -e vicreg --points 2", "2 points"),
+    ("interpolate -e vicreg --pairs 0", "10, not 0"),
+    ("interpolate -e vicreg --points 2", "4, not 2"),
     (f"interpolate -e vicreg --points {10**9}", str(10**9)),
-    ("interpolate -e vicreg --pictures 0", "0 pairs"),
+    ("interpolate -e vicreg --pictures 0", "1, not 0"),
     ("interpolate -e vicreg --path linaer", "linaer"),
     ("interpolate scenes:0 -e vicreg", "1"),
     ("manipulate -e vicreg --strengths nan", "nan"),
@@ -88,14 +88,14 @@ NUMBERS = [
     ("manipulate -e vicreg --strengths ,", "','"),
     ("manipulate -e vicreg --quantile nan", "nan"),
     ("manipulate -e vicreg --quantile 1", "1"),
-    ("manipulate -e vicreg --neighbours 0", "0 neighbours"),
+    ("manipulate -e vicreg --neighbours 0", "1, not 0"),
     ("manipulate -e vicreg --shared 20", "20"),
-    ("manipulate -e vicreg --gallery 0", "0 images"),
-    ("manipulate -e vicreg --moved 0", "0"),
-    ("generate -e vicreg --count 0", "0 pictures"),
-    ("generate -e vicreg --neighbours 99", "99 neighbours"),
+    ("manipulate -e vicreg --gallery 0", "60, not 0"),
+    ("manipulate -e vicreg --moved 0", "1, not 0"),
+    ("generate -e vicreg --count 0", "20, not 0"),
+    ("generate -e vicreg --neighbours 99", "19, not 99"),
     ("generate -e vicreg --gallery 20", "20 images"),
-    ("fidelity -e vicreg --images 3", "3 images"),
+    ("fidelity -e vicreg --images 3", "3"),
     ("fidelity -e vicreg --swept-images 3", "3 images"),
     ("fidelity -e vicreg --compared -1", "-1"),
     ("train -e vicreg --data scenes --out made --lr nan", "nan"),
@@ -163,7 +163,9 @@ def options() -> Iterator[tuple[str, str, Any]]:
     """Every option of every command: the command, a name of the option, the option."""
 
     def of(group: Any, before: str) -> Iterator[tuple[str, str, Any]]:
-        for name, command in group.commands.items():
+        context = typer.Context(group)
+        for name in group.list_commands(context):
+            command = group.whole(name, group.get_command(context, name))
             if hasattr(command, "commands"):
                 yield from of(command, f"{before}{name} ")
                 continue
@@ -237,9 +239,9 @@ def test_a_seed_from_numpy_is_a_seed_and_the_decoder_has_bounds_of_its_own() -> 
     import numpy as np
     import torch
 
-    from probes.invariance import InvarianceSettings
+    from probes.invariance import Invariance
 
-    assert InvarianceSettings(seed=np.int64(LARGEST_SEED)).seed == LARGEST_SEED
+    assert Invariance(seed=np.int64(LARGEST_SEED)).seed == LARGEST_SEED
     with pytest.raises(UserError, match="seed"):
         load_rcdm().sample(torch.zeros(1, 384), "vicreg/backbone", seed=HUGE)
 

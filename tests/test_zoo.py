@@ -14,7 +14,7 @@ import torch
 from lightly.loss import DINOLoss
 from safetensors.torch import load_file, save_file
 
-from probes.adversarial.settings import AdversarialSettings
+from probes.adversarial.settings import Adversarial
 from rcdm_core.data.scenes import CIRCULAR, LINEAR, Scenes
 from rcdm_core.encoders import EMBEDDED, load_encoder
 from rcdm_core.encoders.embedded import load_trained, preprocessing, projector, trunk
@@ -88,7 +88,7 @@ def test_the_noise_of_a_view_is_within_every_budget_of_an_attack():
     plain = torch.full((50, 3, 32, 32), 0.5)  # what the other parts of a view leave plain
     seen = Pairs()(plain)
     change = seen - seen.mean(dim=(2, 3), keepdim=True)
-    budgets = AdversarialSettings()
+    budgets = Adversarial()
     assert 0.9 * NOISE < change.abs().max() < min(budgets.eps) / 255
     assert change.square().sum(dim=(1, 2, 3)).sqrt().max() * 32 / VIEW < min(budgets.eps_l2)
 

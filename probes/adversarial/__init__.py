@@ -1,29 +1,46 @@
-"""The adversarial probe: how far a small perturbation, made for the purpose, moves a representation and its decision.
+"""How encoders stand adversarial perturbations: a PDF report with verdicts on the paper's finding 3.
 
-Finding 3 of the paper rests on its records: self-supervised representations are said to be more robust than supervised
-ones. Every attack stands beside random noise of the same budget.
+[bold]Examples[/]
 
-==========================  ===========================================================================================
-measure                     value; ``condition``; ``strength`` (the budget, 0 for the untouched image)
-==========================  ===========================================================================================
-``correct``                 whether the linear classifier sees the true class; attack or noise; budget
-``relative_displacement``   distance of h(x + d) from h(x) over the typical distance of two images; the same
-``cosine``                  cosine of h(x + d) and h(x); the same
-``smallest_budget``         smallest budget known to flip the decision, infinite where none did; attack
-``class_seen``              whether the judge sees the true class in a sample from h(x + d); attack or noise; budget
-``transferred``             ``correct`` under the adversaries made for another encoder; that encoder; budget
-``effort``                  ``strength`` of the attack after more and more work; what was done; budget
-``change``                  difference of the attack's loss between two near points; the first attack
-``foretold``                the same as its gradient foretells it, 0 where that vanishes; the first attack
-``perturbation``            size of the perturbation over the budget; attack; budget
-``out_of_range``            how far a pixel of the attacked image lies outside [0, 1]; attack; budget
-``unchanged``               whether the attack, run with a budget of 0, leaves the decision as it was; attack; 0
-==========================  ===========================================================================================
+rcdm-probe adversarial
 
-Label-needing attacks are run on the images that the classifier gets right, for the others are lost already.
+rcdm-probe adversarial --encoder vicreg --attack PGD --attack FGSM --eps 1,2,4,8
+
+rcdm-probe adversarial --encoder timm/resnet18 --reference vicreg --data photos/ --attack Displacement
 """
 
-from probes.adversarial.measurement import Measurement, measure
-from probes.adversarial.settings import AdversarialSettings
+from pathlib import Path
 
-__all__ = ["AdversarialSettings", "Measurement", "measure"]
+from probes.adversarial import page, tables
+from probes.adversarial.measurement import measure, ready
+from probes.adversarial.settings import LEAST_IMAGES, Adversarial
+from probes.probe import Needs, Probe
+
+PROBE = Probe(
+    name="adversarial",
+    settings=Adversarial,
+    needs=Needs(encoders="several", reference=True, level="backbone", judge=True, images=LEAST_IMAGES),
+    images=lambda settings: settings.images + settings.training,
+    ready=ready,
+    measure=measure,
+    tables={
+        "robustness": tables.robustness,
+        "budgets": tables.budgets,
+        "rendered": tables.rendered,
+        "effort": tables.effort,
+        "transfers": tables.transfers,
+        "gradients": tables.gradients,
+        "controls": tables.controls,
+        "comparison": tables.comparison,
+        "classifiers": tables.classifiers,
+    },
+    printed=page.PRINTED,
+    verdicts=tables.verdicts,
+    finding=dict.fromkeys(tables.ASPECTS, 3),
+    names=page.names,
+    page=page.PAGE,
+    quick={"images": 80, "training": 1000, "eps": (1.0, 2.0, 4.0), "checked": 16, "rendered": 12, "steps": 6},
+    shown_in={3: ("gains", "robustness", "smallest-budget", "rendered", "transfers")},
+    words=Path(__file__).with_name("adversarial.md").read_text(encoding="utf-8"),
+)
+"""Robustness to perturbations made for the purpose, each attack beside random noise of the same budget."""

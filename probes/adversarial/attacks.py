@@ -1,8 +1,8 @@
-"""Attacks by name, with the settings of torchattacks (Kim 2020, arXiv 2010.01950).
+"""Attacks by name, with the settings of torchattacks (Kim 2020, arXiv 2010.01950), and attacked images.
 
 A *budget* is the radius of the ball around an image that an attack may search, printed in 255ths of the range of a
 pixel for L-inf and as a length for L2. Attacks that need labels look for a wrong class, the other one for
-the largest displacement of ``h``.
+the largest displacement of ``h``. Random noise of the same budget stands beside each.
 """
 
 from __future__ import annotations
@@ -13,20 +13,27 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torchattacks
+from torch import nn
+from torchattacks.attack import Attack
 
-from probes.adversarial.displacement import Displacement
+from probes.image_draws import ImageDraws
+from rcdm_core.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from torch import nn
-    from torchattacks.attack import Attack
+    from probes.adversarial.target import Target, Victims
 
 Norm = Literal["Linf", "L2"]
 STRIDE = 2.5  # budgets walked in all steps together: every corner of the ball can be reached (Madry et al. 2018)
 AUTO_STEPS = 100  # of each gradient attack within AutoAttack (Croce and Hein 2020, section 6); torchattacks takes 10
 UNITS: Mapping[Norm, tuple[float, str]] = {"Linf": (255.0, "255ths"), "L2": (1.0, "L2")}
 """For each norm, what a budget is multiplied by to be printed, and its unit."""
+
+NOISE: Mapping[Norm, str] = {"Linf": "noise", "L2": "noise L2"}
+"""Condition of the random control of each norm."""
+
+LEAST_CLASSES = 4  # AutoAttack's loss compares the true class with three others
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,11 @@ class Entry:
         return UNITS[self.norm][0]
 
     @property
+    def noise(self) -> str:
+        """Condition of its random control."""
+        return NOISE[self.norm]
+
+    @property
     def unit(self) -> str:
         """Unit of a printed budget."""
         return UNITS[self.norm][1]
@@ -63,6 +75,41 @@ class Entry:
     def told(self, budget: float) -> str:
         """A printed budget as it stands in a sentence: ``1/255``, ``0.2 in L2``."""
         return f"{budget:g}/255" if self.norm == "Linf" else f"{budget:g} in {self.unit}"
+
+
+class Displacement(Attack):
+    """The label-free attack: pushes a representation as far from where it was as an L-inf ball allows.
+
+    Projected gradient ascent on ``|f(x + d) - f(x)|^2``, in the manner of `torchattacks.PGD` (Madry et al. 2018), which
+    does the same to the cross-entropy of a classifier. The gradient is zero at ``d = 0``, so that the random start is
+    not a refinement here but what makes it move at all.
+
+    Args:
+        model: Images ``[N, 3, H, W]`` in [0, 1] to representations ``[N, D]``.
+        eps: Largest change of a pixel.
+        alpha: Step size.
+        steps: Number of steps.
+    """
+
+    def __init__(self, model: nn.Module, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10) -> None:
+        super().__init__("Displacement", model)
+        self.eps, self.alpha, self.steps = eps, alpha, steps
+        self.supported_mode = ["default"]
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        """Adversarial images ``[N, 3, H, W]`` in [0, 1]; labels are taken, as every attack does, and not looked at."""
+        images = images.clone().detach().to(self.device)
+        with torch.no_grad():
+            origin = self.get_logits(images)
+        adversarial = (images + torch.empty_like(images).uniform_(-self.eps, self.eps)).clamp(0, 1)
+        for _ in range(self.steps):
+            adversarial.requires_grad_()
+            cost = (self.get_logits(adversarial) - origin).square().sum()
+            (gradient,) = torch.autograd.grad(cost, adversarial)
+            adversarial = adversarial.detach() + self.alpha * gradient.sign()
+            delta = (adversarial - images).clamp(-self.eps, self.eps)
+            adversarial = (images + delta).clamp(0, 1).detach()
+        return adversarial
 
 
 def _walk(attack: Callable[..., Attack], **settings: Any) -> Callable[[nn.Module, float, int, int], Attack]:
@@ -110,3 +157,77 @@ def register(entry: Entry) -> None:
     if entry.name in _ENTRIES:
         raise ValueError(f"there is an attack {entry.name!r} already")
     _ENTRIES[entry.name] = entry
+
+
+def craft(entry: Entry, target: Target, victims: Victims, budget: float, *, steps: int, seed: int) -> torch.Tensor:
+    """Attack images once.
+
+    Args:
+        entry: The attack.
+        target: What is attacked.
+        victims: The images; attacks that need labels are given theirs.
+        budget: Radius of the ball, in the printed unit of the attack.
+        steps: Gradient steps of an iterated attack.
+        seed: Seed of the random starts, in the order of the victims.
+
+    Returns:
+        ``[N, 3, S, S]`` in [0, 1], on the CPU. For an iterated attack, of each image the strongest point on its way.
+    """
+    made = [
+        _attack(entry, target, batch, budget / entry.scale, steps, seed + number)
+        for number, batch in enumerate(victims.split(target.batch_size))
+    ]
+    return torch.cat(made) if made else victims.images
+
+
+def _attack(entry: Entry, target: Target, victims: Victims, eps: float, steps: int, seed: int) -> torch.Tensor:
+    classes = 0 if target.classifier is None else len(target.classifier.bias)
+    images = victims.images.to(target.device)
+    labels = None if victims.labels is None else victims.labels.to(target.device)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if not entry.iterated:  # it stops where a decision turns: where that is, bfloat16 cannot tell
+            model = target.attacked(needs_labels=entry.needs_labels, precision="no")
+            moved = entry.build(model, eps, steps, classes)(images, labels).detach()
+            return torch.where(moved.isfinite(), moved, images).cpu()  # where a gradient was not, there is no step
+        witness = target.witness(victims, needs_labels=entry.needs_labels)
+        last = entry.build(witness, eps, steps, classes)(images, labels)
+        with torch.no_grad():
+            witness(last)
+    return witness.best.cpu()
+
+
+def noise(images: torch.Tensor, norm: Norm, eps: float, *, seed: int, numbers: Sequence[int]) -> torch.Tensor:
+    """Images moved at random, as far as an attack may move them.
+
+    The direction belongs to the image, so that along a curve only the budget changes.
+
+    Args:
+        images: ``[N, 3, S, S]`` in [0, 1].
+        norm: ``"Linf"``: each channel of each pixel uniform in [-eps, eps]; ``"L2"``: a random direction of length eps.
+        eps: Budget in units of [0, 1].
+        seed: Seed of the run.
+        numbers: Position of each image in the data set, ``[N]``.
+
+    Returns:
+        ``[N, 3, S, S]`` in [0, 1].
+    """
+    draws, shape = ImageDraws(seed, f"adversarial noise {norm}", tuple(numbers)), images.shape[1:]
+    if norm == "Linf":
+        direction = 2 * draws.uniform(*shape) - 1
+    else:
+        direction = draws.normal(*shape)
+        direction /= direction.flatten(1).norm(dim=1)[:, None, None, None]
+    return (images + eps * direction.to(images)).clamp(0, 1)
+
+
+def size(moved: torch.Tensor, images: torch.Tensor, norm: Norm) -> torch.Tensor:
+    """Size of each perturbation in its norm, ``[N]``, in units of [0, 1]."""
+    order = torch.inf if norm == "Linf" else 2
+    return torch.linalg.vector_norm((moved.double() - images.double()).flatten(1), ord=order, dim=1)
+
+
+def check_classes(entry: Entry, classes: int) -> None:
+    """Refuse an attack that the number of classes does not allow."""
+    if entry.name == "AutoAttack" and classes < LEAST_CLASSES:
+        raise UserError(f"AutoAttack needs {LEAST_CLASSES} classes, the data have {classes}", "use --attack PGD")

@@ -7,41 +7,27 @@ own, and gradients do not foretell how the loss of the attack changes, or vanish
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
-from probes.adversarial.attacks import ATTACKS
-from probes.adversarial.crafting import craft, noise
-from probes.adversarial.robustness import attempt, rows_of, untouched
-from probes.records import join
+from probes.adversarial.attacks import craft, noise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import pandas as pd
 
     from probes.adversarial.attacks import Entry
-    from probes.adversarial.settings import AdversarialSettings
     from probes.adversarial.study import Study
-    from probes.adversarial.target import Found, Target, Victims
-    from probes.stages import Stages
+    from probes.adversarial.target import Adversaries, Target, Victims
 
 NEAR, STEP = 1 / 255, 1 / 16 / 255
 """How far from an image its gradient is looked at, and how far it is followed: across few kinks of a network."""
 
 
-def checked_budget(entry: Entry, settings: AdversarialSettings) -> float:
-    """The budget at which checks are made: the middle of the grid, where an attack neither fails nor always wins."""
-    budgets = settings.budgets(entry.norm)
-    return budgets[(len(budgets) - 1) // 2]
-
-
-def effort_records(
-    study: Study, entry: Entry, found: Mapping[float, Found], settings: AdversarialSettings, stages: Stages
-) -> pd.DataFrame:
+def effort_records(study: Study, entry: Entry, found: Mapping[float, Adversaries]) -> Iterator[pd.DataFrame]:
     """Strength of an iterated attack after more and more work, each the strongest of all before.
 
     The work: half the steps, all that the probe did within this budget, as many steps from another start, and twice
@@ -51,31 +37,26 @@ def effort_records(
         study: The encoder.
         entry: The attack.
         found: What the probe found within each budget.
-        settings: Of the probe.
-        stages: Where attacked images are kept.
     """
-    steps, budget, first = settings.attack_steps, checked_budget(entry, settings), settings.checked
+    settings = study.run.settings
+    steps, first, budget = settings.attack_steps, settings.checked, settings.middle(entry)
     half = max(1, steps // 2)
-    more = partial(attempt, study, entry, stages, budget, seed=settings.seed, first=first)
-    work = (
-        (f"{half} steps", more(steps=half, again=0)),
-        (f"and the attack reported, {steps} steps", found[budget][:first]),
-        (f"and {steps} from another start", more(steps=steps, again=settings.restarts)),
-        (f"and {2 * steps} steps", more(steps=2 * steps, again=0)),
-    )
-    rows, strongest, tables = rows_of(study, entry)[:first], untouched(study, entry)[:first], []
-    for place, (label, adversaries) in enumerate(work):
+    work = {
+        f"{half} steps": study.attempt(entry, budget, steps=half, first=first),
+        f"and the attack reported, {steps} steps": found[budget][:first],
+        f"and {steps} from another start": study.attempt(
+            entry, budget, steps=steps, again=settings.restarts, first=first
+        ),
+        f"and {2 * steps} steps": study.attempt(entry, budget, steps=2 * steps, first=first),
+    }
+    rows, strongest = study.rows_of(entry)[:first], study.untouched(entry)[:first]
+    for place, (label, adversaries) in enumerate(work.items()):
         strongest = strongest.or_stronger(adversaries)
-        condition = f"{entry.name}: {label}"
-        tables.append(
-            study.records(
-                "effort", strongest.strength, rows=rows, condition=condition, strength=budget, sample=place
-            )
-        )  # fmt: skip
-    return join(tables)
+        at = {"condition": f"{entry.name}: {label}", "strength": budget, "sample": place}
+        yield study.records("effort", strongest.strength, rows, **at)
 
 
-def gradient_records(study: Study, entry: Entry, settings: AdversarialSettings) -> pd.DataFrame:
+def gradient_records(study: Study, entry: Entry) -> Iterator[pd.DataFrame]:
     """How the loss of the attack changes between two near points, and how its gradient foretells that it does.
 
     The points lie on both sides of one that is `NEAR` an image, for at the image itself the gradient of the label-free
@@ -84,13 +65,12 @@ def gradient_records(study: Study, entry: Entry, settings: AdversarialSettings) 
     Returns:
         Records ``change`` and ``foretold``.
     """
-    rows, target = rows_of(study, entry)[: settings.checked], study.target
-    numbers, changes, foretold = study.positions[rows.numpy()].tolist(), [], []
-    for start in range(0, len(rows), target.batch_size):
-        part = slice(start, start + target.batch_size)
-        victims, own = study.victims[rows[part]], numbers[part]
-        at = noise(victims.images, "Linf", NEAR, seed=settings.seed, numbers=own)
-        moved = noise(at, "Linf", STEP, seed=settings.seed + 1, numbers=own)
+    settings, target = study.run.settings, study.target
+    rows, changes, foretold = study.rows_of(entry)[: settings.checked], [], []
+    for part in rows.split(target.batch_size) if len(rows) else ():
+        victims, numbers = study.victims[part], study.numbers(part)
+        at = noise(victims.images, "Linf", NEAR, seed=settings.seed, numbers=numbers)
+        moved = noise(at, "Linf", STEP, seed=settings.seed + 1, numbers=numbers)
         ends = (moved, (2 * at - moved).clamp(0, 1))
         middle = ((ends[0] + ends[1]) / 2).requires_grad_()
         (gradient,) = torch.autograd.grad(_loss(target, entry, middle, victims).sum(), middle)
@@ -98,8 +78,8 @@ def gradient_records(study: Study, entry: Entry, settings: AdversarialSettings) 
             first, last = (_loss(target, entry, end, victims, torch.float64) for end in ends)
         changes += (last - first).tolist()
         foretold += (gradient.double() * (ends[1] - ends[0])).flatten(1).sum(1).nan_to_num(0, 0, 0).tolist()
-    about: dict[str, Any] = {"rows": rows, "condition": entry.name}
-    return join([study.records("change", changes, **about), study.records("foretold", foretold, **about)])
+    yield study.records("change", changes, rows, condition=entry.name)
+    yield study.records("foretold", foretold, rows, condition=entry.name)
 
 
 def _loss(
@@ -114,23 +94,22 @@ def _loss(
     return F.cross_entropy(output, victims.labels, reduction="none")
 
 
-def zero_records(study: Study, settings: AdversarialSettings) -> pd.DataFrame:
+def zero_records(study: Study) -> Iterator[pd.DataFrame]:
     """Whether each attack, run with a budget of 0, leaves the decision of the first images as it was."""
-    tables = []
-    for entry in (ATTACKS[name] for name in settings.attacks):
+    settings = study.run.settings
+    for entry in settings.entries:
         if study.victims.labels is None or entry.name == "AutoAttack":
             continue  # without a decision there is nothing to see; AutoAttack divides by its budget
-        rows = rows_of(study, entry)[: settings.checked]
+        rows = study.rows_of(entry)[: settings.checked]
         victims = study.victims[rows]
         images = craft(entry, study.target, victims, 0.0, steps=2, seed=settings.seed)
         same = study.target.predict(study.target.represent(images)) == study.target.predict(victims.h)
-        tables.append(study.records("unchanged", same.numpy(), rows=rows, condition=entry.name, strength=0.0))
-    return join(tables)
+        yield study.records("unchanged", same.numpy(), rows, condition=entry.name, strength=0.0)
 
 
 def transfer_records(
-    studies: Mapping[str, Study], entry: Entry, found: Mapping[str, Found], budget: float
-) -> pd.DataFrame:
+    studies: Mapping[str, Study], entry: Entry, found: Mapping[str, Adversaries], budget: float
+) -> Iterator[pd.DataFrame]:
     """Decisions of each encoder on the adversaries of each other one, where both were right before.
 
     Args:
@@ -139,9 +118,8 @@ def transfer_records(
         found: Its adversaries for each encoder, at this budget.
         budget: The budget.
     """
-    tables = []
     for source, adversaries in found.items():
-        rows = rows_of(studies[source], entry)
+        rows = studies[source].rows_of(entry)
         for name, study in studies.items():
             both = study.right[rows]
             if name == source or not both.any():
@@ -149,7 +127,4 @@ def transfer_records(
             decided = study.target.predict(study.target.represent(adversaries.images[both]))
             assert study.victims.labels is not None
             correct = decided == study.victims.labels[rows[both]]
-            tables.append(
-                study.records("transferred", correct.numpy(), rows=rows[both], condition=source, strength=budget)
-            )
-    return join(tables)
+            yield study.records("transferred", correct.numpy(), rows[both], condition=source, strength=budget)

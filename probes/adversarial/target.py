@@ -1,4 +1,4 @@
-"""What is attacked: one level of an encoder, and the linear classifier on it.
+"""What is attacked: one level of an encoder, and the linear classifier on it, fitted once.
 
 An attack that takes steps sees a `Witness`: a model that takes images in [0, 1], through the encoder's own
 preprocessing, and remembers for each image the strongest point that the attack asked about. So it is judged by the best
@@ -10,22 +10,29 @@ it; every number that enters a record is computed again in float32.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from rcdm_core import kept
+from rcdm_core.cache import OTHER_CACHE
 from rcdm_core.distances import cosine, relative_displacement
+from rcdm_core.keeping import keeping
+from rcdm_core.linear_classifier import PENALTIES, LinearClassifier, fit_classifier
 from rcdm_core.placement import device_of
 from rcdm_core.precision import lowered
 from rcdm_core.representations import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from rcdm_core.encoders.encoder import Encoder
-    from rcdm_core.linear_classifier import LinearClassifier
+
+_RECIPE = "standardised, lbfgs, 2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +61,7 @@ class Victims:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Adversaries:
     """Attacked images and what the encoder makes of them.
 
     Attributes:
@@ -67,13 +74,13 @@ class Found:
     h: torch.Tensor
     strength: torch.Tensor
 
-    def __getitem__(self, rows: slice | torch.Tensor) -> Found:
-        return Found(self.images[rows], self.h[rows], self.strength[rows])
+    def __getitem__(self, rows: slice | torch.Tensor) -> Adversaries:
+        return Adversaries(self.images[rows], self.h[rows], self.strength[rows])
 
-    def or_stronger(self, other: Found) -> Found:
+    def or_stronger(self, other: Adversaries) -> Adversaries:
         """For each image, the other where it is stronger, else this."""
         better = other.strength > self.strength
-        return Found(
+        return Adversaries(
             torch.where(better[:, None, None, None], other.images, self.images),
             torch.where(better[:, None], other.h, self.h),
             torch.where(better, other.strength, self.strength),
@@ -123,10 +130,10 @@ class Target:
         assert victims.labels is not None
         return margin(self.classifier.logits(h), victims.labels)
 
-    def look(self, images: torch.Tensor, victims: Victims, *, needs_labels: bool) -> Found:
+    def look(self, images: torch.Tensor, victims: Victims, *, needs_labels: bool) -> Adversaries:
         """Attacked versions of the victims, seen in float32."""
         h = self.represent(images)
-        return Found(images, h, self.strength(h, victims, needs_labels=needs_labels))
+        return Adversaries(images, h, self.strength(h, victims, needs_labels=needs_labels))
 
     @property
     def device(self) -> torch.device:
@@ -209,3 +216,47 @@ def _linear(classifier: LinearClassifier) -> nn.Linear:
     head = nn.Linear(size, classes).requires_grad_(False)
     head.load_state_dict({"weight": classifier.weight, "bias": classifier.bias})
     return head
+
+
+def train_classifier(
+    h: torch.Tensor, labels: torch.Tensor, classes: int, *, seed: int = 0, cache: Path | None = None
+) -> LinearClassifier:
+    """Fit the classifier, or read it where it was kept: under the hash of what it was trained on.
+
+    Args:
+        h: Representations ``[N, D]`` of the training images.
+        labels: Their classes ``[N]`` int64, in 0 .. C-1.
+        classes: C.
+        seed: Seed of the choice of held-out images.
+        cache: Folder of kept classifiers; None keeps nothing.
+
+    Raises:
+        UserError: The training images are all of one class.
+    """
+    path = cache / f"{_digest(h, labels, classes, seed)}.safetensors" if cache else None
+    if path and kept.is_sound(path):
+        return _read(path)
+    classifier = fit_classifier(h, labels, classes, seed=seed)
+    if path:
+        with keeping("the classifier", path.parent, remedy=OTHER_CACHE):
+            _write(classifier, path)
+    return classifier
+
+
+def _digest(h: torch.Tensor, labels: torch.Tensor, classes: int, seed: int) -> str:
+    digest = hashlib.sha256(repr((_RECIPE, PENALTIES, classes, seed)).encode())
+    digest.update(h.contiguous().numpy().tobytes())
+    digest.update(labels.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _write(classifier: LinearClassifier, path: Path) -> None:
+    facts = [classifier.penalty, classifier.held_out_accuracy, classifier.images]
+    tensors = {"weight": classifier.weight, "bias": classifier.bias, "facts": torch.tensor(facts, dtype=torch.float64)}
+    kept.save_tensors(tensors, path)
+
+
+def _read(path: Path) -> LinearClassifier:
+    tensors = kept.load_tensors(path)
+    penalty, accuracy, images = tensors["facts"].tolist()
+    return LinearClassifier(tensors["weight"], tensors["bias"], penalty, accuracy, int(images))

@@ -10,15 +10,11 @@ import typer
 
 from rcdm_core.bounds import LARGEST_SEED
 
-# As in rcdm_core.rcdm, rcdm_core.data and probes.transformations, which are too heavy to import for a help text.
+# As in rcdm_core.rcdm and rcdm_core.data, which are too heavy to import for a help text.
 DEFAULT_SOLVER, DEFAULT_STEPS, BRIEF_STEPS = "sde-dpmsolver++", 12, 8
 DATA_SETS = (
     *("mnist", "fashionmnist", "kmnist", "cifar10", "cifar100", "stl10", "svhn", "usps", "food101", "flowers102"),
     *("dtd", "pets", "aircraft", "gtsrb", "eurosat", "imagenette"),
-)
-TRANSFORMATIONS = (
-    *("vertical_shift", "zoom_out", "grayscale", "color_jitter", "horizontal_flip", "rotation", "crop", "blur"),
-    *("brightness", "contrast", "hue", "noise", "erasing"),
 )
 DATA = (
     "scenes (embedded), scenes-train (whose garments are downloaded), a folder of images, or a data set of "
@@ -28,8 +24,18 @@ DATA = (
 EncoderName = Annotated[
     str, typer.Option("--encoder", "-e", help="Encoder to look into; `rcdm-probe encoders` lists them.", metavar="NAME")
 ]
+EncoderNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--encoder", "-e", help="Encoder to look into, may be repeated; by default all embedded ones.", metavar="NAME"
+    ),
+]
 Data = Annotated[str, typer.Option("--data", "-d", help=f"{DATA}.", metavar="DATA")]
 Level = Annotated[str, typer.Option("--level", "-l", help="Level of the encoder to draw from.", metavar="NAME")]
+LevelLookedAt = Annotated[
+    str,
+    typer.Option("--level", "-l", help="Level to look at, or a layer of the network such as layer3.", metavar="NAME"),
+]
 Levels = Annotated[
     list[str] | None,
     typer.Option(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -93,7 +95,7 @@ def run(
         return study
 
     result, report = carry_out(begin, conduct, out=out, console=console)
-    console.print(_summary(result.findings, list(result.is_ssl)))
+    console.print(_summary(result.findings))
     _tell(console, result.lacking)
     console.print(f"\nReport: [bold]{escape(str(report))}[/]")
     console.print(f"Page:   [bold]{escape(str(report.with_suffix('.html')))}[/]")
@@ -105,19 +107,18 @@ def _tell(console: Console, lacking: Mapping[str, str]) -> None:
         console.print(f"\n[yellow]{escape(what)}[/] {escape(why)}")
 
 
-def _summary(findings: pd.DataFrame, encoders: list[str]) -> Table:
-    """Findings by encoders, each cell a word with its statistic and interval."""
-    table = Table(title="The findings of the paper, encoder by encoder", show_lines=True)
-    table.add_column("finding")
-    for name in encoders:
-        table.add_column(name, justify="center")
+def _summary(findings: pd.DataFrame) -> Table:
+    """Every finding with every encoder, a line each, in words that fit a terminal of 80 columns."""
+    from reports.tables import interval
+
+    table = Table(title="The findings of the paper, encoder by encoder", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("finding", "encoder", "verdict", "value [95% interval]"):
+        table.add_column(name, overflow="fold")
     for (finding, aspect, level), rows in findings.groupby(["finding", "aspect", "level"], sort=False):
-        by_encoder = {row["encoder"]: row for _, row in rows.iterrows()}
-        cells = [
-            f"[{COLOURS[row['word']]}]{row['word']}[/]\n{row['value']:.2f} \\[{row['low']:.2f}, {row['high']:.2f}]"
-            if (row := by_encoder.get(name)) is not None
-            else "–"
-            for name in encoders
-        ]
-        table.add_row(" ".join(word for word in (f"{finding}.", aspect, level) if word), *cells)
+        about = " ".join(word for word in (f"{finding}.", aspect, level) if word)
+        for place, (_, row) in enumerate(rows.iterrows()):
+            word = f"[{COLOURS[row['word']]}]{row['word']}[/]"
+            value = "too few images" if math.isnan(row["value"]) else interval(row["value"], row["low"], row["high"])
+            table.add_row(about if place == 0 else "", escape(row["encoder"]), word, escape(value))
+        table.add_section()
     return table

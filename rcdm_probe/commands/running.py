@@ -90,9 +90,8 @@ def unread(count: int, files: Sequence[str]) -> str:
 def conclude(console: Console, result: Any, report: Path) -> None:
     """Print the verdicts, what was left out, and where the report is."""
     for verdict in result.verdicts:
-        colour, finding = COLOURS[verdict.word], f"Finding {verdict.finding}"
-        about = f"{finding}, {verdict.aspect}" if verdict.aspect else finding
-        console.print(f"\n{about}: [bold {colour}]{verdict.word}[/]. {escape(verdict.sentence)}")
+        word = f"[bold {COLOURS[verdict.word]}]{verdict.word}[/]"
+        console.print(f"\n{verdict.heading}: {word}. {escape(verdict.sentence)}")
     card = result.run["data_card"]
     if card["skipped"]:
         console.print(f"\n[yellow]{escape(unread(card['skipped'], card['skipped_files']))}[/]")

@@ -82,7 +82,7 @@ def draw_solvers(table: pd.DataFrame, *, chosen: tuple[str, int], floor: Estimat
     """MRR, Frechet distance and time of a picture against the number of steps, one line a solver.
 
     Args:
-        table: As `analyses.fidelity.solvers_table`.
+        table: As `probes.fidelity.solvers`.
         chosen: Solver and steps that are ringed.
         floor: The Frechet distance of real images.
         distance: What it is called.
@@ -130,7 +130,7 @@ def draw_copies(distances: pd.DataFrame, table: pd.DataFrame, *, real: str) -> F
 
     Args:
         distances: Records ``nearest_training``; those of real images have no encoder.
-        table: As `analyses.fidelity.copies_table`.
+        table: As `probes.fidelity.copies`.
         real: What real images are called in the table.
     """
     levels = table[table["encoder"] != real]

@@ -25,7 +25,7 @@ from reports.style import DPI, INK, LEVEL_COLOURS, SMALL, TEXT_WIDTH, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from probes.panels import Panel
+    from reports.panels import Panel
 
 _GUTTER, _GROUP_GUTTER = 4, 28  # dots between images; between groups of columns
 _LARGEST = 14.0  # mm: an image is never printed larger, unless it has pixels for that:

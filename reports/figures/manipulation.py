@@ -1,4 +1,4 @@
-"""Figures of the manipulation probe: edits against their controls, the responses to directions, and their side effects.
+"""Edits and directions of representations: edits against their controls, responses to directions, side effects.
 
 ``draw_edits`` sets the common dimensions (filled) beside random ones (open, and a cross for those that move ``h`` as
 far). ``draw_side_effects`` is a matrix: rows are moved, columns are read, and a clean direction has its one dark cell
@@ -73,7 +73,7 @@ def draw_responses(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
     """How each factor follows its own direction, one plot a factor and a curve a level.
 
     Args:
-        table: As `analyses.manipulation.response_table`.
+        table: One row a (``level``, ``factor``, ``strength``), with ``change``, ``change_low`` and ``change_high``.
         labels: What to print for each factor.
     """
     looks = level_looks(table["level"])
@@ -111,7 +111,7 @@ def draw_side_effects(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figu
     """The matrix of factors moved (rows) and factors read (columns), a plot a level.
 
     Args:
-        table: As `analyses.manipulation.direction_table`.
+        table: One row a (``level``, ``moved``, ``read``), with ``change``.
         labels: What to print for each factor; the class is read and not moved.
     """
     levels = list(level_looks(table["level"]))

@@ -10,7 +10,7 @@ from reports.style import NORMAL, TEXT_WIDTH, new_figure, theme
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from probes.panels import Map
+    from reports.panels import Map
 
 _SIDE, _GAP, _BAR, _TITLE, _BOTTOM = 33.0, 3.0, 23.0, 6.0, 1.8  # mm
 _WRAP = 20  # letters in a line beside the colour bar

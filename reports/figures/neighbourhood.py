@@ -21,7 +21,7 @@ def draw_kinds(table: pd.DataFrame, *, real: str, labels: Mapping[str, str], dis
     """Dots with intervals, a row for each kind of pictures and a colour for each level.
 
     Args:
-        table: As `analyses.neighbourhood.kind_table`.
+        table: As `probes.neighbourhood.analysis.kind_table`.
         real: The kind of real images themselves, drawn as a line.
         labels: What to print for each kind.
         distance: What the squared Frechet distance is called.

@@ -41,7 +41,7 @@ def draw_robustness(
     """Accuracy and displacement against the budget, one row of plots an attack.
 
     Args:
-        table: As `analyses.adversarial.robustness_table`.
+        table: The table ``robustness`` of the probe adversarial.
         attacks: Conditions to draw, in order.
         noise: The condition of the random control of each attack.
         units: Unit of the budget of each attack.
@@ -73,7 +73,7 @@ def draw_rendered(table: pd.DataFrame, *, attack: str, noise: str, unit: str, re
     """How often the judge still sees the class in the samples, against the budget.
 
     Args:
-        table: As `analyses.adversarial.rendered_table`.
+        table: The table ``rendered`` of the probe adversarial.
         attack: Condition to draw.
         noise: Condition of its random control, at the largest budget; an open marker.
         unit: Unit of the budget.
@@ -136,7 +136,7 @@ def draw_gains(comparison: pd.DataFrame, *, aspects: Mapping[str, str], referenc
     """What each encoder gains over the reference, one plot an aspect; right of the line it is the more robust.
 
     Args:
-        comparison: As `analyses.adversarial.comparison_table`.
+        comparison: The table ``comparison`` of the probe adversarial.
         aspects: What to print for each aspect; only those that were measured are drawn.
         reference: Name of the encoder that the others are compared with.
     """

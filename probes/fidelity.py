@@ -1,0 +1,756 @@
+"""How far what is drawn from a representation is to be trusted: a PDF report on the decoder itself.
+
+Ranks of the image that a sample was drawn of, Frechet distance, precision and recall beside real images, whether
+samples are copies of training images, and what solver and number of steps change.
+
+--features inception gives FID and the Inception score. It needs the package torch-fidelity and, in the cache folder
+(~/.cache/rcdm-probe), weights-inception-2015-12-05-6726825d.pth of its release v0.2.0 (see docs/mathematics.md).
+
+[bold]Examples[/]
+
+rcdm-probe fidelity
+
+rcdm-probe fidelity --encoder vicreg --encoder supervised --level backbone --images 500
+
+rcdm-probe fidelity --encoder timm/resnet18 --data photos/ --rcdm my-rcdm --features inception
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from analyses.by_image import by_image, measured
+from analyses.columns import columns, headings
+from analyses.paired import holm, rank_biserial, signed_rank
+from analyses.records import REAL, records
+from analyses.statistics import mean, mean_reciprocal, median, ratio
+from analyses.wording import listed
+from probes.probe import Needs, Probe, Ready, Sampling, Show, option
+from probes.stages import Stages
+from rcdm_core.distances import retrieval_ranks
+from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.fidelity import frechet_contributions, in_manifold, inception_contributions
+from rcdm_core.images import at_one_size, resize
+from rcdm_core.nearest import nearest
+from rcdm_core.rcdm import DEFAULT_STEPS, SOLVERS
+from rcdm_core.training_images import TrainingImages, known_split, trained_scenes, unseen
+from reports import blocks
+from reports.figures.fidelity import draw_copies, draw_levels, draw_solvers
+from reports.panels import Panel
+from reports.tables import cell, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from matplotlib.figure import Figure
+
+    from analyses.bootstrap import Estimate
+    from analyses.statistics import Array, Statistic
+    from probes.context import Context
+    from probes.probe import Found
+    from rcdm_core.data.imageset import ImageSet
+    from reports.blocks import Block
+
+LEAST = 20  # images, below which sets have no shape
+THUMBNAIL = 32  # pixels: the side at which pictures are compared with training images
+USUAL = "vicreg/backbone"
+"""Where solvers are compared, unless another level is named, or this one is not drawn from."""
+SWEPT = (
+    *(("sde-dpmsolver++", steps) for steps in (6, 12, 20)),
+    *(("dpmsolver++", steps) for steps in (6, 12, 20)),
+    ("unipc", 12),
+    ("ddim", 12),
+    ("ddpm", 100),
+)
+"""Solvers and steps that are compared: by steps, by solver at equal steps, and the ancestral one as published."""
+
+_AT_ONCE = 512  # images that are read to be made into thumbnails
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fidelity(Sampling):
+    """What is measured, on how much, with which solver."""
+
+    images: int = option(72, "Images that one sample is drawn of, each.", short="n", least=LEAST, metavar="N")
+    gallery: int = option(2000, "Images among which ranks are taken.", metavar="M")
+    neighbours: int = option(3, "k of precision and recall.", least=1, most=LEAST - 1, shown=False)
+    compared: int = option(
+        5000, "Training images that samples are held beside, to find copies; 0 for none.", least=0, metavar="N"
+    )
+    swept: tuple[tuple[str, int], ...] = option(SWEPT, "Solvers with numbers of steps that are compared.", shown=False)
+    swept_images: int = option(
+        20, "Images on which solvers and steps are compared; 0 for none.", least=0, metavar="N"
+    )  # fmt: skip
+    swept_level: str | None = option(
+        None,
+        f"Where solvers are compared; by default {USUAL}, where it is drawn from, else the first level.",
+        metavar="ENCODER/LEVEL",
+    )
+    pictures: int = option(8, "Images shown with their samples.", least=1, shown=False)
+    steps: int = option(DEFAULT_STEPS, "Solver steps for each picture.", least=1, most=1000, metavar="K")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for solver, _ in self.swept:
+            if solver not in SOLVERS:
+                raise unknown_name("solver", solver, SOLVERS)
+        if 0 < self.swept_images < LEAST:
+            raise UserError(
+                f"{self.swept_images} images are too few to compare solvers on", f"take at least {LEAST}, or 0"
+            )
+
+    @property
+    def rivals(self) -> tuple[tuple[str, int], ...]:
+        """Solvers and steps that are compared, the chosen one first; none where nothing is."""
+        return tuple(dict.fromkeys([(self.solver, self.steps), *self.swept])) if self.swept_images else ()
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Which images take part, as positions in the data set; all but `gallery` are disjoint.
+
+    Attributes:
+        images: Those that samples are drawn of, ``[N]``.
+        gallery: Those among which ranks are taken, ``[M]``; the first N are `images`.
+        reference: As many others, that sets are compared with, ``[N]``.
+        held_out: Further ones, beside which training images stand; `reference` is among them.
+        training: As many images that the decoders were trained on; None where none are known, or none asked for.
+    """
+
+    images: np.ndarray
+    gallery: np.ndarray
+    reference: np.ndarray
+    held_out: np.ndarray
+    training: TrainingImages | None
+
+
+# What is measured
+
+
+def ready(run: Context, settings: Fidelity) -> Ready:
+    """Find out what the decoders were trained on, and draw the images; refuse at once what would fail later."""
+    training, available, why = trained_on(run, settings.compared)
+    levels = [f"{one.encoder.name}/{level}" for one in run.each_encoder() for level in one.drawn_levels]
+    if settings.swept_level is not None and settings.swept_level not in levels:
+        raise unknown_name("encoder and level", settings.swept_level, levels)
+    if len(available) < 2 * LEAST:
+        raise UserError(
+            f"there are {len(available)} images that no RCDM was trained on",
+            f"give at least {2 * LEAST}, of another folder with --data",
+        )
+    drawn = draw(available, training, settings)
+    known, look = drawn.training, run.look(run.images.images(drawn.images[:1]))[0]
+    return Ready(
+        settings=replace(settings, swept_level=settings.swept_level or (USUAL if USUAL in levels else levels[0])),
+        own=drawn,
+        hashes={"training images": known.images.fingerprint if known else ""},
+        cards={
+            "features_card": {"dimension": look.shape[1]},
+            "training_card": (
+                {"name": known.images.name, "total": known.total, "compared": len(known.positions)}
+                if known
+                else {"missing": why}
+            ),
+            "study_card": {"gallery": len(drawn.gallery), "images": len(drawn.images)},
+        },
+    )
+
+
+def trained_on(run: Context, compared: int) -> tuple[TrainingImages | None, np.ndarray, str]:
+    """What all decoders were trained on, which of the images none ever saw, and why nothing is known."""
+    cards = [card for one in {one.fingerprint: one for one in run.decoders.values()}.values() for card in one.cards]
+    splits = [known_split(card, run.images, run.data) for card in cards]
+    available = unseen(splits, len(run.images))
+    if not compared:
+        return None, available, ""
+    known = [split.training for split in splits if split is not None]
+    common = reduce(np.intersect1d, known) if len(known) == len(cards) else np.array([], int)
+    if len(common):
+        return TrainingImages(run.images, common, len(common)), available, ""
+    if len(cards) != 1:
+        return None, available, "Several decoders were used; ask for the encoders of one at a time."
+    why = (
+        "The images that the decoder was trained on are not at hand. Those of an RCDM made by rcdm-probe train are "
+        "found when --data names the same folder; those of the embedded one are made from the training garments of "
+        "Fashion-MNIST (Debian: apt install dataset-fashion-mnist)."
+    )
+    return trained_scenes(cards[0], limit=compared), available, why
+
+
+def draw(available: np.ndarray, training: TrainingImages | None, settings: Fidelity) -> Drawn:
+    """Draw the images by the seed.
+
+    A data set that is too small gives half of what it has, for as many others stand beside them.
+
+    Args:
+        available: Positions that no decoder was trained on.
+        training: What the decoders were trained on, or None.
+        settings: How many.
+    """
+    order = np.random.default_rng(settings.seed).permutation(available)
+    count = min(settings.images, len(order) // 2)
+    held_out = order[count : count + settings.compared]
+    if training is not None:
+        among = min(settings.compared, len(training.positions), len(held_out))
+        chosen = np.random.default_rng(settings.seed).permutation(training.positions)[:among]
+        training, held_out = replace(training, positions=chosen), held_out[:among]
+    return Drawn(order[:count], order[: max(settings.gallery, count)], order[count : 2 * count], held_out, training)
+
+
+def measure(run: Context, settings: Fidelity) -> Iterator[pd.DataFrame | Panel]:
+    """Draw a sample of each image from every level, encode it again, and hold it beside real images.
+
+    ====================  =============================================================================================
+    measure               value; ``condition`` and ``strength``: solver and steps, but for real images
+    ====================  =============================================================================================
+    ``sample_rank``       place of the image among the gallery seen from h of its sample, 1 is the nearest
+    ``frechet``           squared Frechet distance of the set from other real images, as contributions (mean: the value)
+    ``inception_score``   Inception score of the set, as contributions (mean: the value)
+    ``precision``         whether a picture of the set lies in the manifold of other real images
+    ``recall``            whether one of these other real images lies in the manifold of the set
+    ``nearest_training``  root mean square difference, in [0, 1], of a picture's pixels from the nearest training image
+    ``nearest_held_out``  the same, from the nearest of as many real images that were not trained on
+    ``swept_rank``        as ``sample_rank``, on fewer images, for every solver and number of steps
+    ``swept_frechet``     as ``frechet``, of these fewer images
+    ``seconds``           time of a picture, solver by solver (``image`` is -1); the one measure that no seed decides
+    ====================  =============================================================================================
+
+    Rows of real images themselves, the floor that a perfect decoder reaches, have no encoder and the condition
+    ``real images``. The other real images are as many, and none of those that samples were drawn from.
+    """
+    drawn: Drawn = run.own
+    pictures, beside = run.images.images(drawn.images), galleries(run.images, drawn)
+    reference = run.look(run.images.images(drawn.reference))[0]
+
+    def compared(of: torch.Tensor, **about: Any) -> Iterator[pd.DataFrame]:
+        """One picture of each image, as a set, and one by one beside training images."""
+        features, classes = run.look(of)
+        inside, reached = (
+            in_manifold(*pair, neighbours=settings.neighbours)
+            for pair in ((features, reference), (reference, features))
+        )
+        yield records("frechet", frechet_contributions(features, reference), drawn.images, **about)
+        yield records("precision", inside, drawn.images, **about)
+        yield records("recall", reached, drawn.reference, **about)
+        if classes is not None:
+            yield records("inception_score", inception_contributions(classes), drawn.images, **about)
+        for name, gallery in beside.items():
+            apart = nearest(small(of), gallery)[0] / gallery.shape[1] ** 0.5
+            yield records(name, apart, drawn.images, **about)
+
+    yield from compared(pictures, encoder="", condition=REAL)
+    samples: dict[str, torch.Tensor] = {}
+    for one in run.each_encoder():
+        h = one.represent(drawn.gallery)
+        for level in one.drawn_levels:
+            name, about = f"{one.encoder.name}/{level}", {"level": level, **setting(settings.solver, settings.steps)}
+            samples[name] = one.render("one", level, h[level][: len(pictures)], drawn.images.tolist())[:, 0]
+            ranks = retrieval_ranks(one.encode(samples[name])[level], h[level], torch.arange(len(pictures)))
+            yield one.records("sample_rank", ranks, drawn.images, **about)
+            yield from compared(samples[name], encoder=one.encoder.name, **about)
+            if name == settings.swept_level:
+                swept = one, level, h[level]
+    if settings.swept_images:
+        count = min(settings.swept_images, len(pictures))
+        floor = frechet_contributions(run.look(pictures)[0][:count], reference[:count])
+        yield records("swept_frechet", floor, drawn.images[:count], encoder="", condition=REAL)
+        yield from sweep(*swept, drawn, reference[:count])
+
+    shown, name = pictures[: settings.pictures], str(settings.swept_level)
+    first = {key: of[: len(shown)] for key, of in samples.items()}
+    yield samples_panel(shown, first)
+    if drawn.training is not None:
+        rows = nearest(small(first[name]), beside["nearest_training"])[1]
+        found = drawn.training.images.images(drawn.training.positions[rows.numpy()])
+        yield nearest_panel(shown, first[name], found)
+    if settings.swept_images:
+        yield solvers_panel(shown, drawn_by_solvers(*swept, drawn.images[: len(shown)]))
+
+
+def galleries(images: ImageSet, drawn: Drawn) -> dict[str, torch.Tensor]:
+    """Where a picture's nearest is looked for: images that were trained on, and as many that were not, ``[G, P]``.
+
+    Samples are softer than photographs, and so nearer to any image; a small distance from the training images alone
+    says nothing. A generator that recalls is nearer to them than to equally many others.
+    """
+    if drawn.training is None:
+        return {}
+    return {
+        "nearest_training": thumbnails(drawn.training.images, drawn.training.positions),
+        "nearest_held_out": thumbnails(images, drawn.held_out),
+    }
+
+
+def thumbnails(images: ImageSet, positions: np.ndarray) -> torch.Tensor:
+    """Images as rows of pixels ``[G, 3 * 32 * 32]``, read part by part."""
+    parts = [positions[i : i + _AT_ONCE] for i in range(0, len(positions), _AT_ONCE)]
+    return torch.cat([small(images.images(part)) for part in parts])
+
+
+def small(pictures: torch.Tensor) -> torch.Tensor:
+    """Pictures ``[N, 3, S, S]`` as rows of pixels ``[N, 3 * 32 * 32]``."""
+    return resize(pictures, THUMBNAIL).flatten(1)
+
+
+def setting(solver: str, steps: int) -> dict[str, Any]:
+    """Solver and steps as records tell them."""
+    return {"condition": solver, "strength": float(steps)}
+
+
+def sweep(run: Context, level: str, h: torch.Tensor, drawn: Drawn, reference: torch.Tensor) -> Iterator[pd.DataFrame]:
+    """Ranks, Frechet distance and time under every solver and number of steps, of the first images from equal noise.
+
+    Args:
+        run: Of one encoder.
+        level: Its level that is drawn from.
+        h: The gallery there, ``[M, D]``.
+        drawn: The images.
+        reference: Features of as many other real images, ``[K, F]``.
+    """
+    count = len(reference)
+    numbers = drawn.images[:count]
+
+    def rival(using: Context) -> torch.Tensor:
+        begun = time.perf_counter()
+        pictures = using.render("swept", level, h[:count], numbers.tolist())[:, 0]
+        seconds = (time.perf_counter() - begun) / count
+        ranks = retrieval_ranks(run.encode(pictures)[level], h, torch.arange(count)).double()
+        frechet = frechet_contributions(run.look(pictures)[0], reference)
+        return torch.stack([ranks, frechet, torch.full_like(frechet, seconds)])
+
+    assert run.decoder is not None
+    assert run.space is not None
+    known = (run.decoder.fingerprint, level, run.space.fingerprint, drawn.gallery.tolist(), drawn.reference.tolist())
+    for solver, steps in run.each(run.settings.rivals, "comparing solvers"):
+        using = replace(run, settings=replace(run.settings, solver=solver, steps=steps))
+        at_one_go = partial(rival, replace(using, stages=Stages(None)))  # for its time is taken
+        ranks, frechet, seconds = run.kept(f"swept-{solver}-{steps}", at_one_go, *known, using.settings)
+        about = {"level": level, **setting(solver, steps)}
+        yield run.records("swept_rank", ranks, numbers, **about)
+        yield run.records("swept_frechet", frechet, numbers, **about)
+        yield run.records("seconds", seconds[:1], [-1], **about)
+
+
+def drawn_by_solvers(run: Context, level: str, h: torch.Tensor, numbers: np.ndarray) -> dict[str, torch.Tensor]:
+    """Samples of the first images under several solvers: of each the fewest and the most steps, and the chosen ones."""
+    by_solver: dict[str, list[int]] = {}
+    for solver, steps in run.settings.rivals:
+        by_solver.setdefault(solver, []).append(steps)
+    pictures = {}
+    for solver, known in by_solver.items():
+        chosen = [run.settings.steps] if solver == run.settings.solver else []
+        for steps in sorted({min(known), max(known), *chosen}):
+            using = replace(run, settings=replace(run.settings, solver=solver, steps=steps))
+            drawn = using.render("solvers", level, h[: len(numbers)], numbers.tolist())
+            pictures[f"{solver} ({steps})"] = drawn[:, 0]
+    return pictures
+
+
+def samples_panel(images: torch.Tensor, samples: Mapping[str, torch.Tensor]) -> Panel:
+    """Images, and a sample of each from every level; decoders may draw at several sizes: all are shown at the largest.
+
+    Args:
+        images: ``[N, 3, S', S']``.
+        samples: By encoder and level, ``[N, 3, S, S]``.
+    """
+    columns = at_one_size(samples.values())
+    grid = torch.stack([resize(images, columns[0].shape[-1]), *columns], 1)
+    rows = tuple(f"image {number + 1}" for number in range(len(images)))
+    return Panel("samples", "", "", grid, rows, ("image", *samples))
+
+
+def nearest_panel(images: torch.Tensor, samples: torch.Tensor, found: torch.Tensor) -> Panel:
+    """Images, a sample of each, and the training image nearest to it; each ``[N, 3, S, S]`` of its own S."""
+    size, rows = samples.shape[-1], ("image", "sample", "nearest\ntraining image")
+    grid = torch.stack([resize(images, size), samples, resize(found, size)])
+    return Panel("nearest_training", "", "", grid, rows, numbered(images))
+
+
+def solvers_panel(images: torch.Tensor, samples: Mapping[str, torch.Tensor]) -> Panel:
+    """Images ``[N, 3, S', S']``, and their samples by solver and steps, ``[N, 3, S, S]`` each."""
+    drawn = list(samples.values())
+    grid = torch.stack([resize(images, drawn[0].shape[-1]), *drawn])
+    return Panel("drawn_by_solvers", "", "", grid, ("image", *samples), numbered(images))
+
+
+def numbered(images: torch.Tensor) -> tuple[str, ...]:
+    """The numbers of images, as labels."""
+    return tuple(str(number + 1) for number in range(len(images)))
+
+
+# Tables
+#
+# Every number is a mean (or a median) over images of what was recorded of each, so that one bootstrap over images
+# serves them all: Frechet distances and Inception scores too, which are recorded as contributions whose mean is the
+# value. Where samples stand beside real images, or one solver beside another, they are resampled together.
+
+
+def by_level(found: Found, *measures: str) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+    """Encoder (`REAL` for real images, which come first) and level, and the rows of these measures there."""
+    chosen = measured(found.records, *measures)
+    chosen = chosen.assign(encoder=chosen["encoder"].where(chosen["condition"] != REAL, REAL))
+    for (encoder, level), rows in chosen.groupby(["encoder", "level"], sort=False):
+        yield {"encoder": encoder, "level": level}, rows
+
+
+def values_of(rows: pd.DataFrame, measure: str) -> Array:
+    """Values of a measure, ``[N]``, images ascending."""
+    return measured(rows, measure).sort_values("image")["value"].to_numpy()
+
+
+def ranks(found: Found) -> pd.DataFrame:
+    """Where an image comes among the gallery, seen from its sample.
+
+    One row an (``encoder``, ``level``): ``mrr``, ``mean_rank`` and ``median_rank``; ``images``.
+    """
+    statistics: dict[str, Statistic] = {"mrr": mean_reciprocal, "mean_rank": mean, "median_rank": median}
+    lines = []
+    for keys, rows in by_level(found, "sample_rank"):
+        own = values_of(rows, "sample_rank")
+        summed = {name: found.interval(own, statistic) for name, statistic in statistics.items()}
+        lines.append({**keys, **columns(summed), "images": len(own)})
+    return pd.DataFrame(lines, columns=["encoder", "level", *headings(*statistics), "images"])
+
+
+def sets(found: Found) -> pd.DataFrame:
+    """Samples as a set, level by level, the real images that they were drawn of first.
+
+    One row an (``encoder``, ``level``): ``frechet``; ``excess``, how much larger it is than that of the real images,
+    paired with them (0 for a perfect decoder); ``inception_score`` (NaN where the feature space has no classes);
+    ``precision``; ``recall``; ``images``.
+    """
+    lines, floor = [], None
+    measures = ("frechet", "inception_score", "precision", "recall")
+    for keys, rows in by_level(found, *measures):
+        values = {name: values_of(rows, name) for name in measures}
+        floor = values["frechet"] if floor is None else floor
+        values["excess"] = values["frechet"] - floor
+        summed = {name: found.interval(value, mean) for name, value in values.items()}
+        lines.append({**keys, **columns(summed), "images": len(floor)})
+    names = headings("frechet", "excess", *measures[1:])
+    return pd.DataFrame(lines, columns=["encoder", "level", *names, "images"])
+
+
+def copies(found: Found) -> pd.DataFrame:
+    """Whether samples are copies of training images; no rows where none were at hand.
+
+    One row an (``encoder``, ``level``), real images first: ``distance`` from the nearest training image, mean;
+    ``ratio`` to that of the real images, of means, paired; ``share`` of pictures whose nearest image is one that was
+    trained on, not one of as many that were not (0.5 for a decoder that does not recall; a tie counts one half);
+    ``closest``, the share nearer to a training image than any of the real images is, and ``surplus``, by how much it
+    exceeds the share that is as near to one of the others (0 for a decoder that does not recall); ``images``.
+    """
+    lines, real = [], None
+    for keys, rows in by_level(found, "nearest_training", "nearest_held_out"):
+        wide = by_image(rows, "measure")
+        near, other = wide["nearest_training"].to_numpy(), wide["nearest_held_out"].to_numpy()
+        real = near if real is None else real
+        closest = 1.0 * (near < real.min())
+        summed = {
+            "distance": found.interval(near, mean),
+            "ratio": found.interval(np.stack([near, real], 1), ratio),
+            "share": found.interval((near < other) + 0.5 * (near == other), mean),
+            "closest": found.interval(closest, mean),
+            "surplus": found.interval(closest - (other < real.min()), mean),
+        }
+        lines.append({**keys, **columns(summed), "images": len(near)})
+    names = headings("distance", "ratio", "share", "closest", "surplus")
+    return pd.DataFrame(lines, columns=["encoder", "level", *names, "images"])
+
+
+def solvers(found: Found) -> pd.DataFrame:
+    """Solvers and numbers of steps, each beside the chosen one, image by image from equal noise.
+
+    One row a (``solver``, ``steps``), the chosen one first: ``mrr``, ``mean_rank``, ``frechet``; ``seconds`` a picture;
+    ``gain`` in MRR over the chosen one; Wilcoxon's ``p_value`` on the reciprocal ranks and ``p_holm``, corrected over
+    all the others; the rank-biserial ``effect`` (all NaN for the chosen one); ``images``.
+    """
+    swept = measured(found.records, "swept_rank", "swept_frechet", "seconds")
+    swept, chosen = swept[swept["condition"] != REAL], (found.settings.solver, float(found.settings.steps))
+    lines = []
+    for (solver, steps), rows in swept.groupby(["condition", "strength"], sort=False):
+        wide = by_image(rows[rows["image"] >= 0], "measure")
+        own = wide["swept_rank"]
+        if (solver, steps) == chosen:
+            before = own
+        gain = (1 / own - 1 / before).to_numpy()
+        summed = {
+            "mrr": found.interval(own, mean_reciprocal),
+            "mean_rank": found.interval(own, mean),
+            "frechet": found.interval(wide["swept_frechet"], mean),
+            "gain": found.interval(gain, mean),
+        }
+        itself = (solver, steps) == chosen
+        test = {"p_value": np.nan if itself else signed_rank(gain), "effect": np.nan if itself else rank_biserial(gain)}
+        seconds = measured(rows, "seconds")["value"].iloc[0]
+        about = {"solver": solver, "steps": int(steps), **columns(summed), "seconds": seconds}
+        lines.append({**about, **test, "images": len(own)})
+    names = ["solver", "steps", *headings("mrr", "mean_rank", "frechet", "gain"), "seconds", "p_value", "effect"]
+    table = pd.DataFrame(lines, columns=[*names, "images"])
+    table.insert(table.columns.get_loc("effect"), "p_holm", holm(table["p_value"]))
+    return table
+
+
+def solvers_floor(found: Found) -> Estimate:
+    """The Frechet distance of the real images that solvers are compared on."""
+    rows = measured(found.records, "swept_frechet")
+    return found.interval(values_of(rows[rows["condition"] == REAL], "swept_frechet"), mean)
+
+
+# The page
+
+
+def of_samples(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table that are of samples, not of real images."""
+    return table[table["encoder"] != REAL]
+
+
+def trust(found: Found) -> str:
+    """How far the decoder is to be trusted, in a paragraph."""
+    gallery, distance = found.run["study_card"]["gallery"], found.run["features_card"]["distance"]
+    ranked, compared = found.tables["ranks"].sort_values("mrr", ascending=False), of_samples(found.tables["sets"])
+    best, worst, real = ranked.iloc[0], ranked.iloc[-1], found.tables["sets"].iloc[0]
+    said = [
+        f"How far to trust the decoder. One sample from {place(best)} finds the image that it was drawn of at a "
+        f"median rank of {number(best['median_rank'], 0)} among {gallery:,} (MRR {cell(best, 'mrr')}; chance is a "
+        f"rank of {(gallery + 1) // 2:,})."
+    ]
+    if len(ranked) > 1:
+        said.append(
+            f"From {place(worst)} it does so least, at {number(worst['median_rank'], 0)} (MRR {cell(worst, 'mrr')})."
+        )
+    ends = dict.fromkeys(number(compared["frechet"].agg(end)) for end in ("min", "max"))
+    off = int((compared["excess_low"] > 0).sum())
+    said.append(
+        f"As sets, samples lie at {distance} {' to '.join(ends)}, equally many real images at "
+        f"{cell(real, 'frechet')}: samples of {off} of {len(compared)} levels can be told from real images by it."
+    )
+    if len(found.tables["copies"]):
+        said.append(recall(of_samples(found.tables["copies"])))
+    said.append(
+        "What all samples of one h share came from h; what they lack may be the decoder's fault, and the more so the "
+        "larger the rank."
+    )
+    return " ".join(said)
+
+
+def recall(compared: pd.DataFrame) -> str:
+    """Whether samples are copies of training images, in a sentence."""
+    recalled = compared[compared["surplus_low"] > 0]
+    if recalled.empty:
+        return (
+            "Nothing points to copies of training images: the share of samples that lie closer to one of them than "
+            "every real image does, less the share that lie as close to one of as many images that were not trained "
+            "on, has an interval above 0 at no level."
+        )
+    worst = recalled.loc[recalled["surplus"].idxmax()]
+    return (
+        f"Samples of {listed([place(row) for _, row in recalled.iterrows()])} look like copies of training images: "
+        "closer to one of them than every real image, and not to images that were not trained on, lie up to "
+        f"{cell(worst, 'surplus')} of them."
+    )
+
+
+def place(row: pd.Series) -> str:
+    """Encoder and level of a row."""
+    return f"{row['encoder']}/{row['level']}"
+
+
+def evidence(compared: pd.DataFrame) -> str:
+    """What the comparison of solvers says of the setting that was used."""
+    chosen, others = compared.iloc[0], compared.iloc[1:]
+    better, worse = others[others["gain_low"] > 0], others[others["gain_high"] < 0]
+    said = (
+        f"The setting used in this report, {chosen['solver']} with {chosen['steps']} steps, has an MRR of "
+        f"{cell(chosen, 'mrr')} on these images. Of {len(others)} others, {len(better)} do better and {len(worse)} "
+        "worse (the interval of the paired difference leaves out 0)"
+    )
+    if len(better):
+        best = better.loc[better["gain"].idxmax()]
+        dearer = best["seconds"] / chosen["seconds"]
+        return (
+            f"{said}; the best, {best['solver']} with {best['steps']} steps, gains {cell(best, 'gain')} for "
+            f"{number(dearer, 1)} times the time."
+        )
+    cheaper = others[(others["gain_high"] >= 0) & (others["seconds"] < chosen["seconds"])]
+    if cheaper.empty:
+        return f"{said}: none that is not worse takes less time."
+    fastest = cheaper.loc[cheaper["seconds"].idxmin()]
+    return (
+        f"{said}. Of those that take less time and are not found to be worse, the fastest is {fastest['solver']} with "
+        f"{fastest['steps']} steps, in {fastest['seconds'] / chosen['seconds']:.0%} of the time."
+    )
+
+
+def on_solvers(found: Found) -> Iterator[Block]:
+    """What the comparison says, where there is one."""
+    if were_swept(found):
+        yield blocks.text(evidence(found.tables["solvers"]))
+
+
+def were_swept(found: Found) -> bool:
+    """Whether solvers were compared."""
+    return not found.tables["solvers"].empty
+
+
+def were_compared(found: Found) -> bool:
+    """Whether samples were held beside training images."""
+    return not found.tables["copies"].empty
+
+
+def levels_figure(found: Found) -> Figure:
+    """Ranks and sets, level by level."""
+    compared, distance = found.tables["sets"], found.run["features_card"]["distance"]
+    return draw_levels(
+        found.tables["ranks"].merge(of_samples(compared), on=["encoder", "level"]),
+        titles={"mrr": "MRR", "frechet": distance, "precision": "precision", "recall": "recall"},
+        floor=compared.iloc[0],
+        chance={"mrr": chance(found.run["study_card"]["gallery"])},
+    )
+
+
+def solvers_figure(found: Found) -> Figure:
+    """What more steps buy, and what they cost."""
+    chosen, distance = (found.settings.solver, found.settings.steps), found.run["features_card"]["distance"]
+    return draw_solvers(found.tables["solvers"], chosen=chosen, floor=solvers_floor(found), distance=distance)
+
+
+def copies_figure(found: Found) -> Figure:
+    """Distances from training images."""
+    return draw_copies(measured(found.records, "nearest_training"), found.tables["copies"], real=REAL)
+
+
+def chance(gallery: int) -> float:
+    """MRR of a random order of the gallery."""
+    return sum(1 / rank for rank in range(1, gallery + 1)) / gallery
+
+
+def printed(name: str, *paired: str) -> Any:
+    """A table with encoder and level in one cell, and real images without the numbers that are over themselves."""
+
+    def of(found: Found) -> pd.DataFrame:
+        table = found.tables[name]
+        named = [f"{row['encoder']} {row['level']}".strip() for _, row in table.iterrows()]
+        return without(table.assign(pictures=named), table["encoder"] == REAL, *paired)
+
+    return of
+
+
+def printed_solvers(found: Found) -> pd.DataFrame:
+    """`solvers` as read: the chosen one gains nothing over itself; times in milliseconds."""
+    table = found.tables["solvers"]
+    named = [f"{row['solver']} {row['steps']}" for _, row in table.iterrows()]
+    table = table.assign(setting=named, ms=1000 * table["seconds"])
+    return without(table, table.index == 0, "gain").drop(columns=["mean_rank_low", "mean_rank_high"])
+
+
+def without(table: pd.DataFrame, rows: Any, *names: str) -> pd.DataFrame:
+    """The table without some numbers in some rows."""
+    hidden = {name: table[name].mask(rows) for name in headings(*names)}
+    return table.assign(**hidden)
+
+
+def overview(found: Found) -> pd.DataFrame:
+    """Ranks and sets in one table, intervals below their numbers, as six columns fit a terminal."""
+    table = printed("sets")(found).merge(found.tables["ranks"], how="left", on=["encoder", "level"])
+    stacked = {
+        name: [cell(row, name).replace(" [", "\n[", 1) for _, row in table.iterrows()] for name in ("mrr", "frechet")
+    }
+    return table.assign(**stacked, median_rank=[number(rank, 0) for rank in table["median_rank"]])
+
+
+def names(found: Found) -> dict[str, Any]:
+    """What the words tell besides."""
+    space, training, gallery = (found.run[f"{name}_card"] for name in ("features", "training", "study"))
+    count, distance, score = gallery["gallery"], space["distance"], space["score"]
+    swept = solvers_floor(found) if were_swept(found) else None
+    return {
+        "distance": distance,
+        "score": score,
+        "dimension": space["dimension"],
+        "gallery": f"{count:,}",
+        "middle": f"{(count + 1) / 2:,.0f}",
+        "chance": f"{chance(count):.3f}",
+        "count": f"{gallery['images']:,}",
+        "among": f"{training.get('compared', 0):,}",
+        "trained": f"{training.get('total', 0):,}",
+        "training": training.get("name", ""),
+        "why": training.get("missing", "") or "--compared says among how many to look.",
+        "floor": swept,
+        "on": swept.n if swept else 0,
+        "at_once": min(swept.n, found.settings.batch_size) if swept else 0,
+        "not_fid": (
+            "" if distance == "FID" else f"{distance} is not FID, and no published FID compares with it."
+        ),
+        "of_copies": (
+            "Copies of images that are not among those compared go unseen, and so do copies of a part. The intervals "
+            "are over pictures, for one choice of the images that they are compared with; pictures that are alike "
+            "share their nearest."
+            if were_compared(found)
+            else ""
+        ),
+        "of_classes": (
+            f"Inception score. {score} is the exponential of the mean divergence of the class probabilities of a "
+            "picture from those of all (Salimans et al. 2016)."
+            if score
+            else ""
+        ),
+    }  # fmt: skip
+
+
+PROBE = Probe(
+    name="fidelity",
+    settings=Fidelity,
+    needs=Needs(encoders="several", decoder="must", features=True, whole=True, images=2 * LEAST),
+    images=lambda settings: max(settings.gallery, 2 * settings.images, settings.images + settings.compared),
+    ready=ready,
+    measure=measure,
+    tables={"ranks": ranks, "sets": sets, "copies": copies, "solvers": solvers},
+    printed={
+        "sets": printed("sets", "excess"),
+        "copies": printed("copies", "ratio", "closest", "surplus"),
+        "solvers": printed_solvers,
+        "overview": overview,
+    },
+    gist=trust,
+    names=names,
+    page={
+        "": [Show("figure", "levels", levels_figure)],
+        "Samples from every level": [
+            Show("panel", "samples"),
+            Show("table", "ranks"),
+            Show("table", "sets"),
+            Show("missing", "score", when=lambda found: not found.run["features_card"]["score"]),
+        ],
+        "Solver and steps": [
+            Show("missing", "solvers", when=lambda found: not were_swept(found)),
+            on_solvers,
+            Show("figure", "solvers", solvers_figure, were_swept),
+            Show("table", "solvers"),
+            Show("panel", "drawn_by_solvers"),
+        ],
+        "Recalling, or generating?": [
+            Show("missing", "copies", when=lambda found: not were_compared(found)),
+            Show("text", "copies", when=were_compared),
+            Show("figure", "copies", copies_figure, were_compared),
+            Show("table", "copies"),
+            Show("panel", "nearest_training"),
+        ],
+    },
+    quick={
+        "images": 30,
+        "gallery": 1000,
+        "compared": 2000,
+        "swept_images": 20,
+        "swept": (("sde-dpmsolver++", 6), ("sde-dpmsolver++", 20), ("dpmsolver++", 12)),
+    },
+    words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
+)

@@ -1,0 +1,291 @@
+"""Pictures without an image to start from, drawn from between neighbouring representations: finding 4 once more.
+
+They stand beside pictures drawn from representations of real images, and from a Gaussian fitted to them: how near to
+real images (Frechet distance), how varied, how near to known images.
+
+--features inception gives FID and the Inception score. It needs the package torch-fidelity and, in the cache folder,
+weights-inception-2015-12-05-6726825d.pth of its release v0.2.0 (see docs/mathematics.md).
+
+[bold]Examples[/]
+
+rcdm-probe generate --encoder vicreg --level backbone
+
+rcdm-probe generate --encoder timm/resnet18 --data photos/ --rcdm my-rcdm --count 200
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from analyses.by_image import by_image
+from analyses.columns import columns, estimate_of, headings
+from analyses.findings import word_for
+from analyses.records import REAL
+from analyses.statistics import mean, median
+from probes.page import undrawn
+from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
+from rcdm_core.errors import UserError
+from rcdm_core.fidelity import frechet_contributions
+from rcdm_core.images import resize
+from rcdm_core.nearest import nearest
+from reports.figures.neighbourhood import draw_kinds
+from reports.panels import Panel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from matplotlib.figure import Figure
+
+    from analyses.statistics import Statistic
+    from probes.context import Context
+    from probes.probe import Found
+
+LEAST = 20  # pictures of a set, below which no interval says anything
+ACROSS = 12  # pictures in a row
+SOURCES = {
+    "images": "from h of real images",
+    "between": "from between neighbours",
+    "gaussian": "from a Gaussian",
+}
+"""Every kind of representation to draw from, each made for an image ``i`` of the gallery:
+
+=============  ========================================================================================================
+``images``     ``h_i``, of the image itself
+``between``    ``(1 - w) h_i + w h_j``, where j is one of the k nearest of i, each as likely, and w is uniform in [0, 1)
+``gaussian``   ``m + S z``, with mean and covariance ``S S'`` of the gallery and z standard normal
+=============  ========================================================================================================
+"""
+KINDS = {REAL: "real images", **SOURCES}
+COMPARED = (("between", "images"), ("gaussian", "between"), ("gaussian", "images"))
+_BETWEEN, _GAUSSIAN = 0, 1  # streams of random numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generate(Sampling):
+    """What is drawn, and how often."""
+
+    count: int = option(256, "Pictures of each kind.", short="n", least=LEAST, metavar="N")
+    gallery: int = option(2000, "Images whose representations are combined.", metavar="M")
+    neighbours: int = option(
+        5, "Nearest neighbours, one of which is combined with.", short="k", least=1, most=LEAST - 1, metavar="K"
+    )
+    pictures: int = option(24, "Pictures of each kind that are shown.", least=1, shown=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.gallery < self.count:
+            raise UserError(f"a gallery of {self.gallery} images for {self.count} pictures", "take as many at least")
+
+
+def ready(run: Context, settings: Generate) -> Ready:
+    """Refuse too few images."""
+    if len(run.images) < 2 * settings.count:
+        raise UserError(
+            f"{run.images.name} has {len(run.images)} images, and {settings.count} pictures need twice as many",
+            f"ask for at most {len(run.images) // 2}",
+        )
+    return Ready()
+
+
+def measure(run: Context, settings: Generate) -> Iterator[pd.DataFrame | Panel]:
+    """Draw from made-up representations, and compare with real images, in a space of features.
+
+    =============  ====================================================================================================
+    measure        value, one for each picture; ``condition``: a kind of `SOURCES`, or real images
+    =============  ====================================================================================================
+    ``frechet``    contribution to the squared Frechet distance from other real images; the mean is the distance
+    ``diversity``  distance to the other pictures of the set, doubled and less the set's mean, so that the mean is the
+                   mean distance of two pictures and its spread that of a mean of pairs; over the mean distance of two
+                   real images
+    ``nearest``    distance to the nearest image of the gallery, in the same unit
+    =============  ====================================================================================================
+    """
+    count = settings.count
+    drawn = run.draw(count + settings.gallery)
+    others, gallery = drawn[:count], drawn[count:]
+    numbers, h = gallery[:count], run.represent(gallery)
+    reference, known = run.features_of(others), run.features_of(gallery)
+    unit = mean_distance(reference)
+
+    def compared(features: torch.Tensor, apart: torch.Tensor, **about: Any) -> Iterator[pd.DataFrame]:
+        to_others = torch.cdist(features.double(), features.double()).sum(1) / (count - 1)
+        yield run.records("frechet", frechet_contributions(features, reference), numbers, **about)
+        yield run.records("diversity", (2 * to_others - to_others.mean()) / unit, numbers, **about)
+        yield run.records("nearest", apart / unit, numbers, **about)
+
+    apart = torch.cdist(known[:count].double(), known.double()).fill_diagonal_(torch.inf).min(1).values
+    yield from compared(known[:count], apart, condition=REAL)
+    for level in run.drawn_levels:
+        made, partners = sources(h[level], settings, numbers.tolist())
+        pictures = {name: run.render(name, level, of, numbers.tolist())[:, 0] for name, of in made.items()}
+        for name, drawn_from in pictures.items():
+            features = run.features(drawn_from)
+            yield from compared(features, nearest(features, known)[0], level=level, condition=name)
+        yield kinds_panel(level, run.images.images(others[: settings.pictures]), pictures)
+        shown = slice(min(settings.pictures, 6))
+        yield neighbours_panel(
+            level,
+            run.images.images(numbers[shown]),
+            run.images.images(gallery[partners.numpy()][shown]),
+            pictures["images"][shown],
+            pictures["between"][shown],
+        )
+
+
+def sources(
+    gallery: torch.Tensor, settings: Generate, images: Sequence[int]
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Representations of every kind of `SOURCES`, ``[N, D]``, for the first N of the gallery ``[M, D]``.
+
+    Args:
+        gallery: Representations of real images.
+        settings: Their ``neighbours`` and ``seed``.
+        images: Numbers of the first images, ``[N]``: what is drawn is a function of the seed and the number.
+
+    Returns:
+        By kind; and the rows of the neighbours, ``[N]``.
+    """
+    middle, partners = between(gallery, settings.neighbours, seed=settings.seed, images=images)
+    cloud = gaussian(gallery, seed=settings.seed, images=images)
+    return dict(zip(SOURCES, (gallery[: len(images)], middle, cloud), strict=True)), partners
+
+
+def between(
+    gallery: torch.Tensor, neighbours: int, *, seed: int, images: Sequence[int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A representation between each of the first of the gallery and one of its nearest; and the rows of these."""
+    first = gallery[: len(images)]
+    near = torch.cdist(first.double(), gallery.double()).fill_diagonal_(torch.inf).topk(neighbours, largest=False)
+    generators = [np.random.default_rng([seed, _BETWEEN, image]) for image in images]
+    chosen = torch.tensor([int(generator.integers(neighbours)) for generator in generators])
+    weight = torch.tensor([generator.random() for generator in generators], dtype=torch.float32)[:, None]
+    partners = near.indices[torch.arange(len(images)), chosen]
+    return torch.lerp(first, gallery[partners], weight), partners
+
+
+def gaussian(gallery: torch.Tensor, *, seed: int, images: Sequence[int]) -> torch.Tensor:
+    """A representation of the Gaussian with mean and covariance of the gallery ``[M, D]``, for each number, ``[N, D]``.
+
+    The gallery itself, centred and over the root of M - 1, is a root of the covariance: no decomposition is needed, and
+    fewer images than dimensions do not matter.
+    """
+    centre = gallery.double().mean(0)
+    root = (gallery.double() - centre) / (len(gallery) - 1) ** 0.5
+    z = np.stack([np.random.default_rng([seed, _GAUSSIAN, image]).standard_normal(len(gallery)) for image in images])
+    return (centre + torch.from_numpy(z) @ root).float()
+
+
+def mean_distance(features: torch.Tensor) -> float:
+    """Mean distance of two of them, ``[N, F]``."""
+    distance = torch.pdist(features.double()).mean().item()
+    if not distance > 0:
+        raise UserError("all images look the same in the feature space", "give images that differ")
+    return distance
+
+
+def kinds_panel(level: str, real: torch.Tensor, pictures: Mapping[str, torch.Tensor]) -> Panel:
+    """Real images ``[n, 3, S, S]`` and as many pictures of every kind, a block of rows each."""
+    across = min(ACROSS, len(real))
+    lines = len(real) // across
+    blocks = {"real images": resize(real, next(iter(pictures.values())).shape[-1])}
+    blocks |= {f"drawn {SOURCES[name].replace('from h', 'from the h')}": drawn for name, drawn in pictures.items()}
+    rows = [block[: lines * across].unflatten(0, (lines, across)) for block in blocks.values()]
+    labels = [name if line == 0 else "" for name in blocks for line in range(lines)]
+    return Panel(f"kinds_{level}", "", "", torch.cat(rows), tuple(labels), ("",) * across)
+
+
+def neighbours_panel(
+    level: str, images: torch.Tensor, neighbours: torch.Tensor, of_image: torch.Tensor, of_between: torch.Tensor
+) -> Panel:
+    """Images ``[R, 3, S, S]``, samples of them and from between, and the neighbours."""
+    size = of_image.shape[-1]
+    grid = torch.stack([resize(images, size), of_image, of_between, resize(neighbours, size)], 1)
+    rows = tuple(f"image {i + 1}" for i in range(len(images)))
+    return Panel(
+        f"neighbours_{level}", "", "", grid, rows, ("image", "drawn from h", "drawn from between", "neighbour")
+    )
+
+
+def kinds(found: Found) -> pd.DataFrame:
+    """How each kind of pictures compares with real images.
+
+    One row a (``level``, ``kind``), real images first with an empty level: ``frechet``, the squared distance;
+    ``diversity``, the mean distance of two pictures over that of two real images; ``nearest``, the median distance to
+    the nearest image of the gallery, in the same unit; ``images``.
+    """
+    measures: dict[str, Statistic] = {"frechet": mean, "diversity": mean, "nearest": median}
+    lines = []
+    for (level, kind), rows in found.records.groupby(["level", "condition"], sort=False):
+        values = by_image(rows, "measure")
+        summed = {name: found.interval(values[name], statistic) for name, statistic in measures.items()}
+        lines.append({"level": level, "kind": kind, **columns(summed), "images": len(values)})
+    return pd.DataFrame(lines, columns=["level", "kind", *headings(*measures), "images"])
+
+
+def comparison(found: Found) -> pd.DataFrame:
+    """Frechet distance and diversity of one kind less those of another, from equal noise, picture by picture.
+
+    One row a (``level``, ``first``, ``second``): ``frechet`` and ``diversity``, the first minus the second; ``images``.
+    """
+    lines = []
+    for level, rows in found.records[found.records["level"] != ""].groupby("level", sort=False):
+        for first, second in COMPARED:
+            gains = {}
+            for name in ("frechet", "diversity"):
+                values = by_image(rows[rows["measure"] == name], "condition")
+                gains[name] = found.interval(values[first] - values[second], mean)
+            n = gains["frechet"].n
+            lines.append({"level": level, "first": first, "second": second, **columns(gains), "images": n})
+    return pd.DataFrame(lines, columns=["level", "first", "second", *headings("frechet", "diversity"), "images"])
+
+
+def verdicts(found: Found) -> Iterator[Judgement]:
+    """Whether pictures from between neighbours are nearer to real images than those of a Gaussian, level by level."""
+    told = found.tables["kinds"].set_index(["level", "kind"])["frechet"]
+    rows = found.tables["comparison"]
+    for _, row in rows[(rows["first"] == "gaussian") & (rows["second"] == "between")].iterrows():
+        level, gain = row["level"], estimate_of(row, "frechet")
+        word = word_for(gain.low > 0, gain.high < 0)
+        distances = {kind: f"{told[level, kind]:.2f}" for kind in SOURCES}
+        yield Judgement("neighbourhood", gain, word, level=level, names=distances)
+
+
+def kinds_figure(found: Found) -> Figure:
+    """Dots with intervals, a row for each kind of pictures and a colour for each level."""
+    distance = found.run["features_card"]["distance"]
+    return draw_kinds(found.tables["kinds"], real=REAL, labels=KINDS, distance=distance)
+
+
+def names(found: Found) -> dict[str, Any]:
+    """What the words tell besides."""
+    distance = found.run["features_card"]["distance"]
+    not_fid = "" if distance == "FID" else "It is a number of the feature space it is named after, and not FID."
+    return {"distance": distance, "not_fid": not_fid, "labels": KINDS}
+
+
+PROBE = Probe(
+    name="generate",
+    settings=Generate,
+    needs=Needs(decoder="must", features=True, images=2 * LEAST),
+    images=lambda settings: settings.count + settings.gallery,
+    ready=ready,
+    measure=measure,
+    tables={"kinds": kinds, "comparison": comparison},
+    verdicts=verdicts,
+    finding={"neighbourhood": 4},
+    counted="pictures",
+    names=names,
+    page={
+        "": [Show("figure", "kinds", kinds_figure)],
+        "What was drawn": [Show("panel", "kinds"), Show("panel", "neighbours"), undrawn],
+        "In numbers": [Show("table", "kinds"), Show("table", "comparison")],
+    },
+    quick={"count": 64, "gallery": 600, "steps": 6},
+    words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
+)

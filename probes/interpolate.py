@@ -1,0 +1,909 @@
+"""What is drawn between two representations: verdicts on the paper's finding 4, interpolation.
+
+Linear and spherical paths from one image to another, beside the cross-fade of their pixels. Do factors change in order,
+do samples lie where they were drawn from?
+
+Random pairs are drawn from --data, whose images are also the unit of distance; or give two images, A and B.
+
+[bold]Examples[/]
+
+rcdm-probe interpolate --encoder vicreg
+
+rcdm-probe interpolate scenes:0 scenes:7 --encoder dino --level backbone --points 9
+
+rcdm-probe interpolate cat.jpg dog.png --encoder timm/resnet18 --data photos/ --rcdm my-rcdm
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, MultipleLocator
+from scipy.stats import rankdata
+
+from analyses.by_image import by_image
+from analyses.columns import tabulate
+from analyses.findings import ERROR_RATE, word_for
+from analyses.paired import compare, holm, signed_rank
+from analyses.records import PARTNER
+from analyses.statistics import mean, median, ratio
+from analyses.wording import listed
+from probes.page import undrawn, words_of
+from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
+from rcdm_core.data.given import SCENE, open_given
+from rcdm_core.data.scenes import CIRCULAR, RANGES
+from rcdm_core.distances import typical_distance
+from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.images import resize
+from reports import blocks
+from reports.factors import FACTOR_LABELS, SHORT_LABELS, factor_label
+from reports.names import data_name
+from reports.panels import Panel
+from reports.style import INK, MUTED, TEXT_WIDTH, level_handles, level_looks, new_figure, ordered_levels, theme
+from reports.tables import cell, number, rows_where
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from analyses.bootstrap import Estimate
+    from analyses.findings import Word
+    from analyses.statistics import Array, Statistic
+    from probes.context import Context
+    from probes.probe import Found
+    from rcdm_core.zoo.judge import Judge
+    from reports.blocks import Block
+
+LEAST = 20  # images: below, neither ten pairs nor a typical distance
+LEAST_POINTS = 4  # so that a sample between the ends can be compared with another
+
+ORDERED = 0.5
+"""Spearman's correlation above which factors count as following the path: large by Cohen's (1988) convention."""
+PLACED = 0.5
+"""Share of the way from chance to always, above which samples count as nearer to their own point than to both ends."""
+DIFFERENT = 0.25
+"""Two images differ in a factor from this share of the largest possible difference on."""
+
+CROSS_FADE = "cross-fade"  # the control of the paths
+WRONG_END = "wrong end"  # the other control: the same readings scored against another image
+ORDER, OWN_POINT = "order", "own point"  # what paths are compared by
+CLASS, ALL = "class", "all"
+KEYS = ("level", "path", "factor")
+
+_PARALLEL = 1e-4  # radians: nearer than this to 0 or to pi, the great circle of two directions is rounding
+_ROW, _FRAME, _LEGEND = 5.6, 21.0, 5.0  # mm: a factor; titles, axis labels and legend; of these the legend
+_COLUMNS, _PLOT = 4, 38.0  # small plots in a row; mm for each row
+_STROKES = ("-", (0, (5, 2)), (0, (1, 1.5)))  # of the first path, the second, the control
+_KINDS = {
+    "own": ("#009E73", "o", "to its own point"),
+    "first": ("#56B4E9", "s", "to h(A)"),
+    "second": ("#E69F00", "D", "to h(B)"),
+}
+
+
+# Paths: functions of the position t in [0, 1], 0 at the first end and 1 at the second, both met exactly
+
+
+def positions(points: int) -> torch.Tensor:
+    """Equally spaced positions, both ends among them, ``[K]`` float64."""
+    return torch.linspace(0, 1, points, dtype=torch.float64)
+
+
+def linear(first: torch.Tensor, second: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """Points on the straight line, ``[N, ...]``, ``[N, ...]``, ``[K]`` -> ``[N, K, ...]`` of the type of the ends.
+
+    ``z(t) = (1 - t) a + t b``. Between two images it is the cross-fade: encoded, the control of the other paths, for no
+    structure of ``h`` is made use of.
+    """
+    return torch.lerp(first[:, None], second[:, None], t.to(first.dtype).view(-1, *[1] * (first.ndim - 1)))
+
+
+def spherical(first: torch.Tensor, second: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """Points on the turning line, ``[N, D]``, ``[N, D]``, ``[K]`` -> ``[N, K, D]`` of the type of the ends.
+
+    ``z(t) = r(t) u(t)``, where the direction ``u`` turns from that of ``a`` to that of ``b`` along the great circle at
+    constant speed (slerp, Shoemake 1985), about the origin of the representation and not its mean, and the norm
+    ``r(t) = (1 - t) |a| + t |b|`` goes linearly. Where the great circle is not determined: of equal directions the path
+    is the straight line; opposite ones are joined through the coordinate axis that is most nearly at a right angle to
+    them; a vector of length 0 takes the direction of the other end.
+    """
+    a, b = first.double(), second.double()
+    from_norm, to_norm = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
+    u = F.normalize(torch.where(from_norm > 0, a, b), dim=1)
+    v = F.normalize(torch.where(to_norm > 0, b, a), dim=1)
+    angle = 2 * torch.atan2((u - v).norm(dim=1), (u + v).norm(dim=1))[:, None]  # exact near 0 and near pi
+    rest = v - (u * v).sum(1, keepdim=True) * u
+    axis = F.one_hot(u.abs().argmin(1), u.shape[1]).to(u)
+    beside = axis - (axis * u).sum(1, keepdim=True) * u
+    determined = (angle > _PARALLEL) & (angle < torch.pi - _PARALLEL)
+    across = F.normalize(torch.where(determined, rest, beside), dim=1)  # at a right angle to u, where the path turns
+    turn = angle[:, None] * t[:, None]  # [N, K, 1]
+    points = linear(from_norm, to_norm, t) * (torch.cos(turn) * u[:, None] + torch.sin(turn) * across[:, None])
+    points[:, t == 0], points[:, t == 1] = a[:, None], b[:, None]
+    return points.to(first.dtype)
+
+
+PATHS = {"linear": linear, "spherical": spherical}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpolate(Sampling):
+    """Between which images is drawn, and how often."""
+
+    pair: tuple[str, ...] = option(
+        (),
+        "Two image files, or scenes:7 for scene number 7 of the embedded ones; without them, random pairs of the data.",
+        argument=True,
+        metavar="[A B]",
+    )
+    paths: tuple[str, ...] = option(
+        tuple(PATHS),
+        "linear or spherical, may be repeated; by default both. Verdicts are about the first.",
+        flag="path",
+        metavar="NAME",
+    )
+    pairs: int = option(
+        48, "Random pairs that statistics rest on.", short="n", least=LEAST // 2, metavar="N", unless="pair"
+    )
+    points: int = option(7, "Points of a path, both ends among them.", short="k", least=LEAST_POINTS)
+    gallery: int = option(500, "Images whose median distance is the unit of all distances.", least=LEAST, shown=False)
+    pictures: int = option(3, "Of the random pairs, those that are shown.", least=1, metavar="P", unless="pair")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "pair", tuple(map(str, self.pair)))
+        if len(self.pair) not in (0, 2):
+            raise UserError(
+                f"{len(self.pair)} images were given", "a path has two ends: give two, or none for random pairs"
+            )
+        if not self.paths:
+            raise UserError("no path was named", f"name one of {', '.join(PATHS)}")
+        for name in self.paths:
+            if name not in PATHS:
+                raise unknown_name("path", name, PATHS)
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Both ends of P paths. No image is in two pairs, so that pairs are independent and a bootstrap can draw them.
+
+    Attributes:
+        first: Images at the first end, ``[P, 3, S, S]`` in [0, 1].
+        second: Images at the second end, ``[P, 3, S, S]``.
+        numbers: Position of each image in the data set, ``[P, 2]``; -1 for given ones. That of the
+            first image names the pair and is the key of its noise.
+        factors: Known factors of the first and of the second images, P rows each; empty where nothing is known.
+    """
+
+    first: torch.Tensor
+    second: torch.Tensor
+    numbers: Array
+    factors: tuple[pd.DataFrame, ...]
+
+
+def ready(run: Context, settings: Interpolate) -> Ready:
+    """Open the two images that were given."""
+    if not settings.pair:
+        return Ready()
+    given = open_given(settings.pair, image_size=run.images.image_size)
+    return Ready(own=given, given=given)
+
+
+def pairs_of(run: Context, count: int) -> Pairs:
+    """The two given images as one pair, or random pairs of the data set: as many as it has, if it has fewer."""
+    if given := run.own:  # where their factors are not known, the judge reads them off the images
+        known = run.judge.read(given.images) if run.judge is not None and given.factors is None else given.factors
+        factors = () if known is None else (known.iloc[:1], known.iloc[1:])
+        return Pairs(given.images[:1], given.images[1:], np.array([[-1, -1]]), factors)
+    count = min(count, len(run.images) // 2)
+    numbers = run.draw(2 * count).reshape(2, count)
+    first, second = map(run.images.images, numbers)
+    return Pairs(first, second, numbers.T, tuple(f for row in numbers if (f := run.images.factors(row)) is not None))
+
+
+def measure(run: Context, settings: Interpolate) -> Iterator[pd.DataFrame | Panel]:
+    """Draw from the paths between pairs of images, all of a pair from equal noise, and measure what was drawn.
+
+    =================  ================================================================================================
+    measure            value; ``condition``; ``strength``; ``image`` is the first of the pair
+    =================  ================================================================================================
+    ``partner``        number of the image at the other end of the path (``level`` is empty); -1 for a given one
+    ``from``, ``to``   a factor of the image at the first, the second end (``level`` is empty); the factor
+    ``reading``        the factor that the judge reads off a sample; "path: factor"; its position on the path, in [0, 1]
+    ``distance``       from a sample, encoded again, to a point of its path, over the typical distance of two images;
+                       "path: number of the point that the sample was drawn from"; position of the point measured to
+    ``offset``         from a point of a path to that of the straight line, relative likewise; path; position
+    =================  ================================================================================================
+
+    All distances are kept, not only that to the sample's own point: see `placed`.
+    """
+    known = run.represent(run.draw(settings.gallery))
+    pairs, t = pairs_of(run, settings.pairs), positions(settings.points)
+    record = partial(run.records, images=pairs.numbers[:, 0])
+    yield record(PARTNER, pairs.numbers[:, 1])
+    for end, factors in zip(("from", "to"), pairs.factors, strict=False):
+        for name in factors:
+            yield record(end, factors[name].to_numpy(), condition=name)
+    faded = linear(pairs.first, pairs.second, t)
+    # Both images, and their mixtures, encoded at every level in one pass: [P, K, D].
+    mixtures = {level: h.unflatten(0, faded.shape[:2]) for level, h in run.encode(faded.flatten(0, 1)).items()}
+    drawn = {}
+    for level in run.drawn_levels:
+        first, second = mixtures[level][:, 0], mixtures[level][:, -1]
+        unit = typical_distance(known[level], seed=settings.seed)
+        points = {path: PATHS[path](first, second, t) for path in settings.paths} | {CROSS_FADE: mixtures[level]}
+        drawn[level] = samples_of(run, level, points, pairs)
+        for path, z in points.items():
+            seen = run.encode(drawn[level][path].flatten(0, 1))[level].unflatten(0, z.shape[:2])
+            apart = torch.cdist(seen.double(), z.double(), compute_mode="donot_use_mm_for_euclid_dist") / unit
+            aside = (z.double() - linear(z[:, 0], z[:, -1], t).double()).norm(dim=2) / unit
+            about: dict[str, Any] = {"level": level, "sample": 0}
+            for sample, (point, at) in product(range(len(t)), enumerate(t.tolist())):
+                yield record("distance", apart[:, sample, point], condition=f"{path}: {sample}", strength=at, **about)
+            for point, at in enumerate(t.tolist()):
+                yield record("offset", aside[:, point], level=level, condition=path, strength=at)
+        if run.judge is not None and pairs.factors:
+            yield from readings_of(run.judge, drawn[level], t, partial(record, level=level, sample=0))
+    for place in range(min(settings.pictures, len(pairs.numbers))):
+        strips = {(level, path): made[path][place] for level, made in drawn.items() for path in made}
+        yield strip(place + 1, faded[place], strips)
+
+
+def samples_of(run: Context, level: str, points: Mapping[str, torch.Tensor], pairs: Pairs) -> dict[str, torch.Tensor]:
+    """A sample of every point of every path, ``[P, K, 3, S, S]``. All paths share their ends, which are drawn once."""
+    ends = next(iter(points.values()))[:, [0, -1]]
+    between = [z[:, 1:-1] for z in points.values()]
+    h = torch.cat([ends, *between], 1)  # [P, 2 + paths * (K - 2), D]
+    numbers = np.repeat(pairs.numbers[:, 0].clip(min=0), h.shape[1]).tolist()  # a given pair: noise 0
+    pictures = run.render("paths", level, h.flatten(0, 1), numbers)[:, 0].unflatten(0, h.shape[:2])
+    first, second, *inner = pictures.split([1, 1, *(z.shape[1] for z in between)], 1)
+    return {path: torch.cat([first, part, second], 1) for path, part in zip(points, inner, strict=True)}
+
+
+def readings_of(
+    judge: Judge, samples: Mapping[str, torch.Tensor], t: torch.Tensor, record: partial[pd.DataFrame]
+) -> Iterator[pd.DataFrame]:
+    """Records ``reading`` of the samples of each path, ``[P, K, 3, S, S]``, at the positions ``t [K]``."""
+    for path, drawn in samples.items():
+        for column, at in enumerate(t.tolist()):
+            read = judge.read(drawn[:, column])
+            for factor in read:
+                yield record("reading", read[factor].to_numpy(), condition=f"{path}: {factor}", strength=at)
+
+
+def strip(number: int, faded: torch.Tensor, samples: Mapping[tuple[str, str], torch.Tensor]) -> Panel:
+    """What is drawn along each path of a level, ``[K, 3, S, S]``, beneath the cross-fade of the two images."""
+    rows = [f"{level}, {'h of cross-fade' if path == CROSS_FADE else path}" for level, path in samples]
+    size, last = next(iter(samples.values())).shape[-1], len(faded) - 1
+    between = (str(Fraction(place, last)) for place in range(1, last))
+    return Panel(
+        f"strip_{number}",
+        "",
+        "",
+        torch.stack([resize(faded, size), *samples.values()]),
+        ("pixels, cross-faded", *rows),
+        ("A", *between, "B"),
+    )
+
+
+# What happens along a path between two images A and B, pair by pair: from records to arrays
+
+
+def readings(records: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], pd.DataFrame, pd.Series, pd.Series]]:
+    """Of each (level, path, factor): readings ``[pairs, positions]``, and the factor at both ends ``[pairs]``."""
+    known = records[records["measure"].isin(["from", "to"])]
+    ends = {factor: by_image(rows, "measure") for factor, rows in known.groupby("condition", sort=False)}
+    read = records[records["measure"] == "reading"]
+    for (level, condition), rows in read.groupby(["level", "condition"], sort=False):
+        path, _, factor = condition.partition(": ")
+        wide = by_image(rows, "strength")
+        at = ends[factor].loc[wide.index]
+        yield (level, path, factor), wide, at["from"], at["to"]
+
+
+def trajectories(records: pd.DataFrame, shift: int = 0) -> Iterator[tuple[tuple[str, str, str], pd.DataFrame]]:
+    """Of each (level, path, factor): progress ``[pairs that differ, positions]`` towards the second end.
+
+    Progress is the share of the way from A's value of a factor to B's that a reading has gone: 0 is A's, 1 is B's. Of a
+    circular factor the way is the shorter arc between the two, and readings are unwrapped around its middle, so that
+    the cut lies as far from both ends as can be.
+
+    A ``shift`` of 1 takes the second end of the next pair instead: the wrong one. A path that leads anywhere but back
+    to A will often move towards any other image: if A's garment lies at the left edge, nearly every image lies to its
+    right. Only what exceeds this says that the path leads to B.
+    """
+    for key, read, first, second in readings(records):
+        if shift and len(second) < 2:
+            continue
+        target = pd.Series(np.roll(second.to_numpy(), -shift), index=second.index)
+        chosen = differ(key[2], first, target)
+        if chosen.any():
+            yield key, _progress(key[2], read[chosen], first[chosen], target[chosen])
+
+
+def differ(factor: str, first: pd.Series, second: pd.Series) -> pd.Series:
+    """Whether two values count as different, ``[pairs]``."""
+    if factor == CLASS:
+        return first != second
+    low, high = RANGES[factor]
+    largest = 0.5 if factor in CIRCULAR else high - low
+    return _way(factor, first, second).abs() >= DIFFERENT * largest
+
+
+def _way(factor: str, first: pd.Series, second: pd.Series) -> pd.Series:
+    """The signed way from one value to another; of a circular factor the shorter arc, in turns."""
+    return _wrapped(second - first) if factor in CIRCULAR else second - first
+
+
+def _progress(factor: str, read: pd.DataFrame, first: pd.Series, second: pd.Series) -> pd.DataFrame:
+    """Share of the way from first to second that readings ``[pairs, positions]`` have gone."""
+    if factor == CLASS:
+        return read.eq(second, axis=0).astype(float)
+    way = _way(factor, first, second)
+    from_middle = read.sub(first + way / 2, axis=0)
+    if factor in CIRCULAR:
+        from_middle = _wrapped(from_middle)
+    return from_middle.div(way, axis=0) + 0.5
+
+
+def _wrapped(turns: Any) -> Any:
+    """Differences of angles, in turns, as those in [-1/2, 1/2)."""
+    return (turns + 0.5) % 1 - 0.5
+
+
+def in_order(records: pd.DataFrame, shift: int = 0) -> pd.DataFrame:
+    """One row a (level, path, factor, image), the class left out: ``order``, progress ``at_first``, ``at_second``.
+
+    The order is Spearman's correlation of progress with the position along the path, so signed that it is 1 where the
+    reading moves from A towards B all the way, -1 where it moves away, and 0 on average where it has nothing to do with
+    the position. It does not ask how far the reading gets; the progress at both ends says that beside it.
+    """
+    tables = [
+        pd.DataFrame(
+            {
+                **dict(zip(KEYS, key, strict=True)),
+                "image": way.index,
+                "order": spearman(way.to_numpy()),
+                "at_first": way.iloc[:, 0].to_numpy(),
+                "at_second": way.iloc[:, -1].to_numpy(),
+            }
+        )
+        for key, way in trajectories(records, shift)
+        if key[2] != CLASS
+    ]
+    return pd.concat(tables) if tables else pd.DataFrame(columns=[*KEYS, "image", "order", "at_first", "at_second"])
+
+
+def spearman(values: Array) -> Array:
+    """Spearman's correlation of each row of ``values [N, K]`` with the order of its columns; 0 where it is constant."""
+    ranks = rankdata(values, axis=1)
+    ranks = ranks - ranks.mean(1, keepdims=True)
+    columns = np.arange(values.shape[1]) - (values.shape[1] - 1) / 2
+    scale = np.sqrt((ranks**2).sum(1) * (columns**2).sum())
+    return np.divide(ranks @ columns, scale, out=np.zeros(len(values)), where=scale > 0)
+
+
+def of_pairs(records: pd.DataFrame, shift: int = 0) -> dict[tuple[str, str], pd.Series]:
+    """Of each (level, path): the mean order over the factors of each pair, indexed by pair."""
+    by_path = in_order(records, shift).groupby(["level", "path"], sort=False)
+    return {(level, path): rows.groupby("image")["order"].mean() for (level, path), rows in by_path}
+
+
+def distances_of(records: pd.DataFrame) -> Iterator[tuple[tuple[str, str], Array, Array]]:
+    """Of each (level, path): distances ``[pairs, samples, points]`` along the path, and the positions ``[points]``."""
+    rows = records[records["measure"] == "distance"]
+    origin = rows["condition"].str.rpartition(": ")
+    rows = rows.assign(path=origin[0], origin=origin[2].astype(int))
+    for (level, path), part in rows.groupby(["level", "path"], sort=False):
+        wide = by_image(part, "origin", "strength")
+        at = wide.columns.levels[1].to_numpy()
+        yield (level, path), wide.to_numpy().reshape(len(wide), len(at), len(at)), at
+
+
+def placed(apart: Array) -> dict[str, Array]:
+    """Where the samples of each pair lie: numbers ``[pairs]`` from distances ``[pairs, samples, points]``.
+
+    Is a sample, encoded again, nearer to the point it was drawn from than to both ends? The plain share of samples that
+    are proves little: the middle ``m`` of a line from ``a`` to ``b`` is nearer to anything than its ends are on average
+    (``|r - m|^2 = |r - a|^2 - |a - b|^2 / 4`` where both are equally far from ``r``). So the same points are also put
+    to the samples of all other positions between the ends of the same path: what these reach is chance.
+
+    The approach is how a sample lies between h(A) and h(B), as the encoder sees it: Spearman's correlation with the
+    position of its projection on the line through both, which is linear in the difference of its squared distances. No
+    factor needs to be known for it; 0 on average without any relation.
+    """
+    between = np.arange(1, apart.shape[1] - 1)
+    inner = apart[:, between][:, :, between]  # from samples to points, neither at an end
+    end = np.minimum(apart[:, between, 0], apart[:, between, -1])  # from the sample to the nearer one
+    own = np.diagonal(inner, axis1=1, axis2=2)
+    places = rankdata(apart, axis=2)[:, between][:, :, between]  # among all points, seen from each sample
+    others = ~np.eye(len(between), dtype=bool)
+    return {
+        "own_point": (own < end).mean(1),
+        "own_point_chance": (inner < end[:, :, None])[:, others].mean(1),
+        "rank": np.diagonal(places, axis1=1, axis2=2).mean(1),
+        "rank_chance": places[:, others].mean(1),
+        "approach": spearman(apart[:, :, 0] ** 2 - apart[:, :, -1] ** 2),
+        "own": own.mean(1),
+        "end": end.mean(1),
+    }
+
+
+def beyond_chance(apart: Array) -> Array:
+    """How much more often than by chance a sample is nearer to its own point than to both ends, and the most possible.
+
+    From distances ``[pairs, samples, points]`` to ``[pairs, 2]``, for the statistic `ratio`: the share of the way from
+    chance to always, as in Cohen's (1960) kappa.
+    """
+    place = placed(apart)
+    return np.stack([place["own_point"] - place["own_point_chance"], 1 - place["own_point_chance"]], 1)
+
+
+# Tables: intervals are over pairs of images, and ``pairs`` is how many a row rests on
+
+
+def orders(found: Found) -> pd.DataFrame:
+    """How well readings follow each path, all differing factors of a pair taken together.
+
+    One row a (``level``, ``path``): ``spearman``, the mean over pairs of the pair's mean over its differing factors;
+    ``wrong_end``, the same towards another image; ``pairs``. No rows without readings.
+    """
+    wrong = of_pairs(found.records, 1)
+    rows = {
+        key: {"spearman": found.interval(own, mean), "wrong_end": found.interval(wrong.get(key, ()), mean)}
+        for key, own in of_pairs(found.records).items()
+    }
+    return tabulate(rows, ("level", "path"), ("spearman", "wrong_end"), counted="pairs")
+
+
+def factors(found: Found) -> pd.DataFrame:
+    """How well each factor follows each path, and how far it gets, over the pairs that differ in it.
+
+    One row a (``level``, ``path``, ``factor``): ``spearman``, and ``wrong_end`` towards another image; mean progress of
+    the samples of both ends, ``at_first`` and ``at_second``; ``pairs``.
+    """
+    wrong = {key: rows["order"] for key, rows in in_order(found.records, 1).groupby([*KEYS])}
+    rows = {
+        key: {
+            "spearman": found.interval(scored["order"], mean),
+            "wrong_end": found.interval(wrong.get(key, ()), mean),
+            "at_first": found.interval(scored["at_first"], mean),
+            "at_second": found.interval(scored["at_second"], mean),
+        }
+        for key, scored in in_order(found.records).groupby([*KEYS], sort=False)
+    }
+    return tabulate(rows, KEYS, ("spearman", "wrong_end", "at_first", "at_second"), counted="pairs")
+
+
+def progress(found: Found) -> pd.DataFrame:
+    """Mean progress of each factor at each position, over the pairs that differ in it.
+
+    One row a (``level``, ``path``, ``factor``, ``position``): ``progress``, 0 is A's value and 1 is B's; of the class,
+    the share of pairs in which B's is read; ``pairs``.
+    """
+    rows = {
+        (*key, at): {"progress": found.interval(values, mean)}
+        for key, way in trajectories(found.records)
+        for at, values in way.items()
+    }
+    return tabulate(rows, (*KEYS, "position"), ("progress",), counted="pairs")
+
+
+def classes(found: Found) -> pd.DataFrame:
+    """How the class that is read changes along each path, over the pairs of two classes.
+
+    One row a (``level``, ``path``): share of pairs in which the reading is A's class, then from some point on B's, and
+    never another (``once``); in which it is A's at the first end and B's at the second, whatever lies between
+    (``ends``); ``pairs``.
+    """
+    rows = {}
+    for (level, path, factor), read, first, second in readings(found.records):
+        chosen = differ(factor, first, second)
+        if factor == CLASS and chosen.any():
+            seen, a, b = read[chosen].to_numpy(), first[chosen].to_numpy(), second[chosen].to_numpy()
+            ends = (seen[:, 0] == a) & (seen[:, -1] == b)
+            only = ((seen == a[:, None]) | (seen == b[:, None])).all(1)
+            once = ends & only & ((np.diff(seen, axis=1) != 0).sum(1) == 1)
+            rows[level, path] = {"once": found.interval(once, mean), "ends": found.interval(ends, mean)}
+    return tabulate(rows, ("level", "path"), ("once", "ends"), counted="pairs")
+
+
+def distances(found: Found) -> pd.DataFrame:
+    """Where samples lie among the points of their path; every number of a pair is a mean over those between the ends.
+
+    One row a (``level``, ``path``): ``own_point``, the share of samples that lie nearer to their own point than to both
+    ends, ``own_point_chance``, the share that samples of other positions reach, and ``beyond_chance``, the share of the
+    way from the one to always; ``rank``, the mean place of a sample's own point among all points of the path (1 is the
+    nearest), and ``rank_chance``; ``approach``, the mean Spearman correlation of the samples' way from h(A) to h(B)
+    with the position; medians over pairs of the relative distance ``own`` to the own point, ``end`` to the nearer end,
+    and ``offset`` of the path from the straight line; ``pairs``.
+    """
+    offsets = found.records[found.records["measure"] == "offset"]
+    medians = ("own", "end", "offset")
+    names = ("own_point", "own_point_chance", "beyond_chance", "rank", "rank_chance", "approach", *medians)
+    rows = {}
+    for (level, path), apart, _ in distances_of(found.records):
+        aside = by_image(rows_where(offsets, level=level, condition=path), "strength")
+        numbers = placed(apart) | {"offset": aside.iloc[:, 1:-1].mean(axis=1)}
+        rows[level, path] = {
+            name: found.interval(values, median if name in medians else mean) for name, values in numbers.items()
+        } | {"beyond_chance": found.interval(beyond_chance(apart), ratio)}
+    return tabulate(rows, ("level", "path"), names, counted="pairs")
+
+
+def approach(found: Found) -> pd.DataFrame:
+    """Median relative distances of the samples of each position.
+
+    One row a (``level``, ``path``, ``position``): to the ``own`` point, to h(A) (``first``) and to h(B) (``second``);
+    ``pairs``.
+    """
+    rows = {
+        (level, path, at): {
+            name: found.interval(apart[:, place, point], median)
+            for name, point in (("own", place), ("first", 0), ("second", -1))
+        }
+        for (level, path), apart, positions in distances_of(found.records)
+        for place, at in enumerate(positions)
+    }
+    return tabulate(rows, ("level", "path", "position"), tuple(_KINDS), counted="pairs")
+
+
+def comparison(found: Found) -> pd.DataFrame:
+    """The first path beside the other paths and beside both controls, pair by pair.
+
+    One row a (``level``, ``measure``, ``versus``): median paired ``difference`` (above 0 the first path does better),
+    Wilcoxon's ``p_value``, ``p_holm`` corrected over the rows, the rank-biserial ``effect``; ``pairs``. Measures are
+    `ORDER` (Spearman's correlation) and `OWN_POINT` (a share, less that of chance).
+    """
+    right, wrong = of_pairs(found.records), of_pairs(found.records, 1)
+    shares = {key: pd.Series(beyond_chance(apart)[:, 0]) for key, apart, _ in distances_of(found.records)}
+    differences = {}
+    for level in dict.fromkeys(level for level, _ in shares):
+        first, *others = [path for at, path in shares if at == level]
+        for path in others if right else ():
+            differences[level, ORDER, path] = right[level, first] - right[level, path]
+        if (level, first) in wrong:
+            differences[level, ORDER, WRONG_END] = right[level, first] - wrong[level, first]
+        for path in others:
+            differences[level, OWN_POINT, path] = shares[level, first] - shares[level, path]
+    compared = {
+        key: compare(values.dropna().to_numpy(), seed=found.settings.seed) for key, values in differences.items()
+    }
+    rows = {key: {"difference": one.difference} for key, one in compared.items()}
+    table = tabulate(rows, ("level", "measure", "versus"), ("difference",), counted="pairs")
+    tests = [one.p_value for one in compared.values()]
+    table = table.assign(p_value=tests, p_holm=holm(tests), effect=[one.effect for one in compared.values()])
+    return table[[*(name for name in table if name != "pairs"), "pairs"]]
+
+
+# The verdicts of finding 4: what is compared, the tests and the thresholds are stated before any encoder is measured
+
+
+@dataclass(frozen=True, eq=False)
+class Criterion:
+    """A number that a verdict asks to exceed a bound: a statistic of the values of each pair, ``[N, ...]``."""
+
+    values: Array
+    statistic: Statistic
+    bound: float
+
+    def estimate(self, found: Found, error_rate: float = ERROR_RATE) -> Estimate:
+        """The number, with the interval that misses with this probability."""
+        return found.interval(self.values, self.statistic, 1 - error_rate)
+
+
+def word_of(found: Found, criteria: Sequence[Criterion]) -> Word:
+    """Supported where all intervals lie above their bounds, not supported where one lies below.
+
+    All must hold for support: each at its own 95% bounds the error of them together. One failure is enough against it:
+    there the error rate is shared out among them (Bonferroni).
+    """
+    return word_for(
+        all(each.estimate(found).low > each.bound for each in criteria),
+        any(each.estimate(found, ERROR_RATE / len(criteria)).high < each.bound for each in criteria),
+    )
+
+
+def verdicts(found: Found) -> Iterator[Judgement]:
+    """Whether what is drawn along the first path changes from A to B, level by level; none from a single pair."""
+    right, wrong = of_pairs(found.records), of_pairs(found.records, 1)
+    first = found.settings.paths[0]
+    for (level, path), apart, _ in distances_of(found.records):
+        if path != first or len(apart) < 2:
+            continue
+        place = Criterion(beyond_chance(apart), ratio, PLACED)
+        judged = partial(Judgement, "interpolation", level=level)
+        if (order := right.get((level, path))) is not None:
+            gain = (order - wrong.get((level, path), np.nan)).dropna()
+            criteria = (Criterion(order.to_numpy(), mean, ORDERED), Criterion(gain.to_numpy(), mean, 0.0), place)
+            followed, more, own = (each.estimate(found) for each in criteria)
+            p_value = signed_rank(order.to_numpy() - ORDERED)
+            told = {"more": str(more), "own": str(own)}
+            yield judged(followed, word_of(found, criteria), p_value=p_value, names=told)
+        else:
+            p_value = signed_rank(place.values[:, 0] - PLACED * place.values[:, 1])
+            word = word_of(found, [place])
+            yield judged(place.estimate(found), word, p_value=p_value, told="interpolation without factors")
+
+
+# The page
+
+
+def in_short(found: Found) -> list[Block]:
+    """The outcome in sentences."""
+    tables, path, said = found.tables, found.settings.paths[0], []
+    for level in ordered_levels(tables["distances"]["level"]):
+        rows = rows_where(tables["factors"], level=level, path=path).sort_values("spearman")
+        if len(rows):
+            best, worst = rows.iloc[-1], rows.iloc[0]
+            whole = rows_where(tables["orders"], level=level, path=path).iloc[0]
+            said.append(
+                f"Along a {path} path of the {level}, readings follow the position with a mean Spearman correlation of "
+                f"{cell(whole, 'spearman')}: best {factor_label(best['factor'])}, {cell(best, 'spearman')}, worst "
+                f"{factor_label(worst['factor'])}, {cell(worst, 'spearman')}. Towards another image than B it is "
+                f"{cell(whole, 'wrong_end')}."
+            )
+    changes = [f"{row['level']} {cell(row, 'once')}" for _, row in rows_where(tables["classes"], path=path).iterrows()]
+    if changes:
+        changed = ", ".join(changes)
+        said.append(f"Share of pairs in which the class that is read goes from A's to B's in one step: {changed}.")
+    for _, row in rows_where(tables["distances"], path=path).iterrows():
+        said.append(
+            f"Encoded again, the samples of the {row['level']} go from h(A) to h(B) with a Spearman correlation of "
+            f"{cell(row, 'approach')}, at a median distance of {cell(row, 'own')} from their own points (1 is another "
+            f"image). They are nearer to these than to both ends in {cell(row, 'own_point')} of cases; samples of "
+            f"other positions of the path in {number(row['own_point_chance'])}."
+        )
+    return [blocks.points(said)]
+
+
+def printed_factors(found: Found) -> pd.DataFrame:
+    """Factors in their order and below them all together, a column a path; the rest is that of the first path."""
+    every = pd.concat([found.tables["factors"], found.tables["orders"].assign(factor=ALL)])
+    every = every.assign(place=every["factor"].map({name: place for place, name in enumerate((*FACTOR_LABELS, ALL))}))
+    every = every.set_index(["level", "place", "factor"]).sort_index(kind="stable")
+    paths = [
+        every.loc[every["path"] == path, ["spearman", "spearman_low", "spearman_high"]].rename(
+            columns=lambda name, path=path: name.replace("spearman", path)
+        )
+        for path in paths_of(found)
+    ]
+    first = every.loc[every["path"] == found.settings.paths[0], ["wrong_end", "at_first", "at_second", "pairs"]]
+    return pd.concat([*paths, first], axis=1).reset_index().drop(columns="place")
+
+
+def printed_distances(found: Found) -> pd.DataFrame:
+    """Ranks beside those of chance; some numbers without their intervals, which the table has no room for."""
+    rows = found.tables["distances"]
+    rank = [
+        f"{number(own, 1)} ({number(chance, 1)})" for own, chance in zip(rows["rank"], rows["rank_chance"], strict=True)
+    ]
+    bare = [f"{name}_{end}" for name in ("own_point", "own_point_chance", "own", "offset") for end in ("low", "high")]
+    return rows.drop(columns=bare).assign(rank=rank)
+
+
+def printed_comparison(found: Found) -> pd.DataFrame:
+    """Nothing of a single pair."""
+    rows = found.tables["comparison"] if found.verdicts else found.tables["comparison"].iloc[:0]
+    return rows.assign(versus=rows["versus"].where(rows["versus"] == WRONG_END, rows["versus"] + " path"))
+
+
+def paths_of(found: Found) -> tuple[str, ...]:
+    """The paths, that of the verdicts first, and last their control."""
+    return (*found.settings.paths, CROSS_FADE)
+
+
+def are_known(found: Found) -> bool:
+    """Whether factors were read."""
+    return len(found.tables["orders"]) > 0
+
+
+def orders_figure(found: Found) -> Figure:
+    """Spearman's correlation of each factor, one plot a level, with both controls."""
+    tables, path = found.tables, found.settings.paths[0]
+    every = pd.concat([tables["factors"], tables["orders"].assign(factor=ALL)])
+    looks, labels = level_looks(tables["orders"]["level"]), FACTOR_LABELS | {ALL: "all differing factors"}
+    rows = [ALL, *[factor for factor in FACTOR_LABELS if factor in set(every["factor"])][::-1]]
+    with theme():
+        height = _FRAME + _ROW * len(rows)
+        figure = new_figure(TEXT_WIDTH, height)
+        grid = figure.subplots(1, len(looks), sharey=True, sharex=True, squeeze=False)[0]
+        for axes, (level, (colour, _)) in zip(grid, looks.items(), strict=True):
+            for place, factor in enumerate(rows):
+                _order_row(axes, place, rows_where(every, level=level, factor=factor).set_index("path"), path, colour)
+            axes.plot([ORDERED, ORDERED], [-0.45, 0.45], color=INK, lw=1.0)
+            axes.axvline(0, color=MUTED, lw=0.8, ls=(0, (4, 2)), zorder=0)
+            axes.axhline(0.5, color=MUTED, lw=0.5, zorder=0)
+            axes.set_title(level, loc="left", color=colour)
+            axes.set_xlabel("Spearman's correlation with the position")
+            axes.grid(axis="both")
+            axes.set_axisbelow(True)
+            axes.tick_params(axis="y", length=0)
+            axes.spines["left"].set_visible(False)
+        grid[0].set_yticks(range(len(rows)), [labels[factor] for factor in rows])
+        grid[0].set_ylim(-0.6, len(rows) - 0.4)
+        grid[0].xaxis.set_major_locator(MultipleLocator(0.5))
+        grid[0].set_xlim(max(-1.04, min(-0.25, float(every["spearman_low"].min()) - 0.05)), 1.04)
+        mark = partial(Line2D, [], [], color=INK, ls="none")
+        handles = [
+            mark(marker="o", label=f"{path} path"),
+            mark(marker="o", mfc="white", label=CROSS_FADE),
+            mark(marker="|", ms=7, mew=1.4, label=WRONG_END),
+            mark(marker="|", ms=13, mew=1.0, label="bound of the verdict"),
+        ]
+        figure.legend(handles=handles, loc="lower left", ncols=len(handles), bbox_to_anchor=(0, 0), handletextpad=0.4)
+        figure.tight_layout(pad=0.3, w_pad=1.5, rect=(0, _LEGEND / height, 1, 1))
+    return figure
+
+
+def _order_row(axes: Axes, place: int, rows: pd.DataFrame, path: str, colour: str) -> None:
+    for name, y, face in ((CROSS_FADE, place - 0.16, "white"), (path, place + 0.16, colour)):
+        if name in rows.index:
+            row = rows.loc[name]
+            axes.hlines(y, row["spearman_low"], row["spearman_high"], color=colour, lw=1.1)
+            axes.plot(row["spearman"], y, "o", color=colour, mfc=face, ms=4.2, mew=1.0)
+    if path in rows.index:
+        axes.plot(rows.loc[path, "wrong_end"], place, "|", color=INK, ms=8, mew=1.4)
+
+
+def trajectories_figure(found: Found) -> Figure:
+    """Mean progress of each factor along the paths, one small plot a factor, with the legend in the first free place.
+
+    The first path has bands.
+    """
+    table, paths = found.tables["trajectories"], paths_of(found)
+    looks = level_looks(table["level"])
+    shown = [factor for factor in SHORT_LABELS if factor in set(table["factor"])]
+    count = math.ceil((len(shown) + 1) / _COLUMNS)
+    strokes = dict(zip(paths, (*_STROKES[: len(paths) - 1], _STROKES[-1]), strict=True))
+    with theme():
+        figure = new_figure(TEXT_WIDTH, _PLOT * count)
+        grid = figure.subplots(count, _COLUMNS, sharey=True, sharex=True, squeeze=False)
+        for place, (factor, axes) in enumerate(zip(shown, grid.flat, strict=False)):
+            axes.plot([0, 1], [0, 1], color=MUTED, lw=0.8, zorder=1)
+            for (level, (colour, _)), path in product(looks.items(), paths):
+                rows = rows_where(table, level=level, path=path, factor=factor).sort_values("position")
+                axes.plot(rows["position"], rows["progress"], color=colour, ls=strokes[path], lw=1.1)
+                if path == paths[0]:
+                    _band(axes, rows, "progress", colour, 0.18)
+            axes.set_title(SHORT_LABELS[factor], loc="left")
+            axes.set_xlim(0, 1)
+            _from_a_to_b(axes)
+            if place % _COLUMNS == 0:
+                axes.set_ylabel("way from A to B")
+        grid.flat[0].yaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
+        for axes in grid.flat[len(shown) :]:
+            axes.set_axis_off()
+        handles = [
+            *level_handles(looks, line=True),
+            *(Line2D([], [], color=INK, ls=strokes[path], lw=1.1, label=path) for path in paths),
+            Line2D([], [], color=MUTED, lw=0.8, label="straight from A to B"),
+        ]
+        for handle in handles:
+            handle.set_marker("")
+        grid.flat[len(shown)].legend(handles=handles, loc="center left", borderaxespad=0)
+        figure.tight_layout(pad=0.3, h_pad=1.0, w_pad=0.6)
+    return figure
+
+
+def approach_figure(found: Found) -> Figure:
+    """Distances of samples to their own point and to both ends against the position: a row a level, a column a path."""
+    table, paths = found.tables["approach"], paths_of(found)
+    looks = level_looks(table["level"])
+    with theme():
+        height = _LEGEND + 42.0 * len(looks)
+        figure = new_figure(TEXT_WIDTH, height)
+        grid = figure.subplots(len(looks), len(paths), sharex=True, sharey="row", squeeze=False)
+        for (level, (colour, _)), line in zip(looks.items(), grid, strict=True):
+            for axes, path in zip(line, paths, strict=True):
+                rows = rows_where(table, level=level, path=path).sort_values("position")
+                for name, (shade, marker, _) in _KINDS.items():
+                    _band(axes, rows, name, shade, 0.2)
+                    axes.plot(rows["position"], rows[name], color=shade, marker=marker, ms=3.2, mec="white", mew=0.4)
+                axes.set_title(f"{level}, {path}", loc="left", color=colour)
+                axes.set_xlim(-0.03, 1.03)
+                _from_a_to_b(axes)
+            line[0].set_ylabel("relative distance")
+            line[0].set_ylim(bottom=0)
+        handles = [
+            Line2D([], [], color=shade, marker=marker, ms=3.2, label=f"from the sample {label}")
+            for shade, marker, label in _KINDS.values()
+        ]
+        figure.legend(handles=handles, loc="lower left", ncols=len(handles), bbox_to_anchor=(0, 0))
+        figure.tight_layout(pad=0.3, h_pad=1.0, w_pad=0.8, rect=(0, _LEGEND / height, 1, 1))
+    return figure
+
+
+def _band(axes: Axes, rows: pd.DataFrame, name: str, colour: str, alpha: float) -> None:
+    axes.fill_between(rows["position"], rows[f"{name}_low"], rows[f"{name}_high"], color=colour, alpha=alpha, lw=0)
+
+
+def _from_a_to_b(axes: Axes) -> None:
+    axes.set_xticks([0, 0.5, 1], ["A", "½", "B"])
+    axes.tick_params(labelbottom=True)
+    axes.grid(axis="y")
+
+
+def names(found: Found) -> dict[str, Any]:
+    """What the words tell besides."""
+    given, data, said = found.settings.pair, data_name(found.run), partial(words_of(PROBE).text, names={})
+    unknown = any(not image.startswith(SCENE) for image in given)
+    is_read = (found.records["measure"] == "reading").any()
+    return {
+        "ends": listed(given) if given else "two images",
+        "on": f"distances in units of {data}" if given else f"on pairs of {data}",
+        "path": found.settings.paths[0],
+        "ordered": ORDERED,
+        "placed": PLACED,
+        "placed_share": f"{PLACED:.0%}",
+        "different": f"{DIFFERENT:.0%}",
+        "corrected": f"{1 - ERROR_RATE / 3:.1%}",
+        "how_known": said("factors of given images") if unknown else "",
+        "of_pairs": said("pairs given" if given else "pairs drawn"),
+        "limit_of_the_judge": said("limit of the judge") if is_read else "",
+        "labels": SHORT_LABELS | {ORDER: "Spearman"},
+    }
+
+
+PROBE = Probe(
+    name="interpolate",
+    settings=Interpolate,
+    needs=Needs(decoder="must", judge=True, images=LEAST),
+    images=lambda settings: max(settings.gallery, 2 * settings.pairs),
+    ready=ready,
+    measure=measure,
+    tables={
+        "orders": orders,
+        "factors": factors,
+        "trajectories": progress,
+        "classes": classes,
+        "distances": distances,
+        "approach": approach,
+        "comparison": comparison,
+    },
+    printed={"factors": printed_factors, "distances": printed_distances, "comparison": printed_comparison},
+    verdicts=verdicts,
+    finding={"interpolation": 4},
+    counted="pairs",
+    names=names,
+    page={
+        "": [
+            Show("figure", "orders", orders_figure, are_known),
+            Show("figure", "approach", approach_figure, lambda found: not are_known(found)),
+        ],
+        "In short": [in_short],
+        "What is drawn along the paths": [Show("panel", "strip")],
+        "Do factors follow the path?": [
+            Show("missing", "factors", when=lambda found: not are_known(found)),
+            Show("text", "factors", when=are_known),
+            Show("figure", "trajectories", trajectories_figure, are_known),
+            Show("table", "factors"),
+            Show("table", "classes"),
+        ],
+        "Do samples lie where they were drawn from?": [
+            Show("figure", "approach", approach_figure, are_known),
+            Show("table", "distances"),
+            undrawn,
+        ],
+        "Against the controls": [
+            Show("text", "controls", when=lambda found: bool(found.verdicts)),
+            Show("table", "comparison"),
+        ],
+    },
+    quick={"pairs": 12, "points": 5, "paths": ("linear",), "steps": 6},
+    shown_in={4: ("strip-1", "orders")},
+    words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
+)

@@ -1,0 +1,1035 @@
+"""What can be taken out of a representation, put in, turned: a PDF report with verdicts on the paper's finding 4.
+
+Dimensions that an image shares with its nearest neighbours are removed, or put into the representation of another
+image, beside as many random ones; and representations are moved along the directions of known factors, with what else
+changes on the way.
+
+[bold]Examples[/]
+
+rcdm-probe manipulate --encoder vicreg
+
+rcdm-probe manipulate scenes:0 --target scenes:7 --encoder dino --level backbone --strengths -2,-1,1,2
+
+rcdm-probe manipulate cat.jpg --target dog.png --encoder timm/resnet18 --data photos/ --rcdm my-rcdm
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.linear_model import RidgeCV
+
+from analyses.by_image import by_image, measured
+from analyses.columns import columns, estimate_of, headings
+from analyses.findings import ERROR_RATE, rule_of_gain, word_of_gain
+from analyses.paired import holm, rank_biserial, signed_rank
+from analyses.statistics import mean, median, ratio
+from probes.factors import components
+from probes.page import undrawn
+from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
+from rcdm_core.data.given import open_given
+from rcdm_core.distances import relative_displacement, typical_distance
+from rcdm_core.errors import UserError
+from rcdm_core.images import resize
+from rcdm_core.readout import RIDGE_PENALTIES
+from reports import blocks
+from reports.factors import FACTOR_LABELS, SHORT_LABELS, short_label
+from reports.figures.manipulation import draw_edits, draw_responses, draw_side_effects
+from reports.panels import Panel
+from reports.tables import cell, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from matplotlib.figure import Figure
+
+    from analyses.statistics import Array
+    from probes.context import Context
+    from probes.probe import Found
+    from reports.blocks import Block
+
+LEAST = 60  # images, below which neighbours are not near and readouts see hardly anything
+TESTED = 20  # images, below which there is no verdict
+GIVEN_SAMPLES = 8  # of each representation where an image is given: its numbers are means over them
+STRIPS = 2  # images that are shown moved along every direction
+
+SPARSE = 0.5
+"""Share of exact zeros from which on a level is sparse: a dimension that is no more often active near ``h`` than
+elsewhere is then common to 15 of 20 neighbours with a probability of 2%."""
+
+EDITS = {
+    "removed": "own common dimensions removed",
+    "removed_random": "as many random ones removed",
+    "transplanted": "target's common dimensions put in",
+    "transplanted_random": "as many random ones put in",
+    "transplanted_far": "random ones put in until h moved as far",
+}
+"""Every edit of a representation: of common dimensions, and of random ones. What is put in are the target's values."""
+UNTOUCHED, TARGET = "untouched", "target"
+SHOWN = {
+    UNTOUCHED: "drawn from h",
+    "removed": "common removed",
+    "removed_random": "random removed",
+    "transplanted": "target's common in",
+    "transplanted_random": "as many random in",
+    "transplanted_far": "as far random in",
+    TARGET: "drawn from target",
+}
+TRANSPLANTS = {"common": "transplanted", "random": "transplanted_random", "far": "transplanted_far"}
+ALL, ENCODED = "all factors", "encoded again"  # in the column ``factor``: their mean; the samples' own representation
+LABELS = {**FACTOR_LABELS, ALL: "mean over factors", ENCODED: "samples, encoded again"}
+SERIES = {"common": "common dimensions", "random": "as many random ones"}
+FAR = {"far": "random ones, until h has moved as far"}
+
+_REMOVAL, _TRANSPLANT = 0, 1  # streams of random orders
+_BLOCK = 64  # images whose neighbours are looked at together
+_COMPONENTS = r"\.(?:cos|sin)$"
+_TEST = ("p_value", "p_holm", "effect", "images")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manipulate(Sampling):
+    """What is manipulated, and on how much."""
+
+    image: str | None = option(
+        None,
+        "Image file, or scenes:7 for scene number 7 of the embedded ones; without it, many of the data.",
+        metavar="[IMAGE]",
+        argument=True,
+    )
+    target: str | None = option(None, "Image to take dimensions from; by default one of the data.", metavar="IMAGE")
+    images: int = option(
+        40, "Images of the data that are manipulated.", short="n", least=2, metavar="N", unless="image"
+    )
+    gallery: int = option(2000, "Images among which neighbours are.", least=LEAST, metavar="M")
+    moved: int = option(
+        20, "Of these, those moved along the directions of factors.", least=1, metavar="N", unless="image"
+    )
+    samples: int | None = option(
+        None, "Pictures from each representation; by default 1, and 8 for a given image.", least=1, metavar="K"
+    )
+    neighbours: int = option(
+        20, "Neighbours that tell what an image has in common with them.", short="k", least=1, most=LEAST - 1,
+        metavar="K",
+    )  # fmt: skip
+    shared: int = option(14, "A dimension is common where it is active in more of them than this.", least=0)
+    quantile: float = option(
+        0.7, "Where few numbers are zero, a dimension is active beyond this quantile.", metavar="Q"
+    )
+    strengths: tuple[float, ...] = option(
+        (-3.0, -1.5, 1.5, 3.0), "How far to move along a direction, in standard deviations of its readout.",
+        metavar="A,B,...",
+    )  # fmt: skip
+    pictures: int = option(6, "Of the images, those that are shown.", least=1, shown=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.target is not None and self.image is None:
+            raise UserError("a target was given and no image to put it into", "give the image as well")
+        if self.shared >= self.neighbours:
+            raise UserError(
+                f"no dimension is active in more than {self.shared} of {self.neighbours} neighbours",
+                "ask for fewer of them",
+            )
+        if not 0.5 <= self.quantile < 1:
+            raise UserError(f"{self.quantile:g} is no upper quantile", "take one from 0.5 to below 1")
+        if not any(self.strengths):
+            raise UserError("no strength moves anything", "give one that is not 0")
+        if not all(map(math.isfinite, self.strengths)) or len(set(self.strengths)) < len(self.strengths):
+            told = ", ".join(f"{strength:g}" for strength in self.strengths)
+            raise UserError(f"strengths {told}", "give finite numbers, and each once")
+
+    @property
+    def drawn(self) -> int:
+        """Images drawn from the data set: the gallery, room for every image and its target in it."""
+        return max(self.gallery, 2 * self.images)
+
+
+def ready(run: Context, settings: Manipulate) -> Ready:
+    """Open the image that is given, and its target."""
+    given: dict[str, Any] = {
+        name: str(spec) for name in ("image", "target") if (spec := getattr(settings, name)) is not None
+    }
+    settings = replace(settings, **given, samples=settings.samples or (GIVEN_SAMPLES if given else 1))
+    if not given:
+        return Ready(settings=settings)
+    opened = open_given(list(given.values()), image_size=run.images.image_size)
+    return Ready(settings=settings, own=opened.images, given=opened)
+
+
+# What is measured
+
+
+def measure(run: Context, settings: Manipulate) -> Iterator[pd.DataFrame | Panel]:
+    """Edit representations, move them along directions, and see what is drawn then, all from equal noise.
+
+    =======================  ==========================================================================================
+    measure                  value; ``condition``; ``strength``
+    =======================  ==========================================================================================
+    ``zeros``                share of exact zeros among the numbers of a level (``image`` is -1)
+    ``dimensions``           how many dimensions are common; ``own`` (of the image) or ``target``
+    ``edited_displacement``  distance of the edited ``h`` from ``h`` over the typical distance; the edit
+    ``sample_displacement``  the same of the samples of both, encoded again; the edit
+    ``sample_gap``           squared distance from the re-encoded sample of ``h`` to that of the target, over the
+                             squared typical distance
+    ``sample_progress``      how far the re-encoded sample of the edited ``h`` has come along that way, in the same
+                             unit; the edit
+    ``rendered_untouched``   a factor that the judge reads off a sample of ``h``; the factor
+    ``rendered_target``      the same of the target's ``h``, from the noise of the image
+    ``rendered_EDIT``        the same of the edited ``h``, for every edit of `EDITS`
+    ``readable``             R2, leave one out, of the linear readout that gives a direction; the factor (``image`` is
+                             -1)
+    ``rendered_moved``       a factor read off a sample of ``h`` moved along a direction; ``MOVED > READ``; how far, in
+                             standard deviations of the readout
+    ``spread``               standard deviation of a factor over images (``level`` is empty, ``image`` is -1)
+    =======================  ==========================================================================================
+
+    ``image`` of an image that the user gave is the number of images of the set.
+    """
+    gallery = run.draw(settings.drawn)
+    known = run.represent(gallery)
+    source, target = sides(run, gallery, known)
+    factors = run.images.factors(gallery) if run.judge is not None else None
+    parts = {} if factors is None else components(factors)
+    for factor, spread in spreads_of(parts).items():
+        yield run.records("spread", [spread], [-1], condition=factor)
+    for level in run.drawn_levels:
+        h, images, told = source.h[level], source.numbers.tolist(), partial(run.records, level=level)
+        rule, typical = find_rule(known[level], settings), typical_distance(known[level], seed=settings.seed)
+        yield told("zeros", [rule.zeros], [-1])
+        common = {
+            name: common_dimensions(rule, side.h[level], known[level], side.rows, settings.neighbours)
+            for name, side in (("own", source), (TARGET, target))
+        }
+        for name, mask in common.items():
+            yield told("dimensions", mask.sum(1), images, condition=name)
+        versions = edited(h, target.h[level], rule, *common.values(), seed=settings.seed, images=images)
+        for edit, values in versions.items():
+            yield told("edited_displacement", relative_displacement(values, h, typical), images, condition=edit)
+        drawn = {
+            name: run.render(name, level, values, images, range(settings.samples or 1))
+            for name, values in {UNTOUCHED: h, TARGET: target.h[level], **versions}.items()
+        }
+        yield from encoded_again(run, level, drawn, typical, images)
+        for name, pictures in drawn.items() if parts else ():
+            for factor, read in run.read(pictures).items():
+                yield told(f"rendered_{name}", read, images, condition=factor)
+        yield edits_panel(level, source.images, target.images, drawn, settings.pictures)
+        if parts:
+            yield from turned(run, level, source, known[level], parts, drawn[UNTOUCHED])
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Images with their representations.
+
+    Attributes:
+        images: ``[N, 3, S, S]`` in [0, 1].
+        h: ``{level: [N, D]}``.
+        rows: Row of the gallery that each image is, ``[N]``; -1 where it is not there.
+        numbers: Number of each image in records and as a key of noise, ``[N]``.
+    """
+
+    images: torch.Tensor
+    h: dict[str, torch.Tensor]
+    rows: torch.Tensor
+    numbers: np.ndarray
+
+
+def sides(run: Context, gallery: np.ndarray, known: Mapping[str, torch.Tensor]) -> tuple[Side, Side]:
+    """Images, and the target of each.
+
+    Images of the data set are the first N of the gallery, and their targets are the N after these: no image is in two
+    pairs, so that pairs are independent and can be what a bootstrap draws. At least half of the gallery, and 30 images,
+    are not manipulated: directions are fitted on them.
+    """
+
+    def of_gallery(rows: torch.Tensor) -> Side:
+        numbers = gallery[rows.numpy()]
+        return Side(run.images.images(numbers), {level: h[rows] for level, h in known.items()}, rows, numbers)
+
+    def of_user(image: torch.Tensor) -> Side:
+        return Side(image[None], run.encode(image[None]), torch.tensor([-1]), np.array([len(run.images)]))
+
+    if run.own is None:
+        rows = torch.arange(min(run.settings.images, len(gallery) // 2))
+        return of_gallery(rows), of_gallery(rows + len(rows))
+    image, *targets = run.own
+    return of_user(image), of_user(targets[0]) if targets else of_gallery(torch.tensor([0]))
+
+
+def encoded_again(
+    run: Context, level: str, drawn: Mapping[str, torch.Tensor], typical: float, images: Sequence[int]
+) -> Iterator[pd.DataFrame]:
+    """How far samples of the edited ``h`` lie from those of ``h``, and how far on the way to those of the target."""
+    shape = drawn[TARGET].shape[:2]
+    again = {name: run.encode(pictures.flatten(0, 1))[level].double() / typical for name, pictures in drawn.items()}
+    gap = again[TARGET] - again[UNTOUCHED]
+    yield run.records("sample_gap", gap.square().sum(1).reshape(shape), images, level=level)
+    for edit in EDITS:
+        moved = again[edit] - again[UNTOUCHED]
+        for measure, values in (("displacement", moved.norm(dim=1)), ("progress", (moved * gap).sum(1))):
+            yield run.records(f"sample_{measure}", values.reshape(shape), images, level=level, condition=edit)
+
+
+def turned(
+    run: Context,
+    level: str,
+    source: Side,
+    known: torch.Tensor,
+    parts: Mapping[str, np.ndarray],
+    untouched: torch.Tensor,
+) -> Iterator[pd.DataFrame | Panel]:
+    """The first images moved along the direction of every factor; directions are fitted on the other images."""
+    settings = run.settings
+    images = source.numbers[: settings.moved].tolist()
+    fitted = np.setdiff1d(np.arange(len(known)), source.rows[: len(images)].numpy())
+    directions = find_directions(known[fitted], {name: values[fitted] for name, values in parts.items()})
+    samples: dict[str, dict[float, torch.Tensor]] = {}
+    for moved, direction in directions.items():
+        yield run.records("readable", [direction.r2], [-1], level=level, condition=moved)
+        samples[moved] = {}
+        for steps in settings.strengths:
+            h = direction.move(source.h[level][: len(images)], steps)
+            drawn = samples[moved][steps] = run.render(f"moved-{moved}", level, h, images, range(settings.samples))
+            for read, values in run.read(drawn).items():
+                about = {"level": level, "condition": f"{moved} > {read}", "strength": steps}
+                yield run.records("rendered_moved", values, images, **about)
+    yield from directions_panels(level, source.images, untouched, samples)
+
+
+# Which dimensions an image shares with its neighbours
+#
+# The paper's rule (Bordes et al. 2022): of the k = 20 nearest neighbours of h in a gallery, the dimensions that are
+# not zero in more than 14. It presumes that a zero is rare news: that a dimension is zero for most images. Where less
+# than SPARSE of a level's numbers are exact zeros, nearly every dimension would be common whatever the image, and a
+# dimension counts as active instead where it lies beyond a quantile of the gallery: above the upper one or below the
+# lower one, in more than 14 neighbours on the same side. To remove a dimension is to set it to what it is where
+# nothing is active: zero, or the median of the gallery.
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """When a dimension of one level is active, and what it is where it is not.
+
+    Attributes:
+        zeros: Share of exact zeros in the gallery.
+        low: A dimension is active below this, ``[D]``.
+        high: Or above this, ``[D]``.
+        rest: Value of a dimension that is removed, ``[D]``.
+        shared: A dimension is common where it is active in more neighbours than this.
+    """
+
+    zeros: float
+    low: torch.Tensor
+    high: torch.Tensor
+    rest: torch.Tensor
+    shared: int
+
+    def common(self, neighbours: torch.Tensor) -> torch.Tensor:
+        """Which dimensions are common to the neighbours ``[N, K, D]`` of each image, ``[N, D]``."""
+        above, below = (neighbours > self.high).sum(1), (neighbours < self.low).sum(1)
+        active = above + below if self.zeros >= SPARSE else torch.maximum(above, below)
+        return active > self.shared
+
+
+def find_rule(gallery: torch.Tensor, settings: Manipulate) -> Rule:
+    """The rule for a level, from representations ``[M, D]`` and the ``shared`` and ``quantile`` of the settings."""
+    zeros = (gallery == 0).double().mean().item()
+    if zeros >= SPARSE:
+        nothing = torch.zeros(gallery.shape[1])
+        return Rule(zeros, nothing, nothing, nothing, settings.shared)
+    upper = settings.quantile
+    low, rest, high = torch.quantile(gallery, torch.tensor([1 - upper, 0.5, upper]), dim=0)
+    return Rule(zeros, low, high, rest, settings.shared)
+
+
+def common_dimensions(
+    rule: Rule, h: torch.Tensor, gallery: torch.Tensor, rows: torch.Tensor, neighbours: int
+) -> torch.Tensor:
+    """The dimensions that each image shares with its nearest neighbours, booleans ``[N, D]``.
+
+    Args:
+        rule: The rule of the level.
+        h: Representations of the images, ``[N, D]``.
+        gallery: Representations among which neighbours are sought, ``[M, D]``.
+        rows: Row of the gallery that is the image itself and no neighbour, ``[N]``; -1 where it is not there.
+        neighbours: How many, below M.
+    """
+    parts = []
+    for own, row in zip(h.split(_BLOCK), rows.split(_BLOCK), strict=True):
+        distances = torch.cdist(own.double(), gallery.double())
+        inside = row >= 0
+        distances[inside.nonzero().flatten(), row[inside]] = torch.inf
+        parts.append(rule.common(gallery[distances.topk(neighbours, largest=False).indices]))
+    return torch.cat(parts)
+
+
+def edited(
+    h: torch.Tensor,
+    target: torch.Tensor,
+    rule: Rule,
+    own: torch.Tensor,
+    theirs: torch.Tensor,
+    *,
+    seed: int,
+    images: Sequence[int],
+) -> dict[str, torch.Tensor]:
+    """Every edit of representations ``[N, D]``: ``{edit: [N, D]}``, keys as `EDITS`.
+
+    ``transplanted`` replaces, in ``h``, the dimensions that are common in the target's neighbourhood by the target's
+    own values. Its two controls replace random dimensions by the target's values: as many of them, and as many as it
+    takes to move ``h`` as far.
+
+    Args:
+        h: Representations.
+        target: Those of the targets.
+        rule: The rule of the level.
+        own: Common dimensions of each image, booleans.
+        theirs: Common dimensions of each target.
+        seed: Of the random dimensions.
+        images: Numbers of the images; random dimensions are a function of the seed and the number.
+    """
+    size = h.shape[1]
+    removal, orders = (random_orders(seed, stream, images, size) for stream in (_REMOVAL, _TRANSPLANT))
+    masks = (
+        own,
+        first_of(removal, own.sum(1)),
+        theirs,
+        first_of(orders, theirs.sum(1)),
+        first_of(orders, reach(orders, target - h, theirs)),
+    )
+    values = {edit: rule.rest if edit.startswith("removed") else target for edit in EDITS}
+    return {edit: torch.where(mask, values[edit], h) for edit, mask in zip(EDITS, masks, strict=True)}
+
+
+def random_orders(seed: int, stream: int, images: Sequence[int], size: int) -> torch.Tensor:
+    """An order of all dimensions for each image, ``[N, size]``."""
+    return torch.from_numpy(np.stack([np.random.default_rng([seed, stream, i]).permutation(size) for i in images]))
+
+
+def first_of(orders: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """The first ``counts [N]`` dimensions of each order ``[N, D]``, as booleans ``[N, D]``."""
+    taken = torch.arange(orders.shape[1]) < counts[:, None]
+    return torch.zeros_like(taken).scatter(1, orders, taken)
+
+
+def reach(orders: torch.Tensor, gap: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """How many dimensions of each order it takes to go as far along ``gap [N, D]`` as the masked ones go, ``[N]``."""
+    squares = gap.double().square()
+    wanted = (squares * mask).sum(1, keepdim=True)
+    short = squares.gather(1, orders).cumsum(1) < wanted * (1 - 1e-12)
+    return torch.where(wanted[:, 0] > 0, (short.sum(1) + 1).clamp(max=orders.shape[1]), 0)
+
+
+# The direction of a factor: the way h changes where a linear readout of the factor does
+#
+# A ridge regression reads the factor, y = W' h + b. Its weights say what to look at, not how representations differ:
+# they may point where no representation lies. The pattern does (Haufe et al. 2014),
+#
+#     a = Cov(h) W u / (u' Cov(y) u),
+#
+# the regression of h on its readout along u, which is 1 for a factor that is one number. Since u' W' a = 1, moving h
+# by a s moves the readout by exactly s. A step of one is one standard deviation of the readout over the gallery,
+# along u; it takes h one standard deviation away from where it was, however well the factor is read. A circular
+# factor is read as cosine and sine, and moved along the circle: u is at right angles to the radius at the place where
+# h has it now, in the sense of growing angles.
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """The direction of one factor; C is 1, or 2 for cosine and sine.
+
+    Attributes:
+        weights: ``W``, ``[D, C]`` float64.
+        offset: ``b``, ``[C]``.
+        loadings: Covariance of ``h`` and the readout, ``Cov(h) W``, ``[D, C]``.
+        covariance: Of the readout over the gallery, ``[C, C]``.
+        r2: Of the readout on images that it was not fitted on, leave one out.
+    """
+
+    weights: torch.Tensor
+    offset: torch.Tensor
+    loadings: torch.Tensor
+    covariance: torch.Tensor
+    r2: float
+
+    def move(self, h: torch.Tensor, steps: float) -> torch.Tensor:
+        """Representations ``[N, D]`` moved by so many standard deviations of the readout."""
+        if self.weights.shape[1] == 1:
+            along = torch.ones(len(h), 1, dtype=torch.float64)
+        else:
+            cosine, sine = (h.double() @ self.weights + self.offset).T
+            along = torch.nn.functional.normalize(torch.stack([-sine, cosine], 1))
+        deviation = torch.einsum("nc,cd,nd->n", along, self.covariance, along).clamp(min=0).sqrt()
+        scale = torch.where(deviation > 0, steps / deviation, 0.0)
+        return (h.double() + scale[:, None] * (along @ self.loadings.T)).float()
+
+
+def find_directions(h: torch.Tensor, parts: Mapping[str, np.ndarray]) -> dict[str, Direction]:
+    """The direction of every factor that is a number, by its name; ``class`` has none.
+
+    Args:
+        h: Representations ``[M, D]``.
+        parts: Components of the factors as `probes.factors.components` gives them, each ``[M]``.
+    """
+    x = h.double()
+    deviation, centre = torch.std_mean(x, 0)
+    scale = torch.where(deviation > 1e-7 * deviation.max(), 1 / deviation, 0.0)
+    z = (x - centre) * scale
+    largest = float(torch.linalg.matrix_norm(z, 2)) ** 2
+    names = [name.partition(".")[0] for name in parts if name != "class"]
+    targets = np.stack([values for name, values in parts.items() if name != "class"], 1)
+    penalties = [p * largest for p in RIDGE_PENALTIES]
+    # Of the ways to the leave-one-out errors, the singular vectors of z are the fastest for many penalties.
+    ridge = RidgeCV(penalties, gcv_mode="svd", alpha_per_target=True).fit(z.numpy(), targets)
+    found = {}
+    for factor in dict.fromkeys(names):
+        numbers = [place for place, name in enumerate(names) if name == factor]
+        y = targets[:, numbers]
+        weights = scale[:, None] * torch.from_numpy(ridge.coef_[numbers].T)
+        offset = torch.from_numpy(ridge.intercept_[numbers]) - centre @ weights
+        read = (x - centre) @ weights
+        covariance = read.T @ read / len(read)
+        loadings = (x - centre).T @ read / len(read)
+        r2 = 1 + float(np.sum(ridge.best_score_[numbers]) / y.var(0).sum())
+        found[factor] = Direction(weights, offset, loadings, covariance, r2)
+    return found
+
+
+def spreads_of(parts: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Standard deviation of every factor: the root mean square difference of two images, over the root of 2.
+
+    For numbers on a line this is the usual one; for angles, in turns, differences are taken the shorter way round.
+    """
+    found = {}
+    for factor in dict.fromkeys(name.partition(".")[0] for name in parts if name != "class"):
+        values = [part for name, part in parts.items() if name.partition(".")[0] == factor]
+        turns = np.arctan2(values[1], values[0]) / (2 * np.pi) if len(values) == 2 else values[0]
+        differences = turns - np.roll(turns, 1)
+        if len(values) == 2:
+            differences -= np.rint(differences)
+        found[factor] = float(np.sqrt(np.square(differences).mean() / 2))
+    return found
+
+
+# Pictures
+
+
+def edits_panel(
+    level: str, sources: torch.Tensor, targets: torch.Tensor, drawn: Mapping[str, torch.Tensor], count: int
+) -> Panel:
+    """The first images ``[N, 3, S, S]`` beside their targets, with the first sample of every version of ``h``."""
+    images, others = (resize(side[:count], drawn[UNTOUCHED].shape[-1]) for side in (sources, targets))
+    grid = torch.stack([images, *(drawn[name][:count, 0] for name in SHOWN), others], 1)
+    rows = tuple(f"image {i + 1}" for i in range(len(images)))
+    return Panel(f"edits_{level}", "", "", grid, rows, ("image", *SHOWN.values(), "target"))
+
+
+def directions_panels(
+    level: str, images: torch.Tensor, untouched: torch.Tensor, moved: Mapping[str, Mapping[float, torch.Tensor]]
+) -> Iterator[Panel]:
+    """The first images moved along the direction of every factor, a panel an image.
+
+    Args:
+        level: Level that the samples come from.
+        images: The images, ``[N, 3, S, S]``.
+        untouched: Samples of h, ``[N, K, 3, S, S]``.
+        moved: ``{factor: {strength: [n, K, 3, S, S]}}``.
+    """
+    first = next(iter(moved.values()))
+    steps = sorted({0.0, *first})
+    labels = ("image", *(f"{step:+g}σ".replace("-", "−") if step else "h" for step in steps))
+    for place in range(min(STRIPS, *(len(drawn) for drawn in first.values()))):
+        original = resize(images[place : place + 1], untouched.shape[-1])
+        rows = []
+        for strengths in moved.values():
+            strip = {0.0: untouched[place, 0], **{step: drawn[place, 0] for step, drawn in strengths.items()}}
+            rows.append(torch.cat([original, *(strip[step][None] for step in steps)]))
+        factors = tuple(factor.replace("_", " ") for factor in moved)
+        yield Panel(f"directions_{level}_{place + 1}", "", "", torch.stack(rows), factors, labels)
+
+
+# From records to numbers of images; several samples of an image are averaged before anything else
+#
+# The change of a factor is in standard deviations of the factor over images, signed, circular factors the shorter way
+# round; of the class it is whether another one is seen.
+#
+# The way: between a sample of h and one of the target's h, from equal noise, a factor differs by a vector g (of one
+# number, or of cosine and sine). An edit moves it by d: its progress is d.g, the whole way g.g. Of the class,
+# progress is whether the target's class is now shown, among the images that did not show it. The same with
+# representations of the samples, encoded again, in place of a factor, measures what no factor names.
+
+
+def ways_of_images(rows: pd.DataFrame) -> Iterator[tuple[str, Array]]:
+    """Of each factor, and of the samples encoded again, ``[N, 4]``: progress of the three edits, and the whole way."""
+    start, end = (readings(measured(rows, f"rendered_{version}")) for version in (UNTOUCHED, TARGET))
+    edits = [readings(measured(rows, f"rendered_{edit}")) for edit in TRANSPLANTS.values()]
+    for factor, at in start.items():
+        way, afters = end[factor] - at, [after[factor] for after in edits]
+        if factor == "class":
+            gap = (at != end[factor])[..., 0]
+            moves = [(after == end[factor])[..., 0] & gap for after in afters]
+        else:
+            gap = np.square(way).sum(2)
+            moves = [((after - at) * way).sum(2) for after in afters]
+        yield factor, np.stack([*moves, gap], axis=-1).astype(np.float64).mean(1)
+    progress = measured(rows, "sample_progress")
+    again = [progress[progress["condition"] == edit] for edit in TRANSPLANTS.values()]
+    yield ENCODED, np.stack([mean_by_image(part) for part in (*again, measured(rows, "sample_gap"))], axis=-1)
+
+
+def changes_of_images(records: pd.DataFrame) -> dict[str, dict[tuple[str, str], dict[float, Array]]]:
+    """By level, (factor moved, factor read) and strength: the change of each image, ``[N]``."""
+    spread, out = spreads(records), {}
+    for level, rows in measured(records, "rendered_moved", "rendered_untouched").groupby("level", sort=False):
+        steps = measured(rows, "rendered_moved")
+        if steps.empty:
+            continue
+        pairs = steps["condition"].str.partition(" > ")
+        steps = steps.assign(moved=pairs[0], condition=pairs[2])
+        before = measured(rows, "rendered_untouched")
+        start = readings(before[before["image"].isin(steps["image"].unique())])
+        found: dict[tuple[str, str], dict[float, Array]] = {}
+        for (moved, strength), part in steps.groupby(["moved", "strength"], sort=False):
+            for read, after in readings(part).items():
+                change = change_of(read, start[read], after).mean(1) / spread.get(read, 1.0)
+                found.setdefault((moved, read), {})[float(strength)] = change
+        out[str(level)] = found
+    return out
+
+
+def slopes_of_images(records: pd.DataFrame) -> dict[str, dict[tuple[str, str], Array]]:
+    """By level and (factor moved, factor read): the change for each standard deviation, of each image, ``[N]``."""
+    out: dict[str, dict[tuple[str, str], Array]] = {}
+    for level, found in changes_of_images(records).items():
+        out[level] = {}
+        for (moved, read), by_strength in found.items():
+            strengths = np.array(list(by_strength))
+            weights = np.abs(strengths) if read == "class" else strengths
+            out[level][moved, read] = weights @ np.stack(list(by_strength.values())) / np.square(strengths).sum()
+    return out
+
+
+def readings(rows: pd.DataFrame) -> dict[str, Array]:
+    """Readings of each factor, ``[N, K, C]``: images ascending, K samples, C components (cosine before sine)."""
+    if rows.empty:
+        return {}
+    wide = by_image(rows, "condition", "sample")
+    factors = wide.columns.get_level_values("condition").str.replace(_COMPONENTS, "", regex=True)
+    samples = wide.columns.get_level_values("sample").nunique()
+    return {
+        factor: np.moveaxis(wide.loc[:, factors == factor].to_numpy().reshape(len(wide), -1, samples), 1, 2)
+        for factor in dict.fromkeys(rows["condition"].str.replace(_COMPONENTS, "", regex=True))
+    }
+
+
+def change_of(factor: str, start: Array, end: Array) -> Array:
+    """Signed change of readings ``[N, K, C]``, ``[N, K]``: circular ones in turns; of the class, whether it differs."""
+    if factor == "class":
+        return (start != end)[..., 0].astype(np.float64)
+    if start.shape[2] == 1:
+        return (end - start)[..., 0]
+    turns = [np.arctan2(values[..., 1], values[..., 0]) / (2 * np.pi) for values in (start, end)]
+    difference = turns[1] - turns[0]
+    return difference - np.rint(difference)
+
+
+def spreads(records: pd.DataFrame) -> dict[str, float]:
+    """The standard deviation of each factor over images; none of the class."""
+    rows = measured(records, "spread")
+    return dict(zip(rows["condition"], rows["value"], strict=True))
+
+
+def mean_by_image(rows: pd.DataFrame) -> Array:
+    """Mean over the samples of each image, ``[N]``, images ascending."""
+    return rows.groupby("image")["value"].mean().sort_index().to_numpy()
+
+
+# Tables
+
+
+def levels(found: Found) -> pd.DataFrame:
+    """What the rule found at each level.
+
+    One row a ``level``: ``zeros``, the share of exact zeros; ``rule``, ``non-zero`` or ``quantile``; medians over
+    images of the number of common dimensions of the image (``own``) and of its target; ``images``.
+    """
+    lines = []
+    for level, rows in measured(found.records, "zeros", "dimensions").groupby("level", sort=False):
+        zeros = float(measured(rows, "zeros")["value"].iloc[0])
+        counts = by_image(measured(rows, "dimensions"), "condition")
+        line = {"level": level, "zeros": zeros, "rule": "non-zero" if zeros >= SPARSE else "quantile"}
+        lines.append({**line, **counts[["own", "target"]].median().to_dict(), "images": len(counts)})
+    return pd.DataFrame(lines, columns=["level", "zeros", "rule", "own", "target", "images"])
+
+
+def edits(found: Found) -> pd.DataFrame:
+    """How far each edit moves ``h``, and the samples drawn from it.
+
+    One row a (``level``, ``edit``): medians ``moved`` of the relative displacement of ``h``, ``drawn`` of that of the
+    samples encoded again; ``images``.
+    """
+    lines = []
+    measures = {"moved": "edited_displacement", "drawn": "sample_displacement"}
+    for (level, edit), rows in measured(found.records, *measures.values()).groupby(["level", "condition"], sort=False):
+        values = {name: mean_by_image(measured(rows, measure)) for name, measure in measures.items()}
+        summed = {name: found.interval(part, median) for name, part in values.items()}
+        lines.append({"level": level, "edit": edit, **columns(summed), "images": summed["moved"].n})
+    return pd.DataFrame(lines, columns=["level", "edit", *headings(*measures), "images"])
+
+
+def removal(found: Found) -> pd.DataFrame:
+    """How much each factor changes where dimensions are removed, common ones against as many random ones.
+
+    One row a (``level``, ``factor``): means ``common`` and ``random`` of the absolute change, of the class the share of
+    images that show another one; ``difference`` of the two; ``p_value`` (two-sided Wilcoxon signed-rank), ``p_holm``
+    over the factors of the level; ``effect`` (rank-biserial); ``images``. None where factors were not read.
+    """
+    lines, spread = [], spreads(found.records)
+    for level, rows in found.records.groupby("level", sort=False):
+        common, random = (readings(measured(rows, f"rendered_{edit}")) for edit in ("removed", "removed_random"))
+        for factor, start in readings(measured(rows, "rendered_untouched")).items():
+            moved = {
+                name: np.abs(change_of(factor, start, after[factor])).mean(1) / spread.get(factor, 1.0)
+                for name, after in (("common", common), ("random", random))
+            }
+            moved["difference"] = moved["common"] - moved["random"]
+            summed = {name: found.interval(values, mean) for name, values in moved.items()}
+            lines.append({"level": level, "factor": factor, **columns(summed), **tested(moved["difference"])})
+    names = ["level", "factor", *headings("common", "random", "difference"), *_TEST]
+    return corrected(pd.DataFrame(lines, columns=names))
+
+
+def transplant(found: Found) -> pd.DataFrame:
+    """How far each factor is taken towards the target by transplanted dimensions, common ones against random ones.
+
+    Over images, with the progress ``d.g`` and the whole way ``g.g`` of each, the *share of the way* is
+
+        sum d.g / sum g.g,
+
+    the slope of the regression of ``d`` on ``g``: 0 where the edit leaves the factor as it was, 1 where it takes it to
+    the target. Of the class it is the share of images that now show the target's class, among those that did not.
+
+    One row a (``level``, ``factor``), ``encoded again`` and, where factors are known, ``all factors`` among them: the
+    shares ``common``, ``random`` (as many dimensions) and ``far`` (random ones, until ``h`` moved as far); ``gain``,
+    common minus random, and ``gain_far``, common minus far; ``p_value`` of the gain (two-sided Wilcoxon signed-rank on
+    its summands), ``p_holm`` over the factors of the level (the row of all factors is no member of the family and keeps
+    its own); ``effect`` (rank-biserial); ``images``.
+    """
+    lines = []
+    known = ("sample_gap", "sample_progress", *(f"rendered_{v}" for v in (UNTOUCHED, TARGET, *TRANSPLANTS.values())))
+    for level, rows in measured(found.records, *known).groupby("level", sort=False):
+        ways = dict(ways_of_images(rows))
+        grouped = {factor: way[:, None] for factor, way in ways.items()}
+        if factors := [way for factor, way in ways.items() if factor != ENCODED]:
+            grouped[ALL] = np.stack(factors, axis=1)
+        lines += [{"level": level, "factor": factor, **shares(found, way)} for factor, way in grouped.items()]
+    names = ["level", "factor", *headings("common", "random", "far", "gain", "gain_far"), *_TEST]
+    table = pd.DataFrame(lines, columns=names)
+    single = table["factor"] != ALL
+    p_holm = corrected(table[single])["p_holm"]
+    return table.assign(p_holm=p_holm.reindex(table.index).where(single, table["p_value"]))
+
+
+def directions(found: Found) -> pd.DataFrame:
+    """What moving along the direction of a factor does to it and to every other one: the table of side effects.
+
+    Of each image, the change of the factor that is read is regressed, through the origin, on how far ``h`` was moved;
+    the table holds the mean of the slopes.
+
+    One row a (``level``, ``moved``, ``read``): ``change`` of the factor read, in its standard deviations, for each
+    standard deviation of the readout (of the class: share of images that show another one, for each standard deviation
+    in either sense); ``readable``, the R2 of the readout; ``p_value`` (two-sided Wilcoxon signed-rank against 0; none
+    for the class, which cannot be below), ``p_holm`` over the level; ``effect``; ``images``.
+    """
+    lines, known = [], measured(found.records, "readable").set_index(["level", "condition"])["value"]
+    for level, slopes in slopes_of_images(found.records).items():
+        for (moved, read), values in slopes.items():
+            change, test = found.interval(values, mean).columns("change"), tested(values)
+            if read == "class":
+                test |= {"p_value": np.nan, "effect": np.nan}
+            keys = {"level": level, "moved": moved, "read": read}
+            lines.append({**keys, **change, "readable": known[level, moved], **test})
+    return corrected(pd.DataFrame(lines, columns=["level", "moved", "read", *headings("change"), "readable", *_TEST]))
+
+
+def responses(found: Found) -> pd.DataFrame:
+    """How each factor follows its own direction, against how far ``h`` is moved.
+
+    One row a (``level``, ``factor``, ``strength``), strengths ascending: mean ``change`` in standard deviations of the
+    factor; ``images``.
+    """
+    lines = []
+    for level, changes in changes_of_images(found.records).items():
+        for (moved, read), by_strength in changes.items():
+            for strength, values in sorted(by_strength.items()) if moved == read else ():
+                change = found.interval(values, mean)
+                keys = {"level": level, "factor": moved, "strength": strength}
+                lines.append({**keys, **change.columns("change"), "images": change.n})
+    return pd.DataFrame(lines, columns=["level", "factor", "strength", *headings("change"), "images"])
+
+
+def shares(found: Found, ways: Array) -> dict[str, float]:
+    """Shares, gains and test of ``[N, F, 4]``, averaged over the F factors."""
+    common, random, far, gap = np.moveaxis(ways, -1, 0)
+    parts = {"common": common, "random": random, "far": far, "gain": common - random, "gain_far": common - far}
+    summed = {name: found.interval(np.stack([part, gap], axis=-1), mean_ratio) for name, part in parts.items()}
+    scale = gap.mean(0)
+    summands = np.divide(common - random, scale, out=np.zeros_like(common), where=scale > 0).mean(1)
+    return {**columns(summed), **tested(summands)}
+
+
+def mean_ratio(values: Array, counts: Array) -> Array:
+    """Mean over factors of the `ratio` of ``values [N, F, 2]``; factors without a way do not count."""
+    ratios = np.stack([ratio(values[:, factor], counts) for factor in range(values.shape[1])])
+    known = ~np.isnan(ratios)
+    nothing = np.full(len(counts), np.nan)
+    return np.divide(np.where(known, ratios, 0).sum(0), known.sum(0), out=nothing, where=known.any(0))
+
+
+def tested(differences: Array) -> dict[str, float]:
+    """The columns `_TEST` of differences, one an image."""
+    effect = rank_biserial(differences)
+    return {"p_value": signed_rank(differences), "p_holm": np.nan, "effect": effect, "images": len(differences)}
+
+
+def corrected(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with ``p_holm`` over the rows of each level."""
+    if table.empty:
+        return table
+    return table.assign(p_holm=table.groupby("level", sort=False)["p_value"].transform(holm))
+
+
+# Verdicts
+
+
+def verdicts(found: Found) -> Iterator[Judgement]:
+    """Finding 4 by manipulation, level by level: common dimensions, and directions where factors are known."""
+    yield from transplanted(found)
+    yield from directed(found)
+
+
+def transplanted(found: Found) -> Iterator[Judgement]:
+    """Whether common dimensions take more of the target along than as many random ones."""
+    table = found.tables["transplant"]
+    moved = found.tables["edits"].set_index(["level", "edit"])["moved"]
+    by_factors = (table["factor"] == ALL).any()
+    rows = table[(table["factor"] == (ALL if by_factors else ENCODED)) & (table["images"] >= TESTED)]
+    for (_, row), p in zip(rows.iterrows(), holm(rows["p_value"]), strict=True):
+        level, gain = row["level"], estimate_of(row, "gain")
+        about = {
+            "what": "the factors of what is drawn" if by_factors else "what is drawn, encoded again,",
+            "over": "mean over factors" if by_factors else "of the samples encoded again",
+            **{name: estimate_of(row, name) for name in ("common", "random")},
+            **{f"h_{name}": f"{moved[level, edit]:.2f}" for name, edit in TRANSPLANTS.items()},
+            "gain_far": estimate_of(row, "gain_far").signed(),
+            "effect": f"{row['effect']:.2f}",
+        }
+        yield Judgement("manipulation", gain, word_of_gain(gain, p), level=level, p_value=float(p), names=about)
+
+
+def directed(found: Found) -> Iterator[Judgement]:
+    """Whether a direction changes its own factor by more than others."""
+    own, side = {}, {}
+    for level, slopes in slopes_of_images(found.records).items():
+        numbers = {key: values for key, values in slopes.items() if key[1] != "class"}
+        own[level] = np.mean([values for (moved, read), values in numbers.items() if moved == read], axis=0)
+        side[level] = np.mean([np.abs(values) for (moved, read), values in numbers.items() if moved != read], axis=0)
+    known = [level for level in own if len(own[level]) >= TESTED]
+    for level, p in zip(known, holm([signed_rank(own[level] - side[level]) for level in known]), strict=True):
+        difference = own[level] - side[level]
+        gain = found.interval(difference, mean)
+        about = {
+            "own": found.interval(own[level], mean),
+            "others": found.interval(side[level], mean),
+            "effect": f"{rank_biserial(difference):.2f}",
+        }
+        yield Judgement("directions", gain, word_of_gain(gain, p), level=level, p_value=float(p), names=about)
+
+
+# The page
+
+
+def in_short(found: Found) -> Iterator[Block]:
+    """The outcome in sentences."""
+    sizes = found.run["encoder_card"]["levels"]
+    rules = {
+        "non-zero": "so that the paper's rule applies: a dimension is active where it is not zero",
+        "quantile": "too few for the paper's rule: a dimension is active beyond the "
+        f"{found.settings.quantile:g} quantile",
+    }
+    rows = [
+        f"{row['zeros']:.0%} of the numbers of the {row['level']} are exact zeros, {rules[row['rule']]}. Of its "
+        f"{sizes.get(row['level'], '')} dimensions, {number(row['own'], 0)} are common to an image and its neighbours "
+        "(median)."
+        for _, row in found.tables["levels"].iterrows()
+    ]
+    yield blocks.points([*(verdict.sentence for verdict in found.verdicts), *rows])
+
+
+def were_read(found: Found) -> bool:
+    """Whether the factors of what is drawn are known."""
+    return not found.tables["removal"].empty
+
+
+def transplant_figure(found: Found) -> Figure:
+    """Shares of the way, edit beside edit."""
+    unit = "share of the way to the target"
+    return draw_edits(found.tables["transplant"], series={**SERIES, **FAR}, labels=LABELS, unit=unit)
+
+
+def removal_figure(found: Found) -> Figure:
+    """Changes of factors, edit beside edit."""
+    unit = "change, standard deviations (class: share)"
+    return draw_edits(found.tables["removal"], series=SERIES, labels=LABELS, unit=unit)
+
+
+def responses_figure(found: Found) -> Figure:
+    """Each factor along its own direction."""
+    return draw_responses(found.tables["responses"], labels=SHORT_LABELS)
+
+
+def side_effects_figure(found: Found) -> Figure:
+    """The matrix of factors moved and factors read."""
+    return draw_side_effects(found.tables["directions"], labels=SHORT_LABELS)
+
+
+def in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the order in which factors are printed."""
+    places = {factor: place for place, factor in enumerate(LABELS)}
+    return table.sort_values("factor", key=lambda factors: factors.map(places), kind="stable")
+
+
+def printed_levels(found: Found) -> pd.DataFrame:
+    """`levels` as read: shares in per cent, counts as whole numbers."""
+    table, sizes = found.tables["levels"], found.run["encoder_card"]["levels"]
+    rules = {"non-zero": "not zero", "quantile": f"{found.settings.quantile:g} quantile"}
+    return table.assign(
+        dimensions=[str(sizes.get(level, "–")) for level in table["level"]],
+        zeros=[f"{share:.0%}" for share in table["zeros"]],
+        rule=[rules[rule] for rule in table["rule"]],
+        **{name: [number(count, 0) for count in table[name]] for name in ("own", "target")},
+    )
+
+
+def printed_directions(found: Found) -> pd.DataFrame:
+    """Every direction with its own change, the largest side effect, and how often the class changes."""
+    lines = []
+    for (level, moved), rows in found.tables["directions"].groupby(["level", "moved"], sort=False):
+        effects = rows.set_index("read")
+        others = effects.drop(index=[moved, "class"])
+        most = others.loc[others["change"].abs().idxmax()]
+        largest = f"{short_label(str(most.name))} {cell(most, 'change')}{star(most)}"
+        classes = cell(effects.loc["class"], "change")
+        lines.append({**effects.loc[moved], "level": level, "moved": moved, "largest": largest, "classes": classes})
+    return pd.DataFrame(lines)
+
+
+def printed_side_effects(found: Found) -> pd.DataFrame:
+    """The matrix of factors moved and factors read."""
+    lines = []
+    for (level, moved), rows in found.tables["directions"].groupby(["level", "moved"], sort=False):
+        changes = {row["read"]: number(row["change"]) + star(row) for _, row in rows.iterrows()}
+        lines.append({"level": level, "moved": moved, **changes})
+    return pd.DataFrame(lines)
+
+
+def printed_shares(found: Found) -> pd.DataFrame:
+    """Shares of the way over all factors, and of the samples encoded again."""
+    table = found.tables["transplant"]
+    return table[table["factor"].isin((ALL, ENCODED))]
+
+
+def star(effect: pd.Series) -> str:
+    """The mark of an effect that chance does not explain."""
+    return "*" if effect["p_holm"] < ERROR_RATE else ""
+
+
+def names(found: Found) -> dict[str, Any]:
+    """What the words tell besides."""
+    settings, image = found.settings, found.settings.image
+    return {
+        "on": f"on {image}, beside" if image else "on",
+        "few": "one image" if image else "fewer",
+        "least": TESTED,
+        "pairs": (
+            "One image was given: its numbers are of that image alone, each the mean over its samples."
+            if image
+            else "Images of the data, each with another one as its target; no image is in two pairs, as image or as "
+            "target, so that pairs are independent."
+        ),
+        "of_directions": (
+            "A direction is linear and the same for all images. Factors of the scenes are independent of each other; "
+            "where factors of other data go together, so will their directions."
+            if were_read(found)
+            else ""
+        ),
+        "gallery": f"{min(settings.drawn, found.run['data_card']['images']):,}",
+        "quantile": f"{settings.quantile:g}",
+        "sparse": f"{SPARSE:.0%}",
+        "rule_of_gain": rule_of_gain("levels"),
+        "labels": SHORT_LABELS | EDITS,
+    }
+
+
+PROBE = Probe(
+    name="manipulate",
+    settings=Manipulate,
+    needs=Needs(decoder="must", judge=True, images=LEAST),
+    images=lambda settings: settings.drawn,
+    ready=ready,
+    measure=measure,
+    tables={
+        "levels": levels,
+        "edits": edits,
+        "removal": removal,
+        "transplant": transplant,
+        "directions": directions,
+        "responses": responses,
+    },
+    verdicts=verdicts,
+    finding={"manipulation": 4, "directions": 4},
+    names=names,
+    page={
+        "": [Show("figure", "transplant", transplant_figure)],
+        "In short": [in_short],
+        "Common dimensions, taken out and put in": [
+            Show("panel", "edits"),
+            Show("table", "levels"),
+            Show("table", "edits"),
+            Show("table", "transplant"),
+            Show("missing", "factors", when=lambda found: not were_read(found)),
+            Show("figure", "removal", removal_figure, were_read),
+            Show("table", "removal"),
+            undrawn,
+        ],
+        "Directions of factors": [
+            Show("missing", "directions", when=lambda found: not were_read(found)),
+            Show("text", "directions", when=were_read),
+            Show("panel", "directions"),
+            Show("figure", "responses", responses_figure, were_read),
+            Show("figure", "side-effects", side_effects_figure, were_read),
+            Show("table", "directions"),
+            Show("table", "side-effects"),
+        ],
+    },
+    printed={
+        "levels": printed_levels,
+        "removal": lambda found: in_order(found.tables["removal"]),
+        "transplant": lambda found: in_order(found.tables["transplant"]),
+        "directions": printed_directions,
+        "side-effects": printed_side_effects,
+        "shares": printed_shares,
+    },
+    quick={"images": 20, "gallery": 1000, "strengths": (2.0,), "steps": 6},
+    shown_in={4: ("transplant", "side-effects")},
+    words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
+)

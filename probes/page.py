@@ -1,0 +1,279 @@
+"""From what was found to the report: the names that words are filled in with, and the document as plain data."""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+from analyses.findings import ERROR_RATE, Verdict, aside, p_text
+from analyses.wording import listed
+from reports import blocks, decoder, phrases
+from reports.figures.grid import draw_panel
+from reports.figures.maps import draw_maps
+from reports.first_page import head, verdict_box, verdict_cell
+from reports.names import data_name, file_name
+from reports.provenance import provenance, several_encoders
+from reports.style import ordered_levels
+from reports.tables import Table, cell, number, p_value
+from reports.words import Column, read_words
+from reports.writing import write_report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from probes.probe import Found, Judgement, Probe, Show
+    from reports.blocks import Block
+    from reports.panels import Map, Panel
+    from reports.words import Words
+
+MEASURED = "How it was measured"  # the section of the method; what a page has under this title stands behind it
+
+read_words = lru_cache(read_words)
+
+
+def words_of(probe: Probe) -> Words:
+    """The words of a probe."""
+    return read_words(probe.words)
+
+
+def names(found: Found) -> dict[str, Any]:
+    """What names in the words are filled in with: arguments, what several reports say, the probe's own."""
+    run = found.run
+    return {
+        "paper": phrases.PAPER,
+        "uncertainty": phrases.uncertainty(found.probe.counted),
+        "scenes": phrases.of_scenes(run),
+        "memory": [*phrases.of_memory(run), *phrases.of_images(run)],
+        "samples_limit": phrases.OF_SAMPLES,
+        "intervals_limit": phrases.OF_INTERVALS,
+        "no_factors": phrases.NO_FACTORS,
+        "error_rate": ERROR_RATE,
+        **run["arguments"],
+        "data": data_name(run),
+        "encoder": listed(found.encoders),
+        **found.probe.names(found),
+    }
+
+
+def told(judgement: Judgement, found: Found) -> Verdict:
+    """A claim tested, in the probe's words."""
+    encoder = judgement.encoder or str(found.run["arguments"]["encoder"])
+    about = {
+        **names(found),
+        "encoder": encoder,
+        "level": judgement.level,
+        "n": judgement.estimate.n,
+        "value": str(judgement.estimate),
+        "gain": judgement.estimate.signed(),
+        "p": p_text(judgement.p_value),
+        "aside": aside(found.is_ssl(judgement.encoder)),
+        **judgement.names,
+    }
+    parts = words_of(found.probe).parts("verdict", f"verdict {judgement.aspect}", f"verdict {judgement.told}")
+    about = {**parts, **about, "outcome": parts.get(judgement.seen or judgement.word, "")}
+    return Verdict.of(
+        judgement.estimate,
+        finding=found.probe.finding.get(judgement.aspect, 0),
+        encoder=encoder,
+        word=judgement.word,
+        p_value=judgement.p_value,
+        aspect="" if judgement.whole else judgement.aspect,
+        level=judgement.level,
+        **{part: parts[part].format_map(about) for part in ("claim", "statistic", "rule", "sentence")},
+    )
+
+
+def printed_tables(found: Found) -> dict[str, Table]:
+    """The tables of the report as a reader sees them, by name: those with columns in the words, and with rows."""
+    return {table.name: table for table in _tables(found, "table")}
+
+
+def summaries(found: Found) -> list[Table]:
+    """What a terminal shows of the tables, numbers without their intervals."""
+    return list(_tables(found, "summary"))
+
+
+def _tables(found: Found, kind: str) -> Iterator[Table]:
+    """Tables by the sections of the words that are of a kind and name columns; one a level, where that is said.
+
+    The caption of one of several can tell what stands in its first row.
+    """
+    words, about = words_of(found.probe), names(found)
+    cells = partial(_cell, labels=about.get("labels", {}), brief=kind == "summary")
+    for section, columns in words.columns.items():
+        prefix, _, named = section.partition(" ")
+        name, _, by = named.partition(" by ")
+        if prefix != kind:
+            continue
+        columns = tuple(column for column in columns if column.heading.format_map(about))
+        made = found.probe.printed.get(name)
+        rows = made(found) if made is not None else found.tables[name]
+        shown = list(_expanded(columns, rows, by))
+        for part in ordered_levels(rows[by]) if by and len(rows) else [""] * bool(len(rows)):
+            own = rows[rows[by] == part] if by else rows
+            yield Table(
+                name=f"{name}-{file_name(part)}" if by else name,
+                caption=words.text(section, {**about, "rows": len(own), **(own.iloc[0] if by else {})}),
+                columns=tuple(column.heading.format_map(about) for column in shown),
+                rows=tuple(tuple(cells(row, column) for column in shown) for _, row in own.iterrows()),
+            )
+
+
+def _expanded(columns: Sequence[Column], rows: pd.DataFrame, by: str) -> Iterator[Column]:
+    """The columns to be printed: for ``*`` all that are not named beside it, bounds apart."""
+    named = {by, *(column.name for column in columns)}
+    for column in columns:
+        if column.name != "*":
+            yield column
+        else:
+            others = (name for name in rows.columns if name not in named and not name.endswith(("_low", "_high")))
+            yield from (Column(name, name) for name in others)
+
+
+def _cell(row: pd.Series, column: Column, *, labels: Mapping[str, str], brief: bool) -> str:
+    name = column.name
+    value = row[name]
+    if isinstance(value, str):
+        return labels.get(value, value) or "–"
+    if not isinstance(value, float):
+        return number(value, 0)
+    if name.startswith("p_"):
+        return p_value(value)
+    return number(value, column.digits) if brief else cell(row, name, column.digits)
+
+
+def document(found: Found) -> dict[str, Any]:
+    """The report as plain data, for ``templates/report.typ``."""
+    words, about, run = words_of(found.probe), names(found), found.run
+    made = head(
+        run,
+        title=words.title.format_map(about),
+        subtitle=words.subtitle.format_map(about),
+        keywords=[found.probe.name, *found.encoders],
+    )
+    shown = {title: list(_blocks(found, shows)) for title, shows in found.probe.page.items()}
+    front, measured = shown.pop("", []), shown.pop(MEASURED, [])
+    several = found.probe.needs.encoders == "several"
+    shown_of_each = ("method", "self_supervised", "training_augmentations", "levels")
+    source = several_encoders(run, shown_of_each) if several else provenance(run)
+    in_grid = "grid" in words.columns
+    boxes = () if in_grid else found.verdicts
+    return {
+        **made,
+        "cards": [*made["cards"], *_cards(words, about)],
+        **({"verdict-grid": _grid(found, words, about)} if in_grid and found.verdicts else {}),
+        "verdicts": [verdict_box(verdict, counted=found.probe.counted) for verdict in boxes],
+        "no-verdict": found.probe.gist(found)
+        or (words.text("no verdict", about) if "no verdict" in words.sections else "No verdict."),
+        "figure": front[0] if front else None,
+        "sections": [
+            *(blocks.section(title, content) for title, content in shown.items() if content),
+            blocks.section("What this report cannot tell", [blocks.points(words.points("limits", about))]),
+            blocks.section(MEASURED, [blocks.points(words.points("method", about)), *measured]),
+            blocks.section("Provenance", source, new_page=True),
+        ],
+    }
+
+
+def _cards(words: Words, about: Mapping[str, Any]) -> Iterator[Block]:
+    """Further cards of the first page: sections of points such as ``- solver: ddim``."""
+    for section in words.sections:
+        kind, _, title = section.partition(" ")
+        if kind == "card":
+            rows = (point.partition(": ") for point in words.points(section, about))
+            yield blocks.card(title, {name: value for name, _, value in rows})
+
+
+def _grid(found: Found, words: Words, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Verdicts on several aspects at a glance, level by level; where encoders are compared, one by one."""
+    several = found.probe.needs.encoders == "several"
+    told = {(verdict.encoder if several else verdict.level, verdict.aspect): verdict for verdict in found.verdicts}
+    known = {verdict.aspect for verdict in found.verdicts}
+    columns = [column for column in words.columns["grid"] if several or column.name in known]
+    return {
+        "claim": words.text("grid", about),
+        "columns": [column.heading for column in columns],
+        "rows": [
+            {"name": one, "cells": [verdict_cell(told.get((one, column.name))) for column in columns]}
+            for one in ordered_levels(one for one, _ in told)
+        ],
+        "rule": " ".join(dict.fromkeys(verdict.rule for verdict in found.verdicts)),
+    }
+
+
+def write(found: Found, folder: Path) -> Path:
+    """Write the report with its figures and tables into a run folder; gives the path of the PDF."""
+    return write_report(
+        folder,
+        {**found.tables, "images": found.images},
+        printed_tables(found),
+        figures=_figures(found),
+        document=document(found),
+        verdicts=found.verdicts,
+    )
+
+
+def undrawn(found: Found) -> list[Block]:
+    """What to do for the levels that were not drawn from; nothing where all were, or none was (`no_decoder`)."""
+    drawn = found.run["drawn_levels"]
+    return decoder.undrawn(found.settings.levels, drawn, found.run) if drawn else []
+
+
+def no_decoder(found: Found) -> list[Block]:
+    """What there would be with a decoder, which the words say, and how to get one; nothing where there is one."""
+    if found.run["drawn_levels"]:
+        return []
+    return decoder.no_decoder(found.run, words_of(found.probe).text("no decoder", names(found)))
+
+
+def _figures(found: Found) -> Iterator[tuple[str, Figure]]:
+    """The figures of the report with their file names, drawn one by one."""
+    for show in (show for shows in found.probe.page.values() for show in shows if not callable(show)):
+        if show.draw is not None and show.when(found):
+            yield file_name(show.name), show.draw(found)
+    yield from ((file_name(panel.name), draw_panel(panel)) for panel in found.panels)
+    yield from ((file_name(map_.name), draw_maps(map_)) for map_ in found.maps)
+
+
+def _blocks(found: Found, shows: Sequence[Show | Callable[[Found], Iterable[Block]]]) -> Iterator[Block]:
+    """What is shown, with its captions; a caption that came before is not repeated."""
+    words, about, printed, said = words_of(found.probe), names(found), printed_tables(found), set()
+    for show in shows:
+        if callable(show):
+            yield from show(found)
+        elif not show.when(found):
+            continue
+        elif show.kind == "table":
+            yield from (blocks.table(table) for name, table in printed.items() if _is_of(name, show.name))
+        elif show.kind == "text":
+            yield blocks.text(words.text(f"text {show.name}", about))
+        elif show.kind == "missing":
+            lack = words.caption(f"missing {show.name}", about)
+            yield blocks.missing(lack.lead, lack.text)
+        elif show.kind == "figure":
+            caption = words.caption(f"figure {show.name}", about)
+            yield blocks.figure(file_name(show.name), caption.lead, caption.text, caption.how)
+        else:
+            shown: Sequence[Panel | Map] = found.panels if show.kind == "panel" else found.maps
+            family = [one.name for one in shown if _is_of(one.name, show.name)]
+            for name in [name for name in family if name == show.name] if show.alone else family:
+                where = _place(name[len(show.name) + 1 :], found.settings.levels or ())
+                caption = words.caption(f"{show.kind} {show.name}", about | where)
+                text = "To be read as the figure before." if caption.text in said else caption.text
+                said.add(caption.text)
+                yield blocks.figure(file_name(name), caption.lead, text, caption.how)
+
+
+def _place(rest: str, levels: Iterable[str]) -> dict[str, str]:
+    """Level and number of a picture, from what its name has behind that of the family: either, or ``level_number``."""
+    level = max((level for level in levels if f"{rest}_".startswith(f"{level}_")), key=len, default="")
+    return {"level": level or rest, "number": rest[len(level) :].strip("_")}
+
+
+def _is_of(name: str, family: str) -> bool:
+    """Whether a name is of a family: it alone, or followed by ``_`` or ``-`` and a level or a number."""
+    return name == family or name.startswith((f"{family}_", f"{family}-"))

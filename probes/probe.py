@@ -1,0 +1,325 @@
+"""What a probe is: one question put to an encoder, with all that belongs to it in one place.
+
+A probe holds its settings, what it measures, its tables, its rule and verdicts, its page and its words. Everything else
+follows from that: the command with its options, the function in Python, the run folder and its resumption, the
+provenance, PDF, HTML, CSV and LaTeX, and its place in `rcdm-probe reproduce`. ``PROBE`` in a module of this package, or
+of any package that announces it under the entry point group ``rcdm_probe.probes``, is a command like the others.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import sys
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from analyses.bootstrap import LEVEL, interval
+from rcdm_core.bounds import LARGEST_SEED, check_numbers
+from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER, SOLVERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
+
+    from analyses.bootstrap import Estimate
+    from analyses.findings import Verdict, Word
+    from analyses.statistics import Statistic
+    from probes.context import Context
+    from rcdm_core.data.given import GivenImages
+    from reports.blocks import Block
+    from reports.panels import Map, Panel
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of a setting beside its default.
+
+    Attributes:
+        help: What it means, for ``--help`` and for whoever calls from Python.
+        short: One letter for the command line, or none.
+        least: The smallest value that makes sense; None for any.
+        most: The largest.
+        metavar: What stands for the value in the help.
+        flag: What the command calls it, where that is not its name: ``path``, repeated, gives ``paths``.
+        shown: Whether it is an option of the command; else it is set from Python only.
+        argument: Whether it stands on the command line without a name: images, given one by one.
+        unless: A setting that, where it is given, leaves this one nothing to change: it is refused beside it.
+    """
+
+    help: str
+    short: str = ""
+    least: float | None = None
+    most: float | None = None
+    metavar: str = ""
+    flag: str = ""
+    shown: bool = True
+    argument: bool = False
+    unless: str = ""
+
+
+def option(default: Any, help: str, **about: Any) -> Any:
+    """A field of settings: default, words and bounds stand once; see `Option`."""
+    return field(default=default, metadata={"option": Option(help, **about)})
+
+
+def options(settings: type[Settings]) -> dict[str, Option]:
+    """What is known of each setting, in the order in which they are declared."""
+    return {entry.name: entry.metadata["option"] for entry in fields(settings) if "option" in entry.metadata}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every probe can be told.
+
+    Attributes:
+        levels: Levels of the encoder; None for all that it has of itself. Filled in when the encoder is there.
+    """
+
+    levels: tuple[str, ...] | None = None
+    seed: int = option(0, "Seed of every random draw.", least=0, most=LARGEST_SEED, metavar="S")
+    batch_size: int = option(128, "Images that go through a network at once.", least=1)
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        for name, about in options(type(self)).items():
+            value = getattr(self, name)
+            for one in value if isinstance(value, tuple) else () if value is None else (value,):
+                if about.least is not None and one < about.least:
+                    raise UserError(f"{name.replace('_', ' ')}: {one}", f"take at least {about.least:g}")
+                if about.most is not None and one > about.most:
+                    raise UserError(f"{name.replace('_', ' ')}: {one}", f"take at most {about.most:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling(Settings):
+    """What a probe that draws can be told besides."""
+
+    steps: int = option(BRIEF_STEPS, "Solver steps for each picture.", least=1, most=1000, metavar="K")
+    solver: str = option(DEFAULT_SOLVER, f"How the diffusion is solved: {', '.join(SOLVERS)}.", metavar="NAME")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.solver not in SOLVERS:
+            raise unknown_name("solver", self.solver, SOLVERS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What has to be open while a probe runs.
+
+    Attributes:
+        encoders: One, or several that are compared.
+        reference: Whether one of several is what the others are compared with; it is a setting of that name.
+        level: The one level that is looked at unless another is named; empty where several may be, by default all.
+        decoder: Whether an RCDM is used: never, where there is one, or always.
+        judge: Whether a judge reads the factors of samples, where images have any.
+        features: Whether sets of pictures are compared, in a space that the user may name.
+        whole: Whether images are wanted that a decoder was trained on, too: all there are, where it was on some.
+        images: How many images at least.
+    """
+
+    encoders: Literal["one", "several"] = "one"
+    reference: bool = False
+    level: str = ""
+    decoder: Literal["no", "may", "must"] = "may"
+    judge: bool = False
+    features: bool = False
+    whole: bool = False
+    images: int = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """What a probe adds when everything it needs is open, before anything is computed.
+
+    Attributes:
+        settings: The settings, those filled in that depend on what is open; None leaves them.
+        own: What it has opened itself, for its eyes alone: `Context.own`.
+        given: Images that were given one by one.
+        arguments: What ``run.json`` says besides of how it was asked.
+        hashes: Fingerprints of what it has opened.
+        cards: Further entries of ``run.json``; one of the name of a card that is there goes into it.
+    """
+
+    settings: Any = None
+    own: Any = None
+    given: GivenImages | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    cards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A claim tested: which one, on what number, with which outcome. Its sentences are in the probe's words.
+
+    What claims have in common is the section ``verdict``; parts of ``verdict <aspect>`` take the place of its parts.
+    Parts can be named in one another.
+
+    Attributes:
+        aspect: What it is told by: the section ``verdict <aspect>`` of the words.
+        estimate: The statistic on the images at hand, with its interval.
+        word: How the claim fared.
+        level: Level of the representation, where the claim is tested at each.
+        encoder: Name of the encoder; empty for the only one.
+        p_value: Two-sided; NaN where the interval alone decides.
+        names: What else the sentences tell.
+        told: How it is told where not as usual: parts of the section ``verdict <told>`` take the place of those of the
+            aspect's.
+        whole: Whether the claim is all that its finding says, so that the verdict has no aspect.
+        seen: What the numbers alone say, where the word is more careful: ``{outcome}`` tells it.
+    """
+
+    aspect: str
+    estimate: Estimate
+    word: Word
+    level: str = ""
+    encoder: str = ""
+    p_value: float = math.nan
+    names: Mapping[str, Any] = field(default_factory=dict)
+    told: str = ""
+    whole: bool = False
+    seen: Word | None = None
+
+
+def _always(found: Found) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Show:
+    """One thing on the page: a figure, a table, or every panel or map of a name; a paragraph, or a note of a lack.
+
+    Its caption is the section ``figure <name>``, ``table <name>``, ``panel <name>`` or ``map <name>`` of the words; a
+    paragraph is the section ``text <name>``, and a note ``missing <name>``: what is missing, and behind the first full
+    stop how to get it.
+
+    Attributes:
+        kind: What it is.
+        name: Its name.
+        draw: Draws a figure of what was found.
+        when: Whether there is anything to show; tables without rows, and panels that are not there, are left out
+            anyway.
+        alone: Whether only the picture of just this name is meant, and none with a level or a number behind it.
+    """
+
+    kind: Literal["figure", "table", "panel", "map", "text", "missing"]
+    name: str
+    draw: Callable[[Found], Figure] | None = None
+    when: Callable[[Found], bool] = _always
+    alone: bool = False
+
+
+Page: TypeAlias = "Mapping[str, Sequence[Show | Callable[[Found], Iterable[Block]]]]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """A question put to an encoder.
+
+    Attributes:
+        name: Of the command, the function, the module, the run folder and the documentation: one name.
+        settings: What it can be told: a dataclass of `option` fields.
+        needs: What has to be open.
+        measure: Gives records, panels and maps, one after the other.
+        tables: Summaries by name, each a function of what was found.
+        gist: A paragraph for the first page and the terminal, of a probe that tests no claim.
+        printed: Tables as they are read, by name, where that is not a row for a row of numbers: cells may be text.
+        page: What is shown, by the title of its section. Of what has no title, the first that is there stands on the
+            first page.
+        words: Markdown, as `reports.words` reads it.
+        images: How many images the settings ask for at most; None takes all.
+        ready: Refuses at once what would fail later, and opens what only this probe needs.
+        verdicts: Claims tested, each by a rule that its words state.
+        finding: Number of the paper's finding that a verdict is on, by its aspect; an aspect that is not there is the
+            paper's nowhere.
+        counted: What the verdicts rest on: images, or pairs or pictures.
+        names: What the words tell besides settings and arguments.
+        quick: Settings of ``reproduce --quick``.
+        shown_in: Finding of the paper -> names on the page that its section of `reproduce` shows.
+    """
+
+    name: str
+    settings: type[Any]
+    needs: Needs = field(default_factory=Needs)
+    measure: Callable[[Context, Any], Iterator[pd.DataFrame | Panel | Map]]
+    tables: Mapping[str, Callable[[Found], pd.DataFrame]]
+    page: Page
+    words: str
+    images: Callable[[Any], int | None] = lambda settings: settings.images
+    ready: Callable[[Context, Any], Ready] = lambda run, settings: Ready()
+    verdicts: Callable[[Found], Iterator[Judgement]] = lambda found: iter(())
+    finding: Mapping[str, int] = field(default_factory=dict)
+    counted: str = "images"
+    names: Callable[[Found], Mapping[str, Any]] = lambda found: {}
+    gist: Callable[[Found], str] = lambda found: ""
+    printed: Mapping[str, Callable[[Found], pd.DataFrame]] = field(default_factory=dict)
+    quick: Mapping[str, Any] = field(default_factory=dict)
+    shown_in: Mapping[int, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def about(self) -> str:
+        """What it says of itself: the docstring of the module that assigns it, or of the package that this is in."""
+        module = sys.modules[self.measure.__module__]
+        return inspect.getdoc(module if hasattr(module, "PROBE") else sys.modules[module.__package__ or ""]) or ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a probe found.
+
+    Attributes:
+        probe: Which one.
+        settings: What it was told.
+        records: Every measurement, one a row; ``image`` is the index of the image in its data set.
+        images: Which image each number of the records is: its ``file`` below a folder, or its index, and its ``class``.
+        panels: Labelled grids of pictures.
+        maps: Labelled rows of pixel maps.
+        run: Where the numbers come from: the content of ``run.json``.
+    """
+
+    probe: Probe
+    settings: Any
+    records: pd.DataFrame
+    images: pd.DataFrame
+    panels: tuple[Panel, ...]
+    maps: tuple[Map, ...]
+    run: dict[str, Any]
+
+    def interval(self, values: ArrayLike, statistic: Statistic, level: float = LEVEL) -> Estimate:
+        """A statistic of values ``[N, ...]``, one row an image, with its bootstrap interval, of 95% by default."""
+        return interval(np.asarray(values), statistic, level=level, seed=self.settings.seed)
+
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Summaries with 95% intervals, by name."""
+        return {name: table(self) for name, table in self.probe.tables.items()}
+
+    @cached_property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The claims tested."""
+        from probes.page import told
+
+        return tuple(told(judgement, self) for judgement in self.probe.verdicts(self))
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """Names of the encoders that were measured."""
+        return tuple(self.run["encoder_cards"]) if "encoder_cards" in self.run else (self.run["arguments"]["encoder"],)
+
+    def is_ssl(self, encoder: str = "") -> bool | None:
+        """Whether an encoder, by default the only one, is self-supervised; None where it was not told."""
+        card = self.run["encoder_cards"][encoder] if encoder else self.run["encoder_card"]
+        return None if card["self_supervised"] == "not told" else card["self_supervised"]
+
+    def panels_of(self, name: str) -> list[Panel]:
+        """The panels of a name: it alone, or followed by ``_`` and a level or a number."""
+        return [panel for panel in self.panels if panel.name == name or panel.name.startswith(f"{name}_")]

@@ -1,0 +1,179 @@
+"""The command of a probe: its options are the fields of its settings, and what its needs say besides."""
+
+from __future__ import annotations
+
+import inspect
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
+
+import typer
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from rcdm_probe.commands import options
+from rcdm_probe.commands.running import carry_out, command_line, conclude, new_console
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from probes.probe import Option, Probe
+
+_COMMON = ("steps", "solver", "seed", "batch_size")  # settings that most probes have, behind their own
+_EVERY_RUN = """Leaves report.pdf, figures, tables (CSV, LaTeX), all records and run.json in the run folder.
+
+Stop it at any time: the same command goes on from what was done."""
+
+
+def command_of(probe: Probe) -> Callable[..., None]:
+    """The function that typer makes a command of: its parameters are the options, its docstring the help."""
+    from probes.probe import options as options_of
+
+    sizes = {name: about for name, about in options_of(probe.settings).items() if about.shown}
+
+    def run(context: typer.Context, **given: Any) -> None:
+        _refuse_unheeded(context, sizes, given)
+        _run(probe, sizes, {name: given.pop(name) for name in sizes}, given)
+
+    hints, defaults = get_type_hints(probe.settings), probe.settings()
+    own = sorted(sizes, key=lambda name: (not sizes[name].argument, name in _COMMON))
+    parameters = [
+        _parameter("context", typer.Context),
+        *_before(probe),
+        *(_option(name, sizes[name], hints[name], getattr(defaults, name)) for name in own),
+        *_after(probe),
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__doc__ = help_of(probe.about)
+    return run
+
+
+def help_of(docstring: str) -> str:
+    """The help of a probe's command, from what its module says of itself: paragraphs as lines, examples last."""
+    paragraphs = [" ".join(paragraph.split()) for paragraph in docstring.strip().split("\n\n")]
+    last = next((i for i, text in enumerate(paragraphs) if text.startswith("[bold]Examples")), len(paragraphs))
+    return "\n\n".join([*paragraphs[:last], _EVERY_RUN, *paragraphs[last:]])
+
+
+def _before(probe: Probe) -> Iterator[inspect.Parameter]:
+    """Who is looked into, and on what."""
+    if probe.needs.encoders == "one":
+        yield _parameter("encoder", options.EncoderName)
+    else:
+        yield _parameter("encoder", options.EncoderNames, None)
+    yield _parameter("data", options.Data, "scenes")
+    if probe.needs.level:
+        yield _parameter("level", options.LevelLookedAt, probe.needs.level)
+    else:
+        yield _parameter("level", options.Levels, None)
+    yield _parameter("weights", options.Weights if probe.needs.encoders == "one" else options.WeightsOf, None)
+
+
+def _after(probe: Probe) -> Iterator[inspect.Parameter]:
+    """How it is computed, and where the result goes."""
+    if probe.needs.features:
+        yield _parameter("features", options.Features, None)
+    where = f"Run folder; by default runs/<date>-{probe.name}-<encoder>."
+    yield _parameter(
+        "out",
+        Annotated[Path | None, typer.Option("--out", "-o", parser=options.place, help=where, metavar="FOLDER")],
+        None,
+    )
+    if probe.needs.decoder != "no":
+        kind: Any = options.RcdmFolders if probe.needs.decoder == "must" else options.RcdmFoldersOrNone
+        yield _parameter("rcdm", kind, None)
+    yield _parameter("device", options.Device, "auto")
+
+
+def _option(name: str, about: Option, hint: Any, default: Any) -> inspect.Parameter:
+    """A setting on the command line: names are repeated, numbers of a grid have commas between."""
+    kind: Any = hint
+    if _is_grid(hint):
+        kind, default = list[str], [",".join(f"{value:g}" for value in default)]
+    elif _is_several(hint):
+        kind, default = list[str] | None, None
+    metavar = about.metavar or None
+    if about.argument:
+        return _parameter(
+            name, Annotated[kind, typer.Argument(help=about.help, metavar=metavar, show_default=False)], default
+        )
+    flags = [f"--{(about.flag or name).replace('_', '-')}", *([f"-{about.short}"] if about.short else [])]
+    least, most = (about.least, about.most) if kind in (int, float) else (None, None)
+    described = typer.Option(*flags, help=about.help, metavar=metavar, min=least, max=most)
+    return _parameter(name, Annotated[kind, described], default)
+
+
+def _is_several(hint: Any) -> bool:
+    """Whether a setting holds several values; a grid of numbers, or names."""
+    return any(get_origin(one) is tuple for one in (hint, *get_args(hint)))
+
+
+def _is_grid(hint: Any) -> bool:
+    return get_origin(hint) is tuple and get_args(hint)[0] in (int, float)
+
+
+def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _refuse_unheeded(context: typer.Context, sizes: Mapping[str, Option], given: Mapping[str, Any]) -> None:
+    """Refuse options that would change nothing beside what was given."""
+    for name, about in sizes.items():
+        if about.unless and given[about.unless]:
+            beside = "images are" if sizes[about.unless].argument else f"{about.unless.replace('_', ' ')} is"
+            options.refuse(context, name, because=f"where {beside} given")
+
+
+def _run(probe: Probe, known: Mapping[str, Option], sizes: Mapping[str, Any], given: dict[str, Any]) -> None:
+    """Run a probe in a run folder, and say what was found."""
+    console = new_console()
+    with new_console(stderr=True).status("loading"):
+        from probes import page
+        from rcdm_core.encoders.catalogue import EMBEDDED
+        from rcdm_probe.conduct import conduct, prepare
+
+    unnamed = {name: value for name, value in sizes.items() if known[name].argument}
+    heeded = {name: value for name, value in sizes.items() if not (known[name].unless and sizes[known[name].unless])}
+    named = {known[name].flag or name: value for name, value in heeded.items() if name not in unnamed}
+    out, command = given.pop("out"), command_line(probe.name, **given, **named, positional=_listed(unnamed.values()))
+    if probe.needs.encoders == "several":
+        reference = [sizes["reference"]] if probe.needs.reference else []
+        several = given["encoder"] or list(EMBEDDED)
+        given["weights"] = options.weights_of(given["weights"], several, others=reference)
+    if "rcdm" in given:
+        given["rcdm"] = options.one_or_several(given["rcdm"])
+    begin = partial(prepare, probe, **given, command=command, **_settings(probe, sizes))
+    result, report = carry_out(begin, conduct, out=out, console=console)
+    for table in page.summaries(result):
+        shown = Table(title=table.caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for heading, cells in zip(table.columns, zip(*table.rows, strict=True), strict=True):
+            shown.add_column(heading, no_wrap=any("\n" in cell for cell in cells))  # lines are broken as they are to be
+        for row in table.rows:
+            shown.add_row(*row)
+        console.print(shown)
+    if gist := probe.gist(result):
+        console.print(f"\n{escape(gist)}")
+    conclude(console, result, report)
+
+
+def _listed(values: Iterable[Any]) -> list[Any]:
+    """Values one by one, those that are lists or not given among them."""
+    return [
+        one for value in values for one in (value if isinstance(value, (list, tuple)) else [value]) if one is not None
+    ]
+
+
+def _settings(probe: Probe, sizes: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that were given, as their fields want them."""
+    hints, settings = get_type_hints(probe.settings), {}
+    for name, value in sizes.items():
+        if value is None or value == []:
+            continue
+        if _is_grid(hints[name]):
+            kind = get_args(hints[name])[0]
+            settings[name] = tuple(map(kind, options.numbers(f"--{name.replace('_', '-')}", value)))
+        else:
+            settings[name] = tuple(dict.fromkeys(value)) if isinstance(value, list) else value
+    return settings

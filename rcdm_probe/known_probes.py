@@ -1,0 +1,95 @@
+"""The probes that there are: found in the package ``probes``, and announced by other packages.
+
+A module of ``probes`` that assigns ``PROBE`` is a probe, and so is what a package announces under the entry point group
+``rcdm_probe.probes`` (``occlusion = "package.module"``, or ``"package.module:PROBE"``). Names and first lines are read
+from the files, without running them, so that a list of probes is quick.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import probes
+from rcdm_core.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from probes.probe import Probe
+
+GROUP = "rcdm_probe.probes"
+_IS_PROBE = re.compile(r"^PROBE = ", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a probe is.
+
+    Attributes:
+        module: Name of the module.
+        attribute: What it is called there.
+        ours: Whether it is one of this package.
+    """
+
+    module: str
+    attribute: str = "PROBE"
+    ours: bool = True
+
+    @property
+    def line(self) -> str:
+        """What it asks, in a line."""
+        spec = find_spec(self.module) if self.ours else None
+        if spec is None or spec.origin is None:
+            return f"A probe of the package {self.module.partition('.')[0]}."
+        said = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+        return " ".join(said.partition("\n\n")[0].split())
+
+
+@cache
+def places() -> Mapping[str, Place]:
+    """Every probe by name; those of other packages behind ours."""
+    ours = {name: Place(f"probes.{name}") for name in sorted(_ours())}
+    others = {point.name: _place(point) for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
+    return ours | {name: place for name, place in others.items() if name not in ours}
+
+
+def _ours() -> Iterator[str]:
+    for folder in map(Path, probes.__path__):
+        for path in (*folder.glob("*.py"), *folder.glob("*/__init__.py")):
+            if _IS_PROBE.search(path.read_text(encoding="utf-8")):
+                yield path.parent.name if path.name == "__init__.py" else path.stem
+
+
+def _place(point: Any) -> Place:
+    return Place(point.module, point.attr or "PROBE", ours=False)
+
+
+def load_probe(name: str) -> Probe:
+    """A probe by name.
+
+    Raises:
+        UserError: It is another package's, and cannot be imported, or is no probe.
+    """
+    from probes.probe import Probe
+
+    place = places()[name]
+    if place.ours:
+        return getattr(import_module(place.module), place.attribute)
+    try:
+        probe = getattr(import_module(place.module), place.attribute)
+    except Exception as error:  # whatever another package does
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(
+            f"the probe {name} cannot be imported from {place.module} ({reason})", "ask its authors"
+        ) from error
+    if not isinstance(probe, Probe):
+        raise UserError(f"{place.module}:{place.attribute} is no probe", "it has to be a probes.probe.Probe")
+    return probe
