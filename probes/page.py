@@ -11,7 +11,7 @@ from reports import blocks, decoder, phrases
 from reports.figures.grid import draw_panel
 from reports.figures.maps import draw_maps
 from reports.first_page import head, verdict_box, verdict_cell
-from reports.names import data_name, file_name
+from reports.names import data_name, file_name, is_of
 from reports.provenance import provenance, several_encoders
 from reports.style import ordered_levels
 from reports.tables import Table, cell, number, p_value
@@ -63,7 +63,7 @@ def told(judgement: Judgement, found: Found) -> Verdict:
     """A claim tested, in the probe's words."""
     encoder = judgement.encoder or str(found.run["arguments"]["encoder"])
     about = {
-        **names(found),
+        **found.names,
         "encoder": encoder,
         "level": judgement.level,
         "n": judgement.estimate.n,
@@ -102,7 +102,7 @@ def _tables(found: Found, kind: str) -> Iterator[Table]:
 
     The caption of one of several can tell what stands in its first row.
     """
-    words, about = words_of(found.probe), names(found)
+    words, about = words_of(found.probe), found.names
     cells = partial(_cell, labels=about.get("labels", {}), brief=kind == "summary")
     for section, columns in words.columns.items():
         prefix, _, named = section.partition(" ")
@@ -148,7 +148,7 @@ def _cell(row: pd.Series, column: Column, *, labels: Mapping[str, str], brief: b
 
 def document(found: Found) -> dict[str, Any]:
     """The report as plain data, for ``templates/report.typ``."""
-    words, about, run = words_of(found.probe), names(found), found.run
+    words, about, run = words_of(found.probe), found.names, found.run
     made = head(
         run,
         title=words.title.format_map(about),
@@ -210,7 +210,7 @@ def write(found: Found, folder: Path) -> Path:
     return write_report(
         folder,
         {**found.tables, "images": found.images},
-        printed_tables(found),
+        found.printed,
         figures=_figures(found),
         document=document(found),
         verdicts=found.verdicts,
@@ -227,7 +227,7 @@ def no_decoder(found: Found) -> list[Block]:
     """What there would be with a decoder, which the words say, and how to get one; nothing where there is one."""
     if found.run["drawn_levels"]:
         return []
-    return decoder.no_decoder(found.run, words_of(found.probe).text("no decoder", names(found)))
+    return decoder.no_decoder(found.run, words_of(found.probe).text("no decoder", found.names))
 
 
 def _figures(found: Found) -> Iterator[tuple[str, Figure]]:
@@ -241,14 +241,14 @@ def _figures(found: Found) -> Iterator[tuple[str, Figure]]:
 
 def _blocks(found: Found, shows: Sequence[Show | Callable[[Found], Iterable[Block]]]) -> Iterator[Block]:
     """What is shown, with its captions; a caption that came before is not repeated."""
-    words, about, printed, said = words_of(found.probe), names(found), printed_tables(found), set()
+    words, about, said = words_of(found.probe), found.names, set()
     for show in shows:
         if callable(show):
             yield from show(found)
         elif not show.when(found):
             continue
         elif show.kind == "table":
-            yield from (blocks.table(table) for name, table in printed.items() if _is_of(name, show.name))
+            yield from (blocks.table(table) for name, table in found.printed.items() if is_of(name, show.name))
         elif show.kind == "text":
             yield blocks.text(words.text(f"text {show.name}", about))
         elif show.kind == "missing":
@@ -259,7 +259,7 @@ def _blocks(found: Found, shows: Sequence[Show | Callable[[Found], Iterable[Bloc
             yield blocks.figure(file_name(show.name), caption.lead, caption.text, caption.how)
         else:
             shown: Sequence[Panel | Map] = found.panels if show.kind == "panel" else found.maps
-            family = [one.name for one in shown if _is_of(one.name, show.name)]
+            family = [one.name for one in shown if is_of(one.name, show.name)]
             for name in [name for name in family if name == show.name] if show.alone else family:
                 where = _place(name[len(show.name) + 1 :], found.settings.levels or ())
                 caption = words.caption(f"{show.kind} {show.name}", about | where)
@@ -272,8 +272,3 @@ def _place(rest: str, levels: Iterable[str]) -> dict[str, str]:
     """Level and number of a picture, from what its name has behind that of the family: either, or ``level_number``."""
     level = max((level for level in levels if f"{rest}_".startswith(f"{level}_")), key=len, default="")
     return {"level": level or rest, "number": rest[len(level) :].strip("_")}
-
-
-def _is_of(name: str, family: str) -> bool:
-    """Whether a name is of a family: it alone, or followed by ``_`` or ``-`` and a level or a number."""
-    return name == family or name.startswith((f"{family}_", f"{family}-"))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -21,9 +22,10 @@ from analyses.bootstrap import LEVEL, interval
 from rcdm_core.bounds import LARGEST_SEED, check_numbers
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER, SOLVERS
+from reports.names import is_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pandas as pd
     from matplotlib.figure import Figure
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from rcdm_core.data.given import GivenImages
     from reports.blocks import Block
     from reports.panels import Map, Panel
+    from reports.tables import Table
 
 
 @dataclass(frozen=True)
@@ -272,6 +275,24 @@ class Probe:
         return inspect.getdoc(module if hasattr(module, "PROBE") else sys.modules[module.__package__ or ""]) or ""
 
 
+class Tables(Mapping[str, "pd.DataFrame"]):
+    """The tables of a probe, each made when it is first asked for: one may so be made of another."""
+
+    def __init__(self, found: Found) -> None:
+        self._found, self._made = found, dict[str, "pd.DataFrame"]()
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        if name not in self._made:
+            self._made[name] = self._found.probe.tables[name](self._found)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found.probe.tables)
+
+    def __len__(self) -> int:
+        return len(self._found.probe.tables)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Found:
     """What a probe found.
@@ -299,9 +320,23 @@ class Found:
         return interval(np.asarray(values), statistic, level=level, seed=self.settings.seed)
 
     @cached_property
-    def tables(self) -> dict[str, pd.DataFrame]:
+    def tables(self) -> Tables:
         """Summaries with 95% intervals, by name."""
-        return {name: table(self) for name, table in self.probe.tables.items()}
+        return Tables(self)
+
+    @cached_property
+    def names(self) -> dict[str, Any]:
+        """What names in the words are filled in with."""
+        from probes.page import names
+
+        return names(self)
+
+    @cached_property
+    def printed(self) -> dict[str, Table]:
+        """The tables as a reader sees them, by name."""
+        from probes.page import printed_tables
+
+        return printed_tables(self)
 
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -321,5 +356,5 @@ class Found:
         return None if card["self_supervised"] == "not told" else card["self_supervised"]
 
     def panels_of(self, name: str) -> list[Panel]:
-        """The panels of a name: it alone, or followed by ``_`` and a level or a number."""
-        return [panel for panel in self.panels if panel.name == name or panel.name.startswith(f"{name}_")]
+        """The panels of a name: it alone, or followed by a level or a number."""
+        return [panel for panel in self.panels if is_of(panel.name, name)]

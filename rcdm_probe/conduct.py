@@ -7,7 +7,6 @@ saved. A call from Python does the first two; in a run folder, all three are don
 from __future__ import annotations
 
 import inspect
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -30,6 +29,7 @@ from rcdm_core.training_images import names_its_images
 from rcdm_probe import opening, runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, fingerprint_of, rcdm_names, weights_name
+from rcdm_probe.studies import carry_out
 from reports.panels import Map, Panel
 
 if TYPE_CHECKING:
@@ -204,16 +204,12 @@ def function_of(probe: Probe) -> Callable[..., Result]:
         progress: Progress = silent,
         **arguments: Any,
     ) -> Result:
-        begun = time.perf_counter()
         for former, name in _FORMER.items():
             if former in arguments:
                 warnings.warn(f"{former}= is called {name}= now", DeprecationWarning, stacklevel=2)
                 arguments[name] = arguments.pop(former)
-        arguments = {"encoder": encoder, **arguments}
-        study = prepare(probe, data=data, progress=progress, **arguments)
-        result = conduct(study, workdir=None if workdir is None else Path(workdir), progress=progress)
-        runs.close(result.run, seconds=time.perf_counter() - begun)
-        return result
+        begin = partial(prepare, probe, data=data, **{"encoder": encoder, **arguments})
+        return carry_out(begin, conduct, workdir=workdir, progress=progress)
 
     sizes = options(probe.settings)
     common = inspect.signature(prepare).parameters

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,40 +35,35 @@ class Place:
     Attributes:
         module: Name of the module.
         attribute: What it is called there.
+        line: What it asks, in a line.
         ours: Whether it is one of this package.
     """
 
     module: str
-    attribute: str = "PROBE"
-    ours: bool = True
-
-    @property
-    def line(self) -> str:
-        """What it asks, in a line."""
-        spec = find_spec(self.module) if self.ours else None
-        if spec is None or spec.origin is None:
-            return f"A probe of the package {self.module.partition('.')[0]}."
-        said = _FIRST.match(Path(spec.origin).read_text(encoding="utf-8"))
-        return " ".join(said[1].split()) if said else ""
+    attribute: str
+    line: str
+    ours: bool
 
 
 @cache
 def places() -> Mapping[str, Place]:
     """Every probe by name; those of other packages behind ours."""
-    ours = {name: Place(f"probes.{name}") for name in sorted(_ours())}
+    ours = {place.module.removeprefix("probes."): place for place in sorted(_ours(), key=lambda place: place.module)}
     others = {point.name: _place(point) for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
     return ours | {name: place for name, place in others.items() if name not in ours}
 
 
-def _ours() -> Iterator[str]:
+def _ours() -> Iterator[Place]:
     for folder in map(Path, probes.__path__):
         for path in (*folder.glob("*.py"), *folder.glob("*/__init__.py")):
-            if _IS_PROBE.search(path.read_text(encoding="utf-8")):
-                yield path.parent.name if path.name == "__init__.py" else path.stem
+            if _IS_PROBE.search(text := path.read_text(encoding="utf-8")):
+                name, said = path.parent.name if path.name == "__init__.py" else path.stem, _FIRST.match(text)
+                yield Place(f"probes.{name}", "PROBE", " ".join(said[1].split()) if said else "", ours=True)
 
 
 def _place(point: Any) -> Place:
-    return Place(point.module, point.attr or "PROBE", ours=False)
+    line = f"A probe of the package {point.module.partition('.')[0]}."
+    return Place(point.module, point.attr or "PROBE", line, ours=False)
 
 
 def load_probe(name: str) -> Probe:

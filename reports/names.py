@@ -14,6 +14,11 @@ def file_name(name: str) -> str:
     return re.sub(r"[^\w.+-]|_", "-", name)
 
 
+def is_of(name: str, family: str) -> bool:
+    """Whether a name is of a family: it alone, or followed by ``_`` or ``-`` and a level or a number."""
+    return name == family or name.startswith((f"{family}_", f"{family}-"))
+
+
 def sentence(title: str) -> str:
     """A title with a full stop."""
     return title if title.endswith((".", "?")) else f"{title}."

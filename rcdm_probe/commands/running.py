@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -70,7 +69,7 @@ def carry_out(
 
 def tell(remarks: Iterable[str]) -> None:
     """Print what has to be told of images on stderr, before anything is computed with them."""
-    console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    console = new_console(stderr=True)
     for remark in remarks:
         console.print(f"[yellow]rcdm-probe: {escape(legible(remark))}[/]")
 
