@@ -109,11 +109,6 @@ def read_image(path: Path) -> torch.Tensor:
     return _read(path, _tensor).pixels
 
 
-def read_square(path: Path, size: int) -> torch.Tensor:
-    """The pixels ``[3, size, size]`` of `read_picture`."""
-    return read_picture(path, size).pixels
-
-
 def read_picture(path: Path, size: int) -> Picture:
     """Decode the largest centred square of an image file, resized without aliasing.
 

@@ -41,6 +41,8 @@ CHUNK = 2048
 CHECKED = 3
 """Images of those whose representations are kept that are encoded again, to see that the encoder still gives them."""
 
+_FORM = "sealed"  # of a cached file: those of versions before are not looked for, and so are not called damaged
+
 PIXELS = 2**20
 """Pixels that a processor encodes at once: more images of 224 pixels leave its cache and take gigabytes."""
 
@@ -146,7 +148,7 @@ def represent(
 
 
 def _key(encoder: Encoder, images: ImageSet, indices: np.ndarray) -> str:
-    parts = (encoder.fingerprint, images.fingerprint, device_of(encoder).type, torch.__version__)
+    parts = (_FORM, encoder.fingerprint, images.fingerprint, device_of(encoder).type, torch.__version__)
     digest = hashlib.sha256("\0".join(parts).encode() + b"\0")
     digest.update(indices.tobytes())
     return digest.hexdigest()

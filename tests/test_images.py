@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rcdm_core.errors import UserError
-from rcdm_core.images import read_image, read_square, resize, square
+from rcdm_core.images import read_image, read_picture, resize, square
 
 RAMP = np.linspace(0, 255, 32 * 48).reshape(32, 48).astype(np.uint8)
 COLOURS = np.stack([RAMP, RAMP[::-1], np.full_like(RAMP, 77)], -1)
@@ -130,7 +130,7 @@ def test_a_truncated_file_raises_with_its_path(tmp_path: Path, suffix: str) -> N
     path = saved(tmp_path, f"broken.{suffix}", Image.fromarray(noise))
     path.write_bytes(path.read_bytes()[:-3000])
     with pytest.raises(UserError, match=f"broken.{suffix}"):
-        read_square(path, 16)
+        read_picture(path, 16)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image"])
@@ -167,13 +167,13 @@ def test_squares_stay_in_range(seed: int, size: int) -> None:
 def test_the_square_is_the_centre(tmp_path: Path) -> None:
     colours = np.zeros((10, 30, 3), np.uint8)
     colours[:, 10:20] = 255
-    assert (read_square(saved(tmp_path, "a.png", Image.fromarray(colours)), 10) == 1).all()
+    assert (read_picture(saved(tmp_path, "a.png", Image.fromarray(colours)), 10).pixels == 1).all()
 
 
 def test_an_image_of_the_right_size_is_not_resampled(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
     path = saved(tmp_path, "a.png", Image.fromarray(noise))
-    torch.testing.assert_close(read_square(path, 24), as_tensor(noise), rtol=0, atol=0)
+    torch.testing.assert_close(read_picture(path, 24).pixels, as_tensor(noise), rtol=0, atol=0)
 
 
 def test_fine_stripes_vanish_instead_of_aliasing() -> None:
@@ -187,7 +187,7 @@ def test_large_jpegs_are_decoded_small_with_little_change(tmp_path: Path) -> Non
     x = np.linspace(0, 6, 1024)
     waves = (127 + 120 * np.sin(x)[:, None] * np.cos(1.7 * x)[None]).astype(np.uint8)
     path = saved(tmp_path, "a.jpg", Image.fromarray(waves).convert("RGB"), quality=95)
-    torch.testing.assert_close(read_square(path, 32), square(Image.fromarray(waves), 32), rtol=0, atol=0.02)
+    torch.testing.assert_close(read_picture(path, 32).pixels, square(Image.fromarray(waves), 32), rtol=0, atol=0.02)
 
 
 def test_resize_changes_the_side_only_where_asked() -> None:
