@@ -364,21 +364,21 @@ def samples_panel(images: torch.Tensor, samples: Mapping[str, torch.Tensor]) -> 
     columns = at_one_size(samples.values())
     grid = torch.stack([resize(images, columns[0].shape[-1]), *columns], 1)
     rows = tuple(f"image {number + 1}" for number in range(len(images)))
-    return Panel("samples", "", "", grid, rows, ("image", *samples))
+    return Panel("samples", grid, rows, ("image", *samples))
 
 
 def nearest_panel(images: torch.Tensor, samples: torch.Tensor, found: torch.Tensor) -> Panel:
     """Images, a sample of each, and the training image nearest to it; each ``[N, 3, S, S]`` of its own S."""
     size, rows = samples.shape[-1], ("image", "sample", "nearest\ntraining image")
     grid = torch.stack([resize(images, size), samples, resize(found, size)])
-    return Panel("nearest_training", "", "", grid, rows, numbered(images))
+    return Panel("nearest_training", grid, rows, numbered(images))
 
 
 def solvers_panel(images: torch.Tensor, samples: Mapping[str, torch.Tensor]) -> Panel:
     """Images ``[N, 3, S', S']``, and their samples by solver and steps, ``[N, 3, S, S]`` each."""
     drawn = list(samples.values())
     grid = torch.stack([resize(images, drawn[0].shape[-1]), *drawn])
-    return Panel("drawn_by_solvers", "", "", grid, ("image", *samples), numbered(images))
+    return Panel("drawn_by_solvers", grid, ("image", *samples), numbered(images))
 
 
 def numbered(images: torch.Tensor) -> tuple[str, ...]:

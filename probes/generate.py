@@ -197,7 +197,7 @@ def kinds_panel(level: str, real: torch.Tensor, pictures: Mapping[str, torch.Ten
     blocks |= {f"drawn {SOURCES[name].replace('from h', 'from the h')}": drawn for name, drawn in pictures.items()}
     rows = [block[: lines * across].unflatten(0, (lines, across)) for block in blocks.values()]
     labels = [name if line == 0 else "" for name in blocks for line in range(lines)]
-    return Panel(f"kinds_{level}", "", "", torch.cat(rows), tuple(labels), ("",) * across)
+    return Panel(f"kinds_{level}", torch.cat(rows), tuple(labels), ("",) * across)
 
 
 def neighbours_panel(
@@ -207,9 +207,7 @@ def neighbours_panel(
     size = of_image.shape[-1]
     grid = torch.stack([resize(images, size), of_image, of_between, resize(neighbours, size)], 1)
     rows = tuple(f"image {i + 1}" for i in range(len(images)))
-    return Panel(
-        f"neighbours_{level}", "", "", grid, rows, ("image", "drawn from h", "drawn from between", "neighbour")
-    )
+    return Panel(f"neighbours_{level}", grid, rows, ("image", "drawn from h", "drawn from between", "neighbour"))
 
 
 def kinds(found: Found) -> pd.DataFrame:

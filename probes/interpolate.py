@@ -291,8 +291,6 @@ def strip(number: int, faded: torch.Tensor, samples: Mapping[tuple[str, str], to
     between = (str(Fraction(place, last)) for place in range(1, last))
     return Panel(
         f"strip_{number}",
-        "",
-        "",
         torch.stack([resize(faded, size), *samples.values()]),
         ("pixels, cross-faded", *rows),
         ("A", *between, "B"),

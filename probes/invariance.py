@@ -321,8 +321,8 @@ def variance_maps(variances: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) ->
     within = torch.stack([of_image.mean(0) for of_image, _ in variances.values()])
     between = torch.stack([of_image.mean(0).clamp(min=0) for _, of_image in variances.values()])
     share = between / (within + between).clamp(min=1e-12)
-    yield Map("within_deviation", "", "", within.sqrt(), tuple(variances), "standard deviation (full range 1)")
-    yield Map("fixed_share", "", "", share, tuple(variances), "share of variance")
+    yield Map("within_deviation", within.sqrt(), tuple(variances), "standard deviation (full range 1)")
+    yield Map("fixed_share", share, tuple(variances), "share of variance")
 
 
 def compared(run: Context, images: Images) -> Iterator[Panel]:
@@ -334,14 +334,14 @@ def compared(run: Context, images: Images) -> Iterator[Panel]:
         for place, of_image in enumerate(inputs):
             grid = torch.stack([of_image, *(of_level[place, :, 0] for of_level in samples.values())])
             across = ("untouched", *(TRANSFORMATIONS[name].label for name in names))
-            yield Panel(f"transformed_{place + 1}", "", "", grid, ("input", *samples), across)
+            yield Panel(f"transformed_{place + 1}", grid, ("input", *samples), across)
     trained = run.encoder.training_augmentations or SSL_AUGMENTATIONS
     if names := tuple(name for name in trained if name in settings.transformations):
         inputs, samples = versions(run, images, 1, names, range(min(SHOWN_SAMPLES, settings.samples)))
         grid = torch.cat([inputs[0][:, None], *(of_level[0] for of_level in samples.values())], 1)
         drawn_as = [f"{level} {k + 1}" for level, of_level in samples.items() for k in range(of_level.shape[2])]
         down = ("untouched", *(TRANSFORMATIONS[name].label for name in names))
-        yield Panel("training_augmentations", "", "", grid, down, ("input", *drawn_as))
+        yield Panel("training_augmentations", grid, down, ("input", *drawn_as))
 
 
 def versions(
@@ -369,7 +369,7 @@ def samples_panel(level: str, originals: torch.Tensor, samples: torch.Tensor) ->
     """Images ``[R, 3, S, S]``, and several samples of each at one level, ``[R, K, 3, S, S]``."""
     rows = tuple(f"image {i + 1}" for i in range(len(originals)))
     across = ("image", *(f"sample {k + 1}" for k in range(samples.shape[1])))
-    return Panel(f"samples_{level}", "", "", torch.cat([originals[:, None], samples], 1), rows, across)
+    return Panel(f"samples_{level}", torch.cat([originals[:, None], samples], 1), rows, across)
 
 
 def side_by_side(panels: Mapping[str, Panel]) -> Panel:
@@ -378,7 +378,7 @@ def side_by_side(panels: Mapping[str, Panel]) -> Panel:
     shown = {level: panel.images[:, 1 : 1 + SHOWN_SAMPLES] for level, panel in panels.items()}
     across = [f"{level} {k + 1}" for level, samples in shown.items() for k in range(samples.shape[1])]
     grid = torch.cat([first.images[:, :1], *shown.values()], 1)
-    return Panel("samples", "", "", grid, first.rows, ("image", *across))
+    return Panel("samples", grid, first.rows, ("image", *across))
 
 
 def doses_panel(images: Images, names: Sequence[str]) -> Panel:
@@ -388,7 +388,7 @@ def doses_panel(images: Images, names: Sequence[str]) -> Panel:
         line = torch.cat([images.under(name, dose, slice(1)) for dose in (0.0, *TRANSFORMATIONS[name].doses)])
         rows.append(torch.cat([line, torch.ones(most + 1 - len(line), *line.shape[1:])]))
     across = ("untouched", *(f"dose {i + 1}" for i in range(most)))
-    return Panel("doses", "", "", torch.stack(rows), tuple(map(doses_label, names)), across)
+    return Panel("doses", torch.stack(rows), tuple(map(doses_label, names)), across)
 
 
 def doses_label(name: str) -> str:

@@ -530,7 +530,7 @@ def edits_panel(
     images, others = (resize(side[:count], drawn[UNTOUCHED].shape[-1]) for side in (sources, targets))
     grid = torch.stack([images, *(drawn[name][:count, 0] for name in SHOWN), others], 1)
     rows = tuple(f"image {i + 1}" for i in range(len(images)))
-    return Panel(f"edits_{level}", "", "", grid, rows, ("image", *SHOWN.values(), "target"))
+    return Panel(f"edits_{level}", grid, rows, ("image", *SHOWN.values(), "target"))
 
 
 def directions_panels(
@@ -554,7 +554,7 @@ def directions_panels(
             strip = {0.0: untouched[place, 0], **{step: drawn[place, 0] for step, drawn in strengths.items()}}
             rows.append(torch.cat([original, *(strip[step][None] for step in steps)]))
         factors = tuple(factor.replace("_", " ") for factor in moved)
-        yield Panel(f"directions_{level}_{place + 1}", "", "", torch.stack(rows), factors, labels)
+        yield Panel(f"directions_{level}_{place + 1}", torch.stack(rows), factors, labels)
 
 
 # From records to numbers of images; several samples of an image are averaged before anything else

@@ -102,7 +102,7 @@ def measure(run: Context, settings: Occlusion) -> Iterator[pd.DataFrame | Map | 
                 yield run.records("occluded", values, chosen, level=level, condition=cover, strength=place)
     side = (settings.places, settings.places)
     for c, cover in enumerate(COVERS):
-        yield Map(f"where_{cover}", "", "", far[:, c].mean(-1).unflatten(1, side), run.levels, "relative displacement")
+        yield Map(f"where_{cover}", far[:, c].mean(-1).unflatten(1, side), run.levels, "relative displacement")
     yield lit(run, run.images.images(chosen[: settings.pictures]), far[:, 0, :, : settings.pictures].unflatten(1, side))
 
 
@@ -135,7 +135,7 @@ def lit(run: Context, images: torch.Tensor, far: torch.Tensor) -> Panel:
     light = light / light.amax((2, 3, 4), keepdim=True).clamp(min=1e-12)
     grid = torch.cat([images[:, None], images[:, None] * (0.15 + 0.85 * light)], 1)
     rows = tuple(f"image {i + 1}" for i in range(len(images)))
-    return Panel("lit", "", "", grid, rows, ("image", *run.levels))
+    return Panel("lit", grid, rows, ("image", *run.levels))
 
 
 def average(values: Array) -> Array:

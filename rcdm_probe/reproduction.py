@@ -403,8 +403,6 @@ def _kept(study: Study) -> Panel | None:
     samples = at_one_size(drawn)
     return Panel(
         "kept",
-        "What each representation keeps",
-        "",
         torch.stack([resize(images, samples[0].shape[-1]), *samples], 1),
         ("",) * len(shown),
         ("image", *(f"{encoder.name}, {level}" for encoder, level, _ in columns)),

@@ -1,6 +1,7 @@
 """Panels and maps: the pictures that a probe leaves, before anyone has drawn them.
 
-A panel is a labelled grid of images, a map a labelled row of pixel maps. They hold numbers and words, and no layout.
+A panel is a labelled grid of images, a map a labelled row of pixel maps. They hold numbers and labels, and no layout;
+their captions are words of the report.
 """
 
 from __future__ import annotations
@@ -18,16 +19,12 @@ class Panel:
 
     Args:
         name: Identifies the panel in a run; a file name.
-        title: One line.
-        caption: What one sees and how to read it.
         images: ``[R, C, 3, H, W]`` in [0, 1].
         rows: A label for each row.
         columns: A label for each column.
     """
 
     name: str
-    title: str
-    caption: str
     images: torch.Tensor
     rows: tuple[str, ...]
     columns: tuple[str, ...]
@@ -46,16 +43,12 @@ class Map:
 
     Args:
         name: Identifies the map in a run; a file name.
-        title: One line.
-        caption: What one sees and how to read it.
         values: ``[K, H, W]``.
         labels: A label for each of the K.
         unit: What a value counts.
     """
 
     name: str
-    title: str
-    caption: str
     values: torch.Tensor
     labels: tuple[str, ...]
     unit: str

@@ -33,8 +33,6 @@ def write_samples(path: Path, originals: torch.Tensor, samples: Mapping[str, tor
     columns = [f"{level} {k + 1}" for level, s in samples.items() for k in range(s.shape[1])]
     panel = Panel(
         name=path.stem,
-        title="Held-out images and samples from their representations",
-        caption="Every column of samples starts from one noise: rows differ by their representations only.",
         images=drawn,
         rows=("",) * len(originals),
         columns=("image", *columns),

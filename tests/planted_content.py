@@ -158,14 +158,14 @@ def _panels(levels: Sequence[str], transformations: Sequence[str], count: int) -
         inputs = torch.cat([originals[number : number + 1], *changed])
         grid = torch.stack([inputs, *(samples(inputs, depth, 1)[:, 0] for depth, _ in enumerate(levels))])
         columns = ("untouched", *(t.label for t in chosen))
-        yield Panel(f"transformed_{number + 1}", "", "", grid, ("input", *levels), columns)
+        yield Panel(f"transformed_{number + 1}", grid, ("input", *levels), columns)
     inputs = torch.cat(
         [originals[:1], *(TRANSFORMATIONS[n].apply(originals[:1], TRANSFORMATIONS[n].reference) for n in TRAINED)]
     )
     grid = torch.cat([inputs[:, None], *(samples(inputs, depth, 4) for depth, _ in enumerate(levels))], 1)
     columns = [f"{level} {number + 1}" for level in levels for number in range(4)]
     rows = ("untouched", *(TRANSFORMATIONS[name].label for name in TRAINED))
-    yield Panel("training_augmentations", "", "", grid, rows, ("input", *columns))
+    yield Panel("training_augmentations", grid, rows, ("input", *columns))
 
 
 def _maps(levels: Sequence[str]) -> Iterator[Map]:
@@ -173,4 +173,4 @@ def _maps(levels: Sequence[str]) -> Iterator[Map]:
     blob = torch.exp(-2 * (line[:, None] ** 2 + line[None] ** 2))
     values = torch.stack([blob * 0.1 * (1 + depth) for depth, _ in enumerate(levels)])
     for name in ("within_deviation", "fixed_share"):
-        yield Map(name, "", "", values, tuple(levels), "standard deviation")
+        yield Map(name, values, tuple(levels), "standard deviation")

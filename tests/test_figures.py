@@ -38,7 +38,7 @@ def drawn(full):
 def panel(rows=2, columns=3, size=32, labels=None, seed=0) -> Panel:
     images = torch.rand(rows, columns, 3, size, size, generator=torch.Generator().manual_seed(seed))
     names = labels or tuple(f"column {i}" for i in range(columns))
-    return Panel("p", "Title", "Caption", images, tuple(f"row {i}" for i in range(rows)), names)
+    return Panel("p", images, tuple(f"row {i}" for i in range(rows)), names)
 
 
 def test_composing_repeats_every_pixel_and_changes_none():
@@ -71,7 +71,7 @@ def test_images_of_many_pixels_are_printed_larger(size, columns, millimetres):
 
 def test_images_that_fill_the_page_unevenly_are_resampled_not_cut(tmp_path):
     left, right = torch.zeros(3, 224, 112), torch.ones(3, 224, 112)
-    given = Panel("p", "", "", torch.cat([left, right], -1)[None, None], ("",), ("",))
+    given = Panel("p", torch.cat([left, right], -1)[None, None], ("",), ("",))
     style.save(draw_panel(given), tmp_path, "p")
     page = np.asarray(Image.open(tmp_path / "p.png").convert("L"))
     row = page[len(page) // 2]
@@ -96,7 +96,7 @@ def test_columns_of_a_level_share_one_heading_in_its_colour():
 
 def test_maps_share_one_scale_from_zero():
     values = torch.stack([torch.full((8, 8), 0.1), torch.full((8, 8), 0.4)])
-    figure = draw_maps(Map("m", "T", "C", values, ("backbone", "projector"), "a unit with a rather long name"))
+    figure = draw_maps(Map("m", values, ("backbone", "projector"), "a unit with a rather long name"))
     limits = {axes.images[0].get_clim() for axes in figure.axes if axes.images}
     assert limits == {(0.0, float(values.max()))}
 

@@ -67,7 +67,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def told(folders: list[Path]) -> Content:
-    kept = Panel("kept", "t", "", torch.rand(2, 3, 3, 32, 32), ("", ""), ("image", "a, backbone", "b, backbone"))
+    kept = Panel("kept", torch.rand(2, 3, 3, 32, 32), ("", ""), ("image", "a, backbone", "b, backbone"))
     facts = {**invariance_facts(), "probe": "reproduce", "encoder_cards": {}}
     facts.pop("encoder_card")
     parts = [read_part(folder) for folder in folders]

@@ -265,7 +265,7 @@ def drawn_panel(number: int, samples: Mapping[str, Mapping[str, torch.Tensor]], 
     drawn = at_one_size(torch.stack(list(row.values())) for row in samples.values())
     rows = [torch.cat([resize(image[None], row.shape[-1]), row]) for row in drawn]
     headings: Sequence[str] = list(next(iter(samples.values())))
-    return Panel(f"attacked_{number}", "", "", torch.stack(rows), tuple(samples), ("image", *headings))
+    return Panel(f"attacked_{number}", torch.stack(rows), tuple(samples), ("image", *headings))
 
 
 def perturbations_panel(image: torch.Tensor, moved: Mapping[str, torch.Tensor]) -> Panel:
@@ -275,4 +275,4 @@ def perturbations_panel(image: torch.Tensor, moved: Mapping[str, torch.Tensor]) 
     top = torch.stack([image, *moved.values()])
     bottom = (0.5 + factor * (top - image)).clamp(0, 1)
     names = ("image", f"difference, × {factor}")
-    return Panel("perturbations", "", "", torch.stack([top, bottom]), names, ("untouched", *moved))
+    return Panel("perturbations", torch.stack([top, bottom]), names, ("untouched", *moved))
