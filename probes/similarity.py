@@ -76,10 +76,10 @@ def measure(run: Context, settings: Similarity) -> Iterator[pd.DataFrame]:
     seen: dict[str, torch.Tensor] = {}
     tell: dict[str, Any] = {}
     for one in run.each_encoder():
-        h = one.represent(chosen)
+        by_level = one.represent(chosen)
         for level in one.levels:
             name = f"{one.encoder.name}/{level}"
-            seen[name], tell[name] = h[level].double(), partial(one.records, level=level)
+            seen[name], tell[name] = by_level[level].double(), partial(one.records, level=level)
     inner = {name: products(h) for name, h in seen.items()}
     for name, h in run.each(list(seen.items()), "counting dimensions"):
         yield tell[name]("effective_rank", effective_rank(h), chosen, strength=h.shape[1])

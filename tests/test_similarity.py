@@ -102,6 +102,7 @@ def test_what_is_the_same_but_for_rotation_and_scale_is_alike(seen: list[torch.T
 
 
 def test_intervals_hold_the_number_of_all_images() -> None:
+    settings = Similarity(images=60, ranked=40, levels=("backbone", "projector"))
     """CKA and participation ratio of 60 images hold that of very many in 95 of 100 draws, to what 150 draws can tell."""
     mixing, scale = torch.randn(6, 9).double(), torch.tensor([3, 2, 1, 1, 0.5, 0.2]).double()
 
