@@ -97,11 +97,9 @@ class Manipulate(Sampling):
     """What is manipulated, and on how much."""
 
     image: str | None = option(
-        None,
-        "Image file, or scenes:7 for scene number 7 of the embedded ones; without it, many of the data.",
-        metavar="[IMAGE]",
-        argument=True,
-    )
+        None, "Image file, or scenes:7 for scene number 7 of the embedded ones; without it, many of the data.",
+        metavar="[IMAGE]", argument=True,
+    )  # fmt: skip
     target: str | None = option(None, "Image to take dimensions from; by default one of the data.", metavar="IMAGE")
     images: int = option(
         40, "Images of the data that are manipulated.", short="n", least=2, metavar="N", unless="image"
@@ -211,7 +209,13 @@ def measure(run: Context, settings: Manipulate) -> Iterator[pd.DataFrame | Panel
             name: run.render(name, level, values, images, range(settings.samples or 1))
             for name, values in {UNTOUCHED: h, TARGET: target.h[level], **versions}.items()
         }
-        yield from encoded_again(run, level, drawn, typical, images)
+        again = {name: run.encode(made.flatten(0, 1))[level].double() / typical for name, made in drawn.items()}
+        gap, shape = again[TARGET] - again[UNTOUCHED], drawn[TARGET].shape[:2]
+        yield told("sample_gap", gap.square().sum(1).reshape(shape), images)
+        for edit in EDITS:
+            moved = again[edit] - again[UNTOUCHED]
+            yield told("sample_displacement", moved.norm(dim=1).reshape(shape), images, condition=edit)
+            yield told("sample_progress", (moved * gap).sum(1).reshape(shape), images, condition=edit)
         for name, pictures in drawn.items() if parts else ():
             for factor, read in run.read(pictures).items():
                 yield told(f"rendered_{name}", read, images, condition=factor)
@@ -259,20 +263,6 @@ def sides(run: Context, gallery: np.ndarray, known: Mapping[str, torch.Tensor]) 
     return of_user(image), of_user(targets[0]) if targets else of_gallery(torch.tensor([0]))
 
 
-def encoded_again(
-    run: Context, level: str, drawn: Mapping[str, torch.Tensor], typical: float, images: Sequence[int]
-) -> Iterator[pd.DataFrame]:
-    """How far samples of the edited ``h`` lie from those of ``h``, and how far on the way to those of the target."""
-    shape = drawn[TARGET].shape[:2]
-    again = {name: run.encode(pictures.flatten(0, 1))[level].double() / typical for name, pictures in drawn.items()}
-    gap = again[TARGET] - again[UNTOUCHED]
-    yield run.records("sample_gap", gap.square().sum(1).reshape(shape), images, level=level)
-    for edit in EDITS:
-        moved = again[edit] - again[UNTOUCHED]
-        for measure, values in (("displacement", moved.norm(dim=1)), ("progress", (moved * gap).sum(1))):
-            yield run.records(f"sample_{measure}", values.reshape(shape), images, level=level, condition=edit)
-
-
 def turned(
     run: Context,
     level: str,
@@ -294,8 +284,8 @@ def turned(
             h = direction.move(source.h[level][: len(images)], steps)
             drawn = samples[moved][steps] = run.render(f"moved-{moved}", level, h, images, range(settings.samples))
             for read, values in run.read(drawn).items():
-                about = {"level": level, "condition": f"{moved} > {read}", "strength": steps}
-                yield run.records("rendered_moved", values, images, **about)
+                told = {"condition": f"{moved} > {read}", "strength": steps}
+                yield run.records("rendered_moved", values, images, level=level, **told)
     yield from directions_panels(level, source.images, untouched, samples)
 
 
@@ -338,10 +328,10 @@ def find_rule(gallery: torch.Tensor, settings: Manipulate) -> Rule:
     """The rule for a level, from representations ``[M, D]`` and the ``shared`` and ``quantile`` of the settings."""
     zeros = (gallery == 0).double().mean().item()
     if zeros >= SPARSE:
-        nothing = torch.zeros(gallery.shape[1])
-        return Rule(zeros, nothing, nothing, nothing, settings.shared)
-    upper = settings.quantile
-    low, rest, high = torch.quantile(gallery, torch.tensor([1 - upper, 0.5, upper]), dim=0)
+        low = rest = high = torch.zeros(gallery.shape[1])
+    else:
+        upper = settings.quantile
+        low, rest, high = torch.quantile(gallery, torch.tensor([1 - upper, 0.5, upper]), dim=0)
     return Rule(zeros, low, high, rest, settings.shared)
 
 
@@ -554,9 +544,9 @@ def directions_panels(
 # round; of the class it is whether another one is seen.
 #
 # The way: between a sample of h and one of the target's h, from equal noise, a factor differs by a vector g (of one
-# number, or of cosine and sine). An edit moves it by d: its progress is d.g, the whole way g.g. Of the class,
-# progress is whether the target's class is now shown, among the images that did not show it. The same with
-# representations of the samples, encoded again, in place of a factor, measures what no factor names.
+# number, or of cosine and sine). An edit moves it by d: its progress is d.g, the whole way g.g. Of the class, progress
+# is whether the target's class is now shown, among the images that did not show it. The same with representations of
+# the samples, encoded again, in place of a factor, measures what no factor names.
 
 
 def ways_of_images(rows: pd.DataFrame) -> Iterator[tuple[str, Array]]:
@@ -678,11 +668,13 @@ def removal(found: Found) -> pd.DataFrame:
     """
     rows, spread = {}, spreads(found.records)
     for level, own in found.records.groupby("level", sort=False):
-        known = (readings(measured(own, f"rendered_{name}")) for name in (UNTOUCHED, "removed", "removed_random"))
-        start, *ends = known
+        start, *ends = (
+            readings(measured(own, f"rendered_{name}")) for name in (UNTOUCHED, "removed", "removed_random")
+        )
         for factor, at in start.items():
-            changes = (np.abs(change_of(factor, at, end[factor])).mean(1) / spread.get(factor, 1.0) for end in ends)
-            common, random = changes
+            common, random = (
+                np.abs(change_of(factor, at, end[factor])).mean(1) / spread.get(factor, 1.0) for end in ends
+            )
             moved = {"common": common, "random": random, "difference": common - random}
             summed = {name: found.interval(values, mean) for name, values in moved.items()}
             rows[level, factor] = summed | tested(moved["difference"])
@@ -692,18 +684,14 @@ def removal(found: Found) -> pd.DataFrame:
 def transplant(found: Found) -> pd.DataFrame:
     """How far each factor is taken towards the target by transplanted dimensions, common ones against random ones.
 
-    Over images, with the progress ``d.g`` and the whole way ``g.g`` of each, the *share of the way* is
+    Over images, the *share of the way* is ``sum d.g / sum g.g``, the slope of the regression of ``d`` on ``g``: 0 where
+    the edit leaves the factor as it was, 1 where it takes it to the target. Of the class it is the share of images that
+    now show the target's class, among those that did not.
 
-        sum d.g / sum g.g,
-
-    the slope of the regression of ``d`` on ``g``: 0 where the edit leaves the factor as it was, 1 where it takes it to
-    the target. Of the class it is the share of images that now show the target's class, among those that did not.
-
-    One row a (``level``, ``factor``), ``encoded again`` and, where factors are known, ``all factors`` among them: the
-    shares ``common``, ``random`` (as many dimensions) and ``far`` (random ones, until ``h`` moved as far); ``gain``,
-    common minus random, and ``gain_far``, common minus far; ``p_value`` of the gain (two-sided Wilcoxon signed-rank on
-    its summands), ``p_holm`` over the factors of the level (the row of all factors is no member of the family and keeps
-    its own); ``effect`` (rank-biserial); ``images``.
+    One row a (``level``, ``factor``), `ENCODED` and, where factors are known, `ALL` among them: the shares ``common``,
+    ``random`` (as many dimensions) and ``far`` (random ones, until ``h`` moved as far); ``gain``, common minus random,
+    and ``gain_far``, common minus far; ``p_value`` of the gain (two-sided Wilcoxon signed-rank on its summands),
+    ``p_holm`` over the factors of the level (the row of all factors keeps its own); ``effect``; ``images``.
     """
     rows = {}
     known = ("sample_gap", "sample_progress", *(f"rendered_{v}" for v in (UNTOUCHED, TARGET, *TRANSPLANTS.values())))
