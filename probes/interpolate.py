@@ -517,20 +517,15 @@ def comparison(found: Found) -> pd.DataFrame:
     `ORDER` (Spearman's correlation) and `OWN_POINT` (a share, less that of chance).
     """
     right, wrong = of_pairs(found.records), of_pairs(found.records, 1)
-    shares = {key: pd.Series(beyond_chance(apart)[:, 0]) for key, apart, _ in distances_of(found.records)}
-    differences = {}
+    shares, rows = {key: pd.Series(beyond_chance(apart)[:, 0]) for key, apart, _ in distances_of(found.records)}, {}
     for level in dict.fromkeys(level for level, _ in shares):
         first, *others = [path for at, path in shares if at == level]
-        for path in others if right else ():
-            differences[level, ORDER, path] = right[level, first] - right[level, path]
         if (level, first) in wrong:
-            differences[level, ORDER, WRONG_END] = right[level, first] - wrong[level, first]
-        for path in others:
-            differences[level, OWN_POINT, path] = shares[level, first] - shares[level, path]
-    rows = {}
-    for key, values in differences.items():
-        values = values.dropna().to_numpy()
-        rows[key] = {"difference": found.interval(values, median), **tested(values)}
+            right[level, WRONG_END] = wrong[level, first]
+        for measure, values in ((ORDER, right), (OWN_POINT, shares)):
+            for versus in (path for path in (*others, WRONG_END) if (level, path) in values):
+                gain = (values[level, first] - values[level, versus]).dropna().to_numpy()
+                rows[level, measure, versus] = {"difference": found.interval(gain, median), **tested(gain)}
     table = tabulate(rows, ("level", "measure", "versus"), ("difference",), TEST, counted="pairs")
     return table.assign(p_holm=holm(table["p_value"]))
 

@@ -31,6 +31,7 @@ from analyses.columns import estimate_of, tabulate
 from analyses.findings import ERROR_RATE, rule_of_gain, word_of_gain
 from analyses.paired import TEST, corrected, holm, rank_biserial, signed_rank, tested
 from analyses.statistics import mean, median, ratio
+from analyses.wording import words
 from probes.factors import components
 from probes.page import undrawn, words_of
 from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
@@ -279,14 +280,14 @@ def turned(
     samples: dict[str, dict[float, torch.Tensor]] = {}
     for moved, direction in directions.items():
         yield run.records("readable", [direction.r2], [-1], level=level, condition=moved)
-        samples[moved] = {}
+        samples[moved] = {0.0: untouched}
         for steps in settings.strengths:
             h = direction.move(source.h[level][: len(images)], steps)
             drawn = samples[moved][steps] = run.render(f"moved-{moved}", level, h, images, range(settings.samples))
             for read, values in run.read(drawn).items():
                 told = {"condition": f"{moved} > {read}", "strength": steps}
                 yield run.records("rendered_moved", values, images, level=level, **told)
-    yield from directions_panels(level, source.images, untouched, samples)
+    yield from directions_panels(level, source.images[: len(images)], samples)
 
 
 # Which dimensions an image shares with its neighbours
@@ -515,27 +516,19 @@ def edits_panel(
 
 
 def directions_panels(
-    level: str, images: torch.Tensor, untouched: torch.Tensor, moved: Mapping[str, Mapping[float, torch.Tensor]]
+    level: str, images: torch.Tensor, samples: Mapping[str, Mapping[float, torch.Tensor]]
 ) -> Iterator[Panel]:
-    """The first images moved along the direction of every factor, a panel an image.
+    """The first images ``[n, 3, S, S]`` moved along the direction of every factor, a panel an image.
 
-    Args:
-        level: Level that the samples come from.
-        images: The images, ``[N, 3, S, S]``.
-        untouched: Samples of h, ``[N, K, 3, S, S]``.
-        moved: ``{factor: {strength: [n, K, 3, S, S]}}``.
+    Samples are ``[N, K, 3, S, S]`` for every factor and strength; 0 is h itself.
     """
-    first = next(iter(moved.values()))
-    steps = sorted({0.0, *first})
+    steps = sorted(next(iter(samples.values())))
     labels = ("image", *(f"{step:+g}σ".replace("-", "−") if step else "h" for step in steps))
-    for place in range(min(STRIPS, *(len(drawn) for drawn in first.values()))):
-        original = resize(images[place : place + 1], untouched.shape[-1])
-        rows = []
-        for strengths in moved.values():
-            strip = {0.0: untouched[place, 0], **{step: drawn[place, 0] for step, drawn in strengths.items()}}
-            rows.append(torch.cat([original, *(strip[step][None] for step in steps)]))
-        factors = tuple(factor.replace("_", " ") for factor in moved)
-        yield Panel(f"directions_{level}_{place + 1}", torch.stack(rows), factors, labels)
+    for place, image in enumerate(images[:STRIPS]):
+        strips = [torch.cat([made[step][place, :1] for step in steps]) for made in samples.values()]
+        original = resize(image[None], strips[0].shape[-1])
+        grid = torch.stack([torch.cat([original, strip]) for strip in strips])
+        yield Panel(f"directions_{level}_{place + 1}", grid, tuple(map(words, samples)), labels)
 
 
 # From records to numbers of images; several samples of an image are averaged before anything else
