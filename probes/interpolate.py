@@ -223,7 +223,7 @@ def measure(run: Context, settings: Interpolate) -> Iterator[pd.DataFrame | Pane
     for end, values in zip(("from", "to"), factors, strict=False):
         for name in values:
             yield record(end, values[name].to_numpy(), condition=name)
-    faded = linear(*ends, t)
+    faded = linear(ends[0], ends[1], t)
     # Both images, and their mixtures, encoded at every level in one pass: [P, K, D].
     mixtures = {level: h.unflatten(0, faded.shape[:2]) for level, h in run.encode(faded.flatten(0, 1)).items()}
     drawn = {}
@@ -241,11 +241,11 @@ def measure(run: Context, settings: Interpolate) -> Iterator[pd.DataFrame | Pane
                 yield record("distance", apart[:, sample, point], level=level, **about)
             for point, at in enumerate(t.tolist()):
                 yield record("offset", aside[:, point], level=level, condition=path, strength=at)
-        judge = run.judge if factors else None
-        for path, (column, at) in product(points, enumerate(t.tolist())) if judge is not None else ():
-            for factor, read in judge.read(drawn[level][path][:, column]).items():
-                about = {"condition": f"{path}: {factor}", "strength": at, "sample": 0}
-                yield record("reading", read.to_numpy(), level=level, **about)
+        if (judge := run.judge) is not None and factors:
+            for path, (column, at) in product(points, enumerate(t.tolist())):
+                for factor, read in judge.read(drawn[level][path][:, column]).items():
+                    about = {"condition": f"{path}: {factor}", "strength": at, "sample": 0}
+                    yield record("reading", read.to_numpy(), level=level, **about)
     for place in range(min(settings.pictures, len(numbers))):
         strips = {(level, path): made[path][place] for level, made in drawn.items() for path in made}
         yield strip(place + 1, faded[place], strips)

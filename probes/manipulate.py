@@ -686,7 +686,7 @@ def transplant(found: Found) -> pd.DataFrame:
     and ``gain_far``, common minus far; ``p_value`` of the gain (two-sided Wilcoxon signed-rank on its summands),
     ``p_holm`` over the factors of the level (the row of all factors keeps its own); ``effect``; ``images``.
     """
-    rows = {}
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
     known = ("sample_gap", "sample_progress", *(f"rendered_{v}" for v in (UNTOUCHED, TARGET, *TRANSPLANTS.values())))
     for level, own in measured(found.records, *known).groupby("level", sort=False):
         ways = dict(ways_of_images(own))
