@@ -20,7 +20,7 @@ from analyses.records import COLUMNS
 from probes.adversarial import PROBE, Adversarial
 from probes.adversarial.attacks import ATTACKS, check_classes, noise
 from probes.adversarial.measurement import drawn_panel
-from probes.adversarial.tables import ERRING, doubts
+from probes.adversarial.report import ERRING, doubts
 from probes.adversarial.target import (
     Study,
     Target,
