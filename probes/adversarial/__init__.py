@@ -11,9 +11,8 @@ rcdm-probe adversarial --encoder timm/resnet18 --reference vicreg --data photos/
 
 from pathlib import Path
 
-from probes.adversarial import page, tables
-from probes.adversarial.measurement import measure, ready
-from probes.adversarial.settings import LEAST_IMAGES, Adversarial
+from probes.adversarial import report
+from probes.adversarial.measurement import LEAST_IMAGES, Adversarial, measure, ready
 from probes.probe import Needs, Probe
 
 PROBE = Probe(
@@ -24,21 +23,21 @@ PROBE = Probe(
     ready=ready,
     measure=measure,
     tables={
-        "robustness": tables.robustness,
-        "budgets": tables.budgets,
-        "rendered": tables.rendered,
-        "effort": tables.effort,
-        "transfers": tables.transfers,
-        "gradients": tables.gradients,
-        "controls": tables.controls,
-        "comparison": tables.comparison,
-        "classifiers": tables.classifiers,
+        "robustness": report.robustness,
+        "budgets": report.budgets,
+        "rendered": report.rendered,
+        "effort": report.effort,
+        "transfers": report.transfers,
+        "gradients": report.gradients,
+        "controls": report.controls,
+        "comparison": report.comparison,
+        "classifiers": report.classifiers,
     },
-    printed=page.PRINTED,
-    verdicts=tables.verdicts,
-    finding=dict.fromkeys(tables.ASPECTS, 3),
-    names=page.names,
-    page=page.PAGE,
+    printed=report.PRINTED,
+    verdicts=report.verdicts,
+    finding=dict.fromkeys(report.ASPECTS, 3),
+    names=report.names,
+    page=report.PAGE,
     quick={"images": 80, "training": 1000, "eps": (1.0, 2.0, 4.0), "checked": 16, "rendered": 12, "steps": 6},
     shown_in={3: ("gains", "robustness", "smallest-budget", "rendered", "transfers")},
     words=Path(__file__).with_name("adversarial.md").read_text(encoding="utf-8"),

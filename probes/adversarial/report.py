@@ -1,0 +1,567 @@
+"""What the records say about each encoder, what follows for finding 3, and what the report shows of it.
+
+A number ``x`` with its 95% bootstrap interval is three columns, ``x``, ``x_low`` and ``x_high``; ``images`` is how many
+it rests on. Displacements are of images that the classifier gets right untouched (all images where there are no
+labels), so that attack and noise are compared on the same ones.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analyses.by_image import by_image, measured
+from analyses.columns import estimate_of, headings, tabulate
+from analyses.findings import rule_of_gain, word_of_gain
+from analyses.paired import TEST, corrected, tested
+from analyses.statistics import mean, median
+from analyses.wording import listed
+from probes.adversarial.attacks import AUTO_STEPS, STRIDE
+from probes.page import words_of
+from probes.probe import Judgement, Show
+from reports import blocks
+from reports.figures.robustness import draw_budgets, draw_gains, draw_rendered, draw_robustness
+from reports.remedies import training_command
+from reports.tables import cell, decisive, number, rows_where
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from matplotlib.figure import Figure
+
+    from analyses.statistics import Statistic
+    from probes.adversarial.attacks import Entry
+    from probes.probe import Found, Page
+    from reports.blocks import Block
+
+ASPECTS: Mapping[str, Statistic] = {"displacement": median, "accuracy": mean, "rendered": mean}
+"""What a comparison can be about, and what stands for all images; kept apart, because the three can disagree."""
+
+VANISHING, ERRING = 0.05, 0.2
+"""Share of images without a gradient, and median error of what gradients foretell, beyond which an attack is blind."""
+
+FEWEST = 6
+"""Images below which no order of signs reaches the error rate of the test."""
+
+_AXES = {
+    "displacement": "displacement saved",
+    "accuracy": "decisions saved",
+    "rendered": "rendered classes saved",
+}
+_KEYS = ["encoder", "condition", "strength"]
+
+
+def right_images(records: pd.DataFrame, encoder: str) -> set[int]:
+    """Images that the classifier on an encoder gets right untouched; all of them where there are no labels."""
+    own = records[records["encoder"] == encoder]
+    untouched = own[(own["measure"] == "correct") & (own["strength"] == 0)]
+    return set((untouched[untouched["value"] == 1] if len(untouched) else own)["image"])
+
+
+def by_strength(records: pd.DataFrame, encoder: str, measure: str, condition: str) -> pd.DataFrame:
+    """A measure under one condition: one row an image, one column a strength."""
+    own = records["encoder"] == encoder
+    return by_image(records[own & (records["measure"] == measure) & (records["condition"] == condition)], "strength")
+
+
+def _by_image(rows: pd.DataFrame, measure: str = "") -> pd.Series:
+    """Values of rows, of one measure where it is named, by image."""
+    return (measured(rows, measure) if measure else rows).set_index("image")["value"].sort_index()
+
+
+def robustness(found: Found) -> pd.DataFrame:
+    """Accuracy and displacement under every attack and under noise, against the budget.
+
+    One row an (``encoder``, ``condition``, ``strength``): ``accuracy`` over all images, medians
+    ``relative_displacement`` and ``cosine`` over those classified rightly untouched; ``images``, how many the
+    accuracy rests on. The untouched images have the condition ``""`` and the strength 0.
+    """
+    moved, rows = ("relative_displacement", "cosine"), {}
+    groups = measured(found.records, "correct", *moved).groupby(_KEYS, sort=False)
+    for key, own in groups:
+        values = {name: _by_image(own, name) for name in moved}
+        right = right_images(found.records, key[0])
+        rows[key] = {"accuracy": found.interval(_by_image(own, "correct"), mean)} | {
+            name: found.interval(part[part.index.isin(right)], median) for name, part in values.items()
+        }
+    return tabulate(rows, _KEYS, ("accuracy", *moved)).assign(images=groups["image"].nunique().to_numpy())
+
+
+def budgets(found: Found) -> pd.DataFrame:
+    """The smallest budget that flips a decision.
+
+    One row an (``encoder``, ``condition``): the median ``budget``, at most the largest of the grid (``largest``,
+    where it equals that the median lies beyond); ``flipped``, the share of images that some budget of the grid
+    flips; ``images``, those classified rightly untouched.
+    """
+    rows, tried = {}, measured(found.records, "correct").groupby("condition")["strength"].max()
+    for (encoder, condition), own in measured(found.records, "smallest_budget").groupby(_KEYS[:2], sort=False):
+        values, largest = _by_image(own), float(tried[condition])
+        rows[encoder, condition] = {
+            "budget": found.interval(np.minimum(values, largest), median),
+            "flipped": found.interval(np.isfinite(values), mean),
+            "largest": largest,
+        }
+    return tabulate(rows, _KEYS[:2], ("budget", "flipped"), ("largest",))
+
+
+def rendered(found: Found) -> pd.DataFrame:
+    """How often the judge still sees the true class in what is drawn from ``h``.
+
+    One row an (``encoder``, ``condition``, ``strength``): ``class_seen``; ``images``.
+    """
+    groups = measured(found.records, "class_seen").groupby(_KEYS, sort=False)
+    rows = {key: {"class_seen": found.interval(_by_image(own), mean)} for key, own in groups}
+    return tabulate(rows, _KEYS, ("class_seen",))
+
+
+def effort(found: Found) -> pd.DataFrame:
+    """Whether the attack has converged: what more and more work finds.
+
+    One row an (``encoder``, ``condition``), the condition says what was done: ``strength``, the budget; ``found``,
+    the share of images whose decision has flipped for an attack with labels, else the median relative displacement;
+    ``images``.
+    """
+    labelled, lines = set(measured(found.records, "smallest_budget")["condition"]), []
+    for key, rows in measured(found.records, "effort").groupby(_KEYS, sort=False):
+        values = rows["value"].to_numpy()
+        of_decisions = str(key[1]).partition(":")[0] in labelled
+        seen = float((values > 0).mean() if of_decisions else np.median(values))
+        lines.append({**dict(zip(_KEYS, key, strict=True)), "found": seen, "images": len(values)})
+    return pd.DataFrame(lines, columns=[*_KEYS, "found", "images"])
+
+
+def transfers(found: Found) -> pd.DataFrame:
+    """Whether gradients mislead: accuracy under an encoder's own adversaries beside those made for another.
+
+    One row an (``encoder``, ``source``): ``strength``; accuracy ``own`` and ``transferred`` on the images that both
+    encoders get right, and ``difference``, transferred minus own: below 0 the other encoder's adversaries do better
+    than its own; ``images``.
+    """
+    rows = {}
+    for key, given in measured(found.records, "transferred").groupby(_KEYS, sort=False):
+        other = _by_image(given)
+        own = by_strength(found.records, key[0], "correct", found.settings.attacks[0])[key[2]].loc[other.index]
+        values = {"own": own, "transferred": other, "difference": other - own}
+        rows[key] = {name: found.interval(value, mean) for name, value in values.items()}
+    return tabulate(rows, ("encoder", "source", "strength"), ("own", "transferred", "difference"))
+
+
+def gradients(found: Found) -> pd.DataFrame:
+    """Whether an attack by gradients can find what there is to find.
+
+    One row an ``encoder``: ``without``, the share of images on which the gradient of the attack's loss vanishes or
+    is not finite; ``error``, how far gradients are off when they foretell the change of the loss between two near
+    points, ``|change - foretold| / (|change| + |foretold|)``, median over images (0 perfect, 1 blind);
+    ``beyond_noise``, relative displacement under the attack minus that under noise of the same budgets, mean over
+    budgets, median over images classified rightly untouched; ``images``, how many these are.
+    """
+    entry, records, lines = found.settings.entries[0], found.records, []
+    for encoder in dict.fromkeys(records["encoder"]):
+        own = records[records["encoder"] == encoder]
+        change, foretold = (measured(own, name)["value"].to_numpy() for name in ("change", "foretold"))
+        size = np.abs(change) + np.abs(foretold)
+        errors = np.divide(np.abs(change - foretold), size, out=np.zeros_like(size), where=size > 0)
+        moved, random = (
+            by_strength(own, encoder, "relative_displacement", condition).mean(axis=1)
+            for condition in (entry.name, entry.noise)
+        )
+        beyond = (moved - random).dropna().sort_index()
+        estimate = found.interval(beyond[beyond.index.isin(right_images(own, encoder))], median)
+        about = {
+            "without": float((foretold == 0).mean()) if len(foretold) else np.nan,
+            "error": float(np.median(errors)) if len(errors) else np.nan,
+        }
+        lines.append({"encoder": encoder, **about, **estimate.columns("beyond_noise"), "images": estimate.n})
+    return pd.DataFrame(lines, columns=["encoder", "without", "error", *headings("beyond_noise"), "images"])
+
+
+def controls(found: Found) -> pd.DataFrame:
+    """Whether the attack kept to its rules.
+
+    One row an (``encoder``, ``condition``): the largest ``perturbation`` over its budget (at most 1), how far a
+    pixel left [0, 1] (``out_of_range``, 0), the share of decisions ``unchanged`` by a budget of 0 (1; NaN where it
+    was not tried).
+    """
+    kept = measured(found.records, "perturbation", "out_of_range", "unchanged")
+    groups = kept.groupby(["encoder", "condition", "measure"], sort=False)["value"]
+    wide = groups.agg(["max", "min"]).unstack("measure")
+    names = ("perturbation", "out_of_range", "unchanged")
+    kept_to = {name: wide.get(("min" if name == "unchanged" else "max", name), np.nan) for name in names}
+    return pd.DataFrame(kept_to, index=wide.index).reset_index()
+
+
+def classifiers(found: Found) -> pd.DataFrame:
+    """The linear classifiers under attack, one row an ``encoder``; none without labels.
+
+    ``accuracy`` on the attacked images, untouched; the ``held_out`` one that chose the ``penalty``; ``training``, on
+    how many images it was trained.
+    """
+    facts = {"held_out": "held-out accuracy", "penalty": "penalty", "training": "training images"}
+    lines = []
+    for encoder, rows in measured(found.records, "classifier").groupby("encoder", sort=False):
+        untouched = (found.records["encoder"] == encoder) & (found.records["strength"] == 0)
+        accuracy = found.interval(_by_image(found.records[untouched], "correct"), mean)
+        told = rows.set_index("condition")["value"]
+        numbers = {name: told[condition] for name, condition in facts.items()}
+        lines.append({"encoder": encoder, **accuracy.columns("accuracy"), **numbers})
+    return pd.DataFrame(lines, columns=["encoder", *headings("accuracy"), *facts]).astype({"training": int})
+
+
+def comparison(found: Found) -> pd.DataFrame:
+    """What each encoder gains over the reference, image by image, over all budgets of the first attack.
+
+    One row an (``encoder``, ``aspect``), aspects as `ASPECTS`: ``gain``, above 0 where the encoder is more robust
+    than the reference (see `gains`); Wilcoxon's ``p_value``; ``p_holm``, corrected over the encoders of an aspect;
+    the rank-biserial ``effect``; ``images``. What was not measured has no row.
+    """
+    rows = {}
+    for encoder in dict.fromkeys(found.records["encoder"]):
+        for aspect, gain in gains(found, encoder) if encoder != found.settings.reference else ():
+            rows[encoder, aspect] = {"gain": found.interval(gain, ASPECTS[aspect]), **tested(gain.to_numpy())}
+    return corrected(tabulate(rows, ("encoder", "aspect"), ("gain",), TEST), "aspect")
+
+
+def gains(found: Found, encoder: str) -> Iterator[tuple[str, pd.Series]]:
+    """The paired differences behind `comparison`, for the aspects that were measured; of no image, maybe.
+
+    Only images that both encoders get right are compared, and each counts once: its displacement, and whether its
+    decision and its rendered class hold, are averaged over the budgets of the grid.
+
+    * displacement: relative displacement of the reference minus that of the encoder, mean over budgets; median.
+    * accuracy: share of budgets at which the decision is right, encoder minus reference; mean.
+    * rendered: share of budgets at which the judge has lost the class that it saw in the sample from ``h(x)`` (minus
+      that at which it has found it), reference minus encoder; mean.
+    """
+    records, reference, attack = found.records, found.settings.reference, found.settings.attacks[0]
+    both = right_images(records, reference) & right_images(records, encoder)
+    sides = {}
+    for name in (reference, encoder):
+        moved = by_strength(records, name, "relative_displacement", attack).mean(axis=1)
+        right = by_strength(records, name, "correct", attack).mean(axis=1)
+        seen = by_strength(records, name, "class_seen", attack).mean(axis=1)
+        before = by_strength(records, name, "class_seen", "").mean(axis=1)
+        sides[name] = {"displacement": -moved, "accuracy": right, "rendered": seen - before}
+    asked = ("displacement", "accuracy") if (records["measure"] == "correct").any() else ("displacement",)
+    for aspect in ASPECTS:
+        gain = (sides[encoder][aspect] - sides[reference][aspect]).dropna()
+        gain = gain[gain.index.isin(both)].sort_index()
+        if len(gain) or aspect in asked:
+            yield aspect, gain
+
+
+def doubts(found: Found) -> dict[str, str]:
+    """Encoders that look more robust than they are, because an attack cannot see its way, each with the reason."""
+    said, transferred, reasons = words_of(found.probe).parts("blind"), found.tables["transfers"], {}
+    for _, row in found.tables["gradients"].iterrows():
+        theirs = transferred[(transferred["encoder"] == row["encoder"]) & (transferred["difference_high"] < 0)]
+        signs = []
+        if row["without"] > VANISHING:
+            signs.append(said["vanishing"].format(without=f"{row['without']:.0%}"))
+        elif row["error"] > ERRING:
+            signs.append(said["erring"].format(error=f"{row['error']:.2f}"))
+        if len(theirs):
+            best = theirs.loc[theirs["difference"].idxmin()]
+            numbers = {name: f"{best[name]:.2f}" for name in ("own", "transferred")}
+            signs.append(said["masked"].format(source=best["source"], **numbers))
+        if row["beyond_noise_low"] <= 0:
+            signs.append(said["noise"])
+        if signs:
+            reasons[row["encoder"]] = " and ".join(signs)
+    return reasons
+
+
+def verdicts(found: Found) -> Iterator[Judgement]:
+    """Whether an encoder is more robust than the reference, in each aspect; not where a blind attack alone says so."""
+    rows, reference, blind = found.tables["comparison"], found.settings.reference, doubts(found)
+    decided = "accuracy" in set(rows["aspect"])
+    for _, row in rows.iterrows():
+        aspect, encoder, gain = row["aspect"], row["encoder"], estimate_of(row, "gain")
+        seen = word_of_gain(gain, row["p_holm"])
+        stronger = {"supported": encoder, "not supported": reference}.get(seen, "")  # what a blind attack flatters
+        whose = "all encoders" if aspect == "rendered" else "both"
+        papers = found.is_ssl(encoder) and found.is_ssl(reference) is False
+        yield Judgement(
+            aspect,
+            gain,
+            "inconclusive" if stronger in blind else seen,
+            encoder=encoder,
+            p_value=row["p_holm"],
+            names={
+                "compared": f"{gain.n} images{f' that {whose} classify rightly' if decided else ''}",
+                "effect": f"{row['effect']:.2f}",
+                "stronger": stronger,
+                "reason": blind.get(stronger, ""),
+                "comparison": "" if papers else f" {words_of(found.probe).parts('verdict')['comparison']}",
+            },
+            told="blind" if stronger in blind else "few" if gain.n < FEWEST else "",
+            seen=seen,
+        )
+
+
+# The page
+
+
+def first(found: Found) -> Entry:
+    """The attack of the verdicts."""
+    return found.settings.entries[0]
+
+
+def are_decided(found: Found) -> bool:
+    """Whether there are labels, and so decisions."""
+    return not found.tables["classifiers"].empty
+
+
+def were_drawn(found: Found) -> bool:
+    """Whether there are samples."""
+    return bool(found.panels_of("attacked"))
+
+
+def undrawn(found: Found) -> list[str]:
+    """Names of the encoders that nothing was drawn from, where there are samples of others."""
+    return [name for name in found.encoders if were_drawn(found) and name not in found.panels_of("attacked")[0].rows]
+
+
+def is_empty(table: str) -> Callable[[Found], bool]:
+    """Whether a table has no rows."""
+    return lambda found: found.tables[table].empty
+
+
+def no(condition: Callable[[Found], Any]) -> Callable[[Found], bool]:
+    """Whether a condition does not hold."""
+    return lambda found: not condition(found)
+
+
+def flips(found: Found) -> pd.DataFrame:
+    """Records of the smallest budgets of the verdicts' attack; none of one that needs no labels."""
+    return rows_where(measured(found.records, "smallest_budget"), condition=first(found).name)
+
+
+def names(found: Found) -> dict[str, Any]:
+    """What the words tell besides; phrases by what holds of the run."""
+    settings, words, run = found.settings, words_of(found.probe), found.run
+    entry, left = first(found), undrawn(found)
+    converged = next((one for one in settings.entries if one.iterated), entry)
+    factors = [panel.rows[1].rpartition(" ")[2] for panel in found.panels_of("perturbations")]
+    saved = words.parts("saved")
+    told = {
+        "encoders": listed(found.encoders),
+        "entries": [
+            f"{one.name}: {one.about}; {', '.join(f'{budget:g}' for budget in settings.budgets(one))} {one.unit}"
+            for one in settings.entries
+        ],
+        "level": settings.level,
+        "attack": entry.name,
+        "unit": entry.unit,
+        "middle": entry.told(settings.middle(entry)),
+        "largest": entry.told(settings.budgets(entry)[-1]),
+        "factor": "".join(factors),
+        "saved": ", ".join(saved[aspect] for aspect in saved if aspect in set(found.tables["comparison"]["aspect"])),
+        "converged": converged.name,
+        "converged_within": converged.told(settings.middle(converged)),
+        "undrawn": ", ".join(left),
+        "train": training_command("NAME"),
+        "train_undrawn": training_command(left[0]) if left else "",
+        "rule_of_gain": rule_of_gain("encoders"),
+        "vanishing": f"{VANISHING:.0%}",
+        "erring": ERRING,
+        "stride": STRIDE,
+        "auto_steps": AUTO_STEPS,
+    }
+    judged = not found.tables["rendered"].empty
+    holds = {
+        "decisions are attacked": are_decided(found),
+        "the reference is supervised": found.is_ssl(settings.reference) is False,
+        "the verdicts' attack is on decisions": entry.needs_labels,
+        "convergence is that of decisions": converged.needs_labels,
+        "the judge reads scenes": judged and settings.judge is None,
+        "an encoder judges": judged and settings.judge is not None,
+        "samples were drawn": settings.rendered and run["drawn_levels"],
+    }
+    phrases = words.parts("phrases", *(f"phrases where {condition}" for condition, held in holds.items() if held))
+    for name, text in phrases.items():
+        told[name] = text.format_map({**run["arguments"], **told})
+    return told
+
+
+def in_short(found: Found) -> Iterator[Block]:
+    """The outcome in sentences."""
+    entry, table, said, points = first(found), found.tables["robustness"], words_of(found.probe).parts("in short"), []
+    rows, middle = rows_where(table, condition=entry.name), found.settings.middle(entry)
+    under, clean = (of[of["strength"] == at].set_index("encoder") for of, at in ((rows, middle), (table, 0)))
+    moved = ", ".join(f"{name} {cell(under.loc[name], 'relative_displacement')}" for name in found.encoders)
+    points.append(said["moved"].format(attack=entry.name, budget=entry.told(middle), moved=moved))
+    if len(clean):
+        both = {name: [number(of.loc[name, "accuracy"]) for of in (clean, under)] for name in found.encoders}
+        kept = ", ".join(f"{name} {before} to {after}" for name, (before, after) in both.items())
+        points.append(said["accuracy"].format(kept=kept))
+    noise = rows_where(table, condition=entry.noise).dropna(subset=["relative_displacement"])
+    if len(noise):
+        worst = noise.loc[noise["relative_displacement"].idxmax()]
+        attacked = rows_where(rows, encoder=worst["encoder"], strength=worst["strength"]).iloc[0]
+        about = {"encoder": worst["encoder"], "budget": entry.told(worst["strength"]), "attack": entry.name}
+        random, far = number(worst["relative_displacement"]), cell(attacked, "relative_displacement")
+        points.append(said["noise"].format(random=random, far=far, **about))
+    words = [verdict.word for verdict in found.verdicts]
+    if words:
+        counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
+        points.append(said["verdicts"].format(count=len(words), counts=counts))
+    yield blocks.points(points)
+
+
+def gains_figure(found: Found) -> Figure:
+    """Each encoder beside the reference."""
+    return draw_gains(found.tables["comparison"], aspects=_AXES, reference=found.settings.reference)
+
+
+def robustness_figure(found: Found) -> Figure:
+    """Curves against the budget."""
+    return draw_robustness(found.tables["robustness"], found.settings.entries, reference=found.settings.reference)
+
+
+def budgets_figure(found: Found) -> Figure:
+    """The share of decisions flipped by each budget."""
+    largest = float(rows_where(found.tables["budgets"], condition=first(found).name)["largest"].max())
+    return draw_budgets(flips(found), first(found), largest=largest, reference=found.settings.reference)
+
+
+def rendered_figure(found: Found) -> Figure:
+    """How often the class is still seen in what is drawn."""
+    return draw_rendered(found.tables["rendered"], first(found), reference=found.settings.reference)
+
+
+def printed_robustness(found: Found) -> pd.DataFrame:
+    """Attack by attack, a row for each encoder and budget, noise beside."""
+    by_key, rows = found.tables["robustness"].set_index(["encoder", "condition", "strength"]), []
+    for entry in found.settings.entries:
+        for name in found.encoders:
+            about = {"attack": entry.name, "unit": entry.unit, "encoder": name}
+            if (name, "", 0.0) in by_key.index:
+                rows.append(by_key.loc[(name, "", 0.0)].to_dict() | about | {"budget": "0"})
+            for budget in found.settings.budgets(entry):
+                attacked, noise = (by_key.loc[(name, one, budget)] for one in (entry.name, entry.noise))
+                beside = {"noise_accuracy": noise["accuracy"], "noise_displacement": noise["relative_displacement"]}
+                rows.append(attacked.to_dict() | about | beside | {"budget": f"{budget:g}"})
+    return pd.DataFrame(rows)
+
+
+def printed_strengths(found: Found) -> pd.DataFrame:
+    """For each encoder, accuracy and displacement untouched and at every budget of the verdicts' attack."""
+    rows = found.tables["robustness"]
+    rows = rows[rows["condition"].isin(["", first(found).name])].sort_values("strength", kind="stable")
+    both = rows["accuracy"].map(number) + "/" + rows["relative_displacement"].map(number)
+    shown = rows.assign(budget=rows["strength"].map("{:g}".format), both=both)
+    wide = shown.pivot(index="encoder", columns="budget", values="both")
+    return wide.loc[list(found.encoders), list(dict.fromkeys(shown["budget"]))].reset_index()
+
+
+def printed_comparison(found: Found) -> pd.DataFrame:
+    """Gains with as many digits as show on which side of 0 they lie."""
+    table = found.tables["comparison"]
+    gains = [cell(row, "gain", decisive(row["gain_low"], row["gain_high"])) for _, row in table.iterrows()]
+    return table.assign(gain=gains)
+
+
+def printed_budgets(found: Found) -> pd.DataFrame:
+    """Median budgets; those beyond the grid are said to be."""
+    table = found.tables["budgets"]
+    medians = [f"{'≥ ' * bool(row['budget'] >= row['largest'])}{cell(row, 'budget')}" for _, row in table.iterrows()]
+    return table.assign(median=medians)
+
+
+def printed_rendered(found: Found) -> pd.DataFrame:
+    """A row for each encoder, a column for each state of h."""
+    entry = first(found)
+    rows: dict[str, dict[str, str]] = {}
+    for _, row in found.tables["rendered"].iterrows():
+        named = {"": "h(x)", entry.noise: "noise"}.get(row["condition"], f"{row['condition']} {row['strength']:g}")
+        rows.setdefault(row["encoder"], {"encoder": row["encoder"]})[named] = cell(row, "class_seen")
+    return pd.DataFrame(list(rows.values()))
+
+
+def printed_effort(found: Found) -> pd.DataFrame:
+    """A row for each encoder, a column for each amount of work."""
+    table = found.tables["effort"]
+    table = table.assign(work=[condition.partition(": ")[2] for condition in table["condition"]])
+    wide = table.pivot(index="encoder", columns="work", values="found")
+    wide = wide.reindex(index=list(found.encoders) if len(table) else [], columns=list(dict.fromkeys(table["work"])))
+    images = table.groupby("encoder")["images"].max()
+    return wide.assign(images=images.reindex(wide.index, fill_value=0)).reset_index()
+
+
+def printed_transfers(found: Found) -> pd.DataFrame:
+    """Of each encoder, the other one whose adversaries do best."""
+    table = found.tables["transfers"]
+    best = table.loc[table.groupby("encoder", sort=False)["difference"].idxmin()]
+    told = [f"{row['source']}: {cell(row, 'transferred')}" for _, row in best.iterrows()]
+    masked = ["yes" if high < 0 else "no" for high in best["difference_high"]]
+    return best.assign(best=told, masked=masked)
+
+
+def printed_gradients(found: Found) -> pd.DataFrame:
+    """Whether the attack could see its way, and so can be trusted."""
+    table, blind = found.tables["gradients"], doubts(found)
+    trusted = ["no" if row["encoder"] in blind else "yes" if row["images"] else "–" for _, row in table.iterrows()]
+    return table.assign(trusted=trusted)
+
+
+def printed_controls(found: Found) -> pd.DataFrame:
+    """With digits enough to see rounding."""
+    table = found.tables["controls"]
+    return table.assign(
+        **{name: table[name].map(partial(number, digits=4)) for name in ("perturbation", "out_of_range")}
+    )
+
+
+def printed_classifiers(found: Found) -> pd.DataFrame:
+    """Penalties as powers of ten, and thousands set apart."""
+    table = found.tables["classifiers"]
+    return table.assign(penalty=table["penalty"].map("{:g}".format), training=table["training"].map("{:,}".format))
+
+
+PRINTED = {
+    "robustness": printed_robustness,
+    "strengths": printed_strengths,
+    "comparison": printed_comparison,
+    "budgets": printed_budgets,
+    "rendered": printed_rendered,
+    "effort": printed_effort,
+    "transfers": printed_transfers,
+    "gradients": printed_gradients,
+    "controls": printed_controls,
+    "classifiers": printed_classifiers,
+}
+
+PAGE: Page = {
+    "": [Show("figure", "gains", gains_figure, no(is_empty("comparison")))],
+    "In short": [in_short],
+    "Accuracy and displacement against the budget": [
+        Show("figure", "robustness", robustness_figure),
+        Show("table", "robustness"),
+        Show("table", "comparison"),
+        Show("missing", "decisions", when=no(are_decided)),
+    ],
+    "The smallest budget that flips a decision": [
+        Show("missing", "budgets", when=is_empty("budgets")),
+        Show("figure", "smallest-budget", budgets_figure, lambda found: len(flips(found)) > 0),
+        Show("table", "budgets"),
+    ],
+    "What is drawn from an attacked h": [
+        Show("text", "drawn", when=were_drawn),
+        Show("missing", "asked", when=lambda found: found.settings.rendered == 0),
+        Show("missing", "drawn", when=lambda found: found.settings.rendered > 0 and not were_drawn(found)),
+        Show("missing", "undrawn", when=lambda found: bool(undrawn(found))),
+        Show("panel", "attacked"),
+        Show("panel", "perturbations"),
+        Show("figure", "rendered", rendered_figure, no(is_empty("rendered"))),
+        Show("table", "rendered"),
+        Show("missing", "judge", when=lambda found: were_drawn(found) and found.tables["rendered"].empty),
+    ],
+    "Can the attacker be trusted?": [
+        Show("text", "checks"),
+        *(Show("table", name) for name in ("effort", "transfers", "gradients", "controls", "classifiers")),
+    ],
+}
