@@ -541,6 +541,18 @@ def test_a_scan_of_190_megapixels_is_read_in_one_gigabyte(tmp_path: Path) -> Non
     assert kilobytes("VmHWM") - before < 1.2e6
 
 
+def test_a_webp_that_would_take_four_gigabytes_is_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "LARGEST_WEBP", 30 * 40 - 1)
+    for ending in ("webp", "png", "jpg"):
+        Image.new("RGB", (30, 40)).save(tmp_path / f"a.{ending}")
+    for ending in ("png", "jpg"):
+        read_picture(tmp_path / f"a.{ending}", 8)
+    with pytest.raises(UnreadableImage, match="1,200 pixels, and at most 1,199 are read of WEBP"):
+        read_picture(tmp_path / "a.webp", 8)
+
+
 def test_what_is_encoded_is_what_was_hashed(tmp_path: Path) -> None:
     sound(tmp_path / "img")
     encoder = load_encoder("vicreg")
