@@ -18,6 +18,7 @@ from rcdm_core.data.part import PartOfImages
 from rcdm_core.data.registry import SCENES, load_data
 from rcdm_core.data.scenes import SIZE
 from rcdm_core.encoders import Encoder, catalogue, load_encoder
+from rcdm_core.encoders.foreign import admitted
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.features import default_features, load_features
 from rcdm_core.images import by_encoder, recipe
@@ -93,7 +94,7 @@ def open_encoder(
     elif weights is not None:
         raise UserError("weights were given beside an encoder that is loaded already", "give its name, or no weights")
     else:
-        encoder = encoder.to(device)
+        encoder = admitted(encoder.to(device))
     return encoder, choose_levels(encoder, level)
 
 

@@ -15,6 +15,7 @@ from probes.probe import Ready
 from probes.rendering import check_match
 from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.behaviour import refuse_without_gradients
+from rcdm_core.encoders.foreign import admitted
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import at_one_size, resize
 from rcdm_core.placement import device_of
@@ -73,7 +74,7 @@ def _judge(run: Context, settings: Adversarial) -> Encoder:
     device = device_of(run.encoders[0])
     if isinstance(judge, str):
         judge = load_encoder(judge, levels=(LEVEL,), device=str(device), progress=run.progress)
-    judge = judge.to(device)
+    judge = admitted(judge.to(device))
     if LEVEL not in judge.levels:
         raise unknown_name(f"level of {judge.name}", LEVEL, judge.levels)
     if judge.name in [encoder.name for encoder in run.encoders]:
