@@ -16,7 +16,7 @@ from analyses.records import join, records
 from probes.factors import components
 from probes.rendering import Renderer, RenderingSettings, drawable
 from probes.stages import Stages
-from rcdm_core.progress import Progress, silent
+from rcdm_core.progress import track
 from rcdm_core.representations import encode, represent
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ class Context:
         own: What the probe has opened itself (`probes.probe.Ready`).
         cache: Folder of representations kept between runs; None keeps none.
         stages: Keeps finished parts of this run.
-        progress: Told of every long loop.
     """
 
     encoders: Sequence[Encoder]
@@ -67,7 +66,6 @@ class Context:
     data: str | Path = ""
     cache: Path | None = None
     stages: Stages = field(default_factory=lambda: Stages(None))
-    progress: Progress = silent
 
     @property
     def encoder(self) -> Encoder:
@@ -93,7 +91,7 @@ class Context:
 
     def each(self, items: Sequence[T], doing: str) -> Iterator[T]:
         """The items one after the other, and a bar that tells how far it is."""
-        return iter(self.progress(items, doing, len(items)))
+        return iter(track(items, doing, len(items)))
 
     def draw(self, count: int) -> np.ndarray:
         """Positions of images drawn by the seed, without repetition: the first of a draw are those of a smaller one."""
@@ -103,7 +101,7 @@ class Context:
         """Representations of images at every level, ``[N, D]`` each, kept in the cache."""
         return represent(
             self.encoder, self.images, positions,
-            batch_size=self.settings.batch_size, cache=self.cache, progress=self.progress,
+            batch_size=self.settings.batch_size, cache=self.cache,
         )  # fmt: skip
 
     def encode(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -126,7 +124,7 @@ class Context:
         assert decoder is not None
         how = RenderingSettings(steps=told.steps, solver=told.solver, seed=told.seed, batch_size=told.batch_size)
         kept = self.stages.under(self.encoder.fingerprint, self.images.fingerprint)
-        return Renderer(decoder, self.encoder.name, how, kept, self.progress).render(name, level, h, images, samples)
+        return Renderer(decoder, self.encoder.name, how, kept).render(name, level, h, images, samples)
 
     def features(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures ``[N, 3, H, W]`` as features ``[N, F]``."""

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from rcdm_core.errors import UserError
-from rcdm_core.progress import Progress, silent
+from rcdm_core.progress import track
 from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS
 from rcdm_core.rcdm.rcdm import unknown_condition
 
@@ -54,14 +54,12 @@ class Renderer:
         encoder: Name of the encoder.
         settings: How samples are drawn.
         stages: Keeps every finished batch.
-        progress: Wraps the loop over batches.
     """
 
     rcdm: RCDM
     encoder: str
     settings: RenderingSettings
     stages: Stages
-    progress: Progress = silent
 
     def render(
         self, name: str, level: str, h: torch.Tensor, images: Sequence[int], samples: Sequence[int]
@@ -97,7 +95,7 @@ class Renderer:
         kept = self.stages.under(self.rcdm.fingerprint, condition, settings, source)
         drawn = [
             kept.under(batch).tensor(f"samples-{name}-{level.replace('/', '-')}", partial(draw, batch))
-            for batch in self.progress(batches, f"sampling from {condition}", len(batches))
+            for batch in track(batches, f"sampling from {condition}", len(batches))
         ]
         return torch.cat(drawn).unflatten(0, (len(images), len(samples)))
 

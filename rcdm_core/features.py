@@ -19,7 +19,6 @@ from rcdm_core.data.scenes import CLASSES
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
-from rcdm_core.progress import silent
 from rcdm_core.weight_files import load_state
 from rcdm_core.zoo.judge import load_judge
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
-    from rcdm_core.progress import Progress
 
 JUDGE, INCEPTION = "judge", "inception"
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -66,13 +64,12 @@ class FeatureSpace:
         return features, torch.cat(classes) if classes else None
 
 
-def load_features(name: str, *, device: str | torch.device = "cpu", progress: Progress = silent) -> FeatureSpace:
+def load_features(name: str, *, device: str | torch.device = "cpu") -> FeatureSpace:
     """A feature space by name.
 
     Args:
         name: ``judge``, ``inception``, or any encoder of the registry, of which the level ``backbone`` is taken.
         device: Where to compute.
-        progress: Shows a download of an encoder.
 
     Raises:
         UserError: No such network, or its weights are not at hand.
@@ -81,7 +78,7 @@ def load_features(name: str, *, device: str | torch.device = "cpu", progress: Pr
         return _judge(device)
     if name == INCEPTION:
         return _inception(device)
-    return encoder_features(load_encoder(name, device=device, progress=progress), device=device)
+    return encoder_features(load_encoder(name, device=device), device=device)
 
 
 def default_features(images: ImageSet, encoder: Encoder, *, device: str | torch.device = "cpu") -> FeatureSpace:

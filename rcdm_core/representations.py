@@ -23,7 +23,7 @@ from rcdm_core.errors import UserError
 from rcdm_core.keeping import keeping
 from rcdm_core.placement import device_of
 from rcdm_core.precision import differ, rounding_of
-from rcdm_core.progress import silent
+from rcdm_core.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
-    from rcdm_core.progress import Progress
 
 CHUNK = 2048
 """Rows in a cached file."""
@@ -97,7 +96,6 @@ def represent(
     *,
     batch_size: int = 256,
     cache: Path | None = None,
-    progress: Progress = silent,
 ) -> dict[str, torch.Tensor]:
     """Representations of images at every level of an encoder.
 
@@ -107,7 +105,6 @@ def represent(
         indices: Positions in the set ``[N]``; rows come in this order.
         batch_size: Images in one pass.
         cache: Folder of kept representations, such as `representation_cache`; None keeps nothing.
-        progress: Shows the batches.
 
     Returns:
         ``{level: [N, D] float32}``, on the CPU.
@@ -136,7 +133,7 @@ def represent(
     batches = [
         slice(i, min(i + batch_size, rows.stop)) for rows in missing for i in range(rows.start, rows.stop, batch_size)
     ]
-    shown = progress(batches, f"encoding with {encoder.name}", len(batches))
+    shown = track(batches, f"encoding with {encoder.name}", len(batches))
     for chunk, group in groupby(shown, key=lambda batch: batch.start // CHUNK):
         for batch in group:
             _fill(result, batch, encode(encoder, images.images(indices[batch]), batch_size=batch_size))

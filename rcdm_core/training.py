@@ -38,7 +38,7 @@ from rcdm_core.interruption import Deferral
 from rcdm_core.keeping import keeping
 from rcdm_core.placement import device_of
 from rcdm_core.precision import lowered
-from rcdm_core.progress import Progress, silent
+from rcdm_core.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -145,7 +145,6 @@ def train(
     begin: Callable[[], None] = lambda: None,
     device: str = "cpu",
     watch: Watch | None = None,
-    progress: Progress = silent,
 ) -> None:
     """Train a learner, or go on from the checkpoint in its folder.
 
@@ -161,7 +160,6 @@ def train(
         begin: Called where no checkpoint is gone on from, before the first step: to give the learner its first weights.
         device: ``"cpu"`` or ``"cuda"``.
         watch: What to do along the way.
-        progress: Wraps the loop over steps.
 
     The learner ends with the averaged weights where there is an average, in evaluation mode.
 
@@ -206,7 +204,7 @@ def train(
     network.train()
     began = time.perf_counter()
     with Deferral() as deferral:
-        for step in progress(range(first, settings.steps), description, settings.steps - first):
+        for step in track(range(first, settings.steps), description, settings.steps - first):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, settings)
             loss = _backward(accelerator, prepared, draw, step, mine, settings)

@@ -23,12 +23,11 @@ from rcdm_core.atomic import atomic_path
 from rcdm_core.bounds import LARGEST_SEED, check_whole
 from rcdm_core.errors import UserError
 from rcdm_core.paths import user_path
-from rcdm_core.progress import silent
+from rcdm_core.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rcdm_core.progress import Progress
 
 CHUNK = 1 << 20  # bytes read at once
 TIMEOUT = 20  # seconds without an answer
@@ -103,9 +102,7 @@ def weight_file(url: str, name: str | None = None) -> Path:
     return checkpoint_folder() / (name or Path(urlsplit(url).path).name)
 
 
-def fetch(
-    url: str, *, licence: str, sha256: str | None = None, name: str | None = None, progress: Progress = silent
-) -> Path:
+def fetch(url: str, *, licence: str, sha256: str | None = None, name: str | None = None) -> Path:
     """A file from the network, or from the cache where it is there already.
 
     The licence is shown on the standard error the first time a file is used.
@@ -115,7 +112,6 @@ def fetch(
         licence: Under which licence, in words.
         sha256: Its SHA-256 in hexadecimal digits, or the first of them; None where none was published.
         name: Name in the cache, where the last part of the URL would say nothing.
-        progress: Shows the megabytes arriving.
 
     Raises:
         UserError: It is not here and cannot be fetched (says which file to put where), or arrives damaged.
@@ -125,7 +121,7 @@ def fetch(
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(path) as temporary:
-                _download(url, temporary, sha256=sha256, description=f"downloading {path.name}", progress=progress)
+                _download(url, temporary, sha256=sha256, description=f"downloading {path.name}")
         except (OSError, HTTPException) as error:
             raise UserError(
                 f"{path.name} is not in {path.parent} and could not be fetched ({getattr(error, 'reason', error)})",
@@ -135,12 +131,12 @@ def fetch(
     return path
 
 
-def _download(url: str, path: Path, *, sha256: str | None, description: str, progress: Progress) -> None:
+def _download(url: str, path: Path, *, sha256: str | None, description: str) -> None:
     digest = hashlib.sha256()
     with urlopen(url, timeout=TIMEOUT) as answer, path.open("wb") as file:
         size = int(answer.headers.get("Content-Length") or 0)
         chunks = iter(lambda: answer.read(CHUNK), b"")
-        for chunk in progress(chunks, f"{description} (MB)", math.ceil(size / CHUNK) or None):
+        for chunk in track(chunks, f"{description} (MB)", math.ceil(size / CHUNK) or None):
             file.write(chunk)
             digest.update(chunk)
         if size and file.tell() != size:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from rcdm_core.encoders import Encoder
-    from rcdm_core.progress import Progress
     from rcdm_core.rcdm import RCDM
 
 PUBLISHED_SOLVER, PUBLISHED_STEPS = "ddpm", 100  # Bordes et al. 2022: ancestral, 1,000 steps respaced to 100
@@ -78,7 +77,6 @@ def run_benchmark(
     count: int,
     seed: int,
     batch_size: int,
-    progress: Progress,
 ) -> Benchmark:
     """Encode the images, sample from the first of their representations with two solvers, and see where that leads.
 
@@ -90,7 +88,6 @@ def run_benchmark(
         count: How many of them are sampled, one picture each.
         seed: Of the starting noise, and of the noise that the ancestral solver adds.
         batch_size: Images, and samples, at once.
-        progress: Told of the long loops.
     """
     encode(encoder, images[:batch_size], batch_size=batch_size)  # warm-up
     begun = time.perf_counter()
@@ -101,9 +98,7 @@ def run_benchmark(
         h, condition = gallery[:count], f"{encoder.name}/{level}"
         rcdm.sample(h[:batch_size], condition, steps=2, solver=solver)  # warm-up
         begun = time.perf_counter()
-        samples = rcdm.sample(
-            h, condition, steps=steps, solver=solver, seed=seed, batch_size=batch_size, progress=progress
-        )
+        samples = rcdm.sample(h, condition, steps=steps, solver=solver, seed=seed, batch_size=batch_size)
         seconds = time.perf_counter() - begun
         of_samples = encode(encoder, samples, batch_size=batch_size)[level]
         ranks = retrieval_ranks(of_samples, gallery, torch.arange(count))

@@ -23,7 +23,6 @@ from probes.probe import Found, options
 from probes.stages import Stages
 from rcdm_core.encoders.catalogue import EMBEDDED
 from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.progress import Progress, silent
 from rcdm_core.representations import representation_cache
 from rcdm_core.training_images import names_its_images
 from rcdm_probe import opening, runs
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from probes.probe import Probe, Ready
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
+    from rcdm_core.progress import Progress
     from rcdm_core.rcdm import RCDM
     from rcdm_probe.opening import RCDMSource
 
@@ -89,7 +89,6 @@ def prepare(
     rcdm: RCDMSource | None = None,
     device: str = "auto",
     command: str = "",
-    progress: Progress = silent,
     **settings: Any,
 ) -> Study:
     """Load and check all that a probe needs.
@@ -104,7 +103,6 @@ def prepare(
         rcdm: Folder, RCDM, several of them, a word, or None for the encoder's.
         device: Where to compute.
         command: The command line, for the record; empty for a call from Python.
-        progress: Told of every long loop.
         **settings: Fields of the probe's settings.
 
     Raises:
@@ -113,10 +111,10 @@ def prepare(
     needs, chosen = probe.needs, _settings(probe, settings)  # a mistaken number is told before anything is loaded
     level = level or needs.level or None
     device = choose_device(device)
-    encoders = _open_encoders(probe, encoder, level, weights, chosen, device=device, progress=progress)
+    encoders = _open_encoders(probe, encoder, level, weights, chosen, device=device)
     levels = _levels(encoders, level)
     given = _weights_of(weights, [one.name for one in encoders])
-    decoders = _open_decoders(probe, rcdm, encoders, levels, given, device=device, progress=progress)
+    decoders = _open_decoders(probe, rcdm, encoders, levels, given, device=device)
     split = any(map(names_its_images, opening.cards_of(decoders.values())))
     images = (opening.open_whole if needs.whole else opening.open_images)(
         data,
@@ -124,7 +122,6 @@ def prepare(
         least=needs.images,
         limit=None if needs.whole and split else probe.images(chosen),
         seed=chosen.seed,
-        progress=progress,
     )
     judge = opening.open_judge(images, device=device) if needs.judge and decoders else None
     context = Context(
@@ -135,13 +132,8 @@ def prepare(
         settings=replace(chosen, levels=levels),
         decoders=decoders,
         judge=judge,
-        space=(
-            opening.open_features(features, images, encoders[0], device=device, progress=progress)
-            if needs.features
-            else None
-        ),
+        space=(opening.open_features(features, images, encoders[0], device=device) if needs.features else None),
         cache=representation_cache(),
-        progress=progress,
     )
     ready = probe.ready(context, context.settings)
     context = replace(context, settings=ready.settings or context.settings, own=ready.own)
@@ -170,15 +162,14 @@ def prepare(
     return Study(probe, context, facts)
 
 
-def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = silent) -> Result:
+def conduct(study: Study, *, workdir: Path | None = None) -> Result:
     """Measure, and sum up.
 
     Args:
         study: From `prepare`.
         workdir: Where finished parts are kept, so that an interrupted measurement goes on from them.
-        progress: Told of every long loop.
     """
-    context = replace(study.context, stages=Stages(workdir), progress=progress)
+    context = replace(study.context, stages=Stages(workdir))
     found = list(study.probe.measure(context, context.settings))
     records = join([part for part in found if isinstance(part, pd.DataFrame)])
     numbered, images = number_images(records, context.images)
@@ -201,7 +192,7 @@ def function_of(probe: Probe) -> Callable[..., Result]:
         data: str | Path = "scenes",
         *,
         workdir: str | Path | None = None,
-        progress: Progress = silent,
+        progress: Progress | None = None,
         **arguments: Any,
     ) -> Result:
         for former, name in _FORMER.items():
@@ -236,13 +227,13 @@ def _settings(probe: Probe, given: Mapping[str, Any]) -> Any:
 
 
 def _open_encoders(
-    probe: Probe, encoder: Any, level: Any, weights: Any, settings: Any, *, device: str, progress: Progress
+    probe: Probe, encoder: Any, level: Any, weights: Any, settings: Any, *, device: str
 ) -> tuple[Encoder, ...]:
     """The encoder, or the several that are compared: the reference first, where there is one."""
     if probe.needs.encoders == "one":
         if encoder is None:
             raise UserError(f"{probe.name} looks into one encoder", "give its name")
-        return (opening.open_encoder(encoder, level=level, weights=weights, device=device, progress=progress)[0],)
+        return (opening.open_encoder(encoder, level=level, weights=weights, device=device)[0],)
     named = opening.by_name(encoder, EMBEDDED)
     if probe.needs.reference:
         if len(named) == 1 and settings.reference in named:
@@ -250,7 +241,7 @@ def _open_encoders(
         named = {settings.reference: settings.reference, **named}
     asked = opening.with_levels(named, level, default=not encoder and not probe.needs.reference)
     given = _weights_of(weights, list(named))
-    return tuple(opening.open_encoders(asked, given, device=device, progress=progress))
+    return tuple(opening.open_encoders(asked, given, device=device))
 
 
 def _weights_of(weights: Any, encoders: Sequence[str]) -> Mapping[str, str | Path]:
@@ -281,15 +272,14 @@ def _open_decoders(
     weights: Mapping[str, str | Path],
     *,
     device: str,
-    progress: Progress,
 ) -> dict[str, RCDM]:
     """What draws from each encoder, by its name; as far as the probe wants it."""
     if probe.needs.decoder == "no":
         return {}
     if probe.needs.decoder == "may":
-        return opening.open_rcdms(rcdm, encoders, levels, device=device, progress=progress)
+        return opening.open_rcdms(rcdm, encoders, levels, device=device)
     file = weights.get(encoders[0].name) if len(encoders) == 1 else None
-    return opening.require_rcdms(rcdm, encoders, levels, weights=file, device=device, progress=progress)
+    return opening.require_rcdms(rcdm, encoders, levels, weights=file, device=device)
 
 
 def _weights_told(encoders: str, weights: Mapping[str, str | Path]) -> str | None:

@@ -22,7 +22,6 @@ from rcdm_core.encoders.foreign import admitted
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.features import default_features, load_features
 from rcdm_core.images import by_encoder, recipe
-from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm import RCDM, load_rcdm
 from rcdm_core.rcdm.joined import JoinedRCDM
 from rcdm_core.rcdm.published import load_published
@@ -74,7 +73,6 @@ def open_encoder(
     level: str | Sequence[str] | None = None,
     weights: str | Path | None = None,
     device: str,
-    progress: Progress = silent,
 ) -> tuple[Encoder, tuple[str, ...]]:
     """An encoder on its device, and the levels that are asked for.
 
@@ -83,14 +81,13 @@ def open_encoder(
         level: Level or levels, layers of its trunk among them; None for all that it has of itself.
         weights: A file of weights instead of the encoder's own, or ``"random"``.
         device: Where to compute.
-        progress: Told of downloads.
 
     Raises:
         UserError: No such encoder or level (says the nearest), or weights that are not there or do not fit.
     """
     if isinstance(encoder, str):
         asked = (level,) if isinstance(level, str) else tuple(level or ())
-        encoder = load_encoder(encoder, levels=asked, weights=weights, device=device, progress=progress)
+        encoder = load_encoder(encoder, levels=asked, weights=weights, device=device)
     elif weights is not None:
         raise UserError("weights were given beside an encoder that is loaded already", "give its name, or no weights")
     else:
@@ -103,7 +100,6 @@ def open_encoders(
     weights: Mapping[str, str | Path],
     *,
     device: str,
-    progress: Progress = silent,
 ) -> list[Encoder]:
     """Several encoders on their device.
 
@@ -111,7 +107,6 @@ def open_encoders(
         asked: Names or encoders, each with the level or levels that are asked of it.
         weights: By name of the encoder, as in `open_encoder`.
         device: Where to compute.
-        progress: Told of downloads.
 
     Raises:
         UserError: As in `open_encoder`; or weights of an encoder that is not asked for.
@@ -120,7 +115,7 @@ def open_encoders(
     for name in weights.keys() - set(names):
         raise unknown_name("encoder of --weights", name, names)
     return [
-        open_encoder(encoder, level=level, weights=weights.get(name), device=device, progress=progress)[0]
+        open_encoder(encoder, level=level, weights=weights.get(name), device=device)[0]
         for name, (encoder, level) in zip(names, asked, strict=True)
     ]
 
@@ -185,7 +180,6 @@ def open_rcdms(
     levels: Sequence[str],
     *,
     device: str,
-    progress: Progress = silent,
 ) -> dict[str, RCDM]:
     """What draws from the representations of each of several encoders, for a study that can do without.
 
@@ -194,7 +188,6 @@ def open_rcdms(
         encoders: The encoders.
         levels: Levels that are asked for; it is enough that the RCDM knows one of them.
         device: Where to compute.
-        progress: Told of downloads.
 
     Returns:
         By name of the encoder; those for which there is none are missing.
@@ -204,7 +197,7 @@ def open_rcdms(
             weights.
     """
     try:
-        return _open_rcdms(rcdm, encoders, levels, device=device, progress=progress)
+        return _open_rcdms(rcdm, encoders, levels, device=device)
     except UserError as error:
         raise UserError(error.problem, f"{error.remedy} (--rcdm none goes without pictures)") from error
 
@@ -216,10 +209,9 @@ def require_rcdm(
     *,
     weights: str | Path | None = None,
     device: str,
-    progress: Progress = silent,
 ) -> RCDM:
     """What draws from the representations of one encoder, as `require_rcdms`."""
-    return require_rcdms(rcdm, (encoder,), levels, weights=weights, device=device, progress=progress)[encoder.name]
+    return require_rcdms(rcdm, (encoder,), levels, weights=weights, device=device)[encoder.name]
 
 
 def require_rcdms(
@@ -229,7 +221,6 @@ def require_rcdms(
     *,
     weights: str | Path | None = None,
     device: str,
-    progress: Progress = silent,
 ) -> dict[str, RCDM]:
     """What draws from the representations of each of several encoders, for a study that is nothing without.
 
@@ -239,7 +230,6 @@ def require_rcdms(
         levels: Levels that are asked for.
         weights: File of weights that the user gave, or None.
         device: Where to compute.
-        progress: Told of downloads.
 
     Raises:
         UserError: As in `open_rcdms`; or there is none for an encoder (says how to train one).
@@ -249,7 +239,7 @@ def require_rcdms(
             "without an RCDM there is nothing to draw with",
             "give the folder of one with --rcdm, or leave the option out",
         )
-    opened = _open_rcdms(rcdm, encoders, levels, device=device, progress=progress)
+    opened = _open_rcdms(rcdm, encoders, levels, device=device)
     for encoder in encoders:
         if encoder.name not in opened:
             own = [level for level in levels if level in encoder.levels]
@@ -262,7 +252,7 @@ def require_rcdms(
 
 
 def _open_rcdms(
-    rcdm: RCDMSource | None, encoders: Sequence[Encoder], levels: Sequence[str], *, device: str, progress: Progress
+    rcdm: RCDMSource | None, encoders: Sequence[Encoder], levels: Sequence[str], *, device: str
 ) -> dict[str, RCDM]:
     if isinstance(rcdm, OpenedRCDMs):
         known = rcdm.of_encoder
@@ -274,7 +264,7 @@ def _open_rcdms(
         if where == NONE:
             continue
         if where == PUBLISHED:
-            decoder = load_published(encoder.name, levels, device=device, progress=progress)
+            decoder = load_published(encoder.name, levels, device=device)
         else:
             decoder = shared = shared or _open_shared(where, device)
             if not drawable(encoder, levels, decoder):
@@ -302,7 +292,6 @@ def open_images(
     least: int,
     limit: int | None,
     seed: int,
-    progress: Progress = silent,
 ) -> ImageSet:
     """Images to be measured: where one of the RCDMs was trained on images of the set, those that none was trained on.
 
@@ -314,13 +303,12 @@ def open_images(
         least: How many there must be.
         limit: How many are taken at most; None takes all.
         seed: Seed of the choice.
-        progress: Told of files being checked.
 
     Raises:
         UserError: No such data, or too few images.
     """
     networks = list(seen_by)
-    opened = partial(open_whole, data, seen_by=networks, least=least, seed=seed, progress=progress)
+    opened = partial(open_whole, data, seen_by=networks, least=least, seed=seed)
     cards = cards_of(network for network in networks if isinstance(network, RCDM))
     if not any(map(names_its_images, cards)):
         return opened(limit=limit)
@@ -345,7 +333,6 @@ def open_whole(
     least: int,
     limit: int | None,
     seed: int,
-    progress: Progress = silent,
 ) -> ImageSet:
     """A set of images, as large as the largest network wants them; scenes are always 32 pixels wide.
 
@@ -355,14 +342,13 @@ def open_whole(
         least: How many there must be.
         limit: How many are taken at most; None takes all.
         seed: Seed of the choice.
-        progress: Told of files being checked.
 
     Raises:
         UserError: No such data, or too few images.
     """
     networks = [network for network in seen_by if network]
     size = SIZE if str(data).lower() in SCENES else max(network.image_size for network in networks)
-    images = load_data(data, image_size=size, limit=limit, seed=seed, progress=progress)
+    images = load_data(data, image_size=size, limit=limit, seed=seed)
     images = _told_of_sizes(images, [network for network in networks if isinstance(network, Encoder)])
     if len(images) < least:
         raise UserError(f"{images.name} has {len(images)} images", f"take at least {least}")
@@ -384,9 +370,7 @@ def _told_of_sizes(images: ImageSet, encoders: Sequence[Encoder]) -> ImageSet:
     return replace(images, remarks=(*images.remarks, told))
 
 
-def open_features(
-    name: str | None, images: ImageSet, encoder: Encoder, *, device: str, progress: Progress = silent
-) -> FeatureSpace:
+def open_features(name: str | None, images: ImageSet, encoder: Encoder, *, device: str) -> FeatureSpace:
     """The space in which sets of pictures are compared.
 
     Args:
@@ -395,14 +379,13 @@ def open_features(
         images: What pictures are compared with.
         encoder: The encoder under study, or the first of several.
         device: Where to compute.
-        progress: Told of downloads.
 
     Raises:
         UserError: No such network, or its weights are not at hand.
     """
     if name is None:
         return default_features(images, encoder, device=device)
-    return load_features(name, device=device, progress=progress)
+    return load_features(name, device=device)
 
 
 def open_judge(images: ImageSet, *, device: str) -> Judge | None:

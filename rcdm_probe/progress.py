@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import operator
+import os
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich import progress as rich_progress
 from rich.console import Console
+
+from rcdm_core.progress import showing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,18 +22,21 @@ _LONG = 2.0  # seconds: what takes longer is worth a line in a log
 
 
 @contextmanager
-def progress_bars(console: Console | None = None) -> Iterator[Progress]:
+def progress_bars(console: Console | None = None) -> Iterator[None]:
     """Bars on the terminal while the block runs, each gone when its loop is done; in a log, a line for each long loop.
+
+    Of many processes that compute together, the first shows them.
 
     Args:
         console: Where to draw; by default the standard error, so that a pipe gets results only.
-
-    Yields:
-        A `Progress`. Loops may nest.
     """
+    if os.environ.get("RANK", "0") != "0":
+        yield
+        return
     console = console or Console(stderr=True, highlight=False, emoji=False)
     if not console.is_terminal:
-        yield _lines(console)
+        with showing(_lines(console)):
+            yield
         return
     columns = (
         rich_progress.SpinnerColumn(),
@@ -51,7 +57,8 @@ def progress_bars(console: Console | None = None) -> Iterator[Progress]:
             finally:
                 display.remove_task(task)
 
-        yield progress
+        with showing(progress):
+            yield
 
 
 def _lines(console: Console) -> Progress:

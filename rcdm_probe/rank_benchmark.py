@@ -8,17 +8,13 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import psutil
 import torch
 
 from rcdm_core.distances import retrieval_ranks
-from rcdm_core.progress import silent
+from rcdm_core.progress import track
 from rcdm_probe.benchmark import wait_for
-
-if TYPE_CHECKING:
-    from rcdm_core.progress import Progress
 
 GALLERY, DIMENSION = 50_000, 2_048  # as many as ImageNet's validation images, and features of a ResNet-50
 _BLOCK, _TURN = 512, 1024  # as of `retrieval_ranks`; queries after which it is the other's turn
@@ -44,9 +40,7 @@ class RankCost:
     memory: int
 
 
-def rank_cost(
-    queries: int, *, gallery: int = GALLERY, seed: int, device: str | torch.device, progress: Progress = silent
-) -> RankCost:
+def rank_cost(queries: int, *, gallery: int = GALLERY, seed: int, device: str | torch.device) -> RankCost:
     """Rank random representations of `DIMENSION` dimensions among random ones.
 
     Args:
@@ -54,7 +48,6 @@ def rank_cost(
         gallery: Among how many.
         seed: Of the representations.
         device: Where to compute.
-        progress: Told of the loop over queries.
     """
     generator = torch.Generator().manual_seed(seed)
     held = torch.randn(gallery, DIMENSION, generator=generator).to(device)
@@ -62,7 +55,7 @@ def rank_cost(
     parts = list(zip(looking.split(_TURN), torch.arange(queries, device=held.device).split(_TURN), strict=True))
     retrieval_ranks(looking[:1], held[:_BLOCK], parts[0][1][:1])  # warm-up
     seconds, bare, memory = 0.0, 0.0, 0
-    for part, targets in progress(parts, "ranks in a large gallery", len(parts)):
+    for part, targets in track(parts, "ranks in a large gallery", len(parts)):
         begun = _now(held.device)
         for rows in held.split(_BLOCK):
             for query in part.split(_BLOCK):

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from rcdm_core.errors import UserError
-from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm_training import Observation, RCDMTraining, train_rcdm
 from rcdm_core.rcdm_training.split import LEAST_IMAGES
 from rcdm_core.rcdm_training.training import NO_NUMBERS
@@ -70,7 +69,6 @@ def prepare(
     start: RCDM | None = None,
     device: str = "auto",
     command: str = "",
-    progress: Progress = silent,
 ) -> Training:
     """Load and check all that a training needs, and write ``run.json``.
 
@@ -85,22 +83,19 @@ def prepare(
         start: RCDM whose U-Net to begin with.
         device: Where to compute.
         command: The command line, for the record.
-        progress: Told of every long loop, in the main process.
 
     Raises:
         UserError: An argument is mistaken, or ``out`` holds something else.
     """
     kind = choose_device(device)
     processes = join_processes(kind)
-    progress = progress if processes.is_main_process else silent
-    network, levels = open_encoder(encoder, level=level, weights=weights, device="cpu", progress=progress)
+    network, levels = open_encoder(encoder, level=level, weights=weights, device="cpu")
     found = open_images(
         data,
         seen_by=(network, settings.network),
         least=LEAST_IMAGES,
         limit=images,
         seed=settings.loop.seed,
-        progress=progress,
     )
     runs.keep_apart(out, found)
     loop = {name: value for name, value in asdict(settings.loop).items() if name not in NO_NUMBERS}
@@ -132,15 +127,12 @@ def prepare(
     return Training(network, levels, found, settings, run, start, kind, processes.is_main_process)
 
 
-def conduct(
-    training: Training, *, tell: Callable[[str], None] = lambda line: None, progress: Progress = silent
-) -> pd.DataFrame:
+def conduct(training: Training, *, tell: Callable[[str], None] = lambda line: None) -> pd.DataFrame:
     """Train, with pictures along the way.
 
     Args:
         training: From `prepare`.
         tell: Told in one line what each look at held-out images found.
-        progress: Told of every long loop.
 
     Returns:
         ``fidelity.csv``: what each look found.
@@ -167,7 +159,6 @@ def conduct(
             device=training.device,
             card={"command": training.run.facts["command"]},
             report=report,
-            progress=progress,
         )
         if training.is_main:
             seconds = pd.read_csv(folder / "training" / LOSSES)["seconds"].sum()

@@ -29,7 +29,7 @@ from rcdm_core.encoders.catalogue import EMBEDDED
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import at_one_size, resize
 from rcdm_core.keeping import NotKept
-from rcdm_core.progress import Progress, silent
+from rcdm_core.progress import track
 from rcdm_core.representations import encode
 from rcdm_probe import conduct as conducting
 from rcdm_probe import reproduction_report as report
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from probes.probe import Probe
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
+    from rcdm_core.progress import Progress
     from rcdm_core.rcdm import RCDM
     from rcdm_probe.reproduction_report import Part
 
@@ -71,7 +72,7 @@ class Step:
     Attributes:
         probe: Its name.
         study: Ready to be conducted: what it needs is known to be there.
-        conduct: Takes the study, ``workdir`` and ``progress``; gives the result.
+        conduct: Takes the study and ``workdir``; gives the result.
     """
 
     probe: str
@@ -147,7 +148,7 @@ def reproduce(
     seed: int = 0,
     device: str = "auto",
     root: str | Path = "runs",
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> ReproductionResult:
     """All four findings of the paper and fidelity, on several encoders.
 
@@ -187,7 +188,6 @@ def prepare(
     device: str = "auto",
     root: Path = Path("runs"),
     command: str = "",
-    progress: Progress = silent,
 ) -> Study:
     """Load and check all that a reproduction needs, every probe's part included; arguments as in `reproduce`.
 
@@ -201,7 +201,6 @@ def prepare(
         device: Where to compute.
         root: Where run folders are.
         command: The command line, for the record; empty for a call from Python.
-        progress: Told of every long loop.
 
     Raises:
         UserError: An argument is mistaken, or no probe can be run.
@@ -211,20 +210,19 @@ def prepare(
     device = choose_device(device)
     named, weights = by_name(encoders, EMBEDDED), weights or {}
     names = list(named)
-    opened = open_encoders([(encoder, None) for encoder in named.values()], weights, device=device, progress=progress)
+    opened = open_encoders([(encoder, None) for encoder in named.values()], weights, device=device)
     levels = tuple(dict.fromkeys(level for encoder in opened for level in encoder.levels))
-    rcdms = open_rcdms(rcdm, opened, levels, device=device, progress=progress)
+    rcdms = open_rcdms(rcdm, opened, levels, device=device)
     images = open_images(
         data,
         seen_by=(*opened, *rcdms.values()),
         least=LEAST,
         limit=max(PICTURES, LEAST),
         seed=seed,
-        progress=progress,
     )
     command = command or f"rcdm_probe.reproduce({names!r}, {str(data)!r}, ...)"
     common = {"rcdm": OpenedRCDMs(rcdm, rcdms), "device": device, "seed": seed, "command": command}
-    steps, lacking = _plan(opened, weights, str(data), images, rcdms, scale, common, progress)
+    steps, lacking = _plan(opened, weights, str(data), images, rcdms, scale, common)
     facts = runs.collect_facts(
         "reproduce",
         command=command,
@@ -245,7 +243,7 @@ def prepare(
     return Study(tuple(opened), images, rcdms, steps, lacking, root, facts)
 
 
-def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = silent) -> ReproductionResult:
+def conduct(study: Study, *, workdir: Path | None = None) -> ReproductionResult:
     """Run every probe, or take its finished run, and draw the picture of the first page.
 
     A probe that turns out not to be possible (a collapsed level, say) is lacking in the result; the others are not lost
@@ -254,16 +252,15 @@ def conduct(study: Study, *, workdir: Path | None = None, progress: Progress = s
     Args:
         study: From `prepare`.
         workdir: Not needed: every probe keeps its own parts.
-        progress: Told of every long loop.
 
     Raises:
         UserError: No probe could be run.
     """
     parts: list[Part] = []
     lacking, failures = dict(study.lacking), []
-    for step in progress(study.steps, "probes", len(study.steps)):
+    for step in track(study.steps, "probes", len(study.steps)):
         try:
-            parts.append(_run(step, study.root, progress))
+            parts.append(_run(step, study.root))
         except NotKept:
             raise
         except UserError as error:
@@ -283,7 +280,6 @@ def _plan(
     rcdms: Collection[str],
     scale: str,
     common: Mapping[str, Any],
-    progress: Progress,
 ) -> tuple[tuple[Step, ...], dict[str, str]]:
     """The probes that these encoders and images allow, each prepared, and what is lacking for the others.
 
@@ -300,7 +296,7 @@ def _plan(
 
     def add(probe: str, looked_into: Sequence[Encoder], **more: Any) -> None:
         try:
-            study = conducting.prepare(PROBES[probe], data=data, **common, **settings[probe], **more, progress=progress)
+            study = conducting.prepare(PROBES[probe], data=data, **common, **settings[probe], **more)
         except UserError as error:
             lacking[_not_run(probe, [encoder.name for encoder in looked_into])] = sentence(str(error))
             failures.append(error)
@@ -356,12 +352,12 @@ def _hashes(encoders: Sequence[Encoder], rcdms: Mapping[str, RCDM], steps: Seque
     return out
 
 
-def _run(step: Step, root: Path, progress: Progress) -> Part:
+def _run(step: Step, root: Path) -> Part:
     """The finished run of a probe: one that is there, or a new one."""
     folder = runs.finished(step.facts, root=root)
     if folder is None:
         run = runs.begin(step.facts, out=None, root=root)
-        carry_out_in(run, step.study, step.conduct, progress=progress)
+        carry_out_in(run, step.study, step.conduct)
         folder = run.folder
     return read_part(folder)
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from rcdm_core.progress import current, showing, track
 from rcdm_probe import runs
 
 if TYPE_CHECKING:
@@ -38,31 +39,31 @@ def carry_out(
     conduct: Callable[..., Found],
     *,
     workdir: str | Path | None = None,
-    progress: Progress,
+    progress: Progress | None = None,
 ) -> Found:
     """Prepare and conduct a study, as a call from Python does.
 
     Args:
-        prepare: Takes ``progress``; gives the study.
-        conduct: Takes the study, ``workdir`` and ``progress``; gives the result.
+        prepare: Gives the study.
+        conduct: Takes the study and ``workdir``; gives the result.
         workdir: Folder in which finished parts are kept; None keeps nothing.
-        progress: Told of every long loop.
+        progress: Told of every long loop; None leaves that to whoever was set with `showing`.
     """
     begun = time.perf_counter()
-    study = prepare(progress=progress)
-    result = conduct(study, workdir=None if workdir is None else Path(workdir), progress=progress)
+    with showing(progress or current()):
+        study = prepare()
+        result = conduct(study, workdir=None if workdir is None else Path(workdir))
     runs.close(result.run, seconds=time.perf_counter() - begun)
     return result
 
 
-def carry_out_in(run: runs.Run, study: Any, conduct: Callable[..., Found], *, progress: Progress) -> tuple[Found, Path]:
+def carry_out_in(run: runs.Run, study: Any, conduct: Callable[..., Found]) -> tuple[Found, Path]:
     """Conduct a study in its run folder, and save there what it found.
 
     Args:
         run: From `runs.begin` of the study's facts.
         study: From its ``prepare``: a frozen dataclass with its ``facts`` and ``images``.
         conduct: As in `carry_out`.
-        progress: Told of every long loop.
 
     Returns:
         The result, and the path of its report.
@@ -71,9 +72,9 @@ def carry_out_in(run: runs.Run, study: Any, conduct: Callable[..., Found], *, pr
         UserError: Another process is about the same run.
     """
     with run.locked():
-        result = conduct(replace(study, facts=run.facts), workdir=run.parts, progress=progress)
+        result = conduct(replace(study, facts=run.facts), workdir=run.parts)
         run.close()
-        for _ in progress(range(1), "writing the report", 1):
+        for _ in track(range(1), "writing the report", 1):
             report = result.save(run.folder)
         run.finish()
     return result, report

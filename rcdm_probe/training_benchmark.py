@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from rcdm_core.precision import lowered
-from rcdm_core.progress import Progress, silent
+from rcdm_core.progress import current, showing
 from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.learner import RCDMLearner
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings
@@ -58,7 +58,6 @@ def training_rates(
     batch_size: int,
     steps: int,
     seed: int = 0,
-    progress: Progress = silent,
 ) -> TrainingRates:
     """Train a fresh network for some steps, with as many bare ones between them.
 
@@ -70,7 +69,6 @@ def training_rates(
         batch_size: Images a step.
         steps: Steps that are measured; one before them and one after them are not.
         seed: Seed of the training.
-        progress: Told of the steps.
     """
     device = next(encoder.buffers()).device
     condition = f"{encoder.name}/{level}"
@@ -99,8 +97,10 @@ def training_rates(
         )
         bare_step = _BareLoop(copy.deepcopy(learner), draw(0, slice(0, batch_size)), device)
 
+        shown = current()
+
         def in_turn(items: Iterable[Any], description: str, total: int | None = None) -> Iterator[Any]:
-            for item in progress(items, description, total):
+            for item in shown(items, description, total):
                 begun = time.perf_counter()
                 yield item
                 wait_for(device)
@@ -110,15 +110,15 @@ def training_rates(
                 wait_for(device)
                 bare.append(time.perf_counter() - begun)
 
-        train(
-            learner,
-            draw,
-            settings,
-            folder=Path(folder) / "training",
-            description="training",
-            device=device.type,
-            progress=in_turn,
-        )
+        with showing(in_turn):
+            train(
+                learner,
+                draw,
+                settings,
+                folder=Path(folder) / "training",
+                description="training",
+                device=device.type,
+            )
     return TrainingRates(training=batch_size / median(trained[1:-1]), bare=batch_size / median(bare[1:-1]))
 
 

@@ -13,7 +13,7 @@ from probes.context import Context
 from probes.probe import Probe, Ready
 from rcdm_core.data.imageset import ImageSet
 from rcdm_core.encoders.encoder import Encoder
-from rcdm_core.progress import Progress, silent
+from rcdm_core.progress import Progress, showing, silent
 from rcdm_probe.conduct import Result, Study, conduct
 from rcdm_probe.facts import data_card, encoder_card
 
@@ -75,7 +75,8 @@ def measured(
         "drawn_levels": list(dict.fromkeys(level for one in context.each_encoder() for level in one.drawn_levels)),
         **(run or {}),
     }
-    return conduct(Study(probe, context, facts), workdir=workdir, progress=progress)
+    with showing(progress):
+        return conduct(Study(probe, context, facts), workdir=workdir)
 
 
 def planted(

@@ -11,6 +11,7 @@ from PIL import Image
 
 from rcdm_core.data.folder import FolderImages, open_folder
 from rcdm_core.errors import UserError
+from rcdm_core.progress import showing
 
 
 def put(path: Path, grey: int) -> None:
@@ -198,7 +199,8 @@ def test_progress_sees_every_file(flat: Path) -> None:
         seen.append((description, total, len(items)))
         return items
 
-    opened(flat, progress=counting)
+    with showing(counting):
+        opened(flat)
     assert seen == [("checking images", 40, 40)]
 
 

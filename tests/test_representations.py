@@ -14,6 +14,7 @@ import rcdm_core.representations as module
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.errors import UserError
+from rcdm_core.progress import showing
 from rcdm_core.representations import CHECKED, PIXELS, encode, represent, representation_cache
 
 SCENES = load_data("scenes", image_size=32, limit=40)
@@ -102,8 +103,8 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(tmp_path: Path) -> None:
         yield from islice(items, 5)
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        represent(make_encoder(), SCENES, range(30), batch_size=4, cache=tmp_path, progress=interrupting)
+    with pytest.raises(KeyboardInterrupt), showing(interrupting):
+        represent(make_encoder(), SCENES, range(30), batch_size=4, cache=tmp_path)
     encoder = make_encoder()
     resumed = represent(encoder, SCENES, range(30), batch_size=4, cache=tmp_path)
     assert encoded(encoder) == 30 - 16 + CHECKED  # two chunks of eight were complete

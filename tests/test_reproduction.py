@@ -28,7 +28,6 @@ from typer.testing import Result
 from probes import page
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
-from rcdm_core.progress import silent
 from rcdm_probe import runs
 from rcdm_probe.commands.reproduce import _summary
 from rcdm_probe.findings_table import findings_table, tally
@@ -229,7 +228,7 @@ def test_a_finished_run_is_taken_and_another_seed_is_not(folders: list[Path], tm
         return Found(study.facts, folders[1])
 
     def carried_out(seed: int) -> Path:
-        return run_step(Step("invariance", one_number(seed), counted), tmp_path, silent).folder
+        return run_step(Step("invariance", one_number(seed), counted), tmp_path).folder
 
     first, again, other = carried_out(0), carried_out(0), carried_out(1)
     assert first == again != other

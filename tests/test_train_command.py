@@ -25,6 +25,7 @@ from rcdm_core.data.registry import load_data
 from rcdm_core.encoders import Encoder, load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.fidelity import frechet_distance
+from rcdm_core.progress import showing
 from rcdm_core.rcdm import load_rcdm
 from rcdm_core.rcdm_training import default_settings
 from rcdm_core.rcdm_training.evaluation import choose_held_out
@@ -251,7 +252,8 @@ def test_memory_is_flat_in_the_number_of_images(tmp_path: Path) -> None:
             yield item
 
     before = anonymous_memory()
-    store = fill_store(tmp_path, encoder, ("backbone",), Noise(count), image_size=8, progress=watched)
+    with showing(watched):
+        store = fill_store(tmp_path, encoder, ("backbone",), Noise(count), image_size=8)
     for rows in np.array_split(np.random.default_rng(0).permutation(count), 64):
         store.images(rows)
         store.representations("backbone", rows)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from small_training import processes, train_small
 from torch import nn
 
+from rcdm_core.progress import showing
 from rcdm_core.training import Learner, TrainingSettings, Watch, learning_rate, train
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def draw(step: int, positions: slice):
 def trained(folder, progress=lambda items, description, total: items):
     torch.manual_seed(0)
     learner = Regression()
-    train(learner, draw, SETTINGS, folder=folder, description="test", progress=progress)
+    with showing(progress):
+        train(learner, draw, SETTINGS, folder=folder, description="test")
     return learner
 
 

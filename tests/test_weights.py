@@ -22,6 +22,7 @@ from torch import nn
 
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
+from rcdm_core.progress import showing
 from rcdm_core.state_dicts import fill
 from rcdm_core.weight_files import load_state
 from rcdm_core.weights import Fresh, checkpoint_folder, fetch, parse_weights, split_training
@@ -79,7 +80,8 @@ def test_a_file_is_fetched_once_with_progress_and_its_licence(
         shown.append((description, total))
         return items
 
-    path = fetch(f"{server}/weights.pth", licence="a licence", sha256=sha256, progress=progress)
+    with showing(progress):
+        path = fetch(f"{server}/weights.pth", licence="a licence", sha256=sha256)
     assert path == tmp_path / "torch/hub/checkpoints/weights.pth"
     assert path.read_bytes() == CONTENT
     assert shown == [("downloading weights.pth (MB)", 3)]

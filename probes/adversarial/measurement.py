@@ -73,7 +73,7 @@ def _judge(run: Context, settings: Adversarial) -> Encoder:
     judge: Any = settings.judge
     device = device_of(run.encoders[0])
     if isinstance(judge, str):
-        judge = load_encoder(judge, levels=(LEVEL,), device=str(device), progress=run.progress)
+        judge = load_encoder(judge, levels=(LEVEL,), device=str(device))
     judge = admitted(judge.to(device))
     if LEVEL not in judge.levels:
         raise unknown_name(f"level of {judge.name}", LEVEL, judge.levels)

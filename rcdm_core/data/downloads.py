@@ -15,7 +15,7 @@ from rcdm_core.data.folder import WORKERS
 from rcdm_core.data.imageset import draw_order
 from rcdm_core.errors import UserError
 from rcdm_core.images import recipe, square
-from rcdm_core.progress import silent
+from rcdm_core.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
     from torchvision.datasets import VisionDataset
-
-    from rcdm_core.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -151,9 +149,7 @@ class DownloadedImages:
         """None: nothing but the class is known of a picture."""
 
 
-def open_download(
-    name: str, *, image_size: int, limit: int | None = None, seed: int = 0, progress: Progress = silent
-) -> DownloadedImages:
+def open_download(name: str, *, image_size: int, limit: int | None = None, seed: int = 0) -> DownloadedImages:
     """Open a data set, from the cache folder or else from the network.
 
     Args:
@@ -161,7 +157,6 @@ def open_download(
         image_size: Side in pixels to which images are resized and cropped.
         limit: Number of images at most, a seeded random choice; None takes all.
         seed: Seed of the random choice.
-        progress: Shows the images being hashed.
 
     Raises:
         UserError: It is not here and cannot be downloaded (says which files to put where), or is not whole.
@@ -171,7 +166,7 @@ def open_download(
     fingerprint = hashlib.sha256(f"{recipe(image_size)}\0".encode())
     with ThreadPoolExecutor(WORKERS) as pool:
         digests = pool.map(lambda i: _digest(dataset, i), chosen.tolist())
-        for digest in progress(digests, "hashing images", len(chosen)):
+        for digest in track(digests, "hashing images", len(chosen)):
             fingerprint.update(digest)
     labels = _labels(dataset)
     return DownloadedImages(

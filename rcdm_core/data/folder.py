@@ -22,7 +22,7 @@ from rcdm_core.data.layout import EXTENSIONS, TOLERATED, arrange, natural, walk
 from rcdm_core.errors import UserError
 from rcdm_core.images import UnreadableImage, read_picture, recipe, told_of_range
 from rcdm_core.paths import user_path
-from rcdm_core.progress import silent
+from rcdm_core.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from rcdm_core.progress import Progress
 
 WORKERS = min(16, os.cpu_count() or 1)
 
@@ -101,9 +100,7 @@ class FolderImages:
         """None: nothing but the class is known of a picture."""
 
 
-def open_folder(
-    folder: Path, *, image_size: int, limit: int | None = None, seed: int = 0, progress: Progress = silent
-) -> FolderImages:
+def open_folder(folder: Path, *, image_size: int, limit: int | None = None, seed: int = 0) -> FolderImages:
     """Find and check the images below a folder.
 
     Hidden and system files and folders are passed over, and folders that a probe or a training has written; links to
@@ -115,7 +112,6 @@ def open_folder(
         image_size: Side in pixels to which images are resized and cropped.
         limit: Number of images at most; None takes all.
         seed: Seed of the random choice.
-        progress: Shows the files being checked.
 
     Raises:
         UserError: The folder is missing, holds no image, or more than a tenth of the checked files are corrupt.
@@ -130,7 +126,7 @@ def open_folder(
         raise UserError(f"{folder} holds no image", f"files that are read end in {', '.join(EXTENSIONS)}{others}")
     layout = arrange(folder, found)
     numbers = {path: number for number, path in enumerate(layout.images)}
-    pictures, skipped = _check(folder, layout.images, image_size=image_size, limit=limit, seed=seed, progress=progress)
+    pictures, skipped = _check(folder, layout.images, image_size=image_size, limit=limit, seed=seed)
 
     paths = tuple(path for path in layout.images if path in pictures)
     fingerprint = hashlib.sha256(f"{recipe(image_size)}\0".encode())
@@ -171,7 +167,7 @@ class _Checked:
 
 
 def _check(
-    folder: Path, found: list[Path], *, image_size: int, limit: int | None, seed: int, progress: Progress
+    folder: Path, found: list[Path], *, image_size: int, limit: int | None, seed: int
 ) -> tuple[dict[Path, _Checked], tuple[Path, ...]]:
     """Each readable file that was chosen, and the corrupt ones met on the way."""
     wanted = min(limit or len(found), len(found))
@@ -191,7 +187,7 @@ def _check(
         batch, queue = queue[:missing], queue[missing:]
         with ThreadPoolExecutor(WORKERS) as pool:
             results = pool.map(checked, batch)
-            for path, result in progress(zip(batch, results, strict=True), "checking images", len(batch)):
+            for path, result in track(zip(batch, results, strict=True), "checking images", len(batch)):
                 if isinstance(result, UnreadableImage):
                     unreadable.append(result)
                 else:

@@ -21,7 +21,6 @@ from rcdm_core.data.scenes import CLASSES, Scenes
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import resize
 from rcdm_core.paths import user_path
-from rcdm_core.progress import silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rcdm_core.data.imageset import ImageSet
-    from rcdm_core.progress import Progress
 
 SCENES = {"scenes": "test", "scenes-train": "train"}
 NAMES = (*SCENES, *DOWNLOADS)
@@ -44,7 +42,6 @@ def load_data(
     image_size: int,
     limit: int | None = None,
     seed: int = 0,
-    progress: Progress = silent,
 ) -> ImageSet:
     """Open a set of images.
 
@@ -56,7 +53,6 @@ def load_data(
         image_size: Side of the images in pixels.
         limit: Number of images at most, a seeded random choice; None takes all.
         seed: Seed of the random choice. The scenes themselves do not depend on it.
-        progress: Shows files being checked.
 
     Raises:
         UserError: No such name or folder; nothing readable in it; a data set that cannot be downloaded; a limit below
@@ -66,10 +62,10 @@ def load_data(
     if isinstance(spec, str) and spec.lower() in SCENES:
         return open_scenes(SCENES[spec.lower()], image_size=image_size, limit=limit, seed=seed)
     if isinstance(spec, str) and name in DOWNLOADS:
-        return open_download(name, image_size=image_size, limit=limit, seed=seed, progress=progress)
+        return open_download(name, image_size=image_size, limit=limit, seed=seed)
     folder = user_path(spec, "the folder of images")
     if folder.exists() or isinstance(spec, Path) or os.sep in spec:
-        return open_folder(folder, image_size=image_size, limit=limit, seed=seed, progress=progress)
+        return open_folder(folder, image_size=image_size, limit=limit, seed=seed)
     folders = get_close_matches(spec, [path.name for path in Path().iterdir() if path.is_dir()])
     unknown = unknown_name("data set", name, (*folders, *NAMES))
     raise UserError(f"{unknown.problem}, and there is no folder of that name", unknown.remedy)

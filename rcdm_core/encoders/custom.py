@@ -32,7 +32,6 @@ from rcdm_core.encoders.behaviour import examined, fixed_images, others_code, ra
 from rcdm_core.encoders.foreign import load_file_into, measured, ready
 from rcdm_core.encoders.preprocess import LARGEST, PROBED, ResizeNormalize, Resizing, Steps, decoded_size, is_composed
 from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.progress import silent
 from rcdm_core.weights import Fresh, seeded
 
 if TYPE_CHECKING:
@@ -40,20 +39,18 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from rcdm_core.encoders.encoder import Encoder
-    from rcdm_core.progress import Progress
 
 IMAGE_SIZE = 224  # pixels, where nothing else is known
 _USUAL = ("analyses", "probes", "reports")  # packages of ours that users may have as well
 
 
-def load_custom(name: str, *, weights: Path | Fresh | None = None, progress: Progress = silent) -> Encoder:
+def load_custom(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     """An encoder ``python:package.module:function``.
 
     Args:
         name: The name.
         weights: A file under the network's own names, instead of what the function has loaded. Fresh weights are the
             function's own affair: it is called with their seed.
-        progress: Not used.
 
     Raises:
         UserError: No such module or function, or it fails, or returns no network that the rules above allow.

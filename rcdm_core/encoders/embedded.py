@@ -19,7 +19,6 @@ from rcdm_core.encoders.catalogue import AUGMENTATIONS, EMBEDDED, PROJECTOR_DIME
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.encoders.preprocess import ResizeNormalize
 from rcdm_core.errors import UserError
-from rcdm_core.progress import silent
 from rcdm_core.state_dicts import fill, load_into
 from rcdm_core.weight_files import load_state
 from rcdm_core.weights import Fresh, seeded
@@ -27,7 +26,6 @@ from rcdm_core.weights import Fresh, seeded
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rcdm_core.progress import Progress
 
 __all__ = ["AUGMENTATIONS", "PROJECTOR_DIMENSIONS", "WIDTH", "load_embedded", "load_trained", "projector", "trunk"]
 
@@ -91,7 +89,7 @@ def assemble(name: str, card: dict[str, Any] | None = None) -> Encoder:
     )
 
 
-def load_embedded(name: str, *, weights: Path | Fresh | None = None, progress: Progress = silent) -> Encoder:
+def load_embedded(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     """An embedded encoder with the weights that ship in the package, or with others.
 
     Raises:

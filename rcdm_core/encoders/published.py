@@ -26,7 +26,6 @@ from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.encoders.preprocess import HalvingCrop
 from rcdm_core.errors import UserError
 from rcdm_core.images import Side
-from rcdm_core.progress import silent
 from rcdm_core.state_dicts import fill
 from rcdm_core.weight_files import load_state
 from rcdm_core.weights import Fresh, fetch, seeded, show_licence
@@ -34,7 +33,6 @@ from rcdm_core.weights import Fresh, fetch, seeded, show_licence
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rcdm_core.progress import Progress
 
 IMAGE_SIZE = 224  # pixels
 Tensors = dict[str, torch.Tensor]
@@ -74,13 +72,12 @@ def preprocessing() -> nn.Module:
     return nn.Sequential(HalvingCrop(IMAGE_SIZE), Normalize([0.5] * 3, [0.5] * 3))
 
 
-def load_published(name: str, *, weights: Path | Fresh | None = None, progress: Progress = silent) -> Encoder:
+def load_published(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     """A published encoder, downloaded at its first use.
 
     Args:
         name: Key of `rcdm_core.encoders.PUBLISHED`.
         weights: A file in the published layout, or fresh weights, instead of the published file.
-        progress: Shows a download.
 
     Raises:
         UserError: The file is not here and cannot be fetched (says which file to put where), or does not fit.
@@ -88,7 +85,7 @@ def load_published(name: str, *, weights: Path | Fresh | None = None, progress: 
     method, entry = name.removeprefix("imagenet/"), PUBLISHED[name]
     file, is_given = PUBLISHED_FILES[method], isinstance(weights, Path)
     if weights is None:
-        weights = fetch(file.url, licence=file.licence, sha256=file.sha256, name=file.name, progress=progress)
+        weights = fetch(file.url, licence=file.licence, sha256=file.sha256, name=file.name)
     trained = not isinstance(weights, Fresh)
     with seeded(weights), torch.device("meta" if trained else "cpu"):
         encoder = Encoder(

@@ -15,7 +15,6 @@ from rcdm_core.encoders.published import load_published
 from rcdm_core.encoders.timm_networks import load_timm
 from rcdm_core.encoders.torchhub import load_torchhub
 from rcdm_core.errors import UserError
-from rcdm_core.progress import silent
 from rcdm_core.weights import parse_weights, split_training
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     import torch
 
-    from rcdm_core.progress import Progress
 
 _LOADERS: Mapping[str, Callable[..., Encoder]] = {
     **dict.fromkeys(EMBEDDED, load_embedded),
@@ -44,7 +42,6 @@ def load_encoder(
     levels: Sequence[str] = (),
     weights: str | Path | None = None,
     device: str | torch.device = "cpu",
-    progress: Progress = silent,
 ) -> Encoder:
     """An encoder by name, frozen and in evaluation mode.
 
@@ -55,7 +52,6 @@ def load_encoder(
         weights: A file of weights to use instead of the encoder's own (``own``); ``random`` or ``random:SEED`` for
             fresh ones. How they were trained may follow: ``my.pt:self-supervised``, ``own:supervised``.
         device: Where to put it.
-        progress: Shows a download.
 
     Raises:
         UserError: No such encoder or layer (says the nearest names), or its weights are not here or do not fit.
@@ -64,7 +60,7 @@ def load_encoder(
     if load is None:
         raise _unknown(name)
     what, is_ssl = split_training(weights)
-    encoder = load(name, weights=parse_weights(what), progress=progress)
+    encoder = load(name, weights=parse_weights(what))
     if is_ssl is not None:
         encoder.is_ssl = is_ssl
     encoder.is_examined = True  # a family's own has been; ours are known

@@ -22,23 +22,20 @@ from torch import nn
 from rcdm_core.encoders.foreign import known_training, load_file_into, measured
 from rcdm_core.encoders.preprocess import Steps, decoded_size
 from rcdm_core.errors import UserError, first_line, unknown_name
-from rcdm_core.progress import silent
 from rcdm_core.weights import Fresh, seeded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rcdm_core.encoders.encoder import Encoder
-    from rcdm_core.progress import Progress
 
 
-def load_timm(name: str, *, weights: Path | Fresh | None = None, progress: Progress = silent) -> Encoder:
+def load_timm(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     """An encoder ``timm/NAME`` or ``hf-hub:ORG/NAME``.
 
     Args:
         name: The name; timm's may carry a tag of its weights (``timm/resnet18.a1_in1k``).
         weights: A file under the network's own names, or fresh weights; None takes timm's pretrained ones.
-        progress: Not used: timm shows its downloads itself.
 
     Raises:
         UserError: No such network (says the nearest), or its weights are not here, cannot be fetched or do not fit.

@@ -21,24 +21,21 @@ from rcdm_core.encoders.foreign import CLASSIFIERS, known_training, load_file_in
 from rcdm_core.encoders.preprocess import Steps, decoded_size
 from rcdm_core.errors import UserError, first_line
 from rcdm_core.paths import user_path
-from rcdm_core.progress import silent
 from rcdm_core.weights import Fresh, seeded
 
 if TYPE_CHECKING:
     from rcdm_core.encoders.encoder import Encoder
-    from rcdm_core.progress import Progress
 
 IMAGE_SIZE = 224  # pixels
 DECODED = 256  # pixels of the short side before it is cropped
 
 
-def load_torchhub(name: str, *, weights: Path | Fresh | None = None, progress: Progress = silent) -> Encoder:
+def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     """An encoder ``torchhub/REPO:NAME``.
 
     Args:
         name: REPO is ``owner/repository``, ``owner/repository:branch`` or a folder; NAME is an entry point.
         weights: A file under the network's own names, or fresh weights; None takes the pretrained ones.
-        progress: Not used: PyTorch shows its downloads itself.
 
     Raises:
         UserError: The repository cannot be fetched, is not trusted or has no such entry point, or weights do not fit.

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm.conversion import convert
 from rcdm_core.rcdm.joined import JoinedRCDM
 from rcdm_core.rcdm.rcdm import RCDM
@@ -43,7 +42,6 @@ def load_published(
     levels: Sequence[str] | None = None,
     *,
     device: str | torch.device = "cpu",
-    progress: Progress = silent,
 ) -> RCDM:
     """The published RCDM of an encoder, downloaded at its first use.
 
@@ -52,7 +50,6 @@ def load_published(
         levels: Levels to draw from, ``"backbone"`` or ``"projector"``, each a network of 1.7 GB; those for which none
             was published are left out. None for all.
         device: Where to put it.
-        progress: Shows a download.
 
     Returns:
         An RCDM with the conditions ``NAME/LEVEL``.
@@ -69,7 +66,7 @@ def load_published(
         raise UserError(
             f"no RCDM was published for {name} at {', '.join(levels or ())}", f"choose {' or '.join(files)}"
         )
-    fetched = {level: fetch(files[level], licence=CC_BY_NC, progress=progress) for level in wanted}
+    fetched = {level: fetch(files[level], licence=CC_BY_NC) for level in wanted}
     members = [read_checkpoint(path, f"{name}/{level}") for level, path in fetched.items()]
     rcdm = members[0] if len(members) == 1 else JoinedRCDM(members)
     return rcdm.to(device)

@@ -15,7 +15,7 @@ from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.fingerprint import fingerprint
 from rcdm_core.placement import device_of
 from rcdm_core.precision import matrix_precision
-from rcdm_core.progress import Progress, silent
+from rcdm_core.progress import track
 from rcdm_core.rcdm.solvers import SOLVERS
 
 if TYPE_CHECKING:
@@ -84,7 +84,6 @@ class RCDM(nn.Module):
         seed: int = 0,
         batch_size: int = 256,
         dtype: torch.dtype | None = None,
-        progress: Progress = silent,
     ) -> torch.Tensor:
         """One image for each representation, without guidance.
 
@@ -101,7 +100,6 @@ class RCDM(nn.Module):
             batch_size: Images at once.
             dtype: Precision of the network's matrix products, by default that of
                 `rcdm_core.precision.matrix_precision`; what the solver computes is float32.
-            progress: Wraps the loop over batches.
 
         Returns:
             Images ``[N, 3, S, S]`` in [0, 1], on the CPU.
@@ -126,7 +124,7 @@ class RCDM(nn.Module):
         device = device_of(self.denoiser)
         dtype = matrix_precision(device) if dtype is None else dtype
         starts, batches = range(0, len(h), batch_size), []
-        for i in progress(starts, f"sampling from {condition}", len(starts)):
+        for i in track(starts, f"sampling from {condition}", len(starts)):
             rows = slice(i, i + batch_size)
             added = _continuation(noise[rows], seed) if step_noise is None else iter(step_noise[:, rows])
             predict = partial(self._predict, self.denoiser.embed([(condition, h[rows].to(device))]), dtype)

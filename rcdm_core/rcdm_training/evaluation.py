@@ -11,14 +11,12 @@ import torch
 from rcdm_core.fidelity import fidelity_scores, frechet_distance
 from rcdm_core.placement import device_of
 from rcdm_core.precision import lowered
-from rcdm_core.progress import silent
 from rcdm_core.representations import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rcdm_core.encoders.encoder import Encoder
-    from rcdm_core.progress import Progress
     from rcdm_core.rcdm.learner import Batch, RCDMLearner
     from rcdm_core.rcdm.rcdm import RCDM
     from rcdm_core.rcdm_training.split import Split
@@ -85,7 +83,6 @@ def observe(
     *,
     step: int,
     seed: int,
-    progress: Progress = silent,
 ) -> Observation:
     """Sample held-out images at every level and encode the samples again.
 
@@ -97,14 +94,13 @@ def observe(
         conditions: Level of each condition.
         step: Steps done.
         seed: Of the starting noise; the same at every look, so that looks can be compared.
-        progress: Told of the sampling.
     """
     pictured = spread(held_out.rows, PICTURED)
     noise = rcdm.noise(SAMPLES, seed=seed).repeat(len(pictured), 1, 1, 1)
     fidelity, samples = [], {}
     for condition, level in conditions.items():
         h = store.representations(level, held_out.rows)
-        drawn = rcdm.sample(h, condition, seed=seed, batch_size=128, progress=progress)
+        drawn = rcdm.sample(h, condition, seed=seed, batch_size=128)
         of_samples = encode(encoder, drawn)[level]
         distance = frechet_distance(of_samples, h)
         fidelity.append(
@@ -118,7 +114,7 @@ def observe(
             }
         )
         again = store.representations(level, pictured).repeat_interleave(SAMPLES, 0)
-        drawn = rcdm.sample(again, condition, noise=noise, seed=seed, batch_size=128, progress=progress)
+        drawn = rcdm.sample(again, condition, noise=noise, seed=seed, batch_size=128)
         samples[level] = drawn.unflatten(0, (len(pictured), SAMPLES))
     return Observation(step=step, fidelity=tuple(fidelity), originals=store.images(pictured), samples=samples)
 

@@ -26,7 +26,7 @@ from rcdm_core.cache import OTHER_CACHE, cache_folder
 from rcdm_core.images import resize
 from rcdm_core.keeping import keeping
 from rcdm_core.placement import device_of
-from rcdm_core.progress import silent
+from rcdm_core.progress import track
 from rcdm_core.representations import encode
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
-    from rcdm_core.progress import Progress
 
 CHUNK = 512
 _IMAGES, _LEVEL = "images", "level/{}"
@@ -93,7 +92,6 @@ def fill_store(
     batch_size: int = 128,
     workers: int = 1,
     worker: int = 0,
-    progress: Progress = silent,
 ) -> Store:
     """Encode and shrink the images that are not in the store yet, or damaged there.
 
@@ -106,7 +104,6 @@ def fill_store(
         batch_size: Images in one pass.
         workers: Processes that fill the store together, each its own chunks.
         worker: Number of this one.
-        progress: Shows the batches.
 
     Returns:
         The store; complete when all workers are done.
@@ -122,7 +119,7 @@ def fill_store(
         for end in [min(start + CHUNK, len(images))]
         for i in range(start, end, batch_size)
     ]
-    shown = progress(batches, f"encoding with {encoder.name}", len(batches))
+    shown = track(batches, f"encoding with {encoder.name}", len(batches))
     for start, chunk in groupby(shown, key=itemgetter(0)):
         small, encoded = [], []
         for _, rows in chunk:

@@ -20,7 +20,6 @@ from rcdm_core import kept
 from rcdm_core.atomic import atomic_path
 from rcdm_core.images import by_encoder
 from rcdm_core.keeping import keeping
-from rcdm_core.progress import Progress, silent
 from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.files import STATE, save_rcdm
 from rcdm_core.rcdm.heads import thumbnails
@@ -64,7 +63,6 @@ def train_rcdm(
     device: str = "cpu",
     card: Mapping[str, Any] | None = None,
     report: Callable[[Observation, pd.DataFrame], None] = lambda seen, fidelity: None,
-    progress: Progress = silent,
 ) -> None:
     """Train an RCDM, or go on where its training was interrupted, and write it into its folder.
 
@@ -81,14 +79,12 @@ def train_rcdm(
         device: ``"cpu"`` or ``"cuda"``.
         card: Entries of the RCDM's card besides those made here.
         report: Given every look at held-out images, and the table of all so far, before the table is written.
-        progress: Told of every long loop.
 
     Raises:
         UserError: Too few images, an encoder that gives nothing usable, a batch that cannot be shared out.
         KeyboardInterrupt: It was stopped; the same call goes on.
     """
     processes = join_processes(device)
-    progress = progress if processes.is_main_process else silent
     loop, network, state = settings.loop, settings.network, folder / STATE
     portions(loop, processes=processes.num_processes, rank=processes.process_index)  # a mistake is told at once
     split = hold_out(len(images), seed=loop.seed)
@@ -101,7 +97,6 @@ def train_rcdm(
         image_size=network.image_size,
         workers=processes.num_processes,
         worker=processes.process_index,
-        progress=progress,
     )
     processes.wait_for_everyone()
 
@@ -129,7 +124,7 @@ def train_rcdm(
             _write_table(known, folder / FIDELITY)
             return
         rcdm = RCDM(copy.deepcopy(denoiser), schedule=schedule)  # frozen, which the one in training must not be
-        seen = observe(rcdm, encoder, store, held_out, conditions, step=done, seed=loop.seed, progress=progress)
+        seen = observe(rcdm, encoder, store, held_out, conditions, step=done, seed=loop.seed)
         losses = {
             "loss": pd.read_csv(state / LOSSES)["loss"].tail(settings.every).mean(),
             "held-out loss": held_out_loss(
@@ -153,7 +148,6 @@ def train_rcdm(
         begin=begin,
         device=device,
         watch=Watch(look, settings.every),
-        progress=progress,
     )
     if processes.is_main_process:
         training = {

@@ -23,7 +23,7 @@ from rcdm_core.encoders.embedded import load_trained
 from rcdm_core.errors import UserError
 from rcdm_core.fidelity import fidelity_scores
 from rcdm_core.linear_classifier import fit_classifier
-from rcdm_core.progress import Progress, silent
+from rcdm_core.progress import track
 from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS, load_rcdm
 from rcdm_core.rcdm.rcdm import unknown_condition
 from rcdm_core.readout import accuracy, class_predictions, r2, ridge_predictions
@@ -56,7 +56,6 @@ def evaluate_zoo(
     seed: int = 0,
     garments: Path | None = None,
     device: str = "cpu",
-    progress: Progress = silent,
 ) -> pd.DataFrame:
     """Score everything in a folder of trained weights and write a card beside each file.
 
@@ -71,7 +70,6 @@ def evaluate_zoo(
         garments: Folder of the Fashion-MNIST training files; None looks for them, and leaves out the linear evaluation
             where they are not.
         device: Where to compute.
-        progress: Wraps the long loops.
 
     Returns:
         One row a score: ``network``, ``level``, ``score``, ``value``.
@@ -90,14 +88,14 @@ def evaluate_zoo(
         ]
     )
     names = [name for name in recipes.ENCODERS if name in parts or "rcdm" in parts]  # the RCDM draws from all of them
-    encoders = [load_trained(name, folder).to(device) for name in progress(names, "loading", None)]
+    encoders = [load_trained(name, folder).to(device) for name in track(names, "loading", None)]
     judge = read_judge(folder).to(device) if "judge" in parts or "rcdm" in parts else None
     rcdm = load_rcdm(folder / "rcdm", device=device) if "rcdm" in parts else None
     if rcdm is not None:
         check_encoders(rcdm, encoders)
     scenes = Scenes("test", seed=seed)
     pixels, factors = scenes[np.arange(images)], scenes.factors(np.arange(images))
-    representations = {e.name: encode(e, pixels) for e in progress(encoders, "encoding", len(encoders))}
+    representations = {e.name: encode(e, pixels) for e in track(encoders, "encoding", len(encoders))}
     rows: list[dict[str, Any]] = []
 
     if judge is not None and "judge" in parts:
@@ -109,9 +107,9 @@ def evaluate_zoo(
     training: dict[str, dict[str, torch.Tensor]] = {}
     if measured and (garments or training_garments_are_here()):
         shown = Scenes("train", seed=seed, root=garments)
-        training = encode_training(measured, shown, progress=progress)
+        training = encode_training(measured, shown)
         labels = torch.tensor(shown.factors(np.arange(TRAINING_SCENES))["class"].to_numpy())
-    for encoder in progress(measured, "linear readouts", len(measured)):
+    for encoder in track(measured, "linear readouts", len(measured)):
         by_level = {level: readout_scores(h, factors) for level, h in representations[encoder.name].items()}
         for level, seen in training.get(encoder.name, {}).items():
             score = linear_evaluation(seen, labels, representations[encoder.name][level], factors)
@@ -125,7 +123,7 @@ def evaluate_zoo(
         for encoder in encoders:
             for level, h in representations[encoder.name].items():
                 condition = f"{encoder.name}/{level}"
-                drawn = rcdm.sample(h[:samples], condition, steps=steps, solver=solver, seed=seed, progress=progress)
+                drawn = rcdm.sample(h[:samples], condition, steps=steps, solver=solver, seed=seed)
                 scores = fidelity_scores(encode(encoder, drawn)[level], h)
                 rendered = reading_scores(judge.read(drawn), factors.head(samples))
                 scores |= {f"rendered {name}": score for name, score in rendered.items()}
@@ -159,22 +157,19 @@ def check_encoders(rcdm: RCDM, encoders: Sequence[Encoder]) -> None:
                 raise unknown_condition(condition, rcdm.conditions)
 
 
-def encode_training(
-    encoders: Sequence[Encoder], training: Scenes, *, progress: Progress = silent
-) -> dict[str, dict[str, torch.Tensor]]:
+def encode_training(encoders: Sequence[Encoder], training: Scenes) -> dict[str, dict[str, torch.Tensor]]:
     """Representations of the first pass over the training garments; each scene is rendered once for all encoders.
 
     Args:
         encoders: Any number of them.
         training: The training scenes.
-        progress: Wraps the loop over parts of the scenes.
 
     Returns:
         By encoder and level, ``[60000, D]``.
     """
     parts: dict[str, list[dict[str, torch.Tensor]]] = {encoder.name: [] for encoder in encoders}
     starts = range(0, TRAINING_SCENES, _AT_ONCE)
-    for start in progress(starts, "encoding training scenes", len(starts)):
+    for start in track(starts, "encoding training scenes", len(starts)):
         pixels = training[np.arange(start, min(start + _AT_ONCE, TRAINING_SCENES))]
         for encoder in encoders:
             parts[encoder.name].append(encode(encoder, pixels))

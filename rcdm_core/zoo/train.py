@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rcdm_core.errors import UserError
-from rcdm_core.progress import Progress, silent
 from rcdm_core.training import join_processes
 from rcdm_core.zoo import recipes
 from rcdm_core.zoo.parts import PARTS, check_parts
@@ -34,7 +33,6 @@ def train_zoo(
     garments: Path | None = None,
     seed: int = 0,
     device: str = "cpu",
-    progress: Progress = silent,
 ) -> None:
     """Train the named parts of the zoo, in the order of `PARTS`; what is finished is not trained again.
 
@@ -45,7 +43,6 @@ def train_zoo(
         garments: Folder of the Fashion-MNIST training files; by default they are looked for, then downloaded.
         seed: Of weights, scenes and views; a folder holds one zoo, of one seed.
         device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
-        progress: Wraps the loops over steps.
 
     Raises:
         UserError: An unknown part, one GPU by its number, no weights to start from, or no training garments.
@@ -56,7 +53,7 @@ def train_zoo(
         weights = "rcdm/rcdm.json" if part == "rcdm" else f"{part}.safetensors"
         if start is not None and not (start / weights).is_file():
             raise UserError(f"no weights of {part} in {start}", "name a folder that has them, or start afresh")
-    workshop = Workshop(folder=folder, start=start, garments=garments, seed=seed, device=device, progress=progress)
+    workshop = Workshop(folder=folder, start=start, garments=garments, seed=seed, device=device)
     for part in PARTS:
         if part in parts:
             TRAINERS[part](workshop)

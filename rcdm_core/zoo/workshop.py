@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rcdm_core.progress import Progress, silent
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -21,7 +19,6 @@ class Workshop:
         garments: Folder of the Fashion-MNIST training files; None looks for them, then downloads them.
         seed: Of weights, scenes and views; another one makes another zoo by the same recipe.
         device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
-        progress: Wraps the loop over steps.
     """
 
     folder: Path
@@ -29,7 +26,6 @@ class Workshop:
     garments: Path | None = None
     seed: int = 0
     device: str = "cpu"
-    progress: Progress = silent
 
     def loop(self, name: str) -> dict[str, Any]:
         """What `rcdm_core.training.train` is told of the part ``name``."""
@@ -38,5 +34,4 @@ class Workshop:
             "description": name,
             "of": name,
             "device": self.device,
-            "progress": self.progress,
         }

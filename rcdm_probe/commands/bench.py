@@ -62,12 +62,10 @@ def run(
     network, levels = open_encoder(encoder, level=level, device=place)
     decoder = require_rcdm(options.one_or_several(rcdm), network, levels, device=place)
     scenes = open_scenes("test", image_size=decoder.image_size, limit=gallery, seed=seed)
-    with progress_bars() as progress:
-        ranks = rank_cost(ranked, seed=seed, device=place, progress=progress) if ranked else None
+    with progress_bars():
+        ranks = rank_cost(ranked, seed=seed, device=place) if ranked else None
         pixels = scenes.images(range(len(scenes)))
-        found = run_benchmark(
-            network, decoder, level, pixels, count=images, seed=seed, batch_size=batch_size, progress=progress
-        )
+        found = run_benchmark(network, decoder, level, pixels, count=images, seed=seed, batch_size=batch_size)
         rates = training_rates(
             network,
             level,
@@ -76,7 +74,6 @@ def run(
             batch_size=_TRAINED,
             steps=training_steps,
             seed=seed,
-            progress=progress,
         )
     _show(found, rates, ranks, f"{encoder}/{level}, {images} samples, ranks among {gallery:,} scenes, on {place}")
 

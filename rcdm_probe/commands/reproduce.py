@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from rcdm_core.progress import Progress
     from rcdm_probe.reproduction import Study
 
 
@@ -89,8 +88,8 @@ def run(
         **arguments,
     )
 
-    def begin(progress: Progress) -> Study:
-        study = prepared(progress=progress)
+    def begin() -> Study:
+        study = prepared()
         _tell(console, study.lacking)  # before hours are spent on the rest
         return study
 

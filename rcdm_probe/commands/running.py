@@ -44,8 +44,8 @@ def carry_out(
     """Run a study in a run folder, a new one or that of an interrupted run of the same arguments.
 
     Args:
-        prepare: Takes ``progress``; gives the study, a frozen dataclass with its ``facts`` and ``images``.
-        conduct: Takes the study, ``workdir`` and ``progress``; gives the result, which can ``save`` itself.
+        prepare: Gives the study, a frozen dataclass with its ``facts`` and ``images``.
+        conduct: Takes the study and ``workdir``; gives the result, which can ``save`` itself.
         out: The run folder; None for one by date.
         console: Told where a run goes on.
 
@@ -56,15 +56,15 @@ def carry_out(
     from rcdm_probe.progress import progress_bars
     from rcdm_probe.studies import carry_out_in
 
-    with progress_bars() as progress:
-        study = prepare(progress=progress)
+    with progress_bars():
+        study = prepare()
         tell(study.facts["data_card"].get("remarks", ()))
         if out is not None:
             runs.keep_apart(out, study.images)
         run = runs.begin(study.facts, out=out)
         if run.resumed:
             console.print(f"going on in {escape(legible(str(run.folder)))}")
-        return carry_out_in(run, study, conduct, progress=progress)
+        return carry_out_in(run, study, conduct)
 
 
 def tell(remarks: Iterable[str]) -> None:

@@ -74,10 +74,10 @@ def run(
     from reports.figures.grid import compose
 
     place = choose_device(device)
-    with progress_bars() as progress:
-        network, levels = open_encoder(encoder, level=level, weights=weights, device=place, progress=progress)
+    with progress_bars():
+        network, levels = open_encoder(encoder, level=level, weights=weights, device=place)
         given = options.one_or_several(rcdm)
-        decoder = require_rcdm(given, network, levels, weights=weights, device=place, progress=progress)
+        decoder = require_rcdm(given, network, levels, weights=weights, device=place)
         shown = open_given(images, image_size=max(network.image_size, decoder.image_size))
         tell(shown.remarks)
         pixels = shown.images
@@ -89,7 +89,6 @@ def run(
             steps=steps,
             solver=solver,
             seed=seed,
-            progress=progress,
         )
     rows = torch.cat([originals[:, None], drawn.unflatten(0, (len(originals), samples))], 1)
     scale = max(1, _LEAST_SIDE // decoder.image_size)

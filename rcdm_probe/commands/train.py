@@ -119,7 +119,7 @@ def run(
         precision=precision,
         seed=seed,
     )
-    with progress_bars() as progress:
+    with progress_bars():
         training = prepare(
             encoder,
             data,
@@ -131,7 +131,6 @@ def run(
             start=beginning,
             device=device,
             command=shlex.join(["rcdm-probe", *sys.argv[1:]]),
-            progress=progress,
         )
         if training.is_main:
             tell(training.images.remarks)
@@ -141,7 +140,6 @@ def run(
         found = conduct(
             training,
             tell=(lambda line: console.print(escape(line))) if in_log else (lambda line: None),
-            progress=progress,
         )
     if not training.is_main:
         return

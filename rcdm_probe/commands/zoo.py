@@ -58,7 +58,7 @@ def train(
     from rcdm_probe.progress import progress_bars
 
     place = choose_device(device)
-    with progress_bars() as progress, _alone(folder, place):
+    with progress_bars(), _alone(folder, place):
         train_zoo(
             folder,
             parts=parts or PARTS,
@@ -66,7 +66,6 @@ def train(
             garments=garments,
             seed=seed,
             device=place,
-            progress=progress,
         )
 
 
@@ -97,7 +96,7 @@ def evaluate(
     from rcdm_probe.progress import progress_bars
 
     place = choose_device(device)
-    with progress_bars() as progress:
+    with progress_bars():
         scores = evaluate_zoo(
             folder,
             parts=parts or PARTS,
@@ -108,7 +107,6 @@ def evaluate(
             seed=seed,
             garments=garments,
             device=place,
-            progress=progress,
         )
     wide = scores.pivot_table(index=["network", "level"], columns="score", values="value", sort=False)
     new_console().print(wide.to_string(float_format="{:.3f}".format, na_rep=""))

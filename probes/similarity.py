@@ -1,0 +1,326 @@
+"""How alike the representations of encoders and levels are, and how many dimensions each of them fills.
+
+All see the same images. Debiased linear CKA and representational similarity analysis compare every two of them;
+effective rank and participation ratio tell in how many directions a representation varies.
+
+[bold]Examples[/]
+
+rcdm-probe similarity
+
+rcdm-probe similarity --encoder vicreg --encoder timm/resnet18 --data photos/ --images 2000
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from analyses.columns import estimate_of, tabulate
+from analyses.statistics import mean
+from probes.probe import Needs, Probe, Ready, Settings, Show, option
+from rcdm_core.errors import UserError
+from reports.style import TEXT_WIDTH, new_figure, theme
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from probes.context import Context
+    from probes.probe import Found
+
+LEAST = 20  # images
+ALIKE, FILLED = ("cka", "rsa"), ("effective_rank", "participation_ratio")
+MOST_WRITTEN = 12  # representations, of more than which a matrix is shown without its numbers
+_AT_ONCE = 16  # images that are left out at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Similarity(Settings):
+    """What is compared, and on how much."""
+
+    images: int = option(1000, "Images that all representations are of.", short="n", least=LEAST, metavar="N")
+    ranked: int = option(300, "Of these, images whose distances are ranked (RSA).", least=LEAST, metavar="M")
+
+
+def ready(run: Context, settings: Similarity) -> Ready:
+    """Refuse more images than there are."""
+    if len(run.images) < settings.images:
+        lack = f"{run.images.name} has {len(run.images)} images, not {settings.images}"
+        raise UserError(lack, f"ask for at most {len(run.images)} with --images")
+    return Ready()
+
+
+def measure(run: Context, settings: Similarity) -> Iterator[pd.DataFrame]:
+    """Compare every two representations of the same images, and see how many dimensions each fills.
+
+    A value is what an image adds to a number (`shares`): their mean is the number.
+
+    =======================  ===========================================================================================
+    measure                  value, one an image; ``condition``; ``strength``
+    =======================  ===========================================================================================
+    ``cka``                  debiased linear CKA; the other representation
+    ``rsa``                  Spearman's correlation of the distances between images; the other representation
+    ``effective_rank``       exponential of the entropy of the singular values; ``strength`` is the number of dimensions
+    ``participation_ratio``  (tr C)^2 / tr C^2 of the covariance C; ``strength`` is the number of dimensions
+    =======================  ===========================================================================================
+    """
+    chosen = run.draw(settings.images)
+    seen: dict[str, torch.Tensor] = {}
+    tell: dict[str, Any] = {}
+    for one in run.each_encoder():
+        by_level = one.represent(chosen)
+        for level in one.levels:
+            name = f"{one.encoder.name}/{level}"
+            seen[name], tell[name] = by_level[level].double(), partial(one.records, level=level)
+    inner = {name: products(h) for name, h in seen.items()}
+    for name, h in run.each(list(seen.items()), "counting dimensions"):
+        yield tell[name]("effective_rank", effective_rank(h), chosen, strength=h.shape[1])
+        yield tell[name]("participation_ratio", participation_ratio(inner[name]), chosen, strength=h.shape[1])
+    pairs = list(combinations(seen, 2))
+    for first, second in run.each(pairs, "comparing representations"):
+        yield tell[first]("cka", cka(inner[first], inner[second]), chosen, condition=second)
+    if pairs:
+        ranked = chosen[: settings.ranked]
+        alike = rsa(torch.stack([torch.pdist(h[: len(ranked)] - h.mean(0)) for h in seen.values()]), run)
+        places = {name: place for place, name in enumerate(seen)}
+        for first, second in pairs:
+            yield tell[first]("rsa", alike[places[first], places[second]], ranked, condition=second)
+
+
+# The numbers, each with what every image adds to it
+
+
+def shares(whole: torch.Tensor, without: torch.Tensor) -> torch.Tensor:
+    """What each image adds to a number: pseudo-values of the jackknife (Tukey 1958), their mean the number itself.
+
+    The variance of their mean is the jackknife's estimate of the number's, so that resampling them gives its interval.
+
+    Args:
+        whole: The number on all images, ``[...]``.
+        without: The same without each of them, ``[..., N]``.
+    """
+    count = without.shape[-1]
+    return whole[..., None] + (count - 1) * (without.mean(-1, keepdim=True) - without)
+
+
+def products(h: torch.Tensor) -> torch.Tensor:
+    """Inner products ``[N, N]`` of representations ``[N, D]`` around their mean, in units of their mean square."""
+    h = h - h.mean(0)
+    return h @ h.T / h.square().sum(1).mean()
+
+
+def _hsic(total: Any, dot: Any, sums: Any, count: int) -> Any:
+    """The unbiased estimate of Song et al. (2012) from ``tr KL``, ``1'KL1`` and ``1'K1 1'L1``, diagonals left out."""
+    return (total + sums / ((count - 1) * (count - 2)) - 2 * dot / (count - 2)) / (count * (count - 3))
+
+
+def hsic(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Debiased HSIC of two matrices of inner products ``[N, N]``: on all images, and without each of them, ``[N]``.
+
+    Its expectation is the squared Frobenius norm of the cross-covariance of the two representations.
+    """
+    count = len(first)
+    a, b = (matrix - torch.diag(matrix.diag()) for matrix in (first, second))
+    row_a, row_b, row_ab = a.sum(1), b.sum(1), (a * b).sum(1)
+    whole = _hsic(row_ab.sum(), row_a @ row_b, row_a.sum() * row_b.sum(), count)
+    dot = row_a @ row_b - row_a * row_b - b @ row_a - a @ row_b + row_ab
+    sums = (row_a.sum() - 2 * row_a) * (row_b.sum() - 2 * row_b)
+    return whole, _hsic(row_ab.sum() - 2 * row_ab, dot, sums, count - 1)
+
+
+def cka(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Debiased linear CKA (Kornblith et al. 2019, Murphy et al. 2024) of two `products`: `shares` ``[N]``.
+
+    1 where one representation is the other up to rotation, scale and shift; 0 in expectation where they are
+    independent, so that a value may be a little below. NaN where one does not vary.
+    """
+    (both, both_), (one, one_), (other, other_) = hsic(first, second), hsic(first, first), hsic(second, second)
+    return shares(both / (one * other).sqrt(), both_ / (one_ * other_).sqrt())
+
+
+def participation_ratio(inner: torch.Tensor) -> torch.Tensor:
+    """``(tr C)^2 / tr C^2`` of the covariance C, both estimated without bias, of `products`: `shares` ``[N]``.
+
+    D where all D dimensions vary alike and independently, 1 where all that varies is one direction.
+    """
+    count, squares = len(inner), inner.diag()
+    trace, without = squares.sum() / (count - 1), (squares.sum() - squares * count / (count - 1)) / (count - 2)
+    whole, without_ = hsic(inner, inner)
+    return shares(trace**2 / whole, without**2 / without_)
+
+
+def effective_rank(h: torch.Tensor) -> torch.Tensor:
+    """RankMe (Garrido et al. 2023) of representations ``[N, D]``: `shares` ``[N]``, by the infinitesimal jackknife.
+
+    The exponential of the entropy of the singular values, which are taken as shares of their sum; at most min(N, D).
+    """
+    u, values, _ = torch.linalg.svd(h, full_matrices=False)
+    share = values / values.sum()
+    entropy = -torch.xlogy(share, share).sum()
+    slope = -(share.clamp(min=1e-300).log() + entropy) * share / 2  # of the entropy by the weight of an image, over u^2
+    return entropy.exp() * (1 + len(h) * u.square() @ slope)
+
+
+def rsa(distances: torch.Tensor, run: Context | None = None) -> torch.Tensor:
+    """Spearman's correlation of the distances between images (Kriegeskorte et al. 2008): `shares` ``[R, R, M]``.
+
+    Args:
+        distances: Of every two of M images, ``[R, M (M - 1) / 2]``, as `torch.pdist` orders them, one row a
+            representation.
+        run: Tells how far it is.
+    """
+    count = round((1 + (1 + 8 * distances.shape[1]) ** 0.5) / 2)
+    members = torch.triu_indices(count, count, 1)
+    whole = _rank_correlations(distances, torch.zeros(1, distances.shape[1], dtype=torch.bool))[0]
+    blocks = torch.arange(count).split(_AT_ONCE)
+    left_out = ((members[:, None] == block[:, None]).any(0) for block in blocks)
+    shown = left_out if run is None else run.each(list(left_out), "comparing distances")
+    without = torch.cat([_rank_correlations(distances, gone) for gone in shown])
+    return shares(whole, without.permute(1, 2, 0))
+
+
+def _rank_correlations(distances: torch.Tensor, gone: torch.Tensor) -> torch.Tensor:
+    """Spearman's correlations ``[B, R, R]`` of distances ``[R, P]`` without those that are gone, ``[B, P]`` bool."""
+    remaining = (~gone).sum(1, keepdim=True)
+    ranks = []
+    for row in distances:
+        ascending, order = row.sort()
+        before = torch.nn.functional.pad(gone[:, order].cumsum(1), (1, 0))
+        first, last = (torch.searchsorted(ascending, ascending, right=right) for right in (False, True))
+        middle = (first + last - before[:, first] - before[:, last] - remaining) / 2  # of ties, around the mean
+        centred = torch.empty(len(gone), len(row), dtype=torch.float64)
+        centred[:, order] = torch.where(gone[:, order], 0.0, middle.double())
+        ranks.append(centred / centred.norm(dim=1, keepdim=True))
+    return torch.einsum("rbp,sbp->brs", *[torch.stack(ranks)] * 2)
+
+
+# Tables, figure, page
+
+
+def pairs(found: Found) -> pd.DataFrame:
+    """One row a (``first``, ``second``): ``cka`` and ``rsa``; ``images``."""
+    rows: dict[tuple[Any, ...], Any] = {}
+    alike = found.records[found.records["measure"].isin(ALIKE)]
+    for (encoder, level, other, measure), part in alike.groupby(
+        ["encoder", "level", "condition", "measure"], sort=False
+    ):
+        rows.setdefault((f"{encoder}/{level}", other), {})[measure] = found.interval(part["value"], mean)
+    return tabulate(rows, ("first", "second"), ALIKE, counted="images")
+
+
+def filled(found: Found) -> pd.DataFrame:
+    """One row a (``representation``, ``dimensions``): ``effective_rank`` and ``participation_ratio``; ``images``."""
+    rows: dict[tuple[Any, ...], Any] = {}
+    counts = found.records[found.records["measure"].isin(FILLED)]
+    for (encoder, level, size, measure), part in counts.groupby(
+        ["encoder", "level", "strength", "measure"], sort=False
+    ):
+        rows.setdefault((f"{encoder}/{level}", int(size)), {})[measure] = found.interval(part["value"], mean)
+    return tabulate(rows, ("representation", "dimensions"), FILLED, counted="images")
+
+
+def draw_matrices(found: Found) -> Figure:
+    """CKA and RSA of every two representations, a matrix each."""
+    table, names = found.tables["pairs"], list(found.tables["filled"]["representation"])
+    with theme():
+        figure = new_figure(TEXT_WIDTH, 30.0 + min(62.0, 9.0 * len(names)))
+        plots = figure.subplots(1, 2)
+        for axes, measure, title in zip(plots, ALIKE, ("linear CKA", "RSA"), strict=True):
+            matrix = pd.DataFrame(1.0, index=names, columns=names)
+            for _, row in table.iterrows():
+                matrix.loc[row["first"], row["second"]] = matrix.loc[row["second"], row["first"]] = row[measure]
+            _draw_matrix(axes, matrix, title)
+        plots[1].set_yticks([])
+        figure.tight_layout(pad=0.3, w_pad=1.0)
+    return figure
+
+
+def _draw_matrix(axes: Axes, matrix: pd.DataFrame, title: str) -> None:
+    values, places = matrix.to_numpy(), range(len(matrix))
+    axes.imshow(values, cmap="cividis", vmin=0, vmax=1)
+    axes.set_title(title)
+    axes.set_xticks(places, matrix.columns, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(places, matrix.index)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    if len(matrix) <= MOST_WRITTEN:
+        for (row, column), value in np.ndenumerate(values):
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", size=6, color="k" if value > 0.5 else "w")
+
+
+def gist(found: Found) -> str:
+    """Which two representations are most alike, and which least."""
+    table = found.tables["pairs"].dropna(subset=["cka"])
+    if len(table) == 0:
+        return "No verdict. One representation alone is compared with none."
+    likest, unlikest = (table.loc[getattr(table["cka"], which)()] for which in ("idxmax", "idxmin"))
+    ends = (f"{row['first']} and {row['second']} (CKA {estimate_of(row, 'cka')})" for row in (likest, unlikest))
+    return "No verdict: the paper claims nothing here. Most alike are {}, least alike {}.".format(*ends)
+
+
+PROBE = Probe(
+    name="similarity",
+    settings=Similarity,
+    needs=Needs(encoders="several", decoder="no", images=LEAST),
+    ready=ready,
+    measure=measure,
+    tables={"pairs": pairs, "filled": filled},
+    gist=gist,
+    page={
+        "Which representations are alike": [
+            Show("figure", "similarity", draw_matrices, when=lambda found: len(found.tables["pairs"]) > 0),
+            Show("table", "pairs"),
+        ],
+        "How many dimensions are filled": [Show("table", "filled")],
+    },
+    quick={"images": 300, "ranked": 150},
+    words="""
+# How alike {encoder} see
+Similarity of representations, measured on {data}
+
+## figure similarity
+Every two representations of the same images, compared. Left, debiased linear CKA: 1 where one is the other up to
+rotation, scale and shift, 0 where they share nothing linear. Right, RSA: Spearman's correlation, over pairs of images,
+of their distance in one representation and in the other. *How to read:* A block of bright cells is a group that sees
+alike. Where CKA is high and RSA is not, a few directions of large variance are shared and the rest is not.
+
+## table pairs: first | second | cka as linear CKA | rsa as RSA
+How alike every two representations are. Debiased linear CKA, over {images} images, and Spearman's correlation of the
+distances between {ranked} of them. In brackets, 95% intervals over images.
+
+## table filled: representation | dimensions | effective_rank.1 as rank | participation_ratio.1 as participation
+How many dimensions a representation fills. Effective rank (RankMe): exponential of the entropy of the singular values,
+at most the smaller of dimensions and images. Participation ratio: how many directions of equal variance would spread
+it as it is spread, estimated without bias. In brackets, 95% intervals over images.
+
+## summary pairs: first | second | cka as linear CKA | rsa as RSA
+how alike every two representations are
+
+## summary filled: representation | dimensions | effective_rank.1 as rank | participation_ratio.1 as participation
+how many dimensions a representation fills
+
+## limits
+- Two representations can be alike and hold different things of an image: linear CKA follows the directions of largest
+  variance, RSA the largest distances.
+- Effective rank grows with the number of images; it compares encoders on equally many ones.
+- Intervals come from the jackknife: they are too narrow where a few images decide a number.
+- {intervals_limit}
+- {memory}
+- {scenes}
+
+## method
+- CKA. Linear, from unbiased estimates of HSIC (Song et al. 2012), so that few images in many dimensions do not look
+  alike.
+- RSA. Euclidean distances of every two images; Spearman's correlation over pairs of images.
+- Effective rank. Singular values of h as it is, without centring it (Garrido et al. 2023).
+- Intervals. What every image adds to a number is its pseudo-value of the jackknife; {uncertainty}.
+""",
+)
