@@ -19,10 +19,14 @@ from analyses.bootstrap import RESAMPLES, Estimate, interval
 from analyses.statistics import median
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import ArrayLike
 
     from analyses.statistics import Array
 
+
+TEST = ("p_value", "p_holm", "effect")
+"""Columns of a table of comparisons: Wilcoxon's p, the same with Holm's correction, the rank-biserial effect."""
 
 FEW = 13  # images, of which all 2^13 combinations of signs are tried
 
@@ -44,6 +48,18 @@ def compare(differences: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
         signed_rank(differences),
         rank_biserial(differences),
     )
+
+
+def tested(differences: Array) -> dict[str, float]:
+    """The columns `TEST` of ``differences [N]``, not yet corrected for others."""
+    return {"p_value": signed_rank(differences), "p_holm": np.nan, "effect": rank_biserial(differences)}
+
+
+def corrected(table: pd.DataFrame, family: str) -> pd.DataFrame:
+    """A table with `TEST`, its ``p_holm`` over the rows that have the same in the column ``family``."""
+    if table.empty:
+        return table
+    return table.assign(p_holm=table.groupby(family, sort=False)["p_value"].transform(holm))
 
 
 def signed_rank(differences: Array) -> float:

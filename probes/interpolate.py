@@ -29,13 +29,13 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, MultipleLocator
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import rankdata
 
-from analyses.by_image import by_image
-from analyses.columns import tabulate
+from analyses.by_image import by_image, measured
+from analyses.columns import headings, tabulate
 from analyses.findings import ERROR_RATE, word_for
-from analyses.paired import compare, holm, signed_rank
+from analyses.paired import TEST, holm, signed_rank, tested
 from analyses.records import PARTNER
 from analyses.statistics import mean, median, ratio
 from analyses.wording import listed
@@ -47,24 +47,23 @@ from rcdm_core.distances import typical_distance
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import resize
 from reports import blocks
-from reports.factors import FACTOR_LABELS, SHORT_LABELS, factor_label
+from reports.factors import FACTOR_LABELS, SHORT_LABELS, factor_label, in_factor_order
+from reports.figures.manipulation import draw_by_factor
 from reports.names import data_name
 from reports.panels import Panel
-from reports.style import INK, MUTED, TEXT_WIDTH, level_handles, level_looks, new_figure, ordered_levels, theme
+from reports.style import INK, MUTED, TEXT_WIDTH, level_looks, new_figure, theme
 from reports.tables import cell, number, rows_where
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analyses.bootstrap import Estimate
     from analyses.findings import Word
     from analyses.statistics import Array, Statistic
     from probes.context import Context
     from probes.probe import Found
-    from rcdm_core.zoo.judge import Judge
     from reports.blocks import Block
 
 LEAST = 20  # images: below, neither ten pairs nor a typical distance
@@ -84,7 +83,7 @@ CLASS, ALL = "class", "all"
 KEYS = ("level", "path", "factor")
 
 _PARALLEL = 1e-4  # radians: nearer than this to 0 or to pi, the great circle of two directions is rounding
-_ROW, _FRAME, _LEGEND = 5.6, 21.0, 5.0  # mm: a factor; titles, axis labels and legend; of these the legend
+_LEGEND = 5.0  # mm
 _COLUMNS, _PLOT = 4, 38.0  # small plots in a row; mm for each row
 _STROKES = ("-", (0, (5, 2)), (0, (1, 1.5)))  # of the first path, the second, the control
 _KINDS = {
@@ -176,24 +175,6 @@ class Interpolate(Sampling):
                 raise unknown_name("path", name, PATHS)
 
 
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """Both ends of P paths. No image is in two pairs, so that pairs are independent and a bootstrap can draw them.
-
-    Attributes:
-        first: Images at the first end, ``[P, 3, S, S]`` in [0, 1].
-        second: Images at the second end, ``[P, 3, S, S]``.
-        numbers: Position of each image in the data set, ``[P, 2]``; -1 for given ones. That of the
-            first image names the pair and is the key of its noise.
-        factors: Known factors of the first and of the second images, P rows each; empty where nothing is known.
-    """
-
-    first: torch.Tensor
-    second: torch.Tensor
-    numbers: Array
-    factors: tuple[pd.DataFrame, ...]
-
-
 def ready(run: Context, settings: Interpolate) -> Ready:
     """Open the two images that were given."""
     if not settings.pair:
@@ -202,16 +183,21 @@ def ready(run: Context, settings: Interpolate) -> Ready:
     return Ready(own=given, given=given)
 
 
-def pairs_of(run: Context, count: int) -> Pairs:
-    """The two given images as one pair, or random pairs of the data set: as many as it has, if it has fewer."""
+def pairs_of(run: Context) -> tuple[torch.Tensor, np.ndarray, list[pd.DataFrame]]:
+    """Both ends of P paths: the images that were given, or random pairs of the data set, as many as it has.
+
+    Returns:
+        The images, ``[2, P, 3, S, S]`` in [0, 1]; the position of each in the data set, ``[2, P]``, -1 for given ones:
+        no image is in two pairs, so that pairs are independent, and the first image names its pair and is the key of
+        its noise; known factors of the first and of the second images, P rows each, or none.
+    """
     if given := run.own:  # where their factors are not known, the judge reads them off the images
         known = run.judge.read(given.images) if run.judge is not None and given.factors is None else given.factors
-        factors = () if known is None else (known.iloc[:1], known.iloc[1:])
-        return Pairs(given.images[:1], given.images[1:], np.array([[-1, -1]]), factors)
-    count = min(count, len(run.images) // 2)
+        return given.images[:, None], np.array([[-1], [-1]]), [] if known is None else [known.iloc[:1], known.iloc[1:]]
+    count = min(run.settings.pairs, len(run.images) // 2)
     numbers = run.draw(2 * count).reshape(2, count)
-    first, second = map(run.images.images, numbers)
-    return Pairs(first, second, numbers.T, tuple(f for row in numbers if (f := run.images.factors(row)) is not None))
+    factors = [known for row in numbers if (known := run.images.factors(row)) is not None]
+    return torch.stack([run.images.images(row) for row in numbers]), numbers, factors
 
 
 def measure(run: Context, settings: Interpolate) -> Iterator[pd.DataFrame | Panel]:
@@ -230,14 +216,14 @@ def measure(run: Context, settings: Interpolate) -> Iterator[pd.DataFrame | Pane
 
     All distances are kept, not only that to the sample's own point: see `placed`.
     """
-    known = run.represent(run.draw(settings.gallery))
-    pairs, t = pairs_of(run, settings.pairs), positions(settings.points)
-    record = partial(run.records, images=pairs.numbers[:, 0])
-    yield record(PARTNER, pairs.numbers[:, 1])
-    for end, factors in zip(("from", "to"), pairs.factors, strict=False):
-        for name in factors:
-            yield record(end, factors[name].to_numpy(), condition=name)
-    faded = linear(pairs.first, pairs.second, t)
+    known, t = run.represent(run.draw(settings.gallery)), positions(settings.points)
+    ends, (numbers, partners), factors = pairs_of(run)
+    record = partial(run.records, images=numbers)
+    yield record(PARTNER, partners)
+    for end, values in zip(("from", "to"), factors, strict=False):
+        for name in values:
+            yield record(end, values[name].to_numpy(), condition=name)
+    faded = linear(*ends, t)
     # Both images, and their mixtures, encoded at every level in one pass: [P, K, D].
     mixtures = {level: h.unflatten(0, faded.shape[:2]) for level, h in run.encode(faded.flatten(0, 1)).items()}
     drawn = {}
@@ -245,43 +231,37 @@ def measure(run: Context, settings: Interpolate) -> Iterator[pd.DataFrame | Pane
         first, second = mixtures[level][:, 0], mixtures[level][:, -1]
         unit = typical_distance(known[level], seed=settings.seed)
         points = {path: PATHS[path](first, second, t) for path in settings.paths} | {CROSS_FADE: mixtures[level]}
-        drawn[level] = samples_of(run, level, points, pairs)
+        drawn[level] = samples_of(run, level, points, numbers)
         for path, z in points.items():
             seen = run.encode(drawn[level][path].flatten(0, 1))[level].unflatten(0, z.shape[:2])
             apart = torch.cdist(seen.double(), z.double(), compute_mode="donot_use_mm_for_euclid_dist") / unit
             aside = (z.double() - linear(z[:, 0], z[:, -1], t).double()).norm(dim=2) / unit
-            about: dict[str, Any] = {"level": level, "sample": 0}
             for sample, (point, at) in product(range(len(t)), enumerate(t.tolist())):
-                yield record("distance", apart[:, sample, point], condition=f"{path}: {sample}", strength=at, **about)
+                about = {"condition": f"{path}: {sample}", "strength": at, "sample": 0}
+                yield record("distance", apart[:, sample, point], level=level, **about)
             for point, at in enumerate(t.tolist()):
                 yield record("offset", aside[:, point], level=level, condition=path, strength=at)
-        if run.judge is not None and pairs.factors:
-            yield from readings_of(run.judge, drawn[level], t, partial(record, level=level, sample=0))
-    for place in range(min(settings.pictures, len(pairs.numbers))):
+        judge = run.judge if factors else None
+        for path, (column, at) in product(points, enumerate(t.tolist())) if judge is not None else ():
+            for factor, read in judge.read(drawn[level][path][:, column]).items():
+                about = {"condition": f"{path}: {factor}", "strength": at, "sample": 0}
+                yield record("reading", read.to_numpy(), level=level, **about)
+    for place in range(min(settings.pictures, len(numbers))):
         strips = {(level, path): made[path][place] for level, made in drawn.items() for path in made}
         yield strip(place + 1, faded[place], strips)
 
 
-def samples_of(run: Context, level: str, points: Mapping[str, torch.Tensor], pairs: Pairs) -> dict[str, torch.Tensor]:
+def samples_of(
+    run: Context, level: str, points: Mapping[str, torch.Tensor], images: np.ndarray
+) -> dict[str, torch.Tensor]:
     """A sample of every point of every path, ``[P, K, 3, S, S]``. All paths share their ends, which are drawn once."""
     ends = next(iter(points.values()))[:, [0, -1]]
     between = [z[:, 1:-1] for z in points.values()]
     h = torch.cat([ends, *between], 1)  # [P, 2 + paths * (K - 2), D]
-    numbers = np.repeat(pairs.numbers[:, 0].clip(min=0), h.shape[1]).tolist()  # a given pair: noise 0
+    numbers = images.clip(min=0).repeat(h.shape[1]).tolist()  # a given pair: noise 0
     pictures = run.render("paths", level, h.flatten(0, 1), numbers)[:, 0].unflatten(0, h.shape[:2])
     first, second, *inner = pictures.split([1, 1, *(z.shape[1] for z in between)], 1)
     return {path: torch.cat([first, part, second], 1) for path, part in zip(points, inner, strict=True)}
-
-
-def readings_of(
-    judge: Judge, samples: Mapping[str, torch.Tensor], t: torch.Tensor, record: partial[pd.DataFrame]
-) -> Iterator[pd.DataFrame]:
-    """Records ``reading`` of the samples of each path, ``[P, K, 3, S, S]``, at the positions ``t [K]``."""
-    for path, drawn in samples.items():
-        for column, at in enumerate(t.tolist()):
-            read = judge.read(drawn[:, column])
-            for factor in read:
-                yield record("reading", read[factor].to_numpy(), condition=f"{path}: {factor}", strength=at)
 
 
 def strip(number: int, faded: torch.Tensor, samples: Mapping[tuple[str, str], torch.Tensor]) -> Panel:
@@ -302,10 +282,9 @@ def strip(number: int, faded: torch.Tensor, samples: Mapping[tuple[str, str], to
 
 def readings(records: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], pd.DataFrame, pd.Series, pd.Series]]:
     """Of each (level, path, factor): readings ``[pairs, positions]``, and the factor at both ends ``[pairs]``."""
-    known = records[records["measure"].isin(["from", "to"])]
+    known = measured(records, "from", "to")
     ends = {factor: by_image(rows, "measure") for factor, rows in known.groupby("condition", sort=False)}
-    read = records[records["measure"] == "reading"]
-    for (level, condition), rows in read.groupby(["level", "condition"], sort=False):
+    for (level, condition), rows in measured(records, "reading").groupby(["level", "condition"], sort=False):
         path, _, factor = condition.partition(": ")
         wide = by_image(rows, "strength")
         at = ends[factor].loc[wide.index]
@@ -315,21 +294,22 @@ def readings(records: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], pd.D
 def trajectories(records: pd.DataFrame, shift: int = 0) -> Iterator[tuple[tuple[str, str, str], pd.DataFrame]]:
     """Of each (level, path, factor): progress ``[pairs that differ, positions]`` towards the second end.
 
-    Progress is the share of the way from A's value of a factor to B's that a reading has gone: 0 is A's, 1 is B's. Of a
-    circular factor the way is the shorter arc between the two, and readings are unwrapped around its middle, so that
-    the cut lies as far from both ends as can be.
-
-    A ``shift`` of 1 takes the second end of the next pair instead: the wrong one. A path that leads anywhere but back
-    to A will often move towards any other image: if A's garment lies at the left edge, nearly every image lies to its
-    right. Only what exceeds this says that the path leads to B.
+    Progress is the share of the way from A's value of a factor to B's that a reading has gone: 0 is A's, 1 is B's; of
+    the class, whether B's is read. Readings of a circular factor are unwrapped around the middle of the way, so that
+    the cut lies as far from both ends as can be. A ``shift`` of 1 takes the second end of the next pair instead: the
+    wrong one.
     """
     for key, read, first, second in readings(records):
         if shift and len(second) < 2:
             continue
-        target = pd.Series(np.roll(second.to_numpy(), -shift), index=second.index)
-        chosen = differ(key[2], first, target)
-        if chosen.any():
-            yield key, _progress(key[2], read[chosen], first[chosen], target[chosen])
+        target = pd.Series(np.roll(second, -shift), second.index)
+        chosen = differ(factor := key[2], first, target)
+        read, first, target = read[chosen], first[chosen], target[chosen]
+        if factor == CLASS and len(read):
+            yield key, read.eq(target, axis=0).astype(float)
+        elif len(read):
+            way = way_between(factor, first, target)
+            yield key, way_between(factor, first + way / 2, read).div(way, axis=0) + 0.5
 
 
 def differ(factor: str, first: pd.Series, second: pd.Series) -> pd.Series:
@@ -338,51 +318,28 @@ def differ(factor: str, first: pd.Series, second: pd.Series) -> pd.Series:
         return first != second
     low, high = RANGES[factor]
     largest = 0.5 if factor in CIRCULAR else high - low
-    return _way(factor, first, second).abs() >= DIFFERENT * largest
+    return way_between(factor, first, second).abs() >= DIFFERENT * largest
 
 
-def _way(factor: str, first: pd.Series, second: pd.Series) -> pd.Series:
-    """The signed way from one value to another; of a circular factor the shorter arc, in turns."""
-    return _wrapped(second - first) if factor in CIRCULAR else second - first
-
-
-def _progress(factor: str, read: pd.DataFrame, first: pd.Series, second: pd.Series) -> pd.DataFrame:
-    """Share of the way from first to second that readings ``[pairs, positions]`` have gone."""
-    if factor == CLASS:
-        return read.eq(second, axis=0).astype(float)
-    way = _way(factor, first, second)
-    from_middle = read.sub(first + way / 2, axis=0)
-    if factor in CIRCULAR:
-        from_middle = _wrapped(from_middle)
-    return from_middle.div(way, axis=0) + 0.5
-
-
-def _wrapped(turns: Any) -> Any:
-    """Differences of angles, in turns, as those in [-1/2, 1/2)."""
-    return (turns + 0.5) % 1 - 0.5
+def way_between(factor: str, first: pd.Series, second: Any) -> Any:
+    """The signed way from values ``[pairs]`` to others, ``[pairs, ...]``; of a circular factor the shorter arc."""
+    way = second.sub(first, axis=0)
+    return (way + 0.5) % 1 - 0.5 if factor in CIRCULAR else way
 
 
 def in_order(records: pd.DataFrame, shift: int = 0) -> pd.DataFrame:
-    """One row a (level, path, factor, image), the class left out: ``order``, progress ``at_first``, ``at_second``.
+    """One row a (level, path, factor) and image, the index; the class left out: ``order``, ``at_first``, ``at_second``.
 
     The order is Spearman's correlation of progress with the position along the path, so signed that it is 1 where the
-    reading moves from A towards B all the way, -1 where it moves away, and 0 on average where it has nothing to do with
-    the position. It does not ask how far the reading gets; the progress at both ends says that beside it.
+    reading moves from A towards B all the way, and 0 on average where it has nothing to do with the position. It does
+    not ask how far the reading gets; the progress at both ends says that beside it.
     """
-    tables = [
-        pd.DataFrame(
-            {
-                **dict(zip(KEYS, key, strict=True)),
-                "image": way.index,
-                "order": spearman(way.to_numpy()),
-                "at_first": way.iloc[:, 0].to_numpy(),
-                "at_second": way.iloc[:, -1].to_numpy(),
-            }
-        )
-        for key, way in trajectories(records, shift)
-        if key[2] != CLASS
-    ]
-    return pd.concat(tables) if tables else pd.DataFrame(columns=[*KEYS, "image", "order", "at_first", "at_second"])
+    tables = []
+    for key, way in trajectories(records, shift):
+        if key[2] != CLASS:
+            ends = {"at_first": way.iloc[:, 0], "at_second": way.iloc[:, -1]}
+            tables.append(pd.DataFrame(dict(zip(KEYS, key, strict=True)) | {"order": spearman(way.to_numpy())} | ends))
+    return pd.concat(tables) if tables else pd.DataFrame(columns=[*KEYS, "order"])
 
 
 def spearman(values: Array) -> Array:
@@ -402,7 +359,7 @@ def of_pairs(records: pd.DataFrame, shift: int = 0) -> dict[tuple[str, str], pd.
 
 def distances_of(records: pd.DataFrame) -> Iterator[tuple[tuple[str, str], Array, Array]]:
     """Of each (level, path): distances ``[pairs, samples, points]`` along the path, and the positions ``[points]``."""
-    rows = records[records["measure"] == "distance"]
+    rows = measured(records, "distance")
     origin = rows["condition"].str.rpartition(": ")
     rows = rows.assign(path=origin[0], origin=origin[2].astype(int))
     for (level, path), part in rows.groupby(["level", "path"], sort=False):
@@ -414,14 +371,11 @@ def distances_of(records: pd.DataFrame) -> Iterator[tuple[tuple[str, str], Array
 def placed(apart: Array) -> dict[str, Array]:
     """Where the samples of each pair lie: numbers ``[pairs]`` from distances ``[pairs, samples, points]``.
 
-    Is a sample, encoded again, nearer to the point it was drawn from than to both ends? The plain share of samples that
-    are proves little: the middle ``m`` of a line from ``a`` to ``b`` is nearer to anything than its ends are on average
-    (``|r - m|^2 = |r - a|^2 - |a - b|^2 / 4`` where both are equally far from ``r``). So the same points are also put
-    to the samples of all other positions between the ends of the same path: what these reach is chance.
-
-    The approach is how a sample lies between h(A) and h(B), as the encoder sees it: Spearman's correlation with the
-    position of its projection on the line through both, which is linear in the difference of its squared distances. No
-    factor needs to be known for it; 0 on average without any relation.
+    Whether a sample is nearer to the point it was drawn from than to both ends (``own_point``); by chance, the same of
+    all other points between the ends: the middle ``m`` of a line from ``a`` to ``b`` is nearer to anything than its
+    ends are on average (``|r - m|^2 = |r - a|^2 - |a - b|^2 / 4`` where both are equally far from ``r``). The approach
+    is Spearman's correlation, with the position, of the sample's projection on the line from h(A) to h(B), which is
+    linear in the difference of its squared distances.
     """
     between = np.arange(1, apart.shape[1] - 1)
     inner = apart[:, between][:, :, between]  # from samples to points, neither at an end
@@ -474,16 +428,12 @@ def factors(found: Found) -> pd.DataFrame:
     the samples of both ends, ``at_first`` and ``at_second``; ``pairs``.
     """
     wrong = {key: rows["order"] for key, rows in in_order(found.records, 1).groupby([*KEYS])}
-    rows = {
-        key: {
-            "spearman": found.interval(scored["order"], mean),
-            "wrong_end": found.interval(wrong.get(key, ()), mean),
-            "at_first": found.interval(scored["at_first"], mean),
-            "at_second": found.interval(scored["at_second"], mean),
-        }
-        for key, scored in in_order(found.records).groupby([*KEYS], sort=False)
-    }
-    return tabulate(rows, KEYS, ("spearman", "wrong_end", "at_first", "at_second"), counted="pairs")
+    names = ("spearman", "wrong_end", "at_first", "at_second")
+    rows = {}
+    for key, own in in_order(found.records).groupby([*KEYS], sort=False):
+        values = (own["order"], wrong.get(key, ()), own["at_first"], own["at_second"])
+        rows[key] = {name: found.interval(part, mean) for name, part in zip(names, values, strict=True)}
+    return tabulate(rows, KEYS, names, counted="pairs")
 
 
 def progress(found: Found) -> pd.DataFrame:
@@ -529,7 +479,7 @@ def distances(found: Found) -> pd.DataFrame:
     with the position; medians over pairs of the relative distance ``own`` to the own point, ``end`` to the nearer end,
     and ``offset`` of the path from the straight line; ``pairs``.
     """
-    offsets = found.records[found.records["measure"] == "offset"]
+    offsets = measured(found.records, "offset")
     medians = ("own", "end", "offset")
     names = ("own_point", "own_point_chance", "beyond_chance", "rank", "rank_chance", "approach", *medians)
     rows = {}
@@ -577,41 +527,28 @@ def comparison(found: Found) -> pd.DataFrame:
             differences[level, ORDER, WRONG_END] = right[level, first] - wrong[level, first]
         for path in others:
             differences[level, OWN_POINT, path] = shares[level, first] - shares[level, path]
-    compared = {
-        key: compare(values.dropna().to_numpy(), seed=found.settings.seed) for key, values in differences.items()
-    }
-    rows = {key: {"difference": one.difference} for key, one in compared.items()}
-    table = tabulate(rows, ("level", "measure", "versus"), ("difference",), counted="pairs")
-    tests = [one.p_value for one in compared.values()]
-    table = table.assign(p_value=tests, p_holm=holm(tests), effect=[one.effect for one in compared.values()])
-    return table[[*(name for name in table if name != "pairs"), "pairs"]]
+    rows = {}
+    for key, values in differences.items():
+        values = values.dropna().to_numpy()
+        rows[key] = {"difference": found.interval(values, median), **tested(values)}
+    table = tabulate(rows, ("level", "measure", "versus"), ("difference",), TEST, counted="pairs")
+    return table.assign(p_holm=holm(table["p_value"]))
 
 
 # The verdicts of finding 4: what is compared, the tests and the thresholds are stated before any encoder is measured
 
 
-@dataclass(frozen=True, eq=False)
-class Criterion:
-    """A number that a verdict asks to exceed a bound: a statistic of the values of each pair, ``[N, ...]``."""
+def word_of(found: Found, *criteria: tuple[Array, Statistic, float]) -> Word:
+    """Whether the statistics of values of each pair, ``[N, ...]``, exceed their bounds.
 
-    values: Array
-    statistic: Statistic
-    bound: float
-
-    def estimate(self, found: Found, error_rate: float = ERROR_RATE) -> Estimate:
-        """The number, with the interval that misses with this probability."""
-        return found.interval(self.values, self.statistic, 1 - error_rate)
-
-
-def word_of(found: Found, criteria: Sequence[Criterion]) -> Word:
-    """Supported where all intervals lie above their bounds, not supported where one lies below.
-
-    All must hold for support: each at its own 95% bounds the error of them together. One failure is enough against it:
-    there the error rate is shared out among them (Bonferroni).
+    Supported where all intervals lie above their bounds, not supported where one lies below. All must hold for support:
+    each at its own 95% bounds the error of them together. One failure is enough against it: there the error rate is
+    shared out among them (Bonferroni).
     """
+    shared = 1 - ERROR_RATE / len(criteria)
     return word_for(
-        all(each.estimate(found).low > each.bound for each in criteria),
-        any(each.estimate(found, ERROR_RATE / len(criteria)).high < each.bound for each in criteria),
+        all(found.interval(values, statistic).low > bound for values, statistic, bound in criteria),
+        any(found.interval(values, statistic, shared).high < bound for values, statistic, bound in criteria),
     )
 
 
@@ -622,65 +559,47 @@ def verdicts(found: Found) -> Iterator[Judgement]:
     for (level, path), apart, _ in distances_of(found.records):
         if path != first or len(apart) < 2:
             continue
-        place = Criterion(beyond_chance(apart), ratio, PLACED)
-        judged = partial(Judgement, "interpolation", level=level)
+        places, judged = beyond_chance(apart), partial(Judgement, "interpolation", level=level)
         if (order := right.get((level, path))) is not None:
             gain = (order - wrong.get((level, path), np.nan)).dropna()
-            criteria = (Criterion(order.to_numpy(), mean, ORDERED), Criterion(gain.to_numpy(), mean, 0.0), place)
-            followed, more, own = (each.estimate(found) for each in criteria)
+            criteria = ((order.to_numpy(), mean, ORDERED), (gain.to_numpy(), mean, 0.0), (places, ratio, PLACED))
+            followed, more, own = (found.interval(values, statistic) for values, statistic, _ in criteria)
             p_value = signed_rank(order.to_numpy() - ORDERED)
             told = {"more": str(more), "own": str(own)}
-            yield judged(followed, word_of(found, criteria), p_value=p_value, names=told)
+            yield judged(followed, word_of(found, *criteria), p_value=p_value, names=told)
         else:
-            p_value = signed_rank(place.values[:, 0] - PLACED * place.values[:, 1])
-            word = word_of(found, [place])
-            yield judged(place.estimate(found), word, p_value=p_value, told="interpolation without factors")
+            p_value = signed_rank(places[:, 0] - PLACED * places[:, 1])
+            word = word_of(found, (places, ratio, PLACED))
+            yield judged(found.interval(places, ratio), word, p_value=p_value, told="interpolation without factors")
 
 
 # The page
 
 
-def in_short(found: Found) -> list[Block]:
+def in_short(found: Found) -> Iterator[Block]:
     """The outcome in sentences."""
-    tables, path, said = found.tables, found.settings.paths[0], []
-    for level in ordered_levels(tables["distances"]["level"]):
-        rows = rows_where(tables["factors"], level=level, path=path).sort_values("spearman")
-        if len(rows):
-            best, worst = rows.iloc[-1], rows.iloc[0]
-            whole = rows_where(tables["orders"], level=level, path=path).iloc[0]
-            said.append(
-                f"Along a {path} path of the {level}, readings follow the position with a mean Spearman correlation of "
-                f"{cell(whole, 'spearman')}: best {factor_label(best['factor'])}, {cell(best, 'spearman')}, worst "
-                f"{factor_label(worst['factor'])}, {cell(worst, 'spearman')}. Towards another image than B it is "
-                f"{cell(whole, 'wrong_end')}."
-            )
-    changes = [f"{row['level']} {cell(row, 'once')}" for _, row in rows_where(tables["classes"], path=path).iterrows()]
-    if changes:
-        changed = ", ".join(changes)
-        said.append(f"Share of pairs in which the class that is read goes from A's to B's in one step: {changed}.")
-    for _, row in rows_where(tables["distances"], path=path).iterrows():
-        said.append(
-            f"Encoded again, the samples of the {row['level']} go from h(A) to h(B) with a Spearman correlation of "
-            f"{cell(row, 'approach')}, at a median distance of {cell(row, 'own')} from their own points (1 is another "
-            f"image). They are nearer to these than to both ends in {cell(row, 'own_point')} of cases; samples of "
-            f"other positions of the path in {number(row['own_point_chance'])}."
-        )
-    return [blocks.points(said)]
+    path, said, points = found.settings.paths[0], words_of(PROBE).parts("in short"), []
+    of_path = partial(rows_where, path=path)
+    for _, row in of_path(found.tables["orders"]).iterrows():
+        factors = of_path(found.tables["factors"], level=row["level"]).sort_values("spearman")
+        told = [f"{factor_label(one['factor'])}, {cell(one, 'spearman')}" for _, one in factors.iterrows()]
+        about = {"path": path, "level": row["level"], "best": told[-1], "worst": told[0]}
+        points.append(said["factors"].format(**about, **{name: cell(row, name) for name in ("spearman", "wrong_end")}))
+    changes = [f"{row['level']} {cell(row, 'once')}" for _, row in of_path(found.tables["classes"]).iterrows()]
+    points += [said["classes"].format(changes=", ".join(changes))] * bool(changes)
+    for _, row in of_path(found.tables["distances"]).iterrows():
+        numbers = {name: cell(row, name) for name in ("approach", "own", "own_point")}
+        points.append(said["distances"].format(level=row["level"], chance=number(row["own_point_chance"]), **numbers))
+    yield blocks.points(points)
 
 
 def printed_factors(found: Found) -> pd.DataFrame:
     """Factors in their order and below them all together, a column a path; the rest is that of the first path."""
     every = pd.concat([found.tables["factors"], found.tables["orders"].assign(factor=ALL)])
-    every = every.assign(place=every["factor"].map({name: place for place, name in enumerate((*FACTOR_LABELS, ALL))}))
-    every = every.set_index(["level", "place", "factor"]).sort_index(kind="stable")
-    paths = [
-        every.loc[every["path"] == path, ["spearman", "spearman_low", "spearman_high"]].rename(
-            columns=lambda name, path=path: name.replace("spearman", path)
-        )
-        for path in paths_of(found)
-    ]
-    first = every.loc[every["path"] == found.settings.paths[0], ["wrong_end", "at_first", "at_second", "pairs"]]
-    return pd.concat([*paths, first], axis=1).reset_index().drop(columns="place")
+    of_path = {path: every[every["path"] == path].set_index(["level", "factor"]) for path in paths_of(found)}
+    paths = [rows[headings("spearman")].set_axis(headings(path), axis=1) for path, rows in of_path.items()]
+    others = of_path[found.settings.paths[0]][["wrong_end", "at_first", "at_second", "pairs"]]
+    return in_factor_order(pd.concat([*paths, others], axis=1).reset_index(), ALL)
 
 
 def printed_distances(found: Found) -> pd.DataFrame:
@@ -711,50 +630,14 @@ def are_known(found: Found) -> bool:
 
 def orders_figure(found: Found) -> Figure:
     """Spearman's correlation of each factor, one plot a level, with both controls."""
-    tables, path = found.tables, found.settings.paths[0]
-    every = pd.concat([tables["factors"], tables["orders"].assign(factor=ALL)])
-    looks, labels = level_looks(tables["orders"]["level"]), FACTOR_LABELS | {ALL: "all differing factors"}
-    rows = [ALL, *[factor for factor in FACTOR_LABELS if factor in set(every["factor"])][::-1]]
-    with theme():
-        height = _FRAME + _ROW * len(rows)
-        figure = new_figure(TEXT_WIDTH, height)
-        grid = figure.subplots(1, len(looks), sharey=True, sharex=True, squeeze=False)[0]
-        for axes, (level, (colour, _)) in zip(grid, looks.items(), strict=True):
-            for place, factor in enumerate(rows):
-                _order_row(axes, place, rows_where(every, level=level, factor=factor).set_index("path"), path, colour)
-            axes.plot([ORDERED, ORDERED], [-0.45, 0.45], color=INK, lw=1.0)
-            axes.axvline(0, color=MUTED, lw=0.8, ls=(0, (4, 2)), zorder=0)
-            axes.axhline(0.5, color=MUTED, lw=0.5, zorder=0)
-            axes.set_title(level, loc="left", color=colour)
-            axes.set_xlabel("Spearman's correlation with the position")
-            axes.grid(axis="both")
-            axes.set_axisbelow(True)
-            axes.tick_params(axis="y", length=0)
-            axes.spines["left"].set_visible(False)
-        grid[0].set_yticks(range(len(rows)), [labels[factor] for factor in rows])
-        grid[0].set_ylim(-0.6, len(rows) - 0.4)
-        grid[0].xaxis.set_major_locator(MultipleLocator(0.5))
-        grid[0].set_xlim(max(-1.04, min(-0.25, float(every["spearman_low"].min()) - 0.05)), 1.04)
-        mark = partial(Line2D, [], [], color=INK, ls="none")
-        handles = [
-            mark(marker="o", label=f"{path} path"),
-            mark(marker="o", mfc="white", label=CROSS_FADE),
-            mark(marker="|", ms=7, mew=1.4, label=WRONG_END),
-            mark(marker="|", ms=13, mew=1.0, label="bound of the verdict"),
-        ]
-        figure.legend(handles=handles, loc="lower left", ncols=len(handles), bbox_to_anchor=(0, 0), handletextpad=0.4)
-        figure.tight_layout(pad=0.3, w_pad=1.5, rect=(0, _LEGEND / height, 1, 1))
-    return figure
-
-
-def _order_row(axes: Axes, place: int, rows: pd.DataFrame, path: str, colour: str) -> None:
-    for name, y, face in ((CROSS_FADE, place - 0.16, "white"), (path, place + 0.16, colour)):
-        if name in rows.index:
-            row = rows.loc[name]
-            axes.hlines(y, row["spearman_low"], row["spearman_high"], color=colour, lw=1.1)
-            axes.plot(row["spearman"], y, "o", color=colour, mfc=face, ms=4.2, mew=1.0)
-    if path in rows.index:
-        axes.plot(rows.loc[path, "wrong_end"], place, "|", color=INK, ms=8, mew=1.4)
+    path = found.settings.paths[0]
+    return draw_by_factor(
+        printed_factors(found),
+        series={path: f"{path} path", CROSS_FADE: CROSS_FADE, "wrong_end": WRONG_END},
+        labels=FACTOR_LABELS | {ALL: "all differing factors"},
+        unit="Spearman's correlation with the position",
+        bounds={ALL: ORDERED},
+    )
 
 
 def trajectories_figure(found: Found) -> Figure:
@@ -763,35 +646,33 @@ def trajectories_figure(found: Found) -> Figure:
     The first path has bands.
     """
     table, paths = found.tables["trajectories"], paths_of(found)
-    looks = level_looks(table["level"])
+    looks, strokes = (
+        level_looks(table["level"]),
+        dict(zip(paths, (*_STROKES[: len(paths) - 1], _STROKES[-1]), strict=True)),
+    )
     shown = [factor for factor in SHORT_LABELS if factor in set(table["factor"])]
-    count = math.ceil((len(shown) + 1) / _COLUMNS)
-    strokes = dict(zip(paths, (*_STROKES[: len(paths) - 1], _STROKES[-1]), strict=True))
     with theme():
-        figure = new_figure(TEXT_WIDTH, _PLOT * count)
-        grid = figure.subplots(count, _COLUMNS, sharey=True, sharex=True, squeeze=False)
-        for place, (factor, axes) in enumerate(zip(shown, grid.flat, strict=False)):
+        figure = new_figure(TEXT_WIDTH, _PLOT * math.ceil((len(shown) + 1) / _COLUMNS))
+        grid = figure.subplots(
+            math.ceil((len(shown) + 1) / _COLUMNS), _COLUMNS, sharey=True, sharex=True, squeeze=False
+        )
+        for factor, axes in zip(shown, grid.flat, strict=False):
             axes.plot([0, 1], [0, 1], color=MUTED, lw=0.8, zorder=1)
             for (level, (colour, _)), path in product(looks.items(), paths):
-                rows = rows_where(table, level=level, path=path, factor=factor).sort_values("position")
-                axes.plot(rows["position"], rows["progress"], color=colour, ls=strokes[path], lw=1.1)
-                if path == paths[0]:
-                    _band(axes, rows, "progress", colour, 0.18)
+                rows = rows_where(table, level=level, path=path, factor=factor)
+                _from_a_to_b(axes, rows, "progress", 0.18 * (path == paths[0]), color=colour, ls=strokes[path], lw=1.1)
             axes.set_title(SHORT_LABELS[factor], loc="left")
             axes.set_xlim(0, 1)
-            _from_a_to_b(axes)
-            if place % _COLUMNS == 0:
-                axes.set_ylabel("way from A to B")
-        grid.flat[0].yaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
+        grid[0, 0].yaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
+        for axes in grid[:, 0]:
+            axes.set_ylabel("way from A to B")
         for axes in grid.flat[len(shown) :]:
             axes.set_axis_off()
         handles = [
-            *level_handles(looks, line=True),
+            *(Line2D([], [], color=colour, label=level) for level, (colour, _) in looks.items()),
             *(Line2D([], [], color=INK, ls=strokes[path], lw=1.1, label=path) for path in paths),
             Line2D([], [], color=MUTED, lw=0.8, label="straight from A to B"),
         ]
-        for handle in handles:
-            handle.set_marker("")
         grid.flat[len(shown)].legend(handles=handles, loc="center left", borderaxespad=0)
         figure.tight_layout(pad=0.3, h_pad=1.0, w_pad=0.6)
     return figure
@@ -805,31 +686,30 @@ def approach_figure(found: Found) -> Figure:
         height = _LEGEND + 42.0 * len(looks)
         figure = new_figure(TEXT_WIDTH, height)
         grid = figure.subplots(len(looks), len(paths), sharex=True, sharey="row", squeeze=False)
-        for (level, (colour, _)), line in zip(looks.items(), grid, strict=True):
-            for axes, path in zip(line, paths, strict=True):
-                rows = rows_where(table, level=level, path=path).sort_values("position")
-                for name, (shade, marker, _) in _KINDS.items():
-                    _band(axes, rows, name, shade, 0.2)
-                    axes.plot(rows["position"], rows[name], color=shade, marker=marker, ms=3.2, mec="white", mew=0.4)
-                axes.set_title(f"{level}, {path}", loc="left", color=colour)
-                axes.set_xlim(-0.03, 1.03)
-                _from_a_to_b(axes)
-            line[0].set_ylabel("relative distance")
-            line[0].set_ylim(bottom=0)
+        for (level, path), axes in zip(product(looks, paths), grid.flat, strict=True):
+            rows = rows_where(table, level=level, path=path)
+            for name, (colour, marker, _) in _KINDS.items():
+                _from_a_to_b(axes, rows, name, 0.2, color=colour, marker=marker, ms=3.2, mec="white", mew=0.4)
+            axes.set_title(f"{level}, {path}", loc="left", color=looks[level][0])
+            axes.set_xlim(-0.03, 1.03)
+        for axes in grid[:, 0]:
+            axes.set_ylabel("relative distance")
+            axes.set_ylim(bottom=0)
         handles = [
-            Line2D([], [], color=shade, marker=marker, ms=3.2, label=f"from the sample {label}")
-            for shade, marker, label in _KINDS.values()
+            Line2D([], [], color=colour, marker=marker, ms=3.2, label=f"from the sample {label}")
+            for colour, marker, label in _KINDS.values()
         ]
         figure.legend(handles=handles, loc="lower left", ncols=len(handles), bbox_to_anchor=(0, 0))
         figure.tight_layout(pad=0.3, h_pad=1.0, w_pad=0.8, rect=(0, _LEGEND / height, 1, 1))
     return figure
 
 
-def _band(axes: Axes, rows: pd.DataFrame, name: str, colour: str, alpha: float) -> None:
-    axes.fill_between(rows["position"], rows[f"{name}_low"], rows[f"{name}_high"], color=colour, alpha=alpha, lw=0)
-
-
-def _from_a_to_b(axes: Axes) -> None:
+def _from_a_to_b(axes: Axes, rows: pd.DataFrame, name: str, alpha: float, **look: Any) -> None:
+    """A number against the position on the path, with its band."""
+    axes.plot(rows["position"], rows[name], **look)
+    if alpha:
+        band = rows[f"{name}_low"], rows[f"{name}_high"]
+        axes.fill_between(rows["position"], *band, color=look["color"], alpha=alpha, lw=0)
     axes.set_xticks([0, 0.5, 1], ["A", "½", "B"])
     axes.tick_params(labelbottom=True)
     axes.grid(axis="y")

@@ -27,12 +27,12 @@ import torch
 from sklearn.linear_model import RidgeCV
 
 from analyses.by_image import by_image, measured
-from analyses.columns import columns, estimate_of, headings
+from analyses.columns import estimate_of, tabulate
 from analyses.findings import ERROR_RATE, rule_of_gain, word_of_gain
-from analyses.paired import holm, rank_biserial, signed_rank
+from analyses.paired import TEST, corrected, holm, rank_biserial, signed_rank, tested
 from analyses.statistics import mean, median, ratio
 from probes.factors import components
-from probes.page import undrawn
+from probes.page import undrawn, words_of
 from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
 from rcdm_core.data.given import open_given
 from rcdm_core.distances import relative_displacement, typical_distance
@@ -40,13 +40,13 @@ from rcdm_core.errors import UserError
 from rcdm_core.images import resize
 from rcdm_core.readout import RIDGE_PENALTIES
 from reports import blocks
-from reports.factors import FACTOR_LABELS, SHORT_LABELS, short_label
-from reports.figures.manipulation import draw_edits, draw_responses, draw_side_effects
+from reports.factors import FACTOR_LABELS, SHORT_LABELS, in_factor_order, short_label
+from reports.figures.manipulation import draw_by_factor, draw_responses, draw_side_effects
 from reports.panels import Panel
 from reports.tables import cell, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from matplotlib.figure import Figure
 
@@ -86,12 +86,10 @@ TRANSPLANTS = {"common": "transplanted", "random": "transplanted_random", "far":
 ALL, ENCODED = "all factors", "encoded again"  # in the column ``factor``: their mean; the samples' own representation
 LABELS = {**FACTOR_LABELS, ALL: "mean over factors", ENCODED: "samples, encoded again"}
 SERIES = {"common": "common dimensions", "random": "as many random ones"}
-FAR = {"far": "random ones, until h has moved as far"}
 
 _REMOVAL, _TRANSPLANT = 0, 1  # streams of random orders
 _BLOCK = 64  # images whose neighbours are looked at together
 _COMPONENTS = r"\.(?:cos|sin)$"
-_TEST = ("p_value", "p_holm", "effect", "images")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,14 +152,10 @@ class Manipulate(Sampling):
 
 def ready(run: Context, settings: Manipulate) -> Ready:
     """Open the image that is given, and its target."""
-    given: dict[str, Any] = {
-        name: str(spec) for name in ("image", "target") if (spec := getattr(settings, name)) is not None
-    }
-    settings = replace(settings, **given, samples=settings.samples or (GIVEN_SAMPLES if given else 1))
-    if not given:
-        return Ready(settings=settings)
-    opened = open_given(list(given.values()), image_size=run.images.image_size)
-    return Ready(settings=settings, own=opened.images, given=opened)
+    specs = {name: str(spec) for name in ("image", "target") if (spec := getattr(settings, name)) is not None}
+    settings = replace(settings, **specs, samples=settings.samples or (GIVEN_SAMPLES if specs else 1))  # type: ignore[arg-type]
+    given = open_given(list(specs.values()), image_size=run.images.image_size) if specs else None
+    return Ready(settings=settings, own=given.images if given else None, given=given)
 
 
 # What is measured
@@ -511,11 +505,8 @@ def spreads_of(parts: Mapping[str, np.ndarray]) -> dict[str, float]:
     """
     found = {}
     for factor in dict.fromkeys(name.partition(".")[0] for name in parts if name != "class"):
-        values = [part for name, part in parts.items() if name.partition(".")[0] == factor]
-        turns = np.arctan2(values[1], values[0]) / (2 * np.pi) if len(values) == 2 else values[0]
-        differences = turns - np.roll(turns, 1)
-        if len(values) == 2:
-            differences -= np.rint(differences)
+        values = np.stack([part for name, part in parts.items() if name.partition(".")[0] == factor], 1)
+        differences = change_of(factor, np.roll(values, 1, axis=0), values)
         found[factor] = float(np.sqrt(np.square(differences).mean() / 2))
     return found
 
@@ -586,36 +577,29 @@ def ways_of_images(rows: pd.DataFrame) -> Iterator[tuple[str, Array]]:
     yield ENCODED, np.stack([mean_by_image(part) for part in (*again, measured(rows, "sample_gap"))], axis=-1)
 
 
-def changes_of_images(records: pd.DataFrame) -> dict[str, dict[tuple[str, str], dict[float, Array]]]:
-    """By level, (factor moved, factor read) and strength: the change of each image, ``[N]``."""
-    spread, out = spreads(records), {}
-    for level, rows in measured(records, "rendered_moved", "rendered_untouched").groupby("level", sort=False):
-        steps = measured(rows, "rendered_moved")
-        if steps.empty:
-            continue
-        pairs = steps["condition"].str.partition(" > ")
-        steps = steps.assign(moved=pairs[0], condition=pairs[2])
-        before = measured(rows, "rendered_untouched")
-        start = readings(before[before["image"].isin(steps["image"].unique())])
-        found: dict[tuple[str, str], dict[float, Array]] = {}
-        for (moved, strength), part in steps.groupby(["moved", "strength"], sort=False):
+def changes_of_images(records: pd.DataFrame) -> dict[tuple[str, str, str], dict[float, Array]]:
+    """By (level, factor moved, factor read) and strength: the change of each image, ``[N]``."""
+    spread, before, steps = spreads(records), *(measured(records, f"rendered_{name}") for name in (UNTOUCHED, "moved"))
+    found: dict[tuple[str, str, str], dict[float, Array]] = {}
+    for level, rows in steps.groupby("level", sort=False):
+        pairs = rows["condition"].str.partition(" > ")
+        start = readings(before[(before["level"] == level) & before["image"].isin(rows["image"].unique())])
+        rows = rows.assign(moved=pairs[0], condition=pairs[2])
+        for (moved, strength), part in rows.groupby(["moved", "strength"], sort=False):
             for read, after in readings(part).items():
                 change = change_of(read, start[read], after).mean(1) / spread.get(read, 1.0)
-                found.setdefault((moved, read), {})[float(strength)] = change
-        out[str(level)] = found
-    return out
+                found.setdefault((level, moved, read), {})[float(strength)] = change
+    return found
 
 
-def slopes_of_images(records: pd.DataFrame) -> dict[str, dict[tuple[str, str], Array]]:
-    """By level and (factor moved, factor read): the change for each standard deviation, of each image, ``[N]``."""
-    out: dict[str, dict[tuple[str, str], Array]] = {}
-    for level, found in changes_of_images(records).items():
-        out[level] = {}
-        for (moved, read), by_strength in found.items():
-            strengths = np.array(list(by_strength))
-            weights = np.abs(strengths) if read == "class" else strengths
-            out[level][moved, read] = weights @ np.stack(list(by_strength.values())) / np.square(strengths).sum()
-    return out
+def slopes_of_images(records: pd.DataFrame) -> dict[tuple[str, str, str], Array]:
+    """By (level, factor moved, factor read): the change for each standard deviation, of each image, ``[N]``."""
+    slopes = {}
+    for key, by_strength in changes_of_images(records).items():
+        strengths = np.array(list(by_strength))
+        weights = np.abs(strengths) if key[2] == "class" else strengths
+        slopes[key] = weights @ np.stack(list(by_strength.values())) / np.square(strengths).sum()
+    return slopes
 
 
 def readings(rows: pd.DataFrame) -> dict[str, Array]:
@@ -632,10 +616,10 @@ def readings(rows: pd.DataFrame) -> dict[str, Array]:
 
 
 def change_of(factor: str, start: Array, end: Array) -> Array:
-    """Signed change of readings ``[N, K, C]``, ``[N, K]``: circular ones in turns; of the class, whether it differs."""
+    """Signed change of readings ``[..., C]``, ``[...]``: circular ones in turns; of the class, whether it differs."""
     if factor == "class":
         return (start != end)[..., 0].astype(np.float64)
-    if start.shape[2] == 1:
+    if start.shape[-1] == 1:
         return (end - start)[..., 0]
     turns = [np.arctan2(values[..., 1], values[..., 0]) / (2 * np.pi) for values in (start, end)]
     difference = turns[1] - turns[0]
@@ -677,13 +661,12 @@ def edits(found: Found) -> pd.DataFrame:
     One row a (``level``, ``edit``): medians ``moved`` of the relative displacement of ``h``, ``drawn`` of that of the
     samples encoded again; ``images``.
     """
-    lines = []
     measures = {"moved": "edited_displacement", "drawn": "sample_displacement"}
-    for (level, edit), rows in measured(found.records, *measures.values()).groupby(["level", "condition"], sort=False):
-        values = {name: mean_by_image(measured(rows, measure)) for name, measure in measures.items()}
-        summed = {name: found.interval(part, median) for name, part in values.items()}
-        lines.append({"level": level, "edit": edit, **columns(summed), "images": summed["moved"].n})
-    return pd.DataFrame(lines, columns=["level", "edit", *headings(*measures), "images"])
+    rows = {}
+    for key, own in measured(found.records, *measures.values()).groupby(["level", "condition"], sort=False):
+        values = {name: mean_by_image(measured(own, measure)) for name, measure in measures.items()}
+        rows[key] = {name: found.interval(part, median) for name, part in values.items()}
+    return tabulate(rows, ("level", "edit"), tuple(measures))
 
 
 def removal(found: Found) -> pd.DataFrame:
@@ -693,19 +676,17 @@ def removal(found: Found) -> pd.DataFrame:
     images that show another one; ``difference`` of the two; ``p_value`` (two-sided Wilcoxon signed-rank), ``p_holm``
     over the factors of the level; ``effect`` (rank-biserial); ``images``. None where factors were not read.
     """
-    lines, spread = [], spreads(found.records)
-    for level, rows in found.records.groupby("level", sort=False):
-        common, random = (readings(measured(rows, f"rendered_{edit}")) for edit in ("removed", "removed_random"))
-        for factor, start in readings(measured(rows, "rendered_untouched")).items():
-            moved = {
-                name: np.abs(change_of(factor, start, after[factor])).mean(1) / spread.get(factor, 1.0)
-                for name, after in (("common", common), ("random", random))
-            }
-            moved["difference"] = moved["common"] - moved["random"]
+    rows, spread = {}, spreads(found.records)
+    for level, own in found.records.groupby("level", sort=False):
+        known = (readings(measured(own, f"rendered_{name}")) for name in (UNTOUCHED, "removed", "removed_random"))
+        start, *ends = known
+        for factor, at in start.items():
+            changes = (np.abs(change_of(factor, at, end[factor])).mean(1) / spread.get(factor, 1.0) for end in ends)
+            common, random = changes
+            moved = {"common": common, "random": random, "difference": common - random}
             summed = {name: found.interval(values, mean) for name, values in moved.items()}
-            lines.append({"level": level, "factor": factor, **columns(summed), **tested(moved["difference"])})
-    names = ["level", "factor", *headings("common", "random", "difference"), *_TEST]
-    return corrected(pd.DataFrame(lines, columns=names))
+            rows[level, factor] = summed | tested(moved["difference"])
+    return corrected(tabulate(rows, ("level", "factor"), ("common", "random", "difference"), TEST), "level")
 
 
 def transplant(found: Found) -> pd.DataFrame:
@@ -724,19 +705,17 @@ def transplant(found: Found) -> pd.DataFrame:
     its summands), ``p_holm`` over the factors of the level (the row of all factors is no member of the family and keeps
     its own); ``effect`` (rank-biserial); ``images``.
     """
-    lines = []
+    rows = {}
     known = ("sample_gap", "sample_progress", *(f"rendered_{v}" for v in (UNTOUCHED, TARGET, *TRANSPLANTS.values())))
-    for level, rows in measured(found.records, *known).groupby("level", sort=False):
-        ways = dict(ways_of_images(rows))
+    for level, own in measured(found.records, *known).groupby("level", sort=False):
+        ways = dict(ways_of_images(own))
         grouped = {factor: way[:, None] for factor, way in ways.items()}
         if factors := [way for factor, way in ways.items() if factor != ENCODED]:
             grouped[ALL] = np.stack(factors, axis=1)
-        lines += [{"level": level, "factor": factor, **shares(found, way)} for factor, way in grouped.items()]
-    names = ["level", "factor", *headings("common", "random", "far", "gain", "gain_far"), *_TEST]
-    table = pd.DataFrame(lines, columns=names)
-    single = table["factor"] != ALL
-    p_holm = corrected(table[single])["p_holm"]
-    return table.assign(p_holm=p_holm.reindex(table.index).where(single, table["p_value"]))
+        rows |= {(level, factor): shares(found, way) for factor, way in grouped.items()}
+    table = tabulate(rows, ("level", "factor"), ("common", "random", "far", "gain", "gain_far"), TEST)
+    family = table.assign(p_value=table["p_value"].mask(table["factor"] == ALL))
+    return table.assign(p_holm=corrected(family, "level")["p_holm"].fillna(table["p_value"]))
 
 
 def directions(found: Found) -> pd.DataFrame:
@@ -750,15 +729,12 @@ def directions(found: Found) -> pd.DataFrame:
     in either sense); ``readable``, the R2 of the readout; ``p_value`` (two-sided Wilcoxon signed-rank against 0; none
     for the class, which cannot be below), ``p_holm`` over the level; ``effect``; ``images``.
     """
-    lines, known = [], measured(found.records, "readable").set_index(["level", "condition"])["value"]
-    for level, slopes in slopes_of_images(found.records).items():
-        for (moved, read), values in slopes.items():
-            change, test = found.interval(values, mean).columns("change"), tested(values)
-            if read == "class":
-                test |= {"p_value": np.nan, "effect": np.nan}
-            keys = {"level": level, "moved": moved, "read": read}
-            lines.append({**keys, **change, "readable": known[level, moved], **test})
-    return corrected(pd.DataFrame(lines, columns=["level", "moved", "read", *headings("change"), "readable", *_TEST]))
+    rows, known = {}, measured(found.records, "readable").set_index(["level", "condition"])["value"]
+    for (level, moved, read), values in slopes_of_images(found.records).items():
+        test = dict.fromkeys(TEST, np.nan) if read == "class" else tested(values)
+        change = found.interval(values, mean)
+        rows[level, moved, read] = {"change": change, "readable": known[level, moved], **test}
+    return corrected(tabulate(rows, ("level", "moved", "read"), ("change",), ("readable", *TEST)), "level")
 
 
 def responses(found: Found) -> pd.DataFrame:
@@ -767,24 +743,22 @@ def responses(found: Found) -> pd.DataFrame:
     One row a (``level``, ``factor``, ``strength``), strengths ascending: mean ``change`` in standard deviations of the
     factor; ``images``.
     """
-    lines = []
-    for level, changes in changes_of_images(found.records).items():
-        for (moved, read), by_strength in changes.items():
-            for strength, values in sorted(by_strength.items()) if moved == read else ():
-                change = found.interval(values, mean)
-                keys = {"level": level, "factor": moved, "strength": strength}
-                lines.append({**keys, **change.columns("change"), "images": change.n})
-    return pd.DataFrame(lines, columns=["level", "factor", "strength", *headings("change"), "images"])
+    rows = {
+        (level, moved, strength): {"change": found.interval(values, mean)}
+        for (level, moved, read), by_strength in changes_of_images(found.records).items()
+        for strength, values in (sorted(by_strength.items()) if moved == read else ())
+    }
+    return tabulate(rows, ("level", "factor", "strength"), ("change",))
 
 
-def shares(found: Found, ways: Array) -> dict[str, float]:
+def shares(found: Found, ways: Array) -> dict[str, Any]:
     """Shares, gains and test of ``[N, F, 4]``, averaged over the F factors."""
     common, random, far, gap = np.moveaxis(ways, -1, 0)
     parts = {"common": common, "random": random, "far": far, "gain": common - random, "gain_far": common - far}
     summed = {name: found.interval(np.stack([part, gap], axis=-1), mean_ratio) for name, part in parts.items()}
     scale = gap.mean(0)
     summands = np.divide(common - random, scale, out=np.zeros_like(common), where=scale > 0).mean(1)
-    return {**columns(summed), **tested(summands)}
+    return summed | tested(summands)
 
 
 def mean_ratio(values: Array, counts: Array) -> Array:
@@ -793,19 +767,6 @@ def mean_ratio(values: Array, counts: Array) -> Array:
     known = ~np.isnan(ratios)
     nothing = np.full(len(counts), np.nan)
     return np.divide(np.where(known, ratios, 0).sum(0), known.sum(0), out=nothing, where=known.any(0))
-
-
-def tested(differences: Array) -> dict[str, float]:
-    """The columns `_TEST` of differences, one an image."""
-    effect = rank_biserial(differences)
-    return {"p_value": signed_rank(differences), "p_holm": np.nan, "effect": effect, "images": len(differences)}
-
-
-def corrected(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with ``p_holm`` over the rows of each level."""
-    if table.empty:
-        return table
-    return table.assign(p_holm=table.groupby("level", sort=False)["p_value"].transform(holm))
 
 
 # Verdicts
@@ -839,8 +800,9 @@ def transplanted(found: Found) -> Iterator[Judgement]:
 def directed(found: Found) -> Iterator[Judgement]:
     """Whether a direction changes its own factor by more than others."""
     own, side = {}, {}
-    for level, slopes in slopes_of_images(found.records).items():
-        numbers = {key: values for key, values in slopes.items() if key[1] != "class"}
+    slopes = {key: values for key, values in slopes_of_images(found.records).items() if key[2] != "class"}
+    for level in dict.fromkeys(level for level, _, _ in slopes):
+        numbers = {(moved, read): values for (at, moved, read), values in slopes.items() if at == level}
         own[level] = np.mean([values for (moved, read), values in numbers.items() if moved == read], axis=0)
         side[level] = np.mean([np.abs(values) for (moved, read), values in numbers.items() if moved != read], axis=0)
     known = [level for level in own if len(own[level]) >= TESTED]
@@ -860,19 +822,9 @@ def directed(found: Found) -> Iterator[Judgement]:
 
 def in_short(found: Found) -> Iterator[Block]:
     """The outcome in sentences."""
-    sizes = found.run["encoder_card"]["levels"]
-    rules = {
-        "non-zero": "so that the paper's rule applies: a dimension is active where it is not zero",
-        "quantile": "too few for the paper's rule: a dimension is active beyond the "
-        f"{found.settings.quantile:g} quantile",
-    }
-    rows = [
-        f"{row['zeros']:.0%} of the numbers of the {row['level']} are exact zeros, {rules[row['rule']]}. Of its "
-        f"{sizes.get(row['level'], '')} dimensions, {number(row['own'], 0)} are common to an image and its neighbours "
-        "(median)."
-        for _, row in found.tables["levels"].iterrows()
-    ]
-    yield blocks.points([*(verdict.sentence for verdict in found.verdicts), *rows])
+    said, rows = words_of(PROBE).parts("in short"), printed_levels(found).to_dict("records")
+    told = (said[rule].format(**row) for rule, row in zip(found.tables["levels"]["rule"], rows, strict=True))
+    yield blocks.points([*(verdict.sentence for verdict in found.verdicts), *told])
 
 
 def were_read(found: Found) -> bool:
@@ -880,32 +832,9 @@ def were_read(found: Found) -> bool:
     return not found.tables["removal"].empty
 
 
-def transplant_figure(found: Found) -> Figure:
-    """Shares of the way, edit beside edit."""
-    unit = "share of the way to the target"
-    return draw_edits(found.tables["transplant"], series={**SERIES, **FAR}, labels=LABELS, unit=unit)
-
-
-def removal_figure(found: Found) -> Figure:
-    """Changes of factors, edit beside edit."""
-    unit = "change, standard deviations (class: share)"
-    return draw_edits(found.tables["removal"], series=SERIES, labels=LABELS, unit=unit)
-
-
-def responses_figure(found: Found) -> Figure:
-    """Each factor along its own direction."""
-    return draw_responses(found.tables["responses"], labels=SHORT_LABELS)
-
-
-def side_effects_figure(found: Found) -> Figure:
-    """The matrix of factors moved and factors read."""
-    return draw_side_effects(found.tables["directions"], labels=SHORT_LABELS)
-
-
-def in_order(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows in the order in which factors are printed."""
-    places = {factor: place for place, factor in enumerate(LABELS)}
-    return table.sort_values("factor", key=lambda factors: factors.map(places), kind="stable")
+def figure_of(table: str, draw: Callable[..., Figure], **about: Any) -> Callable[[Found], Figure]:
+    """A figure of a table."""
+    return lambda found: draw(found.tables[table], **about)
 
 
 def printed_levels(found: Found) -> pd.DataFrame:
@@ -955,23 +884,13 @@ def star(effect: pd.Series) -> str:
 
 def names(found: Found) -> dict[str, Any]:
     """What the words tell besides."""
-    settings, image = found.settings, found.settings.image
+    settings, image, said = found.settings, found.settings.image, partial(words_of(PROBE).text, names={})
     return {
         "on": f"on {image}, beside" if image else "on",
         "few": "one image" if image else "fewer",
         "least": TESTED,
-        "pairs": (
-            "One image was given: its numbers are of that image alone, each the mean over its samples."
-            if image
-            else "Images of the data, each with another one as its target; no image is in two pairs, as image or as "
-            "target, so that pairs are independent."
-        ),
-        "of_directions": (
-            "A direction is linear and the same for all images. Factors of the scenes are independent of each other; "
-            "where factors of other data go together, so will their directions."
-            if were_read(found)
-            else ""
-        ),
+        "pairs": said("pairs of one image" if image else "pairs of the data"),
+        "of_directions": said("limit of directions") if were_read(found) else "",
         "gallery": f"{min(settings.drawn, found.run['data_card']['images']):,}",
         "quantile": f"{settings.quantile:g}",
         "sparse": f"{SPARSE:.0%}",
@@ -999,7 +918,19 @@ PROBE = Probe(
     finding={"manipulation": 4, "directions": 4},
     names=names,
     page={
-        "": [Show("figure", "transplant", transplant_figure)],
+        "": [
+            Show(
+                "figure",
+                "transplant",
+                figure_of(
+                    "transplant",
+                    draw_by_factor,
+                    labels=LABELS,
+                    unit="share of the way to the target",
+                    series=SERIES | {"far": "random ones, until h has moved as far"},
+                ),
+            )
+        ],
         "In short": [in_short],
         "Common dimensions, taken out and put in": [
             Show("panel", "edits"),
@@ -1007,7 +938,18 @@ PROBE = Probe(
             Show("table", "edits"),
             Show("table", "transplant"),
             Show("missing", "factors", when=lambda found: not were_read(found)),
-            Show("figure", "removal", removal_figure, were_read),
+            Show(
+                "figure",
+                "removal",
+                figure_of(
+                    "removal",
+                    draw_by_factor,
+                    labels=LABELS,
+                    unit="change, standard deviations (class: share)",
+                    series=SERIES,
+                ),
+                were_read,
+            ),
             Show("table", "removal"),
             undrawn,
         ],
@@ -1015,16 +957,16 @@ PROBE = Probe(
             Show("missing", "directions", when=lambda found: not were_read(found)),
             Show("text", "directions", when=were_read),
             Show("panel", "directions"),
-            Show("figure", "responses", responses_figure, were_read),
-            Show("figure", "side-effects", side_effects_figure, were_read),
+            Show("figure", "responses", figure_of("responses", draw_responses, labels=SHORT_LABELS), were_read),
+            Show("figure", "side-effects", figure_of("directions", draw_side_effects, labels=SHORT_LABELS), were_read),
             Show("table", "directions"),
             Show("table", "side-effects"),
         ],
     },
     printed={
         "levels": printed_levels,
-        "removal": lambda found: in_order(found.tables["removal"]),
-        "transplant": lambda found: in_order(found.tables["transplant"]),
+        "removal": lambda found: in_factor_order(found.tables["removal"]),
+        "transplant": lambda found: in_factor_order(found.tables["transplant"], ALL, ENCODED),
         "directions": printed_directions,
         "side-effects": printed_side_effects,
         "shares": printed_shares,

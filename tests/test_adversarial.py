@@ -18,11 +18,20 @@ from torch import nn
 
 from analyses.records import COLUMNS
 from probes.adversarial import PROBE, Adversarial
-from probes.adversarial.attacks import ATTACKS, check_classes, craft, noise
+from probes.adversarial.attacks import ATTACKS, check_classes, noise
 from probes.adversarial.measurement import drawn_panel
-from probes.adversarial.study import Study, smallest_budget, split, study_of
 from probes.adversarial.tables import ERRING, doubts
-from probes.adversarial.target import Target, Victims, margin, train_classifier
+from probes.adversarial.target import (
+    Study,
+    Target,
+    Victims,
+    craft,
+    margin,
+    smallest_budget,
+    split,
+    study_of,
+    train_classifier,
+)
 from rcdm_core.data.imageset import ImageSet
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders.encoder import Encoder
@@ -74,7 +83,7 @@ def found(scenes: ImageSet) -> Result:
 def study(scenes: ImageSet, chosen: Adversarial) -> Study:
     """One network under attack."""
     run = opened(PROBE, network("one", seed=1), scenes, chosen)
-    return study_of(run, run.settings)
+    return study_of(run)
 
 
 def values(records: pd.DataFrame, measure: str, encoder: str, condition: str, strength: float) -> pd.Series:
@@ -266,10 +275,7 @@ def test_the_smallest_budget_of_a_linear_classifier_is_its_margin() -> None:
     labels = target.predict(h)
     victims = Victims(images, labels, h)
     budgets = (1.0, 4.0, 16.0)
-    found = [
-        (b, target.look(craft(ATTACKS["PGD"], target, victims, b, steps=10, seed=0), victims, needs_labels=True))
-        for b in budgets
-    ]
+    found = [(b, target.look(craft(ATTACKS["PGD"], target, victims, b, steps=10, seed=0), victims)) for b in budgets]
     assert target.classifier is not None
     distance = -margin(target.classifier.logits(h), labels) / 2  # to where both classes are equal
     expected = (255 * distance / weight.abs().sum()).double().numpy()
@@ -293,7 +299,7 @@ def test_noise_stays_in_its_ball_and_belongs_to_the_image(norm: str, eps: float,
 
 def test_attacked_and_training_images_are_different_ones(scenes: ImageSet) -> None:
     run = opened(PROBE, network("one", seed=1), scenes, Adversarial(images=500, training=3000))
-    attacked, training = split(run, run.settings)
+    attacked, training = split(run)
     assert len(attacked) == 200  # half of the data at most
     assert len(training) == 200
     assert not set(attacked) & set(training)

@@ -32,7 +32,6 @@ from analyses.statistics import mean
 from probes.interpolate import (
     PATHS,
     PROBE,
-    Criterion,
     Interpolate,
     beyond_chance,
     linear,
@@ -479,14 +478,13 @@ def test_distances_on_a_line_are_placed_as_computed_by_hand() -> None:
 
 def test_one_failure_of_three_counts_against_a_claim_only_by_its_corrected_interval(transparent: Result) -> None:
     values, word = np.random.default_rng(0).normal(size=40), partial(word_of, transparent)
-    criterion = partial(Criterion, values, mean)
-    usual, corrected = (criterion(0.0).estimate(transparent, rate).high for rate in (0.05, 0.05 / 3))
+    usual, corrected = (transparent.interval(values, mean, 1 - rate).high for rate in (0.05, 0.05 / 3))
     assert usual < corrected
-    failing, passing = criterion((usual + corrected) / 2), criterion(-9.0)
-    assert word((passing, passing, passing)) == "supported"
-    assert word((failing,)) == "not supported"
-    assert word((failing, passing, passing)) == "inconclusive"
-    assert word((criterion(corrected + 0.1), passing, passing)) == "not supported"
+    failing, passing = (values, mean, (usual + corrected) / 2), (values, mean, -9.0)
+    assert word(passing, passing, passing) == "supported"
+    assert word(failing) == "not supported"
+    assert word(failing, passing, passing) == "inconclusive"
+    assert word((values, mean, corrected + 0.1), passing, passing) == "not supported"
 
 
 def test_a_single_pair_has_numbers_but_no_verdict(transparent: Result) -> None:

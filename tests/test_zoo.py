@@ -14,7 +14,7 @@ import torch
 from lightly.loss import DINOLoss
 from safetensors.torch import load_file, save_file
 
-from probes.adversarial.settings import Adversarial
+from probes.adversarial import Adversarial
 from rcdm_core.data.scenes import CIRCULAR, LINEAR, Scenes
 from rcdm_core.encoders import EMBEDDED, load_encoder
 from rcdm_core.encoders.embedded import load_trained, preprocessing, projector, trunk

@@ -12,8 +12,7 @@ rcdm-probe adversarial --encoder timm/resnet18 --reference vicreg --data photos/
 from pathlib import Path
 
 from probes.adversarial import page, tables
-from probes.adversarial.measurement import measure, ready
-from probes.adversarial.settings import LEAST_IMAGES, Adversarial
+from probes.adversarial.measurement import LEAST_IMAGES, Adversarial, measure, ready
 from probes.probe import Needs, Probe
 
 PROBE = Probe(

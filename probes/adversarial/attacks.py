@@ -22,8 +22,6 @@ from rcdm_core.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from probes.adversarial.target import Target, Victims
-
 Norm = Literal["Linf", "L2"]
 STRIDE = 2.5  # budgets walked in all steps together: every corner of the ball can be reached (Madry et al. 2018)
 AUTO_STEPS = 100  # of each gradient attack within AutoAttack (Croce and Hein 2020, section 6); torchattacks takes 10
@@ -157,44 +155,6 @@ def register(entry: Entry) -> None:
     if entry.name in _ENTRIES:
         raise ValueError(f"there is an attack {entry.name!r} already")
     _ENTRIES[entry.name] = entry
-
-
-def craft(entry: Entry, target: Target, victims: Victims, budget: float, *, steps: int, seed: int) -> torch.Tensor:
-    """Attack images once.
-
-    Args:
-        entry: The attack.
-        target: What is attacked.
-        victims: The images; attacks that need labels are given theirs.
-        budget: Radius of the ball, in the printed unit of the attack.
-        steps: Gradient steps of an iterated attack.
-        seed: Seed of the random starts, in the order of the victims.
-
-    Returns:
-        ``[N, 3, S, S]`` in [0, 1], on the CPU. For an iterated attack, of each image the strongest point on its way.
-    """
-    made = [
-        _attack(entry, target, batch, budget / entry.scale, steps, seed + number)
-        for number, batch in enumerate(victims.split(target.batch_size))
-    ]
-    return torch.cat(made) if made else victims.images
-
-
-def _attack(entry: Entry, target: Target, victims: Victims, eps: float, steps: int, seed: int) -> torch.Tensor:
-    classes = 0 if target.classifier is None else len(target.classifier.bias)
-    images = victims.images.to(target.device)
-    labels = None if victims.labels is None else victims.labels.to(target.device)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        if not entry.iterated:  # it stops where a decision turns: where that is, bfloat16 cannot tell
-            model = target.attacked(needs_labels=entry.needs_labels, precision="no")
-            moved = entry.build(model, eps, steps, classes)(images, labels).detach()
-            return torch.where(moved.isfinite(), moved, images).cpu()  # where a gradient was not, there is no step
-        witness = target.witness(victims, needs_labels=entry.needs_labels)
-        last = entry.build(witness, eps, steps, classes)(images, labels)
-        with torch.no_grad():
-            witness(last)
-    return witness.best.cpu()
 
 
 def noise(images: torch.Tensor, norm: Norm, eps: float, *, seed: int, numbers: Sequence[int]) -> torch.Tensor:

@@ -1,18 +1,24 @@
-"""What is measured: every encoder attacked on the same images, the attacker checked, and samples of what is left."""
+"""What is measured: every encoder attacked on the same images, the attacker checked, and samples of what is left.
+
+An attack that is too weak makes any encoder look robust (Athalye et al. 2018; Carlini et al. 2019). These signs give
+it away: more steps or another start still find adversaries, adversaries made for another encoder do better than its
+own, and gradients do not foretell how the loss of the attack changes, or vanish altogether.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 
-from probes.adversarial.attacks import NOISE, check_classes, size
-from probes.adversarial.checks import effort_records, gradient_records, transfer_records, zero_records
-from probes.adversarial.settings import LEAST_IMAGES
-from probes.adversarial.study import classifier_on, smallest_budget, split, study_of
-from probes.probe import Ready
+from probes.adversarial.attacks import ATTACKS, NOISE, Entry, check_classes, noise, size
+from probes.adversarial.target import classifier_on, craft, smallest_budget, split, study_of
+from probes.probe import Ready, Sampling, option
 from probes.rendering import check_match
+from rcdm_core.distances import cosine
 from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.behaviour import refuse_without_gradients
 from rcdm_core.encoders.foreign import admitted
@@ -27,14 +33,95 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from probes.adversarial.attacks import Entry
-    from probes.adversarial.settings import Adversarial
-    from probes.adversarial.study import Study
-    from probes.adversarial.target import Adversaries
+    from probes.adversarial.target import Adversaries, Study, Target, Victims
     from probes.context import Context
     from rcdm_core.encoders.encoder import Encoder
 
+SMALLEST, LARGEST_L2 = 1e-3, 10_000
+"""Budgets that float32 can tell from none, and that no two images exceed."""
+
+LEAST_IMAGES = 20  # below, no interval over images says anything
+
+NEAR, STEP = 1 / 255, 1 / 16 / 255
+"""How far from an image its gradient is looked at, and how far it is followed: across few kinks of a network."""
+
 LEVEL = "backbone"  # of an encoder that judges
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adversarial(Sampling):
+    """What is attacked, how hard, and on how much.
+
+    A labelled data set gives at most half of its images to the attack. Iterated attacks take ``attack_steps`` steps,
+    each of 2.5 budgets over their number. Of the attacked images, ``checked`` are those on which it is checked that a
+    stronger attacker finds no more, and samples are drawn of ``rendered``, of which ``pictures`` are shown.
+    """
+
+    reference: str = option("supervised", "Encoder that each other one is compared with.", metavar="NAME")
+    attacks: tuple[str, ...] = option(
+        ("PGD",),
+        "FGSM, PGD, PGDL2 or AutoAttack of torchattacks, or Displacement, which needs no labels; may be repeated, the "
+        "first carries the verdicts. By default PGD.",
+        flag="attack",
+        short="a",
+        metavar="NAME",
+    )
+    eps: tuple[float, ...] = option(
+        (0.5, 1.0, 2.0, 4.0), "Budgets of attacks bounded in L-inf, in 255ths.", metavar="A,B,..."
+    )
+    eps_l2: tuple[float, ...] = option(
+        (0.1, 0.2, 0.4, 0.8),
+        "Budgets of attacks bounded in L2: length of a perturbation as one vector, pixels being in [0, 1].",
+        metavar="A,B,...",
+    )
+    attack_steps: int = option(20, "Gradient steps of an iterated attack.", least=1, metavar="K")
+    restarts: int = option(1, "Starts of an attack; the best counts.", least=1)
+    images: int = option(500, "Images that are attacked.", short="n", least=LEAST_IMAGES, metavar="N")
+    training: int = option(3000, "Other images, that the linear classifier is trained on.", least=0, metavar="M")
+    rendered: int = option(24, "Images that samples are drawn of.", least=0)
+    judge: str | None = option(
+        None,
+        "Encoder, not under attack, that tells the class of samples through a linear classifier. It needs an RCDM; by "
+        "default the embedded judge on scenes, and none on other images.",
+        metavar="NAME",
+    )
+    checked: int = option(48, "Images on which the attacker is checked.", least=1, shown=False)
+    pictures: int = option(3, "Images that are shown.", least=1, shown=False)
+    batch_size: int = option(256, "Images that go through a network at once.", least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.attacks:
+            raise UserError("no attack was named", f"name one of {', '.join(ATTACKS)}")
+        for name in self.attacks:
+            if name not in ATTACKS:
+                raise unknown_name("attack", name, ATTACKS)
+        for budgets, most in ((self.eps, 255), (self.eps_l2, LARGEST_L2)):
+            given = ", ".join(f"{budget:g}" for budget in budgets) or "none"
+            if not budgets or min(budgets) <= 0 or list(budgets) != sorted(set(budgets)):
+                raise UserError(f"the budgets are {given}", "give one or more above 0, each larger than the last")
+            if min(budgets) < SMALLEST or max(budgets) > most:
+                raise UserError(f"the budgets are {given}", f"give some from {SMALLEST} to {most}")
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The attacks, that of the verdicts first."""
+        return tuple(ATTACKS[name] for name in self.attacks)
+
+    @property
+    def level(self) -> str:
+        """The level under attack."""
+        assert self.levels is not None
+        return self.levels[0]
+
+    def budgets(self, entry: Entry) -> tuple[float, ...]:
+        """The grid of an attack, in its printed unit."""
+        return self.eps if entry.norm == "Linf" else self.eps_l2
+
+    def middle(self, entry: Entry) -> float:
+        """The budget at which checks are made: in the middle of the grid an attack neither fails nor always wins."""
+        budgets = self.budgets(entry)
+        return budgets[(len(budgets) - 1) // 2]
 
 
 def ready(run: Context, settings: Adversarial) -> Ready:
@@ -56,7 +143,7 @@ def ready(run: Context, settings: Adversarial) -> Ready:
     least = 2 * LEAST_IMAGES if labelled else LEAST_IMAGES
     if len(images) < least:
         raise UserError(f"{images.name} has {len(images)} images", f"attack and classifier need at least {least}")
-    attacked, training = split(run, settings)
+    attacked, training = split(run)
     used = {"attacked": len(attacked), "training the classifiers": len(training)}
     told = {"data_card": {use: count for use, count in used.items() if count}}
     if settings.judge is None:
@@ -114,8 +201,7 @@ def measure(run: Context, settings: Adversarial) -> Iterator[pd.DataFrame | Pane
     studies: dict[str, Study] = {}
     found: dict[str, dict[float, Adversaries]] = {}  # of each encoder, by the first attack: the others' are not kept
     for one in run.each_encoder():
-        study = study_of(one, settings)
-        studies[study.name] = study
+        study = studies[one.encoder.name] = study_of(one)
         yield from _untouched_records(study)
         yield from _noise_records(study)
         yield from zero_records(study)
@@ -147,8 +233,7 @@ def _untouched_records(study: Study) -> Iterator[pd.DataFrame]:
 
 def _attack_records(study: Study, entry: Entry, found: Mapping[float, Adversaries]) -> Iterator[pd.DataFrame]:
     """What the attack did: ``correct``, displacement, cosine, the smallest budget, and where it stayed."""
-    rows = study.rows_of(entry)
-    victims = study.victims[rows]
+    rows, victims = study.rows_of(entry), study.victims_of(entry)
     for budget, adversaries in found.items():
         at: dict[str, Any] = {"condition": entry.name, "strength": budget}
         yield from _moved(study, adversaries.h, rows, **at)
@@ -176,35 +261,102 @@ def _moved(study: Study, h: torch.Tensor, rows: torch.Tensor, **at: Any) -> Iter
     """Displacement and cosine on these rows, and the decision on all images: those not attacked were wrong before."""
     origin = study.victims.h[rows]
     yield study.records("relative_displacement", study.target.displacement(h, origin), rows, **at)
-    yield study.records("cosine", study.target.cosine(h, origin), rows, **at)
+    yield study.records("cosine", cosine(h, origin), rows, **at)
     if study.victims.labels is not None:
         correct = torch.zeros(len(study.victims), dtype=torch.bool)
         correct[rows] = study.target.predict(h) == study.victims.labels[rows]
         yield study.records("correct", correct.numpy(), **at)
 
 
-@dataclass(frozen=True, eq=False)
-class _Version:
-    """The pictured rows in one state: what it is called in a panel and in records."""
+def effort_records(study: Study, entry: Entry, found: Mapping[float, Adversaries]) -> Iterator[pd.DataFrame]:
+    """Strength of an iterated attack after more and more work, each the strongest of all before.
 
-    heading: str
-    condition: str
-    strength: float
-    images: torch.Tensor
+    The work: half the steps, all that the probe did within this budget, as many steps from another start, and twice
+    the steps.
+
+    ``found`` is what the probe found within each budget.
+    """
+    settings = study.run.settings
+    steps, first, budget = settings.attack_steps, settings.checked, settings.middle(entry)
+    half, attempt = max(1, steps // 2), partial(study.attempt, entry, budget, first=first)
+    work = {
+        f"{half} steps": attempt(steps=half),
+        f"and the attack reported, {steps} steps": found[budget][:first],
+        f"and {steps} from another start": attempt(steps=steps, again=settings.restarts),
+        f"and {2 * steps} steps": attempt(steps=2 * steps),
+    }
+    rows, strongest = study.rows_of(entry)[:first], study.untouched(entry, first)
+    for place, (label, adversaries) in enumerate(work.items()):
+        strongest = strongest.or_stronger(adversaries)
+        at = {"condition": f"{entry.name}: {label}", "strength": budget, "sample": place}
+        yield study.records("effort", strongest.strength, rows, **at)
 
 
-def _versions(study: Study, entry: Entry, found: Mapping[float, Adversaries], rows: torch.Tensor) -> list[_Version]:
-    """These rows untouched, under the largest noise, and attacked within every budget."""
-    largest = study.run.settings.budgets(entry)[-1]
-    places = torch.searchsorted(study.rows_of(entry), rows)
-    return [
-        _Version("h(x)", "", 0.0, study.victims.images[rows]),
-        _Version("h(x + noise)", entry.noise, largest, study.noisy(entry, largest, rows)),
-        *(
-            _Version(f"{entry.name} {budget:g}", entry.name, budget, adversaries.images[places])
-            for budget, adversaries in found.items()
-        ),
-    ]
+def gradient_records(study: Study, entry: Entry) -> Iterator[pd.DataFrame]:
+    """How the loss of the attack changes between two near points, and how its gradient foretells that it does.
+
+    The points lie on both sides of one that is `NEAR` an image, for at the image itself the gradient of the label-free
+    attack is 0. A gradient that vanishes, or is not finite, foretells exactly 0.
+
+    Returns:
+        Records ``change`` and ``foretold``.
+    """
+    settings, target = study.run.settings, study.target
+    rows, changes, foretold = study.rows_of(entry)[: settings.checked], [], []
+    batches = study.victims_of(entry, settings.checked).split(target.batch_size)
+    for victims, part in zip(batches, rows.split(target.batch_size), strict=False):
+        numbers = study.numbers(part)
+        at = noise(victims.images, "Linf", NEAR, seed=settings.seed, numbers=numbers)
+        moved = noise(at, "Linf", STEP, seed=settings.seed + 1, numbers=numbers)
+        ends = (moved, (2 * at - moved).clamp(0, 1))
+        middle = ((ends[0] + ends[1]) / 2).requires_grad_()
+        (gradient,) = torch.autograd.grad(_loss(target, middle, victims).sum(), middle)
+        with torch.no_grad():
+            first, last = (_loss(target, end, victims, torch.float64) for end in ends)
+        changes += (last - first).tolist()
+        foretold += (gradient.double() * (ends[1] - ends[0])).flatten(1).sum(1).nan_to_num(0, 0, 0).tolist()
+    yield study.records("change", changes, rows, condition=entry.name)
+    yield study.records("foretold", foretold, rows, condition=entry.name)
+
+
+def _loss(target: Target, images: torch.Tensor, victims: Victims, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """What an attack raises, ``[N]``, on the CPU: cross-entropy, or the squared distance from the untouched ``h``."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # small differences are looked at
+        output = target.attacked(victims, precision="no")(images.to(target.device)).cpu().to(dtype)
+    if victims.labels is None:
+        return (output - victims.h).square().sum(1)
+    return F.cross_entropy(output, victims.labels, reduction="none")
+
+
+def zero_records(study: Study) -> Iterator[pd.DataFrame]:
+    """Whether each attack, run with a budget of 0, leaves the decision of the first images as it was."""
+    settings = study.run.settings
+    for entry in settings.entries:
+        if study.victims.labels is None or entry.name == "AutoAttack":
+            continue  # without a decision there is nothing to see; AutoAttack divides by its budget
+        victims = study.victims_of(entry, settings.checked)
+        images = craft(entry, study.target, victims, 0.0, steps=2, seed=settings.seed)
+        same, rows = study.target.decide(images) == study.target.predict(victims.h), study.rows_of(entry)
+        yield study.records("unchanged", same.numpy(), rows[: len(victims)], condition=entry.name, strength=0.0)
+
+
+def transfer_records(
+    studies: Mapping[str, Study], entry: Entry, found: Mapping[str, Adversaries], budget: float
+) -> Iterator[pd.DataFrame]:
+    """Decisions of each encoder on the adversaries of each other one, where both were right before.
+
+    ``found`` are the adversaries for each encoder within this budget.
+    """
+    for source, adversaries in found.items():
+        rows = studies[source].rows_of(entry)
+        for name, study in studies.items():
+            both = study.right[rows]
+            if name == source or not both.any():
+                continue
+            decided = study.target.decide(adversaries.images[both])
+            assert study.victims.labels is not None
+            correct = decided == study.victims.labels[rows[both]]
+            yield study.records("transferred", correct.numpy(), rows[both], condition=source, strength=budget)
 
 
 def _drawn(
@@ -216,27 +368,32 @@ def _drawn(
     rows = torch.nonzero(right).flatten()[: settings.rendered]
     if not len(rows):
         return
-    versions = {name: _versions(study, entry, found[name], rows) for name, study in studies.items()}
+    largest = settings.budgets(entry)[-1]
+    under = [(f"{entry.name} {budget:g}", entry.name, budget) for budget in settings.budgets(entry)]
+    states = [("h(x)", "", 0.0), ("h(x + noise)", entry.noise, largest), *under]
+    versions = {}  # of each encoder, the pictured rows in every state
+    for name, study in studies.items():
+        places = torch.searchsorted(study.rows_of(entry), rows)
+        attacked = (adversaries.images[places] for adversaries in found[name].values())
+        versions[name] = [study.victims.images[rows], study.noisy(entry, largest, rows), *attacked]
     read, samples = _reader(run), {}
     for name, study in studies.items():
         if study.run.decoder is None:
             continue
-        h = study.target.represent(torch.cat([version.images for version in versions[name]]))
-        numbers = study.numbers(rows) * len(versions[name])
+        h, labels = study.target.represent(torch.cat(versions[name])), study.victims.labels
+        numbers = study.numbers(rows) * len(states)
         drawn = study.run.render("attacked", settings.level, h, numbers)[:, 0].split(len(rows))
-        samples[name] = {version.heading: part for version, part in zip(versions[name], drawn, strict=True)}
-        if read is None or study.victims.labels is None:
-            continue
-        labels = study.victims.labels[rows].numpy()
-        for version, part in zip(versions[name], drawn, strict=True):
-            at: dict[str, Any] = {"condition": version.condition, "strength": version.strength}
-            yield study.records("class_seen", read(part) == labels, rows, **at)
+        samples[name] = {heading: part for (heading, _, _), part in zip(states, drawn, strict=True)}
+        for (_, condition, strength), part in zip(states, drawn, strict=True):
+            if read is not None and labels is not None:
+                seen = read(part) == labels[rows].numpy()
+                yield study.records("class_seen", seen, rows, condition=condition, strength=strength)
     originals = next(iter(studies.values())).victims.images[rows[: settings.pictures]]
     for place, original in enumerate(originals if samples else ()):
         shown = {name: {heading: part[place] for heading, part in own.items()} for name, own in samples.items()}
         yield drawn_panel(place + 1, shown, original)
     control = next(iter(versions.values()))[1]
-    moved = {"noise": control.images[0], **{name: states[-1].images[0] for name, states in versions.items()}}
+    moved = {"noise": control[0], **{name: images[-1][0] for name, images in versions.items()}}
     yield perturbations_panel(originals[0], moved)
 
 
@@ -250,7 +407,7 @@ def _reader(run: Context) -> Callable[[torch.Tensor], np.ndarray] | None:
         judge = run.judge
         return None if judge is None else lambda pictures: judge.read(pictures)["class"].to_numpy()
     reader = replace(run, encoders=(run.own,), levels=(LEVEL,))
-    classifier = classifier_on(reader, LEVEL, split(run, run.settings)[1])
+    classifier = classifier_on(reader, LEVEL, split(run)[1])
     return lambda pictures: classifier.logits(reader.encode(pictures)[LEVEL]).argmax(1).numpy()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -19,7 +20,7 @@ from reports.remedies import training_command
 from reports.tables import cell, decisive, number, rows_where
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from matplotlib.figure import Figure
 
@@ -118,34 +119,27 @@ def names(found: Found) -> dict[str, Any]:
 
 def in_short(found: Found) -> Iterator[Block]:
     """The outcome in sentences."""
-    entry, table = first(found), found.tables["robustness"]
+    entry, table, said, points = first(found), found.tables["robustness"], words_of(found.probe).parts("in short"), []
     rows, middle = rows_where(table, condition=entry.name), found.settings.middle(entry)
-    at, clean = (
-        rows[rows["strength"] == middle].set_index("encoder"),
-        table[table["strength"] == 0].set_index("encoder"),
-    )
-    moved = ", ".join(f"{name} {cell(at.loc[name], 'relative_displacement')}" for name in found.encoders)
-    out = [f"{entry.name} within {entry.told(middle)} moves h this far on the way to another image: {moved}."]
+    under, clean = (of[of["strength"] == at].set_index("encoder") for of, at in ((rows, middle), (table, 0)))
+    moved = ", ".join(f"{name} {cell(under.loc[name], 'relative_displacement')}" for name in found.encoders)
+    points.append(said["moved"].format(attack=entry.name, budget=entry.told(middle), moved=moved))
     if len(clean):
-        kept = ", ".join(
-            f"{name} {number(clean.loc[name, 'accuracy'])} to {number(at.loc[name, 'accuracy'])}"
-            for name in found.encoders
-        )
-        out.append(f"Accuracy, untouched and then under that attack: {kept}.")
+        both = {name: [number(of.loc[name, "accuracy"]) for of in (clean, under)] for name in found.encoders}
+        kept = ", ".join(f"{name} {before} to {after}" for name, (before, after) in both.items())
+        points.append(said["accuracy"].format(kept=kept))
     noise = rows_where(table, condition=entry.noise).dropna(subset=["relative_displacement"])
     if len(noise):
         worst = noise.loc[noise["relative_displacement"].idxmax()]
-        attacked = rows_where(rows[rows["strength"] == worst["strength"]], encoder=worst["encoder"]).iloc[0]
-        out.append(
-            f"Random noise of the same budgets moves h by at most {number(worst['relative_displacement'])} "
-            f"({worst['encoder']}, {entry.told(worst['strength'])}), where {entry.name} moves it by "
-            f"{cell(attacked, 'relative_displacement')}."
-        )
+        attacked = rows_where(rows, encoder=worst["encoder"], strength=worst["strength"]).iloc[0]
+        about = {"encoder": worst["encoder"], "budget": entry.told(worst["strength"]), "attack": entry.name}
+        random, far = number(worst["relative_displacement"]), cell(attacked, "relative_displacement")
+        points.append(said["noise"].format(random=random, far=far, **about))
     words = [verdict.word for verdict in found.verdicts]
     if words:
-        counts = [f"{words.count(word)} {word}" for word in dict.fromkeys(words)]
-        out.append(f"Of {len(words)} verdicts on finding 3: {', '.join(counts)}.")
-    yield blocks.points(out)
+        counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
+        points.append(said["verdicts"].format(count=len(words), counts=counts))
+    yield blocks.points(points)
 
 
 def gains_figure(found: Found) -> Figure:
@@ -155,27 +149,18 @@ def gains_figure(found: Found) -> Figure:
 
 def robustness_figure(found: Found) -> Figure:
     """Curves against the budget."""
-    entries = {entry.name: entry for entry in found.settings.entries}
-    return draw_robustness(
-        found.tables["robustness"],
-        attacks=list(entries),
-        noise={name: entry.noise for name, entry in entries.items()},
-        units={name: entry.unit for name, entry in entries.items()},
-        reference=found.settings.reference,
-    )
+    return draw_robustness(found.tables["robustness"], found.settings.entries, reference=found.settings.reference)
 
 
 def budgets_figure(found: Found) -> Figure:
     """The share of decisions flipped by each budget."""
-    entry, reference = first(found), found.settings.reference
-    largest = float(rows_where(found.tables["budgets"], condition=entry.name)["largest"].max())
-    return draw_budgets(flips(found), attack=entry.name, unit=entry.unit, largest=largest, reference=reference)
+    largest = float(rows_where(found.tables["budgets"], condition=first(found).name)["largest"].max())
+    return draw_budgets(flips(found), first(found), largest=largest, reference=found.settings.reference)
 
 
 def rendered_figure(found: Found) -> Figure:
     """How often the class is still seen in what is drawn."""
-    entry, reference, table = first(found), found.settings.reference, found.tables["rendered"]
-    return draw_rendered(table, attack=entry.name, noise=entry.noise, unit=entry.unit, reference=reference)
+    return draw_rendered(found.tables["rendered"], first(found), reference=found.settings.reference)
 
 
 def printed_robustness(found: Found) -> pd.DataFrame:
@@ -207,14 +192,14 @@ def printed_comparison(found: Found) -> pd.DataFrame:
     """Gains with as many digits as show on which side of 0 they lie."""
     table = found.tables["comparison"]
     gains = [cell(row, "gain", decisive(row["gain_low"], row["gain_high"])) for _, row in table.iterrows()]
-    return table.assign(gain=pd.Series(gains, table.index, dtype=object))
+    return table.assign(gain=gains)
 
 
 def printed_budgets(found: Found) -> pd.DataFrame:
     """Median budgets; those beyond the grid are said to be."""
     table = found.tables["budgets"]
     medians = [f"{'≥ ' * bool(row['budget'] >= row['largest'])}{cell(row, 'budget')}" for _, row in table.iterrows()]
-    return table.assign(median=pd.Series(medians, table.index, dtype=object))
+    return table.assign(median=medians)
 
 
 def printed_rendered(found: Found) -> pd.DataFrame:
@@ -244,9 +229,7 @@ def printed_transfers(found: Found) -> pd.DataFrame:
     best = table.loc[table.groupby("encoder", sort=False)["difference"].idxmin()]
     told = [f"{row['source']}: {cell(row, 'transferred')}" for _, row in best.iterrows()]
     masked = ["yes" if high < 0 else "no" for high in best["difference_high"]]
-    return best.assign(
-        best=pd.Series(told, best.index, dtype=object), masked=pd.Series(masked, best.index, dtype=object)
-    )
+    return best.assign(best=told, masked=masked)
 
 
 def printed_gradients(found: Found) -> pd.DataFrame:
@@ -259,18 +242,15 @@ def printed_gradients(found: Found) -> pd.DataFrame:
 def printed_controls(found: Found) -> pd.DataFrame:
     """With digits enough to see rounding."""
     table = found.tables["controls"]
-    fine = {name: [number(value, 4) for value in table[name]] for name in ("perturbation", "out_of_range")}
-    return table.assign(**fine)
+    return table.assign(
+        **{name: table[name].map(partial(number, digits=4)) for name in ("perturbation", "out_of_range")}
+    )
 
 
 def printed_classifiers(found: Found) -> pd.DataFrame:
     """Penalties as powers of ten, and thousands set apart."""
     table = found.tables["classifiers"]
-    fine: Mapping[str, list[str]] = {
-        "penalty": [f"{penalty:g}" for penalty in table["penalty"]],
-        "training": [f"{images:,}" for images in table["training"]],
-    }
-    return table.assign(**fine)
+    return table.assign(penalty=table["penalty"].map("{:g}".format), training=table["training"].map("{:,}".format))
 
 
 PRINTED = {

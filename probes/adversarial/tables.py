@@ -7,15 +7,15 @@ labels), so that attack and noise are compared on the same ones.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from analyses.by_image import by_image, measured
-from analyses.columns import columns, estimate_of, headings, tabulate
+from analyses.columns import estimate_of, headings, tabulate
 from analyses.findings import word_of_gain
-from analyses.paired import holm, rank_biserial, signed_rank
+from analyses.paired import TEST, corrected, tested
 from analyses.statistics import mean, median
 from probes.page import words_of
 from probes.probe import Judgement
@@ -63,15 +63,15 @@ def robustness(found: Found) -> pd.DataFrame:
     ``relative_displacement`` and ``cosine`` over those classified rightly untouched; ``images``, how many the
     accuracy rests on. The untouched images have the condition ``""`` and the strength 0.
     """
-    moved, lines = ("relative_displacement", "cosine"), []
-    for key, rows in measured(found.records, "correct", *moved).groupby(_KEYS, sort=False):
+    moved, rows = ("relative_displacement", "cosine"), {}
+    groups = measured(found.records, "correct", *moved).groupby(_KEYS, sort=False)
+    for key, own in groups:
+        values = {name: _by_image(own, name) for name in moved}
         right = right_images(found.records, key[0])
-        summed = {"accuracy": found.interval(_by_image(rows, "correct"), mean)}
-        for name in moved:
-            values = _by_image(rows, name)
-            summed[name] = found.interval(values[values.index.isin(right)], median)
-        lines.append({**dict(zip(_KEYS, key, strict=True)), **columns(summed), "images": rows["image"].nunique()})
-    return pd.DataFrame(lines, columns=[*_KEYS, *headings("accuracy", *moved), "images"])
+        rows[key] = {"accuracy": found.interval(_by_image(own, "correct"), mean)} | {
+            name: found.interval(part[part.index.isin(right)], median) for name, part in values.items()
+        }
+    return tabulate(rows, _KEYS, ("accuracy", *moved)).assign(images=groups["image"].nunique().to_numpy())
 
 
 def budgets(found: Found) -> pd.DataFrame:
@@ -81,18 +81,15 @@ def budgets(found: Found) -> pd.DataFrame:
     where it equals that the median lies beyond); ``flipped``, the share of images that some budget of the grid
     flips; ``images``, those classified rightly untouched.
     """
-    records, lines = found.records, []
-    for (encoder, condition), rows in measured(records, "smallest_budget").groupby(_KEYS[:2], sort=False):
-        values = _by_image(rows)
-        tried = measured(records, "correct")
-        largest = float(tried[tried["condition"] == condition]["strength"].max())
-        summed = {
+    rows, tried = {}, measured(found.records, "correct").groupby("condition")["strength"].max()
+    for (encoder, condition), own in measured(found.records, "smallest_budget").groupby(_KEYS[:2], sort=False):
+        values, largest = _by_image(own), float(tried[condition])
+        rows[encoder, condition] = {
             "budget": found.interval(np.minimum(values, largest), median),
-            "flipped": found.interval(np.isfinite(values).astype(float), mean),
+            "flipped": found.interval(np.isfinite(values), mean),
+            "largest": largest,
         }
-        about = {"encoder": encoder, "condition": condition, "largest": largest, "images": len(values)}
-        lines.append({**about, **columns(summed)})
-    return pd.DataFrame(lines, columns=[*_KEYS[:2], *headings("budget", "flipped"), "largest", "images"])
+    return tabulate(rows, _KEYS[:2], ("budget", "flipped"), ("largest",))
 
 
 def rendered(found: Found) -> pd.DataFrame:
@@ -102,7 +99,7 @@ def rendered(found: Found) -> pd.DataFrame:
     """
     groups = measured(found.records, "class_seen").groupby(_KEYS, sort=False)
     rows = {key: {"class_seen": found.interval(_by_image(own), mean)} for key, own in groups}
-    return tabulate(rows, _KEYS, ["class_seen"], counted="images")
+    return tabulate(rows, _KEYS, ("class_seen",))
 
 
 def effort(found: Found) -> pd.DataFrame:
@@ -134,7 +131,7 @@ def transfers(found: Found) -> pd.DataFrame:
         own = by_strength(found.records, key[0], "correct", found.settings.attacks[0])[key[2]].loc[other.index]
         values = {"own": own, "transferred": other, "difference": other - own}
         rows[key] = {name: found.interval(value, mean) for name, value in values.items()}
-    return tabulate(rows, ["encoder", "source", "strength"], ["own", "transferred", "difference"], counted="images")
+    return tabulate(rows, ("encoder", "source", "strength"), ("own", "transferred", "difference"))
 
 
 def gradients(found: Found) -> pd.DataFrame:
@@ -158,15 +155,11 @@ def gradients(found: Found) -> pd.DataFrame:
         )
         beyond = (moved - random).dropna().sort_index()
         estimate = found.interval(beyond[beyond.index.isin(right_images(own, encoder))], median)
-        lines.append(
-            {
-                "encoder": encoder,
-                "without": float((foretold == 0).mean()) if len(foretold) else np.nan,
-                "error": float(np.median(errors)) if len(errors) else np.nan,
-                **estimate.columns("beyond_noise"),
-                "images": estimate.n,
-            }
-        )
+        about = {
+            "without": float((foretold == 0).mean()) if len(foretold) else np.nan,
+            "error": float(np.median(errors)) if len(errors) else np.nan,
+        }
+        lines.append({"encoder": encoder, **about, **estimate.columns("beyond_noise"), "images": estimate.n})
     return pd.DataFrame(lines, columns=["encoder", "without", "error", *headings("beyond_noise"), "images"])
 
 
@@ -209,24 +202,11 @@ def comparison(found: Found) -> pd.DataFrame:
     than the reference (see `gains`); Wilcoxon's ``p_value``; ``p_holm``, corrected over the encoders of an aspect;
     the rank-biserial ``effect``; ``images``. What was not measured has no row.
     """
-    lines: list[dict[str, Any]] = []
+    rows = {}
     for encoder in dict.fromkeys(found.records["encoder"]):
         for aspect, gain in gains(found, encoder) if encoder != found.settings.reference else ():
-            estimate = found.interval(gain, ASPECTS[aspect])
-            lines.append(
-                {
-                    "encoder": encoder,
-                    "aspect": aspect,
-                    **estimate.columns("gain"),
-                    "p_value": signed_rank(gain.to_numpy()),
-                    "effect": rank_biserial(gain.to_numpy()),
-                    "images": estimate.n,
-                }
-            )
-    table = pd.DataFrame(lines, columns=["encoder", "aspect", *headings("gain"), "p_value", "effect", "images"])
-    corrected = table.groupby("aspect")["p_value"].transform(holm)
-    table.insert(table.columns.get_loc("effect"), "p_holm", corrected.astype(float))
-    return table
+            rows[encoder, aspect] = {"gain": found.interval(gain, ASPECTS[aspect]), **tested(gain.to_numpy())}
+    return corrected(tabulate(rows, ("encoder", "aspect"), ("gain",), TEST), "aspect")
 
 
 def gains(found: Found, encoder: str) -> Iterator[tuple[str, pd.Series]]:

@@ -1,8 +1,8 @@
-"""What is attacked: one level of an encoder, and the linear classifier on it, fitted once.
+"""What is attacked: a level of an encoder, the linear classifier on it, the images, and what is found within budgets.
 
-An attack that takes steps sees a `Witness`: a model that takes images in [0, 1], through the encoder's own
-preprocessing, and remembers for each image the strongest point that the attack asked about. So it is judged by the best
-adversary on its way and not by the last.
+An attack that takes steps sees a model that remembers for each image the strongest point it was asked about, so that it
+is judged by the best adversary on its way and not by the last. Balls are nested: what was found within a smaller budget
+counts within a larger one, so that curves never rise because an attack was unlucky.
 
 There, where only the direction of a gradient matters, the encoder computes in bfloat16 on processors that are made for
 it; every number that enters a record is computed again in float32.
@@ -11,15 +11,17 @@ it; every number that enters a record is computed again in float32.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from probes.adversarial.attacks import noise
 from rcdm_core import kept
-from rcdm_core.cache import OTHER_CACHE
-from rcdm_core.distances import cosine, relative_displacement
+from rcdm_core.cache import OTHER_CACHE, cache_folder
+from rcdm_core.distances import relative_displacement, typical_distance
 from rcdm_core.keeping import keeping
 from rcdm_core.linear_classifier import PENALTIES, LinearClassifier, fit_classifier
 from rcdm_core.placement import device_of
@@ -27,11 +29,18 @@ from rcdm_core.precision import lowered
 from rcdm_core.representations import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import ArrayLike
+
+    from probes.adversarial.attacks import Entry
+    from probes.context import Context
     from rcdm_core.encoders.encoder import Encoder
 
+_RESTART = 1_000_003  # between the seeds of two restarts; batches count up from each
 _RECIPE = "standardised, lbfgs, 2"
 
 
@@ -41,7 +50,7 @@ class Victims:
 
     Attributes:
         images: ``[N, 3, S, S]`` in [0, 1].
-        labels: True classes ``[N]`` int64; None where they are not known.
+        labels: True classes ``[N]`` int64; None where they are not known, or an attack needs none.
         h: Representations ``[N, D]``.
     """
 
@@ -114,48 +123,41 @@ class Target:
         assert self.classifier is not None  # only a labelled data set has predictions
         return self.classifier.logits(h).argmax(1)
 
+    def decide(self, images: torch.Tensor) -> torch.Tensor:
+        """The same in images ``[N, 3, S, S]``."""
+        return self.predict(self.represent(images))
+
     def displacement(self, h: torch.Tensor, origin: torch.Tensor) -> torch.Tensor:
         """Relative displacement ``[N]``: 0 is unmoved, 1 as far as another image."""
         return relative_displacement(h, origin, self.typical)
 
-    def cosine(self, h: torch.Tensor, origin: torch.Tensor) -> torch.Tensor:
-        """Cosine similarity ``[N]``."""
-        return cosine(h, origin)
-
-    def strength(self, h: torch.Tensor, victims: Victims, *, needs_labels: bool) -> torch.Tensor:
-        """What an attack maximises, ``[N]``: margin of the best wrong class over the true one, or displacement."""
-        if not needs_labels:
+    def strength(self, h: torch.Tensor, victims: Victims) -> torch.Tensor:
+        """What an attack maximises, ``[N]``: margin of the best wrong class over the true one; displacement of h."""
+        if victims.labels is None:
             return self.displacement(h, victims.h)
         assert self.classifier is not None
-        assert victims.labels is not None
         return margin(self.classifier.logits(h), victims.labels)
 
-    def look(self, images: torch.Tensor, victims: Victims, *, needs_labels: bool) -> Adversaries:
+    def look(self, images: torch.Tensor, victims: Victims) -> Adversaries:
         """Attacked versions of the victims, seen in float32."""
         h = self.represent(images)
-        return Adversaries(images, h, self.strength(h, victims, needs_labels=needs_labels))
+        return Adversaries(images, h, self.strength(h, victims))
 
     @property
     def device(self) -> torch.device:
         """Where the encoder is."""
         return device_of(self.encoder)
 
-    def attacked(self, *, needs_labels: bool, precision: str = "auto") -> Attacked:
-        """What an attack sees: images to logits where it needs labels, else to ``h``."""
-        if not needs_labels:
-            return Attacked(self.encoder, self.level, nn.Identity(), precision)
-        assert self.classifier is not None
-        return Attacked(self.encoder, self.level, _linear(self.classifier), precision)
-
-    def witness(self, victims: Victims, *, needs_labels: bool) -> Witness:
-        """The same, with a memory of the strongest point for each of these victims."""
-        model = self.attacked(needs_labels=needs_labels)
-        if not needs_labels:
+    def attacked(self, victims: Victims, *, precision: str = "auto", remembers: bool = False) -> Attacked:
+        """What an attack on these victims sees: images to logits where they have labels, else to ``h``."""
+        if victims.labels is None:
             origin = victims.h.to(self.device)
-            return Witness(model, lambda h: (h - origin).norm(dim=1))
-        assert victims.labels is not None
+            strength = (lambda h: (h - origin).norm(dim=1)) if remembers else None
+            return Attacked(self.encoder, self.level, nn.Identity(), precision, strength)
+        assert self.classifier is not None
         labels = victims.labels.to(self.device)
-        return Witness(model, lambda logits: margin(logits, labels))
+        strength = (lambda logits: margin(logits, labels)) if remembers else None
+        return Attacked(self.encoder, self.level, _linear(self.classifier), precision, strength)
 
 
 class Attacked(nn.Module):
@@ -166,42 +168,31 @@ class Attacked(nn.Module):
         level: The level under attack.
         head: What is made of its representations ``[N, D]``.
         precision: Of the encoder, one of `rcdm_core.precision.PRECISIONS`.
+        strength: Its output to a number for each image, larger is stronger: where it is given, ``best`` is for each
+            image the strongest point asked about, of one batch that is always asked about in one order.
     """
 
-    def __init__(self, encoder: Encoder, level: str, head: nn.Module, precision: str) -> None:
+    def __init__(
+        self, encoder: Encoder, level: str, head: nn.Module, precision: str,
+        strength: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.encoder, self.level, self.precision = encoder, level, precision
+        self.encoder, self.level, self.precision, self.strength = encoder, level, precision, strength
         self.head = head.to(device_of(encoder))
+        self.strongest = self.best = torch.empty(0)
         self.eval()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         images = images.flatten(1).unflatten(1, images.shape[1:])  # so that gradients are contiguous, as attacks expect
         with lowered(images.device, self.precision):
             h = self.encoder(images)[self.level]
-        return self.head(h.float())
-
-
-class Witness(nn.Module):
-    """Does what a model does, and keeps for each image of a batch the strongest point that was asked about.
-
-    Args:
-        model: The attacked model; it is always asked about the same batch, image by image in one order.
-        strength: Its output to a number for each image, larger is stronger.
-    """
-
-    def __init__(self, model: Attacked, strength: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        super().__init__()
-        self.model, self.strength = model, strength
-        self.strongest = self.best = torch.empty(0)
-        self.eval()
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        output = self.model(images)
-        seen, strength = images.detach(), self.strength(output.detach())
-        if len(self.best) == 0:
-            self.best, self.strongest = seen.clone(), strength
-        better = strength > self.strongest
-        self.best[better], self.strongest[better] = seen[better], strength[better]
+        output = self.head(h.float())
+        if self.strength is not None:
+            seen, strength = images.detach(), self.strength(output.detach())
+            if len(self.best) == 0:
+                self.best, self.strongest = seen.clone(), strength
+            better = strength > self.strongest
+            self.best[better], self.strongest[better] = seen[better], strength[better]
         return output
 
 
@@ -260,3 +251,189 @@ def _read(path: Path) -> LinearClassifier:
     tensors = kept.load_tensors(path)
     penalty, accuracy, images = tensors["facts"].tolist()
     return LinearClassifier(tensors["weight"], tensors["bias"], penalty, accuracy, int(images))
+
+
+def craft(entry: Entry, target: Target, victims: Victims, budget: float, *, steps: int, seed: int) -> torch.Tensor:
+    """Attack images once.
+
+    Args:
+        entry: The attack.
+        target: What is attacked.
+        victims: The images; without labels it is ``h`` that is attacked.
+        budget: Radius of the ball, in the printed unit of the attack.
+        steps: Gradient steps of an iterated attack.
+        seed: Seed of the random starts, in the order of the victims.
+
+    Returns:
+        ``[N, 3, S, S]`` in [0, 1], on the CPU. For an iterated attack, of each image the strongest point on its way.
+    """
+    classes = 0 if target.classifier is None else len(target.classifier.bias)
+    made = [victims.images[:0]]
+    for number, batch in enumerate(victims.split(target.batch_size)):
+        images = batch.images.to(target.device)
+        labels = None if batch.labels is None else batch.labels.to(target.device)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed + number)
+            if entry.iterated:
+                model = target.attacked(batch, remembers=True)
+                with torch.no_grad():
+                    model(entry.build(model, budget / entry.scale, steps, classes)(images, labels))
+                made.append(model.best.cpu())
+            else:  # it stops where a decision turns: where that is, bfloat16 cannot tell
+                model = target.attacked(batch, precision="no")
+                moved = entry.build(model, budget / entry.scale, steps, classes)(images, labels).detach()
+                made.append(torch.where(moved.isfinite(), moved, images).cpu())  # without a gradient there is no step
+    return torch.cat(made)
+
+
+def split(run: Context) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of images that are attacked, ``[N]``, and of others that train the classifier, ``[M]``: by the seed.
+
+    A labelled data set gives at most half of its images to the attack; of one without labels, none train.
+    """
+    settings = run.settings
+    if run.images.labels is None:
+        return run.draw(settings.images), run.draw(0)
+    count = min(settings.images, len(run.images) // 2)
+    return run.draw(count), run.draw(count + settings.training)[count:]
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """An encoder under attack.
+
+    Attributes:
+        run: A context of that encoder.
+        target: What is attacked.
+        victims: The images, with their labels and representations.
+        positions: Their positions in the data set, ``[N]``.
+        right: Which of them the classifier gets right untouched, ``[N]``; all of them without labels.
+    """
+
+    run: Context
+    target: Target
+    victims: Victims
+    positions: np.ndarray
+    right: torch.Tensor
+
+    @property
+    def name(self) -> str:
+        """Name of the encoder."""
+        return self.run.encoder.name
+
+    def records(self, measure: str, values: ArrayLike, rows: torch.Tensor | None = None, **about: Any) -> pd.DataFrame:
+        """Records of one measure on these rows of the victims, ``[N]``; by default all."""
+        return self.run.records(measure, values, self.numbers(rows), level=self.target.level, **about)
+
+    def numbers(self, rows: torch.Tensor | None = None) -> list[int]:
+        """Positions of these rows of the victims; by default of all."""
+        return (self.positions if rows is None else self.positions[rows.numpy()]).tolist()
+
+    def rows_of(self, entry: Entry) -> torch.Tensor:
+        """Rows of the victims that an attack is run on, ``[n]``: of one on the decision, those right before."""
+        return torch.nonzero(self.right).flatten() if entry.needs_labels else torch.arange(len(self.victims))
+
+    def victims_of(self, entry: Entry, first: int | None = None) -> Victims:
+        """The first so many of `rows_of` an attack, without labels for one that needs none."""
+        victims = self.victims[self.rows_of(entry)[:first]]
+        return victims if entry.needs_labels else replace(victims, labels=None)
+
+    def untouched(self, entry: Entry, first: int | None = None) -> Adversaries:
+        """The `victims_of` an attack as they are: what a budget of 0 finds."""
+        victims = self.victims_of(entry, first)
+        return Adversaries(victims.images, victims.h, self.target.strength(victims.h, victims))
+
+    def attempt(
+        self, entry: Entry, budget: float, *, steps: int, again: int = 0, first: int | None = None
+    ) -> Adversaries:
+        """One run of an attack on `victims_of`, within a budget in its printed unit; its images are kept.
+
+        ``again`` is the number of the start.
+        """
+        victims, settings, rows = self.victims_of(entry, first), self.run.settings, self.rows_of(entry)[:first]
+        start = settings.seed + _RESTART * again
+        images = self.run.kept(
+            f"{entry.name}-{self.name.replace('/', '-')}",
+            partial(craft, entry, self.target, victims, budget, steps=steps, seed=start),
+            *(entry.name, budget, steps, start, settings.batch_size, self.target.level, self.numbers(rows)),
+            *(settings.seed, settings.training),  # by which the classifier was trained
+        )
+        return self.target.look(images, victims)
+
+    def attack(self, entry: Entry) -> dict[float, Adversaries]:
+        """Run an attack within every budget.
+
+        Returns:
+            For each budget, ascending, the strongest adversary of each of `rows_of`: over the steps of every restart,
+            and over all smaller budgets.
+        """
+        settings, strongest, found = self.run.settings, self.untouched(entry), {}
+        tries = [(budget, again) for budget in settings.budgets(entry) for again in range(settings.restarts)]
+        for budget, again in self.run.each(tries, f"{entry.name} on {self.name}"):
+            attempt = self.attempt(entry, budget, steps=settings.attack_steps, again=again)
+            found[budget] = strongest = strongest.or_stronger(attempt)
+        return found
+
+    def noisy(self, entry: Entry, budget: float, rows: torch.Tensor) -> torch.Tensor:
+        """These rows of the victims under the noise that stands beside an attack, ``[n, 3, S, S]``."""
+        images, seed = self.victims.images[rows], self.run.settings.seed
+        return noise(images, entry.norm, budget / entry.scale, seed=seed, numbers=self.numbers(rows))
+
+
+def study_of(run: Context) -> Study:
+    """Encode the images of a context of one encoder, and train the classifier on it.
+
+    Raises:
+        UserError: Representations that are not finite or do not vary; training images of a single class.
+    """
+    settings, labels = run.settings, run.images.labels
+    level, (attacked, training) = settings.level, split(run)
+    h = run.represent(attacked)[level]
+    typical = typical_distance(h, seed=settings.seed)
+    classifier = None if labels is None else classifier_on(run, level, training)
+    target = Target(run.encoder, level, typical, classifier, settings.batch_size)
+    victims = Victims(run.images.images(attacked), None if labels is None else torch.tensor(labels[attacked]), h)
+    right = torch.ones(len(h), dtype=torch.bool) if victims.labels is None else target.predict(h).eq(victims.labels)
+    return Study(run, target, victims, attacked, right)
+
+
+def classifier_on(run: Context, level: str, training: np.ndarray) -> LinearClassifier:
+    """The linear classifier on a level of an encoder, trained on images of a labelled data set."""
+    assert run.images.labels is not None
+    labels, classes = torch.tensor(run.images.labels[training]), len(run.images.class_names)
+    cache = cache_folder() / "classifiers" if run.cache else None
+    return train_classifier(run.represent(training)[level], labels, classes, seed=run.settings.seed, cache=cache)
+
+
+def smallest_budget(
+    target: Target, victims: Victims, found: Sequence[tuple[float, Adversaries]], *, halvings: int = 6
+) -> torch.Tensor:
+    """The smallest budget known to flip the decision of each image.
+
+    Along the line from the image to the first adversary that flips it, bisection finds where the decision turns. That
+    is an upper bound of the true smallest budget, and finer than the grid.
+
+    Args:
+        target: What was attacked.
+        victims: The images, all classified rightly untouched.
+        found: Budgets, ascending, with the adversaries found within them.
+        halvings: Bisections; the result is within 2^-halvings of the budget that flipped.
+
+    Returns:
+        ``[N]`` float64, in the printed unit; infinite where no budget flipped the decision.
+    """
+    assert victims.labels is not None
+    smallest = torch.full((len(victims),), torch.inf, dtype=torch.float64)
+    for budget, adversaries in found:
+        rows = torch.nonzero((adversaries.strength > 0) & smallest.isinf()).flatten()
+        if not len(rows):
+            continue
+        start, end, labels = victims.images[rows], adversaries.images[rows], victims.labels[rows]
+        low, high = torch.zeros(len(rows)), torch.ones(len(rows))
+        for _ in range(halvings):
+            middle = (low + high) / 2
+            between = torch.lerp(start, end, middle[:, None, None, None])
+            wrong = target.decide(between) != labels
+            low, high = torch.where(wrong, low, middle), torch.where(wrong, middle, high)
+        smallest[rows] = budget * high.double()
+    return smallest

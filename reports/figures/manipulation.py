@@ -1,13 +1,14 @@
 """Edits and directions of representations: edits against their controls, responses to directions, side effects.
 
-``draw_edits`` sets the common dimensions (filled) beside random ones (open, and a cross for those that move ``h`` as
-far). ``draw_side_effects`` is a matrix: rows are moved, columns are read, and a clean direction has its one dark cell
+``draw_by_factor`` sets what is asked about, the common dimensions or a path, (filled) beside its controls (open, and a
+cross). ``draw_side_effects`` is a matrix: rows are moved, columns are read, and a clean direction has its one dark cell
 on the diagonal.
 """
 
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,14 +29,22 @@ _ACROSS, _PLOT = 4, 34.0  # plots in a line of responses, and the height of one 
 _FULL = 1.0  # change that is drawn in the darkest colour, in standard deviations of the factor read
 
 
-def draw_edits(table: pd.DataFrame, *, series: Mapping[str, str], labels: Mapping[str, str], unit: str) -> Figure:
-    """What an edit does to each factor, one plot a level.
+def draw_by_factor(
+    table: pd.DataFrame,
+    *,
+    series: Mapping[str, str],
+    labels: Mapping[str, str],
+    unit: str,
+    bounds: Mapping[str, float] = MappingProxyType({}),
+) -> Figure:
+    """A number of each factor beside its controls, one plot a level.
 
     Args:
-        table: One row a (``level``, ``factor``), with a column for each series and its ``_low`` and ``_high``.
-        series: Columns to draw, at most three, with what to call them; the first is of the common dimensions.
+        table: One row a (``level``, ``factor``), with a column for each series; its ``_low`` and ``_high``, if known.
+        series: Columns to draw, at most three, with what to call them; the first is what the others are controls of.
         labels: What to print for each factor, in the order of the rows.
         unit: What the numbers are.
+        bounds: What a verdict asks of a factor.
     """
     looks = level_looks(table["level"])
     order = [factor for factor in labels if factor in set(table["factor"])][::-1]
@@ -49,8 +58,11 @@ def draw_edits(table: pd.DataFrame, *, series: Mapping[str, str], labels: Mappin
             for (name, marker), shift in zip(zip(series, ("o", "o", "x"), strict=False), shifts, strict=True):
                 y = np.arange(len(order)) + shift
                 face = colour if name == next(iter(series)) else "white"
-                axes.hlines(y, rows[f"{name}_low"], rows[f"{name}_high"], color=colour, lw=1.0)
+                if f"{name}_low" in rows:
+                    axes.hlines(y, rows[f"{name}_low"], rows[f"{name}_high"], color=colour, lw=1.0)
                 axes.plot(rows[name], y, marker, color=colour, mfc=face, ms=3.8, mew=1.0)
+            for factor, bound in bounds.items():
+                axes.vlines(bound, order.index(factor) - 0.45, order.index(factor) + 0.45, color=INK, lw=1.0)
             axes.axvline(0, color=INK, lw=0.8, ls=(0, (4, 2)), zorder=0)
             axes.set_title(level, loc="left", color=colour)
             axes.set_xlabel(unit)
@@ -64,6 +76,8 @@ def draw_edits(table: pd.DataFrame, *, series: Mapping[str, str], labels: Mappin
             Line2D([], [], color=INK, marker=marker, mfc=INK if place == 0 else "white", ls="none", label=label)
             for place, (label, marker) in enumerate(zip(series.values(), ("o", "o", "x"), strict=False))
         ]
+        if bounds:
+            handles.append(Line2D([], [], color=INK, marker="|", ms=13, ls="none", label="bound of the verdict"))
         figure.legend(handles=handles, loc="lower left", ncols=len(handles), bbox_to_anchor=(0, 0), handletextpad=0.1)
         figure.tight_layout(pad=0.3, w_pad=1.5, rect=(0, _LEGEND / height, 1, 1))
     return figure

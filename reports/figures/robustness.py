@@ -5,7 +5,7 @@ One line an encoder; the reference is drawn in ink, so that the eye can hold the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -35,16 +35,13 @@ def encoder_looks(encoders: Iterable[str], reference: str) -> dict[str, tuple[st
     }
 
 
-def draw_robustness(
-    table: pd.DataFrame, *, attacks: Sequence[str], noise: Mapping[str, str], units: Mapping[str, str], reference: str
-) -> Figure:
+def draw_robustness(table: pd.DataFrame, attacks: Sequence[Any], *, reference: str) -> Figure:
     """Accuracy and displacement against the budget, one row of plots an attack.
 
     Args:
         table: The table ``robustness`` of the probe adversarial.
-        attacks: Conditions to draw, in order.
-        noise: The condition of the random control of each attack.
-        units: Unit of the budget of each attack.
+        attacks: What to draw, in order: each has ``name`` and ``noise``, its condition and that of its random control,
+            and the ``unit`` of its budgets.
         reference: Name of the encoder that the others are compared with.
     """
     looks = encoder_looks(table["encoder"], reference)
@@ -57,10 +54,10 @@ def draw_robustness(
             for axes, measure in zip(line, measures, strict=True):
                 for encoder, look in looks.items():
                     own = table[table["encoder"] == encoder]
-                    _curve(axes, own, noise[attack], measure, look, ls=":")
-                    _curve(axes, own, attack, measure, look, ls="-")
-                axes.set_title(attack, loc="left")
-                axes.set_xlabel(f"budget, {units[attack]}")
+                    _curve(axes, own, attack.noise, measure, look, ls=":")
+                    _curve(axes, own, attack.name, measure, look, ls="-")
+                axes.set_title(attack.name, loc="left")
+                axes.set_xlabel(f"budget, {attack.unit}")
                 axes.set_xlim(0, None)
                 axes.set_ylim(0, 1.02 if measure == "accuracy" else None)
                 axes.set_ylabel("accuracy" if measure == "accuracy" else "relative displacement of h")
@@ -69,14 +66,12 @@ def draw_robustness(
     return figure
 
 
-def draw_rendered(table: pd.DataFrame, *, attack: str, noise: str, unit: str, reference: str) -> Figure:
+def draw_rendered(table: pd.DataFrame, attack: Any, *, reference: str) -> Figure:
     """How often the judge still sees the class in the samples, against the budget.
 
     Args:
         table: The table ``rendered`` of the probe adversarial.
-        attack: Condition to draw.
-        noise: Condition of its random control, at the largest budget; an open marker.
-        unit: Unit of the budget.
+        attack: What to draw; open markers for its random control, at the largest budget.
         reference: Name of the encoder that the others are compared with.
     """
     looks = encoder_looks(table["encoder"], reference)
@@ -87,13 +82,13 @@ def draw_rendered(table: pd.DataFrame, *, attack: str, noise: str, unit: str, re
         shifts = np.linspace(-0.02, 0.02, len(looks)) * table["strength"].max()
         for shift, (encoder, (colour, marker)) in zip(shifts, looks.items(), strict=True):
             own = table[table["encoder"] == encoder]
-            kept = own[own["condition"].isin(["", attack])].sort_values("strength")
+            kept = own[own["condition"].isin(["", attack.name])].sort_values("strength")
             x = kept["strength"] + shift
             axes.vlines(x, kept["class_seen_low"], kept["class_seen_high"], color=colour, lw=0.9)
             axes.plot(x, kept["class_seen"], color=colour, marker=marker, mec="white", mew=0.4)
-            random = own[own["condition"] == noise]
+            random = own[own["condition"] == attack.noise]
             axes.plot(random["strength"] + shift, random["class_seen"], marker, color=colour, mfc="white", ms=4)
-        axes.set_xlabel(f"budget of {attack}, {unit}")
+        axes.set_xlabel(f"budget of {attack.name}, {attack.unit}")
         axes.set_ylabel("class still seen by the judge")
         axes.set_ylim(0, 1.02)
         _legend(figure, looks, [Line2D([], [], color=MUTED, marker="o", mfc="white", ls="none", label="noise")])
@@ -101,13 +96,12 @@ def draw_rendered(table: pd.DataFrame, *, attack: str, noise: str, unit: str, re
     return figure
 
 
-def draw_budgets(smallest: pd.DataFrame, *, attack: str, unit: str, largest: float, reference: str) -> Figure:
+def draw_budgets(smallest: pd.DataFrame, attack: Any, *, largest: float, reference: str) -> Figure:
     """The distribution of the smallest budget that flips a decision: the share of images flipped by each budget.
 
     Args:
         smallest: Records ``smallest_budget`` of one attack.
-        attack: Its name.
-        unit: Unit of the budget.
+        attack: Which.
         largest: The largest budget that was tried.
         reference: Name of the encoder that the others are compared with.
     """
@@ -125,7 +119,7 @@ def draw_budgets(smallest: pd.DataFrame, *, attack: str, unit: str, largest: flo
         axes.axhline(0.5, color=MUTED, lw=0.8, ls=(0, (4, 2)), zorder=0)
         axes.set_xlim(0, largest)
         axes.set_ylim(0, 1.02)
-        axes.set_xlabel(f"budget of {attack}, {unit}")
+        axes.set_xlabel(f"budget of {attack.name}, {attack.unit}")
         axes.set_ylabel("share of decisions flipped")
         _legend(figure, looks, [])
         figure.tight_layout(pad=0.3, rect=(0, _LEGEND / height, 1, 1))
