@@ -185,8 +185,8 @@ class Images:
         """
         doses, sizes = TRANSFORMATIONS[name].doses, self.run.encoder.dimensions
         found = {level: torch.empty(1 + len(doses), self.count, sizes[level]) for level in self.run.levels}
-        for level, h in found.items():
-            h[0] = self.h[level][: self.count]
+        for level, versions in found.items():
+            versions[0] = self.h[level][: self.count]
         size = fitting(self.run.settings.batch_size, self.run.encoder, self.run.images.image_size)
         for start in range(0, self.count, size):
             rows = slice(start, min(start + size, self.count))

@@ -83,7 +83,8 @@ def found(scenes: ImageSet) -> Result:
 def study(scenes: ImageSet, chosen: Adversarial) -> Study:
     """One network under attack."""
     run = opened(PROBE, network("one", seed=1), scenes, chosen)
-    return study_of(run)
+    whole = study_of(run)
+    return whole.part(slice(0, len(whole.positions)), scenes.images(whole.positions))
 
 
 def values(records: pd.DataFrame, measure: str, encoder: str, condition: str, strength: float) -> pd.Series:
