@@ -223,7 +223,7 @@ def measure(run: Context, settings: Interpolate) -> Iterator[pd.DataFrame | Pane
     for end, values in zip(("from", "to"), factors, strict=False):
         for name in values:
             yield record(end, values[name].to_numpy(), condition=name)
-    faded = linear(*ends, t)
+    faded = linear(ends[0], ends[1], t)
     # Both images, and their mixtures, encoded at every level in one pass: [P, K, D].
     mixtures = {level: h.unflatten(0, faded.shape[:2]) for level, h in run.encode(faded.flatten(0, 1)).items()}
     drawn = {}
@@ -241,11 +241,11 @@ def measure(run: Context, settings: Interpolate) -> Iterator[pd.DataFrame | Pane
                 yield record("distance", apart[:, sample, point], level=level, **about)
             for point, at in enumerate(t.tolist()):
                 yield record("offset", aside[:, point], level=level, condition=path, strength=at)
-        judge = run.judge if factors else None
-        for path, (column, at) in product(points, enumerate(t.tolist())) if judge is not None else ():
-            for factor, read in judge.read(drawn[level][path][:, column]).items():
-                about = {"condition": f"{path}: {factor}", "strength": at, "sample": 0}
-                yield record("reading", read.to_numpy(), level=level, **about)
+        if (judge := run.judge) is not None and factors:
+            for path, (column, at) in product(points, enumerate(t.tolist())):
+                for factor, read in judge.read(drawn[level][path][:, column]).items():
+                    about = {"condition": f"{path}: {factor}", "strength": at, "sample": 0}
+                    yield record("reading", read.to_numpy(), level=level, **about)
     for place in range(min(settings.pictures, len(numbers))):
         strips = {(level, path): made[path][place] for level, made in drawn.items() for path in made}
         yield strip(place + 1, faded[place], strips)
@@ -517,20 +517,15 @@ def comparison(found: Found) -> pd.DataFrame:
     `ORDER` (Spearman's correlation) and `OWN_POINT` (a share, less that of chance).
     """
     right, wrong = of_pairs(found.records), of_pairs(found.records, 1)
-    shares = {key: pd.Series(beyond_chance(apart)[:, 0]) for key, apart, _ in distances_of(found.records)}
-    differences = {}
+    shares, rows = {key: pd.Series(beyond_chance(apart)[:, 0]) for key, apart, _ in distances_of(found.records)}, {}
     for level in dict.fromkeys(level for level, _ in shares):
         first, *others = [path for at, path in shares if at == level]
-        for path in others if right else ():
-            differences[level, ORDER, path] = right[level, first] - right[level, path]
         if (level, first) in wrong:
-            differences[level, ORDER, WRONG_END] = right[level, first] - wrong[level, first]
-        for path in others:
-            differences[level, OWN_POINT, path] = shares[level, first] - shares[level, path]
-    rows = {}
-    for key, values in differences.items():
-        values = values.dropna().to_numpy()
-        rows[key] = {"difference": found.interval(values, median), **tested(values)}
+            right[level, WRONG_END] = wrong[level, first]
+        for measure, values in ((ORDER, right), (OWN_POINT, shares)):
+            for versus in (path for path in (*others, WRONG_END) if (level, path) in values):
+                gain = (values[level, first] - values[level, versus]).dropna().to_numpy()
+                rows[level, measure, versus] = {"difference": found.interval(gain, median), **tested(gain)}
     table = tabulate(rows, ("level", "measure", "versus"), ("difference",), TEST, counted="pairs")
     return table.assign(p_holm=holm(table["p_value"]))
 

@@ -31,6 +31,7 @@ from analyses.columns import estimate_of, tabulate
 from analyses.findings import ERROR_RATE, rule_of_gain, word_of_gain
 from analyses.paired import TEST, corrected, holm, rank_biserial, signed_rank, tested
 from analyses.statistics import mean, median, ratio
+from analyses.wording import words
 from probes.factors import components
 from probes.page import undrawn, words_of
 from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
@@ -97,11 +98,9 @@ class Manipulate(Sampling):
     """What is manipulated, and on how much."""
 
     image: str | None = option(
-        None,
-        "Image file, or scenes:7 for scene number 7 of the embedded ones; without it, many of the data.",
-        metavar="[IMAGE]",
-        argument=True,
-    )
+        None, "Image file, or scenes:7 for scene number 7 of the embedded ones; without it, many of the data.",
+        metavar="[IMAGE]", argument=True,
+    )  # fmt: skip
     target: str | None = option(None, "Image to take dimensions from; by default one of the data.", metavar="IMAGE")
     images: int = option(
         40, "Images of the data that are manipulated.", short="n", least=2, metavar="N", unless="image"
@@ -211,7 +210,13 @@ def measure(run: Context, settings: Manipulate) -> Iterator[pd.DataFrame | Panel
             name: run.render(name, level, values, images, range(settings.samples or 1))
             for name, values in {UNTOUCHED: h, TARGET: target.h[level], **versions}.items()
         }
-        yield from encoded_again(run, level, drawn, typical, images)
+        again = {name: run.encode(made.flatten(0, 1))[level].double() / typical for name, made in drawn.items()}
+        gap, shape = again[TARGET] - again[UNTOUCHED], drawn[TARGET].shape[:2]
+        yield told("sample_gap", gap.square().sum(1).reshape(shape), images)
+        for edit in EDITS:
+            moved = again[edit] - again[UNTOUCHED]
+            yield told("sample_displacement", moved.norm(dim=1).reshape(shape), images, condition=edit)
+            yield told("sample_progress", (moved * gap).sum(1).reshape(shape), images, condition=edit)
         for name, pictures in drawn.items() if parts else ():
             for factor, read in run.read(pictures).items():
                 yield told(f"rendered_{name}", read, images, condition=factor)
@@ -259,20 +264,6 @@ def sides(run: Context, gallery: np.ndarray, known: Mapping[str, torch.Tensor]) 
     return of_user(image), of_user(targets[0]) if targets else of_gallery(torch.tensor([0]))
 
 
-def encoded_again(
-    run: Context, level: str, drawn: Mapping[str, torch.Tensor], typical: float, images: Sequence[int]
-) -> Iterator[pd.DataFrame]:
-    """How far samples of the edited ``h`` lie from those of ``h``, and how far on the way to those of the target."""
-    shape = drawn[TARGET].shape[:2]
-    again = {name: run.encode(pictures.flatten(0, 1))[level].double() / typical for name, pictures in drawn.items()}
-    gap = again[TARGET] - again[UNTOUCHED]
-    yield run.records("sample_gap", gap.square().sum(1).reshape(shape), images, level=level)
-    for edit in EDITS:
-        moved = again[edit] - again[UNTOUCHED]
-        for measure, values in (("displacement", moved.norm(dim=1)), ("progress", (moved * gap).sum(1))):
-            yield run.records(f"sample_{measure}", values.reshape(shape), images, level=level, condition=edit)
-
-
 def turned(
     run: Context,
     level: str,
@@ -289,14 +280,14 @@ def turned(
     samples: dict[str, dict[float, torch.Tensor]] = {}
     for moved, direction in directions.items():
         yield run.records("readable", [direction.r2], [-1], level=level, condition=moved)
-        samples[moved] = {}
+        samples[moved] = {0.0: untouched}
         for steps in settings.strengths:
             h = direction.move(source.h[level][: len(images)], steps)
             drawn = samples[moved][steps] = run.render(f"moved-{moved}", level, h, images, range(settings.samples))
             for read, values in run.read(drawn).items():
-                about = {"level": level, "condition": f"{moved} > {read}", "strength": steps}
-                yield run.records("rendered_moved", values, images, **about)
-    yield from directions_panels(level, source.images, untouched, samples)
+                told = {"condition": f"{moved} > {read}", "strength": steps}
+                yield run.records("rendered_moved", values, images, level=level, **told)
+    yield from directions_panels(level, source.images[: len(images)], samples)
 
 
 # Which dimensions an image shares with its neighbours
@@ -338,10 +329,10 @@ def find_rule(gallery: torch.Tensor, settings: Manipulate) -> Rule:
     """The rule for a level, from representations ``[M, D]`` and the ``shared`` and ``quantile`` of the settings."""
     zeros = (gallery == 0).double().mean().item()
     if zeros >= SPARSE:
-        nothing = torch.zeros(gallery.shape[1])
-        return Rule(zeros, nothing, nothing, nothing, settings.shared)
-    upper = settings.quantile
-    low, rest, high = torch.quantile(gallery, torch.tensor([1 - upper, 0.5, upper]), dim=0)
+        low = rest = high = torch.zeros(gallery.shape[1])
+    else:
+        upper = settings.quantile
+        low, rest, high = torch.quantile(gallery, torch.tensor([1 - upper, 0.5, upper]), dim=0)
     return Rule(zeros, low, high, rest, settings.shared)
 
 
@@ -525,27 +516,19 @@ def edits_panel(
 
 
 def directions_panels(
-    level: str, images: torch.Tensor, untouched: torch.Tensor, moved: Mapping[str, Mapping[float, torch.Tensor]]
+    level: str, images: torch.Tensor, samples: Mapping[str, Mapping[float, torch.Tensor]]
 ) -> Iterator[Panel]:
-    """The first images moved along the direction of every factor, a panel an image.
+    """The first images ``[n, 3, S, S]`` moved along the direction of every factor, a panel an image.
 
-    Args:
-        level: Level that the samples come from.
-        images: The images, ``[N, 3, S, S]``.
-        untouched: Samples of h, ``[N, K, 3, S, S]``.
-        moved: ``{factor: {strength: [n, K, 3, S, S]}}``.
+    Samples are ``[N, K, 3, S, S]`` for every factor and strength; 0 is h itself.
     """
-    first = next(iter(moved.values()))
-    steps = sorted({0.0, *first})
+    steps = sorted(next(iter(samples.values())))
     labels = ("image", *(f"{step:+g}σ".replace("-", "−") if step else "h" for step in steps))
-    for place in range(min(STRIPS, *(len(drawn) for drawn in first.values()))):
-        original = resize(images[place : place + 1], untouched.shape[-1])
-        rows = []
-        for strengths in moved.values():
-            strip = {0.0: untouched[place, 0], **{step: drawn[place, 0] for step, drawn in strengths.items()}}
-            rows.append(torch.cat([original, *(strip[step][None] for step in steps)]))
-        factors = tuple(factor.replace("_", " ") for factor in moved)
-        yield Panel(f"directions_{level}_{place + 1}", torch.stack(rows), factors, labels)
+    for place, image in enumerate(images[:STRIPS]):
+        strips = [torch.cat([made[step][place, :1] for step in steps]) for made in samples.values()]
+        original = resize(image[None], strips[0].shape[-1])
+        grid = torch.stack([torch.cat([original, strip]) for strip in strips])
+        yield Panel(f"directions_{level}_{place + 1}", grid, tuple(map(words, samples)), labels)
 
 
 # From records to numbers of images; several samples of an image are averaged before anything else
@@ -554,9 +537,9 @@ def directions_panels(
 # round; of the class it is whether another one is seen.
 #
 # The way: between a sample of h and one of the target's h, from equal noise, a factor differs by a vector g (of one
-# number, or of cosine and sine). An edit moves it by d: its progress is d.g, the whole way g.g. Of the class,
-# progress is whether the target's class is now shown, among the images that did not show it. The same with
-# representations of the samples, encoded again, in place of a factor, measures what no factor names.
+# number, or of cosine and sine). An edit moves it by d: its progress is d.g, the whole way g.g. Of the class, progress
+# is whether the target's class is now shown, among the images that did not show it. The same with representations of
+# the samples, encoded again, in place of a factor, measures what no factor names.
 
 
 def ways_of_images(rows: pd.DataFrame) -> Iterator[tuple[str, Array]]:
@@ -678,11 +661,13 @@ def removal(found: Found) -> pd.DataFrame:
     """
     rows, spread = {}, spreads(found.records)
     for level, own in found.records.groupby("level", sort=False):
-        known = (readings(measured(own, f"rendered_{name}")) for name in (UNTOUCHED, "removed", "removed_random"))
-        start, *ends = known
+        start, *ends = (
+            readings(measured(own, f"rendered_{name}")) for name in (UNTOUCHED, "removed", "removed_random")
+        )
         for factor, at in start.items():
-            changes = (np.abs(change_of(factor, at, end[factor])).mean(1) / spread.get(factor, 1.0) for end in ends)
-            common, random = changes
+            common, random = (
+                np.abs(change_of(factor, at, end[factor])).mean(1) / spread.get(factor, 1.0) for end in ends
+            )
             moved = {"common": common, "random": random, "difference": common - random}
             summed = {name: found.interval(values, mean) for name, values in moved.items()}
             rows[level, factor] = summed | tested(moved["difference"])
@@ -692,20 +677,16 @@ def removal(found: Found) -> pd.DataFrame:
 def transplant(found: Found) -> pd.DataFrame:
     """How far each factor is taken towards the target by transplanted dimensions, common ones against random ones.
 
-    Over images, with the progress ``d.g`` and the whole way ``g.g`` of each, the *share of the way* is
+    Over images, the *share of the way* is ``sum d.g / sum g.g``, the slope of the regression of ``d`` on ``g``: 0 where
+    the edit leaves the factor as it was, 1 where it takes it to the target. Of the class it is the share of images that
+    now show the target's class, among those that did not.
 
-        sum d.g / sum g.g,
-
-    the slope of the regression of ``d`` on ``g``: 0 where the edit leaves the factor as it was, 1 where it takes it to
-    the target. Of the class it is the share of images that now show the target's class, among those that did not.
-
-    One row a (``level``, ``factor``), ``encoded again`` and, where factors are known, ``all factors`` among them: the
-    shares ``common``, ``random`` (as many dimensions) and ``far`` (random ones, until ``h`` moved as far); ``gain``,
-    common minus random, and ``gain_far``, common minus far; ``p_value`` of the gain (two-sided Wilcoxon signed-rank on
-    its summands), ``p_holm`` over the factors of the level (the row of all factors is no member of the family and keeps
-    its own); ``effect`` (rank-biserial); ``images``.
+    One row a (``level``, ``factor``), `ENCODED` and, where factors are known, `ALL` among them: the shares ``common``,
+    ``random`` (as many dimensions) and ``far`` (random ones, until ``h`` moved as far); ``gain``, common minus random,
+    and ``gain_far``, common minus far; ``p_value`` of the gain (two-sided Wilcoxon signed-rank on its summands),
+    ``p_holm`` over the factors of the level (the row of all factors keeps its own); ``effect``; ``images``.
     """
-    rows = {}
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
     known = ("sample_gap", "sample_progress", *(f"rendered_{v}" for v in (UNTOUCHED, TARGET, *TRANSPLANTS.values())))
     for level, own in measured(found.records, *known).groupby("level", sort=False):
         ways = dict(ways_of_images(own))

@@ -108,7 +108,7 @@ def cell(row: Mapping[str, Any], column: str, digits: int = 2) -> str:
     return interval(row[column], row.get(f"{column}_low"), row.get(f"{column}_high"), digits)
 
 
-def rows_where(table: pd.DataFrame, **values: str) -> pd.DataFrame:
+def rows_where(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
     """The rows of a table that have these values in the columns of these names."""
     for name, value in values.items():
         table = table[table[name] == value]

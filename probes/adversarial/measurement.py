@@ -304,7 +304,7 @@ def effort_records(study: Study, entry: Entry, found: Mapping[float, Adversaries
         f"and {steps} from another start": attempt(steps=steps, again=settings.restarts),
         f"and {2 * steps} steps": attempt(steps=2 * steps),
     }
-    rows, strongest = study.rows_of(entry)[:first], study.untouched(entry, first)
+    rows, strongest = study.rows_of(entry)[:first], study.untouched(entry)[:first]
     for place, (label, adversaries) in enumerate(work.items()):
         strongest = strongest.or_stronger(adversaries)
         at = {"condition": f"{entry.name}: {label}", "strength": budget, "sample": place}

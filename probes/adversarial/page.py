@@ -214,13 +214,12 @@ def printed_rendered(found: Found) -> pd.DataFrame:
 
 def printed_effort(found: Found) -> pd.DataFrame:
     """A row for each encoder, a column for each amount of work."""
-    table, rows = found.tables["effort"], []
-    work = {condition: condition.partition(": ")[2] for condition in dict.fromkeys(table["condition"])}
-    for name in found.encoders if len(table) else ():
-        own = rows_where(table, encoder=name).set_index("condition")
-        shares = {told: float(own["found"].get(condition, float("nan"))) for condition, told in work.items()}
-        rows.append({"encoder": name, **shares, "images": int(own["images"].max()) if len(own) else 0})
-    return pd.DataFrame(rows)
+    table = found.tables["effort"]
+    table = table.assign(work=[condition.partition(": ")[2] for condition in table["condition"]])
+    wide = table.pivot(index="encoder", columns="work", values="found")
+    wide = wide.reindex(index=list(found.encoders) if len(table) else [], columns=list(dict.fromkeys(table["work"])))
+    images = table.groupby("encoder")["images"].max()
+    return wide.assign(images=images.reindex(wide.index, fill_value=0)).reset_index()
 
 
 def printed_transfers(found: Found) -> pd.DataFrame:

@@ -280,8 +280,9 @@ def craft(entry: Entry, target: Target, victims: Victims, budget: float, *, step
             torch.manual_seed(seed + number)
             if entry.iterated:
                 model = target.attacked(batch, remembers=True)
+                last = entry.build(model, budget / entry.scale, steps, classes)(images, labels)
                 with torch.no_grad():
-                    model(entry.build(model, budget / entry.scale, steps, classes)(images, labels))
+                    model(last)
                 made.append(model.best.cpu())
             else:  # it stops where a decision turns: where that is, bfloat16 cannot tell
                 model = target.attacked(batch, precision="no")
@@ -356,9 +357,9 @@ class Study:
         victims = self.victims[self.rows_of(entry)[:first]]
         return victims if entry.needs_labels else replace(victims, labels=None)
 
-    def untouched(self, entry: Entry, first: int | None = None) -> Adversaries:
+    def untouched(self, entry: Entry) -> Adversaries:
         """The `victims_of` an attack as they are: what a budget of 0 finds."""
-        victims = self.victims_of(entry, first)
+        victims = self.victims_of(entry)
         return Adversaries(victims.images, victims.h, self.target.strength(victims.h, victims))
 
     def attempt(
