@@ -18,6 +18,9 @@ Word = Literal["supported", "not supported", "inconclusive"]
 ERROR_RATE = 0.05
 """Two-sided error rate of a finding's test."""
 
+ROUNDING = 1e-6
+"""A gain below it is what float32 leaves of none: two encoders that are one differ by as much, and always that way."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -75,7 +78,7 @@ def word_for(for_it: bool, against_it: bool) -> Word:
 def word_of_gain(gain: Estimate, p_value: float) -> Word:
     """The word of a gain: its whole interval lies on one side of 0, and its test agrees."""
     certain = p_value < ERROR_RATE
-    return word_for(certain and gain.low > 0, certain and gain.high < 0)
+    return word_for(certain and gain.low > ROUNDING, certain and gain.high < -ROUNDING)
 
 
 def rule_of_gain(family: str) -> str:

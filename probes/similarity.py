@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -282,45 +283,5 @@ PROBE = Probe(
         "How many dimensions are filled": [Show("table", "filled")],
     },
     quick={"images": 300, "ranked": 150},
-    words="""
-# How alike {encoder} see
-Similarity of representations, measured on {data}
-
-## figure similarity
-Every two representations of the same images, compared. Left, debiased linear CKA: 1 where one is the other up to
-rotation, scale and shift, 0 where they share nothing linear. Right, RSA: Spearman's correlation, over pairs of images,
-of their distance in one representation and in the other. *How to read:* A block of bright cells is a group that sees
-alike. Where CKA is high and RSA is not, a few directions of large variance are shared and the rest is not.
-
-## table pairs: first | second | cka as linear CKA | rsa as RSA
-How alike every two representations are. Debiased linear CKA, over {images} images, and Spearman's correlation of the
-distances between {ranked} of them. In brackets, 95% intervals over images.
-
-## table filled: representation | dimensions | effective_rank.1 as rank | participation_ratio.1 as participation
-How many dimensions a representation fills. Effective rank (RankMe): exponential of the entropy of the singular values,
-at most the smaller of dimensions and images. Participation ratio: how many directions of equal variance would spread
-it as it is spread, estimated without bias. In brackets, 95% intervals over images.
-
-## summary pairs: first | second | cka as linear CKA | rsa as RSA
-how alike every two representations are
-
-## summary filled: representation | dimensions | effective_rank.1 as rank | participation_ratio.1 as participation
-how many dimensions a representation fills
-
-## limits
-- Two representations can be alike and hold different things of an image: linear CKA follows the directions of largest
-  variance, RSA the largest distances.
-- Effective rank grows with the number of images; it compares encoders on equally many ones.
-- Intervals come from the jackknife: they are too narrow where a few images decide a number.
-- {intervals_limit}
-- {memory}
-- {scenes}
-
-## method
-- CKA. Linear, from unbiased estimates of HSIC (Song et al. 2012), so that few images in many dimensions do not look
-  alike.
-- RSA. Euclidean distances of every two images; Spearman's correlation over pairs of images.
-- Effective rank. Singular values of h as it is, without centring it (Garrido et al. 2023).
-- Intervals. What every image adds to a number is its pseudo-value of the jackknife; {uncertainty}.
-""",
+    words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

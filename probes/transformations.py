@@ -71,7 +71,7 @@ class Transformation:
         return self.function(images, dose, draws).clamp(0, 1)
 
 
-def _warp(
+def warp(
     images: torch.Tensor,
     *,
     scale: float = 1.0,
@@ -91,22 +91,22 @@ def _warp(
 
 
 def _vertical_shift(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:
-    return _warp(images, shift=(0.0, dose * images.shape[-2]))
+    return warp(images, shift=(0.0, dose * images.shape[-2]))
 
 
 def _zoom_out(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:
-    return _warp(images, scale=1 - dose)
+    return warp(images, scale=1 - dose)
 
 
 def _rotation(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:
-    return _warp(images, degrees=dose)
+    return warp(images, degrees=dose)
 
 
 def _crop(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:
     side = math.sqrt(1 - dose)
     size = torch.tensor([images.shape[-1], images.shape[-2]], dtype=images.dtype)
     shift = (0.5 - draws.uniform(2)) * (size - 1) * (1 / side - 1)
-    return _warp(images, scale=1 / side, shift=shift)
+    return warp(images, scale=1 / side, shift=shift)
 
 
 def _horizontal_flip(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tensor:

@@ -64,6 +64,32 @@ def relative_displacement(moved: torch.Tensor, original: torch.Tensor, typical: 
     return torch.cat([torch.linalg.vector_norm(a.double() - b.double(), dim=1) for a, b in pairs]) / typical
 
 
+def whitening(representations: torch.Tensor) -> torch.Tensor:
+    """By what representations are multiplied so that every direction of them varies alike.
+
+    The inverse root of their covariance, whose principal axes are trusted up to a tenth of the number of images: along
+    those beyond, and along those on which nothing varies, it counts as large as along the last of these. So one
+    dominating direction hides none of the others, and what never varies is not blown up without bound.
+
+    Args:
+        representations: ``[N, D]`` of different images, N >= 20.
+
+    Returns:
+        ``[D, D]`` float64, symmetric.
+
+    Raises:
+        UserError: The representations do not vary.
+    """
+    values = representations.double()
+    values = values - values.mean(0)
+    variances, axes = torch.linalg.eigh(values.T @ values / (len(values) - 1))  # ascending
+    varying = int((variances > 1e-12 * variances[-1]).sum())
+    if varying == 0 or not variances[-1] > 0:
+        raise UserError("all images have one and the same representation", "the encoder has collapsed")
+    least = variances[-min(varying, max(1, len(values) // 10))]
+    return axes * variances.clamp(min=least).rsqrt() @ axes.T
+
+
 def cosine(moved: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
     """Cosine similarity of paired rows: ``[N, D]``, ``[N, D]`` -> ``[N]`` float64 in [-1, 1]."""
     pairs = zip(moved.split(_ROWS), original.split(_ROWS), strict=True)
