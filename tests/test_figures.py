@@ -247,7 +247,7 @@ from planted_content import content
 from probes.page import _figures
 from reports import style
 folder = Path(sys.argv[2])
-for name, figure in list(_figures(content(images=12, pictures=1)))[:4]:
+for name, figure in list(_figures(content(images=30, pictures=3)))[:4]:
     style.save(figure, folder, name)
 for file in sorted(folder.iterdir()):
     print(file.name, hashlib.sha256(file.read_bytes()).hexdigest())
