@@ -321,11 +321,10 @@ def gradient_records(study: Study, entry: Entry) -> Iterator[pd.DataFrame]:
         Records ``change`` and ``foretold``.
     """
     settings, target = study.run.settings, study.target
-    first = study.checked(entry)
-    if not first:
+    if not (count := study.checked(entry)):
         return
-    rows, changes, foretold = study.rows_of(entry)[:first], [], []
-    for victims in target.batches(study.victims_of(entry, first)):
+    rows, changes, foretold = study.rows_of(entry)[:count], list[float](), list[float]()
+    for victims in target.batches(study.victims_of(entry, count)):
         numbers = study.numbers(rows[len(changes) :][: len(victims)])
         at = noise(victims.images, "Linf", NEAR, seed=settings.seed, numbers=numbers)
         moved = noise(at, "Linf", STEP, seed=settings.seed + 1, numbers=numbers)
@@ -394,7 +393,7 @@ def _drawn(
     studies: Mapping[str, Study],
     entry: Entry,
     rows: torch.Tensor,
-    versions: Mapping[str, Sequence[torch.Tensor]],
+    versions: Mapping[str, list[torch.Tensor]],
 ) -> Iterator[pd.DataFrame | Panel]:
     """Samples from ``h(x)``, ``h(x + noise)`` and ``h(x + attack)``, on images that every encoder gets right.
 
