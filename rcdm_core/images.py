@@ -76,8 +76,8 @@ class Side(int):
     Args:
         pixels: The side.
         by: ``bicubic``, ``bilinear`` or ``nearest``: the short side of the whole picture is resized to the side as
-            torchvision does it. ``bilinear, aliased``: not smoothed before. ``halving``: as
-            `rcdm_core.encoders.preprocess.HalvingCrop` does it. Empty: in our own way, as a plain number.
+            torchvision does it. ``aliased`` behind it: not smoothed before; ``squashed``: both sides are. ``halving``:
+            as `rcdm_core.encoders.preprocess.HalvingCrop` does it. Empty: in our own way, as a plain number.
         crop: Side of the centre that is cropped of it later: it decides which pixel is in the middle.
     """
 
@@ -197,15 +197,17 @@ def _in_their_way(image: Image.Image, size: Side) -> Image.Image:
     if size.by == "halving":
         resized = [round(side * (size / short)) for side in image.size]
         corner = [(side - size) // 2 for side in resized]
+    elif size.by.endswith("squashed"):
+        resized, corner = [size, size], [0, 0]
     else:
         resized = [int(size * side / short) for side in image.size]
         corner = [round((side - size.crop) / 2) - round((size - size.crop) / 2) for side in resized]
     scale = [before / after for before, after in zip(image.size, resized, strict=True)]
     left, top = (place * by for place, by in zip(corner, scale, strict=True))
     box = (left, top, left + size * scale[0], top + size * scale[1])
-    if size.by == "bilinear, aliased":
+    if size.by.startswith("bilinear, aliased"):
         return image.transform((size, size), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR)
-    return image.resize((size, size), _FILTERS.get(size.by, Image.Resampling.BICUBIC), box=box)
+    return image.resize((size, size), _FILTERS.get(size.by.partition(",")[0], Image.Resampling.BICUBIC), box=box)
 
 
 def resize(images: torch.Tensor, size: int) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from copy import copy
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -233,10 +234,11 @@ class Resizing(TorchFunctionMode):
     Attributes:
         found: The larger side before and after the first one.
         by: What `rcdm_core.images.Side` calls its filter; empty where that has no name for it.
+        is_square: Whether what it gave is one.
     """
 
     found: tuple[int, int] | None = None
-    by = ""
+    by, is_square = "", False
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if function is not F.interpolate:
@@ -250,6 +252,7 @@ class Resizing(TorchFunctionMode):
             self.found = max(asked["input"].shape[-2:]), max(out.shape[-2:])
             smooth = "" if asked.get("antialias") else ", aliased"
             self.by = _NAMES.get(asked.get("mode", "nearest") + smooth, "")
+            self.is_square = out.shape[-2] == out.shape[-1]
         return out
 
 
@@ -281,9 +284,17 @@ def decoded_size(preprocess: nn.Module) -> int | None:
         return None  # a part of whatever it is given
     side, before, after = seen[0]
     if side == before:
-        return Side(after, by, min(made[0], after))
+        return Side(after, f"{by}, squashed" if by and _squashes(preprocess) else by, min(made[0], after))
     is_cropped = len(seen) == 2 and before == seen[1][1]
     return max(before, after) if is_cropped else after + side - before
+
+
+def _squashes(preprocess: nn.Module) -> bool:
+    """Whether it resizes an oblong image to a square."""
+    with suppress(Exception), torch.no_grad(), Resizing() as resizing:  # it may take squares alone
+        preprocess(torch.full((1, 3, PROBED[0], PROBED[1] * 2), 0.5))
+        return resizing.is_square
+    return False
 
 
 def is_composed(transform: object) -> bool:
