@@ -178,21 +178,23 @@ class Images:
         numbers = self.numbers[which].tolist()
         return TRANSFORMATIONS[name].apply(images, dose, self.run.settings.seed, numbers=numbers)
 
-    def moved(self, name: str) -> dict[str, dict[float, torch.Tensor]]:
-        """Representations of all these images under a transformation: by level and dose, ``[N, D]``.
+    def moved(self, name: str) -> dict[str, torch.Tensor]:
+        """Representations of all these images untouched and at each dose of a transformation: ``{level: [V, N, D]}``.
 
-        Batch by batch, so that memory does not grow with the images.
+        Batch by batch, so that memory holds no images, and in the one place where they are read, which is not copied.
         """
         doses, sizes = TRANSFORMATIONS[name].doses, self.run.encoder.dimensions
-        found = {level: {dose: torch.empty(self.count, sizes[level]) for dose in doses} for level in self.run.levels}
+        found = {level: torch.empty(1 + len(doses), self.count, sizes[level]) for level in self.run.levels}
+        for level, versions in found.items():
+            versions[0] = self.h[level][: self.count]
         size = fitting(self.run.settings.batch_size, self.run.encoder, self.run.images.image_size)
         for start in range(0, self.count, size):
             rows = slice(start, min(start + size, self.count))
             images = self.untouched(rows)
-            for dose in doses:
+            for place, dose in enumerate(doses, 1):
                 h = self.run.encode(self.under(name, dose, rows, images))
                 for level in self.run.levels:
-                    found[level][dose][rows] = h[level]
+                    found[level][place, rows] = h[level]
         return found
 
 
@@ -207,23 +209,24 @@ def opened(run: Context, settings: Invariance) -> Images:
 
 def transformed(run: Context, images: Images, name: str) -> Iterator[pd.DataFrame]:
     """How far a transformation moves h at every dose, and what a linear readout tells of it."""
-    for level, by_dose in images.moved(name).items():
-        gallery, original = images.h[level], images.h[level][: images.count]
+    every, reference = (0.0, *TRANSFORMATIONS[name].doses), TRANSFORMATIONS[name].reference
+    for level, versions in images.moved(name).items():
+        gallery, original = images.h[level], versions[0]
         told, targets = partial(run.records, level=level, condition=name), torch.arange(images.count)
         typical = typical_distance(original, seed=run.settings.seed)
-        for dose, h in by_dose.items():
+        for dose, h in zip(every[1:], versions[1:], strict=True):
             moved = relative_displacement(h, original, typical)
             yield told("relative_displacement", moved, images.numbers, strength=dose)
             yield told("cosine", cosine(h, original), images.numbers, strength=dose)
             yield told("rank", retrieval_ranks(h, gallery, targets), images.numbers, strength=dose)
-        read = readings({0.0: original, **by_dose}, TRANSFORMATIONS[name].reference, run.settings.seed)
+        read = readings(versions, every, reference, run.settings.seed)
         for measure, values in read.items():
             for dose, part in values.items():
                 yield told(measure, part, images.numbers, strength=dose)
 
 
 def readings(
-    by_dose: Mapping[float, torch.Tensor], reference: float, seed: int
+    versions: torch.Tensor, every: tuple[float, ...], reference: float, seed: int
 ) -> dict[str, dict[float, torch.Tensor]]:
     """Out-of-fold scores that a transformation was applied, and out-of-fold doses: by measure and dose, ``[N]``.
 
@@ -231,21 +234,20 @@ def readings(
     predicted dose the mean. An image and all its transformed versions are always in one fold.
 
     Args:
-        by_dose: Representations ``[N, D]``, untouched ones first, by dose 0.
+        versions: Representations ``[V, N, D]``, untouched ones first.
+        every: Their doses, 0 first.
         reference: Dose that is told from none.
         seed: Of the folds.
     """
-    count = len(by_dose[0.0])
+    count, pair = versions.shape[1], (0.0, reference)
 
-    def stack(doses: tuple[float, ...]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        features = torch.cat([by_dose[dose] for dose in doses])
-        return features, torch.tensor(doses).repeat_interleave(count), torch.arange(count).repeat(len(doses))
+    def rows(doses: tuple[float, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.tensor(doses).repeat_interleave(count), torch.arange(count).repeat(len(doses))
 
-    pair, every = (0.0, reference), tuple(by_dose)
-    features, doses, groups = stack(pair)
-    scores = binary_scores(features, doses > 0, folds=FOLDS, seed=seed, groups=groups)
-    features, doses, groups = stack(every)
-    predicted = ridge_predictions(features, doses, folds=FOLDS, seed=seed, groups=groups)
+    (doses, groups), two = rows(pair), versions[[0, every.index(reference)]]
+    scores = binary_scores(two.flatten(0, 1), doses > 0, folds=FOLDS, seed=seed, groups=groups)
+    doses, groups = rows(every)
+    predicted = ridge_predictions(versions.flatten(0, 1), doses, folds=FOLDS, seed=seed, groups=groups)
     return {
         "applied_score": dict(zip(pair, scores.split(count), strict=True)),
         "strength_predicted": dict(zip(every, predicted.split(count), strict=True)),

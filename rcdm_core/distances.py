@@ -17,6 +17,8 @@ _TIE = (
     32 * torch.finfo(torch.float32).eps
 )  # relative to |query|^2 + |gallery|^2: what rounding can do to a squared distance
 
+_ROWS = 4096  # that are compared at once
+
 
 def typical_distance(representations: torch.Tensor, *, images: int = 3000, seed: int = 0) -> float:
     """Median Euclidean distance between the representations of two different images.
@@ -58,7 +60,8 @@ def relative_displacement(moved: torch.Tensor, original: torch.Tensor, typical: 
     Returns:
         ``[N]``, float64: 0 is unchanged, 1 is as far away as another image.
     """
-    return torch.linalg.vector_norm(moved.double() - original.double(), dim=1) / typical
+    pairs = zip(moved.split(_ROWS), original.split(_ROWS), strict=True)
+    return torch.cat([torch.linalg.vector_norm(a.double() - b.double(), dim=1) for a, b in pairs]) / typical
 
 
 def whitening(representations: torch.Tensor) -> torch.Tensor:
@@ -89,7 +92,8 @@ def whitening(representations: torch.Tensor) -> torch.Tensor:
 
 def cosine(moved: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
     """Cosine similarity of paired rows: ``[N, D]``, ``[N, D]`` -> ``[N]`` float64 in [-1, 1]."""
-    return F.cosine_similarity(moved.double(), original.double(), dim=1).clamp(-1, 1)
+    pairs = zip(moved.split(_ROWS), original.split(_ROWS), strict=True)
+    return torch.cat([F.cosine_similarity(a.double(), b.double(), dim=1) for a, b in pairs]).clamp(-1, 1)
 
 
 def retrieval_ranks(

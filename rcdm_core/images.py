@@ -24,7 +24,7 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Condition
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RECIPE = "centre square, Pillow bicubic, float32, 2"
-"""Name of the way from a file to a square; part of the fingerprint of every set of images that goes it."""
+"""Name of our own way from a file to a square; see `recipe`."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 """Pillow's names of what is decoded. Others are not tried: one of its readers starts another program."""
@@ -47,6 +47,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 LARGEST_FILE = 2_000_000_000  # bytes
 LARGEST = 250_000_000
 """Pixels that an image may have: the largest scans do, and decoding it takes less than 3 GB."""
+LARGEST_WEBP = 150_000_000
+"""Pixels of a WebP, whose decoder takes 16 bytes for each, four times what others take."""
 _AT_ONCE = 64_000_000  # pixels that all threads decode at a time; a larger image is decoded alone
 _STRIP = 4_000_000  # pixels that are converted at a time
 
@@ -64,6 +66,45 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # EXIF orientation -> what sets the image upright
+
+
+class Side(int):
+    """A side in pixels, and how an encoder's own preprocessing brings the centre of a picture to it.
+
+    A set of images that is opened at such a side has of every file what the preprocessing would have made of it.
+
+    Args:
+        pixels: The side.
+        by: ``bicubic``, ``bilinear`` or ``nearest``: the short side of the whole picture is resized to the side as
+            torchvision does it. ``aliased`` behind it: not smoothed before; ``squashed``: both sides are. ``halving``:
+            as `rcdm_core.encoders.preprocess.HalvingCrop` does it. Empty: in our own way, as a plain number.
+        crop: Side of the centre that is cropped of it later: it decides which pixel is in the middle.
+    """
+
+    by: str
+    crop: int
+
+    def __new__(cls, pixels: int, by: str = "", crop: int = 0) -> Side:
+        side = super().__new__(cls, pixels)
+        side.by, side.crop = by, crop
+        return side
+
+
+_FILTERS = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+    "nearest": Image.Resampling.NEAREST,
+}
+
+
+def by_encoder(size: int) -> TypeGuard[Side]:
+    """Whether an encoder's own preprocessing says how pictures are brought to a side."""
+    return isinstance(size, Side) and bool(size.by)
+
+
+def recipe(size: int) -> str:
+    """Name of the way from a file to a square; part of the fingerprint of every set of images that goes it."""
+    return f"by an encoder, {vars(size)}, {size} pixels" if by_encoder(size) else f"{RECIPE}, {size} pixels"
 
 
 class UnreadableImage(UserError):
@@ -112,11 +153,12 @@ def read_image(path: Path) -> torch.Tensor:
 def read_picture(path: Path, size: int) -> Picture:
     """Decode the largest centred square of an image file, resized without aliasing.
 
-    A JPEG far larger than asked is decoded at 1/2, 1/4 or 1/8 of its size, yet never below twice ``size``.
+    A JPEG far larger than asked is decoded at 1/2, 1/4 or 1/8 of its size, yet never below twice ``size``; whole where
+    an encoder's own preprocessing says how it is resized.
 
     Args:
         path: A file in one of `FORMATS`.
-        size: Side of the square in pixels.
+        size: Side of the square in pixels, perhaps a `Side`.
 
     Returns:
         The picture with pixels ``[3, size, size]``.
@@ -124,11 +166,11 @@ def read_picture(path: Path, size: int) -> Picture:
     Raises:
         UnreadableImage: The file is missing, truncated, corrupt, too large or not an image.
     """
-    return _read(path, lambda image: square(image, size), least=2 * size)
+    return _read(path, lambda image: square(image, size), least=None if by_encoder(size) else 2 * size)
 
 
 def square(image: Image.Image, size: int) -> torch.Tensor:
-    """The largest centred square of a decoded image, resized (bicubic, antialiased).
+    """The largest centred square of a decoded image, resized: bicubic and antialiased, unless a `Side` says otherwise.
 
     Args:
         image: An image in any mode.
@@ -138,11 +180,34 @@ def square(image: Image.Image, size: int) -> torch.Tensor:
         RGB, ``[3, size, size]`` float32 in [0, 1].
     """
     image = _standard(image)
+    if by_encoder(size):
+        return _tensor(_in_their_way(image, size))
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
     box = (left, top, left + side, top + side)
     return _tensor(image.resize((size, size), Image.Resampling.BICUBIC, box=box))
+
+
+def _in_their_way(image: Image.Image, size: Side) -> Image.Image:
+    """The centre of an image, resized as a `Side` says: what is made of the whole image first, and then cropped."""
+    while size.by == "halving" and min(image.size) >= 2 * size:
+        image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
+    short = min(image.size)
+    if size.by == "halving":
+        resized = [round(side * (size / short)) for side in image.size]
+        corner = [(side - size) // 2 for side in resized]
+    elif size.by.endswith("squashed"):
+        resized, corner = [size, size], [0, 0]
+    else:
+        resized = [int(size * side / short) for side in image.size]
+        corner = [round((side - size.crop) / 2) - round((size - size.crop) / 2) for side in resized]
+    scale = [before / after for before, after in zip(image.size, resized, strict=True)]
+    left, top = (place * by for place, by in zip(corner, scale, strict=True))
+    box = (left, top, left + size * scale[0], top + size * scale[1])
+    if size.by.startswith("bilinear, aliased"):
+        return image.transform((size, size), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR)
+    return image.resize((size, size), _FILTERS.get(size.by.partition(",")[0], Image.Resampling.BICUBIC), box=box)
 
 
 def resize(images: torch.Tensor, size: int) -> torch.Tensor:
@@ -209,8 +274,9 @@ def _refuse_size(image: Image.Image) -> None:
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         width, height = (image.tag_v2.get(tag, 0) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH))
         areas.append(width * height)
-    if max(areas) > LARGEST:
-        raise ValueError(f"it has {max(areas):,} pixels, and at most {LARGEST:,} are read")
+    most = LARGEST_WEBP if image.format == "WEBP" else LARGEST
+    if max(areas) > most:
+        raise ValueError(f"it has {max(areas):,} pixels, and at most {most:,} are read of {image.format}")
     if not areas[0]:
         raise ValueError("it has no pixels")
 

@@ -16,12 +16,18 @@ each training set.
 
 from __future__ import annotations
 
+from functools import reduce
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from scipy.stats import rankdata
 
 from rcdm_core.logistic import log_probabilities, solve_logistic
-from rcdm_core.principal_axes import principal_coordinates, spectrum
+from rcdm_core.principal_axes import PART, WHOLE, coordinates_of, principal_coordinates, spectrum
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RIDGE_PENALTIES = tuple(10.0**e for e in np.arange(-6, 2.5, 0.5))  # times the largest eigenvalue of X'X
 LOGISTIC_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of |W|^2 / 2, beside the mean cross-entropy
@@ -48,29 +54,39 @@ def ridge_predictions(
         float64, shaped as the targets.
     """
     y = targets.double().reshape(len(targets), -1)
-    z, _ = principal_coordinates(features)
-    fold = _assign_folds(len(z), folds, seed, groups)
-    penalties = torch.tensor(RIDGE_PENALTIES, dtype=z.dtype)
-    rows = torch.cat([z, y, torch.ones(len(z), 1, dtype=z.dtype)], 1)
-    moments = torch.stack([part.T @ part for part in (rows[fold == k] for k in range(folds))])
+    z, squares = coordinates_of(features)
+    fold = _assign_folds(len(y), folds, seed, groups)
+    penalties = torch.tensor(RIDGE_PENALTIES, dtype=y.dtype)
+
+    def parts(which: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Numbers of the rows of a mask, as many at a time as are worked on."""
+        return which.nonzero().flatten().split(len(y) if len(y) <= WHOLE else PART)
+
+    def moments_of(k: int) -> torch.Tensor:
+        """Moments of a fold."""
+        rows = (torch.cat([z(part), y[part], y.new_ones(len(part), 1)], 1) for part in parts(fold == k))
+        return reduce(torch.add, (part.T @ part for part in rows))
+
+    moments = torch.stack([moments_of(k) for k in range(folds)])
 
     def without(*left_out: int) -> torch.Tensor:
         """Moments of the training set that leaves these folds out."""
         return moments[[k for k in range(folds) if k not in left_out]].sum(0)
 
-    errors = torch.zeros(folds, len(penalties), y.shape[1], dtype=z.dtype)
+    errors = torch.zeros(folds, len(penalties), y.shape[1], dtype=y.dtype)
     for k in range(folds):
         after = (k + 1) % folds
-        pair = (fold == k) | (fold == after)
-        squared = (_ridge(without(k, after), z[pair], penalties) - y[pair]).square()  # [P, m, T]
-        errors[k] += squared[:, fold[pair] == after].sum(1)
-        errors[after] += squared[:, fold[pair] == k].sum(1)
+        fitted = _ridge(without(k, after), len(squares), penalties)
+        for part in parts((fold == k) | (fold == after)):
+            squared = (fitted(z(part)) - y[part]).square()  # [P, m, T]
+            errors[k] += squared[:, fold[part] == after].sum(1)
+            errors[after] += squared[:, fold[part] == k].sum(1)
 
     predictions = torch.empty_like(y)
     for k in range(folds):
-        held_out = fold == k
-        fitted = _ridge(without(k), z[held_out], penalties)
-        predictions[held_out] = fitted[errors[k].argmin(0), :, torch.arange(y.shape[1])].T
+        fitted, chosen = _ridge(without(k), len(squares), penalties), errors[k].argmin(0)
+        for part in parts(fold == k):
+            predictions[part] = fitted(z(part))[chosen, :, torch.arange(y.shape[1])].T
     return predictions.reshape(targets.shape)
 
 
@@ -138,23 +154,23 @@ def _assign_folds(count: int, folds: int, seed: int, groups: torch.Tensor | np.n
     return torch.from_numpy(dealt[codes])
 
 
-def _ridge(moments: torch.Tensor, z: torch.Tensor, penalties: torch.Tensor) -> torch.Tensor:
+def _ridge(moments: torch.Tensor, dimension: int, penalties: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
     """Ridge regressions with each of P relative penalties, from the moments of their training set.
 
     Args:
         moments: ``A'A [R + T + 1, R + T + 1]`` of the training rows ``A = [coordinates, targets, 1]``.
-        z: Coordinates of the rows to predict, ``[m, R]``.
+        dimension: R.
         penalties: In units of the largest eigenvalue of the coordinates' scatter, ``[P]``.
 
     Returns:
-        ``[P, m, T]``.
+        What predicts ``[P, m, T]`` from the coordinates of rows ``[m, R]``.
     """
-    dimension, mean = z.shape[1], moments[-1, :-1] / moments[-1, -1]
+    mean = moments[-1, :-1] / moments[-1, -1]
     scatter = moments[:-1, :-1] - moments[-1, -1] * torch.outer(mean, mean)
     squares, axes = spectrum(scatter[:dimension, :dimension])
     along = axes.T @ scatter[:dimension, dimension:]  # [R', T]
     weights = axes @ (along / (squares + squares[-1:] * penalties[:, None])[:, :, None])  # [P, R, T]
-    return mean[dimension:] + (z - mean[:dimension]) @ weights
+    return lambda z: mean[dimension:] + (z - mean[:dimension]) @ weights
 
 
 def _log_probabilities(
@@ -167,8 +183,8 @@ def _log_probabilities(
 ) -> torch.Tensor:
     """Out-of-fold log-probabilities ``[N, C]`` for codes ``[N]`` in 0 .. C-1."""
     fold = _assign_folds(len(features), folds, seed, groups)
-    coordinates, squares = principal_coordinates(features)
-    z, variances = coordinates.float(), (squares / len(features)).float()
+    z, squares = principal_coordinates(features, torch.float32)
+    variances = (squares / len(features)).float()
 
     penalties = torch.tensor(LOGISTIC_PENALTIES)
     outer = torch.arange(folds)

@@ -10,6 +10,7 @@ import numpy as np
 from rcdm_core.data.garments import training_garments_are_here
 from rcdm_core.data.registry import SceneImages, load_data
 from rcdm_core.data.scenes import SIZE, Scenes
+from rcdm_core.images import Side, recipe
 from rcdm_core.rcdm_training.split import Split, hold_out
 from rcdm_core.zoo.curriculum import scene_indices
 
@@ -58,8 +59,9 @@ def known_split(card: Mapping[str, Any], images: ImageSet, data: str | Path) -> 
         return None
     training = card["training"]
     size, seed = training.get("image_size", images.image_size), training["settings"]["seed"]
+    size = Side(size, **training.get("resized", {}))
     count, trained = training["images"] + training["held_out"], images
-    if count < len(images) or (count == len(images) and size != images.image_size):
+    if count < len(images) or (count == len(images) and recipe(size) != recipe(images.image_size)):
         trained = load_data(data, image_size=size, limit=count, seed=seed)
     if trained.fingerprint != training["data_fingerprint"]:
         return None

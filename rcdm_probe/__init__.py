@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import warnings
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing takes a hundredth of a second, in which Ctrl-C is not ours yet
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from rcdm_core.allocator import keep_memory
     from rcdm_core.encoders import load_encoder

@@ -9,6 +9,7 @@ import errno
 import gc
 import os
 import re
+import signal
 import sys
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -24,6 +25,7 @@ from typer.models import CommandInfo
 
 from rcdm_core.allocator import keep_memory
 from rcdm_core.errors import UserError
+from rcdm_probe.__main__ import stop
 from rcdm_probe.commands import (
     bench,
     convert,
@@ -92,7 +94,10 @@ def one_line(command: Callable[[], str | None] = lambda: None) -> Iterator[None]
     Args:
         command: Tells the command that runs, once it is known.
     """
+    before = signal.getsignal(signal.SIGINT)
     try:
+        if before is stop:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         yield
     except Misuse as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # it has shown the help
@@ -112,6 +117,9 @@ def one_line(command: Callable[[], str | None] = lambda: None) -> Iterator[None]
         kept = "; what was finished is kept, the same command goes on from there" if goes_on else ""
         _say("yellow", f"rcdm-probe: stopped{kept}")
         raise typer.Exit(INTERRUPTED) from interruption
+    finally:
+        if before is stop:
+            signal.signal(signal.SIGINT, stop)
 
 
 class WithProbes(Commands):
@@ -171,7 +179,7 @@ app.add_typer(zoo.app, name="zoo", cls=Commands)
 
 
 def main() -> None:
-    """Entry point of the script ``rcdm-probe``."""
+    """The command line."""
     gc.set_threshold(GARBAGE)
     keep_memory()
     _open_streams()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from probes.rendering import check_match, drawable
+from rcdm_core.data.downloads import DownloadedImages
+from rcdm_core.data.folder import FolderImages
 from rcdm_core.data.imageset import draw_order
 from rcdm_core.data.part import PartOfImages
 from rcdm_core.data.registry import SCENES, load_data
 from rcdm_core.data.scenes import SIZE
 from rcdm_core.encoders import Encoder, catalogue, load_encoder
+from rcdm_core.encoders.foreign import admitted
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.features import default_features, load_features
+from rcdm_core.images import by_encoder, recipe
 from rcdm_core.rcdm import RCDM, load_rcdm
 from rcdm_core.rcdm.joined import JoinedRCDM
 from rcdm_core.rcdm.published import load_published
@@ -87,7 +91,7 @@ def open_encoder(
     elif weights is not None:
         raise UserError("weights were given beside an encoder that is loaded already", "give its name, or no weights")
     else:
-        encoder = encoder.to(device)
+        encoder = admitted(encoder.to(device))
     return encoder, choose_levels(encoder, level)
 
 
@@ -342,11 +346,28 @@ def open_whole(
     Raises:
         UserError: No such data, or too few images.
     """
-    size = SIZE if str(data).lower() in SCENES else max(network.image_size for network in seen_by if network)
+    networks = [network for network in seen_by if network]
+    size = SIZE if str(data).lower() in SCENES else max(network.image_size for network in networks)
     images = load_data(data, image_size=size, limit=limit, seed=seed)
+    images = _told_of_sizes(images, [network for network in networks if isinstance(network, Encoder)])
     if len(images) < least:
         raise UserError(f"{images.name} has {len(images)} images", f"take at least {least}")
     return images
+
+
+def _told_of_sizes(images: ImageSet, encoders: Sequence[Encoder]) -> ImageSet:
+    """The images; where they are not resized as an encoder would do it itself, they say so."""
+    if not isinstance(images, (FolderImages, DownloadedImages)):
+        return images
+    wanted = [(one.name, one.image_size) for one in encoders if recipe(one.image_size) != recipe(images.image_size)]
+    others = [f"{name} ({side.by}, {side} pixels)" for name, side in wanted if by_encoder(side)]
+    if not others:
+        return images
+    told = (
+        f"they are resized to {images.image_size} pixels for all networks, and not as these would do it themselves: "
+        f"{', '.join(others)}"
+    )
+    return replace(images, remarks=(*images.remarks, told))
 
 
 def open_features(name: str | None, images: ImageSet, encoder: Encoder, *, device: str) -> FeatureSpace:

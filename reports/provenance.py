@@ -39,6 +39,7 @@ _FRONT = {
         "attacked": "of them attacked",
         "training the classifiers": "of them training the classifiers",
         "image_size": "side, pixels",
+        "resized": "resized",
         "classes": "classes",
         "known_factors": "known factors",
         "skipped": "files that could not be read",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -83,7 +84,8 @@ def found(scenes: ImageSet) -> Result:
 def study(scenes: ImageSet, chosen: Adversarial) -> Study:
     """One network under attack."""
     run = opened(PROBE, network("one", seed=1), scenes, chosen)
-    return study_of(run)
+    whole = study_of(run)
+    return whole.part(slice(0, len(whole.positions)), scenes.images(whole.positions))
 
 
 def values(records: pd.DataFrame, measure: str, encoder: str, condition: str, strength: float) -> pd.Series:
@@ -414,3 +416,18 @@ def test_encoders_drawn_at_several_sizes_stand_in_one_panel() -> None:
     samples = {name: {"untouched": torch.rand(3, side, side)} for name, side in (("small", 32), ("large", 128))}
     panel = drawn_panel(1, samples, torch.rand(3, 64, 64))
     assert panel.images.shape == (2, 2, 3, 128, 128)
+
+
+def test_images_that_are_attacked_in_blocks_give_the_records_of_all_at_once(
+    scenes: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = replace(SMALL, attacks=("FGSM", "Displacement"), rendered=0, attack_steps=2)
+    networks = [network("one", seed=1, is_ssl=False), network("two", seed=2)]
+    whole = measured(PROBE, networks, scenes, chosen).records
+    monkeypatch.setattr("probes.adversarial.measurement.HELD", 30 * 12 * 32**2)
+    blocks = measured(PROBE, networks, scenes, chosen).records
+    key = ["measure", "encoder", "condition", "strength", "image", "sample"]
+    whole, blocks = (records.sort_values(key).reset_index(drop=True) for records in (whole, blocks))
+    pd.testing.assert_frame_equal(blocks.drop(columns="value"), whole.drop(columns="value"))
+    same = ~whole["condition"].str.startswith("Displacement")  # whose random start belongs to the batch
+    pd.testing.assert_frame_equal(blocks[same], whole[same], rtol=1e-4, atol=1e-5)

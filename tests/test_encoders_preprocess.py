@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +35,7 @@ from torchvision.transforms.functional import pil_to_tensor, resize, to_tensor
 
 from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.preprocess import HalvingCrop, Steps, decoded_size
-from rcdm_core.images import square
+from rcdm_core.images import Side, read_picture, recipe, square
 
 ROUNDING = 3 / 255  # Pillow rounds to 8 bits after each of its steps, and each direction of them
 
@@ -255,6 +258,78 @@ def test_torchvisions_own_transforms_are_reproduced(name: str) -> None:
 )
 def test_images_are_wanted_as_large_as_the_first_resizing_makes_them(steps: list[Any], size: int | None) -> None:
     assert decoded_size(Steps(Compose(steps))) == size
+
+
+SIZES = [(480, 480), (375, 500), (500, 333), (281, 500), (150, 200), (256, 256), (1100, 1100), (1201, 1600)]
+
+
+def fine(height: int, width: int, seed: int) -> Image.Image:
+    """Waves of a few pixels and noise: what every filter, every crop and every decoder makes something else of."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    waves = [127 + 100 * np.sin((x * np.cos(a) + y * np.sin(a)) / (1.6 + 0.4 * seed)) for a in rng.uniform(0, 3, 3)]
+    noisy = 0.6 * np.stack(waves, -1) + 0.4 * rng.integers(0, 255, (height, width, 3))
+    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+
+
+def own_ways() -> dict[str, Compose]:
+    """Transforms as people have them, which first resize the short side and then crop the centre."""
+    known = {f"torchvision's {name}": getattr(models, name).DEFAULT.transforms() for name in WEIGHTS}
+    for config in [config for config in configurations() if config["crop_mode"] != "border"][::4]:
+        known[f"timm's {config}"] = create_transform(**config, is_training=False)
+    for filter_, side in (
+        *((InterpolationMode.NEAREST, 256), (InterpolationMode.BILINEAR, 249)),
+        *((InterpolationMode.BILINEAR, (224, 224)), (InterpolationMode.BICUBIC, (240, 240))),
+    ):
+        known[f"{filter_.value}, {side}"] = Compose([Resize(side, filter_), CenterCrop(224), ToTensor(), OF_1])
+    return known
+
+
+WEIGHTS = ("ResNet18_Weights", "ViT_B_16_Weights", "Swin_V2_T_Weights", "EfficientNet_B0_Weights")
+
+
+@pytest.mark.parametrize("height, width", SIZES)
+def test_files_give_what_the_encoders_own_transform_gives_of_them_whole(
+    height: int, width: int, tmp_path: Path
+) -> None:
+    """Of squares to the bit; of others to two of 255 steps: Pillow rounds weights of pixels, and between two passes."""
+    fine(height, width, 1).save(path := tmp_path / "a.jpg", quality=92)
+    for name, transform in own_ways().items():
+        ours = Steps(transform)
+        side = decoded_size(ours)
+        assert isinstance(side, Side)
+        found, wanted = ours(read_picture(path, side).pixels[None])[0], transform(Image.open(path))
+        if height != width and side.by.startswith("nearest"):  # which of two pixels is nearest, rounding decides
+            assert (found != wanted).float().mean() < 0.02
+            continue
+        step = 0 if height == width else 2.01 / 255 / 0.22
+        torch.testing.assert_close(found, wanted, rtol=0, atol=step + 1e-5, msg=f"{name}: {side} {vars(side)}")
+
+
+@pytest.mark.parametrize("smooth, by", [(True, "bilinear"), (False, "bilinear, aliased")])
+def test_files_give_what_transforms_of_tensors_give_of_them_whole(smooth: bool, by: str, tmp_path: Path) -> None:
+    transform = Compose([v2.Resize(256, antialias=smooth), CenterCrop(224), Normalize([0.5] * 3, [0.5] * 3)])
+    side = decoded_size(Steps(transform))
+    assert isinstance(side, Side)
+    assert side.by == by
+    for height, width in SIZES:
+        fine(height, width, 0).save(path := tmp_path / "a.png")
+        found = transform(read_picture(path, side).pixels)
+        torch.testing.assert_close(found, transform(to_tensor(Image.open(path))), rtol=0, atol=2 * 2.01 / 255)
+
+
+@pytest.mark.parametrize("height, width", [*SIZES, (900, 447), (100, 130)])
+def test_files_give_the_published_crop_of_them_whole(height: int, width: int, tmp_path: Path) -> None:
+    fine(height, width, 1).save(path := tmp_path / "a.png")
+    found = read_picture(path, Side(224, "halving")).pixels
+    torch.testing.assert_close(found, tensor(published(Image.open(path), 224))[0], rtol=0, atol=1.01 / 255)
+
+
+def test_sides_know_their_way_when_they_are_copied() -> None:
+    side = Side(256, "bilinear", 224)
+    for same in (copy.deepcopy(side), pickle.loads(pickle.dumps(side)), max([224, side, 256])):
+        assert (same, vars(same)) == (256, {"by": "bilinear", "crop": 224})
+    assert recipe(side) != recipe(256) == recipe(Side(256))
 
 
 def test_pictures_decoded_at_the_wanted_size_give_what_timm_gives_of_them_whole() -> None:

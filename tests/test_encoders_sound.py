@@ -6,17 +6,25 @@ import hashlib
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hostile_encoders as table
 import pytest
 import torch
+from torch import nn
 
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders import load_encoder, refuse_without_gradients
 from rcdm_core.encoders.behaviour import fixed_images, sketched
+from rcdm_core.encoders.encoder import Encoder
+from rcdm_core.encoders.preprocess import Steps
 from rcdm_core.errors import UserError
 from rcdm_core.precision import rounding_of
 from rcdm_core.representations import represent
+from rcdm_probe.opening import open_encoder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +70,50 @@ def test_what_no_weights_hold_tells_encoders_apart(name: str) -> None:
     kinds = [load_encoder(f"python:hostile_encoders:{which}_{name}") for which in ("one", "other", "one", "other")]
     one, other, one_again, other_again = (encoder.network_fingerprint for encoder in kinds)
     assert one == one_again != other == other_again
+
+
+def built(name: str, dimensions: Mapping[str, int] | None = None) -> Encoder:
+    """An encoder as one builds it in Python, of a network of the table."""
+    network, transform = (
+        returned if isinstance(returned := getattr(table, name)(), tuple) else (returned, nn.Identity())
+    )
+    preprocess = transform if isinstance(transform, nn.Module) else Steps(transform)
+    return Encoder(
+        "mine", preprocess=preprocess, trunk=network, projector=None, dimensions=dimensions or {}, is_ssl=None
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        *((f"dice_{name}", "another representation in each pass") for name in table.DICE),
+        *((f"batch_{name}", "depends on the other images of its batch") for name in table.BATCH),
+    ],
+)
+def test_encoders_built_in_python_are_examined_as_loaded_ones(name: str, reason: str) -> None:
+    with pytest.raises(UserError, match=f"{reason}|fails on images of"):
+        open_encoder(built(name), device="cpu")
+
+
+@pytest.mark.parametrize("name", table.DIFFERENT)
+def test_what_no_weights_hold_tells_encoders_built_in_python_apart(name: str) -> None:
+    found = [open_encoder(built(f"{which}_{name}"), device="cpu")[0].fingerprint for which in ("one", "other", "one")]
+    assert found[0] == found[2] != found[1]
+
+
+def test_encoders_built_in_python_are_examined_once_and_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = built("one_environment", {"backbone": 16})
+    before = encoder.train().requires_grad_(True).fingerprint
+    opened = open_encoder(encoder, device="cpu")[0]
+    assert not opened.training
+    assert not any(parameter.requires_grad for parameter in opened.parameters())
+    assert opened.fingerprint != before
+    monkeypatch.setattr("rcdm_core.encoders.foreign.examined", None)  # is not called again
+    for known in (encoder, load_encoder("vicreg")):
+        assert open_encoder(known, device="cpu")[0] is known
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=r"gives levels \{'backbone': 16\}.*made with dimensions="):
+        open_encoder(built("one_environment", {"backbone": 15}), device="cpu")
 
 
 def test_the_fixed_images_are_the_same_bits_everywhere() -> None:
@@ -128,8 +180,6 @@ def test_an_environment_that_decides_is_known_and_kept_representations_of_anothe
     ],
 )  # fmt: skip
 def test_what_forbids_gradients_is_refused_and_says_why(after: object, reason: str | None) -> None:
-    from rcdm_core.encoders.encoder import Encoder
-
     encoder = Encoder(
         "mine",
         preprocess=torch.nn.Identity(),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -202,3 +206,76 @@ def test_a_readability_table_without_rows_still_gives_a_figure(full):
     moved, told = at_reference(full, full.tables["displacement"]), full.tables["readability"]
     drawn = draw_displacement(moved, told[:0], labels=labels(full), trained=TRAINED, negligible=NEGLIGIBLE)
     assert drawn.axes
+
+
+HOSTILE = """
+backend: TkAgg
+interactive: True
+text.usetex: True
+font.family: serif
+font.size: 30
+figure.dpi: 20
+figure.constrained_layout.use: True
+savefig.dpi: 20
+savefig.bbox: tight
+savefig.transparent: True
+axes.facecolor: black
+axes.titlepad: 40
+axes.xmargin: 0.4
+axes.unicode_minus: False
+axes.formatter.use_mathtext: True
+axes.formatter.limits: 0, 0
+lines.linewidth: 9
+lines.antialiased: False
+image.interpolation: bilinear
+image.origin: lower
+image.cmap: hot
+errorbar.capsize: 9
+legend.loc: upper left
+xtick.direction: in
+svg.fonttype: none
+svg.hashsalt: theirs
+path.sketch: 1, 100, 2
+no.such.setting: 7
+not a setting at all
+"""
+DRAWS = """
+import hashlib, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from planted_content import content
+from probes.page import _figures
+from reports import style
+folder = Path(sys.argv[2])
+for name, figure in list(_figures(content(images=30, pictures=3)))[:4]:
+    style.save(figure, folder, name)
+for file in sorted(folder.iterdir()):
+    print(file.name, hashlib.sha256(file.read_bytes()).hexdigest())
+"""
+
+
+def test_figures_are_the_same_whatever_matplotlib_is_told(tmp_path):
+    (tmp_path / "theirs").write_text(HOSTILE)
+    found = {}
+    for name, about in {
+        "plain": {},
+        "matplotlibrc in the working folder": {},
+        "MATPLOTLIBRC": {"MATPLOTLIBRC": str(tmp_path / "theirs")},
+        "MPLBACKEND": {"MPLBACKEND": "module://not_installed"},
+        "MPLBACKEND of a window": {"MPLBACKEND": "TkAgg"},
+    }.items():
+        work, out = tmp_path / name, tmp_path / f"{name}, drawn"
+        work.mkdir()
+        out.mkdir()
+        if "folder" in name:
+            (work / "matplotlibrc").write_text(HOSTILE)
+        told = {key: value for key, value in os.environ.items() if key not in ("MPLBACKEND", "MATPLOTLIBRC")} | about
+        done = subprocess.run(
+            [sys.executable, "-c", DRAWS, str(Path(__file__).parent), str(out)],
+            cwd=work, env=told, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found[name] = done.stdout
+    assert len(found["plain"].splitlines()) >= 6
+    for name, lines in found.items():
+        assert lines == found["plain"], name

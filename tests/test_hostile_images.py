@@ -392,6 +392,11 @@ FOLDERS: dict[str, tuple[Callable[[Path], None], tuple[str, ...], int, str]] = {
     "a split without classes beside one with": (many("train/a", "train/b", "test"), (), 9, "outside the folders"),
     "splits of other classes": (many("train/a", "train/b", "test/c", "test/d"), (), 12, "hold different subfolders"),
     "splits beside other folders": (many("train", "test", "more"), (), 9, "lie beside others"),
+    **{f"pictures beside {other}": (both(many("images"), many(other)), (), 6, "what belongs to them.*images for those")
+       for other in ("masks", "labels", "annotations", "GT", "SegmentationClass")},
+    "a class of masks": (many("hats", "masks"), ("hats", "masks"), 6, ""),
+    "folds": (many("fold_0/a", "fold_0/b", "fold_1/a", "fold_1/b"), ("a", "b"), 12, "fold_0, fold_1 are splits"),
+    "shards without classes": (many("part1", "part2", "part10"), (), 9, ""),
     "a class that is called train": (many("train", "bus", "car"), ("bus", "car", "train"), 9, ""),
     "a class that is called valid": (many("invalid", "valid"), ("invalid", "valid"), 6, ""),
     "classes that hold splits": (many("a/train", "a/val", "b/train", "b/val"), ("a", "b"), 12, ""),
@@ -539,6 +544,18 @@ def test_a_scan_of_190_megapixels_is_read_in_one_gigabyte(tmp_path: Path) -> Non
     before = kilobytes("VmRSS")
     assert read_picture(tmp_path / "scan.png", 8).pixels.max() == 0
     assert kilobytes("VmHWM") - before < 1.2e6
+
+
+def test_a_webp_that_would_take_four_gigabytes_is_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "LARGEST_WEBP", 30 * 40 - 1)
+    for ending in ("webp", "png", "jpg"):
+        Image.new("RGB", (30, 40)).save(tmp_path / f"a.{ending}")
+    for ending in ("png", "jpg"):
+        read_picture(tmp_path / f"a.{ending}", 8)
+    with pytest.raises(UnreadableImage, match="1,200 pixels, and at most 1,199 are read of WEBP"):
+        read_picture(tmp_path / "a.webp", 8)
 
 
 def test_what_is_encoded_is_what_was_hashed(tmp_path: Path) -> None:

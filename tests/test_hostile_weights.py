@@ -190,6 +190,8 @@ FILES: dict[str, tuple[Write, str]] = {
     "names of another": (saved({f"x{name}": value for name, value in STATE.items()}), "8 missing"),
     "one left over": (saved({**STATE, "extra": KERNEL}), "1 unexpected (first: extra)"),
     "two that fit": (saved({"a": STATE, "b": OTHER}), "several sets of weights that fit: those under 'a', those under"),
+    "a mean over steps": (saved({"model": OTHER, "averaged_model": STATE}), "several sets of weights that fit"),
+    "a target": (saved({"online_network": OTHER, "target_network": STATE}), "several sets of weights that fit"),
     "two averages": (saved({"ema": STATE, "model_ema": OTHER}), "several sets of weights that fit"),
     "query and key": (
         saved({f"{part}.{name}": value for part, s in (("q", STATE), ("k", OTHER)) for name, value in s.items()}),
@@ -252,6 +254,9 @@ RIGHT: dict[str, tuple[Any, str]] = {
     "deep": ({"classy_state_dict": {"base_model": {"model": {"trunk": STATE}}}}, "weights.pt"),
     "averaged": ({"model": OTHER, "model_ema": STATE}, "weights.pt: the weights under 'model_ema', not those under"),
     "averaged, of timm": ({"state_dict": OTHER, "state_dict_ema": STATE}, "under 'state_dict_ema', not those"),
+    "averaged, of a generator": ({"generator": OTHER, "g_ema": STATE}, "under 'g_ema', not those under 'generator'"),
+    "averaged, of basicsr": ({"params": OTHER, "params_ema": STATE}, "under 'params_ema', not those under 'params'"),
+    "averaged, deep": ({"module": OTHER, "ema": {"module": STATE, "decay": 0.9}}, "under 'ema' > 'module', not those"),
     "beside its average": ({**OTHER, "ema": STATE}, "under 'ema', not those at the top"),
     "of Lightning": ({"state_dict": LIGHTNING}, "under 'state_dict' named model.*; 1 other tensors are left aside"),
     "of DINO": (DINO, "under 'teacher' named backbone.*, not those under 'student' named module.backbone.*"),

@@ -53,7 +53,8 @@ def test_ridge_from_moments_is_that_of_scikit_learn(dimension: int) -> None:
     largest = torch.linalg.eigvalsh(centred.T @ centred)[-1].item()
     penalties = torch.tensor([1e-3, 1e-1, 10.0], dtype=torch.double)
     scaled = StandardScaler().fit_transform(x.numpy()) * math.sqrt(29 / 30)  # its deviations divide by N, ours by N - 1
-    for ours, penalty in zip(readout._ridge(rows.T @ rows, z[rest], penalties), penalties.tolist(), strict=True):
+    predicted = readout._ridge(rows.T @ rows, z.shape[1], penalties)(z[rest])
+    for ours, penalty in zip(predicted, penalties.tolist(), strict=True):
         fitted = Ridge(alpha=penalty * largest, solver="svd").fit(scaled[train], y.numpy()[train])
         np.testing.assert_allclose(ours.numpy(), fitted.predict(scaled[rest]), atol=1e-6)
     assert squares[-1] == pytest.approx(float(np.linalg.norm(scaled, 2) ** 2))
@@ -158,3 +159,24 @@ def test_r2_of_the_mean_is_zero_and_of_the_truth_one() -> None:
     assert r2(targets, targets) == 1
     assert r2(targets, targets.mean(0).expand(50, 2)) == pytest.approx(0, abs=1e-6)
     assert math.isnan(r2(torch.ones(5), noise(5)))
+
+
+@pytest.mark.parametrize("dimension", [7, 60])
+def test_many_rows_are_read_in_parts_as_all_at_once(dimension: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    features = torch.cat([noise(300, dimension) + 50, torch.ones(300, 1)], 1)  # far off, and one column is constant
+    targets = features[:, :3] @ noise(3, 2, seed=1) + noise(300, 2, seed=2)
+    labels, groups = targets[:, 0] > targets[:, 0].median(), torch.arange(300) % 100
+
+    def read() -> list[torch.Tensor]:
+        return [
+            ridge_predictions(features, targets, groups=groups),
+            binary_scores(features, labels, groups=groups),
+            *principal_coordinates(features)[1:],
+        ]
+
+    whole = read()
+    for module in ("readout", "principal_axes"):
+        monkeypatch.setattr(f"rcdm_core.{module}.WHOLE", 100)
+        monkeypatch.setattr(f"rcdm_core.{module}.PART", 64)
+    for ours, theirs in zip(read(), whole, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)

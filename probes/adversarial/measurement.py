@@ -21,6 +21,7 @@ from probes.rendering import check_match
 from rcdm_core.distances import cosine
 from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.behaviour import refuse_without_gradients
+from rcdm_core.encoders.foreign import admitted
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import at_one_size, resize
 from rcdm_core.placement import device_of
@@ -43,6 +44,8 @@ LEAST_IMAGES = 20  # below, no interval over images says anything
 
 NEAR, STEP = 1 / 255, 1 / 16 / 255
 """How far from an image its gradient is looked at, and how far it is followed: across few kinks of a network."""
+
+HELD = 2**26  # bytes of images that are attacked at a time: of all that is made of them, there are some ten times more
 
 LEVEL = "backbone"  # of an encoder that judges
 
@@ -160,7 +163,7 @@ def _judge(run: Context, settings: Adversarial) -> Encoder:
     device = device_of(run.encoders[0])
     if isinstance(judge, str):
         judge = load_encoder(judge, levels=(LEVEL,), device=str(device))
-    judge = judge.to(device)
+    judge = admitted(judge.to(device))
     if LEVEL not in judge.levels:
         raise unknown_name(f"level of {judge.name}", LEVEL, judge.levels)
     if judge.name in [encoder.name for encoder in run.encoders]:
@@ -197,26 +200,39 @@ def measure(run: Context, settings: Adversarial) -> Iterator[pd.DataFrame | Pane
     Label-needing attacks are run on the images that the classifier gets right, for the others are lost already.
     """
     first, checked = settings.entries[0], next((entry for entry in settings.entries if entry.iterated), None)
-    studies: dict[str, Study] = {}
-    found: dict[str, dict[float, Adversaries]] = {}  # of each encoder, by the first attack: the others' are not kept
-    for one in run.each_encoder():
-        study = studies[one.encoder.name] = study_of(one)
-        yield from _untouched_records(study)
-        yield from _noise_records(study)
-        yield from zero_records(study)
-        yield from gradient_records(study, first)
-        for entry in settings.entries:
-            adversaries = study.attack(entry)
-            yield from _attack_records(study, entry, adversaries)
-            if entry is checked:
-                yield from effort_records(study, entry, adversaries)
-            if entry is first:
-                found[study.name] = adversaries
-    if first.needs_labels:
-        budget = settings.middle(first)
-        at_budget = {name: adversaries[budget] for name, adversaries in found.items()}
-        yield from transfer_records(studies, first, at_budget, budget)
-    yield from _drawn(run, studies, first, found)
+    whole = {one.encoder.name: study_of(one) for one in run.each_encoder()}
+    positions = next(iter(whole.values())).positions
+    pictured = torch.nonzero(torch.stack([study.right for study in whole.values()]).all(0)).flatten()
+    pictured = pictured[: settings.rendered]
+    pictures: dict[str, list[list[torch.Tensor]]] = {name: [] for name in whole}  # by block and state
+    at_once = max(1, HELD // (12 * run.images.image_size**2))
+    for start in range(0, len(positions), at_once):
+        block = slice(start, min(start + at_once, len(positions)))
+        images = run.images.images(positions[block])
+        studies = {name: study.part(block, images) for name, study in whole.items()}
+        found: dict[str, dict[float, Adversaries]] = {}  # of each encoder, by the first attack
+        for name, study in studies.items():
+            yield from _untouched_records(study)
+            yield from _noise_records(study)
+            yield from zero_records(study)
+            yield from gradient_records(study, first)
+            for entry in settings.entries:
+                adversaries = study.attack(entry)
+                yield from _attack_records(study, entry, adversaries)
+                if entry is checked:
+                    yield from effort_records(study, entry, adversaries)
+                if entry is first:
+                    found[name] = adversaries
+        if first.needs_labels:
+            budget = settings.middle(first)
+            at_budget = {name: adversaries[budget] for name, adversaries in found.items()}
+            yield from transfer_records(studies, first, at_budget, budget)
+        here = pictured[(pictured >= start) & (pictured < block.stop)] - start
+        for name, study in studies.items():
+            pictures[name].append(_versions(study, first, found[name], here))
+    if len(pictured):
+        versions = {name: list(map(torch.cat, zip(*parts, strict=True))) for name, parts in pictures.items()}
+        yield from _drawn(run, whole, first, pictured, versions)
 
 
 def _untouched_records(study: Study) -> Iterator[pd.DataFrame]:
@@ -225,6 +241,8 @@ def _untouched_records(study: Study) -> Iterator[pd.DataFrame]:
     if classifier is None:
         return
     yield study.records("correct", study.right.numpy(), strength=0.0)
+    if len(study.before):
+        return
     facts = {"held-out accuracy": classifier.held_out_accuracy, "penalty": classifier.penalty}
     for name, value in (facts | {"training images": classifier.images}).items():
         yield study.run.records("classifier", [value], [-1], level=study.target.level, condition=name)
@@ -276,7 +294,9 @@ def effort_records(study: Study, entry: Entry, found: Mapping[float, Adversaries
     ``found`` is what the probe found within each budget.
     """
     settings = study.run.settings
-    steps, first, budget = settings.attack_steps, settings.checked, settings.middle(entry)
+    steps, first, budget = settings.attack_steps, study.checked(entry), settings.middle(entry)
+    if not first:
+        return
     half, attempt = max(1, steps // 2), partial(study.attempt, entry, budget, first=first)
     work = {
         f"{half} steps": attempt(steps=half),
@@ -301,10 +321,11 @@ def gradient_records(study: Study, entry: Entry) -> Iterator[pd.DataFrame]:
         Records ``change`` and ``foretold``.
     """
     settings, target = study.run.settings, study.target
-    rows, changes, foretold = study.rows_of(entry)[: settings.checked], [], []
-    batches = study.victims_of(entry, settings.checked).split(target.batch_size)
-    for victims, part in zip(batches, rows.split(target.batch_size), strict=False):
-        numbers = study.numbers(part)
+    if not (count := study.checked(entry)):
+        return
+    rows, changes, foretold = study.rows_of(entry)[:count], list[float](), list[float]()
+    for victims in target.batches(study.victims_of(entry, count)):
+        numbers = study.numbers(rows[len(changes) :][: len(victims)])
         at = noise(victims.images, "Linf", NEAR, seed=settings.seed, numbers=numbers)
         moved = noise(at, "Linf", STEP, seed=settings.seed + 1, numbers=numbers)
         ends = (moved, (2 * at - moved).clamp(0, 1))
@@ -333,7 +354,9 @@ def zero_records(study: Study) -> Iterator[pd.DataFrame]:
     for entry in settings.entries:
         if study.victims.labels is None or entry.name == "AutoAttack":
             continue  # without a decision there is nothing to see; AutoAttack divides by its budget
-        victims = study.victims_of(entry, settings.checked)
+        if not (first := study.checked(entry)):
+            continue
+        victims = study.victims_of(entry, first)
         images = craft(entry, study.target, victims, 0.0, steps=2, seed=settings.seed)
         same, rows = study.target.decide(images) == study.target.predict(victims.h), study.rows_of(entry)
         yield study.records("unchanged", same.numpy(), rows[: len(victims)], condition=entry.name, strength=0.0)
@@ -358,23 +381,28 @@ def transfer_records(
             yield study.records("transferred", correct.numpy(), rows[both], condition=source, strength=budget)
 
 
+def _versions(study: Study, entry: Entry, found: Mapping[float, Adversaries], rows: torch.Tensor) -> list[torch.Tensor]:
+    """These rows untouched, under the largest noise, and attacked within each budget: ``[n, 3, S, S]`` each."""
+    largest, places = study.run.settings.budgets(entry)[-1], torch.searchsorted(study.rows_of(entry), rows)
+    attacked = (adversaries.images[places] for adversaries in found.values())
+    return [study.victims.images[rows], study.noisy(entry, largest, rows), *attacked]
+
+
 def _drawn(
-    run: Context, studies: Mapping[str, Study], entry: Entry, found: Mapping[str, Mapping[float, Adversaries]]
+    run: Context,
+    studies: Mapping[str, Study],
+    entry: Entry,
+    rows: torch.Tensor,
+    versions: Mapping[str, list[torch.Tensor]],
 ) -> Iterator[pd.DataFrame | Panel]:
-    """Samples from ``h(x)``, ``h(x + noise)`` and ``h(x + attack)``, on images that every encoder gets right."""
+    """Samples from ``h(x)``, ``h(x + noise)`` and ``h(x + attack)``, on images that every encoder gets right.
+
+    ``versions`` are these rows in every state, as of `_versions`, of each encoder.
+    """
     settings = run.settings
-    right = torch.stack([study.right for study in studies.values()]).all(0)
-    rows = torch.nonzero(right).flatten()[: settings.rendered]
-    if not len(rows):
-        return
     largest = settings.budgets(entry)[-1]
     under = [(f"{entry.name} {budget:g}", entry.name, budget) for budget in settings.budgets(entry)]
     states = [("h(x)", "", 0.0), ("h(x + noise)", entry.noise, largest), *under]
-    versions = {}  # of each encoder, the pictured rows in every state
-    for name, study in studies.items():
-        places = torch.searchsorted(study.rows_of(entry), rows)
-        attacked = (adversaries.images[places] for adversaries in found[name].values())
-        versions[name] = [study.victims.images[rows], study.noisy(entry, largest, rows), *attacked]
     read, samples = _reader(run), {}
     for name, study in studies.items():
         if study.run.decoder is None:
@@ -387,7 +415,7 @@ def _drawn(
             if read is not None and labels is not None:
                 seen = read(part) == labels[rows].numpy()
                 yield study.records("class_seen", seen, rows, condition=condition, strength=strength)
-    originals = next(iter(studies.values())).victims.images[rows[: settings.pictures]]
+    originals = next(iter(versions.values()))[0][: settings.pictures]
     for place, original in enumerate(originals if samples else ()):
         shown = {name: {heading: part[place] for heading, part in own.items()} for name, own in samples.items()}
         yield drawn_panel(place + 1, shown, original)

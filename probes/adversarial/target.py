@@ -26,7 +26,7 @@ from rcdm_core.keeping import keeping
 from rcdm_core.linear_classifier import PENALTIES, LinearClassifier, fit_classifier
 from rcdm_core.placement import device_of
 from rcdm_core.precision import lowered
-from rcdm_core.representations import encode
+from rcdm_core.representations import encode, fitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -142,6 +142,10 @@ class Target:
         """Attacked versions of the victims, seen in float32."""
         h = self.represent(images)
         return Adversaries(images, h, self.strength(h, victims))
+
+    def batches(self, victims: Victims) -> list[Victims]:
+        """The victims, as many at a time as gradients are made for."""
+        return victims.split(fitting(self.batch_size, self.encoder, victims.images.shape[-1]))
 
     @property
     def device(self) -> torch.device:
@@ -269,7 +273,7 @@ def craft(entry: Entry, target: Target, victims: Victims, budget: float, *, step
     """
     classes = 0 if target.classifier is None else len(target.classifier.bias)
     made = [victims.images[:0]]
-    for number, batch in enumerate(victims.split(target.batch_size)):
+    for number, batch in enumerate(target.batches(victims)):
         images = batch.images.to(target.device)
         labels = None if batch.labels is None else batch.labels.to(target.device)
         with torch.random.fork_rng():
@@ -309,6 +313,7 @@ class Study:
         victims: The images, with their labels and representations.
         positions: Their positions in the data set, ``[N]``.
         right: Which of them the classifier gets right untouched, ``[N]``; all of them without labels.
+        before: Of the images that were attacked before these, which were right, ``[M]``.
     """
 
     run: Context
@@ -316,6 +321,19 @@ class Study:
     victims: Victims
     positions: np.ndarray
     right: torch.Tensor
+    before: torch.Tensor
+
+    def part(self, rows: slice, images: torch.Tensor) -> Study:
+        """The study of some of the images."""
+        victims = replace(self.victims[rows], images=images)
+        return Study(
+            self.run, self.target, victims, self.positions[rows], self.right[rows], self.right[: rows.start]
+        )  # fmt: skip
+
+    def checked(self, entry: Entry) -> int:
+        """On how many of `rows_of` an attack it is checked: the first of all images, these or those before."""
+        before = self.before.sum() if entry.needs_labels else len(self.before)
+        return max(0, self.run.settings.checked - int(before))
 
     @property
     def name(self) -> str:
@@ -382,7 +400,7 @@ class Study:
 
 
 def study_of(run: Context) -> Study:
-    """Encode the images of a context of one encoder, and train the classifier on it.
+    """Encode the images of a context of one encoder, and train the classifier on it. The images are not held.
 
     Raises:
         UserError: Representations that are not finite or do not vary; training images of a single class.
@@ -393,9 +411,10 @@ def study_of(run: Context) -> Study:
     typical = typical_distance(h, seed=settings.seed)
     classifier = None if labels is None else classifier_on(run, level, training)
     target = Target(run.encoder, level, typical, classifier, settings.batch_size)
-    victims = Victims(run.images.images(attacked), None if labels is None else torch.tensor(labels[attacked]), h)
+    none = torch.empty(len(h), 0)
+    victims = Victims(none, None if labels is None else torch.tensor(labels[attacked]), h)
     right = torch.ones(len(h), dtype=torch.bool) if victims.labels is None else target.predict(h).eq(victims.labels)
-    return Study(run, target, victims, attacked, right)
+    return Study(run, target, victims, attacked, right, right[:0])
 
 
 def classifier_on(run: Context, level: str, training: np.ndarray) -> LinearClassifier:

@@ -14,7 +14,7 @@ from rcdm_core.cache import cache_folder
 from rcdm_core.data.folder import WORKERS
 from rcdm_core.data.imageset import draw_order
 from rcdm_core.errors import UserError
-from rcdm_core.images import RECIPE, square
+from rcdm_core.images import recipe, square
 from rcdm_core.progress import track
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def open_download(name: str, *, image_size: int, limit: int | None = None, seed:
     """
     dataset = _open(DOWNLOADS[name])
     chosen = np.sort(draw_order(len(dataset), limit, seed)[:limit])
-    fingerprint = hashlib.sha256(f"{RECIPE}, {image_size} pixels\0".encode())
+    fingerprint = hashlib.sha256(f"{recipe(image_size)}\0".encode())
     with ThreadPoolExecutor(WORKERS) as pool:
         digests = pool.map(lambda i: _digest(dataset, i), chosen.tolist())
         for digest in track(digests, "hashing images", len(chosen)):

@@ -20,7 +20,7 @@ import torch
 from rcdm_core.data.imageset import draw_order
 from rcdm_core.data.layout import EXTENSIONS, TOLERATED, arrange, natural, walk
 from rcdm_core.errors import UserError
-from rcdm_core.images import RECIPE, UnreadableImage, read_picture, told_of_range
+from rcdm_core.images import UnreadableImage, read_picture, recipe, told_of_range
 from rcdm_core.paths import user_path
 from rcdm_core.progress import track
 
@@ -129,7 +129,7 @@ def open_folder(folder: Path, *, image_size: int, limit: int | None = None, seed
     pictures, skipped = _check(folder, layout.images, image_size=image_size, limit=limit, seed=seed)
 
     paths = tuple(path for path in layout.images if path in pictures)
-    fingerprint = hashlib.sha256(f"{RECIPE}, {image_size} pixels\0".encode())
+    fingerprint = hashlib.sha256(f"{recipe(image_size)}\0".encode())
     for path in paths:
         name = path.relative_to(folder).as_posix().encode(errors="surrogateescape")
         fingerprint.update(name + b"\0" + pictures[path].digest)

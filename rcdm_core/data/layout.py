@@ -39,7 +39,14 @@ _HELD_OUT = frozenset(
         "eval", "evaluation",
     }
 )  # fmt: skip
-_SPLITS = _TRAINING | _HELD_OUT | {"unlabeled", "unlabelled"}
+_SPLITS = _TRAINING | _HELD_OUT | {"unlabeled", "unlabelled", "fold", "shard", "part", "batch", "chunk"}
+_PICTURES = frozenset({"image", "images", "img", "imgs", "jpegimages", "photos", "pictures", "rgb"})
+_BESIDE = frozenset(
+    {
+        "annotation", "annotations", "depth", "ground_truth", "groundtruth", "gt", "label", "labels", "mask", "masks",
+        "segmentation", "segmentationclass", "segmentationobject", "segmentations",
+    }
+)  # fmt: skip
 _FILLERS = frozenset({"a", "set", "split", "data", "images", "image", "imgs", "img"})  # test_set, train-images
 _NAMED = 3  # files and folders that a sentence names
 
@@ -170,6 +177,9 @@ def arrange(folder: Path, found: Found) -> Layout:
         why = f"its folders ({_listed(tops)}) are splits and hold different subfolders"
     elif not depth and len(kinds) == 2:
         why = f"folders that are splits ({_listed(splits)}) lie beside others"
+    elif not depth and any(_is(tops, _PICTURES)) and any(_is(tops, _BESIDE)):
+        why = f"its folders ({_listed(tops)}) are pictures and what belongs to them"
+        tops = [name for name, is_pictures in zip(tops, _is(tops, _PICTURES), strict=True) if is_pictures]
     elif len(names) < 2 and len(tops) == 1 and len({part[1] for part in parts.values() if len(part) > 2}) > 1:
         why = f"all images lie in one folder, {tops[0]}"
     elif len(names) > 1 and len(images) - len(placed) > TOLERATED * len(images):
@@ -212,6 +222,10 @@ def _agree(paths: Iterable[tuple[str, ...]]) -> bool:
             below.setdefault(parts[0], set()).add(parts[1])
     largest = max(below.values(), key=len, default=set())
     return all(names <= largest for names in below.values())
+
+
+def _is(names: Iterable[str], known: Collection[str]) -> list[bool]:
+    return [name.casefold() in known for name in names]
 
 
 def _word(name: str) -> str:

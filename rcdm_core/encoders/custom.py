@@ -197,7 +197,7 @@ def _preprocessing(transform: Any, declared: int | None, name: str) -> tuple[nn.
         )
     with others_code(f"the preprocessing of {name} fails on images of other sizes"):
         wanted = decoded_size(preprocess)
-    size = max(filter(None, (declared, wanted)), default=side)
+    size = max(filter(None, (wanted, declared)), default=side)
     if size > LARGEST:
         raise UserError(f"the preprocessing of {name} wants images of {size} pixels", f"{LARGEST} are the most")
     _compare_pictures(transform, preprocess, size, name)

@@ -36,6 +36,9 @@ class Encoder(nn.Module):
         training_augmentations: Names of the probes' transformations it was trained with.
         about: What it computes with besides weights and preprocessing, such as the code of the trunk.
         card: How it was trained and what it scores; shown in reports.
+
+    Attributes:
+        is_examined: Whether it is known as one that can be measured, see `rcdm_core.encoders.foreign.admitted`.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Encoder(nn.Module):
         self.image_size = image_size
         self.training_augmentations = training_augmentations
         self.about = about
+        self.is_examined = False
         self.card = dict(card or {})
         self.eval().requires_grad_(False)
 
@@ -121,7 +125,7 @@ def with_layers(encoder: Encoder, names: Sequence[str]) -> Encoder:
                 "or gives no features of each image",
                 f"`rcdm-probe encoders {encoder.name}` lists the layers that can",
             )
-    return Encoder(
+    deeper = Encoder(
         encoder.name,
         preprocess=encoder.preprocess,
         trunk=encoder.trunk,
@@ -135,6 +139,8 @@ def with_layers(encoder: Encoder, names: Sequence[str]) -> Encoder:
         card=encoder.card
         | {"pooling": encoder.card.get("pooling", {}) | {name: rule for name, (_, rule) in found.items()}},
     )
+    deeper.is_examined = encoder.is_examined
+    return deeper
 
 
 @torch.no_grad()

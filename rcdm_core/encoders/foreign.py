@@ -54,23 +54,11 @@ def measured(
 ) -> Encoder:
     """An encoder that is known by what it does with a few fixed images; arguments as of `Encoder`.
 
-    Its fingerprint knows weights and what else decides the numbers: the code of the network, comments aside (every
-    file that defines one of its modules, and ``sources``, further ones); plain attributes of its modules; and, for all
-    that lies elsewhere, such as in helpers, the environment or buffers that no file holds, what comes out of it. A last
-    layer that makes scores of classes is left out if ``remove_scores``, else told.
+    A last layer that makes scores of classes is left out if ``remove_scores``, else told.
 
     Raises:
-        UserError: It fails, or what comes out is not ``[N, D]`` at a level ``backbone``, or is another one in each
-            pass or batch (`rcdm_core.encoders.behaviour`), or nothing tells one step of the preprocessing from another.
+        UserError: As `admitted`.
     """
-    if shows_an_address(repr(preprocess)):
-        raise UserError(
-            f"a step of the preprocessing of {name} shows neither its code nor its settings",
-            "write it as a function in a file, or as a class with a __repr__",
-        )
-    _refuse_hidden(trunk, name)
-    code = _code(chain(sources, _defining(trunk), _defining(preprocess)))
-    described = f"{about}{code}{without_addresses(repr(trunk))}{_settings(trunk)}"
     with others_code(f"{name} cannot be used for evaluation"):
         encoder = Encoder(
             name,
@@ -81,13 +69,56 @@ def measured(
             is_ssl=is_ssl,
             image_size=image_size,
             training_augmentations=training_augmentations,
+            about=about,
             card=card,
         )
+    return admitted(encoder, sources=sources, remove_scores=remove_scores)
+
+
+def admitted(encoder: Encoder, *, sources: Iterable[Path] = (), remove_scores: bool = False) -> Encoder:
+    """An encoder that comes from elsewhere, if it is one that can be measured: looked at once, and changed.
+
+    It is frozen and in evaluation mode then, and its fingerprint knows weights and what else decides the numbers: the
+    code of the network, comments aside (every file that defines one of its modules, and ``sources``, further ones);
+    plain attributes of its modules; and, for all that lies elsewhere, such as in helpers, the environment or buffers
+    that no file holds, what comes out of it.
+
+    Args:
+        encoder: On any device. One that `rcdm_core.encoders.load_encoder` gives was looked at.
+        sources: Further files of code.
+        remove_scores: Whether a last layer that makes scores of classes is left out; else that is told.
+
+    Raises:
+        UserError: It fails, or what comes out is not ``[N, D]`` at a level ``backbone``, or not of its dimensions, or
+            is another one in each pass or batch (`rcdm_core.encoders.behaviour`), or nothing tells one step of the
+            preprocessing from another.
+    """
+    if encoder.is_examined:
+        return encoder
+    name, trunk = encoder.name, encoder.trunk
+    if shows_an_address(repr(encoder.preprocess)):
+        raise UserError(
+            f"a step of the preprocessing of {name} shows neither its code nor its settings",
+            "write it as a function in a file, or as a class with a __repr__",
+        )
+    _refuse_hidden(encoder, name)
+    code = _code(chain(sources, _defining(encoder)))
+    described = f"{encoder.about}{code}{without_addresses(repr(trunk))}{_settings(trunk)}"
+    with others_code(f"{name} cannot be used for evaluation"):
+        encoder.eval().requires_grad_(False)
     levels = examined(encoder)
     if _tell_scores(encoder, levels, remove=remove_scores):
         levels = examined(encoder)
-    encoder.dimensions = {level: h.shape[1] for level, h in levels.items()}
+    dimensions = {level: h.shape[1] for level, h in levels.items()}
+    if encoder.dimensions and encoder.dimensions != dimensions:
+        raise UserError(
+            f"encoder {name} gives levels {dimensions}", f"it was made with dimensions={encoder.dimensions}"
+        )
+    encoder.dimensions = dimensions
     encoder.about = f"{described}{sketched(levels, rounding_of(encoder))}"
+    for known in ("fingerprint", "network_fingerprint"):
+        vars(encoder).pop(known, None)
+    encoder.is_examined = True
     return encoder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from copy import copy
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from rcdm_core.fingerprint import shows_an_address
+from rcdm_core.images import Side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -227,9 +229,16 @@ def _keeps_integers(step: Callable[[torch.Tensor], torch.Tensor]) -> bool:
 
 
 class Resizing(TorchFunctionMode):
-    """While it is entered, it notes the larger side before and after the first resizing, and refuses a huge one."""
+    """While it is entered, it notes the first resizing, and refuses a huge one.
+
+    Attributes:
+        found: The larger side before and after the first one.
+        by: What `rcdm_core.images.Side` calls its filter; empty where that has no name for it.
+        is_square: Whether what it gave is one.
+    """
 
     found: tuple[int, int] | None = None
+    by, is_square = "", False
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if function is not F.interpolate:
@@ -239,30 +248,53 @@ class Resizing(TorchFunctionMode):
         if max(size if isinstance(size, (list, tuple)) else [size]) > LARGEST:
             raise ValueError(f"it resizes to {size} pixels; {LARGEST} are the most")
         out = function(*args, **(kwargs or {}))
-        self.found = self.found or (max(asked["input"].shape[-2:]), max(out.shape[-2:]))
+        if self.found is None:
+            self.found = max(asked["input"].shape[-2:]), max(out.shape[-2:])
+            smooth = "" if asked.get("antialias") else ", aliased"
+            self.by = _NAMES.get(asked.get("mode", "nearest") + smooth, "")
+            self.is_square = out.shape[-2] == out.shape[-1]
         return out
+
+
+_NAMES = {
+    **{name: name for name in ("bicubic", "bilinear", "bilinear, aliased")},
+    "nearest, aliased": "nearest",
+    "nearest-exact, aliased": "nearest",
+}
 
 
 def decoded_size(preprocess: nn.Module) -> int | None:
     """Side in pixels that a square image has to have, so that the preprocessing enlarges nothing that was made small.
 
     Returns:
-        What the first resizing gives, and a margin that is cropped before it; without a resizing, what a crop gives.
-        None where it depends on the image.
+        What the first resizing gives, as a `rcdm_core.images.Side` that knows its filter where nothing comes before it;
+        and a margin that is cropped before it; without a resizing, what a crop gives. None where it depends on the
+        image.
     """
-    seen, made = [], []
+    seen, made, by = [], [], ""
     for side in PROBED:
         with torch.no_grad(), Resizing() as resizing:
             made.append(max(preprocess(torch.full((1, 3, side, side), 0.5)).shape[-2:]))
         if resizing.found:
             seen.append((side, *resizing.found))
+            by = resizing.by
     if not seen:
         return made[0] if made[0] == made[1] else None
     if len({after for _, _, after in seen}) > 1:
         return None  # a part of whatever it is given
     side, before, after = seen[0]
+    if side == before:
+        return Side(after, f"{by}, squashed" if by and _squashes(preprocess) else by, min(made[0], after))
     is_cropped = len(seen) == 2 and before == seen[1][1]
     return max(before, after) if is_cropped else after + side - before
+
+
+def _squashes(preprocess: nn.Module) -> bool:
+    """Whether it resizes an oblong image to a square."""
+    with suppress(Exception), torch.no_grad(), Resizing() as resizing:  # it may take squares alone
+        preprocess(torch.full((1, 3, PROBED[0], PROBED[1] * 2), 0.5))
+        return resizing.is_square
+    return False
 
 
 def is_composed(transform: object) -> bool:

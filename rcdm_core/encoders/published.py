@@ -25,6 +25,7 @@ from rcdm_core.encoders.catalogue import PUBLISHED, PUBLISHED_FILES, PUBLISHED_W
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.encoders.preprocess import HalvingCrop
 from rcdm_core.errors import UserError
+from rcdm_core.images import Side
 from rcdm_core.state_dicts import fill
 from rcdm_core.weight_files import load_state
 from rcdm_core.weights import Fresh, fetch, seeded, show_licence
@@ -94,7 +95,7 @@ def load_published(name: str, *, weights: Path | Fresh | None = None) -> Encoder
             projector=projector(method),
             dimensions=entry.dimensions,
             is_ssl=entry.is_ssl and trained,
-            image_size=IMAGE_SIZE,
+            image_size=Side(IMAGE_SIZE, "halving"),
             training_augmentations=entry.training_augmentations if trained else (),
             card={
                 "method": entry.method,

@@ -18,7 +18,7 @@ from timm.data.transforms_factory import create_transform
 from torch import nn
 
 from rcdm_core.encoders.foreign import CLASSIFIERS, known_training, load_file_into, measured, ready, without_classifier
-from rcdm_core.encoders.preprocess import Steps
+from rcdm_core.encoders.preprocess import Steps, decoded_size
 from rcdm_core.errors import UserError, first_line
 from rcdm_core.paths import user_path
 from rcdm_core.weights import Fresh, seeded
@@ -69,20 +69,13 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     told = "the repository's" if weights is None else str(weights)
     if isinstance(weights, Path):
         told = load_file_into(network, weights, name=name, without=CLASSIFIERS)
+    usual: dict[str, Any] = {"interpolation": "bicubic", "crop_pct": IMAGE_SIZE / DECODED, "mean": MEAN, "std": STD}
+    preprocess = Steps(create_transform(IMAGE_SIZE, **usual, is_training=False))
     return measured(
         name,
-        preprocess=Steps(
-            create_transform(
-                IMAGE_SIZE,
-                interpolation="bicubic",
-                crop_pct=IMAGE_SIZE / DECODED,
-                mean=MEAN,
-                std=STD,
-                is_training=False,
-            )
-        ),
+        preprocess=preprocess,
         trunk=network,
-        image_size=DECODED,
+        image_size=decoded_size(preprocess) or DECODED,
         is_ssl=known_training(weights, name),
         sources=[folder / "hubconf.py"] if local else _hubconfs(repository),
         card={

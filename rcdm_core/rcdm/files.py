@@ -120,6 +120,9 @@ _TRAINING = {
     "data": TEXT,
     "data_fingerprint": TEXT,
     "image_size": whole(1, 1024),
+    "resized": Kind(
+        lambda value: not wrong(value, {"by": TEXT, "crop": whole(0, 1024)}, required=("by", "crop")), "how"
+    ),
     "images": _COUNT,
     "held_out": _COUNT,
     "settings": _LEG["settings"],

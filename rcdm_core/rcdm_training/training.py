@@ -18,6 +18,7 @@ import torch
 
 from rcdm_core import kept
 from rcdm_core.atomic import atomic_path
+from rcdm_core.images import by_encoder
 from rcdm_core.keeping import keeping
 from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.files import STATE, save_rcdm
@@ -152,7 +153,8 @@ def train_rcdm(
         training = {
             "data": images.name,
             "data_fingerprint": images.fingerprint,
-            "image_size": images.image_size,
+            "image_size": int(images.image_size),
+            **({"resized": vars(images.image_size)} if by_encoder(images.image_size) else {}),
             "images": len(split.training),
             "held_out": len(split.held_out),
             "settings": asdict(loop),
