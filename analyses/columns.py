@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -10,12 +10,12 @@ from analyses.bootstrap import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
 
 
-def columns(found: Mapping[str, Estimate]) -> dict[str, float]:
-    """The columns of one row, of estimates by name."""
-    return {column: value for name, estimate in found.items() for column, value in estimate.columns(name).items()}
+def columns(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of one row, of estimates by name; a number without an interval is one column."""
+    parts = {name: one.columns(name) if isinstance(one, Estimate) else {name: one} for name, one in found.items()}
+    return {column: value for part in parts.values() for column, value in part.items()}
 
 
 def headings(*names: str) -> list[str]:
@@ -29,18 +29,24 @@ def estimate_of(row: pd.Series, name: str) -> Estimate:
 
 
 def tabulate(
-    rows: Mapping[tuple[Any, ...], Mapping[str, Estimate]], keys: Sequence[str], names: Sequence[str], *, counted: str
+    rows: Mapping[tuple[Any, ...], Mapping[str, Any]],
+    keys: Sequence[str],
+    names: Sequence[str],
+    plain: Sequence[str] = (),
+    *,
+    counted: str = "images",
 ) -> pd.DataFrame:
     """Estimates as a table.
 
     Args:
-        rows: Estimates by name, by key.
+        rows: Estimates by name, by key; an estimate comes first, and numbers without an interval may be among them.
         keys: What the parts of a key are called.
         names: Of the estimates, in order.
+        plain: Names of the numbers without an interval, behind the estimates; one that a row lacks is NaN.
         counted: The last column: how many images, or pairs, the first estimate of a row rests on.
     """
     lines = [
         {**dict(zip(keys, key, strict=True)), **columns(found), counted: next(iter(found.values())).n}
         for key, found in rows.items()
     ]
-    return pd.DataFrame(lines, columns=[*keys, *headings(*names), counted])
+    return pd.DataFrame(lines, columns=[*keys, *headings(*names), *plain, counted])

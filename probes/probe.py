@@ -240,7 +240,7 @@ class Probe:
             first page.
         words: Markdown, as `reports.words` reads it.
         images: How many images the settings ask for at most; None takes all.
-        ready: Refuses at once what would fail later, and opens what only this probe needs.
+        ready: Refuses at once what would fail later, and opens what only this probe needs; None where that is nothing.
         verdicts: Claims tested, each by a rule that its words state.
         finding: Number of the paper's finding that a verdict is on, by its aspect; an aspect that is not there is the
             paper's nowhere.
@@ -258,7 +258,7 @@ class Probe:
     page: Page
     words: str
     images: Callable[[Any], int | None] = lambda settings: settings.images
-    ready: Callable[[Context, Any], Ready] = lambda run, settings: Ready()
+    ready: Callable[[Context, Any], Ready | None] = lambda run, settings: None
     verdicts: Callable[[Found], Iterator[Judgement]] = lambda found: iter(())
     finding: Mapping[str, int] = field(default_factory=dict)
     counted: str = "images"

@@ -19,7 +19,7 @@ import pandas as pd
 from analyses.records import join, number_images
 from probes import page
 from probes.context import Context
-from probes.probe import Found, options
+from probes.probe import Found, Ready, options
 from probes.stages import Stages
 from rcdm_core.encoders.catalogue import EMBEDDED
 from rcdm_core.errors import UserError, unknown_name
@@ -35,7 +35,7 @@ from reports.panels import Map, Panel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from probes.probe import Probe, Ready
+    from probes.probe import Probe
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
     from rcdm_core.rcdm import RCDM
@@ -143,7 +143,7 @@ def prepare(
         cache=representation_cache(),
         progress=progress,
     )
-    ready = probe.ready(context, context.settings)
+    ready = probe.ready(context, context.settings) or Ready()
     context = replace(context, settings=ready.settings or context.settings, own=ready.own)
     names = [encoder.name for encoder in encoders]
     facts = runs.collect_facts(

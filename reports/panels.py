@@ -58,3 +58,8 @@ class Map:
             raise ValueError(
                 f"map {self.name!r}: {len(self.labels)} labels do not name values of shape {tuple(self.values.shape)}"
             )
+
+
+def numbered(images: torch.Tensor) -> tuple[str, ...]:
+    """Labels of images ``[N, ...]``: ``image 1``, ``image 2``, ..."""
+    return tuple(f"image {number + 1}" for number in range(len(images)))
