@@ -9,7 +9,7 @@ import pandas as pd
 from analyses.bootstrap import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 def columns(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,3 +50,15 @@ def tabulate(
         for key, found in rows.items()
     ]
     return pd.DataFrame(lines, columns=[*keys, *headings(*names), *plain, counted])
+
+
+def summed(
+    records: pd.DataFrame,
+    keys: Sequence[str],
+    names: Sequence[str],
+    sum_up: Callable[[pd.DataFrame], Mapping[str, Any]],
+    plain: Sequence[str] = (),
+) -> pd.DataFrame:
+    """A table of records, one row a group of equal keys, in order of appearance; the rest as for `tabulate`."""
+    groups = records.groupby(list(keys), sort=False, observed=True)
+    return tabulate({key: sum_up(group) for key, group in groups}, keys, names, plain)

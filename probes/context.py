@@ -7,6 +7,7 @@ who is told how far they are is not its business. It holds resources, never resu
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -140,11 +141,7 @@ class Context:
     def features_of(self, positions: np.ndarray) -> torch.Tensor:
         """Images of the set as features ``[N, F]``, read part by part and kept."""
         assert self.space is not None
-
-        def look() -> torch.Tensor:
-            parts = [positions[i : i + _AT_ONCE] for i in range(0, len(positions), _AT_ONCE)]
-            return torch.cat([self.features(self.images.images(part)) for part in parts])
-
+        look = partial(in_parts, self.images, positions, self.features)
         return self.kept("features", look, self.space.fingerprint, positions.tolist())
 
     def kept(self, name: str, compute: Callable[[], torch.Tensor], *key: Any) -> torch.Tensor:
@@ -176,3 +173,9 @@ class Context:
             about["sample"] = np.repeat(np.arange(samples), count)
             rows, images = rows.T.ravel(), np.tile(images, samples)
         return records(measure, rows, images, encoder=self.encoder.name, **about)
+
+
+def in_parts(images: ImageSet, positions: np.ndarray, look: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """What ``look`` makes of images, ``[N, ...]``: read part by part, for they need not fit into memory."""
+    parts = [positions[i : i + _AT_ONCE] for i in range(0, len(positions), _AT_ONCE)]
+    return torch.cat([look(images.images(part)) for part in parts])
