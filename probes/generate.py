@@ -33,7 +33,7 @@ from rcdm_core.errors import UserError
 from rcdm_core.fidelity import frechet_contributions
 from rcdm_core.images import resize
 from rcdm_core.nearest import nearest
-from reports.figures.neighbourhood import draw_kinds
+from reports.figures.fidelity import draw_kinds
 from reports.panels import Panel, in_columns
 
 if TYPE_CHECKING:

@@ -43,8 +43,7 @@ from rcdm_core.readout import binary_scores, class_predictions, ridge_prediction
 from rcdm_core.representations import fitting
 from reports import blocks, phrases, style
 from reports.factors import FACTOR_LABELS, factor_label
-from reports.figures.displacement import draw_displacement
-from reports.figures.dose_response import draw_dose_response
+from reports.figures.displacement import draw_displacement, draw_dose_response
 from reports.figures.factors import draw_factors
 from reports.panels import Map, Panel, numbered
 from reports.tables import cell, rows_where

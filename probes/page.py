@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from analyses.findings import ERROR_RATE, Verdict, aside, p_text
 from analyses.wording import listed
 from reports import blocks, decoder, phrases
-from reports.figures.grid import draw_panel
-from reports.figures.maps import draw_maps
+from reports.figures.grid import draw_maps, draw_panel
 from reports.first_page import head, verdict_box, verdict_cell
 from reports.names import data_name, file_name, is_of
 from reports.provenance import provenance, several_encoders

@@ -17,11 +17,9 @@ from probes.page import _figures as figures
 from probes.page import printed_tables
 from reports import style
 from reports.factors import FACTOR_LABELS
-from reports.figures.by_encoder import draw_by_encoder
-from reports.figures.displacement import draw_displacement
+from reports.figures.displacement import draw_by_encoder, draw_displacement
 from reports.figures.factors import draw_factors
-from reports.figures.grid import compose, draw_panel
-from reports.figures.maps import draw_maps
+from reports.figures.grid import compose, draw_maps, draw_panel
 from reports.panels import Map, Panel
 
 
