@@ -6,6 +6,7 @@ who is told how far they are is not its business. It holds resources, never resu
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,9 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 
-from analyses.records import join, records
-from probes.factors import components
-from probes.rendering import Renderer, RenderingSettings, drawable
+from analyses.records import components, join, records
+from probes.rendering import drawable, starting_noise
 from probes.stages import Stages
 from rcdm_core.progress import Progress, silent
 from rcdm_core.representations import encode, represent
@@ -117,17 +117,36 @@ class Context:
         """Samples of representations ``[N, D]``, each from the noises of its image: ``[N, K, 3, S, S]`` in [0, 1].
 
         Args:
-            name: Tells samples of one purpose from those of another, in the parts that are kept.
+            name: Tells samples of one purpose from those of another, in the parts that are kept: every finished batch.
             level: Level of the representations.
             h: The representations.
             images: Position of the image that each belongs to, ``[N]``.
             samples: Numbers of the K samples that each is given.
         """
-        told, decoder = self.settings, self.decoder
+        told, decoder, condition = self.settings, self.decoder, f"{self.encoder.name}/{level}"
         assert decoder is not None
-        how = RenderingSettings(steps=told.steps, solver=told.solver, seed=told.seed, batch_size=told.batch_size)
-        kept = self.stages.under(self.encoder.fingerprint, self.images.fingerprint)
-        return Renderer(decoder, self.encoder.name, how, kept, self.progress).render(name, level, h, images, samples)
+        rows = [(row, image, sample) for row, image in enumerate(images) for sample in samples]
+        batches = [rows[i : i + told.batch_size] for i in range(0, len(rows), told.batch_size)]
+
+        def draw(batch: list[tuple[int, int, int]]) -> torch.Tensor:
+            return decoder.sample(
+                h[[row for row, _, _ in batch]],
+                condition,
+                noise=starting_noise(decoder.image_size, [key for _, *key in batch], seed=told.seed),
+                steps=told.steps,
+                solver=told.solver,
+                seed=told.seed,
+                batch_size=told.batch_size,
+            )
+
+        source = hashlib.sha256(h.numpy().tobytes()).hexdigest()
+        how = (told.steps, told.solver, told.seed, told.batch_size)
+        kept = self._stages(decoder.fingerprint, condition, how, source)
+        drawn = [
+            kept.under(batch).tensor(f"samples-{name}-{level.replace('/', '-')}", partial(draw, batch))
+            for batch in self.each(batches, f"sampling from {condition}")
+        ]
+        return torch.cat(drawn).unflatten(0, (len(images), len(samples)))
 
     def features(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures ``[N, 3, H, W]`` as features ``[N, F]``."""

@@ -39,7 +39,7 @@ from analyses.paired import compare, holm, signed_rank
 from analyses.records import PARTNER
 from analyses.statistics import mean, median, ratio
 from analyses.wording import listed
-from probes.page import undrawn, words_of
+from probes.page import undrawn
 from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
 from rcdm_core.data.given import SCENE, open_given
 from rcdm_core.data.scenes import CIRCULAR, RANGES
@@ -837,7 +837,7 @@ def _from_a_to_b(axes: Axes) -> None:
 
 def names(found: Found) -> dict[str, Any]:
     """What the words tell besides."""
-    given, data, said = found.settings.pair, data_name(found.run), partial(words_of(PROBE).text, names={})
+    given, data, said = found.settings.pair, data_name(found.run), partial(PROBE.wording.text, names={})
     unknown = any(not image.startswith(SCENE) for image in given)
     is_read = (found.records["measure"] == "reading").any()
     return {

@@ -29,9 +29,9 @@ from analyses.by_image import by_image, measured
 from analyses.columns import headings, summed, tabulate
 from analyses.findings import ERROR_RATE, word_for, word_of_gain
 from analyses.paired import compare, holm, signed_rank
+from analyses.records import components
 from analyses.statistics import auc, mean, mean_reciprocal, median, r2, ratio
 from analyses.wording import listed, words
-from probes.factors import components
 from probes.page import MEASURED, no_decoder, undrawn
 from probes.probe import Judgement, Needs, Probe, Sampling, Show, option
 from probes.transformations import TRANSFORMATIONS

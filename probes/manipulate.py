@@ -30,8 +30,8 @@ from analyses.by_image import by_image, measured
 from analyses.columns import columns, estimate_of, headings
 from analyses.findings import ERROR_RATE, rule_of_gain, word_of_gain
 from analyses.paired import holm, rank_biserial, signed_rank
+from analyses.records import components
 from analyses.statistics import mean, median, ratio
-from probes.factors import components
 from probes.page import undrawn
 from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
 from rcdm_core.data.given import open_given
@@ -478,7 +478,7 @@ def find_directions(h: torch.Tensor, parts: Mapping[str, np.ndarray]) -> dict[st
 
     Args:
         h: Representations ``[M, D]``.
-        parts: Components of the factors as `probes.factors.components` gives them, each ``[M]``.
+        parts: Components of the factors as `analyses.records.components` gives them, each ``[M]``.
     """
     x = h.double()
     deviation, centre = torch.std_mean(x, 0)

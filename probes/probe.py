@@ -19,10 +19,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from analyses.bootstrap import LEVEL, interval
+from analyses.findings import ERROR_RATE, Verdict, aside, p_text
+from analyses.wording import listed
 from rcdm_core.bounds import LARGEST_SEED, check_numbers
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER, SOLVERS
-from reports.names import is_of
+from reports import phrases
+from reports.names import data_name, is_of
+from reports.tables import as_read
+from reports.words import read_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,13 +37,14 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from analyses.bootstrap import Estimate
-    from analyses.findings import Verdict, Word
+    from analyses.findings import Word
     from analyses.statistics import Statistic
     from probes.context import Context
     from rcdm_core.data.given import GivenImages
     from reports.blocks import Block
     from reports.panels import Map, Panel
     from reports.tables import Table
+    from reports.words import Words
 
 
 @dataclass(frozen=True)
@@ -268,6 +274,11 @@ class Probe:
     quick: Mapping[str, Any] = field(default_factory=dict)
     shown_in: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
+    @cached_property
+    def wording(self) -> Words:
+        """Its words, read."""
+        return read_words(self.words)
+
     @property
     def about(self) -> str:
         """What it says of itself: the docstring of the module that assigns it, or of the package that this is in."""
@@ -326,24 +337,69 @@ class Found:
 
     @cached_property
     def names(self) -> dict[str, Any]:
-        """What names in the words are filled in with."""
-        from probes.page import names
-
-        return names(self)
+        """What names in the words are filled in with: arguments, what several reports say, the probe's own."""
+        return {
+            "paper": phrases.PAPER,
+            "uncertainty": phrases.uncertainty(self.probe.counted),
+            "scenes": phrases.of_scenes(self.run),
+            "memory": [*phrases.of_memory(self.run), *phrases.of_images(self.run)],
+            "samples_limit": phrases.OF_SAMPLES,
+            "intervals_limit": phrases.OF_INTERVALS,
+            "no_factors": phrases.NO_FACTORS,
+            "error_rate": ERROR_RATE,
+            **self.run["arguments"],
+            "data": data_name(self.run),
+            "encoder": listed(self.encoders),
+            **self.probe.names(self),
+        }
 
     @cached_property
     def printed(self) -> dict[str, Table]:
-        """The tables as a reader sees them, by name."""
-        from probes.page import printed_tables
+        """The tables as a reader sees them, by name: those with columns in the words, and with rows."""
+        return {table.name: table for table in self._as_read("table")}
 
-        return printed_tables(self)
+    @property
+    def summaries(self) -> list[Table]:
+        """What a terminal shows of the tables, numbers without their intervals."""
+        return list(self._as_read("summary"))
+
+    def _as_read(self, kind: str) -> Iterator[Table]:
+        made = self.probe.printed
+        return as_read(
+            self.probe.wording, kind, self.names, lambda name: made[name](self) if name in made else self.tables[name]
+        )
 
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """The claims tested."""
-        from probes.page import told
+        """The claims tested, in the probe's words."""
+        return tuple(map(self._told, self.probe.verdicts(self)))
 
-        return tuple(told(judgement, self) for judgement in self.probe.verdicts(self))
+    def _told(self, judgement: Judgement) -> Verdict:
+        encoder = judgement.encoder or str(self.run["arguments"]["encoder"])
+        parts = self.probe.wording.parts("verdict", f"verdict {judgement.aspect}", f"verdict {judgement.told}")
+        names = {
+            **parts,
+            **self.names,
+            "encoder": encoder,
+            "level": judgement.level,
+            "n": judgement.estimate.n,
+            "value": str(judgement.estimate),
+            "gain": judgement.estimate.signed(),
+            "p": p_text(judgement.p_value),
+            "aside": aside(self.is_ssl(judgement.encoder)),
+            **judgement.names,
+            "outcome": parts.get(judgement.seen or judgement.word, ""),
+        }
+        return Verdict.of(
+            judgement.estimate,
+            finding=self.probe.finding.get(judgement.aspect, 0),
+            encoder=encoder,
+            word=judgement.word,
+            p_value=judgement.p_value,
+            aspect="" if judgement.whole else judgement.aspect,
+            level=judgement.level,
+            **{part: parts[part].format_map(names) for part in ("claim", "statistic", "rule", "sentence")},
+        )
 
     @property
     def encoders(self) -> tuple[str, ...]:

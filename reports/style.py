@@ -154,9 +154,9 @@ def dots(
         filled: Whether dots are full.
     """
     colour, marker = look
-    face, edge, width = (colour, "white", 0.4) if filled else ("white", colour, 1.0)
+    face, edge, width, size = (colour, "white", 0.4, 4.2) if filled else ("white", colour, 1.0, 3.6)
     axes.hlines(y, rows[f"{name}_low"], rows[f"{name}_high"], color=colour, lw=1.2)
-    axes.plot(rows[name], y, marker, mfc=face, mec=edge, mew=width, ms=4.2, clip_on=False)
+    axes.plot(rows[name], y, marker, mfc=face, mec=edge, mew=width, ms=size, clip_on=False)
 
 
 def as_list(axes: Axes, labels: Sequence[str] = (), *, down: bool = False) -> None:

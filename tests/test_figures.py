@@ -14,7 +14,6 @@ from planted_content import TRAINED, content
 
 from probes.invariance import NEGLIGIBLE, at_reference, labels
 from probes.page import _figures as figures
-from probes.page import printed_tables
 from reports import style
 from reports.factors import FACTOR_LABELS
 from reports.figures.displacement import draw_by_encoder, draw_displacement
@@ -118,7 +117,7 @@ def test_the_mark_of_training_is_explained_where_something_bears_it(full, drawn)
     unmarked = replace(full, run={**full.run, "encoder_card": card})
     assert explained(drawn["dose-response"])
     assert not explained(next(figure for name, figure in figures(unmarked) if name == "dose-response"))
-    told = {name: any("used in training" in t.caption for t in printed_tables(c).values()) for name, c in
+    told = {name: any("used in training" in t.caption for t in c.printed.values()) for name, c in
             (("marked", full), ("unmarked", unmarked))}  # fmt: skip
     assert told == {"marked": True, "unmarked": False}
 

@@ -11,7 +11,6 @@ from analyses.findings import rule_of_gain
 from analyses.wording import listed
 from probes.adversarial.attacks import AUTO_STEPS, STRIDE
 from probes.adversarial.tables import ERRING, VANISHING, doubts
-from probes.page import words_of
 from probes.probe import Show
 from reports import blocks
 from reports.figures.robustness import draw_budgets, draw_gains, draw_rendered, draw_robustness
@@ -71,7 +70,7 @@ def flips(found: Found) -> pd.DataFrame:
 
 def names(found: Found) -> dict[str, Any]:
     """What the words tell besides; phrases by what holds of the run."""
-    settings, words, run = found.settings, words_of(found.probe), found.run
+    settings, words, run = found.settings, found.probe.wording, found.run
     entry, left = first(found), undrawn(found)
     converged = next((one for one in settings.entries if one.iterated), entry)
     factors = [panel.rows[1].rpartition(" ")[2] for panel in found.panels_of("perturbations")]

@@ -17,7 +17,6 @@ from analyses.columns import columns, estimate_of, headings, tabulate
 from analyses.findings import word_of_gain
 from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.statistics import mean, median
-from probes.page import words_of
 from probes.probe import Judgement
 
 if TYPE_CHECKING:
@@ -259,7 +258,7 @@ def gains(found: Found, encoder: str) -> Iterator[tuple[str, pd.Series]]:
 
 def doubts(found: Found) -> dict[str, str]:
     """Encoders that look more robust than they are, because an attack cannot see its way, each with the reason."""
-    said, transferred, reasons = words_of(found.probe).parts("blind"), found.tables["transfers"], {}
+    said, transferred, reasons = found.probe.wording.parts("blind"), found.tables["transfers"], {}
     for _, row in found.tables["gradients"].iterrows():
         theirs = transferred[(transferred["encoder"] == row["encoder"]) & (transferred["difference_high"] < 0)]
         signs = []
@@ -299,7 +298,7 @@ def verdicts(found: Found) -> Iterator[Judgement]:
                 "effect": f"{row['effect']:.2f}",
                 "stronger": stronger,
                 "reason": blind.get(stronger, ""),
-                "comparison": "" if papers else f" {words_of(found.probe).parts('verdict')['comparison']}",
+                "comparison": "" if papers else f" {found.probe.wording.parts('verdict')['comparison']}",
             },
             told="blind" if stronger in blind else "few" if gain.n < FEWEST else "",
             seen=seen,
