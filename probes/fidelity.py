@@ -26,12 +26,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from analyses.by_image import by_image, measured
-from analyses.columns import headings, tabulate
 from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.records import REAL, records
 from analyses.statistics import mean, mean_reciprocal, median, ratio
-from analyses.wording import listed
+from analyses.tables import by_image, headings, measured, tabulate
 from probes.context import Context, in_parts
 from probes.probe import Needs, Probe, Ready, Sampling, Show, option
 from probes.stages import Stages
@@ -44,6 +42,7 @@ from rcdm_core.rcdm import DEFAULT_STEPS, SOLVERS
 from rcdm_core.training_images import TrainingImages, known_split, trained_scenes, unseen
 from reports import blocks
 from reports.figures.fidelity import draw_copies, draw_levels, draw_solvers
+from reports.names import listed
 from reports.panels import Panel, in_columns, in_rows
 from reports.tables import cell, number
 

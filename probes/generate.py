@@ -22,11 +22,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from analyses.by_image import by_image, measured
-from analyses.columns import estimate_of, tabulate
 from analyses.findings import word_for
 from analyses.records import REAL
 from analyses.statistics import mean, median
+from analyses.tables import by_image, estimate_of, measured, tabulate
 from probes.page import undrawn
 from probes.probe import Judgement, Needs, Probe, Sampling, Show, option
 from rcdm_core.errors import UserError

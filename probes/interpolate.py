@@ -32,13 +32,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 from scipy.stats import rankdata
 
-from analyses.by_image import by_image
-from analyses.columns import tabulate
 from analyses.findings import ERROR_RATE, word_for
 from analyses.paired import compare, holm, signed_rank
 from analyses.records import PARTNER
 from analyses.statistics import mean, median, ratio
-from analyses.wording import listed
+from analyses.tables import by_image, tabulate
 from probes.page import undrawn
 from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
 from rcdm_core.data.given import SCENE, open_given
@@ -47,8 +45,7 @@ from rcdm_core.distances import typical_distance
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import resize
 from reports import blocks
-from reports.factors import FACTOR_LABELS, SHORT_LABELS, factor_label
-from reports.names import data_name
+from reports.names import FACTOR_LABELS, SHORT_LABELS, data_name, factor_label, listed
 from reports.panels import Panel
 from reports.style import INK, MUTED, TEXT_WIDTH, level_handles, level_looks, new_figure, ordered_levels, theme
 from reports.tables import cell, number, rows_where

@@ -25,13 +25,11 @@ import pandas as pd
 import torch
 
 from analyses.bootstrap import Estimate
-from analyses.by_image import by_image, measured
-from analyses.columns import headings, summed, tabulate
 from analyses.findings import ERROR_RATE, word_for, word_of_gain
 from analyses.paired import compare, holm, signed_rank
 from analyses.records import components
 from analyses.statistics import auc, mean, mean_reciprocal, median, r2, ratio
-from analyses.wording import listed, words
+from analyses.tables import by_image, headings, measured, summed, tabulate
 from probes.page import MEASURED, no_decoder, undrawn
 from probes.probe import Judgement, Needs, Probe, Sampling, Show, option
 from probes.transformations import TRANSFORMATIONS
@@ -42,9 +40,9 @@ from rcdm_core.images import resize
 from rcdm_core.readout import binary_scores, class_predictions, ridge_predictions
 from rcdm_core.representations import fitting
 from reports import blocks, phrases, style
-from reports.factors import FACTOR_LABELS, factor_label
 from reports.figures.displacement import draw_displacement, draw_dose_response
 from reports.figures.factors import draw_factors
+from reports.names import FACTOR_LABELS, factor_label, listed, words
 from reports.panels import Map, Panel, numbered
 from reports.tables import cell, rows_where
 

@@ -26,12 +26,11 @@ import pandas as pd
 import torch
 from sklearn.linear_model import RidgeCV
 
-from analyses.by_image import by_image, measured
-from analyses.columns import columns, estimate_of, headings
 from analyses.findings import ERROR_RATE, rule_of_gain, word_of_gain
 from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.records import components
 from analyses.statistics import mean, median, ratio
+from analyses.tables import by_image, columns, estimate_of, headings, measured
 from probes.page import undrawn
 from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
 from rcdm_core.data.given import open_given
@@ -40,8 +39,8 @@ from rcdm_core.errors import UserError
 from rcdm_core.images import resize
 from rcdm_core.readout import RIDGE_PENALTIES
 from reports import blocks
-from reports.factors import FACTOR_LABELS, SHORT_LABELS, short_label
 from reports.figures.manipulation import draw_edits, draw_responses, draw_side_effects
+from reports.names import FACTOR_LABELS, SHORT_LABELS, short_label
 from reports.panels import Panel
 from reports.tables import cell, number
 

@@ -23,10 +23,9 @@ import torch.nn.functional as F
 from kornia.filters import gaussian_blur2d
 from scipy.stats import rankdata
 
-from analyses.by_image import by_image
-from analyses.columns import tabulate
 from analyses.findings import word_for
 from analyses.statistics import mean, median
+from analyses.tables import by_image, tabulate
 from probes.probe import Judgement, Needs, Probe, Settings, Show, option
 from rcdm_core.distances import relative_displacement, typical_distance
 from rcdm_core.errors import UserError

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from reports import blocks, decoder
 from reports.figures.grid import draw_maps, draw_panel
-from reports.first_page import head, verdict_box, verdict_cell
 from reports.names import file_name, is_of
-from reports.provenance import provenance, several_encoders
+from reports.provenance import head, provenance, several_encoders
 from reports.style import ordered_levels
+from reports.verdicts import verdict_box, verdict_cell
 from reports.writing import write_report
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What a run is known by: the content of ``run.json`` as names and values, and the two cards of the first page.
+"""What a run is known by: the content of ``run.json`` as names and values, and what the first page begins with.
 
 Only paths that the user gave are printed; any other absolute path is cut to its last part, for a report travels further
 than the machine that made it.
@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from analyses.wording import listed, words
 from reports import blocks
+from reports.names import listed, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reports.blocks import Block
 
@@ -75,6 +75,25 @@ def front_cards(run: Mapping[str, Any]) -> list[Block]:
         shown = {words(label): plain(lines[path], given) for path, label in _FRONT[key].items() if path in lines}
         out.append(blocks.card(title, shown))
     return out
+
+
+def head(run: Mapping[str, Any], *, title: str, subtitle: str, keywords: Iterable[str]) -> dict[str, Any]:
+    """How a document begins: title, what made it and when, and the cards of the first page.
+
+    Args:
+        run: The content of ``run.json``.
+        title: What the report is about.
+        subtitle: What was measured, and on what.
+        keywords: Of the PDF, beside the probe and its encoders.
+    """
+    return {
+        "title": title,
+        "subtitle": subtitle,
+        "made-by": f"rcdm-probe {run.get('versions', {}).get('rcdm-probe', '')}".strip(),
+        "keywords": ["rcdm-probe", *keywords],
+        "started": run.get("started"),
+        "cards": [card for card in front_cards(run) if card["rows"]],
+    }
 
 
 def provenance(run: Mapping[str, Any]) -> list[Block]:

@@ -15,10 +15,10 @@ from planted_content import TRAINED, content
 from probes.invariance import NEGLIGIBLE, at_reference, labels
 from probes.page import _figures as figures
 from reports import style
-from reports.factors import FACTOR_LABELS
 from reports.figures.displacement import draw_by_encoder, draw_displacement
 from reports.figures.factors import draw_factors
 from reports.figures.grid import compose, draw_maps, draw_panel
+from reports.names import FACTOR_LABELS
 from reports.panels import Map, Panel
 
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analyses.by_image import measured
 from analyses.findings import rule_of_gain
-from analyses.wording import listed
+from analyses.tables import measured
 from probes.adversarial.attacks import AUTO_STEPS, STRIDE
 from probes.adversarial.tables import ERRING, VANISHING, doubts
 from probes.probe import Show
 from reports import blocks
+from reports.decoder import training_command
 from reports.figures.robustness import draw_budgets, draw_gains, draw_rendered, draw_robustness
-from reports.remedies import training_command
+from reports.names import listed
 from reports.tables import cell, decisive, number, rows_where
 
 if TYPE_CHECKING:

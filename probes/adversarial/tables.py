@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analyses.by_image import by_image, measured
-from analyses.columns import columns, estimate_of, headings, tabulate
 from analyses.findings import word_of_gain
 from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.statistics import mean, median
+from analyses.tables import by_image, columns, estimate_of, headings, measured, tabulate
 from probes.probe import Judgement
 
 if TYPE_CHECKING:
