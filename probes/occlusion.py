@@ -25,7 +25,7 @@ from scipy.stats import rankdata
 
 from analyses.findings import word_for
 from analyses.statistics import mean, median
-from analyses.tables import by_image, tabulate
+from analyses.tables import by_image, summed, tabulate
 from probes.probe import Judgement, Needs, Probe, Settings, Show, option
 from rcdm_core.distances import relative_displacement, typical_distance
 from rcdm_core.errors import UserError
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from analyses.bootstrap import Estimate
     from analyses.statistics import Array
     from probes.context import Context
     from probes.probe import Found
@@ -164,16 +165,17 @@ def places(found: Found) -> pd.DataFrame:
     One row a (``level``, ``cover``): ``average``, ``largest`` (medians over images), ``concentration`` (mean);
     ``images``.
     """
-    rows = {
-        (level, cover): {
+
+    def sum_up(rows: pd.DataFrame) -> dict[str, Estimate]:
+        values = by_image(rows, "strength").to_numpy()
+        return {
             "average": found.interval(values.mean(1), median),
             "largest": found.interval(values.max(1), median),
             "concentration": found.interval(concentration(values), mean),
         }
-        for level, moved in by_place(found).items()
-        for cover, values in moved.items()
-    }
-    return tabulate(rows, ("level", "cover"), ("average", "largest", "concentration"))
+
+    table = summed(found.records, ("level", "condition"), ("average", "largest", "concentration"), sum_up)
+    return table.rename(columns={"condition": "cover"})
 
 
 def covers(found: Found) -> pd.DataFrame:

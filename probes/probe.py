@@ -198,10 +198,6 @@ class Judgement:
     seen: Word | None = None
 
 
-def _always(found: Found) -> bool:
-    return True
-
-
 @dataclass(frozen=True)
 class Show:
     """One thing on the page: a figure, a table, or every panel or map of a name; a paragraph, or a note of a lack.
@@ -222,7 +218,7 @@ class Show:
     kind: Literal["figure", "table", "panel", "map", "text", "missing"]
     name: str
     draw: Callable[[Found], Figure] | None = None
-    when: Callable[[Found], bool] = _always
+    when: Callable[[Found], bool] = lambda found: True
     alone: bool = False
 
 
