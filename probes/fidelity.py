@@ -472,48 +472,31 @@ def of_samples(table: pd.DataFrame) -> pd.DataFrame:
 
 def trust(found: Found) -> str:
     """How far the decoder is to be trusted, in a paragraph."""
-    gallery, distance = found.run["study_card"]["gallery"], found.run["features_card"]["distance"]
-    ranked, compared = found.tables["ranks"].sort_values("mrr", ascending=False), of_samples(found.tables["sets"])
-    best, worst, real = ranked.iloc[0], ranked.iloc[-1], found.tables["sets"].iloc[0]
-    said = [
-        f"How far to trust the decoder. One sample from {place(best)} finds the image that it was drawn of at a "
-        f"median rank of {number(best['median_rank'], 0)} among {gallery:,} (MRR {cell(best, 'mrr')}; chance is a "
-        f"rank of {(gallery + 1) // 2:,})."
-    ]
-    if len(ranked) > 1:
-        said.append(
-            f"From {place(worst)} it does so least, at {number(worst['median_rank'], 0)} (MRR {cell(worst, 'mrr')})."
-        )
-    ends = dict.fromkeys(number(compared["frechet"].agg(end)) for end in ("min", "max"))
-    off = int((compared["excess_low"] > 0).sum())
-    said.append(
-        f"As sets, samples lie at {distance} {' to '.join(ends)}, equally many real images at "
-        f"{cell(real, 'frechet')}: samples of {off} of {len(compared)} levels can be told from real images by it."
-    )
-    if len(found.tables["copies"]):
-        said.append(recall(of_samples(found.tables["copies"])))
-    said.append(
-        "What all samples of one h share came from h; what they lack may be the decoder's fault, and the more so the "
-        "larger the rank."
-    )
-    return " ".join(said)
-
-
-def recall(compared: pd.DataFrame) -> str:
-    """Whether samples are copies of training images, in a sentence."""
-    recalled = compared[compared["surplus_low"] > 0]
-    if recalled.empty:
-        return (
-            "Nothing points to copies of training images: the share of samples that lie closer to one of them than "
-            "every real image does, less the share that lie as close to one of as many images that were not trained "
-            "on, has an interval above 0 at no level."
-        )
-    worst = recalled.loc[recalled["surplus"].idxmax()]
-    return (
-        f"Samples of {listed([place(row) for _, row in recalled.iterrows()])} look like copies of training images: "
-        "closer to one of them than every real image, and not to images that were not trained on, lie up to "
-        f"{cell(worst, 'surplus')} of them."
-    )
+    ranked = found.tables["ranks"].sort_values("mrr", ascending=False)
+    compared, copied = of_samples(found.tables["sets"]), of_samples(found.tables["copies"])
+    best, worst, gallery = ranked.iloc[0], ranked.iloc[-1], found.run["study_card"]["gallery"]
+    recalled = copied[copied["surplus_low"] > 0].sort_values("surplus", ascending=False, kind="stable")
+    told = {
+        "distance": found.run["features_card"]["distance"],
+        "gallery": f"{gallery:,}",
+        "chance": f"{(gallery + 1) // 2:,}",
+        "best": place(best),
+        "best_rank": number(best["median_rank"], 0),
+        "best_mrr": cell(best, "mrr"),
+        "worst": place(worst),
+        "worst_rank": number(worst["median_rank"], 0),
+        "worst_mrr": cell(worst, "mrr"),
+        "ends": " to ".join(dict.fromkeys(number(compared["frechet"].agg(end)) for end in ("min", "max"))),
+        "real": cell(found.tables["sets"].iloc[0], "frechet"),
+        "off": (compared["excess_low"] > 0).sum(),
+        "levels": len(compared),
+        "recalled": listed([place(row) for _, row in recalled.sort_index().iterrows()]),
+        "most": cell(recalled.iloc[0], "surplus") if len(recalled) else "",
+    }
+    copies = ["copies" if len(recalled) else "no copies"] if len(copied) else []
+    chosen = ["best", *(["worst"] if len(ranked) > 1 else []), "sets", *copies, "shared"]
+    parts = found.probe.wording.parts("trust")
+    return " ".join(parts[part].format_map(told) for part in chosen)
 
 
 def place(row: pd.Series) -> str:
