@@ -136,15 +136,9 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _run_lines(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if run.get("command"):
-        yield "command", str(run["command"])
-    if run.get("seed") is not None:
-        yield "seed", str(run["seed"])
-    if run.get("git_commit"):
-        yield "git commit", str(run["git_commit"])
-    for key in ("started", "finished"):
-        if run.get(key):
-            yield key, str(run[key])
+    for key in ("command", "seed", "git_commit", "started", "finished"):
+        if run.get(key) not in (None, ""):
+            yield words(key), str(run[key])
     if run.get("resumed"):
         yield "resumed", ", ".join(run["resumed"])
     if run.get("seconds") is not None:
