@@ -1,9 +1,6 @@
 """Records: what a probe measured, one number a row, in one long tidy table.
 
-Which measures a probe records, and what their ``value``, ``condition`` and ``strength`` are, its package says:
-`probes.invariance`, `probes.adversarial`, `probes.interpolate`, `probes.manipulate`, `probes.fidelity`,
-`probes.neighbourhood`.
-
+Which measures a probe records, and what their ``value``, ``condition`` and ``strength`` are, its ``measure`` says.
 Factors are ``class`` (its number), the linear ones by name, and circular ones as ``hue.cos`` and ``hue.sin``.
 """
 
@@ -14,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from rcdm_core.data.scenes import CIRCULAR
 from rcdm_core.errors import legible
 
 if TYPE_CHECKING:
@@ -114,3 +112,15 @@ def number_images(table: pd.DataFrame, images: ImageSet) -> tuple[pd.DataFrame, 
     if images.labels is not None:
         listed["class"] = [legible(images.class_names[label]) for label in images.labels[used]]
     return table.assign(image=numbers[np.minimum(positions, count)], value=values), pd.DataFrame(listed)
+
+
+def components(factors: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Factors as numbers that can be compared: circular ones, in turns, as their cosine and sine."""
+    parts: dict[str, np.ndarray] = {}
+    for name in factors.columns:
+        values = factors[name].to_numpy(dtype=np.float64)
+        if name in CIRCULAR:
+            parts[f"{name}.cos"], parts[f"{name}.sin"] = np.cos(2 * np.pi * values), np.sin(2 * np.pi * values)
+        else:
+            parts[str(name)] = values
+    return parts

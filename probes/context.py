@@ -6,15 +6,16 @@ who is told how far they are is not its business. It holds resources, never resu
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 
-from analyses.records import join, records
-from probes.factors import components
-from probes.rendering import Renderer, RenderingSettings, drawable
+from analyses.records import components, join, records
+from probes.rendering import drawable, starting_noise
 from probes.stages import Stages
 from rcdm_core.progress import track
 from rcdm_core.representations import encode, represent
@@ -114,17 +115,36 @@ class Context:
         """Samples of representations ``[N, D]``, each from the noises of its image: ``[N, K, 3, S, S]`` in [0, 1].
 
         Args:
-            name: Tells samples of one purpose from those of another, in the parts that are kept.
+            name: Tells samples of one purpose from those of another, in the parts that are kept: every finished batch.
             level: Level of the representations.
             h: The representations.
             images: Position of the image that each belongs to, ``[N]``.
             samples: Numbers of the K samples that each is given.
         """
-        told, decoder = self.settings, self.decoder
+        told, decoder, condition = self.settings, self.decoder, f"{self.encoder.name}/{level}"
         assert decoder is not None
-        how = RenderingSettings(steps=told.steps, solver=told.solver, seed=told.seed, batch_size=told.batch_size)
-        kept = self.stages.under(self.encoder.fingerprint, self.images.fingerprint)
-        return Renderer(decoder, self.encoder.name, how, kept).render(name, level, h, images, samples)
+        rows = [(row, image, sample) for row, image in enumerate(images) for sample in samples]
+        batches = [rows[i : i + told.batch_size] for i in range(0, len(rows), told.batch_size)]
+
+        def draw(batch: list[tuple[int, int, int]]) -> torch.Tensor:
+            return decoder.sample(
+                h[[row for row, _, _ in batch]],
+                condition,
+                noise=starting_noise(decoder.image_size, [key for _, *key in batch], seed=told.seed),
+                steps=told.steps,
+                solver=told.solver,
+                seed=told.seed,
+                batch_size=told.batch_size,
+            )
+
+        source = hashlib.sha256(h.numpy().tobytes()).hexdigest()
+        how = (told.steps, told.solver, told.seed, told.batch_size)
+        kept = self._stages(decoder.fingerprint, condition, how, source)
+        drawn = [
+            kept.under(batch).tensor(f"samples-{name}-{level.replace('/', '-')}", partial(draw, batch))
+            for batch in self.each(batches, f"sampling from {condition}")
+        ]
+        return torch.cat(drawn).unflatten(0, (len(images), len(samples)))
 
     def features(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures ``[N, 3, H, W]`` as features ``[N, F]``."""
@@ -138,11 +158,7 @@ class Context:
     def features_of(self, positions: np.ndarray) -> torch.Tensor:
         """Images of the set as features ``[N, F]``, read part by part and kept."""
         assert self.space is not None
-
-        def look() -> torch.Tensor:
-            parts = [positions[i : i + _AT_ONCE] for i in range(0, len(positions), _AT_ONCE)]
-            return torch.cat([self.features(self.images.images(part)) for part in parts])
-
+        look = partial(in_parts, self.images, positions, self.features)
         return self.kept("features", look, self.space.fingerprint, positions.tolist())
 
     def kept(self, name: str, compute: Callable[[], torch.Tensor], *key: Any) -> torch.Tensor:
@@ -174,3 +190,9 @@ class Context:
             about["sample"] = np.repeat(np.arange(samples), count)
             rows, images = rows.T.ravel(), np.tile(images, samples)
         return records(measure, rows, images, encoder=self.encoder.name, **about)
+
+
+def in_parts(images: ImageSet, positions: np.ndarray, look: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """What ``look`` makes of images, ``[N, ...]``: read part by part, for they need not fit into memory."""
+    parts = [positions[i : i + _AT_ONCE] for i in range(0, len(positions), _AT_ONCE)]
+    return torch.cat([look(images.images(part)) for part in parts])

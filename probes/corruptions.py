@@ -26,11 +26,10 @@ import torch.nn.functional as F
 from kornia.filters import filter2d
 from kornia.geometry.transform import elastic_transform2d
 
-from analyses.by_image import measured
-from analyses.columns import estimate_of, tabulate
 from analyses.findings import rule_of_gain, word_of_gain
 from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.statistics import mean, median
+from analyses.tables import estimate_of, measured, tabulate
 from probes.probe import Judgement, Needs, Probe, Ready, Settings, Show, option
 from probes.transformations import Transformation, warp
 from rcdm_core.distances import relative_displacement, typical_distance, whitening

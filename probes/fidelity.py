@@ -24,37 +24,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 
-from analyses.by_image import by_image, measured
-from analyses.columns import columns, headings
 from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.records import REAL, records
 from analyses.statistics import mean, mean_reciprocal, median, ratio
-from analyses.wording import listed
+from analyses.tables import by_image, headings, measured, tabulate
+from probes.context import Context, in_parts
 from probes.probe import Needs, Probe, Ready, Sampling, Show, option
 from probes.stages import Stages
 from rcdm_core.distances import retrieval_ranks
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.fidelity import frechet_contributions, in_manifold, inception_contributions
-from rcdm_core.images import at_one_size, resize
+from rcdm_core.images import resize
 from rcdm_core.nearest import nearest
 from rcdm_core.rcdm import DEFAULT_STEPS, SOLVERS
 from rcdm_core.training_images import TrainingImages, known_split, trained_scenes, unseen
 from reports import blocks
 from reports.figures.fidelity import draw_copies, draw_levels, draw_solvers
-from reports.panels import Panel
+from reports.names import listed
+from reports.panels import Panel, in_columns, in_rows
 from reports.tables import cell, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from analyses.bootstrap import Estimate
     from analyses.statistics import Array, Statistic
-    from probes.context import Context
     from probes.probe import Found
     from rcdm_core.data.imageset import ImageSet
     from reports.blocks import Block
@@ -71,8 +70,6 @@ SWEPT = (
     ("ddpm", 100),
 )
 """Solvers and steps that are compared: by steps, by solver at equal steps, and the ancestral one as published."""
-
-_AT_ONCE = 512  # images that are read to be made into thumbnails
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,9 +267,11 @@ def measure(run: Context, settings: Fidelity) -> Iterator[pd.DataFrame | Panel]:
     if drawn.training is not None:
         rows = nearest(small(first[name]), beside["nearest_training"])[1]
         found = drawn.training.images.images(drawn.training.positions[rows.numpy()])
-        yield nearest_panel(shown, first[name], found)
+        lines = {"image": shown, "sample": first[name], "nearest\ntraining image": found}
+        yield in_rows("nearest_training", first[name].shape[-1], lines)
     if settings.swept_images:
-        yield solvers_panel(shown, drawn_by_solvers(*swept, drawn.images[: len(shown)]))
+        by_solver = drawn_by_solvers(*swept, drawn.images[: len(shown)])
+        yield in_rows("drawn_by_solvers", first[name].shape[-1], {"image": shown, **by_solver})
 
 
 def galleries(images: ImageSet, drawn: Drawn) -> dict[str, torch.Tensor]:
@@ -284,15 +283,9 @@ def galleries(images: ImageSet, drawn: Drawn) -> dict[str, torch.Tensor]:
     if drawn.training is None:
         return {}
     return {
-        "nearest_training": thumbnails(drawn.training.images, drawn.training.positions),
-        "nearest_held_out": thumbnails(images, drawn.held_out),
+        "nearest_training": in_parts(drawn.training.images, drawn.training.positions, small),
+        "nearest_held_out": in_parts(images, drawn.held_out, small),
     }
-
-
-def thumbnails(images: ImageSet, positions: np.ndarray) -> torch.Tensor:
-    """Images as rows of pixels ``[G, 3 * 32 * 32]``, read part by part."""
-    parts = [positions[i : i + _AT_ONCE] for i in range(0, len(positions), _AT_ONCE)]
-    return torch.cat([small(images.images(part)) for part in parts])
 
 
 def small(pictures: torch.Tensor) -> torch.Tensor:
@@ -330,7 +323,7 @@ def sweep(run: Context, level: str, h: torch.Tensor, drawn: Drawn, reference: to
     assert run.space is not None
     known = (run.decoder.fingerprint, level, run.space.fingerprint, drawn.gallery.tolist(), drawn.reference.tolist())
     for solver, steps in run.each(run.settings.rivals, "comparing solvers"):
-        using = replace(run, settings=replace(run.settings, solver=solver, steps=steps))
+        using = under(run, solver, steps)
         at_one_go = partial(rival, replace(using, stages=Stages(None)))  # for its time is taken
         ranks, frechet, seconds = run.kept(f"swept-{solver}-{steps}", at_one_go, *known, using.settings)
         about = {"level": level, **setting(solver, steps)}
@@ -341,49 +334,24 @@ def sweep(run: Context, level: str, h: torch.Tensor, drawn: Drawn, reference: to
 
 def drawn_by_solvers(run: Context, level: str, h: torch.Tensor, numbers: np.ndarray) -> dict[str, torch.Tensor]:
     """Samples of the first images under several solvers: of each the fewest and the most steps, and the chosen ones."""
-    by_solver: dict[str, list[int]] = {}
-    for solver, steps in run.settings.rivals:
-        by_solver.setdefault(solver, []).append(steps)
-    pictures = {}
-    for solver, known in by_solver.items():
-        chosen = [run.settings.steps] if solver == run.settings.solver else []
-        for steps in sorted({min(known), max(known), *chosen}):
-            using = replace(run, settings=replace(run.settings, solver=solver, steps=steps))
-            drawn = using.render("solvers", level, h[: len(numbers)], numbers.tolist())
+    rivals, pictures = run.settings.rivals, {}
+    for solver in dict(rivals):
+        known = [steps for name, steps in rivals if name == solver]
+        chosen = {run.settings.steps} if solver == run.settings.solver else set()
+        for steps in sorted({min(known), max(known)} | chosen):
+            drawn = under(run, solver, steps).render("solvers", level, h[: len(numbers)], numbers.tolist())
             pictures[f"{solver} ({steps})"] = drawn[:, 0]
     return pictures
 
 
+def under(run: Context, solver: str, steps: int) -> Context:
+    """The context, drawing by another solver."""
+    return replace(run, settings=replace(run.settings, solver=solver, steps=steps))
+
+
 def samples_panel(images: torch.Tensor, samples: Mapping[str, torch.Tensor]) -> Panel:
-    """Images, and a sample of each from every level; decoders may draw at several sizes: all are shown at the largest.
-
-    Args:
-        images: ``[N, 3, S', S']``.
-        samples: By encoder and level, ``[N, 3, S, S]``.
-    """
-    columns = at_one_size(samples.values())
-    grid = torch.stack([resize(images, columns[0].shape[-1]), *columns], 1)
-    rows = tuple(f"image {number + 1}" for number in range(len(images)))
-    return Panel("samples", grid, rows, ("image", *samples))
-
-
-def nearest_panel(images: torch.Tensor, samples: torch.Tensor, found: torch.Tensor) -> Panel:
-    """Images, a sample of each, and the training image nearest to it; each ``[N, 3, S, S]`` of its own S."""
-    size, rows = samples.shape[-1], ("image", "sample", "nearest\ntraining image")
-    grid = torch.stack([resize(images, size), samples, resize(found, size)])
-    return Panel("nearest_training", grid, rows, numbered(images))
-
-
-def solvers_panel(images: torch.Tensor, samples: Mapping[str, torch.Tensor]) -> Panel:
-    """Images ``[N, 3, S', S']``, and their samples by solver and steps, ``[N, 3, S, S]`` each."""
-    drawn = list(samples.values())
-    grid = torch.stack([resize(images, drawn[0].shape[-1]), *drawn])
-    return Panel("drawn_by_solvers", grid, ("image", *samples), numbered(images))
-
-
-def numbered(images: torch.Tensor) -> tuple[str, ...]:
-    """The numbers of images, as labels."""
-    return tuple(str(number + 1) for number in range(len(images)))
+    """Images, and a sample of each by encoder and level, ``[N, 3, S, S]``; all at the largest size that is drawn at."""
+    return in_columns("samples", max(of.shape[-1] for of in samples.values()), {"image": images, **samples})
 
 
 # Tables
@@ -393,12 +361,11 @@ def numbered(images: torch.Tensor) -> tuple[str, ...]:
 # value. Where samples stand beside real images, or one solver beside another, they are resampled together.
 
 
-def by_level(found: Found, *measures: str) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
-    """Encoder (`REAL` for real images, which come first) and level, and the rows of these measures there."""
+def by_level(found: Found, *measures: str) -> dict[tuple[str, str], pd.DataFrame]:
+    """The rows of these measures by encoder (`REAL` for real images, which come first) and level."""
     chosen = measured(found.records, *measures)
     chosen = chosen.assign(encoder=chosen["encoder"].where(chosen["condition"] != REAL, REAL))
-    for (encoder, level), rows in chosen.groupby(["encoder", "level"], sort=False):
-        yield {"encoder": encoder, "level": level}, rows
+    return dict(iter(chosen.groupby(["encoder", "level"], sort=False)))
 
 
 def values_of(rows: pd.DataFrame, measure: str) -> Array:
@@ -412,12 +379,11 @@ def ranks(found: Found) -> pd.DataFrame:
     One row an (``encoder``, ``level``): ``mrr``, ``mean_rank`` and ``median_rank``; ``images``.
     """
     statistics: dict[str, Statistic] = {"mrr": mean_reciprocal, "mean_rank": mean, "median_rank": median}
-    lines = []
-    for keys, rows in by_level(found, "sample_rank"):
-        own = values_of(rows, "sample_rank")
-        summed = {name: found.interval(own, statistic) for name, statistic in statistics.items()}
-        lines.append({**keys, **columns(summed), "images": len(own)})
-    return pd.DataFrame(lines, columns=["encoder", "level", *headings(*statistics), "images"])
+    rows = {}
+    for key, group in by_level(found, "sample_rank").items():
+        own = values_of(group, "sample_rank")
+        rows[key] = {name: found.interval(own, statistic) for name, statistic in statistics.items()}
+    return tabulate(rows, ("encoder", "level"), tuple(statistics))
 
 
 def sets(found: Found) -> pd.DataFrame:
@@ -427,16 +393,13 @@ def sets(found: Found) -> pd.DataFrame:
     paired with them (0 for a perfect decoder); ``inception_score`` (NaN where the feature space has no classes);
     ``precision``; ``recall``; ``images``.
     """
-    lines, floor = [], None
-    measures = ("frechet", "inception_score", "precision", "recall")
-    for keys, rows in by_level(found, *measures):
-        values = {name: values_of(rows, name) for name in measures}
+    rows, floor, measures = {}, None, ("frechet", "inception_score", "precision", "recall")
+    for key, group in by_level(found, *measures).items():
+        values = {name: values_of(group, name) for name in measures}
         floor = values["frechet"] if floor is None else floor
         values["excess"] = values["frechet"] - floor
-        summed = {name: found.interval(value, mean) for name, value in values.items()}
-        lines.append({**keys, **columns(summed), "images": len(floor)})
-    names = headings("frechet", "excess", *measures[1:])
-    return pd.DataFrame(lines, columns=["encoder", "level", *names, "images"])
+        rows[key] = {name: found.interval(value, mean) for name, value in values.items()}
+    return tabulate(rows, ("encoder", "level"), ("frechet", "excess", *measures[1:]))
 
 
 def copies(found: Found) -> pd.DataFrame:
@@ -448,22 +411,20 @@ def copies(found: Found) -> pd.DataFrame:
     ``closest``, the share nearer to a training image than any of the real images is, and ``surplus``, by how much it
     exceeds the share that is as near to one of the others (0 for a decoder that does not recall); ``images``.
     """
-    lines, real = [], None
-    for keys, rows in by_level(found, "nearest_training", "nearest_held_out"):
-        wide = by_image(rows, "measure")
+    rows, real = {}, None
+    for key, group in by_level(found, "nearest_training", "nearest_held_out").items():
+        wide = by_image(group, "measure")
         near, other = wide["nearest_training"].to_numpy(), wide["nearest_held_out"].to_numpy()
         real = near if real is None else real
         closest = 1.0 * (near < real.min())
-        summed = {
+        rows[key] = {
             "distance": found.interval(near, mean),
             "ratio": found.interval(np.stack([near, real], 1), ratio),
             "share": found.interval((near < other) + 0.5 * (near == other), mean),
             "closest": found.interval(closest, mean),
             "surplus": found.interval(closest - (other < real.min()), mean),
         }
-        lines.append({**keys, **columns(summed), "images": len(near)})
-    names = headings("distance", "ratio", "share", "closest", "surplus")
-    return pd.DataFrame(lines, columns=["encoder", "level", *names, "images"])
+    return tabulate(rows, ("encoder", "level"), ("distance", "ratio", "share", "closest", "surplus"))
 
 
 def solvers(found: Found) -> pd.DataFrame:
@@ -473,30 +434,26 @@ def solvers(found: Found) -> pd.DataFrame:
     ``gain`` in MRR over the chosen one; Wilcoxon's ``p_value`` on the reciprocal ranks and ``p_holm``, corrected over
     all the others; the rank-biserial ``effect`` (all NaN for the chosen one); ``images``.
     """
-    swept = measured(found.records, "swept_rank", "swept_frechet", "seconds")
-    swept, chosen = swept[swept["condition"] != REAL], (found.settings.solver, float(found.settings.steps))
-    lines = []
-    for (solver, steps), rows in swept.groupby(["condition", "strength"], sort=False):
-        wide = by_image(rows[rows["image"] >= 0], "measure")
-        own = wide["swept_rank"]
-        if (solver, steps) == chosen:
-            before = own
-        gain = (1 / own - 1 / before).to_numpy()
-        summed = {
+    rows, swept = {}, measured(found.records, "swept_rank", "swept_frechet", "seconds")
+    chosen = (swept["condition"] == found.settings.solver) & (swept["strength"] == found.settings.steps)
+    before = values_of(swept[chosen], "swept_rank")
+    for (solver, steps), group in swept[swept["condition"] != REAL].groupby(["condition", "strength"], sort=False):
+        itself = (solver, steps) == (found.settings.solver, found.settings.steps)
+        wide = by_image(group[group["image"] >= 0], "measure")
+        own = wide["swept_rank"].to_numpy()
+        gain = 1 / own - 1 / before
+        rows[solver, int(steps)] = {
             "mrr": found.interval(own, mean_reciprocal),
             "mean_rank": found.interval(own, mean),
             "frechet": found.interval(wide["swept_frechet"], mean),
             "gain": found.interval(gain, mean),
+            "seconds": values_of(group, "seconds").item(),
+            "p_value": np.nan if itself else signed_rank(gain),
+            "effect": np.nan if itself else rank_biserial(gain),
         }
-        itself = (solver, steps) == chosen
-        test = {"p_value": np.nan if itself else signed_rank(gain), "effect": np.nan if itself else rank_biserial(gain)}
-        seconds = measured(rows, "seconds")["value"].iloc[0]
-        about = {"solver": solver, "steps": int(steps), **columns(summed), "seconds": seconds}
-        lines.append({**about, **test, "images": len(own)})
-    names = ["solver", "steps", *headings("mrr", "mean_rank", "frechet", "gain"), "seconds", "p_value", "effect"]
-    table = pd.DataFrame(lines, columns=[*names, "images"])
-    table.insert(table.columns.get_loc("effect"), "p_holm", holm(table["p_value"]))
-    return table
+    plain = ("seconds", "p_value", "p_holm", "effect")
+    table = tabulate(rows, ("solver", "steps"), ("mrr", "mean_rank", "frechet", "gain"), plain)
+    return table.assign(p_holm=holm(table["p_value"]))
 
 
 def solvers_floor(found: Found) -> Estimate:
@@ -515,48 +472,31 @@ def of_samples(table: pd.DataFrame) -> pd.DataFrame:
 
 def trust(found: Found) -> str:
     """How far the decoder is to be trusted, in a paragraph."""
-    gallery, distance = found.run["study_card"]["gallery"], found.run["features_card"]["distance"]
-    ranked, compared = found.tables["ranks"].sort_values("mrr", ascending=False), of_samples(found.tables["sets"])
-    best, worst, real = ranked.iloc[0], ranked.iloc[-1], found.tables["sets"].iloc[0]
-    said = [
-        f"How far to trust the decoder. One sample from {place(best)} finds the image that it was drawn of at a "
-        f"median rank of {number(best['median_rank'], 0)} among {gallery:,} (MRR {cell(best, 'mrr')}; chance is a "
-        f"rank of {(gallery + 1) // 2:,})."
-    ]
-    if len(ranked) > 1:
-        said.append(
-            f"From {place(worst)} it does so least, at {number(worst['median_rank'], 0)} (MRR {cell(worst, 'mrr')})."
-        )
-    ends = dict.fromkeys(number(compared["frechet"].agg(end)) for end in ("min", "max"))
-    off = int((compared["excess_low"] > 0).sum())
-    said.append(
-        f"As sets, samples lie at {distance} {' to '.join(ends)}, equally many real images at "
-        f"{cell(real, 'frechet')}: samples of {off} of {len(compared)} levels can be told from real images by it."
-    )
-    if len(found.tables["copies"]):
-        said.append(recall(of_samples(found.tables["copies"])))
-    said.append(
-        "What all samples of one h share came from h; what they lack may be the decoder's fault, and the more so the "
-        "larger the rank."
-    )
-    return " ".join(said)
-
-
-def recall(compared: pd.DataFrame) -> str:
-    """Whether samples are copies of training images, in a sentence."""
-    recalled = compared[compared["surplus_low"] > 0]
-    if recalled.empty:
-        return (
-            "Nothing points to copies of training images: the share of samples that lie closer to one of them than "
-            "every real image does, less the share that lie as close to one of as many images that were not trained "
-            "on, has an interval above 0 at no level."
-        )
-    worst = recalled.loc[recalled["surplus"].idxmax()]
-    return (
-        f"Samples of {listed([place(row) for _, row in recalled.iterrows()])} look like copies of training images: "
-        "closer to one of them than every real image, and not to images that were not trained on, lie up to "
-        f"{cell(worst, 'surplus')} of them."
-    )
+    ranked = found.tables["ranks"].sort_values("mrr", ascending=False)
+    compared, copied = of_samples(found.tables["sets"]), of_samples(found.tables["copies"])
+    best, worst, gallery = ranked.iloc[0], ranked.iloc[-1], found.run["study_card"]["gallery"]
+    recalled = copied[copied["surplus_low"] > 0].sort_values("surplus", ascending=False, kind="stable")
+    told = {
+        "distance": found.run["features_card"]["distance"],
+        "gallery": f"{gallery:,}",
+        "chance": f"{(gallery + 1) // 2:,}",
+        "best": place(best),
+        "best_rank": number(best["median_rank"], 0),
+        "best_mrr": cell(best, "mrr"),
+        "worst": place(worst),
+        "worst_rank": number(worst["median_rank"], 0),
+        "worst_mrr": cell(worst, "mrr"),
+        "ends": " to ".join(dict.fromkeys(number(compared["frechet"].agg(end)) for end in ("min", "max"))),
+        "real": cell(found.tables["sets"].iloc[0], "frechet"),
+        "off": (compared["excess_low"] > 0).sum(),
+        "levels": len(compared),
+        "recalled": listed([place(row) for _, row in recalled.sort_index().iterrows()]),
+        "most": cell(recalled.iloc[0], "surplus") if len(recalled) else "",
+    }
+    copies = ["copies" if len(recalled) else "no copies"] if len(copied) else []
+    chosen = ["best", *(["worst"] if len(ranked) > 1 else []), "sets", *copies, "shared"]
+    parts = found.probe.wording.parts("trust")
+    return " ".join(parts[part].format_map(told) for part in chosen)
 
 
 def place(row: pd.Series) -> str:

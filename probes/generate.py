@@ -20,26 +20,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 
-from analyses.by_image import by_image
-from analyses.columns import columns, estimate_of, headings
 from analyses.findings import word_for
 from analyses.records import REAL
 from analyses.statistics import mean, median
+from analyses.tables import by_image, estimate_of, measured, tabulate
 from probes.page import undrawn
-from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
+from probes.probe import Judgement, Needs, Probe, Sampling, Show, option
 from rcdm_core.errors import UserError
 from rcdm_core.fidelity import frechet_contributions
 from rcdm_core.images import resize
 from rcdm_core.nearest import nearest
-from reports.figures.neighbourhood import draw_kinds
-from reports.panels import Panel
+from reports.figures.fidelity import draw_kinds
+from reports.panels import Panel, in_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from analyses.statistics import Statistic
@@ -83,14 +82,13 @@ class Generate(Sampling):
             raise UserError(f"a gallery of {self.gallery} images for {self.count} pictures", "take as many at least")
 
 
-def ready(run: Context, settings: Generate) -> Ready:
+def ready(run: Context, settings: Generate) -> None:
     """Refuse too few images."""
     if len(run.images) < 2 * settings.count:
         raise UserError(
             f"{run.images.name} has {len(run.images)} images, and {settings.count} pictures need twice as many",
             f"ask for at most {len(run.images) // 2}",
         )
-    return Ready()
 
 
 def measure(run: Context, settings: Generate) -> Iterator[pd.DataFrame | Panel]:
@@ -107,9 +105,8 @@ def measure(run: Context, settings: Generate) -> Iterator[pd.DataFrame | Panel]:
     =============  ====================================================================================================
     """
     count = settings.count
-    drawn = run.draw(count + settings.gallery)
-    others, gallery = drawn[:count], drawn[count:]
-    numbers, h = gallery[:count], run.represent(gallery)
+    others, gallery = np.split(run.draw(count + settings.gallery), [count])
+    numbers, h = gallery[:count].tolist(), run.represent(gallery)
     reference, known = run.features_of(others), run.features_of(gallery)
     unit = mean_distance(reference)
 
@@ -122,38 +119,22 @@ def measure(run: Context, settings: Generate) -> Iterator[pd.DataFrame | Panel]:
     apart = torch.cdist(known[:count].double(), known.double()).fill_diagonal_(torch.inf).min(1).values
     yield from compared(known[:count], apart, condition=REAL)
     for level in run.drawn_levels:
-        made, partners = sources(h[level], settings, numbers.tolist())
-        pictures = {name: run.render(name, level, of, numbers.tolist())[:, 0] for name, of in made.items()}
-        for name, drawn_from in pictures.items():
-            features = run.features(drawn_from)
+        middle, partners = between(h[level], settings.neighbours, seed=settings.seed, images=numbers)
+        cloud = gaussian(h[level], seed=settings.seed, images=numbers)
+        pictures = {}
+        for name, of in zip(SOURCES, (h[level][:count], middle, cloud), strict=True):
+            pictures[name] = run.render(name, level, of, numbers)[:, 0]
+            features = run.features(pictures[name])
             yield from compared(features, nearest(features, known)[0], level=level, condition=name)
         yield kinds_panel(level, run.images.images(others[: settings.pictures]), pictures)
         shown = slice(min(settings.pictures, 6))
-        yield neighbours_panel(
-            level,
-            run.images.images(numbers[shown]),
-            run.images.images(gallery[partners.numpy()][shown]),
-            pictures["images"][shown],
-            pictures["between"][shown],
-        )
-
-
-def sources(
-    gallery: torch.Tensor, settings: Generate, images: Sequence[int]
-) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Representations of every kind of `SOURCES`, ``[N, D]``, for the first N of the gallery ``[M, D]``.
-
-    Args:
-        gallery: Representations of real images.
-        settings: Their ``neighbours`` and ``seed``.
-        images: Numbers of the first images, ``[N]``: what is drawn is a function of the seed and the number.
-
-    Returns:
-        By kind; and the rows of the neighbours, ``[N]``.
-    """
-    middle, partners = between(gallery, settings.neighbours, seed=settings.seed, images=images)
-    cloud = gaussian(gallery, seed=settings.seed, images=images)
-    return dict(zip(SOURCES, (gallery[: len(images)], middle, cloud), strict=True)), partners
+        columns = {
+            "image": run.images.images(gallery[shown]),
+            "drawn from h": pictures["images"][shown],
+            "drawn from between": pictures["between"][shown],
+            "neighbour": run.images.images(gallery[partners.numpy()][shown]),
+        }
+        yield in_columns(f"neighbours_{level}", pictures["images"].shape[-1], columns)
 
 
 def between(
@@ -200,16 +181,6 @@ def kinds_panel(level: str, real: torch.Tensor, pictures: Mapping[str, torch.Ten
     return Panel(f"kinds_{level}", torch.cat(rows), tuple(labels), ("",) * across)
 
 
-def neighbours_panel(
-    level: str, images: torch.Tensor, neighbours: torch.Tensor, of_image: torch.Tensor, of_between: torch.Tensor
-) -> Panel:
-    """Images ``[R, 3, S, S]``, samples of them and from between, and the neighbours."""
-    size = of_image.shape[-1]
-    grid = torch.stack([resize(images, size), of_image, of_between, resize(neighbours, size)], 1)
-    rows = tuple(f"image {i + 1}" for i in range(len(images)))
-    return Panel(f"neighbours_{level}", grid, rows, ("image", "drawn from h", "drawn from between", "neighbour"))
-
-
 def kinds(found: Found) -> pd.DataFrame:
     """How each kind of pictures compares with real images.
 
@@ -218,12 +189,11 @@ def kinds(found: Found) -> pd.DataFrame:
     the nearest image of the gallery, in the same unit; ``images``.
     """
     measures: dict[str, Statistic] = {"frechet": mean, "diversity": mean, "nearest": median}
-    lines = []
-    for (level, kind), rows in found.records.groupby(["level", "condition"], sort=False):
-        values = by_image(rows, "measure")
-        summed = {name: found.interval(values[name], statistic) for name, statistic in measures.items()}
-        lines.append({"level": level, "kind": kind, **columns(summed), "images": len(values)})
-    return pd.DataFrame(lines, columns=["level", "kind", *headings(*measures), "images"])
+    rows = {}
+    for key, group in found.records.groupby(["level", "condition"], sort=False):
+        values = by_image(group, "measure")
+        rows[key] = {name: found.interval(values[name], statistic) for name, statistic in measures.items()}
+    return tabulate(rows, ("level", "kind"), tuple(measures))
 
 
 def comparison(found: Found) -> pd.DataFrame:
@@ -231,16 +201,12 @@ def comparison(found: Found) -> pd.DataFrame:
 
     One row a (``level``, ``first``, ``second``): ``frechet`` and ``diversity``, the first minus the second; ``images``.
     """
-    lines = []
-    for level, rows in found.records[found.records["level"] != ""].groupby("level", sort=False):
-        for first, second in COMPARED:
-            gains = {}
-            for name in ("frechet", "diversity"):
-                values = by_image(rows[rows["measure"] == name], "condition")
-                gains[name] = found.interval(values[first] - values[second], mean)
-            n = gains["frechet"].n
-            lines.append({"level": level, "first": first, "second": second, **columns(gains), "images": n})
-    return pd.DataFrame(lines, columns=["level", "first", "second", *headings("frechet", "diversity"), "images"])
+    rows = {}
+    for level, group in found.records[found.records["level"] != ""].groupby("level", sort=False):
+        values = {name: by_image(measured(group, name), "condition") for name in ("frechet", "diversity")}
+        for one, other in COMPARED:
+            rows[level, one, other] = {name: found.interval(of[one] - of[other], mean) for name, of in values.items()}
+    return tabulate(rows, ("level", "first", "second"), ("frechet", "diversity"))
 
 
 def verdicts(found: Found) -> Iterator[Judgement]:

@@ -32,14 +32,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import rankdata
 
-from analyses.by_image import by_image, measured
-from analyses.columns import headings, tabulate
 from analyses.findings import ERROR_RATE, word_for
 from analyses.paired import TEST, holm, signed_rank, tested
 from analyses.records import PARTNER
 from analyses.statistics import mean, median, ratio
-from analyses.wording import listed
-from probes.page import undrawn, words_of
+from analyses.tables import by_image, headings, measured, tabulate
+from probes.page import undrawn
 from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
 from rcdm_core.data.given import SCENE, open_given
 from rcdm_core.data.scenes import CIRCULAR, RANGES
@@ -47,9 +45,8 @@ from rcdm_core.distances import typical_distance
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import resize
 from reports import blocks
-from reports.factors import FACTOR_LABELS, SHORT_LABELS, factor_label, in_factor_order
 from reports.figures.manipulation import draw_by_factor
-from reports.names import data_name
+from reports.names import FACTOR_LABELS, SHORT_LABELS, data_name, factor_label, in_factor_order, listed
 from reports.panels import Panel
 from reports.style import INK, MUTED, TEXT_WIDTH, level_looks, new_figure, theme
 from reports.tables import cell, number, rows_where
@@ -573,7 +570,7 @@ def verdicts(found: Found) -> Iterator[Judgement]:
 
 def in_short(found: Found) -> Iterator[Block]:
     """The outcome in sentences."""
-    path, said, points = found.settings.paths[0], words_of(PROBE).parts("in short"), []
+    path, said, points = found.settings.paths[0], PROBE.wording.parts("in short"), []
     of_path = partial(rows_where, path=path)
     for _, row in of_path(found.tables["orders"]).iterrows():
         factors = of_path(found.tables["factors"], level=row["level"]).sort_values("spearman")
@@ -712,7 +709,7 @@ def _from_a_to_b(axes: Axes, rows: pd.DataFrame, name: str, alpha: float, **look
 
 def names(found: Found) -> dict[str, Any]:
     """What the words tell besides."""
-    given, data, said = found.settings.pair, data_name(found.run), partial(words_of(PROBE).text, names={})
+    given, data, said = found.settings.pair, data_name(found.run), partial(PROBE.wording.text, names={})
     unknown = any(not image.startswith(SCENE) for image in given)
     is_read = (found.records["measure"] == "reading").any()
     return {

@@ -25,15 +25,13 @@ import pandas as pd
 import torch
 
 from analyses.bootstrap import Estimate
-from analyses.by_image import by_image, measured
-from analyses.columns import columns, headings
 from analyses.findings import ERROR_RATE, word_for, word_of_gain
 from analyses.paired import compare, holm, signed_rank
-from analyses.statistics import auc, evaluate, mean, mean_reciprocal, median, r2, ratio
-from analyses.wording import listed, words
-from probes.factors import components
+from analyses.records import components
+from analyses.statistics import auc, mean, mean_reciprocal, median, r2, ratio
+from analyses.tables import by_image, headings, measured, summed, tabulate
 from probes.page import MEASURED, no_decoder, undrawn
-from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
+from probes.probe import Judgement, Needs, Probe, Sampling, Show, option
 from probes.transformations import TRANSFORMATIONS
 from rcdm_core.distances import cosine, relative_displacement, retrieval_ranks, typical_distance
 from rcdm_core.encoders.catalogue import EMBEDDED, SSL_AUGMENTATIONS
@@ -42,15 +40,14 @@ from rcdm_core.images import resize
 from rcdm_core.readout import binary_scores, class_predictions, ridge_predictions
 from rcdm_core.representations import fitting
 from reports import blocks, phrases, style
-from reports.factors import FACTOR_LABELS, factor_label
-from reports.figures.displacement import draw_displacement
-from reports.figures.dose_response import draw_dose_response
+from reports.figures.displacement import draw_displacement, draw_dose_response
 from reports.figures.factors import draw_factors
-from reports.panels import Map, Panel
-from reports.tables import cell
+from reports.names import FACTOR_LABELS, factor_label, listed, words
+from reports.panels import Map, Panel, numbered
+from reports.tables import cell, rows_where
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from matplotlib.figure import Figure
 
@@ -103,12 +100,11 @@ class Invariance(Sampling):
         return max(self.images, self.gallery)
 
 
-def ready(run: Context, settings: Invariance) -> Ready:
+def ready(run: Context, settings: Invariance) -> None:
     """Refuse augmentations of training that there are not."""
     for name in run.encoder.training_augmentations:
         if name not in TRANSFORMATIONS:
             raise unknown_name(f"training augmentation of encoder {run.encoder.name!r}", name, TRANSFORMATIONS)
-    return Ready()
 
 
 # What is measured
@@ -369,9 +365,8 @@ def versions(
 
 def samples_panel(level: str, originals: torch.Tensor, samples: torch.Tensor) -> Panel:
     """Images ``[R, 3, S, S]``, and several samples of each at one level, ``[R, K, 3, S, S]``."""
-    rows = tuple(f"image {i + 1}" for i in range(len(originals)))
     across = ("image", *(f"sample {k + 1}" for k in range(samples.shape[1])))
-    return Panel(f"samples_{level}", torch.cat([originals[:, None], samples], 1), rows, across)
+    return Panel(f"samples_{level}", torch.cat([originals[:, None], samples], 1), numbered(originals), across)
 
 
 def side_by_side(panels: Mapping[str, Panel]) -> Panel:
@@ -435,7 +430,7 @@ def displacement(found: Found) -> pd.DataFrame:
         "mrr": ("rank", mean_reciprocal), "rank": ("rank", median),
     }  # fmt: skip
 
-    def estimates(rows: pd.DataFrame) -> dict[str, Estimate]:
+    def sum_up(rows: pd.DataFrame) -> dict[str, Estimate]:
         values = by_image(rows, "measure")
         return {
             name: found.interval(values[measure], statistic) if measure in values else MISSING
@@ -443,7 +438,7 @@ def displacement(found: Found) -> pd.DataFrame:
         }
 
     rows = measured(found.records, *(measure for measure, _ in summaries.values()))
-    table = grouped(rows, ["level", "condition", "strength"], tuple(summaries), estimates)
+    table = summed(rows, ("level", "condition", "strength"), tuple(summaries), sum_up)
     place = table.groupby(["level", "condition"], sort=False).ngroup()
     return table.assign(place=place).sort_values(["place", "strength"], ignore_index=True).drop(columns="place")
 
@@ -456,7 +451,7 @@ def readability(found: Found) -> pd.DataFrame:
     ``auc``); ``images``.
     """
 
-    def estimates(rows: pd.DataFrame) -> dict[str, Estimate]:
+    def sum_up(rows: pd.DataFrame) -> dict[str, Estimate]:
         scores = by_image(measured(rows, "applied_score"), "strength")
         doses = by_image(measured(rows, "strength_predicted"), "strength")
         true = np.broadcast_to(doses.columns.to_numpy(dtype=np.float64), doses.shape)
@@ -467,7 +462,7 @@ def readability(found: Found) -> pd.DataFrame:
         }
 
     rows = measured(found.records, "applied_score", "strength_predicted")
-    return grouped(rows, ["level", "condition"], ("auc", "r2"), estimates)
+    return summed(rows, ("level", "condition"), ("auc", "r2"), sum_up)
 
 
 def factors(found: Found) -> pd.DataFrame:
@@ -483,18 +478,18 @@ def factors(found: Found) -> pd.DataFrame:
     rows = rows.assign(factor=rows["condition"].str.removesuffix(".cos").str.removesuffix(".sin"))
     truths = {factor: by_image(true, "condition") for factor, true in measured(rows, "true").groupby("factor")}
 
-    def estimates(read: pd.DataFrame) -> dict[str, Estimate]:
+    def sum_up(read: pd.DataFrame) -> dict[str, Any]:
         factor = read["factor"].iloc[0]
-        return {
+        scores = {
             measure: agreement(found, truths[factor], measured(read, measure), factor)
             for measure in ("present", "rendered")
         }
+        commonest = truths[factor].value_counts(normalize=True).iloc[0] if factor == "class" else 0.0
+        return {**scores, "chance": commonest}
 
-    table = grouped(measured(rows, "present", "rendered"), ["level", "factor"], ("present", "rendered"), estimates)
-    classes = truths["class"].to_numpy() if "class" in truths else np.zeros(0)
-    commonest = np.unique(classes, return_counts=True)[1].max() / len(classes) if len(classes) else np.nan
-    table.insert(table.columns.get_loc("images"), "chance", np.where(table["factor"] == "class", commonest, 0.0))
-    counts = measured(rows, "rendered").groupby(["level", "factor"], observed=True)["image"].nunique()
+    readings = measured(rows, "present", "rendered")
+    table = summed(readings, ("level", "factor"), ("present", "rendered"), sum_up, plain=("chance",))
+    counts = measured(rows, "rendered").groupby(["level", "factor"])["image"].nunique()
     rendered = table.join(counts.rename("rendered_images"), on=["level", "factor"])["rendered_images"]
     return table.assign(rendered_images=rendered.fillna(0).astype(int))
 
@@ -520,12 +515,12 @@ def variance(found: Found) -> pd.DataFrame:
     """
     parts = ("within_variance", "between_variance")
 
-    def estimates(rows: pd.DataFrame) -> dict[str, Estimate]:
+    def sum_up(rows: pd.DataFrame) -> dict[str, Estimate]:
         both = by_image(rows, "measure").reindex(columns=parts)
         within, between = (found.interval(both[part], mean) for part in parts)
         return {"within": within, "between": between, "ratio": found.interval(both, ratio)}
 
-    return grouped(measured(found.records, *parts), ["level"], ("within", "between", "ratio"), estimates)
+    return summed(measured(found.records, *parts), ("level",), ("within", "between", "ratio"), sum_up)
 
 
 def comparison(found: Found) -> pd.DataFrame:
@@ -535,32 +530,14 @@ def comparison(found: Found) -> pd.DataFrame:
     projector, Wilcoxon's ``p_value``, ``p_holm`` corrected over the rows, the rank-biserial ``effect``; ``images``. No
     rows where a level was not measured.
     """
-    lines, moved = [], at_reference(found, measured(found.records, "relative_displacement"))
-    for condition, strength in references(found.records).items():
-        values = by_image(moved[moved["condition"] == condition], "level")
-        if not set(PAIR) <= set(values.columns):
-            continue
-        test = compare(values[BACKBONE] - values[PROJECTOR], seed=found.settings.seed)
-        keys, difference = {"condition": condition, "strength": strength}, test.difference.columns("difference")
-        tested = {"p_value": test.p_value, "p_holm": np.nan, "effect": test.effect, "images": test.difference.n}
-        lines.append({**keys, **difference, **tested})
-    names = ["condition", "strength", *headings("difference"), "p_value", "p_holm", "effect", "images"]
-    return pd.DataFrame(lines, columns=names).assign(p_holm=lambda table: holm(table["p_value"]))
-
-
-def grouped(
-    rows: pd.DataFrame,
-    keys: list[str],
-    names: tuple[str, ...],
-    estimates: Callable[[pd.DataFrame], dict[str, Estimate]],
-) -> pd.DataFrame:
-    """One row a group of records with equal keys, in order of appearance: keys, named estimates, number of images."""
-    lines = []
-    for key, group in rows.groupby(keys, sort=False, observed=True):
-        made = estimates(group)
-        images = max(estimate.n for estimate in made.values())
-        lines.append({**dict(zip(keys, key, strict=True)), **columns(made), "images": images})
-    return pd.DataFrame(lines, columns=[*keys, *headings(*names), "images"])
+    rows, moved = {}, at_reference(found, measured(found.records, "relative_displacement"))
+    for key, group in moved.groupby(["condition", "strength"], sort=False):
+        values = by_image(group, "level")
+        if set(PAIR) <= set(values.columns):
+            test = compare(values[BACKBONE] - values[PROJECTOR], seed=found.settings.seed)
+            rows[key] = {"difference": test.difference, "p_value": test.p_value, "effect": test.effect}
+    table = tabulate(rows, ("condition", "strength"), ("difference",), ("p_value", "p_holm", "effect"))
+    return table.assign(p_holm=holm(table["p_value"]))
 
 
 # Verdicts
@@ -610,13 +587,11 @@ REMAINS = {
 
 def readable(found: Found, augmentations: Sequence[str]) -> str:
     """The range over augmentations of the backbone's AUC, in a sentence; nothing where none was measured."""
-    scores = measured(found.records, "applied_score")
-    scores = scores[(scores["level"] == BACKBONE) & scores["condition"].isin(augmentations)]
-    pairs = {name: by_image(rows, "strength") for name, rows in scores.groupby("condition")}
-    areas = {name: evaluate(auc, pair.to_numpy()) for name, pair in pairs.items() if pair.shape[1] == 2 and len(pair)}
-    if not areas:
+    table = rows_where(found.tables["readability"], level=BACKBONE)
+    areas = table[table["condition"].isin(augmentations)].set_index("condition")["auc"].dropna().sort_index()
+    if areas.empty:
         return ""
-    ends = sorted({min(areas, key=areas.__getitem__), max(areas, key=areas.__getitem__)}, key=areas.__getitem__)
+    ends = list(dict.fromkeys([areas.idxmin(), areas.idxmax()]))
     what = words(ends[0]) + " was" if len(ends) == 1 else "they were"
     told = " to ".join(f"{areas[end]:.2f}" + (f" ({words(end)})" if len(ends) > 1 else "") for end in ends)
     return f" A linear readout of the backbone tells whether {what} applied, with an AUC of {told}; 0.5 is chance."
@@ -852,8 +827,8 @@ PROBE = Probe(
             undrawn,
         ],
         "How far each transformation moves h": [
-            Show("table", "transformations"),
             Show("figure", "dose-response", dose_response_figure),
+            Show("table", "transformations"),
             Show("table", "comparison"),
             Show("missing", "comparison", when=lambda found: not are_compared(found)),
         ],

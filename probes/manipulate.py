@@ -26,14 +26,12 @@ import pandas as pd
 import torch
 from sklearn.linear_model import RidgeCV
 
-from analyses.by_image import by_image, measured
-from analyses.columns import estimate_of, tabulate
 from analyses.findings import ERROR_RATE, rule_of_gain, word_of_gain
 from analyses.paired import TEST, corrected, holm, rank_biserial, signed_rank, tested
+from analyses.records import components
 from analyses.statistics import mean, median, ratio
-from analyses.wording import words
-from probes.factors import components
-from probes.page import undrawn, words_of
+from analyses.tables import by_image, estimate_of, measured, tabulate
+from probes.page import undrawn
 from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
 from rcdm_core.data.given import open_given
 from rcdm_core.distances import relative_displacement, typical_distance
@@ -41,8 +39,8 @@ from rcdm_core.errors import UserError
 from rcdm_core.images import resize
 from rcdm_core.readout import RIDGE_PENALTIES
 from reports import blocks
-from reports.factors import FACTOR_LABELS, SHORT_LABELS, in_factor_order, short_label
 from reports.figures.manipulation import draw_by_factor, draw_responses, draw_side_effects
+from reports.names import FACTOR_LABELS, SHORT_LABELS, in_factor_order, short_label, words
 from reports.panels import Panel
 from reports.tables import cell, number
 
@@ -463,7 +461,7 @@ def find_directions(h: torch.Tensor, parts: Mapping[str, np.ndarray]) -> dict[st
 
     Args:
         h: Representations ``[M, D]``.
-        parts: Components of the factors as `probes.factors.components` gives them, each ``[M]``.
+        parts: Components of the factors as `analyses.records.components` gives them, each ``[M]``.
     """
     x = h.double()
     deviation, centre = torch.std_mean(x, 0)
@@ -803,7 +801,7 @@ def directed(found: Found) -> Iterator[Judgement]:
 
 def in_short(found: Found) -> Iterator[Block]:
     """The outcome in sentences."""
-    said, rows = words_of(PROBE).parts("in short"), printed_levels(found).to_dict("records")
+    said, rows = PROBE.wording.parts("in short"), printed_levels(found).to_dict("records")
     told = (said[rule].format(**row) for rule, row in zip(found.tables["levels"]["rule"], rows, strict=True))
     yield blocks.points([*(verdict.sentence for verdict in found.verdicts), *told])
 
@@ -865,7 +863,7 @@ def star(effect: pd.Series) -> str:
 
 def names(found: Found) -> dict[str, Any]:
     """What the words tell besides."""
-    settings, image, said = found.settings, found.settings.image, partial(words_of(PROBE).text, names={})
+    settings, image, said = found.settings, found.settings.image, partial(PROBE.wording.text, names={})
     return {
         "on": f"on {image}, beside" if image else "on",
         "few": "one image" if image else "fewer",

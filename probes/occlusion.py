@@ -18,25 +18,26 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from kornia.filters import gaussian_blur2d
 from scipy.stats import rankdata
 
-from analyses.by_image import by_image
-from analyses.columns import columns, headings
 from analyses.findings import word_for
 from analyses.statistics import mean, median
-from probes.probe import Judgement, Needs, Probe, Ready, Settings, Show, option
+from analyses.tables import by_image, summed, tabulate
+from probes.probe import Judgement, Needs, Probe, Settings, Show, option
 from rcdm_core.distances import relative_displacement, typical_distance
 from rcdm_core.errors import UserError
-from reports.panels import Map, Panel
+from reports.panels import Map, Panel, numbered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from analyses.statistics import Array, Statistic
+    import pandas as pd
+
+    from analyses.bootstrap import Estimate
+    from analyses.statistics import Array
     from probes.context import Context
     from probes.probe import Found
 
@@ -54,17 +55,16 @@ class Occlusion(Settings):
     pictures: int = option(6, "Images that are shown.", least=1, metavar="K")
 
 
-def ready(run: Context, settings: Occlusion) -> Ready:
+def ready(run: Context, settings: Occlusion) -> None:
     """Refuse too few images, and places that are smaller than a pixel."""
-    if len(run.images) < settings.images + LEAST:
+    count, size = len(run.images), run.images.image_size
+    if count < settings.images + LEAST:
         raise UserError(
-            f"{run.images.name} has {len(run.images)} images, {settings.images} to be covered among them",
-            f"leave {LEAST} others, for the unit of distances: ask for at most {len(run.images) - LEAST}",
+            f"{run.images.name} has {count} images, {settings.images} to be covered among them",
+            f"leave {LEAST} others, for the unit of distances: ask for at most {count - LEAST}",
         )
-    if settings.places > run.images.image_size:
-        size = run.images.image_size
+    if settings.places > size:
         raise UserError(f"{settings.places} places on a side of {size} pixels", f"take at most {size}")
-    return Ready()
 
 
 def measure(run: Context, settings: Occlusion) -> Iterator[pd.DataFrame | Map | Panel]:
@@ -76,34 +76,32 @@ def measure(run: Context, settings: Occlusion) -> Iterator[pd.DataFrame | Map | 
     ``occluded``  distance of h(x without the place) from h(x), over the median distance of two other images
     ============  =====================================================================================================
     """
-    drawn = run.draw(settings.images + settings.gallery)
-    chosen, others = drawn[: settings.images], drawn[settings.images :]
-    apart, h = run.represent(others), run.represent(chosen)
-    unit = {level: typical_distance(apart[level], seed=settings.seed) for level in run.levels}
-    blocks = np.array_split(np.arange(len(chosen)), -(-len(chosen) // settings.batch_size))
+    side = (settings.places, settings.places)
+    chosen, others = np.split(run.draw(settings.images + settings.gallery), [settings.images])
+    h, beside = run.represent(chosen), run.represent(others)
+    unit = {level: typical_distance(beside[level], seed=settings.seed) for level in run.levels}
 
     def moved(rows: np.ndarray) -> torch.Tensor:
         """``[levels, covers, places, n]`` for some of the images."""
-        images = run.images.images(chosen[rows])
-        far = torch.empty(len(run.levels), len(COVERS), settings.places**2, len(rows))
-        for c, cover in enumerate(COVERS.values()):
+        images, far = run.images.images(chosen[rows]), []
+        for name, cover in COVERS.items():
             hidden = cover(images)
-            for place in run.each(range(settings.places**2), f"covering places, {list(COVERS)[c]}"):
+            for place in run.each(range(settings.places**2), f"covering places, {name}"):
                 without = run.encode(torch.where(area(images.shape[-1], place, settings.places), hidden, images))
-                for n, level in enumerate(run.levels):
-                    far[n, c, place] = relative_displacement(without[level], h[level][rows], unit[level])
-        return far
+                apart = [relative_displacement(without[level], h[level][rows], unit[level]) for level in run.levels]
+                far.append(torch.stack(apart).float())
+        return torch.stack(far, 1).unflatten(1, (len(COVERS), -1))
 
-    kept = (run.kept("covered", partial(moved, rows), chosen[rows].tolist(), settings) for rows in blocks)
-    far = torch.cat(list(kept), -1)
-    for n, level in enumerate(run.levels):
-        for c, cover in enumerate(COVERS):
-            for place, values in enumerate(far[n, c]):
+    blocks = np.array_split(np.arange(len(chosen)), -(-len(chosen) // settings.batch_size))
+    parts = [run.kept("covered", partial(moved, rows), chosen[rows].tolist(), settings) for rows in blocks]
+    far = torch.cat(parts, -1)
+    for level, of_level in zip(run.levels, far, strict=True):
+        for cover, of_cover in zip(COVERS, of_level, strict=True):
+            for place, values in enumerate(of_cover):
                 yield run.records("occluded", values, chosen, level=level, condition=cover, strength=place)
-    side = (settings.places, settings.places)
-    for c, cover in enumerate(COVERS):
-        yield Map(f"where_{cover}", far[:, c].mean(-1).unflatten(1, side), run.levels, "relative displacement")
-    yield lit(run, run.images.images(chosen[: settings.pictures]), far[:, 0, :, : settings.pictures].unflatten(1, side))
+    for cover, values in zip(COVERS, far.mean(-1).unflatten(2, side).unbind(1), strict=True):
+        yield Map(f"where_{cover}", values, run.levels, "relative displacement")
+    yield lit(run.levels, run.images.images(chosen[: settings.pictures]), far[:, 0].unflatten(1, side))
 
 
 def area(size: int, place: int, places: int) -> torch.Tensor:
@@ -129,23 +127,12 @@ COVERS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 Gaussian of an eighth of the side)."""
 
 
-def lit(run: Context, images: torch.Tensor, far: torch.Tensor) -> Panel:
-    """Images, and for each level the same lit where covering it moves h most: ``far [levels, P, P, n]``."""
-    light = F.interpolate(far.permute(3, 0, 1, 2), size=images.shape[-1], mode="bilinear")[:, :, None]
-    light = light / light.amax((2, 3, 4), keepdim=True).clamp(min=1e-12)
+def lit(levels: Sequence[str], images: torch.Tensor, far: torch.Tensor) -> Panel:
+    """The first images, and for each level the same lit where covering them moves h most: ``far [levels, P, P, N]``."""
+    light = F.interpolate(far[..., : len(images)].permute(3, 0, 1, 2), size=images.shape[-1], mode="bilinear")
+    light = (light / light.amax((2, 3), keepdim=True).clamp(min=1e-12))[:, :, None]
     grid = torch.cat([images[:, None], images[:, None] * (0.15 + 0.85 * light)], 1)
-    rows = tuple(f"image {i + 1}" for i in range(len(images)))
-    return Panel("lit", grid, rows, ("image", *run.levels))
-
-
-def average(values: Array) -> Array:
-    """Mean over places of ``[N, P]``."""
-    return values.mean(1)
-
-
-def largest(values: Array) -> Array:
-    """Displacement by the most telling place."""
-    return values.max(1)
+    return Panel("lit", grid, numbered(images), ("image", *levels))
 
 
 def concentration(values: Array) -> Array:
@@ -163,11 +150,12 @@ def agreement(first: Array, second: Array) -> Array:
     return np.divide((a * b).sum(1), norms, out=np.zeros(len(a)), where=norms > 0)
 
 
-def _by_place(found: Found) -> Iterator[tuple[str, dict[str, Array]]]:
-    """Displacements ``[N, places]`` by cover, level after level."""
-    for level, rows in found.records.groupby("level", sort=False):
-        wide = {cover: by_image(part, "strength") for cover, part in rows.groupby("condition", sort=False)}
-        yield str(level), {str(cover): values.to_numpy() for cover, values in wide.items()}
+def by_place(found: Found) -> dict[str, dict[str, Array]]:
+    """Displacements ``[N, P]`` by level and cover."""
+    moved: dict[str, dict[str, Array]] = {}
+    for (level, cover), rows in found.records.groupby(["level", "condition"], sort=False):
+        moved.setdefault(level, {})[cover] = by_image(rows, "strength").to_numpy()
+    return moved
 
 
 def places(found: Found) -> pd.DataFrame:
@@ -176,34 +164,37 @@ def places(found: Found) -> pd.DataFrame:
     One row a (``level``, ``cover``): ``average``, ``largest`` (medians over images), ``concentration`` (mean);
     ``images``.
     """
-    summaries: dict[str, tuple[Callable[[Array], Array], Statistic]] = {
-        "average": (average, median), "largest": (largest, median), "concentration": (concentration, mean),
-    }  # fmt: skip
-    lines = []
-    for level, moved in _by_place(found):
-        for cover, values in moved.items():
-            summed = {name: found.interval(of(values), statistic) for name, (of, statistic) in summaries.items()}
-            lines.append({"level": level, "cover": cover, **columns(summed), "images": len(values)})
-    return pd.DataFrame(lines, columns=["level", "cover", *headings(*summaries), "images"])
+
+    def sum_up(rows: pd.DataFrame) -> dict[str, Estimate]:
+        values = by_image(rows, "strength").to_numpy()
+        return {
+            "average": found.interval(values.mean(1), median),
+            "largest": found.interval(values.max(1), median),
+            "concentration": found.interval(concentration(values), mean),
+        }
+
+    table = summed(found.records, ("level", "condition"), ("average", "largest", "concentration"), sum_up)
+    return table.rename(columns={"condition": "cover"})
 
 
 def covers(found: Found) -> pd.DataFrame:
     """How far two covers agree on where an image tells: one row a (``level``, ``first``, ``second``): ``agreement``."""
-    lines = []
-    for level, moved in _by_place(found):
-        for first, second in combinations(moved, 2):
-            same = found.interval(agreement(moved[first], moved[second]), mean)
-            lines.append(
-                {"level": level, "first": first, "second": second, **same.columns("agreement"), "images": same.n}
-            )
-    return pd.DataFrame(lines, columns=["level", "first", "second", *headings("agreement"), "images"])
+    rows = {
+        (level, first, second): {"agreement": found.interval(agreement(moved[first], moved[second]), mean)}
+        for level, moved in by_place(found).items()
+        for first, second in combinations(moved, 2)
+    }
+    return tabulate(rows, ("level", "first", "second"), ("agreement",))
 
 
 def verdicts(found: Found) -> Iterator[Judgement]:
     """Whether the projector depends on fewer places than the backbone, whatever covers them."""
-    share = {level: {cover: concentration(v) for cover, v in moved.items()} for level, moved in _by_place(found)}
-    if {"backbone", "projector"} <= share.keys():
-        gains = {c: found.interval(share["projector"][c] - share["backbone"][c], mean) for c in COVERS}
+    moved = by_place(found)
+    if {"backbone", "projector"} <= moved.keys():
+        gains = {
+            cover: found.interval(concentration(moved["projector"][cover]) - concentration(values), mean)
+            for cover, values in moved["backbone"].items()
+        }
         word = word_for(all(g.low > 0 for g in gains.values()), all(g.high < 0 for g in gains.values()))
         cover, least = min(gains.items(), key=lambda gain: abs(gain[1].value))
         others = ", ".join(f"{name} {gain.signed()}" for name, gain in gains.items() if name != cover)

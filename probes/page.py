@@ -1,154 +1,34 @@
-"""From what was found to the report: the names that words are filled in with, and the document as plain data."""
+"""From what was found to the report: the document as plain data, with its figures."""
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from analyses.findings import ERROR_RATE, Verdict, aside, p_text
-from analyses.wording import listed
-from reports import blocks, decoder, phrases
-from reports.figures.grid import draw_panel
-from reports.figures.maps import draw_maps
-from reports.first_page import head, verdict_box, verdict_cell
-from reports.names import data_name, file_name, is_of
-from reports.provenance import provenance, several_encoders
+from reports import blocks, decoder
+from reports.figures.grid import draw_maps, draw_panel
+from reports.names import file_name, is_of
+from reports.provenance import head, provenance, several_encoders
 from reports.style import ordered_levels
-from reports.tables import Table, cell, number, p_value
-from reports.words import Column, read_words
+from reports.verdicts import verdict_box, verdict_cell
 from reports.writing import write_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import pandas as pd
     from matplotlib.figure import Figure
 
-    from probes.probe import Found, Judgement, Probe, Show
+    from probes.probe import Found, Show
     from reports.blocks import Block
     from reports.panels import Map, Panel
     from reports.words import Words
 
 MEASURED = "How it was measured"  # the section of the method; what a page has under this title stands behind it
 
-read_words = lru_cache(read_words)
-
-
-def words_of(probe: Probe) -> Words:
-    """The words of a probe."""
-    return read_words(probe.words)
-
-
-def names(found: Found) -> dict[str, Any]:
-    """What names in the words are filled in with: arguments, what several reports say, the probe's own."""
-    run = found.run
-    return {
-        "paper": phrases.PAPER,
-        "uncertainty": phrases.uncertainty(found.probe.counted),
-        "scenes": phrases.of_scenes(run),
-        "memory": [*phrases.of_memory(run), *phrases.of_images(run)],
-        "samples_limit": phrases.OF_SAMPLES,
-        "intervals_limit": phrases.OF_INTERVALS,
-        "no_factors": phrases.NO_FACTORS,
-        "error_rate": ERROR_RATE,
-        **run["arguments"],
-        "data": data_name(run),
-        "encoder": listed(found.encoders),
-        **found.probe.names(found),
-    }
-
-
-def told(judgement: Judgement, found: Found) -> Verdict:
-    """A claim tested, in the probe's words."""
-    encoder = judgement.encoder or str(found.run["arguments"]["encoder"])
-    about = {
-        **found.names,
-        "encoder": encoder,
-        "level": judgement.level,
-        "n": judgement.estimate.n,
-        "value": str(judgement.estimate),
-        "gain": judgement.estimate.signed(),
-        "p": p_text(judgement.p_value),
-        "aside": aside(found.is_ssl(judgement.encoder)),
-        **judgement.names,
-    }
-    parts = words_of(found.probe).parts("verdict", f"verdict {judgement.aspect}", f"verdict {judgement.told}")
-    about = {**parts, **about, "outcome": parts.get(judgement.seen or judgement.word, "")}
-    return Verdict.of(
-        judgement.estimate,
-        finding=found.probe.finding.get(judgement.aspect, 0),
-        encoder=encoder,
-        word=judgement.word,
-        p_value=judgement.p_value,
-        aspect="" if judgement.whole else judgement.aspect,
-        level=judgement.level,
-        **{part: parts[part].format_map(about) for part in ("claim", "statistic", "rule", "sentence")},
-    )
-
-
-def printed_tables(found: Found) -> dict[str, Table]:
-    """The tables of the report as a reader sees them, by name: those with columns in the words, and with rows."""
-    return {table.name: table for table in _tables(found, "table")}
-
-
-def summaries(found: Found) -> list[Table]:
-    """What a terminal shows of the tables, numbers without their intervals."""
-    return list(_tables(found, "summary"))
-
-
-def _tables(found: Found, kind: str) -> Iterator[Table]:
-    """Tables by the sections of the words that are of a kind and name columns; one a level, where that is said.
-
-    The caption of one of several can tell what stands in its first row.
-    """
-    words, about = words_of(found.probe), found.names
-    cells = partial(_cell, labels=about.get("labels", {}), brief=kind == "summary")
-    for section, columns in words.columns.items():
-        prefix, _, named = section.partition(" ")
-        name, _, by = named.partition(" by ")
-        if prefix != kind:
-            continue
-        columns = tuple(column for column in columns if column.heading.format_map(about))
-        made = found.probe.printed.get(name)
-        rows = made(found) if made is not None else found.tables[name]
-        shown = list(_expanded(columns, rows, by))
-        for part in ordered_levels(rows[by]) if by and len(rows) else [""] * bool(len(rows)):
-            own = rows[rows[by] == part] if by else rows
-            yield Table(
-                name=f"{name}-{file_name(part)}" if by else name,
-                caption=words.text(section, {**about, "rows": len(own), **(own.iloc[0] if by else {})}),
-                columns=tuple(column.heading.format_map(about) for column in shown),
-                rows=tuple(tuple(cells(row, column) for column in shown) for _, row in own.iterrows()),
-            )
-
-
-def _expanded(columns: Sequence[Column], rows: pd.DataFrame, by: str) -> Iterator[Column]:
-    """The columns to be printed: for ``*`` all that are not named beside it, bounds apart."""
-    named = {by, *(column.name for column in columns)}
-    for column in columns:
-        if column.name != "*":
-            yield column
-        else:
-            others = (name for name in rows.columns if name not in named and not name.endswith(("_low", "_high")))
-            yield from (Column(name, name) for name in others)
-
-
-def _cell(row: pd.Series, column: Column, *, labels: Mapping[str, str], brief: bool) -> str:
-    name = column.name
-    value = row[name]
-    if isinstance(value, str):
-        return labels.get(value, value) or "–"
-    if not isinstance(value, float):
-        return number(value, 0)
-    if name.startswith("p_"):
-        return p_value(value)
-    return number(value, column.digits) if brief else cell(row, name, column.digits)
-
 
 def document(found: Found) -> dict[str, Any]:
     """The report as plain data, for ``templates/report.typ``."""
-    words, about, run = words_of(found.probe), found.names, found.run
+    words, about, run = found.probe.wording, found.names, found.run
     made = head(
         run,
         title=words.title.format_map(about),
@@ -227,7 +107,7 @@ def no_decoder(found: Found) -> list[Block]:
     """What there would be with a decoder, which the words say, and how to get one; nothing where there is one."""
     if found.run["drawn_levels"]:
         return []
-    return decoder.no_decoder(found.run, words_of(found.probe).text("no decoder", found.names))
+    return decoder.no_decoder(found.run, found.probe.wording.text("no decoder", found.names))
 
 
 def _figures(found: Found) -> Iterator[tuple[str, Figure]]:
@@ -241,7 +121,7 @@ def _figures(found: Found) -> Iterator[tuple[str, Figure]]:
 
 def _blocks(found: Found, shows: Sequence[Show | Callable[[Found], Iterable[Block]]]) -> Iterator[Block]:
     """What is shown, with its captions; a caption that came before is not repeated."""
-    words, about, said = words_of(found.probe), found.names, set()
+    words, about, said = found.probe.wording, found.names, set()
     for show in shows:
         if callable(show):
             yield from show(found)

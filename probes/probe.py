@@ -19,10 +19,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from analyses.bootstrap import LEVEL, interval
+from analyses.findings import ERROR_RATE, Verdict, aside, p_text
 from rcdm_core.bounds import LARGEST_SEED, check_numbers
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER, SOLVERS
-from reports.names import is_of
+from reports import phrases
+from reports.names import data_name, is_of, listed
+from reports.tables import as_read
+from reports.words import read_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,13 +36,14 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from analyses.bootstrap import Estimate
-    from analyses.findings import Verdict, Word
+    from analyses.findings import Word
     from analyses.statistics import Statistic
     from probes.context import Context
     from rcdm_core.data.given import GivenImages
     from reports.blocks import Block
     from reports.panels import Map, Panel
     from reports.tables import Table
+    from reports.words import Words
 
 
 @dataclass(frozen=True)
@@ -193,10 +198,6 @@ class Judgement:
     seen: Word | None = None
 
 
-def _always(found: Found) -> bool:
-    return True
-
-
 @dataclass(frozen=True)
 class Show:
     """One thing on the page: a figure, a table, or every panel or map of a name; a paragraph, or a note of a lack.
@@ -217,7 +218,7 @@ class Show:
     kind: Literal["figure", "table", "panel", "map", "text", "missing"]
     name: str
     draw: Callable[[Found], Figure] | None = None
-    when: Callable[[Found], bool] = _always
+    when: Callable[[Found], bool] = lambda found: True
     alone: bool = False
 
 
@@ -240,7 +241,7 @@ class Probe:
             first page.
         words: Markdown, as `reports.words` reads it.
         images: How many images the settings ask for at most; None takes all.
-        ready: Refuses at once what would fail later, and opens what only this probe needs.
+        ready: Refuses at once what would fail later, and opens what only this probe needs; None where that is nothing.
         verdicts: Claims tested, each by a rule that its words state.
         finding: Number of the paper's finding that a verdict is on, by its aspect; an aspect that is not there is the
             paper's nowhere.
@@ -258,7 +259,7 @@ class Probe:
     page: Page
     words: str
     images: Callable[[Any], int | None] = lambda settings: settings.images
-    ready: Callable[[Context, Any], Ready] = lambda run, settings: Ready()
+    ready: Callable[[Context, Any], Ready | None] = lambda run, settings: None
     verdicts: Callable[[Found], Iterator[Judgement]] = lambda found: iter(())
     finding: Mapping[str, int] = field(default_factory=dict)
     counted: str = "images"
@@ -267,6 +268,11 @@ class Probe:
     printed: Mapping[str, Callable[[Found], pd.DataFrame]] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
     shown_in: Mapping[int, Sequence[str]] = field(default_factory=dict)
+
+    @cached_property
+    def wording(self) -> Words:
+        """Its words, read."""
+        return read_words(self.words)
 
     @property
     def about(self) -> str:
@@ -326,24 +332,69 @@ class Found:
 
     @cached_property
     def names(self) -> dict[str, Any]:
-        """What names in the words are filled in with."""
-        from probes.page import names
-
-        return names(self)
+        """What names in the words are filled in with: arguments, what several reports say, the probe's own."""
+        return {
+            "paper": phrases.PAPER,
+            "uncertainty": phrases.uncertainty(self.probe.counted),
+            "scenes": phrases.of_scenes(self.run),
+            "memory": [*phrases.of_memory(self.run), *phrases.of_images(self.run)],
+            "samples_limit": phrases.OF_SAMPLES,
+            "intervals_limit": phrases.OF_INTERVALS,
+            "no_factors": phrases.NO_FACTORS,
+            "error_rate": ERROR_RATE,
+            **self.run["arguments"],
+            "data": data_name(self.run),
+            "encoder": listed(self.encoders),
+            **self.probe.names(self),
+        }
 
     @cached_property
     def printed(self) -> dict[str, Table]:
-        """The tables as a reader sees them, by name."""
-        from probes.page import printed_tables
+        """The tables as a reader sees them, by name: those with columns in the words, and with rows."""
+        return {table.name: table for table in self._as_read("table")}
 
-        return printed_tables(self)
+    @property
+    def summaries(self) -> list[Table]:
+        """What a terminal shows of the tables, numbers without their intervals."""
+        return list(self._as_read("summary"))
+
+    def _as_read(self, kind: str) -> Iterator[Table]:
+        made = self.probe.printed
+        return as_read(
+            self.probe.wording, kind, self.names, lambda name: made[name](self) if name in made else self.tables[name]
+        )
 
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """The claims tested."""
-        from probes.page import told
+        """The claims tested, in the probe's words."""
+        return tuple(map(self._told, self.probe.verdicts(self)))
 
-        return tuple(told(judgement, self) for judgement in self.probe.verdicts(self))
+    def _told(self, judgement: Judgement) -> Verdict:
+        encoder = judgement.encoder or str(self.run["arguments"]["encoder"])
+        parts = self.probe.wording.parts("verdict", f"verdict {judgement.aspect}", f"verdict {judgement.told}")
+        names = {
+            **parts,
+            **self.names,
+            "encoder": encoder,
+            "level": judgement.level,
+            "n": judgement.estimate.n,
+            "value": str(judgement.estimate),
+            "gain": judgement.estimate.signed(),
+            "p": p_text(judgement.p_value),
+            "aside": aside(self.is_ssl(judgement.encoder)),
+            **judgement.names,
+            "outcome": parts.get(judgement.seen or judgement.word, ""),
+        }
+        return Verdict.of(
+            judgement.estimate,
+            finding=self.probe.finding.get(judgement.aspect, 0),
+            encoder=encoder,
+            word=judgement.word,
+            p_value=judgement.p_value,
+            aspect="" if judgement.whole else judgement.aspect,
+            level=judgement.level,
+            **{part: parts[part].format_map(names) for part in ("claim", "statistic", "rule", "sentence")},
+        )
 
     @property
     def encoders(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Samples from representations: which noise each starts from, and how they are drawn batch by batch.
+"""What samples start from, and which decoder draws from which encoder.
 
 The starting noise of a sample is a function of ``(seed, image, number of the sample)`` alone. So samples of one image
 from its backbone and from its projector, or from ``h(x)`` and from ``h(T(x))``, start from equal noise, and a
@@ -7,97 +7,19 @@ difference between two such pictures comes from the representation.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from rcdm_core.errors import UserError
-from rcdm_core.progress import track
-from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS
 from rcdm_core.rcdm.rcdm import unknown_condition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from probes.stages import Stages
     from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.rcdm import RCDM
-
-
-@dataclass(frozen=True, kw_only=True)
-class RenderingSettings:
-    """How samples are drawn.
-
-    Attributes:
-        steps: Solver steps of a sample.
-        solver: Name of the solver.
-        seed: Seed of the starting noise, and of the noise that an ancestral solver adds.
-        batch_size: Samples at once; an interrupted run loses at most one batch.
-    """
-
-    steps: int = DEFAULT_STEPS
-    solver: str = DEFAULT_SOLVER
-    seed: int = 0
-    batch_size: int = 128
-
-
-@dataclass(frozen=True, eq=False)
-class Renderer:
-    """An RCDM at work on the representations of one encoder.
-
-    Attributes:
-        rcdm: The decoder.
-        encoder: Name of the encoder.
-        settings: How samples are drawn.
-        stages: Keeps every finished batch.
-    """
-
-    rcdm: RCDM
-    encoder: str
-    settings: RenderingSettings
-    stages: Stages
-
-    def render(
-        self, name: str, level: str, h: torch.Tensor, images: Sequence[int], samples: Sequence[int]
-    ) -> torch.Tensor:
-        """Samples of representations, each from the noises of the image it belongs to.
-
-        Args:
-            name: Names the files of the samples.
-            level: Level of the representations.
-            h: Representations ``[N, D]``.
-            images: Position in the data set of the image that each belongs to, ``[N]``.
-            samples: Numbers of the K samples that each is given.
-
-        Returns:
-            ``[N, K, 3, S, S]`` in [0, 1], at the size of the RCDM.
-        """
-        settings, condition = self.settings, f"{self.encoder}/{level}"
-        rows = [(row, image, sample) for row, image in enumerate(images) for sample in samples]
-        batches = [rows[i : i + settings.batch_size] for i in range(0, len(rows), settings.batch_size)]
-
-        def draw(batch: list[tuple[int, int, int]]) -> torch.Tensor:
-            return self.rcdm.sample(
-                h[[row for row, _, _ in batch]],
-                condition,
-                noise=starting_noise(self.rcdm.image_size, [key for _, *key in batch], seed=settings.seed),
-                steps=settings.steps,
-                solver=settings.solver,
-                seed=settings.seed,
-                batch_size=settings.batch_size,
-            )
-
-        source = hashlib.sha256(h.numpy().tobytes()).hexdigest()
-        kept = self.stages.under(self.rcdm.fingerprint, condition, settings, source)
-        drawn = [
-            kept.under(batch).tensor(f"samples-{name}-{level.replace('/', '-')}", partial(draw, batch))
-            for batch in track(batches, f"sampling from {condition}", len(batches))
-        ]
-        return torch.cat(drawn).unflatten(0, (len(images), len(samples)))
 
 
 def starting_noise(size: int, keys: Sequence[Sequence[int]], *, seed: int) -> torch.Tensor:

@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analyses.columns import estimate_of, tabulate
 from analyses.statistics import mean
+from analyses.tables import estimate_of, tabulate
 from probes.probe import Needs, Probe, Ready, Settings, Show, option
 from rcdm_core.errors import UserError
 from reports.style import TEXT_WIDTH, new_figure, theme

@@ -19,7 +19,7 @@ import pandas as pd
 from analyses.records import join, number_images
 from probes import page
 from probes.context import Context
-from probes.probe import Found, options
+from probes.probe import Found, Ready, options
 from probes.stages import Stages
 from rcdm_core.encoders.catalogue import EMBEDDED
 from rcdm_core.errors import UserError, unknown_name
@@ -34,7 +34,7 @@ from reports.panels import Map, Panel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from probes.probe import Probe, Ready
+    from probes.probe import Probe
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
     from rcdm_core.progress import Progress
@@ -135,7 +135,7 @@ def prepare(
         space=(opening.open_features(features, images, encoders[0], device=device) if needs.features else None),
         cache=representation_cache(),
     )
-    ready = probe.ready(context, context.settings)
+    ready = probe.ready(context, context.settings) or Ready()
     context = replace(context, settings=ready.settings or context.settings, own=ready.own)
     names = [encoder.name for encoder in encoders]
     facts = runs.collect_facts(

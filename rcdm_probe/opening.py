@@ -29,7 +29,7 @@ from rcdm_core.rcdm.rcdm import unknown_condition
 from rcdm_core.training_images import known_split, names_its_images, unseen
 from rcdm_core.zoo.judge import load_judge
 from rcdm_probe.levels import choose_levels
-from reports.remedies import training_command
+from reports.decoder import training_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
-from analyses.wording import listed
 from probes.adversarial import PROBE as ADVERSARIAL
 from probes.fidelity import PROBE as FIDELITY
 from probes.generate import PROBE as GENERATE
@@ -38,7 +37,7 @@ from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
 from rcdm_probe.opening import OpenedRCDMs, RCDMSource, by_name, open_encoders, open_images, open_rcdms
 from rcdm_probe.studies import carry_out, carry_out_in
-from reports.names import sentence
+from reports.names import listed, sentence
 from reports.panels import Panel
 
 if TYPE_CHECKING:

@@ -6,10 +6,9 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from reports import blocks
-from reports.remedies import training_command
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from reports.blocks import Block
 
@@ -62,3 +61,17 @@ def undrawn(levels: Iterable[str], drawn: Collection[str], run: Mapping[str, Any
             f"numbers are here. To train one that does: {command}.",
         )
     ]
+
+
+def training_command(encoder: str, levels: Sequence[str] = (), weights: str | None = None) -> str:
+    """The command that trains an RCDM on levels of an encoder.
+
+    Args:
+        encoder: Its name.
+        levels: Levels to draw from; none for all that it has of itself.
+        weights: File of weights, where it is not the encoder's own.
+    """
+    words = ["rcdm-probe", "train", "--encoder", encoder]
+    words += ["--weights", weights] if weights else []
+    words += [word for level in levels for word in ("--level", level)]
+    return shlex.join([*words, "--data", "FOLDER", "--out", "DIR"])

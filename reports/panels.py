@@ -9,8 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+
+from rcdm_core.images import resize
+
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,3 +62,20 @@ class Map:
             raise ValueError(
                 f"map {self.name!r}: {len(self.labels)} labels do not name values of shape {tuple(self.values.shape)}"
             )
+
+
+def numbered(images: torch.Tensor) -> tuple[str, ...]:
+    """Labels of images ``[N, ...]``: ``image 1``, ``image 2``, ..."""
+    return tuple(f"image {number + 1}" for number in range(len(images)))
+
+
+def in_columns(name: str, size: int, pictures: Mapping[str, torch.Tensor]) -> Panel:
+    """Pictures ``[N, 3, S, S]`` by label, a column each, brought to one size; a row is an image."""
+    grid = torch.stack([resize(of, size) for of in pictures.values()], 1)
+    return Panel(name, grid, numbered(grid), tuple(pictures))
+
+
+def in_rows(name: str, size: int, pictures: Mapping[str, torch.Tensor]) -> Panel:
+    """The same, a row each; a column is an image."""
+    grid = torch.stack([resize(of, size) for of in pictures.values()])
+    return Panel(name, grid, tuple(pictures), tuple(str(number + 1) for number in range(grid.shape[1])))

@@ -1,4 +1,4 @@
-"""What a run is known by: the content of ``run.json`` as names and values, and the two cards of the first page.
+"""What a run is known by: the content of ``run.json`` as names and values, and what the first page begins with.
 
 Only paths that the user gave are printed; any other absolute path is cut to its last part, for a report travels further
 than the machine that made it.
@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from analyses.wording import listed, words
 from reports import blocks
+from reports.names import listed, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reports.blocks import Block
 
@@ -78,6 +78,25 @@ def front_cards(run: Mapping[str, Any]) -> list[Block]:
     return out
 
 
+def head(run: Mapping[str, Any], *, title: str, subtitle: str, keywords: Iterable[str]) -> dict[str, Any]:
+    """How a document begins: title, what made it and when, and the cards of the first page.
+
+    Args:
+        run: The content of ``run.json``.
+        title: What the report is about.
+        subtitle: What was measured, and on what.
+        keywords: Of the PDF, beside the probe and its encoders.
+    """
+    return {
+        "title": title,
+        "subtitle": subtitle,
+        "made-by": f"rcdm-probe {run.get('versions', {}).get('rcdm-probe', '')}".strip(),
+        "keywords": ["rcdm-probe", *keywords],
+        "started": run.get("started"),
+        "cards": [card for card in front_cards(run) if card["rows"]],
+    }
+
+
 def provenance(run: Mapping[str, Any]) -> list[Block]:
     """Everything needed to make the report again: the run, hashes, arguments, versions, machine, and the full cards."""
     given = _given(run)
@@ -118,15 +137,9 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _run_lines(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if run.get("command"):
-        yield "command", str(run["command"])
-    if run.get("seed") is not None:
-        yield "seed", str(run["seed"])
-    if run.get("git_commit"):
-        yield "git commit", str(run["git_commit"])
-    for key in ("started", "finished"):
-        if run.get(key):
-            yield key, str(run[key])
+    for key in ("command", "seed", "git_commit", "started", "finished"):
+        if run.get(key) not in (None, ""):
+            yield words(key), str(run[key])
     if run.get("resumed"):
         yield "resumed", ", ".join(run["resumed"])
     if run.get("seconds") is not None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+import numpy as np
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -20,8 +21,12 @@ from matplotlib.lines import Line2D
 from rcdm_core.atomic import atomic_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
 TEXT_WIDTH = 170.0  # mm: the report's text block, and the widest that a figure may be
 DPI = 300
@@ -32,6 +37,9 @@ LEVEL_COLOURS = {"backbone": "#0072B2", "projector": "#D55E00"}
 _LEVEL_MARKERS = {"backbone": "o", "projector": "D"}
 _OTHER_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _OTHER_MARKERS = ("s", "^", "v", "P", "X")
+
+DASHED = (0, (4, 2))
+LEGEND = 6.0  # mm: a line of a legend below the plots
 
 TRAINED = "●"  # stands, in every figure and table, before a transformation that the encoder was trained with
 
@@ -76,7 +84,10 @@ _DEFAULTS = {name: value for name, value in mpl.rcParamsDefault.items() if not n
 
 @contextmanager
 def theme() -> Iterator[None]:
-    """Within it, matplotlib draws in the project's theme; outside, the user's own settings stay as they were."""
+    """Within it, matplotlib draws in the project's theme; outside, the user's own settings stay as they were.
+
+    It is a decorator as well, of a function that draws.
+    """
     with mpl.rc_context({**_DEFAULTS, **_THEME}):
         yield
 
@@ -122,3 +133,62 @@ def level_handles(levels: Iterable[str], *, line: bool = False) -> list[Line2D]:
         Line2D([], [], color=colour, marker=marker, linestyle="-" if line else "none", label=level)
         for level, (colour, marker) in level_looks(levels).items()
     ]
+
+
+def shifts(count: int, reach: float = 0.16) -> Sequence[float]:
+    """How far above its row each of several series stands, so that none covers another."""
+    return np.linspace(reach, -reach, count).tolist() if count > 1 else [0.0]
+
+
+def dots(
+    axes: Axes, rows: pd.DataFrame, name: str, y: ArrayLike, look: tuple[str, str], *, filled: bool = True
+) -> None:
+    """Numbers, each a dot on the line of its interval.
+
+    Args:
+        axes: Where.
+        rows: With the column ``name``, its ``_low`` and ``_high``.
+        name: Of the number.
+        y: Height of each row, ``[N]``.
+        look: Colour and marker.
+        filled: Whether dots are full.
+    """
+    colour, marker = look
+    face, edge, width, size = (colour, "white", 0.4, 4.2) if filled else ("white", colour, 1.0, 3.6)
+    axes.hlines(y, rows[f"{name}_low"], rows[f"{name}_high"], color=colour, lw=1.2)
+    axes.plot(rows[name], y, marker, mfc=face, mec=edge, mew=width, ms=size, clip_on=False)
+
+
+def as_list(axes: Axes, labels: Sequence[str] = (), *, down: bool = False) -> None:
+    """A plot whose rows are the lines of a list: named at the left, with a rule each instead of an axis.
+
+    Args:
+        axes: The plot; of several that share their rows one needs the labels.
+        labels: Of the rows, from below, or ``down`` from above.
+        down: Whether the first is above.
+    """
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    if labels:
+        ends = (-0.6, len(labels) - 0.4)
+        axes.set_yticks(range(len(labels)), labels)
+        axes.set_ylim(*(reversed(ends) if down else ends))
+
+
+def legend_below(figure: Figure, handles: Sequence[Line2D], *, left: float = 0.0, above: float = 0.0) -> None:
+    """Lay a figure out, with a legend in a line below its plots.
+
+    Args:
+        figure: With all else drawn.
+        handles: Entries of the legend.
+        left: What is left free beside the plots, as a share of the width.
+        above: mm between the legend and the plots.
+    """
+    figure.legend(
+        handles=list(handles), loc="lower left", ncols=len(handles), bbox_to_anchor=(0, 0), columnspacing=1.2,
+        handlelength=1.6,
+    )  # fmt: skip
+    bottom = (LEGEND + above) / (25.4 * figure.get_figheight())
+    figure.tight_layout(pad=0.3, h_pad=1.2, w_pad=1.5, rect=(left, bottom, 1, 1))

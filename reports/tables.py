@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rcdm_core.atomic import atomic_path
+from reports.names import file_name
+from reports.style import ordered_levels
+from reports.words import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
+
+    from reports.words import Words
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -113,6 +118,62 @@ def rows_where(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
     for name, value in values.items():
         table = table[table[name] == value]
     return table
+
+
+def as_read(
+    words: Words, kind: str, names: Mapping[str, Any], rows_of: Callable[[str], pd.DataFrame]
+) -> Iterator[Table]:
+    """Tables by the sections of the words that are of a kind and name columns; one a level, where that is said.
+
+    The caption of one of several can tell what stands in its first row.
+
+    Args:
+        words: Of the report.
+        kind: ``table``, or ``summary``: as a terminal shows it, numbers without their intervals.
+        names: What the words are filled in with; ``labels`` of cells among them.
+        rows_of: Gives the rows of a table by its name.
+    """
+    labels = names.get("labels", {})
+    for section, columns in words.columns.items():
+        prefix, _, named = section.partition(" ")
+        name, _, by = named.partition(" by ")
+        if prefix != kind:
+            continue
+        rows = rows_of(name)
+        shown = list(_expanded([column for column in columns if column.heading.format_map(names)], rows, by))
+        for part in ordered_levels(rows[by]) if by and len(rows) else [""] * bool(len(rows)):
+            own = rows_where(rows, **{by: part}) if by else rows
+            yield Table(
+                name=f"{name}-{file_name(part)}" if by else name,
+                caption=words.text(section, {**names, "rows": len(own), **(own.iloc[0] if by else {})}),
+                columns=tuple(column.heading.format_map(names) for column in shown),
+                rows=tuple(
+                    tuple(_as_read(row, column, labels, brief=kind == "summary") for column in shown)
+                    for _, row in own.iterrows()
+                ),
+            )
+
+
+def _expanded(columns: Sequence[Column], rows: pd.DataFrame, by: str) -> Iterator[Column]:
+    """The columns to be printed: for ``*`` all that are not named beside it, bounds apart."""
+    named = {by, *(column.name for column in columns)}
+    for column in columns:
+        if column.name != "*":
+            yield column
+        else:
+            others = (name for name in rows.columns if name not in named and not name.endswith(("_low", "_high")))
+            yield from (Column(name, name) for name in others)
+
+
+def _as_read(row: pd.Series, column: Column, labels: Mapping[str, str], *, brief: bool) -> str:
+    value = row[column.name]
+    if isinstance(value, str):
+        return labels.get(value, value) or "–"
+    if not isinstance(value, float):
+        return number(value, 0)
+    if column.name.startswith("p_"):
+        return p_value(value)
+    return number(value, column.digits) if brief else cell(row, column.name, column.digits)
 
 
 def latex_escape(text: str) -> str:

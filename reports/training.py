@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from matplotlib.ticker import MaxNLocator
 
 from rcdm_core.atomic import atomic_path
 from rcdm_core.keeping import keeping
 from reports.figures.grid import draw_panel
-from reports.figures.training_curves import draw_training_curves
 from reports.panels import Panel
-from reports.style import DPI, theme
+from reports.style import DPI, INK, MUTED, TEXT_WIDTH, level_handles, level_looks, new_figure, theme
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_HEIGHT = 58.0  # mm
+_SMOOTH = 0.02  # share of the steps over which the training loss is averaged
 
 
 def write_samples(path: Path, originals: torch.Tensor, samples: Mapping[str, torch.Tensor]) -> None:
@@ -31,13 +36,7 @@ def write_samples(path: Path, originals: torch.Tensor, samples: Mapping[str, tor
     """
     drawn = torch.cat([originals[:, None], *samples.values()], 1)
     columns = [f"{level} {k + 1}" for level, s in samples.items() for k in range(s.shape[1])]
-    panel = Panel(
-        name=path.stem,
-        images=drawn,
-        rows=("",) * len(originals),
-        columns=("image", *columns),
-    )
-    _write(draw_panel(panel), path)
+    _write(draw_panel(Panel(path.stem, drawn, ("",) * len(originals), ("image", *columns))), path)
 
 
 def write_curves(path: Path, losses: pd.DataFrame, fidelity: pd.DataFrame) -> None:
@@ -48,3 +47,50 @@ def write_curves(path: Path, losses: pd.DataFrame, fidelity: pd.DataFrame) -> No
 def _write(figure: Figure, path: Path) -> None:
     with keeping("the pictures of a training", path.parent), theme(), atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=DPI, metadata={"Software": None})
+
+
+@theme()
+def draw_training_curves(losses: pd.DataFrame, fidelity: pd.DataFrame) -> Figure:
+    """The three plots; those of fidelity have a curve for each level.
+
+    Args:
+        losses: One row a step: ``step``, ``loss``.
+        fidelity: One row a (step, level): ``held-out loss``, ``MRR``, ``frechet relative``, ``gallery``.
+    """
+    figure = new_figure(TEXT_WIDTH, _HEIGHT)
+    loss, ranks, distance = figure.subplots(1, 3)
+    _losses(loss, losses, fidelity)
+    for axes, column, title in (
+        (ranks, "MRR", f"MRR among {fidelity['gallery'].max()}"),
+        (distance, "frechet relative", "Frechet distance, relative"),
+    ):
+        for level, (colour, marker) in level_looks(fidelity["level"]).items():
+            rows = fidelity[fidelity["level"] == level]
+            axes.plot(rows["step"], rows[column], color=colour, marker=marker)
+        axes.set_title(title, loc="left")
+        axes.set_ylim(0, 1.1 * float(fidelity[column].max()))
+    for axes in (loss, ranks, distance):
+        axes.set_xlabel("steps")
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.grid(axis="y")
+    chance = ranks.axhline(_chance(fidelity["gallery"].max()), color=MUTED, linestyle="--", label="chance")
+    ranks.legend(handles=[*level_handles(fidelity["level"], line=True), chance])
+    figure.tight_layout()
+    return figure
+
+
+def _chance(gallery: int) -> float:
+    """Mean reciprocal rank where all ranks are equally likely."""
+    return float((1 / np.arange(1, gallery + 1)).mean())
+
+
+def _losses(axes: Axes, losses: pd.DataFrame, fidelity: pd.DataFrame) -> None:
+    window = max(1, round(_SMOOTH * len(losses)))
+    smooth = losses["loss"].rolling(window, min_periods=1).mean()
+    axes.plot(losses["step"] + 1, smooth, color=MUTED, label="training")
+    held_out = fidelity.drop_duplicates("step")
+    axes.plot(held_out["step"], held_out["held-out loss"], color=INK, marker="o", label="held out")
+    axes.set_title("loss", loc="left")
+    axes.set_ylim(0, 1.5 * float(max(smooth.median(), held_out["held-out loss"].max())))  # it begins far above
+    axes.legend()

@@ -1,15 +1,57 @@
-"""Verdicts as a table, for a paper: every report writes one."""
+"""Verdicts as they are shown: in boxes, in the cells of a grid, and as a table for a paper."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from reports.tables import Table, decisive, interval, p_value
+from reports.tables import Table, decisive, interval, number, p_equals, p_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from analyses.findings import Verdict
+
+
+def verdict_box(verdict: Verdict, *, counted: str = "images") -> dict[str, str]:
+    """A verdict as the box of the first page shows it.
+
+    Args:
+        verdict: The finding tested.
+        counted: What its ``n`` are.
+    """
+    return {
+        "word": verdict.word,
+        "claim": f"{verdict.heading}. {verdict.claim}",
+        "sentence": verdict.sentence,
+        **_estimate(verdict),
+        "test": next(_test(verdict), "by its interval"),
+        "images": f"{verdict.n} {counted}",
+        "rule": verdict.rule,
+    }
+
+
+def _estimate(verdict: Verdict) -> dict[str, str]:
+    digits = decisive(verdict.low, verdict.high)
+    low, high = (number(end, digits) for end in (verdict.low, verdict.high))
+    return {"value": number(verdict.value, digits), "interval": f"[{low}, {high}]"}
+
+
+def _test(verdict: Verdict) -> Iterator[str]:
+    """The p-value, where there is one."""
+    if math.isfinite(verdict.p_value):
+        yield f"p {p_equals(verdict.p_value)}"
+
+
+def verdict_cell(verdict: Verdict | None) -> dict[str, str] | str:
+    """A verdict as one cell of a grid of verdicts; None where the finding was not tested there."""
+    if verdict is None:
+        return "not measured"
+    return {
+        "word": verdict.word,
+        **_estimate(verdict),
+        "test": ", ".join([*_test(verdict), f"{verdict.n} images"]),
+    }
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:

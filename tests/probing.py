@@ -33,7 +33,7 @@ def opened(
     settings = replace(settings, levels=settings.levels or default)
     about = {"levels": settings.levels, "images": images, "settings": settings, "decoders": {}, **more}
     context = Context(encoders=encoders, **about)
-    ready = ready or probe.ready(context, settings)
+    ready = ready or probe.ready(context, settings) or Ready()
     return replace(context, settings=ready.settings or settings, own=ready.own)
 
 

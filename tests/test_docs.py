@@ -97,9 +97,9 @@ def figure_names():
                     yield name
                 case ast.Call(ast.Name("Show"), [ast.Constant("figure"), ast.Constant(name), *_]):
                     yield name
-                case ast.Call(ast.Name("Panel" | "Map"), [ast.Constant(name), *_]):
+                case ast.Call(ast.Name("Panel" | "Map" | "in_columns" | "in_rows"), [ast.Constant(name), *_]):
                     yield file_name(name)
-                case ast.Call(ast.Name("Panel" | "Map"), [ast.JoinedStr(parts), *_]):
+                case ast.Call(ast.Name("Panel" | "Map" | "in_columns" | "in_rows"), [ast.JoinedStr(parts), *_]):
                     words = [part.value if isinstance(part, ast.Constant) else "N" for part in parts]
                     yield file_name("".join(words)).replace("N", "*")
 

@@ -519,7 +519,7 @@ def test_what_is_not_at_hand_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     assert set(result.records["measure"]) == {"sample_rank", "frechet", "precision", "recall"}
     assert result.run["features_card"]["distance"] == "FD-vicreg"
-    printed = page.printed_tables(result)
+    printed = result.printed
     assert list(printed) == ["ranks", "sets"]
     assert printed["sets"].columns == ("pictures", "FD-vicreg", "excess", "precision", "recall")
     assert printed["sets"].rows[0][2] == "–"

@@ -18,14 +18,11 @@ from planted_content import TRAINED, content
 
 from probes.invariance import NEGLIGIBLE, at_reference, labels
 from probes.page import _figures as figures
-from probes.page import printed_tables
 from reports import style
-from reports.factors import FACTOR_LABELS
-from reports.figures.by_encoder import draw_by_encoder
-from reports.figures.displacement import draw_displacement
+from reports.figures.displacement import draw_by_encoder, draw_displacement
 from reports.figures.factors import draw_factors
-from reports.figures.grid import compose, draw_panel
-from reports.figures.maps import draw_maps
+from reports.figures.grid import compose, draw_maps, draw_panel
+from reports.names import FACTOR_LABELS
 from reports.panels import Map, Panel
 
 
@@ -124,7 +121,7 @@ def test_the_mark_of_training_is_explained_where_something_bears_it(full, drawn)
     unmarked = replace(full, run={**full.run, "encoder_card": card})
     assert explained(drawn["dose-response"])
     assert not explained(next(figure for name, figure in figures(unmarked) if name == "dose-response"))
-    told = {name: any("used in training" in t.caption for t in printed_tables(c).values()) for name, c in
+    told = {name: any("used in training" in t.caption for t in c.printed.values()) for name, c in
             (("marked", full), ("unmarked", unmarked))}  # fmt: skip
     assert told == {"marked": True, "unmarked": False}
 

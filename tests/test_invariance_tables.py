@@ -10,7 +10,7 @@ from planted_records import found as found_in
 from sklearn.metrics import r2_score, roc_auc_score
 
 from analyses.bootstrap import LEVEL
-from analyses.by_image import by_image
+from analyses.tables import by_image
 from probes.invariance import PROBE, references
 
 TABLES = tuple(PROBE.tables)

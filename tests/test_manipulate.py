@@ -40,7 +40,7 @@ from probes.manipulate import (
     reach,
     sides,
 )
-from probes.page import document, names, words_of
+from probes.page import document
 from rcdm_core.data.garments import load_garments
 from rcdm_core.data.imageset import ImageSet
 from rcdm_core.data.registry import load_data
@@ -463,7 +463,7 @@ def test_the_protocol_says_among_how_many_images_neighbours_were_sought(
     parts: Result, available: int, used: str
 ) -> None:
     found = planted(PROBE, parts.records, data_card={"images": available})
-    assert f"among {used} images" in words_of(PROBE).points("method", names(found))[1]
+    assert f"among {used} images" in PROBE.wording.points("method", found.names)[1]
 
 
 # The command

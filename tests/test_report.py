@@ -12,7 +12,7 @@ from left_behind import tables_left_out
 from planted_content import TRAINED, content, run
 
 from probes.invariance import in_short
-from probes.page import document, printed_tables, write
+from probes.page import document, write
 from reports.pdf import compile_pdf
 from reports.provenance import provenance
 
@@ -64,7 +64,7 @@ def test_every_figure_is_there_in_both_formats_and_every_table_in_its_own(full, 
     for name in names:
         assert (folder / name).is_file()
         assert (folder / name).with_suffix(".png").is_file()
-    printed = {*printed_tables(full), "verdicts"}
+    printed = {*full.printed, "verdicts"}
     assert {path.stem for path in (folder / "tables").glob("*.tex")} == printed
     data = {"displacement", "readability", "factors", "variance", "comparison", "verdicts"}
     assert {path.stem for path in (folder / "tables").glob("*.csv")} == data | printed
@@ -77,7 +77,7 @@ def test_a_csv_is_of_numbers_where_there_are_such_and_else_as_read(full, folder)
     assert len(saved) == len(full.tables["comparison"])
     assert list(saved) == list(full.tables["comparison"])
     doses = pd.read_csv(folder / "tables" / "doses.csv", dtype=str, keep_default_na=False)
-    assert list(doses.itertuples(index=False, name=None)) == list(printed_tables(full)["doses"].rows)
+    assert list(doses.itertuples(index=False, name=None)) == list(full.printed["doses"].rows)
 
 
 def test_the_first_page_has_the_verdicts_with_their_numbers(full):

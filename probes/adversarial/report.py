@@ -13,18 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analyses.by_image import by_image, measured
-from analyses.columns import estimate_of, headings, tabulate
 from analyses.findings import rule_of_gain, word_of_gain
 from analyses.paired import TEST, corrected, tested
 from analyses.statistics import mean, median
-from analyses.wording import listed
+from analyses.tables import by_image, estimate_of, headings, measured, tabulate
 from probes.adversarial.attacks import AUTO_STEPS, STRIDE
-from probes.page import words_of
 from probes.probe import Judgement, Show
 from reports import blocks
+from reports.decoder import training_command
 from reports.figures.robustness import draw_budgets, draw_gains, draw_rendered, draw_robustness
-from reports.remedies import training_command
+from reports.names import listed
 from reports.tables import cell, decisive, number, rows_where
 
 if TYPE_CHECKING:
@@ -255,7 +253,7 @@ def gains(found: Found, encoder: str) -> Iterator[tuple[str, pd.Series]]:
 
 def doubts(found: Found) -> dict[str, str]:
     """Encoders that look more robust than they are, because an attack cannot see its way, each with the reason."""
-    said, transferred, reasons = words_of(found.probe).parts("blind"), found.tables["transfers"], {}
+    said, transferred, reasons = found.probe.wording.parts("blind"), found.tables["transfers"], {}
     for _, row in found.tables["gradients"].iterrows():
         theirs = transferred[(transferred["encoder"] == row["encoder"]) & (transferred["difference_high"] < 0)]
         signs = []
@@ -295,7 +293,7 @@ def verdicts(found: Found) -> Iterator[Judgement]:
                 "effect": f"{row['effect']:.2f}",
                 "stronger": stronger,
                 "reason": blind.get(stronger, ""),
-                "comparison": "" if papers else f" {words_of(found.probe).parts('verdict')['comparison']}",
+                "comparison": "" if papers else f" {found.probe.wording.parts('verdict')['comparison']}",
             },
             told="blind" if stronger in blind else "few" if gain.n < FEWEST else "",
             seen=seen,
@@ -342,7 +340,7 @@ def flips(found: Found) -> pd.DataFrame:
 
 def names(found: Found) -> dict[str, Any]:
     """What the words tell besides; phrases by what holds of the run."""
-    settings, words, run = found.settings, words_of(found.probe), found.run
+    settings, words, run = found.settings, found.probe.wording, found.run
     entry, left = first(found), undrawn(found)
     converged = next((one for one in settings.entries if one.iterated), entry)
     factors = [panel.rows[1].rpartition(" ")[2] for panel in found.panels_of("perturbations")]
@@ -389,7 +387,7 @@ def names(found: Found) -> dict[str, Any]:
 
 def in_short(found: Found) -> Iterator[Block]:
     """The outcome in sentences."""
-    entry, table, said, points = first(found), found.tables["robustness"], words_of(found.probe).parts("in short"), []
+    entry, table, said, points = first(found), found.tables["robustness"], found.probe.wording.parts("in short"), []
     rows, middle = rows_where(table, condition=entry.name), found.settings.middle(entry)
     under, clean = (of[of["strength"] == at].set_index("encoder") for of, at in ((rows, middle), (table, 0)))
     moved = ", ".join(f"{name} {cell(under.loc[name], 'relative_displacement')}" for name in found.encoders)

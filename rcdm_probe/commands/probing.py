@@ -130,7 +130,6 @@ def _run(probe: Probe, known: Mapping[str, Option], sizes: Mapping[str, Any], gi
     """Run a probe in a run folder, and say what was found."""
     console = new_console()
     with new_console(stderr=True).status("loading"):
-        from probes import page
         from rcdm_core.encoders.catalogue import EMBEDDED
         from rcdm_probe.conduct import conduct, prepare
 
@@ -146,7 +145,7 @@ def _run(probe: Probe, known: Mapping[str, Option], sizes: Mapping[str, Any], gi
         given["rcdm"] = options.one_or_several(given["rcdm"])
     begin = partial(prepare, probe, **given, command=command, **_settings(probe, sizes))
     result, report = carry_out(begin, conduct, out=out, console=console)
-    for table in page.summaries(result):
+    for table in result.summaries:
         shown = Table(title=table.caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for heading, cells in zip(table.columns, zip(*table.rows, strict=True), strict=True):
             shown.add_column(heading, no_wrap=any("\n" in cell for cell in cells))  # lines are broken as they are to be

@@ -8,7 +8,7 @@ import pandas as pd
 
 from probes.invariance import NEGLIGIBLE
 from probes.transformations import TRANSFORMATIONS
-from reports.figures.by_encoder import draw_by_encoder
+from reports.figures.displacement import draw_by_encoder
 from reports.figures.grid import draw_panel
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from analyses.wording import listed
 from rcdm_probe.reproduction_report.borrowing import copy_borrowed
 from rcdm_probe.reproduction_report.claims import CLAIMS
 from rcdm_probe.reproduction_report.figures import figures
@@ -13,10 +12,9 @@ from rcdm_probe.reproduction_report.in_short import in_short
 from rcdm_probe.reproduction_report.protocol import limits, measured
 from rcdm_probe.reproduction_report.sections import finding_section, kept_figure, lacking, trust
 from reports import blocks
-from reports.first_page import head
 from reports.html import compile_html
-from reports.names import data_name
-from reports.provenance import provenance
+from reports.names import data_name, listed
+from reports.provenance import head, provenance
 from reports.writing import write_report
 
 if TYPE_CHECKING:

@@ -1,105 +1,220 @@
-"""How far each transformation moves ``h``, and whether ``h`` tells that it was applied: two dot plots on one list.
+"""How far transformations move ``h``: at their reference dose in dot plots, at every dose in curves.
 
-Rows are transformations at their reference dose, sorted by the displacement of the first level, so that the eye can run
-down the list; levels share a row. Left, relative displacement; right, the AUC of a linear readout.
+Rows of the dot plots are transformations, sorted by the displacement of the first level, so that the eye can run down
+the list; levels share a row. Curves share the vertical axis, so that they can be compared between plots; the horizontal
+one is in the transformation's own unit. A curve starts at (no transformation, 0), which is so by definition and not
+measured.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import offset_copy
 
-from reports.style import HAIR, INK, MUTED, SMALL, TEXT_WIDTH, level_handles, level_looks, new_figure, theme
+from reports import style
+from reports.style import (
+    DASHED,
+    HAIR,
+    INK,
+    MUTED,
+    TEXT_WIDTH,
+    dots,
+    level_handles,
+    level_looks,
+    new_figure,
+    shifts,
+    theme,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _ROW, _FRAME = 4.6, 21.0  # mm: one transformation; axis labels and legend together
+_COLUMNS, _HEIGHT = 4, 36.0  # curves: small plots in a row; mm for each row
 
 
+@theme()
 def draw_displacement(
     displacement: pd.DataFrame,
     readability: pd.DataFrame,
     *,
     labels: Mapping[str, str],
     trained: Collection[str],
-    negligible: float | None = None,
+    negligible: float,
 ) -> Figure:
-    """The dot plots.
+    """How far each transformation moves ``h`` (left), and whether ``h`` tells that it was applied (right).
 
     Args:
         displacement: One row a (level, condition), at the reference dose only: ``relative_displacement`` with its
             ``_low`` and ``_high``.
-        readability: One row a (level, condition): ``auc`` with its ``_low`` and ``_high``.
+        readability: One row a (level, condition): ``auc`` of a linear readout with its ``_low`` and ``_high``.
         labels: What to print for each condition; only these conditions are drawn.
         trained: Conditions that the encoder was trained with.
         negligible: Relative displacement below which a verdict calls the movement negligible; shaded.
     """
-    looks = level_looks(displacement["level"])
-    first = displacement[displacement["level"] == next(iter(looks))].set_index("condition")["relative_displacement"]
-    order = sorted(labels, key=lambda condition: first.get(condition, -np.inf))
-    with theme():
-        figure = new_figure(TEXT_WIDTH, _FRAME + _ROW * len(order))
-        left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.5, 1))
-        for axes, table, value in ((left, displacement, "relative_displacement"), (right, readability, "auc")):
-            _dots(axes, table, value, order, looks)
-        left.set_yticks(range(len(order)), [labels[condition] for condition in order])
-        left.tick_params(axis="y", pad=10)
-        for place, (condition, tick) in enumerate(zip(order, left.get_yticklabels(), strict=True)):
-            if condition in trained:
-                tick.set_fontweight("bold")
-                _mark(left, place)
-        left.set_ylim(-0.7, len(order) - 0.3)
-        high = max(1.0, float(displacement["relative_displacement_high"].max(skipna=True)))
-        left.set_xlim(-0.02 * high, high * 1.04)
-        left.set_xlabel("relative displacement of h")
-        if negligible is not None:
-            left.axvspan(0, negligible, color=HAIR, alpha=0.6, lw=0, zorder=0)
-            _note(left, negligible / 2, "negligible")
-        _line(left, 1.0, "another image")
-        low = min(0.48, float(readability["auc_low"].min(skipna=True)) if len(readability) else 0.48)
-        right.set_xlim(low, 1.01)
-        right.set_xlabel("AUC: was it applied?")
-        _line(right, 0.5, "chance")
-        _line(right, 1.0, "certain")
-        figure.legend(handles=level_handles(looks), loc="lower left", borderaxespad=0, borderpad=0, handletextpad=0.1)
-        figure.tight_layout(pad=0.3, w_pad=1.5)
+    looks, order = level_looks(displacement["level"]), _order(displacement, labels)
+    figure = new_figure(TEXT_WIDTH, _FRAME + _ROW * len(order))
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.5, 1))
+    for axes, table, name in ((left, displacement, "relative_displacement"), (right, readability, "auc")):
+        for (level, look), shift in zip(looks.items(), shifts(len(looks)), strict=True):
+            rows = table[(table["level"] == level) & table["condition"].isin(order)]
+            dots(axes, rows, name, _heights(rows, order) + shift, look)
+        style.as_list(axes, [labels[condition] for condition in order])
+    left.tick_params(axis="y", pad=10)
+    for place, (condition, tick) in enumerate(zip(order, left.get_yticklabels(), strict=True)):
+        if condition in trained:
+            tick.set_fontweight("bold")
+            beside = offset_copy(left.get_yaxis_transform(), figure, x=-5, units="points")
+            left.plot(0, place, "o", color=INK, ms=3.6, transform=beside, clip_on=False)
+    _until_another_image(left, displacement, negligible)
+    left.set_xlabel("relative displacement of h")
+    _note(left, negligible / 2, "negligible", INK)
+    _note(left, 1.0, "another image")
+    low = min(0.48, float(readability["auc_low"].min(skipna=True)) if len(readability) else 0.48)
+    right.set_xlim(low, 1.01)
+    right.set_xlabel("AUC: was it applied?")
+    for x, text in ((0.5, "chance"), (1.0, "certain")):
+        right.axvline(x, color=MUTED, lw=0.8, ls=DASHED, zorder=1)
+        _note(right, x, text)
+    figure.legend(handles=level_handles(looks), loc="lower left", borderaxespad=0, borderpad=0, handletextpad=0.1)
+    figure.tight_layout(pad=0.3, w_pad=1.5)
     return figure
 
 
-def _dots(axes: Axes, table: pd.DataFrame, value: str, order: list[str], looks: dict[str, tuple[str, str]]) -> None:
-    places = {condition: place for place, condition in enumerate(order)}
-    shifts = np.linspace(0.16, -0.16, len(looks)) if len(looks) > 1 else [0.0]
-    for (level, (colour, marker)), shift in zip(looks.items(), shifts, strict=True):
-        rows = table[(table["level"] == level) & table["condition"].isin(places)]
-        y = rows["condition"].map(places).to_numpy(float) + shift
-        axes.hlines(y, rows[f"{value}_low"], rows[f"{value}_high"], color=colour, lw=1.2)
-        axes.plot(rows[value], y, marker, color=colour, ms=4 if marker == "o" else 3.4, mec="white", mew=0.4)
-    axes.grid(axis="y")
-    axes.set_axisbelow(True)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
+@theme()
+def draw_by_encoder(
+    displacement: pd.DataFrame,
+    *,
+    labels: Mapping[str, str],
+    trained: Mapping[str, Collection[str]],
+    negligible: float,
+) -> Figure:
+    """How far each transformation moves the representations of several encoders: one dot plot each, on one list.
+
+    Args:
+        displacement: One row an (encoder, level, condition), at the reference dose only: ``relative_displacement`` with
+            its ``_low`` and ``_high``.
+        labels: What to print for each condition; only these conditions are drawn.
+        trained: Conditions that each encoder was trained with; their dots are filled, the others open.
+        negligible: Relative displacement below which a verdict calls the movement negligible; shaded.
+    """
+    encoders = list(dict.fromkeys(displacement["encoder"]))
+    looks, order = level_looks(displacement["level"]), _order(displacement, labels)
+    height = _FRAME + style.LEGEND + _ROW * len(order)
+    figure = new_figure(TEXT_WIDTH, height)
+    plots = figure.subplots(1, len(encoders), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, name in zip(plots, encoders, strict=True):
+        for (level, look), shift in zip(looks.items(), shifts(len(looks)), strict=True):
+            rows = displacement[(displacement["encoder"] == name) & (displacement["level"] == level)]
+            rows = rows[rows["condition"].isin(order)]
+            filled = rows["condition"].isin(trained.get(name, ()))
+            for part, full in ((rows[filled], True), (rows[~filled], False)):
+                dots(axes, part, "relative_displacement", _heights(part, order) + shift, look, filled=full)
+        style.as_list(axes, [labels[condition] for condition in order])
+        _until_another_image(axes, displacement, negligible)
+        axes.set_title(name)
+    figure.supxlabel("relative displacement of h", fontsize=8, y=style.LEGEND / height)
+    style.legend_below(figure, level_handles(looks))
+    return figure
 
 
-def _mark(axes: Axes, y: float) -> None:
-    """A dot between a label and the axis: the encoder was trained with this transformation."""
-    beside = offset_copy(axes.get_yaxis_transform(), axes.get_figure(root=True), x=-5, units="points")
-    axes.plot(0, y, "o", color=INK, ms=3.6, transform=beside, clip_on=False)
+@theme()
+def draw_dose_response(
+    displacement: pd.DataFrame,
+    *,
+    labels: Mapping[str, str],
+    units: Mapping[str, str],
+    references: Mapping[str, float],
+    trained: Collection[str],
+) -> Figure:
+    """Displacement against the strength of each transformation, with the legend in the first free place after them.
+
+    Args:
+        displacement: One row a (level, condition, strength): ``relative_displacement`` with its ``_low`` and ``_high``.
+        labels: What to print for each condition, in order; only these conditions are drawn.
+        units: Unit of each condition's strength, for the axis.
+        references: Dose of each condition at which tables and verdicts are read; marked.
+        trained: Conditions that the encoder was trained with; marked in the title.
+    """
+    looks = level_looks(displacement["level"])
+    count = math.ceil((len(labels) + 1) / _COLUMNS)
+    figure = new_figure(TEXT_WIDTH, _HEIGHT * count)
+    grid = figure.subplots(count, _COLUMNS, sharey=True, squeeze=False)
+    top = 1.08 * max(1.0, float(displacement["relative_displacement_high"].max(skipna=True)))
+    for place, (condition, axes) in enumerate(zip(labels, grid.flat, strict=False)):
+        _curves(axes, displacement[displacement["condition"] == condition], looks)
+        if condition in references:
+            axes.axvline(references[condition], color=INK, lw=0.8, ls=":", zorder=1)
+        axes.set_ylim(0, top)
+        axes.set_title(
+            f"{style.TRAINED} {labels[condition]}" if condition in trained else labels[condition], loc="left"
+        )
+        axes.set_xlabel(units[condition], labelpad=1.5)
+        if place % _COLUMNS == 0:
+            axes.set_ylabel("displacement")
+    for axes in grid.flat[len(labels) :]:
+        axes.set_axis_off()
+    in_training = Line2D([], [], color=INK, marker="o", ls="none", label="used in training")
+    grid.flat[len(labels)].legend(
+        handles=[
+            *level_handles(looks, line=True),
+            Line2D([], [], color=MUTED, lw=0.8, ls=DASHED, label="1 = another image"),
+            Line2D([], [], color=INK, lw=0.8, ls=":", label="reference dose"),
+            *([in_training] if set(trained) & set(labels) else []),
+        ],
+        loc="center left",
+        borderaxespad=0,
+    )
+    figure.tight_layout(pad=0.3, h_pad=1.2, w_pad=0.8)
+    return figure
 
 
-def _line(axes: Axes, x: float, text: str) -> None:
-    axes.axvline(x, color=MUTED, lw=0.8, ls=(0, (4, 2)), zorder=1)
-    _note(axes, x, text)
+def _order(displacement: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
+    """The conditions, those first that move the first level least; the mean where several encoders are."""
+    first = displacement[displacement["level"] == next(iter(level_looks(displacement["level"])))]
+    moved = first.groupby("condition")["relative_displacement"].mean()
+    return sorted(labels, key=lambda condition: moved.get(condition, -np.inf))
 
 
-def _note(axes: Axes, x: float, text: str) -> None:
+def _heights(rows: pd.DataFrame, order: Sequence[str]) -> np.ndarray:
+    """Place of each row in the list."""
+    return rows["condition"].map(list(order).index).to_numpy(float)
+
+
+def _until_another_image(axes: Axes, displacement: pd.DataFrame, negligible: float) -> None:
+    """The axis of displacements: up to another image at least, with what is negligible shaded."""
+    high = max(1.0, float(displacement["relative_displacement_high"].max(skipna=True)))
+    axes.set_xlim(-0.02 * high, high * 1.04)
+    axes.axvspan(0, negligible, color=HAIR, alpha=0.6, lw=0, zorder=0)
+    axes.axvline(1.0, color=MUTED, lw=0.8, ls=DASHED, zorder=1)
+
+
+def _note(axes: Axes, x: float, text: str, colour: str = MUTED) -> None:
+    """A word above the plot."""
     axes.annotate(
         text, (x, 1), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
-        ha="center", va="bottom", fontsize=SMALL, color=MUTED if text != "negligible" else INK,
+        ha="center", va="bottom", fontsize=style.SMALL, color=colour,
     )  # fmt: skip
+
+
+def _curves(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, tuple[str, str]]) -> None:
+    axes.axhline(1, color=MUTED, lw=0.8, ls=DASHED, zorder=1)
+    for level, (colour, marker) in looks.items():
+        curve = rows[rows["level"] == level].sort_values("strength")
+        x = [0.0, *curve["strength"]]
+        middle, low, high = ([0.0, *curve[f"relative_displacement{end}"]] for end in ("", "_low", "_high"))
+        axes.fill_between(x, low, high, color=colour, alpha=0.22, lw=0)
+        axes.plot(x, middle, color=colour)
+        axes.plot(x[1:], middle[1:], marker, color=colour, ms=3.2, mec="white", mew=0.4)
+    axes.set_xlim(0, None)
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))

@@ -1,9 +1,9 @@
-"""Panels: labelled grids of images, every pixel of a small image an exact square of printed dots.
+"""Panels and maps: labelled grids of images, every pixel of a small image an exact square of printed dots.
 
-The grid is put together as one array and placed on the page dot for dot at 300 dpi. Small images are enlarged by an
+A grid is put together as one array and placed on the page dot for dot at 300 dpi. Small images are enlarged by an
 integer, so that they stay crisp; images with hardly fewer pixels than dots, or more, are resampled once. Neighbouring
 columns of one level (``backbone 1``, ``backbone 2``, ...) stand under one heading in the level's colour, set off from
-the others.
+the others. Maps, of a number over the pixels of the image, stand side by side on one colour scale.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import torch
 import torch.nn.functional as F
 from matplotlib.textpath import TextPath
 
-from reports.style import DPI, INK, LEVEL_COLOURS, SMALL, TEXT_WIDTH, new_figure, theme
+from reports.style import DPI, INK, LEVEL_COLOURS, NORMAL, SMALL, TEXT_WIDTH, new_figure, theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from reports.panels import Panel
+    from reports.panels import Map, Panel
 
 _GUTTER, _GROUP_GUTTER = 4, 28  # dots between images; between groups of columns
 _LARGEST = 14.0  # mm: an image is never printed larger, unless it has pixels for that:
@@ -35,6 +35,8 @@ _MARGIN = 1.2  # mm between labels and images
 _LINE = 3.2  # mm: height of a line of labels
 _WRAP = 34  # letters in a line of a row label
 _SLANT = 60.0  # degrees, of column labels that are wider than their column
+_SIDE, _GAP, _BAR, _TITLE, _BOTTOM = 33.0, 3.0, 23.0, 6.0, 1.8  # mm: a map, and what is around it
+_UNIT = 20  # letters in a line beside the colour bar
 
 
 class _Heading(NamedTuple):
@@ -68,6 +70,7 @@ def compose(images: np.ndarray, scale: int, gutter: int = _GUTTER, gaps: tuple[i
     return out
 
 
+@theme()
 def draw_panel(panel: Panel) -> Figure:
     """The panel with its row labels at the left and its column labels above, within the text block."""
     images = panel.images.float().cpu().numpy()
@@ -90,24 +93,23 @@ def draw_panel(panel: Panel) -> Figure:
     total_wide = left + max(picture.shape[1], math.ceil(max(beyond)) if slant else 0)
     total_high = top + picture.shape[0]
 
-    with theme():
-        figure = new_figure(total_wide / DPI * 25.4, total_high / DPI * 25.4)
-        axes = figure.add_axes(
-            (left / total_wide, 0, picture.shape[1] / total_wide, picture.shape[0] / total_high)
+    figure = new_figure(total_wide / DPI * 25.4, total_high / DPI * 25.4)
+    axes = figure.add_axes(
+        (left / total_wide, 0, picture.shape[1] / total_wide, picture.shape[0] / total_high)
+    )  # fmt: skip
+    axes.imshow(picture, interpolation="none", aspect="auto")
+    axes.set_axis_off()
+    for row, text in enumerate(row_labels):
+        y = 1 - (top + row * (side_high + _GUTTER) + side_high / 2) / total_high
+        colour = LEVEL_COLOURS.get(panel.rows[row], INK)
+        figure.text((left - _dots(_MARGIN)) / total_wide, y, text, ha="right", va="center", color=colour)
+    for heading in headings:
+        middle = left + (starts[heading.first] + starts[heading.last] + side_wide) / 2
+        figure.text(
+            middle / total_wide, 1 - (top - _dots(0.9)) / total_high, heading.text, color=heading.colour,
+            ha="left" if slant else "center", va="bottom" if slant else "baseline", rotation=slant,
+            rotation_mode="anchor", fontweight="bold" if heading.colour != INK else "normal",
         )  # fmt: skip
-        axes.imshow(picture, interpolation="none", aspect="auto")
-        axes.set_axis_off()
-        for row, text in enumerate(row_labels):
-            y = 1 - (top + row * (side_high + _GUTTER) + side_high / 2) / total_high
-            colour = LEVEL_COLOURS.get(panel.rows[row], INK)
-            figure.text((left - _dots(_MARGIN)) / total_wide, y, text, ha="right", va="center", color=colour)
-        for heading in headings:
-            middle = left + (starts[heading.first] + starts[heading.last] + side_wide) / 2
-            figure.text(
-                middle / total_wide, 1 - (top - _dots(0.9)) / total_high, heading.text, color=heading.colour,
-                ha="left" if slant else "center", va="bottom" if slant else "baseline", rotation=slant,
-                rotation_mode="anchor", fontweight="bold" if heading.colour != INK else "normal",
-            )  # fmt: skip
     return figure
 
 
@@ -164,8 +166,28 @@ def _dots(millimetres: float) -> int:
 
 
 @cache  # outlines are slow to measure, and the panels of a report have the same labels
+@theme()
 def _text_width(text: str) -> float:
     """Width in mm of the longest line of a text, in the theme's small size."""
-    with theme():
-        paths = [TextPath((0, 0), line, size=SMALL) for line in text.split("\n") if line.strip()]
+    paths = [TextPath((0, 0), line, size=SMALL) for line in text.split("\n") if line.strip()]
     return max((path.get_extents().x1 for path in paths), default=0.0) / 72 * 25.4
+
+
+@theme()
+def draw_maps(maps: Map) -> Figure:
+    """The maps with their labels above and one colour bar at the right; dark is 0."""
+    values = maps.values.float().cpu().numpy()
+    count = len(values)
+    side = min(_SIDE, (TEXT_WIDTH - _BAR - _GAP * (count - 1)) / count)
+    width, height = count * side + (count - 1) * _GAP + _BAR, side + _BOTTOM + _TITLE
+    figure = new_figure(width, height)
+    for place, (value, label) in enumerate(zip(values, maps.labels, strict=True)):
+        axes = figure.add_axes((place * (side + _GAP) / width, _BOTTOM / height, side / width, side / height))
+        shown = axes.imshow(value, cmap="cividis", vmin=0, vmax=float(values.max()), interpolation="nearest")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_title(label, fontsize=NORMAL, pad=3)
+    bar = figure.add_axes(((width - _BAR + 2) / width, _BOTTOM / height, 2.5 / width, side / height))
+    figure.colorbar(shown, cax=bar).set_label("\n".join(textwrap.wrap(maps.unit, _UNIT)))
+    bar.spines[:].set_linewidth(0)
+    return figure

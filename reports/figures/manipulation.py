@@ -1,7 +1,7 @@
 """Edits and directions of representations: edits against their controls, responses to directions, side effects.
 
-``draw_by_factor`` sets what is asked about, the common dimensions or a path, (filled) beside its controls (open, and a
-cross). ``draw_side_effects`` is a matrix: rows are moved, columns are read, and a clean direction has its one dark cell
+``draw_edits`` sets the common dimensions (filled) beside random ones (open, and a cross for those that move ``h`` as
+far). ``draw_side_effects`` is a matrix: rows are moved, columns are read, and a clean direction has its one dark cell
 on the diagonal.
 """
 
@@ -15,7 +15,8 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from reports.style import HAIR, INK, MUTED, NORMAL, SMALL, TEXT_WIDTH, level_handles, level_looks, new_figure, theme
+from reports import style
+from reports.style import HAIR, INK, LEGEND, MUTED, NORMAL, SMALL, TEXT_WIDTH, level_looks, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_ROW, _FRAME, _LEGEND = 5.2, 19.0, 6.0  # mm: a factor; titles and axis labels; the legend
+_ROW, _FRAME = 5.2, 19.0  # mm: a factor; titles and axis labels
 _ACROSS, _PLOT = 4, 34.0  # plots in a line of responses, and the height of one in mm
 _FULL = 1.0  # change that is drawn in the darkest colour, in standard deviations of the factor read
 
 
+@style.theme()
 def draw_by_factor(
     table: pd.DataFrame,
     *,
@@ -48,41 +50,30 @@ def draw_by_factor(
     """
     looks = level_looks(table["level"])
     order = [factor for factor in labels if factor in set(table["factor"])][::-1]
-    shifts = np.linspace(0.22, -0.22, len(series))
-    with theme():
-        height = _FRAME + _LEGEND + _ROW * len(order)
-        figure = new_figure(TEXT_WIDTH, height)
-        grid = figure.subplots(1, len(looks), sharey=True, sharex=True, squeeze=False)[0]
-        for axes, (level, (colour, _)) in zip(grid, looks.items(), strict=True):
-            rows = table[table["level"] == level].set_index("factor").reindex(order)
-            for (name, marker), shift in zip(zip(series, ("o", "o", "x"), strict=False), shifts, strict=True):
-                y = np.arange(len(order)) + shift
-                face = colour if name == next(iter(series)) else "white"
-                if f"{name}_low" in rows:
-                    axes.hlines(y, rows[f"{name}_low"], rows[f"{name}_high"], color=colour, lw=1.0)
-                axes.plot(rows[name], y, marker, color=colour, mfc=face, ms=3.8, mew=1.0)
-            for factor, bound in bounds.items():
-                axes.vlines(bound, order.index(factor) - 0.45, order.index(factor) + 0.45, color=INK, lw=1.0)
-            axes.axvline(0, color=INK, lw=0.8, ls=(0, (4, 2)), zorder=0)
-            axes.set_title(level, loc="left", color=colour)
-            axes.set_xlabel(unit)
-            axes.grid(axis="y")
-            axes.set_axisbelow(True)
-            axes.tick_params(axis="y", length=0)
-            axes.spines["left"].set_visible(False)
-        grid[0].set_yticks(range(len(order)), [labels[factor] for factor in order])
-        grid[0].set_ylim(-0.6, len(order) - 0.4)
-        handles = [
-            Line2D([], [], color=INK, marker=marker, mfc=INK if place == 0 else "white", ls="none", label=label)
-            for place, (label, marker) in enumerate(zip(series.values(), ("o", "o", "x"), strict=False))
-        ]
-        if bounds:
-            handles.append(Line2D([], [], color=INK, marker="|", ms=13, ls="none", label="bound of the verdict"))
-        figure.legend(handles=handles, loc="lower left", ncols=len(handles), bbox_to_anchor=(0, 0), handletextpad=0.1)
-        figure.tight_layout(pad=0.3, w_pad=1.5, rect=(0, _LEGEND / height, 1, 1))
+    drawn = [(name, marker, name == next(iter(series))) for name, marker in zip(series, "oox", strict=False)]
+    figure = new_figure(TEXT_WIDTH, _FRAME + LEGEND + _ROW * len(order))
+    grid = figure.subplots(1, len(looks), sharey=True, sharex=True, squeeze=False)[0]
+    for axes, (level, (colour, _)) in zip(grid, looks.items(), strict=True):
+        rows = table[table["level"] == level].set_index("factor").reindex(order)
+        for (name, marker, first), shift in zip(drawn, np.linspace(0.22, -0.22, len(drawn)), strict=True):
+            style.dots(axes, rows, name, np.arange(len(order)) + shift, (colour, marker), filled=first)
+        for factor, bound in bounds.items():
+            axes.vlines(bound, order.index(factor) - 0.45, order.index(factor) + 0.45, color=INK, lw=1.0)
+        axes.axvline(0, color=INK, lw=0.8, ls=style.DASHED, zorder=0)
+        style.as_list(axes, [labels[factor] for factor in order])
+        axes.set_title(level, loc="left", color=colour)
+        axes.set_xlabel(unit)
+    handles = [
+        Line2D([], [], color=INK, marker=marker, mfc=INK if first else "white", ls="none", label=series[name])
+        for name, marker, first in drawn
+    ]
+    if bounds:
+        handles.append(Line2D([], [], color=INK, marker="|", ms=13, ls="none", label="bound of the verdict"))
+    style.legend_below(figure, handles)
     return figure
 
 
+@style.theme()
 def draw_responses(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
     """How each factor follows its own direction, one plot a factor and a curve a level.
 
@@ -93,34 +84,31 @@ def draw_responses(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
     looks = level_looks(table["level"])
     order = [factor for factor in labels if factor in set(table["factor"])]
     lines = math.ceil(len(order) / _ACROSS)
-    with theme():
-        height = _PLOT * lines + _LEGEND + 3
-        figure = new_figure(TEXT_WIDTH, height)
-        grid = figure.subplots(lines, _ACROSS, sharex=True, sharey=True, squeeze=False)
-        for axes in grid.flat[len(order) :]:
-            axes.set_visible(False)
-        for axes, factor in zip(grid.flat, order, strict=False):
-            for level, (colour, marker) in looks.items():
-                rows = table[(table["level"] == level) & (table["factor"] == factor)]
-                x, middle, low, high = (
-                    _through_zero(rows["strength"], rows[name])
-                    for name in ("strength", "change", "change_low", "change_high")
-                )
-                axes.plot(x, middle, color=colour, marker=marker, ms=3.2, mec="white", mew=0.4)
-                axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
-            axes.axhline(0, color=MUTED, lw=0.6, zorder=0)
-            axes.axvline(0, color=MUTED, lw=0.6, zorder=0)
-            axes.set_title(labels[factor], loc="left", fontsize=SMALL)
-            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        figure.supxlabel("how far h is moved, standard deviations of the readout", fontsize=NORMAL, y=_LEGEND / height)
-        figure.supylabel("change of the factor", fontsize=NORMAL, x=0.005)
-        figure.legend(
-            handles=level_handles(looks, line=True), loc="lower left", ncols=len(looks), bbox_to_anchor=(0, 0)
-        )
-        figure.tight_layout(pad=0.3, h_pad=0.8, w_pad=0.8, rect=(0.025, (_LEGEND + 2.5) / height, 1, 1))
+    height = _PLOT * lines + LEGEND + 3
+    figure = new_figure(TEXT_WIDTH, height)
+    grid = figure.subplots(lines, _ACROSS, sharex=True, sharey=True, squeeze=False)
+    for axes in grid.flat[len(order) :]:
+        axes.set_visible(False)
+    for axes, factor in zip(grid.flat, order, strict=False):
+        for level, (colour, marker) in looks.items():
+            rows = table[(table["level"] == level) & (table["factor"] == factor)]
+            x, middle, low, high = (
+                _through_zero(rows["strength"], rows[name])
+                for name in ("strength", "change", "change_low", "change_high")
+            )
+            axes.plot(x, middle, color=colour, marker=marker, ms=3.2, mec="white", mew=0.4)
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+        axes.axhline(0, color=MUTED, lw=0.6, zorder=0)
+        axes.axvline(0, color=MUTED, lw=0.6, zorder=0)
+        axes.set_title(labels[factor], loc="left", fontsize=SMALL)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    figure.supxlabel("how far h is moved, standard deviations of the readout", fontsize=NORMAL, y=LEGEND / height)
+    figure.supylabel("change of the factor", fontsize=NORMAL, x=0.005)
+    style.legend_below(figure, style.level_handles(looks, line=True), left=0.025, above=2.5)
     return figure
 
 
+@style.theme()
 def draw_side_effects(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
     """The matrix of factors moved (rows) and factors read (columns), a plot a level.
 
@@ -128,27 +116,26 @@ def draw_side_effects(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figu
         table: One row a (``level``, ``moved``, ``read``), with ``change``.
         labels: What to print for each factor; the class is read and not moved.
     """
-    levels = list(level_looks(table["level"]))
+    looks = level_looks(table["level"])
     moved = [factor for factor in labels if factor in set(table["moved"])]
     read = [*moved, "class"]
-    with theme():
-        across = min(2, len(levels))
-        lines = math.ceil(len(levels) / across)
-        figure = new_figure(TEXT_WIDTH, (_ROW * len(moved) + 33) * lines)
-        grid = figure.subplots(lines, across, sharey=True, squeeze=False)
-        for axes in grid.flat[len(levels) :]:
-            axes.set_visible(False)
-        for axes, level in zip(grid.flat, levels, strict=False):
-            rows = table[table["level"] == level].set_index(["moved", "read"])["change"]
-            _matrix(axes, np.array([[rows[m, r] for r in read] for m in moved]))
-            axes.set_title(level, loc="left", color=level_looks(levels)[level][0])
-            axes.set_xticks(range(len(read)), [labels[factor] for factor in read], rotation=50, ha="right",
-                            rotation_mode="anchor")  # fmt: skip
-            axes.set_yticks(range(len(moved)), [labels[factor] for factor in moved])
-            axes.set_xlabel("read off the samples")
-        for line in grid:
-            line[0].set_ylabel("moved in h")
-        figure.tight_layout(pad=0.3, w_pad=1.2)
+    across = min(2, len(looks))
+    lines = math.ceil(len(looks) / across)
+    figure = new_figure(TEXT_WIDTH, (_ROW * len(moved) + 33) * lines)
+    grid = figure.subplots(lines, across, sharey=True, squeeze=False)
+    for axes in grid.flat[len(looks) :]:
+        axes.set_visible(False)
+    for axes, (level, (colour, _)) in zip(grid.flat, looks.items(), strict=False):
+        rows = table[table["level"] == level].set_index(["moved", "read"])["change"]
+        _matrix(axes, rows.unstack().loc[moved, read].to_numpy())
+        axes.set_title(level, loc="left", color=colour)
+        names = [labels[factor] for factor in read]
+        axes.set_xticks(range(len(read)), names, rotation=50, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(moved)), names[:-1])
+        axes.set_xlabel("read off the samples")
+    for line in grid:
+        line[0].set_ylabel("moved in h")
+    figure.tight_layout(pad=0.3, w_pad=1.2)
     return figure
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from reports.style import INK, MUTED, TEXT_WIDTH, new_figure, theme
+from reports import style
+from reports.style import DASHED, INK, LEGEND, MUTED, TEXT_WIDTH, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0072B2", "#D55E00")
 _MARKERS = ("s", "^", "v", "P", "D", "X")
-_HEIGHT, _LEGEND = 52.0, 6.0  # mm: a row of plots; the legend below all of them
+_HEIGHT = 52.0  # mm: a row of plots
 
 
 def encoder_looks(encoders: Iterable[str], reference: str) -> dict[str, tuple[str, str]]:
@@ -35,6 +36,7 @@ def encoder_looks(encoders: Iterable[str], reference: str) -> dict[str, tuple[st
     }
 
 
+@style.theme()
 def draw_robustness(table: pd.DataFrame, attacks: Sequence[Any], *, reference: str) -> Figure:
     """Accuracy and displacement against the budget, one row of plots an attack.
 
@@ -46,26 +48,24 @@ def draw_robustness(table: pd.DataFrame, attacks: Sequence[Any], *, reference: s
     """
     looks = encoder_looks(table["encoder"], reference)
     measures = [m for m in ("accuracy", "relative_displacement") if table[m].notna().any()]
-    with theme():
-        height = _HEIGHT * len(attacks) + _LEGEND
-        figure = new_figure(TEXT_WIDTH, height)
-        grid = figure.subplots(len(attacks), len(measures), squeeze=False)
-        for line, attack in zip(grid, attacks, strict=True):
-            for axes, measure in zip(line, measures, strict=True):
-                for encoder, look in looks.items():
-                    own = table[table["encoder"] == encoder]
-                    _curve(axes, own, attack.noise, measure, look, ls=":")
-                    _curve(axes, own, attack.name, measure, look, ls="-")
-                axes.set_title(attack.name, loc="left")
-                axes.set_xlabel(f"budget, {attack.unit}")
-                axes.set_xlim(0, None)
-                axes.set_ylim(0, 1.02 if measure == "accuracy" else None)
-                axes.set_ylabel("accuracy" if measure == "accuracy" else "relative displacement of h")
-        _legend(figure, looks, [Line2D([], [], color=MUTED, ls=":", label="random noise")])
-        figure.tight_layout(pad=0.3, h_pad=1.2, w_pad=1.5, rect=(0, _LEGEND / height, 1, 1))
+    figure = new_figure(TEXT_WIDTH, _HEIGHT * len(attacks) + LEGEND)
+    grid = figure.subplots(len(attacks), len(measures), squeeze=False)
+    for line, attack in zip(grid, attacks, strict=True):
+        for axes, measure in zip(line, measures, strict=True):
+            for encoder, look in looks.items():
+                own = table[table["encoder"] == encoder]
+                _curve(axes, own, attack.noise, measure, look, ls=":")
+                _curve(axes, own, attack.name, measure, look, ls="-")
+            axes.set_title(attack.name, loc="left")
+            axes.set_xlabel(f"budget, {attack.unit}")
+            axes.set_xlim(0, None)
+            axes.set_ylim(0, 1.02 if measure == "accuracy" else None)
+            axes.set_ylabel("accuracy" if measure == "accuracy" else "relative displacement of h")
+    _legend(figure, looks, [Line2D([], [], color=MUTED, ls=":", label="random noise")])
     return figure
 
 
+@style.theme()
 def draw_rendered(table: pd.DataFrame, attack: Any, *, reference: str) -> Figure:
     """How often the judge still sees the class in the samples, against the budget.
 
@@ -75,27 +75,25 @@ def draw_rendered(table: pd.DataFrame, attack: Any, *, reference: str) -> Figure
         reference: Name of the encoder that the others are compared with.
     """
     looks = encoder_looks(table["encoder"], reference)
-    with theme():
-        height = _HEIGHT + _LEGEND
-        figure = new_figure(TEXT_WIDTH * 0.62, height)
-        axes = figure.subplots()
-        shifts = np.linspace(-0.02, 0.02, len(looks)) * table["strength"].max()
-        for shift, (encoder, (colour, marker)) in zip(shifts, looks.items(), strict=True):
-            own = table[table["encoder"] == encoder]
-            kept = own[own["condition"].isin(["", attack.name])].sort_values("strength")
-            x = kept["strength"] + shift
-            axes.vlines(x, kept["class_seen_low"], kept["class_seen_high"], color=colour, lw=0.9)
-            axes.plot(x, kept["class_seen"], color=colour, marker=marker, mec="white", mew=0.4)
-            random = own[own["condition"] == attack.noise]
-            axes.plot(random["strength"] + shift, random["class_seen"], marker, color=colour, mfc="white", ms=4)
-        axes.set_xlabel(f"budget of {attack.name}, {attack.unit}")
-        axes.set_ylabel("class still seen by the judge")
-        axes.set_ylim(0, 1.02)
-        _legend(figure, looks, [Line2D([], [], color=MUTED, marker="o", mfc="white", ls="none", label="noise")])
-        figure.tight_layout(pad=0.3, rect=(0, _LEGEND / height, 1, 1))
+    figure = new_figure(TEXT_WIDTH * 0.62, _HEIGHT + LEGEND)
+    axes = figure.subplots()
+    shifts = np.linspace(-0.02, 0.02, len(looks)) * table["strength"].max()
+    for shift, (encoder, (colour, marker)) in zip(shifts, looks.items(), strict=True):
+        own = table[table["encoder"] == encoder]
+        kept = own[own["condition"].isin(["", attack.name])].sort_values("strength")
+        x = kept["strength"] + shift
+        axes.vlines(x, kept["class_seen_low"], kept["class_seen_high"], color=colour, lw=0.9)
+        axes.plot(x, kept["class_seen"], color=colour, marker=marker, mec="white", mew=0.4)
+        random = own[own["condition"] == attack.noise]
+        axes.plot(random["strength"] + shift, random["class_seen"], marker, color=colour, mfc="white", ms=4)
+    axes.set_xlabel(f"budget of {attack.name}, {attack.unit}")
+    axes.set_ylabel("class still seen by the judge")
+    axes.set_ylim(0, 1.02)
+    _legend(figure, looks, [Line2D([], [], color=MUTED, marker="o", mfc="white", ls="none", label="noise")])
     return figure
 
 
+@style.theme()
 def draw_budgets(smallest: pd.DataFrame, attack: Any, *, largest: float, reference: str) -> Figure:
     """The distribution of the smallest budget that flips a decision: the share of images flipped by each budget.
 
@@ -106,26 +104,24 @@ def draw_budgets(smallest: pd.DataFrame, attack: Any, *, largest: float, referen
         reference: Name of the encoder that the others are compared with.
     """
     looks = encoder_looks(smallest["encoder"], reference)
-    with theme():
-        height = _HEIGHT + _LEGEND
-        figure = new_figure(TEXT_WIDTH * 0.62, height)
-        axes = figure.subplots()
-        for encoder, (colour, _) in looks.items():
-            values = np.sort(smallest.loc[smallest["encoder"] == encoder, "value"].to_numpy())
-            reached = values[np.isfinite(values)]
-            share = np.arange(1, len(reached) + 1) / max(1, len(values))
-            last = share[-1] if len(share) else 0.0
-            axes.step([0, *reached, largest], [0, *share, last], where="post", color=colour)
-        axes.axhline(0.5, color=MUTED, lw=0.8, ls=(0, (4, 2)), zorder=0)
-        axes.set_xlim(0, largest)
-        axes.set_ylim(0, 1.02)
-        axes.set_xlabel(f"budget of {attack.name}, {attack.unit}")
-        axes.set_ylabel("share of decisions flipped")
-        _legend(figure, looks, [])
-        figure.tight_layout(pad=0.3, rect=(0, _LEGEND / height, 1, 1))
+    figure = new_figure(TEXT_WIDTH * 0.62, _HEIGHT + LEGEND)
+    axes = figure.subplots()
+    for encoder, (colour, _) in looks.items():
+        values = np.sort(smallest.loc[smallest["encoder"] == encoder, "value"].to_numpy())
+        reached = values[np.isfinite(values)]
+        share = np.arange(1, len(reached) + 1) / max(1, len(values))
+        last = share[-1] if len(share) else 0.0
+        axes.step([0, *reached, largest], [0, *share, last], where="post", color=colour)
+    axes.axhline(0.5, color=MUTED, lw=0.8, ls=DASHED, zorder=0)
+    axes.set_xlim(0, largest)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel(f"budget of {attack.name}, {attack.unit}")
+    axes.set_ylabel("share of decisions flipped")
+    _legend(figure, looks, [])
     return figure
 
 
+@style.theme()
 def draw_gains(comparison: pd.DataFrame, *, aspects: Mapping[str, str], reference: str) -> Figure:
     """What each encoder gains over the reference, one plot an aspect; right of the line it is the more robust.
 
@@ -137,28 +133,20 @@ def draw_gains(comparison: pd.DataFrame, *, aspects: Mapping[str, str], referenc
     looks = encoder_looks([reference, *comparison["encoder"]], reference)
     order = [name for name in looks if name != reference][::-1]
     shown = [aspect for aspect in aspects if aspect in set(comparison["aspect"])]
-    with theme():
-        figure = new_figure(TEXT_WIDTH, 20 + 5.5 * len(order))
-        grid = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-        for axes, aspect in zip(grid, shown, strict=True):
-            rows = comparison[comparison["aspect"] == aspect].set_index("encoder")
-            for place, name in enumerate(order):
-                if name in rows.index:
-                    row, (colour, marker) = rows.loc[name], looks[name]
-                    axes.hlines(place, row["gain_low"], row["gain_high"], color=colour, lw=1.4)
-                    axes.plot(row["gain"], place, marker, color=colour, ms=4.5, mec="white", mew=0.4)
-            axes.axvline(0, color=INK, lw=0.8, ls=(0, (4, 2)), zorder=0)
-            reach = max(0.05, float(rows[["gain_low", "gain_high"]].abs().max().max())) * 1.1
-            axes.set_xlim(-reach, reach)
-            axes.xaxis.set_major_locator(MaxNLocator(5))
-            axes.set_title(aspect, loc="left")
-            axes.set_xlabel(aspects[aspect])
-            axes.grid(axis="y")
-            axes.spines["left"].set_visible(False)
-            axes.tick_params(axis="y", length=0)
-        grid[0].set_yticks(range(len(order)), order)
-        grid[0].set_ylim(-0.6, len(order) - 0.4)
-        figure.tight_layout(pad=0.3, w_pad=1.5)
+    figure = new_figure(TEXT_WIDTH, 20 + 5.5 * len(order))
+    grid = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for axes, aspect in zip(grid, shown, strict=True):
+        rows = comparison[comparison["aspect"] == aspect].set_index("encoder").reindex(order)
+        for place, name in enumerate(order):
+            style.dots(axes, rows.loc[[name]], "gain", [place], looks[name])
+        style.as_list(axes, order)
+        axes.axvline(0, color=INK, lw=0.8, ls=DASHED, zorder=0)
+        reach = max(0.05, float(rows[["gain_low", "gain_high"]].abs().max().max())) * 1.1
+        axes.set_xlim(-reach, reach)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.set_title(aspect, loc="left")
+        axes.set_xlabel(aspects[aspect])
+    figure.tight_layout(pad=0.3, w_pad=1.5)
     return figure
 
 
@@ -182,7 +170,4 @@ def _curve(
 
 def _legend(figure: Figure, looks: Mapping[str, tuple[str, str]], others: Sequence[Line2D]) -> None:
     handles = [Line2D([], [], color=colour, marker=marker, label=name) for name, (colour, marker) in looks.items()]
-    figure.legend(
-        handles=[*handles, *others], loc="lower left", ncols=len(handles) + len(others), bbox_to_anchor=(0, 0),
-        columnspacing=1.2, handlelength=1.6,
-    )  # fmt: skip
+    style.legend_below(figure, [*handles, *others])

@@ -1,4 +1,10 @@
-"""Estimates as columns of a table: a number ``x`` with its interval is three, ``x``, ``x_low`` and ``x_high``."""
+"""From records, one row a number, to arrays with one row an image, and from estimates to the tables of a probe.
+
+Only complete images stay: one that lacks a number (a level not measured, a NaN) leaves a comparison on both sides.
+Images are in ascending order, whatever the order of the records, so that the same records give the same intervals.
+
+In a table a number ``x`` with its interval is three columns, ``x``, ``x_low`` and ``x_high``.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +15,29 @@ import pandas as pd
 from analyses.bootstrap import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+
+def by_image(records: pd.DataFrame, *keys: str) -> pd.DataFrame:
+    """Values of records, one row an image and one column for each value of the keys, ascending.
+
+    Args:
+        records: Rows of one encoder, with columns ``image``, ``value`` and the keys.
+        *keys: Columns that tell an image's rows apart, such as ``condition``.
+
+    Returns:
+        A frame indexed by image; columns are the values of the key, or tuples of several keys.
+
+    Raises:
+        ValueError: Two rows of an image have equal keys.
+    """
+    wide = records.set_index(["image", *keys])["value"].unstack(list(keys))
+    return wide.sort_index().sort_index(axis=1).dropna()
+
+
+def measured(records: pd.DataFrame, *measures: str) -> pd.DataFrame:
+    """The rows of these measures."""
+    return records[records["measure"].isin(measures)]
 
 
 def columns(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,3 +78,15 @@ def tabulate(
         for key, found in rows.items()
     ]
     return pd.DataFrame(lines, columns=[*keys, *headings(*names), *plain, counted])
+
+
+def summed(
+    records: pd.DataFrame,
+    keys: Sequence[str],
+    names: Sequence[str],
+    sum_up: Callable[[pd.DataFrame], Mapping[str, Any]],
+    plain: Sequence[str] = (),
+) -> pd.DataFrame:
+    """A table of records, one row a group of equal keys, in order of appearance; the rest as for `tabulate`."""
+    groups = records.groupby(list(keys), sort=False, observed=True)
+    return tabulate({key: sum_up(group) for key, group in groups}, keys, names, plain)
