@@ -48,6 +48,8 @@ from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import resize
 from reports import blocks
 from reports.factors import FACTOR_LABELS, SHORT_LABELS, factor_label
+from reports.figures.by_encoder import draw_by_encoder
+from reports.finished import joined
 from reports.names import data_name
 from reports.panels import Panel
 from reports.style import INK, MUTED, TEXT_WIDTH, level_handles, level_looks, new_figure, ordered_levels, theme
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     from probes.probe import Found
     from rcdm_core.zoo.judge import Judge
     from reports.blocks import Block
+    from reports.finished import FinishedRun
 
 LEAST = 20  # images: below, neither ten pairs nor a typical distance
 LEAST_POINTS = 4  # so that a sample between the ends can be compared with another
@@ -747,6 +750,24 @@ def orders_figure(found: Found) -> Figure:
     return figure
 
 
+def orders_across(runs: Sequence[FinishedRun]) -> Figure:
+    """Spearman's correlation of each factor along the first path and the cross-fade, with the control of the end."""
+    table = pd.concat([joined(runs, "factors"), joined(runs, "orders").assign(factor=ALL)])
+    keys, ends = ["encoder", "level", "factor"], ["", "_low", "_high"]
+    first, fade = (
+        table[table["path"] == path].set_index(keys) for path in (runs[0].run["arguments"]["paths"][0], CROSS_FADE)
+    )
+    wide = first.join(fade[[f"spearman{end}" for end in ends]].add_prefix("faded_")).reset_index()
+    return draw_by_encoder(
+        wide,
+        row="factor",
+        labels=FACTOR_LABELS | {ALL: "all differing factors"},
+        series={"spearman": "path between representations", "faded_spearman": CROSS_FADE},
+        unit="Spearman's correlation with the position",
+        tick=("wrong_end", WRONG_END),
+    )
+
+
 def _order_row(axes: Axes, place: int, rows: pd.DataFrame, path: str, colour: str) -> None:
     for name, y, face in ((CROSS_FADE, place - 0.16, "white"), (path, place + 0.16, colour)):
         if name in rows.index:
@@ -879,7 +900,7 @@ PROBE = Probe(
     names=names,
     page={
         "": [
-            Show("figure", "orders", orders_figure, are_known),
+            Show("figure", "orders", orders_figure, are_known, across=orders_across),
             Show("figure", "approach", approach_figure, lambda found: not are_known(found)),
         ],
         "In short": [in_short],
@@ -902,6 +923,6 @@ PROBE = Probe(
         ],
     },
     quick={"pairs": 12, "points": 5, "paths": ("linear",), "steps": 6},
-    shown_in={4: ("strip-1", "orders")},
+    shown_in={4: ("orders", "sentences", "strip-1")},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

@@ -41,7 +41,9 @@ from rcdm_core.images import resize
 from rcdm_core.readout import RIDGE_PENALTIES
 from reports import blocks
 from reports.factors import FACTOR_LABELS, SHORT_LABELS, short_label
+from reports.figures.by_encoder import draw_by_encoder, draw_matrices_by_encoder
 from reports.figures.manipulation import draw_edits, draw_responses, draw_side_effects
+from reports.finished import joined
 from reports.panels import Panel
 from reports.tables import cell, number
 
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from probes.context import Context
     from probes.probe import Found
     from reports.blocks import Block
+    from reports.finished import FinishedRun
 
 LEAST = 60  # images, below which neighbours are not near and readouts see hardly anything
 TESTED = 20  # images, below which there is no verdict
@@ -902,6 +905,30 @@ def side_effects_figure(found: Found) -> Figure:
     return draw_side_effects(found.tables["directions"], labels=SHORT_LABELS)
 
 
+def transplant_across(runs: Sequence[FinishedRun]) -> Figure:
+    """Shares of the way, edit beside edit."""
+    unit = "share of the way to the target"
+    table = joined(runs, "transplant")
+    return draw_by_encoder(table, row="factor", labels=LABELS, series={**SERIES, **FAR}, unit=unit)
+
+
+def side_effects_across(runs: Sequence[FinishedRun]) -> Figure:
+    """The matrices of factors moved and factors read."""
+    table = joined(runs, "directions")
+    moved = [factor for factor in SHORT_LABELS if factor in set(table["moved"])]
+    wide = {
+        (encoder, level): rows.pivot(index="moved", columns="read", values="change").loc[moved, [*moved, "class"]]
+        for (encoder, level), rows in table.groupby(["encoder", "level"], sort=False)
+    }
+    return draw_matrices_by_encoder(
+        {key: rows.to_numpy(float) for key, rows in wide.items()},
+        rows=[SHORT_LABELS[factor] for factor in moved],
+        columns=[SHORT_LABELS[factor] for factor in (*moved, "class")],
+        full=1.0,
+        unit="change, in standard deviations",
+    )
+
+
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
     """Rows in the order in which factors are printed."""
     places = {factor: place for place, factor in enumerate(LABELS)}
@@ -999,7 +1026,7 @@ PROBE = Probe(
     finding={"manipulation": 4, "directions": 4},
     names=names,
     page={
-        "": [Show("figure", "transplant", transplant_figure)],
+        "": [Show("figure", "transplant", transplant_figure, across=transplant_across)],
         "In short": [in_short],
         "Common dimensions, taken out and put in": [
             Show("panel", "edits"),
@@ -1016,7 +1043,7 @@ PROBE = Probe(
             Show("text", "directions", when=were_read),
             Show("panel", "directions"),
             Show("figure", "responses", responses_figure, were_read),
-            Show("figure", "side-effects", side_effects_figure, were_read),
+            Show("figure", "side-effects", side_effects_figure, were_read, across=side_effects_across),
             Show("table", "directions"),
             Show("table", "side-effects"),
         ],
