@@ -76,6 +76,7 @@ def document(content: Content) -> dict[str, Any]:
             subtitle=f"The four findings of the RCDM paper on {listed(names)}, with {data_name(run)}",
             keywords=["reproduction", *content.probes, *names],
         ),
+        "floating": True,
         "verdicts": [],
         "verdict-grid": verdict_grid(content),
         "figure": _kept_figure() if content.kept is not None else None,
@@ -88,8 +89,8 @@ def document(content: Content) -> dict[str, Any]:
                 ],
             ),
             *(blocks.section(f"{n}. {told.title}", list(_finding(content, n))) for n, told in CLAIMS.items()),
-            *(blocks.section("Beyond the paper", told) for told in [list(_beyond(content))] if told),
-            blocks.section("What this report cannot tell", [blocks.points(limits(content))]),
+            *(blocks.section("Beyond the paper", told, apart=True) for told in [list(_beyond(content))] if told),
+            blocks.section("What this report cannot tell", [blocks.points(limits(content))], apart=True),
             blocks.section(
                 "How it was measured",
                 [
@@ -101,7 +102,7 @@ def document(content: Content) -> dict[str, Any]:
                     blocks.table(parts_table(content)),
                 ],
             ),
-            blocks.section("Provenance", provenance(run), new_page=True),
+            blocks.section("Provenance", provenance(run)),
         ],
     }
 
