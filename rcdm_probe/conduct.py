@@ -24,9 +24,10 @@ from probes.probe import Found, options
 from probes.stages import Stages
 from rcdm_core.encoders.catalogue import EMBEDDED
 from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.features import default_features, load_features
 from rcdm_core.progress import current, showing
 from rcdm_core.representations import representation_cache
-from rcdm_core.training_images import names_its_images
+from rcdm_core.zoo.judge import load_judge
 from rcdm_probe import opening, runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, fingerprint_of, rcdm_names, weights_name
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from probes.probe import Probe, Ready
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
+    from rcdm_core.features import FeatureSpace
     from rcdm_core.progress import Progress
     from rcdm_core.rcdm import RCDM
     from rcdm_probe.opening import RCDMSource
@@ -128,14 +130,15 @@ def prepare(probe: Probe, encoder: Any = None, data: str | Path = "scenes", **ar
     encoders = _open_encoders(probe, asked, named, weights)
     levels = _levels(encoders, asked.level)
     decoders = _open_decoders(probe, asked, encoders, levels, weights)
-    split = any(map(names_its_images, opening.cards_of(decoders.values())))
-    images = (opening.open_whole if needs.whole else opening.open_images)(
+    images = opening.open_images(
         data,
         seen_by=(*encoders, *decoders.values()),
         least=needs.images,
-        limit=None if needs.whole and split else probe.images(chosen),
+        limit=probe.images(chosen),
         seed=chosen.seed,
+        whole=needs.whole,
     )
+    judged = needs.judge and bool(decoders) and images.factors([0]) is not None
     context = Context(
         encoders=encoders,
         levels=levels,
@@ -143,10 +146,8 @@ def prepare(probe: Probe, encoder: Any = None, data: str | Path = "scenes", **ar
         data=data,
         settings=replace(chosen, levels=levels),
         decoders=decoders,
-        judge=opening.open_judge(images, device=asked.device) if needs.judge and decoders else None,
-        space=opening.open_features(asked.features, images, encoders[0], device=asked.device)
-        if needs.features
-        else None,
+        judge=load_judge(device=asked.device) if judged else None,
+        space=_feature_space(asked, images, encoders[0]) if needs.features else None,
         cache=representation_cache(),
     )
     ready = probe.ready(context, context.settings)
@@ -314,8 +315,14 @@ def _open_decoders(
         return {}
     if probe.needs.decoder == "may":
         return opening.open_rcdms(asked.rcdm, encoders, levels, device=asked.device)
-    file = weights.get(encoders[0].name) if len(encoders) == 1 else None
-    return opening.require_rcdms(asked.rcdm, encoders, levels, weights=file, device=asked.device)
+    return opening.require_rcdms(asked.rcdm, encoders, levels, weights=weights, device=asked.device)
+
+
+def _feature_space(asked: Asked, images: ImageSet, encoder: Encoder) -> FeatureSpace:
+    """Where sets of pictures are compared: by default the judge on scenes, else Inception, else the encoder."""
+    if asked.features is None:
+        return default_features(images, encoder, device=asked.device)
+    return load_features(asked.features, device=asked.device)
 
 
 def _weights_told(probe: Probe, weights: Mapping[str, str | Path]) -> str | None:

@@ -92,7 +92,7 @@ def reproduce(
     root: str | Path = "runs",
     progress: Progress | None = None,
 ) -> ReproductionResult:
-    """All four findings of the paper and fidelity, on several encoders.
+    """All four findings of the paper, and what probes ask beyond it, on several encoders.
 
     Args:
         encoders: Names or encoders; None for the embedded ones. The first that is known not to be self-supervised is
