@@ -32,7 +32,9 @@ from rcdm_core.errors import UserError
 from rcdm_core.fidelity import frechet_contributions
 from rcdm_core.images import resize
 from rcdm_core.nearest import nearest
+from reports.figures.by_encoder import draw_by_encoder
 from reports.figures.fidelity import draw_kinds
+from reports.finished import joined
 from reports.panels import Panel, in_columns
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from analyses.statistics import Statistic
     from probes.context import Context
     from probes.probe import Found
+    from reports.finished import FinishedRun
 
 LEAST = 20  # pictures of a set, below which no interval says anything
 ACROSS = 12  # pictures in a row
@@ -226,6 +229,20 @@ def kinds_figure(found: Found) -> Figure:
     return draw_kinds(found.tables["kinds"], real=REAL, labels=KINDS, distance=distance)
 
 
+def kinds_across(runs: Sequence[FinishedRun]) -> Figure:
+    """How far pictures of each kind are from real images; those themselves are a tick."""
+    table = joined(runs, "kinds")
+    real = table[table["level"].isna()].set_index("encoder")["frechet"]
+    return draw_by_encoder(
+        table[table["level"].notna()].assign(real=table["encoder"].map(real)),
+        row="kind",
+        labels=KINDS,
+        series={"frechet": "drawn"},
+        unit=f"{runs[0].run['features_card']['distance']} from other real images",
+        tick=("real", "real images themselves"),
+    )
+
+
 def names(found: Found) -> dict[str, Any]:
     """What the words tell besides."""
     distance = found.run["features_card"]["distance"]
@@ -246,10 +263,11 @@ PROBE = Probe(
     counted="pictures",
     names=names,
     page={
-        "": [Show("figure", "kinds", kinds_figure)],
+        "": [Show("figure", "kinds", kinds_figure, across=kinds_across)],
         "What was drawn": [Show("panel", "kinds"), Show("panel", "neighbours"), undrawn],
         "In numbers": [Show("table", "kinds"), Show("table", "comparison")],
     },
     quick={"count": 64, "gallery": 600, "steps": 6},
+    shown_in={4: ("kinds",)},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

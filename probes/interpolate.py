@@ -45,14 +45,16 @@ from rcdm_core.distances import typical_distance
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import resize
 from reports import blocks
+from reports.figures.by_encoder import draw_by_encoder
 from reports.figures.manipulation import draw_by_factor
+from reports.finished import joined
 from reports.names import FACTOR_LABELS, SHORT_LABELS, data_name, factor_label, in_factor_order, listed
 from reports.panels import Panel
 from reports.style import INK, MUTED, TEXT_WIDTH, level_looks, new_figure, theme
 from reports.tables import cell, number, rows_where
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from probes.context import Context
     from probes.probe import Found
     from reports.blocks import Block
+    from reports.finished import FinishedRun
 
 LEAST = 20  # images: below, neither ten pairs nor a typical distance
 LEAST_POINTS = 4  # so that a sample between the ends can be compared with another
@@ -632,6 +635,24 @@ def orders_figure(found: Found) -> Figure:
     )
 
 
+def orders_across(runs: Sequence[FinishedRun]) -> Figure:
+    """Spearman's correlation of each factor along the first path and the cross-fade, with the control of the end."""
+    table = pd.concat([joined(runs, "factors"), joined(runs, "orders").assign(factor=ALL)])
+    keys, ends = ["encoder", "level", "factor"], ["", "_low", "_high"]
+    first, fade = (
+        table[table["path"] == path].set_index(keys) for path in (runs[0].run["arguments"]["paths"][0], CROSS_FADE)
+    )
+    wide = first.join(fade[[f"spearman{end}" for end in ends]].add_prefix("faded_")).reset_index()
+    return draw_by_encoder(
+        wide,
+        row="factor",
+        labels=FACTOR_LABELS | {ALL: "all differing factors"},
+        series={"spearman": "path between representations", "faded_spearman": CROSS_FADE},
+        unit="Spearman's correlation with the position",
+        tick=("wrong_end", WRONG_END),
+    )
+
+
 def trajectories_figure(found: Found) -> Figure:
     """Mean progress of each factor along the paths, one small plot a factor, with the legend in the first free place.
 
@@ -751,7 +772,7 @@ PROBE = Probe(
     names=names,
     page={
         "": [
-            Show("figure", "orders", orders_figure, are_known),
+            Show("figure", "orders", orders_figure, are_known, across=orders_across),
             Show("figure", "approach", approach_figure, lambda found: not are_known(found)),
         ],
         "In short": [in_short],
@@ -774,6 +795,6 @@ PROBE = Probe(
         ],
     },
     quick={"pairs": 12, "points": 5, "paths": ("linear",), "steps": 6},
-    shown_in={4: ("strip-1", "orders")},
+    shown_in={4: ("orders", "sentences", "strip-1")},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

@@ -40,8 +40,10 @@ from rcdm_core.images import resize
 from rcdm_core.readout import binary_scores, class_predictions, ridge_predictions
 from rcdm_core.representations import fitting
 from reports import blocks, phrases, style
+from reports.figures.by_encoder import draw_by_encoder
 from reports.figures.displacement import draw_displacement, draw_dose_response
 from reports.figures.factors import draw_factors
+from reports.finished import joined
 from reports.names import FACTOR_LABELS, factor_label, listed, words
 from reports.panels import Map, Panel, numbered
 from reports.tables import cell, rows_where
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from probes.context import Context
     from probes.probe import Found
     from reports.blocks import Block
+    from reports.finished import FinishedRun
 
 FOLDS = 5
 LEAST = 4 * FOLDS  # images, below which a fold of a readout holds hardly anything
@@ -713,6 +716,43 @@ def factors_figure(found: Found) -> Figure:
     return draw_factors(found.tables["factors"], labels=FACTOR_LABELS)
 
 
+def displacement_across(runs: Sequence[FinishedRun]) -> Figure:
+    """How far each transformation moves h at its reference dose, most telling first; by whether it was trained with."""
+    moved = joined(runs, "displacement")
+    moved = moved[
+        moved["strength"] == moved["condition"].map({name: t.reference for name, t in TRANSFORMATIONS.items()})
+    ]
+    known = {run.encoders[0]: run.run["encoder_card"]["training_augmentations"] for run in runs}
+    own = np.array([name in known[encoder] for encoder, name in zip(moved["encoder"], moved["condition"], strict=True)])
+    for end in ("", "_low", "_high"):
+        values = moved[f"relative_displacement{end}"]
+        moved = moved.assign(**{f"own{end}": values.where(own), f"other{end}": values.where(~own)})
+    first = moved[moved["level"] == style.ordered_levels(moved["level"])[0]]
+    far = first.groupby("condition")["relative_displacement"].mean()
+    return draw_by_encoder(
+        moved,
+        row="condition",
+        labels={str(name): TRANSFORMATIONS[str(name)].label for name in far.sort_values(ascending=False).index},
+        series={"own": "the encoder was trained with it", "other": "it was not"},
+        unit="relative displacement of h",
+        line=1.0,
+        band=NEGLIGIBLE,
+    )
+
+
+def factors_across(runs: Sequence[FinishedRun]) -> Figure:
+    """Present beside rendered."""
+    return draw_by_encoder(
+        joined(runs, "factors"),
+        row="factor",
+        labels=FACTOR_LABELS,
+        series={"present": "present in h", "rendered": "rendered in samples"},
+        unit="R² (class: accuracy)",
+        tick=("chance", "guessing"),
+        least=-1.2,
+    )
+
+
 def as_read(found: Found, rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of transformations in their order, with the dose as text, and a mark where the encoder was trained so."""
     named, marked = labels(found), trained(found)
@@ -817,7 +857,7 @@ PROBE = Probe(
     finding={"backbone": 1, "projector": 2},
     names=names,
     page={
-        "": [Show("figure", "displacement", displacement_figure)],
+        "": [Show("figure", "displacement", displacement_figure, across=displacement_across)],
         "In short": [in_short],
         "What the samples show": [
             Show("text", "samples", when=were_drawn),
@@ -835,7 +875,7 @@ PROBE = Probe(
         "What is present, and what is rendered": [
             Show("missing", "factors", when=lambda found: not are_known(found)),
             Show("text", "factors", when=are_known),
-            Show("figure", "factors", factors_figure, are_known),
+            Show("figure", "factors", factors_figure, are_known, across=factors_across),
             Show("table", "factors"),
         ],
         "What h leaves open": [
@@ -858,6 +898,6 @@ PROBE = Probe(
         "images": 64, "gallery": 600, "rendered": 36, "varied": 6, "samples": 3, "pictures": 3, "compared": 1,
         "steps": 6,
     },
-    shown_in={1: ("training-augmentations", "factors")},
+    shown_in={1: ("factors", "training-augmentations"), 2: ("displacement",)},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )  # fmt: skip

@@ -39,7 +39,9 @@ from rcdm_core.errors import UserError
 from rcdm_core.images import resize
 from rcdm_core.readout import RIDGE_PENALTIES
 from reports import blocks
+from reports.figures.by_encoder import draw_by_encoder, draw_matrices_by_encoder
 from reports.figures.manipulation import draw_by_factor, draw_responses, draw_side_effects
+from reports.finished import joined
 from reports.names import FACTOR_LABELS, SHORT_LABELS, in_factor_order, short_label, words
 from reports.panels import Panel
 from reports.tables import cell, number
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from probes.context import Context
     from probes.probe import Found
     from reports.blocks import Block
+    from reports.finished import FinishedRun
 
 LEAST = 60  # images, below which neighbours are not near and readouts see hardly anything
 TESTED = 20  # images, below which there is no verdict
@@ -85,6 +88,8 @@ TRANSPLANTS = {"common": "transplanted", "random": "transplanted_random", "far":
 ALL, ENCODED = "all factors", "encoded again"  # in the column ``factor``: their mean; the samples' own representation
 LABELS = {**FACTOR_LABELS, ALL: "mean over factors", ENCODED: "samples, encoded again"}
 SERIES = {"common": "common dimensions", "random": "as many random ones"}
+
+FAR = {"far": "random ones, until h has moved as far"}
 
 _REMOVAL, _TRANSPLANT = 0, 1  # streams of random orders
 _BLOCK = 64  # images whose neighbours are looked at together
@@ -816,6 +821,30 @@ def figure_of(table: str, draw: Callable[..., Figure], **about: Any) -> Callable
     return lambda found: draw(found.tables[table], **about)
 
 
+def transplant_across(runs: Sequence[FinishedRun]) -> Figure:
+    """Shares of the way, edit beside edit."""
+    unit = "share of the way to the target"
+    table = joined(runs, "transplant")
+    return draw_by_encoder(table, row="factor", labels=LABELS, series={**SERIES, **FAR}, unit=unit)
+
+
+def side_effects_across(runs: Sequence[FinishedRun]) -> Figure:
+    """The matrices of factors moved and factors read."""
+    table = joined(runs, "directions")
+    moved = [factor for factor in SHORT_LABELS if factor in set(table["moved"])]
+    wide = {
+        (encoder, level): rows.pivot(index="moved", columns="read", values="change").loc[moved, [*moved, "class"]]
+        for (encoder, level), rows in table.groupby(["encoder", "level"], sort=False)
+    }
+    return draw_matrices_by_encoder(
+        {key: rows.to_numpy(float) for key, rows in wide.items()},
+        rows=[SHORT_LABELS[factor] for factor in moved],
+        columns=[SHORT_LABELS[factor] for factor in (*moved, "class")],
+        full=1.0,
+        unit="change, in standard deviations",
+    )
+
+
 def printed_levels(found: Found) -> pd.DataFrame:
     """`levels` as read: shares in per cent, counts as whole numbers."""
     table, sizes = found.tables["levels"], found.run["encoder_card"]["levels"]
@@ -906,8 +935,9 @@ PROBE = Probe(
                     draw_by_factor,
                     labels=LABELS,
                     unit="share of the way to the target",
-                    series=SERIES | {"far": "random ones, until h has moved as far"},
+                    series=SERIES | FAR,
                 ),
+                across=transplant_across,
             )
         ],
         "In short": [in_short],
@@ -937,7 +967,13 @@ PROBE = Probe(
             Show("text", "directions", when=were_read),
             Show("panel", "directions"),
             Show("figure", "responses", figure_of("responses", draw_responses, labels=SHORT_LABELS), were_read),
-            Show("figure", "side-effects", figure_of("directions", draw_side_effects, labels=SHORT_LABELS), were_read),
+            Show(
+                "figure",
+                "side-effects",
+                figure_of("directions", draw_side_effects, labels=SHORT_LABELS),
+                were_read,
+                across=side_effects_across,
+            ),
             Show("table", "directions"),
             Show("table", "side-effects"),
         ],

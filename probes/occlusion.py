@@ -215,6 +215,7 @@ PROBE = Probe(
         "In numbers": [Show("table", "places"), Show("table", "covers")],
     },
     quick={"images": 40, "gallery": 400, "places": 4},
+    shown_in={0: ("lit",)},
     words="""
 # Where {encoder} looks
 Occlusion sensitivity of its representations, measured on {data}

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from probes.context import Context
     from rcdm_core.data.given import GivenImages
     from reports.blocks import Block
+    from reports.finished import FinishedRun
     from reports.panels import Map, Panel
     from reports.tables import Table
     from reports.words import Words
@@ -213,6 +214,8 @@ class Show:
         when: Whether there is anything to show; tables without rows, and panels that are not there, are left out
             anyway.
         alone: Whether only the picture of just this name is meant, and none with a level or a number behind it.
+        across: Draws one figure of what runs on several encoders found, for `reproduce`; its caption is the section
+            ``across <name>``. Without it their pictures stand side by side.
     """
 
     kind: Literal["figure", "table", "panel", "map", "text", "missing"]
@@ -220,6 +223,7 @@ class Show:
     draw: Callable[[Found], Figure] | None = None
     when: Callable[[Found], bool] = lambda found: True
     alone: bool = False
+    across: Callable[[Sequence[FinishedRun]], Figure] | None = None
 
 
 Page: TypeAlias = "Mapping[str, Sequence[Show | Callable[[Found], Iterable[Block]]]]"
@@ -248,7 +252,10 @@ class Probe:
         counted: What the verdicts rest on: images, or pairs or pictures.
         names: What the words tell besides settings and arguments.
         quick: Settings of ``reproduce --quick``.
-        shown_in: Finding of the paper -> names on the page that its section of `reproduce` shows.
+        unlabelled: Settings of `reproduce` where images have no classes.
+        shown_in: Finding of the paper -> names of figures and tables that its section of `reproduce` shows, as their
+            files are called (``table x`` where there is a figure x, too); 0 for what is beyond the paper: everything,
+            unless said, of a probe that belongs to no finding. ``sentences`` stands for those of the verdicts.
     """
 
     name: str
@@ -267,6 +274,7 @@ class Probe:
     gist: Callable[[Found], str] = lambda found: ""
     printed: Mapping[str, Callable[[Found], pd.DataFrame]] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
+    unlabelled: Mapping[str, Any] = field(default_factory=dict)
     shown_in: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
     @cached_property

@@ -1,18 +1,19 @@
 """A probe from arguments to a report, the same way for all of them.
 
 A study is prepared (everything is loaded and checked, nothing is computed), conducted (measured, and summed up) and
-saved. A call from Python does the first two; in a run folder, all three are done.
+saved. A call from Python does the first two (`carry_out`); in a run folder, all three are done (`runs.Run.carry_out`).
 """
 
 from __future__ import annotations
 
 import inspect
+import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import KW_ONLY, asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
@@ -23,12 +24,13 @@ from probes.probe import Found, Ready, options
 from probes.stages import Stages
 from rcdm_core.encoders.catalogue import EMBEDDED
 from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.features import default_features, load_features
+from rcdm_core.progress import current, showing
 from rcdm_core.representations import representation_cache
-from rcdm_core.training_images import names_its_images
+from rcdm_core.zoo.judge import load_judge
 from rcdm_probe import opening, runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, fingerprint_of, rcdm_names, weights_name
-from rcdm_probe.studies import carry_out
 from reports.panels import Map, Panel
 
 if TYPE_CHECKING:
@@ -37,9 +39,12 @@ if TYPE_CHECKING:
     from probes.probe import Probe
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
+    from rcdm_core.features import FeatureSpace
     from rcdm_core.progress import Progress
     from rcdm_core.rcdm import RCDM
     from rcdm_probe.opening import RCDMSource
+
+T, R = TypeVar("T"), TypeVar("R", bound=Any)
 
 _FORMER = {"encoders": "encoder", "levels": "level"}
 """Arguments of versions before, and what they are called now."""
@@ -78,23 +83,11 @@ class Study:
         return self.context.images
 
 
-def prepare(
-    probe: Probe,
-    encoder: str | Encoder | Sequence[str | Encoder] | None = None,
-    data: str | Path = "scenes",
-    *,
-    level: str | Sequence[str] | None = None,
-    weights: str | Path | Mapping[str, str | Path] | None = None,
-    features: str | None = None,
-    rcdm: RCDMSource | None = None,
-    device: str = "auto",
-    command: str = "",
-    **settings: Any,
-) -> Study:
-    """Load and check all that a probe needs.
+@dataclass(frozen=True)
+class Asked:
+    """Who is looked into, and on what: all that a probe is asked beside its settings.
 
-    Args:
-        probe: Which.
+    Attributes:
         encoder: Name or encoder; of a probe that compares them several, the embedded ones by default.
         data: Name of a data set, or folder.
         level: Level or levels; None for all of the encoder's own.
@@ -103,27 +96,49 @@ def prepare(
         rcdm: Folder, RCDM, several of them, a word, or None for the encoder's.
         device: Where to compute.
         command: The command line, for the record; empty for a call from Python.
-        **settings: Fields of the probe's settings.
+    """
+
+    encoder: str | Encoder | Sequence[str | Encoder] | None = None
+    data: str | Path = "scenes"
+    _: KW_ONLY
+    level: str | Sequence[str] | None = None
+    weights: str | Path | Mapping[str, str | Path] | None = None
+    features: str | None = None
+    rcdm: RCDMSource | None = None
+    device: str = "auto"
+    command: str = ""
+
+
+def prepare(probe: Probe, encoder: Any = None, data: str | Path = "scenes", **arguments: Any) -> Study:
+    """Load and check all that a probe needs.
+
+    Args:
+        probe: Which.
+        encoder: As of `Asked`.
+        data: As of `Asked`.
+        **arguments: Other fields of `Asked`, and of the probe's settings.
 
     Raises:
         UserError: An argument is mistaken; says which, and the remedy.
     """
-    needs, chosen = probe.needs, _settings(probe, settings)  # a mistaken number is told before anything is loaded
-    level = level or needs.level or None
-    device = choose_device(device)
-    encoders = _open_encoders(probe, encoder, level, weights, chosen, device=device)
-    levels = _levels(encoders, level)
-    given = _weights_of(weights, [one.name for one in encoders])
-    decoders = _open_decoders(probe, rcdm, encoders, levels, given, device=device)
-    split = any(map(names_its_images, opening.cards_of(decoders.values())))
-    images = (opening.open_whole if needs.whole else opening.open_images)(
+    common = {field.name: arguments.pop(field.name) for field in fields(Asked) if field.name in arguments}
+    chosen = _settings(probe, arguments)  # a mistaken number is told before anything is loaded
+    asked, needs = Asked(encoder, data, **common), probe.needs
+    asked = replace(asked, level=asked.level or needs.level or None, device=choose_device(asked.device))
+    named = _named(probe, asked, chosen)
+    weights = _by_encoder(asked.weights, list(named))
+    encoders = _open_encoders(probe, asked, named, weights)
+    levels = _levels(encoders, asked.level)
+    decoders = _open_decoders(probe, asked, encoders, levels, weights)
+    images = opening.open_images(
         data,
         seen_by=(*encoders, *decoders.values()),
         least=needs.images,
-        limit=None if needs.whole and split else probe.images(chosen),
+        limit=probe.images(chosen),
         seed=chosen.seed,
+        whole=needs.whole,
     )
-    judge = opening.open_judge(images, device=device) if needs.judge and decoders else None
+    judged = needs.judge and bool(decoders) and images.factors([0]) is not None
     context = Context(
         encoders=encoders,
         levels=levels,
@@ -131,8 +146,8 @@ def prepare(
         data=data,
         settings=replace(chosen, levels=levels),
         decoders=decoders,
-        judge=judge,
-        space=(opening.open_features(features, images, encoders[0], device=device) if needs.features else None),
+        judge=load_judge(device=asked.device) if judged else None,
+        space=_feature_space(asked, images, encoders[0]) if needs.features else None,
         cache=representation_cache(),
     )
     ready = probe.ready(context, context.settings) or Ready()
@@ -140,23 +155,24 @@ def prepare(
     names = [encoder.name for encoder in encoders]
     facts = runs.collect_facts(
         probe.name,
-        command=command or f"rcdm_probe.{probe.name}({names if len(names) > 1 else names[0]!r}, {str(data)!r}, ...)",
+        command=asked.command
+        or f"rcdm_probe.{probe.name}({names if len(names) > 1 else names[0]!r}, {str(data)!r}, ...)",
         arguments={
             "encoder": "+".join(names),
             "data": str(data),
-            "weights": _weights_told(needs.encoders, given),
+            "weights": _weights_told(probe, weights),
             **asdict(context.settings),
             **({"features": context.space.name} if context.space else {}),
             **ready.arguments,
-            **({} if needs.decoder == "no" else {"rcdm": rcdm_names(rcdm, encoders, levels)}),
-            "device": device,
+            **({} if needs.decoder == "no" else {"rcdm": rcdm_names(asked.rcdm, encoders, levels)}),
+            "device": asked.device,
         },
         hashes={
             **_hashes(probe, context),
             **({"given": ready.given.fingerprint} if ready.given else {}),
             **ready.hashes,
         },
-        device=device,
+        device=asked.device,
         **_cards(probe, context, ready),
     )
     return Study(probe, context, facts)
@@ -184,6 +200,28 @@ def conduct(study: Study, *, workdir: Path | None = None) -> Result:
     )
 
 
+def carry_out(
+    prepare: Callable[[], T],
+    conduct: Callable[..., R],
+    *,
+    workdir: str | Path | None = None,
+    progress: Progress | None = None,
+) -> R:
+    """Prepare and conduct a study, as a call from Python does.
+
+    Args:
+        prepare: Gives the study.
+        conduct: Takes the study and ``workdir``; gives the result, which has its ``run``.
+        workdir: Folder in which finished parts are kept; None keeps nothing.
+        progress: Told of every long loop; None leaves that to whoever was set with `rcdm_core.progress.showing`.
+    """
+    begun = time.perf_counter()
+    with showing(progress or current()):
+        result = conduct(prepare(), workdir=None if workdir is None else Path(workdir))
+    runs.close(result.run, seconds=time.perf_counter() - begun)
+    return result
+
+
 def function_of(probe: Probe) -> Callable[..., Result]:
     """A probe as a function for Python: arguments as of `prepare`, and ``workdir``, where finished parts are kept."""
 
@@ -202,13 +240,9 @@ def function_of(probe: Probe) -> Callable[..., Result]:
         begin = partial(prepare, probe, data=data, **{"encoder": encoder, **arguments})
         return carry_out(begin, conduct, workdir=workdir, progress=progress)
 
-    sizes = options(probe.settings)
-    common = inspect.signature(prepare).parameters
-    kept = [common[name] for name in ("encoder", "data", "level", "weights", "features", "rcdm", "device")]
-    own = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(probe.settings(), name))
-        for name in sizes
-    ]
+    sizes, default = options(probe.settings), probe.settings()
+    kept = [one for name, one in inspect.signature(Asked).parameters.items() if name != "command"]
+    own = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(default, name)) for name in sizes]
     last = [inspect.signature(probed).parameters[name] for name in ("workdir", "progress")]
     probed.__signature__ = inspect.Signature([*kept, *own, *last])  # type: ignore[attr-defined]
     probed.__name__ = probed.__qualname__ = probe.name
@@ -226,25 +260,22 @@ def _settings(probe: Probe, given: Mapping[str, Any]) -> Any:
     return probe.settings(**given)
 
 
-def _open_encoders(
-    probe: Probe, encoder: Any, level: Any, weights: Any, settings: Any, *, device: str
-) -> tuple[Encoder, ...]:
-    """The encoder, or the several that are compared: the reference first, where there is one."""
-    if probe.needs.encoders == "one":
-        if encoder is None:
-            raise UserError(f"{probe.name} looks into one encoder", "give its name")
-        return (opening.open_encoder(encoder, level=level, weights=weights, device=device)[0],)
-    named = opening.by_name(encoder, EMBEDDED)
-    if probe.needs.reference:
+def _named(probe: Probe, asked: Asked, settings: Any) -> dict[str, str | Encoder]:
+    """The encoder, or the several that are compared, by name: the reference first, where there is one."""
+    if probe.needs.encoders == "several":
+        named = opening.by_name(asked.encoder, EMBEDDED)
+        if not probe.needs.reference:
+            return named
         if len(named) == 1 and settings.reference in named:
             raise UserError(f"{settings.reference} is compared with nothing", "name another encoder with --encoder")
-        named = {settings.reference: settings.reference, **named}
-    asked = opening.with_levels(named, level, default=not encoder and not probe.needs.reference)
-    given = _weights_of(weights, list(named))
-    return tuple(opening.open_encoders(asked, given, device=device))
+        return {settings.reference: settings.reference, **named}
+    named = opening.by_name(asked.encoder, ())
+    if len(named) != 1:
+        raise UserError(f"{probe.name} looks into one encoder", "give its name")
+    return named
 
 
-def _weights_of(weights: Any, encoders: Sequence[str]) -> Mapping[str, str | Path]:
+def _by_encoder(weights: Any, encoders: Sequence[str]) -> Mapping[str, str | Path]:
     """Files of weights by name of the encoder; those of a single one need none.
 
     Raises:
@@ -257,6 +288,14 @@ def _weights_of(weights: Any, encoders: Sequence[str]) -> Mapping[str, str | Pat
     return {encoders[0]: weights}
 
 
+def _open_encoders(
+    probe: Probe, asked: Asked, named: Mapping[str, str | Encoder], weights: Mapping[str, str | Path]
+) -> tuple[Encoder, ...]:
+    default = not asked.encoder and not probe.needs.reference
+    with_levels = opening.with_levels(named, asked.level, default=default)
+    return tuple(opening.open_encoders(with_levels, weights, device=asked.device))
+
+
 def _levels(encoders: Sequence[Encoder], level: str | Sequence[str] | None) -> tuple[str, ...]:
     """The levels that are asked for, each once; by default all that the encoders have."""
     if level is None:
@@ -266,25 +305,30 @@ def _levels(encoders: Sequence[Encoder], level: str | Sequence[str] | None) -> t
 
 def _open_decoders(
     probe: Probe,
-    rcdm: RCDMSource | None,
+    asked: Asked,
     encoders: Sequence[Encoder],
     levels: Sequence[str],
     weights: Mapping[str, str | Path],
-    *,
-    device: str,
 ) -> dict[str, RCDM]:
     """What draws from each encoder, by its name; as far as the probe wants it."""
     if probe.needs.decoder == "no":
         return {}
     if probe.needs.decoder == "may":
-        return opening.open_rcdms(rcdm, encoders, levels, device=device)
-    file = weights.get(encoders[0].name) if len(encoders) == 1 else None
-    return opening.require_rcdms(rcdm, encoders, levels, weights=file, device=device)
+        return opening.open_rcdms(asked.rcdm, encoders, levels, device=asked.device)
+    return opening.require_rcdms(asked.rcdm, encoders, levels, weights=weights, device=asked.device)
 
 
-def _weights_told(encoders: str, weights: Mapping[str, str | Path]) -> str | None:
+def _feature_space(asked: Asked, images: ImageSet, encoder: Encoder) -> FeatureSpace:
+    """Where sets of pictures are compared: by default the judge on scenes, else Inception, else the encoder."""
+    if asked.features is None:
+        return default_features(images, encoder, device=asked.device)
+    return load_features(asked.features, device=asked.device)
+
+
+def _weights_told(probe: Probe, weights: Mapping[str, str | Path]) -> str | None:
     """Files of weights as an argument in ``run.json``; None without any."""
-    return weights_name(weights) if encoders == "several" else next(map(str, weights.values()), None)
+    one = probe.needs.encoders == "one"
+    return next(map(str, weights.values()), None) if one else weights_name(weights)
 
 
 def _hashes(probe: Probe, context: Context) -> dict[str, str]:

@@ -2,11 +2,13 @@
 
 A verdict agrees with the paper where the finding is about its encoder (self-supervised ones; where two are compared,
 one beside another that is not) and is supported, disagrees where it is not supported, and is open where it is
-inconclusive. What the paper says nothing about is shown for comparison.
+inconclusive. A verdict of no finding is beyond the paper; one on a finding, of an encoder that the paper says nothing
+about, is shown for comparison.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 AGREEMENT = {"supported": "agrees", "not supported": "disagrees", "inconclusive": "open"}
-COMPARISON = "for comparison"
+COMPARISON, BEYOND = "for comparison", "beyond the paper"
 
 _COLUMNS = [field.name for field in fields(Verdict)]
 
@@ -33,15 +35,18 @@ def findings_table(verdicts: Iterable[pd.DataFrame], is_ssl: Mapping[str, bool |
             beside references that are not. It says nothing about encoders that are not in here.
 
     Returns:
-        One row a verdict, by finding, aspect, level and encoder as they come; ``paper`` is ``agrees``, ``disagrees``,
-        ``open`` or ``for comparison``. ``p_value`` is as each probe gives it, corrected over its own family.
+        One row a verdict, by finding, those beyond the paper last, aspect, level and encoder as they come; ``paper`` is
+        ``agrees``, ``disagrees``, ``open``, ``for comparison`` or ``beyond the paper``. ``p_value`` is as each probe
+        gives it, corrected over its own family.
     """
     tables = [table for table in verdicts if len(table)]
     every = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_COLUMNS)
     every = every.reindex(columns=[*_COLUMNS, "reference"]).fillna({"aspect": "", "level": "", "reference": ""})
     is_claimed = every["encoder"].map(is_ssl).eq(True) & every["reference"].map({**is_ssl, "": False}).eq(False)
-    paper = every["word"].map(AGREEMENT).where(is_claimed, COMPARISON)
-    return every.assign(paper=paper).sort_values("finding", kind="stable", ignore_index=True)
+    paper = every["word"].map(AGREEMENT).where(is_claimed, COMPARISON).where(every["finding"].ne(0), BEYOND)
+    every = every.assign(paper=paper)
+    last = every["finding"].astype(float).mask(every["finding"].eq(0), math.inf)
+    return every.loc[last.sort_values(kind="stable").index].reset_index(drop=True)
 
 
 def tally(findings: pd.DataFrame) -> pd.DataFrame:
@@ -51,6 +56,6 @@ def tally(findings: pd.DataFrame) -> pd.DataFrame:
         One row a (``finding``, ``aspect``, ``level``): counts ``agrees``, ``disagrees``, ``open``, of the encoders that
         the paper speaks of.
     """
-    spoken = findings[findings["paper"] != COMPARISON]
+    spoken = findings[findings["paper"].isin(AGREEMENT.values())]
     counts = pd.crosstab([spoken["finding"], spoken["aspect"], spoken["level"]], spoken["paper"])
     return counts.reindex(columns=list(AGREEMENT.values()), fill_value=0).reset_index().rename_axis(None, axis=1)

@@ -1,10 +1,9 @@
-"""What every study opens before it computes: encoder and levels, decoder, images, feature space, judge."""
+"""What every study opens before it computes: encoders and levels, RCDMs, images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,24 +19,19 @@ from rcdm_core.data.scenes import SIZE
 from rcdm_core.encoders import Encoder, catalogue, load_encoder
 from rcdm_core.encoders.foreign import admitted
 from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.features import default_features, load_features
 from rcdm_core.images import by_encoder, recipe
 from rcdm_core.rcdm import RCDM, load_rcdm
 from rcdm_core.rcdm.joined import JoinedRCDM
 from rcdm_core.rcdm.published import load_published
 from rcdm_core.rcdm.rcdm import unknown_condition
 from rcdm_core.training_images import known_split, names_its_images, unseen
-from rcdm_core.zoo.judge import load_judge
-from rcdm_probe.levels import choose_levels
 from reports.decoder import training_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rcdm_core.data.imageset import ImageSet
-    from rcdm_core.features import FeatureSpace
     from rcdm_core.rcdm.network import NetworkSettings
-    from rcdm_core.zoo.judge import Judge
 
 ENOUGH_HELD_OUT = 100
 """Images that no RCDM was trained on, from which number on they alone are measured."""
@@ -92,7 +86,11 @@ def open_encoder(
         raise UserError("weights were given beside an encoder that is loaded already", "give its name, or no weights")
     else:
         encoder = admitted(encoder.to(device))
-    return encoder, choose_levels(encoder, level)
+    levels = encoder.levels if level is None else (level,) if isinstance(level, str) else tuple(dict.fromkeys(level))
+    for name in levels:
+        if name not in encoder.levels:
+            raise unknown_name(f"level of {encoder.name}", name, encoder.levels)
+    return encoder, levels
 
 
 def open_encoders(
@@ -175,11 +173,7 @@ def default_rcdm(encoder: Encoder, levels: Sequence[str]) -> str:
 
 
 def open_rcdms(
-    rcdm: RCDMSource | None,
-    encoders: Sequence[Encoder],
-    levels: Sequence[str],
-    *,
-    device: str,
+    rcdm: RCDMSource | None, encoders: Sequence[Encoder], levels: Sequence[str], *, device: str
 ) -> dict[str, RCDM]:
     """What draws from the representations of each of several encoders, for a study that can do without.
 
@@ -197,7 +191,7 @@ def open_rcdms(
             weights.
     """
     try:
-        return _open_rcdms(rcdm, encoders, levels, device=device)
+        return _open_rcdms(rcdm, encoders, levels, device)
     except UserError as error:
         raise UserError(error.problem, f"{error.remedy} (--rcdm none goes without pictures)") from error
 
@@ -211,7 +205,8 @@ def require_rcdm(
     device: str,
 ) -> RCDM:
     """What draws from the representations of one encoder, as `require_rcdms`."""
-    return require_rcdms(rcdm, (encoder,), levels, weights=weights, device=device)[encoder.name]
+    given = {encoder.name: weights} if weights else {}
+    return require_rcdms(rcdm, (encoder,), levels, weights=given, device=device)[encoder.name]
 
 
 def require_rcdms(
@@ -219,16 +214,16 @@ def require_rcdms(
     encoders: Sequence[Encoder],
     levels: Sequence[str],
     *,
-    weights: str | Path | None = None,
+    weights: Mapping[str, str | Path],
     device: str,
 ) -> dict[str, RCDM]:
     """What draws from the representations of each of several encoders, for a study that is nothing without.
 
     Args:
-        rcdm: As in `open_rcdms`.
+        rcdm: As in `open_rcdms`, and so are the others.
         encoders: The encoders.
         levels: Levels that are asked for.
-        weights: File of weights that the user gave, or None.
+        weights: Files of weights that the user gave, by name of the encoder.
         device: Where to compute.
 
     Raises:
@@ -239,11 +234,12 @@ def require_rcdms(
             "without an RCDM there is nothing to draw with",
             "give the folder of one with --rcdm, or leave the option out",
         )
-    opened = _open_rcdms(rcdm, encoders, levels, device=device)
+    opened = _open_rcdms(rcdm, encoders, levels, device)
     for encoder in encoders:
         if encoder.name not in opened:
             own = [level for level in levels if level in encoder.levels]
-            command = training_command(encoder.name, own, str(weights) if weights else None)
+            file = weights.get(encoder.name)
+            command = training_command(encoder.name, own, str(file) if file else None)
             raise UserError(
                 f"no RCDM draws from {encoder.name}/{own[0]}, and nothing is seen of it without one",
                 f"train one on your images and give it with --rcdm: {command}",
@@ -252,7 +248,7 @@ def require_rcdms(
 
 
 def _open_rcdms(
-    rcdm: RCDMSource | None, encoders: Sequence[Encoder], levels: Sequence[str], *, device: str
+    rcdm: RCDMSource | None, encoders: Sequence[Encoder], levels: Sequence[str], device: str
 ) -> dict[str, RCDM]:
     if isinstance(rcdm, OpenedRCDMs):
         known = rcdm.of_encoder
@@ -285,6 +281,11 @@ def _open_shared(where: _OneOrSeveral, device: str) -> RCDM:
     return load_rcdm(None if where == EMBEDDED else where, device=device)
 
 
+def _cards_of(decoders: Iterable[RCDM]) -> list[Mapping[str, Any]]:
+    """The card of every training that RCDMs come from, each once."""
+    return [card for decoder in dict.fromkeys(decoders) for card in decoder.cards]
+
+
 def open_images(
     data: str | Path,
     *,
@@ -292,49 +293,12 @@ def open_images(
     least: int,
     limit: int | None,
     seed: int,
+    whole: bool = False,
 ) -> ImageSet:
-    """Images to be measured: where one of the RCDMs was trained on images of the set, those that none was trained on.
+    """Images to be measured, as large as the largest network wants them; scenes are always 32 pixels wide.
 
-    Where these are fewer than `ENOUGH_HELD_OUT`, all are taken, and the set says how many were trained on.
-
-    Args:
-        data: Name, or folder.
-        seen_by: As in `open_whole`.
-        least: How many there must be.
-        limit: How many are taken at most; None takes all.
-        seed: Seed of the choice.
-
-    Raises:
-        UserError: No such data, or too few images.
-    """
-    networks = list(seen_by)
-    opened = partial(open_whole, data, seen_by=networks, least=least, seed=seed)
-    cards = cards_of(network for network in networks if isinstance(network, RCDM))
-    if not any(map(names_its_images, cards)):
-        return opened(limit=limit)
-    whole = opened(limit=None)
-    held_out = unseen([known_split(card, whole, data) for card in cards], len(whole))
-    if len(held_out) == len(whole):
-        return opened(limit=limit)
-    taken = held_out if len(held_out) >= ENOUGH_HELD_OUT else np.arange(len(whole))
-    positions = np.sort(taken[draw_order(len(taken), limit, seed)[:limit]])
-    return PartOfImages(whole, positions, np.setdiff1d(positions, held_out).size, len(held_out))
-
-
-def cards_of(decoders: Iterable[RCDM]) -> list[Mapping[str, Any]]:
-    """The card of every training that RCDMs come from, each once."""
-    return [card for decoder in dict.fromkeys(decoders) for card in decoder.cards]
-
-
-def open_whole(
-    data: str | Path,
-    *,
-    seen_by: Iterable[Encoder | RCDM | NetworkSettings | None],
-    least: int,
-    limit: int | None,
-    seed: int,
-) -> ImageSet:
-    """A set of images, as large as the largest network wants them; scenes are always 32 pixels wide.
+    Where one of the RCDMs was trained on images of the set, those that none was trained on. Where these are fewer than
+    `ENOUGH_HELD_OUT`, all are taken, and the set says how many were trained on.
 
     Args:
         data: Name, or folder.
@@ -342,17 +306,33 @@ def open_whole(
         least: How many there must be.
         limit: How many are taken at most; None takes all.
         seed: Seed of the choice.
+        whole: Whether images that an RCDM was trained on are wanted, too: where there are some, all there are.
 
     Raises:
         UserError: No such data, or too few images.
     """
     networks = [network for network in seen_by if network]
     size = SIZE if str(data).lower() in SCENES else max(network.image_size for network in networks)
-    images = load_data(data, image_size=size, limit=limit, seed=seed)
-    images = _told_of_sizes(images, [network for network in networks if isinstance(network, Encoder)])
-    if len(images) < least:
-        raise UserError(f"{images.name} has {len(images)} images", f"take at least {least}")
-    return images
+
+    def opened(limit: int | None) -> ImageSet:
+        images = load_data(data, image_size=size, limit=limit, seed=seed)
+        images = _told_of_sizes(images, [network for network in networks if isinstance(network, Encoder)])
+        if len(images) < least:
+            raise UserError(f"{images.name} has {len(images)} images", f"take at least {least}")
+        return images
+
+    cards = _cards_of(network for network in networks if isinstance(network, RCDM))
+    if not any(map(names_its_images, cards)):
+        return opened(limit)
+    every = opened(None)
+    if whole:
+        return every
+    held_out = unseen([known_split(card, every, data) for card in cards], len(every))
+    if len(held_out) == len(every):
+        return opened(limit)
+    taken = held_out if len(held_out) >= ENOUGH_HELD_OUT else np.arange(len(every))
+    positions = np.sort(taken[draw_order(len(taken), limit, seed)[:limit]])
+    return PartOfImages(every, positions, np.setdiff1d(positions, held_out).size, len(held_out))
 
 
 def _told_of_sizes(images: ImageSet, encoders: Sequence[Encoder]) -> ImageSet:
@@ -368,26 +348,3 @@ def _told_of_sizes(images: ImageSet, encoders: Sequence[Encoder]) -> ImageSet:
         f"{', '.join(others)}"
     )
     return replace(images, remarks=(*images.remarks, told))
-
-
-def open_features(name: str | None, images: ImageSet, encoder: Encoder, *, device: str) -> FeatureSpace:
-    """The space in which sets of pictures are compared.
-
-    Args:
-        name: As `load_features` takes it; None for the default: the judge on scenes, else Inception where its weights
-            are at hand, else the encoder.
-        images: What pictures are compared with.
-        encoder: The encoder under study, or the first of several.
-        device: Where to compute.
-
-    Raises:
-        UserError: No such network, or its weights are not at hand.
-    """
-    if name is None:
-        return default_features(images, encoder, device=device)
-    return load_features(name, device=device)
-
-
-def open_judge(images: ImageSet, *, device: str) -> Judge | None:
-    """The judge, where the images have factors to be judged."""
-    return load_judge(device=device) if images.factors([0]) is not None else None

@@ -1,4 +1,4 @@
-"""The whole paper in one study: all four findings and fidelity, on several encoders, from arguments to one report.
+"""The whole paper in one study: every probe that there is, on several encoders, from arguments to one report.
 
 Every probe is a run of its own, with its own folder beside this one's: a finished run of the same arguments, weights,
 data and code is taken and not run again, an open one goes on. So the study resumes by itself, and everything it says
@@ -8,7 +8,8 @@ can be looked up in the report of the probe that said it.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
-from probes.adversarial import PROBE as ADVERSARIAL
-from probes.fidelity import PROBE as FIDELITY
-from probes.generate import PROBE as GENERATE
-from probes.interpolate import PROBE as INTERPOLATE
-from probes.invariance import LEAST
-from probes.invariance import PROBE as INVARIANCE
-from probes.manipulate import PROBE as MANIPULATE
 from probes.rendering import drawable, starting_noise
 from rcdm_core.encoders.catalogue import EMBEDDED
 from rcdm_core.errors import UserError, unknown_name
@@ -33,84 +27,34 @@ from rcdm_core.representations import encode
 from rcdm_probe import conduct as conducting
 from rcdm_probe import reproduction_report as report
 from rcdm_probe import runs
+from rcdm_probe.conduct import Asked, carry_out
 from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
+from rcdm_probe.known_probes import load_probe, places
 from rcdm_probe.opening import OpenedRCDMs, RCDMSource, by_name, open_encoders, open_images, open_rcdms
-from rcdm_probe.studies import carry_out, carry_out_in
+from rcdm_probe.reproduction_report.joining import findings_of
+from reports.finished import FinishedRun
 from reports.names import listed, sentence
 from reports.panels import Panel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from probes.probe import Probe
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
     from rcdm_core.progress import Progress
     from rcdm_core.rcdm import RCDM
-    from rcdm_probe.reproduction_report import Part
 
 PICTURES = 5  # images of the first page
 
-PROBES: Mapping[str, Probe] = {
-    probe.name: probe for probe in (INVARIANCE, ADVERSARIAL, INTERPOLATE, MANIPULATE, GENERATE, FIDELITY)
-}
-"""Probes that the paper's findings, and the trust in the decoder, rest on."""
-
-SCALES: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    "quick": {name: probe.quick for name, probe in PROBES.items()},
-    "full": {name: {} for name in PROBES},
-}
-"""How much each probe measures: its settings where they are not its defaults."""
+SCALES = ("quick", "full")
+"""How much each probe measures: as its ``quick`` says, or by default."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """One probe to be run.
-
-    Attributes:
-        probe: Its name.
-        study: Ready to be conducted: what it needs is known to be there.
-        conduct: Takes the study and ``workdir``; gives the result.
-    """
-
-    probe: str
-    study: Any
-    conduct: Callable[..., Any]
-
-    @property
-    def facts(self) -> runs.Facts:
-        """What is known of its run."""
-        return self.study.facts
-
-
-@dataclass(frozen=True)
-class ReproductionResult:
-    """What a reproduction found.
-
-    Attributes:
-        parts: The finished run of every probe.
-        kept: Samples from each representation of a few images; None without an RCDM.
-        is_ssl: Of each encoder, whether it is self-supervised; None if not known.
-        lacking: What could not be measured, with the reason.
-        run: The content of ``run.json``.
-    """
-
-    parts: tuple[Part, ...]
-    kept: Panel | None
-    is_ssl: Mapping[str, bool | None]
-    lacking: Mapping[str, str]
-    run: runs.Facts
-
-    @property
-    def content(self) -> report.Content:
-        """What the report tells."""
-        return report.Content(parts=self.parts, kept=self.kept, is_ssl=self.is_ssl, lacking=self.lacking, run=self.run)
-
-    @property
-    def findings(self) -> pd.DataFrame:
-        """Every verdict of every probe, beside what the paper claims."""
-        return self.content.findings
+class ReproductionResult(report.Content):
+    """What a reproduction found; it can be saved."""
 
     def save(self, folder: str | Path) -> Path:
         """Write ``report.pdf``, ``report.html``, figures, tables and ``run.json``; gives the path of the PDF.
@@ -119,19 +63,17 @@ class ReproductionResult:
             UserError: The folder cannot be written.
         """
         records = self.findings[["finding", "aspect", "level", "encoder", "value", "low", "high"]]
-        return runs.save(
-            Path(folder), records=records, facts=self.run, write=partial(report.write, content=self.content)
-        )
+        return runs.save(Path(folder), records=records, facts=self.run, write=partial(report.write, content=self))
 
 
 @dataclass(frozen=True)
 class Study:
-    """A reproduction, ready to be conducted."""
+    """A reproduction, ready to be conducted: its steps are studies of single probes."""
 
     encoders: tuple[Encoder, ...]
     images: ImageSet
     rcdms: Mapping[str, RCDM]
-    steps: tuple[Step, ...]
+    steps: tuple[conducting.Study, ...]
     lacking: Mapping[str, str]
     root: Path
     facts: runs.Facts
@@ -149,13 +91,13 @@ def reproduce(
     root: str | Path = "runs",
     progress: Progress | None = None,
 ) -> ReproductionResult:
-    """All four findings of the paper and fidelity, on several encoders.
+    """All four findings of the paper, and what probes ask beyond it, on several encoders.
 
     Args:
         encoders: Names or encoders; None for the embedded ones. The first that is known not to be self-supervised is
             what finding 3 compares the others with.
         data: ``"scenes"``, a folder of images, or the name of a torchvision data set.
-        scale: A key of `SCALES`.
+        scale: One of `SCALES`.
         weights: By name of the encoder, a file of weights instead of its own, or ``"random"``.
         rcdm: What draws from representations: a folder, an RCDM, several of them, or ``"none"``, which leaves out what
             needs pictures. By default the one of each encoder.
@@ -170,9 +112,8 @@ def reproduce(
     Raises:
         UserError: An argument is mistaken.
     """
-    begin = partial(
-        prepare, encoders, data, scale=scale, weights=weights, rcdm=rcdm, seed=seed, device=device, root=Path(root)
-    )
+    asked = {"weights": weights, "rcdm": rcdm, "device": device}
+    begin = partial(prepare, encoders, data, scale=scale, seed=seed, root=Path(root), **asked)
     return carry_out(begin, conduct, progress=progress)
 
 
@@ -181,47 +122,38 @@ def prepare(
     data: str | Path = "scenes",
     *,
     scale: str = "full",
-    weights: Mapping[str, str | Path] | None = None,
-    rcdm: RCDMSource | None = None,
     seed: int = 0,
-    device: str = "auto",
     root: Path = Path("runs"),
-    command: str = "",
+    **arguments: Any,
 ) -> Study:
-    """Load and check all that a reproduction needs, every probe's part included; arguments as in `reproduce`.
+    """Load and check all that a reproduction needs, every probe's part included.
 
     Args:
-        encoders: Names or encoders.
+        encoders: As of `reproduce`, and so are the others.
         data: Name, or folder.
-        scale: A key of `SCALES`.
-        weights: Files of weights by name of the encoder.
-        rcdm: Folder, RCDM, several of them, word or None.
+        scale: One of `SCALES`.
         seed: Of everything that is drawn.
-        device: Where to compute.
         root: Where run folders are.
-        command: The command line, for the record; empty for a call from Python.
+        **arguments: ``weights``, ``rcdm``, ``device`` and ``command``, as of `rcdm_probe.conduct.Asked`.
 
     Raises:
         UserError: An argument is mistaken, or no probe can be run.
     """
     if scale not in SCALES:
         raise unknown_name("scale", scale, SCALES)
-    device = choose_device(device)
-    named, weights = by_name(encoders, EMBEDDED), weights or {}
-    names = list(named)
+    named = by_name(encoders, EMBEDDED)
+    asked, names = Asked(list(named.values()), data, **arguments), list(named)
+    device, weights = choose_device(asked.device), dict(asked.weights or {})
     opened = open_encoders([(encoder, None) for encoder in named.values()], weights, device=device)
     levels = tuple(dict.fromkeys(level for encoder in opened for level in encoder.levels))
-    rcdms = open_rcdms(rcdm, opened, levels, device=device)
-    images = open_images(
-        data,
-        seen_by=(*opened, *rcdms.values()),
-        least=LEAST,
-        limit=max(PICTURES, LEAST),
-        seed=seed,
-    )
-    command = command or f"rcdm_probe.reproduce({names!r}, {str(data)!r}, ...)"
-    common = {"rcdm": OpenedRCDMs(rcdm, rcdms), "device": device, "seed": seed, "command": command}
-    steps, lacking = _plan(opened, weights, str(data), images, rcdms, scale, common)
+    rcdms = open_rcdms(asked.rcdm, opened, levels, device=device)
+    lacking: dict[str, str] = {}
+    probes = _probes(lacking)
+    least = min(probe.needs.images for probe in probes)
+    images = open_images(data, seen_by=(*opened, *rcdms.values()), least=least, limit=max(PICTURES, least), seed=seed)
+    command = asked.command or f"rcdm_probe.reproduce({names!r}, {str(data)!r}, ...)"
+    common = replace(asked, weights=weights, rcdm=OpenedRCDMs(asked.rcdm, rcdms), device=device, command=command)
+    steps = _steps(probes, opened, common, lacking, images=images, scale=scale, seed=seed)
     facts = runs.collect_facts(
         "reproduce",
         command=command,
@@ -230,7 +162,7 @@ def prepare(
             "data": str(data),
             "scale": scale,
             "weights": weights_name(weights),
-            "rcdm": "default" if rcdm is None else rcdm_names(rcdm, opened, levels),
+            "rcdm": "default" if asked.rcdm is None else rcdm_names(asked.rcdm, opened, levels),
             "seed": seed,
             "device": device,
         },
@@ -255,7 +187,7 @@ def conduct(study: Study, *, workdir: Path | None = None) -> ReproductionResult:
     Raises:
         UserError: No probe could be run.
     """
-    parts: list[Part] = []
+    parts: list[FinishedRun] = []
     lacking, failures = dict(study.lacking), []
     for step in track(study.steps, "probes", len(study.steps)):
         try:
@@ -263,7 +195,7 @@ def conduct(study: Study, *, workdir: Path | None = None) -> ReproductionResult:
         except NotKept:
             raise
         except UserError as error:
-            lacking[_not_run(step.probe, _encoders_of(step.facts))] = sentence(str(error))
+            lacking[_not_run(step.probe.name, _encoders_of(step.facts))] = sentence(str(error))
             failures.append(error)
     if failures and not parts:
         raise failures[0]
@@ -271,97 +203,109 @@ def conduct(study: Study, *, workdir: Path | None = None) -> ReproductionResult:
     return ReproductionResult(tuple(parts), _kept(study), is_ssl, lacking, study.facts)
 
 
-def _plan(
+def _probes(lacking: dict[str, str]) -> list[Probe]:
+    """Every probe that there is, by the findings that it belongs to; those beyond the paper last.
+
+    Of one that cannot be imported, the reason goes into ``lacking``.
+    """
+    found = []
+    for name in places():
+        try:
+            found.append(load_probe(name))
+        except UserError as error:
+            lacking[f"The probe {name} was not run."] = sentence(str(error))
+    return sorted(found, key=lambda probe: findings_of(probe) or [math.inf])
+
+
+def _steps(
+    probes: Sequence[Probe],
     encoders: Sequence[Encoder],
-    weights: Mapping[str, str | Path],
-    data: str,
+    asked: Asked,
+    lacking: dict[str, str],
+    *,
     images: ImageSet,
-    rcdms: Collection[str],
     scale: str,
-    common: Mapping[str, Any],
-) -> tuple[tuple[Step, ...], dict[str, str]]:
-    """The probes that these encoders and images allow, each prepared, and what is lacking for the others.
+    seed: int,
+) -> tuple[conducting.Study, ...]:
+    """The probes that these encoders and images allow, each prepared; what is lacking for the others is entered.
 
     Raises:
         UserError: They allow none.
     """
-    settings = SCALES[scale]
-    steps: list[Step] = []
-    lacking: dict[str, str] = {}
+    assert isinstance(asked.rcdm, OpenedRCDMs)
+    assert isinstance(asked.weights, dict)
+    drawn = [encoder for encoder in encoders if encoder.name in asked.rcdm.of_encoder]
+    common = {name: getattr(asked, name) for name in ("data", "rcdm", "device", "command")}
+    steps: list[conducting.Study] = []
     failures: list[UserError] = []
-
-    # Where a file was named, a probe opens it itself, so that its run is known by it.
-    whom = {encoder.name: encoder.name if encoder.name in weights else encoder for encoder in encoders}
-
-    def add(probe: str, looked_into: Sequence[Encoder], **more: Any) -> None:
-        try:
-            study = conducting.prepare(PROBES[probe], data=data, **common, **settings[probe], **more)
-        except UserError as error:
-            lacking[_not_run(probe, [encoder.name for encoder in looked_into])] = sentence(str(error))
-            failures.append(error)
-        else:
-            steps.append(Step(probe, study, conducting.conduct))
-
-    def add_of_one(probe: str, encoder: Encoder) -> None:
-        add(probe, [encoder], encoder=whom[encoder.name], weights=weights.get(encoder.name))
-
-    def add_of_several(probe: str, several: Sequence[Encoder], **more: Any) -> None:
-        theirs = {encoder.name: weights[encoder.name] for encoder in several if encoder.name in weights}
-        add(probe, several, encoder=[whom[encoder.name] for encoder in several], weights=theirs, **more)
-
-    for encoder in encoders:
-        add_of_one("invariance", encoder)
-    if len(encoders) > 1:
-        reference = next((encoder for encoder in encoders if encoder.is_ssl is False), encoders[0])
-        attack = {} if images.class_names else {"attacks": ("Displacement",)}
-        add_of_several("adversarial", encoders, reference=reference.name, **attack)
-    else:
-        lacking["Finding 3 was not tested."] = "It compares encoders: name another one, best a supervised one."
-    drawn = [encoder for encoder in encoders if encoder.name in rcdms]
-    for name, probe in PROBES.items():
-        if probe.needs.decoder == "must" and probe.needs.encoders == "one":
-            for encoder in drawn:
-                add_of_one(name, encoder)
-    if drawn:
-        add_of_several("fidelity", drawn)
+    for probe in probes:
+        able = drawn if probe.needs.decoder == "must" else encoders
+        settings = {"seed": seed, **(probe.quick if scale == "quick" else {})}
+        settings |= {} if images.class_names else probe.unlabelled
+        if probe.needs.reference:
+            if len(able) < 2:
+                lacking[_not_tested(probe)] = "It compares encoders: name another one, best a supervised one."
+                continue
+            settings["reference"] = next((one for one in able if one.is_ssl is False), able[0]).name
+        for group in [able][: len(able)] if probe.needs.encoders == "several" else [[one] for one in able]:
+            # Where a file was named, a probe opens it itself, so that its run is known by it.
+            named = {one.name: one.name if one.name in asked.weights else one for one in group}
+            weights = {name: asked.weights[name] for name in named if name in asked.weights}
+            try:
+                study = conducting.prepare(probe, list(named.values()), weights=weights, **common, **settings)
+            except UserError as error:
+                lacking[_not_run(probe.name, list(named))] = sentence(str(error))
+                failures.append(error)
+            else:
+                steps.append(study)
     if undrawn := [encoder.name for encoder in encoders if encoder not in drawn]:
+        resting = listed([probe.name for probe in probes if probe.needs.decoder == "must"])
         lacking[f"Nothing was drawn from {', '.join(undrawn)}."] = (
-            "That needs an RCDM trained on its representations (rcdm-probe train), given with --rcdm; finding 4 and "
-            "fidelity rest on it."
+            "That needs an RCDM trained on its representations (rcdm-probe train), given with --rcdm; "
+            f"{resting} rest on it."
         )
     if not steps:
         raise failures[0]
-    return tuple(steps), lacking
+    return tuple(steps)
+
+
+def _not_tested(probe: Probe) -> str:
+    findings = findings_of(probe)
+    return (
+        f"Finding {listed(map(str, findings))} was not tested." if findings else f"The probe {probe.name} was not run."
+    )
 
 
 def _not_run(probe: str, encoders: Sequence[str]) -> str:
     return f"The probe {probe} was not run on {listed(encoders)}."
 
 
-def _hashes(encoders: Sequence[Encoder], rcdms: Mapping[str, RCDM], steps: Sequence[Step]) -> dict[str, str]:
+def _hashes(
+    encoders: Sequence[Encoder], rcdms: Mapping[str, RCDM], steps: Sequence[conducting.Study]
+) -> dict[str, str]:
     """Fingerprints of everything that the probes work on, each once: two probes may take other images of the data."""
     out = {encoder.name: encoder.fingerprint for encoder in encoders}
     out |= {f"rcdm of {name}": rcdm.fingerprint for name, rcdm in rcdms.items()}
     for step in steps:
         for name, value in step.facts["hashes"].items():
             if value and value not in out.values():
-                whose = f"{name} of {step.probe}"
+                whose = f"{name} of {step.probe.name}"
                 longest = f"{whose} on {listed(_encoders_of(step.facts))}"
                 out[next(label for label in (name, whose, longest) if label not in out)] = value
     return out
 
 
-def _run(step: Step, root: Path) -> Part:
+def _run(step: conducting.Study, root: Path) -> FinishedRun:
     """The finished run of a probe: one that is there, or a new one."""
     folder = runs.finished(step.facts, root=root)
     if folder is None:
         run = runs.begin(step.facts, out=None, root=root)
-        carry_out_in(run, step.study, step.conduct)
+        run.carry_out(step, conducting.conduct)
         folder = run.folder
-    return read_part(folder)
+    return read_run(folder)
 
 
-def read_part(folder: Path) -> Part:
+def read_run(folder: Path) -> FinishedRun:
     """A finished run of a probe, as its folder tells it.
 
     Raises:
@@ -375,7 +319,7 @@ def read_part(folder: Path) -> Part:
     if facts is None or document is None:
         raise UserError(f"{folder} does not hold a finished run", "remove it, and it is measured again")
     tables = {path.stem: pd.read_csv(path, keep_default_na=True) for path in sorted((folder / "tables").glob("*.csv"))}
-    return report.Part(facts["probe"], _encoders_of(facts), folder, facts, document, tables)
+    return FinishedRun(facts["probe"], _encoders_of(facts), folder, facts, document, tables)
 
 
 def _encoders_of(facts: runs.Facts) -> tuple[str, ...]:

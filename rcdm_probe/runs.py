@@ -20,7 +20,7 @@ import shutil
 import sys
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ from rcdm_core.data.layout import RUN
 from rcdm_core.data.part import PartOfImages
 from rcdm_core.errors import UserError, first_line, legible
 from rcdm_core.keeping import NotKept
+from rcdm_core.progress import track
 from rcdm_probe import provenance
 
 if TYPE_CHECKING:
@@ -174,6 +175,27 @@ class Run:
             self.parts.mkdir(exist_ok=True)
             kept.save_json(self.facts, self.folder / RUN)
         self._entered = True
+
+    def carry_out(self, study: Any, conduct: Callable[..., Any]) -> tuple[Any, Path]:
+        """Conduct a study in this folder, and save here what it found.
+
+        Args:
+            study: A frozen dataclass with the ``facts`` that the run was begun with.
+            conduct: Takes the study and ``workdir``; gives the result, which can ``save`` itself.
+
+        Returns:
+            The result, and the path of its report.
+
+        Raises:
+            UserError: Another process is about the same run.
+        """
+        with self.locked():
+            result = conduct(replace(study, facts=self.facts), workdir=self.parts)
+            self.close()
+            for _ in track(range(1), "writing the report", 1):
+                report = result.save(self.folder)
+            self.finish()
+        return result, report
 
     def close(self) -> None:
         """Stop the clock: time and memory enter the facts, so that a report can show them."""

@@ -52,6 +52,24 @@ def figure(name: str, lead: str, content: str, how: str) -> Block:
     return {"kind": "figure", "path": f"figures/{name}.svg", "lead": lead, "text": content, "how": how}
 
 
+def figures(pictures: Mapping[str, str], lead: str, content: str, how: str) -> Block:
+    """Figures of the run folder side by side, with one caption.
+
+    Args:
+        pictures: File names in ``figures/``, without ending, with what stands above each.
+        lead: As for `figure`, and so are the others.
+        content: What is drawn.
+        how: How to read it.
+    """
+    shown = [{"path": f"figures/{name}.svg", "title": title} for name, title in pictures.items()]
+    return {"kind": "figures", "pictures": shown, "lead": lead, "text": content, "how": how}
+
+
+def figure_name(block: Block) -> str:
+    """File name of a figure, without ending; empty for what is none."""
+    return str(block.get("path", "")).removeprefix("figures/").removesuffix(".svg")
+
+
 def table(content: Table) -> Block:
     """A table, its caption's first sentence as the lead."""
     lead, _, rest = content.caption.partition(". ")
@@ -71,6 +89,6 @@ def missing(what: str, remedy: str) -> Block:
     return {"kind": "missing", "what": what, "remedy": remedy}
 
 
-def section(title: str, blocks: Sequence[Block], *, new_page: bool = False) -> dict[str, Any]:
-    """A titled sequence of blocks, on a page of its own where asked."""
-    return {"title": title, "blocks": list(blocks), "new-page": new_page}
+def section(title: str, blocks: Sequence[Block], *, new_page: bool = False, apart: bool = False) -> dict[str, Any]:
+    """A titled sequence of blocks, on a page of its own where asked, or behind all figures of the sections before."""
+    return {"title": title, "blocks": list(blocks), "new-page": new_page, "apart": apart}

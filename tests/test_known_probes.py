@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,13 +13,15 @@ from typer.testing import Result
 
 import rcdm_probe
 from rcdm_probe.known_probes import load_probe, places
+from rcdm_probe.reproduction import conduct, prepare
+from rcdm_probe.reproduction_report import document
 
 BLINK = '''"""How long representations are."""
 
 from dataclasses import dataclass
 
 from analyses.statistics import mean
-from probes.probe import Needs, Probe, Settings, option
+from probes.probe import Needs, Probe, Settings, Show, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,7 @@ PROBE = Probe(
     needs=Needs(decoder="no"),
     measure=measure,
     tables={"lengths": lengths},
-    page={},
+    page={"In numbers": [Show("table", "lengths")]},
     words="""
 # How long {encoder} is
 On {data}
@@ -100,6 +103,18 @@ def test_a_probe_of_another_package_is_a_command_like_the_others(
     assert (out / "report.pdf").read_bytes().startswith(b"%PDF")
     again = rcdm_probe.blink("vicreg", powers=(1.0, 3.0, 2.0))
     pd.testing.assert_frame_equal(again.records, records, check_exact=True, check_dtype=False)
+
+
+def test_reproduce_asks_it_too_and_shows_it_beyond_the_paper(installed: Path) -> None:
+    study = prepare(["vicreg"], scale="quick", rcdm="none", root=installed / "runs")
+    assert [step.probe.name for step in study.steps] == ["invariance", "occlusion", "blink"]
+    assert "of no use" in study.lacking["The probe broken was not run."]
+    told = document(conduct(replace(study, steps=study.steps[-1:])))
+    (beyond,) = (section for section in told["sections"] if section["title"] == "Beyond the paper")
+    assert [block.get("name", block.get("text")) for block in beyond["blocks"]] == [
+        "Blink. How long representations are.",
+        "blink-lengths",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from io import StringIO
 from pathlib import Path
@@ -26,21 +26,22 @@ from rich.console import Console
 from typer.testing import Result
 
 from probes import page
+from probes.probe import Probe
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_probe import runs
 from rcdm_probe.commands.reproduce import _summary
 from rcdm_probe.findings_table import findings_table, tally
-from rcdm_probe.reproduction import PROBES, SCALES, Step, conduct, prepare, read_part
+from rcdm_probe.known_probes import load_probe
 from rcdm_probe.reproduction import _run as run_step
-from rcdm_probe.reproduction_report import Content, Part, document, write
-from rcdm_probe.reproduction_report.borrowing import borrowed, copy_borrowed
-from rcdm_probe.reproduction_report.in_short import in_short
-from rcdm_probe.reproduction_report.protocol import limits
-from rcdm_probe.reproduction_report.tables import printed_tables
-from reports import phrases
-from reports.blocks import figure
+from rcdm_probe.reproduction import conduct, prepare, read_run
+from rcdm_probe.reproduction_report import Content, document, write
+from rcdm_probe.reproduction_report.joining import side_by_side
+from rcdm_probe.reproduction_report.report import in_short, limits, printed_tables
+from reports import blocks, phrases
+from reports.finished import FinishedRun
 from reports.panels import Panel
+from reports.tables import Table
 
 ENCODERS = ("supervised", "vicreg")
 
@@ -69,7 +70,7 @@ def told(folders: list[Path]) -> Content:
     kept = Panel("kept", torch.rand(2, 3, 3, 32, 32), ("", ""), ("image", "a, backbone", "b, backbone"))
     facts = {**invariance_facts(), "probe": "reproduce", "encoder_cards": {}}
     facts.pop("encoder_card")
-    parts = [read_part(folder) for folder in folders]
+    parts = [read_run(folder) for folder in folders]
     return Content(parts=parts, kept=kept, is_ssl={"supervised": False, "vicreg": True}, lacking={}, run=facts)
 
 
@@ -90,6 +91,14 @@ def test_agreement_is_about_the_encoders_that_the_paper_speaks_of() -> None:
     counted = tally(found).set_index(["finding", "aspect"])
     assert counted.loc[(1, ""), ["agrees", "disagrees", "open"]].tolist() == [1, 0, 1]
     assert counted.loc[(3, "accuracy"), ["agrees", "disagrees", "open"]].tolist() == [0, 1, 0]
+
+
+def test_what_the_paper_says_nothing_of_neither_agrees_nor_disagrees() -> None:
+    rows = [verdict(0, "vicreg", "supported", "fewer places"), verdict(1, "vicreg", "supported")]
+    found = findings_table([pd.DataFrame(rows)], {"vicreg": True})
+    assert found["finding"].tolist() == [1, 0]
+    assert found["paper"].tolist() == ["agrees", "beyond the paper"]
+    assert tally(found)["finding"].tolist() == [1]
 
 
 def test_finding_3_is_about_encoders_beside_one_that_is_not_self_supervised() -> None:
@@ -137,13 +146,17 @@ def test_the_report_is_whole_in_its_folder(told: Content, tmp_path: Path) -> Non
     assert path.read_bytes().startswith(b"%PDF")
     page = (tmp_path / "report.html").read_text()
     shown = document(told)
-    blocks = [shown["figure"], *(b for s in shown["sections"] for b in s["blocks"])]
-    for block in blocks:
-        if block["kind"] == "figure":
-            assert (tmp_path / block["path"]).is_file()
-            assert (tmp_path / block["path"]).with_suffix(".png").is_file()
+    shown_blocks = [shown["figure"], *(b for s in shown["sections"] for b in s["blocks"])]
+    paths = []
+    for block in shown_blocks:
+        if block["kind"] in ("figure", "figures"):
             assert block["lead"].replace("'", "&#39;") in page
-    assert any(block["kind"] == "figure" and "invariance-vicreg-training" in block["path"] for block in blocks)
+            paths += [picture["path"] for picture in block.get("pictures", [block])]
+    for path in paths:
+        assert (tmp_path / path).is_file()
+        assert (tmp_path / path).with_suffix(".png").is_file()
+    assert {f"figures/invariance-{name}-training-augmentations.svg" for name in ENCODERS} < set(paths)
+    assert {"figures/invariance-displacement.svg", "figures/invariance-factors.svg"} < set(paths)
     assert {file.stem for file in (tmp_path / "tables").glob("*.tex")} >= set(printed_tables(told))
     assert not tables_left_out(tmp_path)
     saved = pd.read_csv(tmp_path / "tables" / "findings.csv", keep_default_na=False)
@@ -164,21 +177,40 @@ def test_counts_agree_with_their_verbs(told: Content) -> None:
     assert "1 of 4 agrees with the paper (2 disagree, 1 open)" in sentence
 
 
-def test_parts_whose_names_begin_alike_are_not_confused(tmp_path: Path) -> None:
-    shown_by_each = figure("training-augmentations", "Lead.", "", "")
-    parts = []
-    for encoder in ("timm/resnet50", "timm/resnet50_gn", "python:module:build"):
-        folder = tmp_path / f"run-{len(parts)}"
-        (folder / "figures").mkdir(parents=True)
-        for ending in ("svg", "png"):
-            (folder / "figures" / f"training-augmentations.{ending}").write_text(encoder)
-        told = {"sections": [{"blocks": [shown_by_each]}]}
-        parts.append(Part("invariance", (encoder,), folder, {}, told, {}))
-    shown = [block for part in parts for block in borrowed(part, ("training-augmentations",), ())]
-    for part in parts:
-        copy_borrowed(part, tmp_path / "report", {"sections": [{"blocks": shown}]})
-    assert [(tmp_path / "report" / block["path"]).read_text() for block in shown] == [p.encoders[0] for p in parts]
-    assert not any(":" in block["path"] for block in shown)
+def finished(probe: str, encoder: str, told: list[dict[str, Any]], folder: Path = Path()) -> FinishedRun:
+    return FinishedRun(probe, (encoder,), folder, {}, {"sections": [{"blocks": told}]}, {})
+
+
+def test_runs_whose_names_begin_alike_are_not_confused() -> None:
+    told = [blocks.figure("training-augmentations", "Lead.", "", "")]
+    encoders = ("timm/resnet50", "timm/resnet50_gn", "python:module:build")
+    runs_of = [finished("invariance", encoder, told, Path(f"run-{n}")) for n, encoder in enumerate(encoders)]
+    (shown,) = side_by_side(load_probe("invariance"), runs_of, 1)
+    assert [picture["title"] for picture in shown.block["pictures"]] == list(encoders)
+    names = [Path(picture["path"]).stem for picture in shown.block["pictures"]]
+    where = [shown.pictures[name] for name in names]
+    assert where == [run.folder / "figures" / "training-augmentations" for run in runs_of]
+    assert not any(":" in name for name in names)
+
+
+def test_tables_of_several_encoders_become_one_with_the_encoder_in_front() -> None:
+    def table(*columns: str) -> dict[str, Any]:
+        return blocks.table(Table("places", "Lead. Rest.", columns, (tuple("x" for _ in columns),)))
+
+    probe = replace(load_probe("occlusion"), shown_in={})
+    runs_of = [
+        finished("occlusion", "a", [table("level")]),
+        finished("occlusion", "b", [table("level")]),
+        finished("occlusion", "c", [table("level", "cover")]),
+    ]
+    first, second = side_by_side(probe, runs_of, 0)
+    assert first.table is not None
+    assert first.table.columns == ("encoder", "level")
+    assert first.table.rows == (("a", "x"), ("b", "x"))
+    assert second.block["columns"] == ["encoder", "level", "cover"]
+    assert first.block["name"] != second.block["name"]
+    assert not list(side_by_side(probe, runs_of, 1))
+    assert not list(side_by_side(replace(probe, shown_in={1: ()}), runs_of, 0))  # it belongs to a finding
 
 
 def test_what_is_lacking_is_said_with_its_remedy(told: Content) -> None:
@@ -191,7 +223,7 @@ def test_what_is_lacking_is_said_with_its_remedy(told: Content) -> None:
 
 def test_a_folder_without_a_finished_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=re.escape(str(tmp_path))):
-        read_part(tmp_path)
+        read_run(tmp_path)
 
 
 @dataclass(frozen=True)
@@ -199,7 +231,7 @@ class OneNumber:
     """A study of nothing but its facts."""
 
     facts: dict[str, Any]
-    images: None = None
+    probe: Probe = field(default_factory=lambda: load_probe("invariance"))
 
 
 @dataclass(frozen=True)
@@ -220,7 +252,9 @@ def one_number(seed: int) -> OneNumber:
     return OneNumber({**facts, "git_commit": "c0ffee"})
 
 
-def test_a_finished_run_is_taken_and_another_seed_is_not(folders: list[Path], tmp_path: Path) -> None:
+def test_a_finished_run_is_taken_and_another_seed_is_not(
+    folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     conducted: list[int] = []
 
     def counted(study: OneNumber, **_: Any) -> Found:
@@ -228,27 +262,30 @@ def test_a_finished_run_is_taken_and_another_seed_is_not(folders: list[Path], tm
         return Found(study.facts, folders[1])
 
     def carried_out(seed: int) -> Path:
-        return run_step(Step("invariance", one_number(seed), counted), tmp_path).folder
+        return run_step(one_number(seed), tmp_path).folder
 
+    monkeypatch.setattr("rcdm_probe.conduct.conduct", counted)
     first, again, other = carried_out(0), carried_out(0), carried_out(1)
     assert first == again != other
     assert conducted == [0, 1]
 
 
-def test_a_probe_that_fails_late_is_lacking_and_the_others_are_kept(folders: list[Path], tmp_path: Path) -> None:
-    def collapsed(study: OneNumber, **_: Any) -> Found:
-        raise UserError("vicreg/projector is the same for all images", "leave it out")
-
-    def well(study: OneNumber, **_: Any) -> Found:
+def test_a_probe_that_fails_late_is_lacking_and_the_others_are_kept(
+    folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def first_collapsed(study: OneNumber, **_: Any) -> Found:
+        if study.facts["seed"] == 0:
+            raise UserError("vicreg/projector is the same for all images", "leave it out")
         return Found(study.facts, folders[1])
 
+    monkeypatch.setattr("rcdm_probe.conduct.conduct", first_collapsed)
     study = prepare(["vicreg"], scale="quick", rcdm="none", root=tmp_path)
-    failing, going = Step("invariance", one_number(0), collapsed), Step("invariance", one_number(1), well)
+    failing, going = one_number(0), one_number(1)
     result = conduct(replace(study, steps=(failing, going)))
     assert [part.probe for part in result.parts] == ["invariance"]
     why = result.lacking["The probe invariance was not run on vicreg."]
     assert why == "vicreg/projector is the same for all images: leave it out."
-    assert why in json.dumps(document(result.content))
+    assert why in json.dumps(document(result))
     with pytest.raises(UserError, match="the same for all images"):
         conduct(replace(study, steps=(failing,)))
 
@@ -257,7 +294,7 @@ def test_probes_that_want_more_images_are_lacking_before_anything_is_measured(tm
     for number in range(24):
         Image.new("RGB", (8, 8), (10 * number, 0, 0)).save(tmp_path / f"{number}.png")
     study = prepare(["vicreg"], tmp_path, scale="quick")
-    assert [step.probe for step in study.steps] == ["invariance", "interpolate"]
+    assert [step.probe.name for step in study.steps] == ["invariance", "interpolate"]
     assert "60" in study.lacking["The probe manipulate was not run on vicreg."]
     assert "40" in study.lacking["The probe fidelity was not run on vicreg."]
 
@@ -294,7 +331,7 @@ BY_HAND = {
 def steps() -> dict[str, runs.Facts]:
     """Facts of the first step of every probe, where everything is at its default."""
     study = prepare(ENCODERS, scale="full")
-    return {step.probe: step.facts for step in reversed(study.steps)}
+    return {step.probe.name: step.facts for step in reversed(study.steps)}
 
 
 @pytest.mark.parametrize("probe", BY_HAND)
@@ -309,21 +346,18 @@ def test_a_run_made_by_hand_is_taken(
 def test_steps_are_known_by_the_rcdm_that_was_asked_for_and_open_nothing_again() -> None:
     study = prepare(["vicreg"], scale="quick", rcdm="embedded")
     for step in study.steps:
-        made = step.study
-        assert made.facts["arguments"]["rcdm"] == "embedded"
-        if step.probe in PROBES:
-            opened = made.context.encoder, made.context.decoder
-        else:
-            opened = made.encoder, made.rcdm
-        assert opened == (study.encoders[0], study.rcdms["vicreg"])
-        assert set(filter(None, made.facts["hashes"].values())) <= set(study.facts["hashes"].values())
+        assert step.context.encoder == study.encoders[0]
+        if step.probe.needs.decoder != "no":
+            assert step.facts["arguments"]["rcdm"] == "embedded"
+            assert step.context.decoder == study.rcdms["vicreg"]
+        assert set(filter(None, step.facts["hashes"].values())) <= set(study.facts["hashes"].values())
     assert {"vicreg", "rcdm of vicreg", "judge", "data"} <= study.facts["hashes"].keys()
     assert len(set(study.facts["hashes"].values())) == len(study.facts["hashes"])
 
 
 def test_weights_of_ones_own_are_those_of_every_probe(command: Callable[..., Result], tmp_path: Path) -> None:
     study = prepare(ENCODERS, scale="full", weights={"vicreg": "random"}, rcdm="none")
-    made = {step.probe: step.facts for step in study.steps}
+    made = {step.probe.name: step.facts for step in study.steps}
     assert made["invariance"]["arguments"]["weights"] == "random"  # the last of the two is vicreg's
     assert made["adversarial"]["arguments"]["weights"] == "vicreg=random"
     by_hand = facts_of(
@@ -340,8 +374,8 @@ def test_the_reference_is_an_encoder_that_is_known_to_be_supervised() -> None:
     names = ["dino", "barlow", "supervised"]
     for told, reference in ({"barlow": "own:supervised"}, "barlow"), ({}, "supervised"):
         study = prepare(names, scale="quick", weights=told, rcdm="none")
-        (step,) = (step for step in study.steps if step.probe == "adversarial")
-        assert step.study.facts["arguments"]["reference"] == reference
+        (step,) = (step for step in study.steps if step.probe.name == "adversarial")
+        assert step.facts["arguments"]["reference"] == reference
 
 
 def test_mistakes_are_told_before_anything_is_measured() -> None:
@@ -353,7 +387,8 @@ def test_mistakes_are_told_before_anything_is_measured() -> None:
 
 def test_one_encoder_alone_lacks_finding_3_and_says_so() -> None:
     study = prepare(["vicreg"], scale="quick")
-    assert [step.probe for step in study.steps] == ["invariance", "interpolate", "manipulate", "generate", "fidelity"]
+    names = ["invariance", "generate", "interpolate", "manipulate", "fidelity", "occlusion"]
+    assert [step.probe.name for step in study.steps] == names
     assert any("Finding 3" in what for what in study.lacking)
     result = conduct(replace(study, steps=()))
     assert result.kept is not None
@@ -369,24 +404,28 @@ TINY = {
     "manipulate": {"images": 20, "gallery": 60, "moved": 2, "strengths": (-2.0, 2.0), "steps": 1},
     "generate": {"count": 20, "gallery": 40, "steps": 1},
     "fidelity": {"images": 20, "gallery": 40, "compared": 0, "swept_images": 0, "pictures": 1, "steps": 1},
+    "occlusion": {"images": 20, "gallery": 20, "places": 2, "pictures": 1},
 }  # fmt: skip
 
 
 def test_the_command_runs_the_probes_and_tells_what_they_found(
     command: Callable[..., Result], tiny_rcdm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(SCALES, "quick", TINY)
+    def tiny(name: str) -> Probe:
+        return replace(load_probe(name), quick=TINY.get(name, {}))
+
+    monkeypatch.setattr("rcdm_probe.reproduction.load_probe", tiny)
     result = command("reproduce", "--encoders", "vicreg", "--quick", "--rcdm", tiny_rcdm, "--out", "paper")
     assert result.exit_code == 0, result.output
     assert "Finding 3 was not tested." in result.output
-    parts = [read_part(folder) for folder in (tmp_path / "runs").iterdir()]
+    parts = [read_run(folder) for folder in (tmp_path / "runs").iterdir()]
     assert sorted(part.probe for part in parts) == sorted(TINY)
     assert all(part.run["finished"] for part in parts)
     assert (tmp_path / "paper" / "report.pdf").read_bytes().startswith(b"%PDF")
     assert (tmp_path / "paper" / "report.html").is_file()
     told = pd.read_csv(tmp_path / "paper" / "tables" / "findings.csv", keep_default_na=False)
     theirs = pd.concat([part.tables["verdicts"] for part in parts if "verdicts" in part.tables])
-    assert set(told["finding"]) == {1, 2, 4}
+    assert set(told["finding"]) == {1, 2, 4, 0}
     ours, wanted = (sorted(zip(table["finding"], table["value"], strict=True)) for table in (told, theirs))
     np.testing.assert_allclose(ours, wanted)
 
@@ -401,6 +440,7 @@ def test_the_table_of_the_terminal_fits_80_columns_and_cuts_no_word() -> None:
         for value in (-0.21,)
     ]  # fmt: skip
     rows.append({**rows[0], "encoder": "few", "value": float("nan")})
+    rows.append({**rows[0], "finding": 0, "aspect": "fewer places", "level": ""})
     console = Console(file=(out := StringIO()), width=80)
     console.print(_summary(pd.DataFrame(rows)))
     lines = out.getvalue().splitlines()
@@ -408,4 +448,5 @@ def test_the_table_of_the_terminal_fits_80_columns_and_cuts_no_word() -> None:
     told = " ".join(lines)
     assert all(told.count(word) >= 2 for word in (*words, *names))
     assert "too few images" in told
+    assert "beyond: fewer places" in told
     assert "…" not in told

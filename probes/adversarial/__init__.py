@@ -39,6 +39,7 @@ PROBE = Probe(
     names=report.names,
     page=report.PAGE,
     quick={"images": 80, "training": 1000, "eps": (1.0, 2.0, 4.0), "checked": 16, "rendered": 12, "steps": 6},
+    unlabelled={"attacks": ("Displacement",)},
     shown_in={3: ("gains", "robustness", "smallest-budget", "rendered", "transfers")},
     words=Path(__file__).with_name("adversarial.md").read_text(encoding="utf-8"),
 )

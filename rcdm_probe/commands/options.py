@@ -62,21 +62,14 @@ WeightsOf = Annotated[
         metavar="ENCODER=FILE",
     ),
 ]
-RcdmFolders = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--rcdm",
-        help="Folder of the RCDM that draws, may be repeated for RCDMs of several encoders or levels; by default the "
-        "encoder's embedded or published one.",
-        metavar="FOLDER",
-    ),
-]
+_RCDM = "Folder of the RCDM that draws, may be repeated for RCDMs of several encoders or levels;"
+_DRAWS = "by default the encoder's embedded or published one"
+RcdmFolders = Annotated[list[str] | None, typer.Option("--rcdm", help=f"{_RCDM} {_DRAWS}.", metavar="FOLDER")]
 RcdmFoldersOrNone = Annotated[
     list[str] | None,
     typer.Option(
         "--rcdm",
-        help="Folder of the RCDM that draws, may be repeated for RCDMs of several encoders or levels; or none for all "
-        "that needs no pictures; by default the encoder's embedded or published one, where there is one.",
+        help=f"{_RCDM} or none for all that needs no pictures; {_DRAWS}, where there is one.",
         metavar="FOLDER",
     ),
 ]

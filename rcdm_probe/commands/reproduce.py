@@ -54,7 +54,7 @@ def run(
     rcdm: options.RcdmFoldersOrNone = None,
     device: options.Device = "auto",
 ) -> None:
-    """All four findings of the paper and fidelity, over all encoders: one report as PDF and as a page for the screen.
+    """All four findings of the paper and more, over all encoders: one report as PDF and as a page for the screen.
 
     Every probe leaves a run folder of its own in runs/; those that were run before with the same settings are taken and
     not run again. On two processor cores five to ten minutes with --quick, twenty minutes to an hour without.
@@ -114,7 +114,7 @@ def _summary(findings: pd.DataFrame) -> Table:
     for name in ("finding", "encoder", "verdict", "value [95% interval]"):
         table.add_column(name, overflow="fold")
     for (finding, aspect, level), rows in findings.groupby(["finding", "aspect", "level"], sort=False):
-        about = " ".join(word for word in (f"{finding}.", aspect, level) if word)
+        about = " ".join(word for word in (f"{finding}." if finding else "beyond:", aspect, level) if word)
         for place, (_, row) in enumerate(rows.iterrows()):
             word = f"[{COLOURS[row['word']]}]{row['word']}[/]"
             value = "too few images" if math.isnan(row["value"]) else interval(row["value"], row["low"], row["high"])

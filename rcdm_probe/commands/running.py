@@ -54,7 +54,6 @@ def carry_out(
     """
     from rcdm_probe import runs
     from rcdm_probe.progress import progress_bars
-    from rcdm_probe.studies import carry_out_in
 
     with progress_bars():
         study = prepare()
@@ -64,7 +63,7 @@ def carry_out(
         run = runs.begin(study.facts, out=out)
         if run.resumed:
             console.print(f"going on in {escape(legible(str(run.folder)))}")
-        return carry_out_in(run, study, conduct)
+        return run.carry_out(study, conduct)
 
 
 def tell(remarks: Iterable[str]) -> None:

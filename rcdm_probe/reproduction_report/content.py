@@ -1,4 +1,4 @@
-"""What the report of the reproduction tells, as the floors below give it."""
+"""What a reproduction found, from the finished runs of its probes."""
 
 from __future__ import annotations
 
@@ -7,39 +7,41 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rcdm_probe.findings_table import findings_table, tally
-from rcdm_probe.reproduction_report.tables import printed_tables
+from rcdm_probe.known_probes import load_probe
+from rcdm_probe.reproduction_report.claims import CLAIMS
+from rcdm_probe.reproduction_report.joining import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
-    from rcdm_probe.reproduction_report.part import Part
+    from rcdm_probe.reproduction_report.joining import Shown
+    from reports.finished import FinishedRun
     from reports.panels import Panel
-    from reports.tables import Table
 
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that the report tells.
+    """What a reproduction found.
 
     Attributes:
-        parts: Finished runs, in the order of the findings.
+        parts: The finished run of every probe, in the order of the findings.
         kept: One picture of what each representation keeps; None without an RCDM.
         is_ssl: Of each encoder, whether it is self-supervised; None if not known.
         lacking: What could not be measured, with the reason.
         run: The content of ``run.json``.
     """
 
-    parts: Sequence[Part]
+    parts: Sequence[FinishedRun]
     kept: Panel | None
     is_ssl: Mapping[str, bool | None]
     lacking: Mapping[str, str]
-    run: Mapping[str, Any]
+    run: dict[str, Any]
 
     @cached_property
     def findings(self) -> pd.DataFrame:
-        """Every verdict beside the paper (`rcdm_probe.findings_table.findings_table`)."""
+        """Every verdict of every probe, beside what the paper claims (`rcdm_probe.findings_table.findings_table`)."""
         verdicts = [
             part.tables["verdicts"].assign(reference=part.run["arguments"].get("reference", ""))
             for part in self.parts
@@ -53,10 +55,15 @@ class Content:
         return tally(self.findings)
 
     @cached_property
-    def printed(self) -> dict[str, Table]:
-        """The tables that are made anew, by name."""
-        return printed_tables(self)
+    def shown(self) -> dict[int, dict[str, list[Shown]]]:
+        """What the section of each finding shows of each probe; 0: what is beyond the paper."""
+        runs = {name: [part for part in self.parts if part.probe == name] for name in self.probes}
+        return {
+            finding: {name: list(side_by_side(load_probe(name), runs[name], finding)) for name in self.probes}
+            for finding in (*CLAIMS, 0)
+        }
 
-    def of(self, probe: str) -> list[Part]:
-        """The parts of a probe."""
-        return [part for part in self.parts if part.probe == probe]
+    @property
+    def probes(self) -> list[str]:
+        """Names of the probes that were run, each once."""
+        return list(dict.fromkeys(part.probe for part in self.parts))

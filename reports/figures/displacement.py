@@ -91,42 +91,6 @@ def draw_displacement(
 
 
 @theme()
-def draw_by_encoder(
-    displacement: pd.DataFrame,
-    *,
-    labels: Mapping[str, str],
-    trained: Mapping[str, Collection[str]],
-    negligible: float,
-) -> Figure:
-    """How far each transformation moves the representations of several encoders: one dot plot each, on one list.
-
-    Args:
-        displacement: One row an (encoder, level, condition), at the reference dose only: ``relative_displacement`` with
-            its ``_low`` and ``_high``.
-        labels: What to print for each condition; only these conditions are drawn.
-        trained: Conditions that each encoder was trained with; their dots are filled, the others open.
-        negligible: Relative displacement below which a verdict calls the movement negligible; shaded.
-    """
-    encoders = list(dict.fromkeys(displacement["encoder"]))
-    looks, order = level_looks(displacement["level"]), _order(displacement, labels)
-    height = _FRAME + style.LEGEND + _ROW * len(order)
-    figure = new_figure(TEXT_WIDTH, height)
-    plots = figure.subplots(1, len(encoders), sharex=True, sharey=True, squeeze=False)[0]
-    for axes, name in zip(plots, encoders, strict=True):
-        for (level, look), shift in zip(looks.items(), shifts(len(looks)), strict=True):
-            rows = displacement[(displacement["encoder"] == name) & (displacement["level"] == level)]
-            rows = rows[rows["condition"].isin(order)]
-            filled = rows["condition"].isin(trained.get(name, ()))
-            for part, full in ((rows[filled], True), (rows[~filled], False)):
-                dots(axes, part, "relative_displacement", _heights(part, order) + shift, look, filled=full)
-        style.as_list(axes, [labels[condition] for condition in order])
-        _until_another_image(axes, displacement, negligible)
-        axes.set_title(name)
-    figure.supxlabel("relative displacement of h", fontsize=8, y=style.LEGEND / height)
-    style.legend_below(figure, level_handles(looks))
-    return figure
-
-
 @theme()
 def draw_dose_response(
     displacement: pd.DataFrame,

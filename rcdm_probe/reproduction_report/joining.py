@@ -1,0 +1,124 @@
+"""What a probe found on several encoders, side by side: one figure, one table, each with one caption.
+
+A figure is drawn anew where its probe says how (`probes.probe.Show.across`); else the figures of the runs stand beside
+each other. The rows of a table follow each other, each with its encoder.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from probes.probe import Show
+from reports import blocks
+from reports.blocks import figure_name
+from reports.finished import joined
+from reports.names import file_name
+from reports.tables import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from probes.probe import Probe
+    from reports.blocks import Block
+    from reports.finished import FinishedRun
+
+SENTENCES = "sentences"  # of the verdicts, among the names of what is shown
+
+
+class Shown(NamedTuple):
+    """A block of the report, and what it needs beside it.
+
+    Attributes:
+        block: As the document has it.
+        draw: Draws its figure anew.
+        table: Its table as read.
+        numbers: The same in full precision.
+        pictures: Figures to be copied into the folder: file name there -> where it is, both without ending.
+    """
+
+    block: Block
+    draw: Callable[[], Figure] | None = None
+    table: Table | None = None
+    numbers: pd.DataFrame | None = None
+    pictures: Mapping[str, Path] = {}
+
+
+def side_by_side(probe: Probe, runs: Sequence[FinishedRun], finding: int) -> Iterator[Shown]:
+    """What the section of a finding shows of a probe; 0: what is beyond the paper."""
+    told = [run.shown() for run in runs]
+    every = dict.fromkeys(key for shown in told for key in shown)
+    if finding == 0 and 0 not in probe.shown_in and not findings_of(probe):
+        wanted = [("", SENTENCES), *every]
+    else:  # of a figure and a table of one name, the figure
+        known = {name: kind for kind, name in sorted(every, reverse=True)}
+        told_of = (name.rpartition(" ") for name in probe.shown_in.get(finding, ()))
+        wanted = [(kind or known.get(name, ""), name) for kind, _, name in told_of]
+    for kind, name in wanted:
+        if name == SENTENCES:
+            yield from _sentences(probe, runs)
+        own = [(run, shown[kind, name]) for run, shown in zip(runs, told, strict=True) if (kind, name) in shown]
+        if own:
+            yield from (_figure if kind == "figure" else _tables)(probe, name, own)
+
+
+def findings_of(probe: Probe) -> list[int]:
+    """Findings of the paper that a probe belongs to, in order; none where it is beyond the paper."""
+    return sorted({*probe.finding.values(), *probe.shown_in} - {0})
+
+
+def _sentences(probe: Probe, runs: Sequence[FinishedRun]) -> Iterator[Shown]:
+    said = [sentence for run in runs if "verdicts" in run.tables for sentence in run.tables["verdicts"]["sentence"]]
+    if said:
+        yield Shown(blocks.text(f"What the words of {probe.name} rest on:"))
+        yield Shown(blocks.points(said))
+
+
+def _figure(probe: Probe, name: str, own: Sequence[tuple[FinishedRun, Block]]) -> Iterator[Shown]:
+    runs = [run for run, _ in own]
+    across = next((show.across for show in _shows(probe) if file_name(show.name) == name and show.across), None)
+    if across is not None and len(own) > 1:
+        caption = probe.wording.caption(f"across {name}", {})
+        block = blocks.figure(f"{probe.name}-{name}", caption.lead, caption.text, caption.how)
+        yield Shown(block, draw=lambda: across(runs))
+        return
+    pictures = {f"{run.prefix}-{name}": run.folder / "figures" / figure_name(block) for run, block in own}
+    block = max((block for _, block in own), key=lambda block: len(block["text"]))  # with every level that any has
+    told = block["lead"], block["text"], block["how"]
+    if len(own) == 1:
+        yield Shown(blocks.figure(*pictures, *told), pictures=pictures)
+    else:
+        yield Shown(
+            blocks.figures(dict(zip(pictures, (run.encoders[0] for run in runs), strict=True)), *told),
+            pictures=pictures,
+        )
+
+
+def _shows(probe: Probe) -> Iterator[Show]:
+    return (show for shows in probe.page.values() for show in shows if isinstance(show, Show) and show.kind == "figure")
+
+
+def _tables(probe: Probe, name: str, own: Sequence[tuple[FinishedRun, Block]]) -> Iterator[Shown]:
+    """One table, or several where encoders have other columns."""
+    by_columns: dict[tuple[str, ...], list[tuple[FinishedRun, Block]]] = {}
+    for run, block in own:
+        by_columns.setdefault(tuple(block["columns"]), []).append((run, block))
+    for number, (columns, told) in enumerate(by_columns.items()):
+        runs, several = [run for run, _ in told], len(own) > 1
+        table = Table(
+            name=f"{probe.name}-{name}" + f"-{number + 1}" * (number > 0),
+            caption=f"{told[0][1]['lead']} {told[0][1]['text']}".strip(),
+            columns=("encoder", *columns) if several else columns,
+            rows=tuple(
+                (*run.encoders, *row) if several else tuple(row) for run, block in told for row in block["rows"]
+            ),
+        )
+        numbers = [run.tables[name] for run in runs if name in run.tables]
+        yield Shown(
+            blocks.table(table),
+            table=table,
+            numbers=joined(runs, name) if several and numbers else next(iter(numbers), None),
+        )

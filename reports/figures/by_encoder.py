@@ -1,0 +1,156 @@
+"""Several encoders in one figure: a plot for each side by side, on one list of rows, so that the eye can run along one.
+
+What a colour, a marker and a place mean is the same in every plot; the legend and the axis label stand once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from reports.style import HAIR, INK, MUTED, NORMAL, TEXT_WIDTH, level_handles, level_looks, new_figure, theme
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_ROW, _MARK = 4.6, 1.2  # mm: a row, and each of the marks in it where they are many
+_FRAME, _LINE = 17.0, 4.5  # mm: titles and axis label; a line of the legend
+PALE = "#f5f6f8"  # of every other row
+_LONG = 100  # letters: a legend that is longer has a second line
+
+
+def draw_by_encoder(
+    table: pd.DataFrame,
+    *,
+    row: str,
+    labels: Mapping[str, str],
+    series: Mapping[str, str],
+    unit: str,
+    line: float = 0.0,
+    band: float = 0.0,
+    tick: Sequence[str] = (),
+    least: float = -math.inf,
+) -> Figure:
+    """Dots with intervals: a plot for each encoder, a colour for each level.
+
+    Args:
+        table: One row an (``encoder``, ``level``, row), with a column for each series and its ``_low`` and ``_high``.
+        row: Column that tells the rows apart.
+        labels: What to print for each row, from the top; only these are drawn.
+        series: Columns to draw, at most three, with what to call them: filled, open, a cross. Those of which no row has
+            more than one stand on one line.
+        unit: What the numbers are.
+        line: Drawn dashed.
+        band: From 0 to here, shaded.
+        tick: A column that is drawn as a tick, and what to call it.
+        least: Where the axis begins at the latest; an arrow at the edge stands for what lies beyond.
+    """
+    table = table[table[row].isin(list(labels))]
+    rows = [name for name in labels if name in set(table[row])][::-1]
+    encoders, looks = list(dict.fromkeys(table["encoder"])), level_looks(table["level"])
+    beside = max(1, int(table[list(series)].notna().sum(axis=1).max()))
+    shifts = np.linspace(0.34, -0.34, len(looks) * beside) if len(looks) * beside > 1 else np.zeros(1)
+    numbers = table[[f"{name}{end}" for name in series for end in ("", "_low", "_high")]].to_numpy(float)
+    low, high = min(line, float(np.nanmin(numbers))), max(line, float(np.nanmax(numbers)))
+    edge, room = max(low, least), 0.04 * (high - max(low, least))
+    with theme():
+        handles = [
+            *level_handles(looks),
+            *(
+                _mark(label, "oox"[place], bool(place))
+                for place, label in enumerate(series.values())
+                if len(series) > 1
+            ),
+            *(_mark(label, "|", False) for label in tick[1:]),
+        ]
+        lines = 1 + (sum(4 + len(handle.get_label()) for handle in handles) > _LONG)
+        legend = 1.5 + _LINE * lines
+        height = _FRAME + legend + max(_ROW, _MARK * (len(shifts) + 1)) * len(rows)
+        figure = new_figure(TEXT_WIDTH, height)
+        plots = figure.subplots(1, len(encoders), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, encoder in zip(plots, encoders, strict=True):
+            for place, (level, (colour, marker)) in enumerate(looks.items()):
+                own = table[(table["encoder"] == encoder) & (table["level"] == level)].set_index(row).reindex(rows)
+                for number, name in enumerate(series):
+                    y = np.arange(len(rows)) + shifts[place * beside + number % beside]
+                    _dots(
+                        axes, own, name, y, edge, (colour, (marker, marker, "x")[number], "white" if number else colour)
+                    )
+                if tick:
+                    middle = np.arange(len(rows)) + shifts[place * beside : (place + 1) * beside].mean()
+                    axes.plot(own[tick[0]], middle, "|", color=INK, ms=5, mew=0.9)
+            for place in range(0, len(rows), 2):
+                axes.axhspan(place - 0.5, place + 0.5, color=PALE, lw=0, zorder=0)
+            axes.axvspan(0, band, color=HAIR, alpha=0.6 if band else 0, lw=0, zorder=0)
+            axes.axvline(line, color=MUTED, lw=0.8, ls=(0, (4, 2)), zorder=1)
+            axes.tick_params(axis="y", length=0)
+            axes.spines["left"].set_visible(False)
+            axes.set_title(encoder)
+        plots[0].set_xlim(edge - room, high + room)
+        plots[0].set_yticks(range(len(rows)), [labels[name] for name in rows])
+        plots[0].set_ylim(-0.6, len(rows) - 0.4)
+        figure.supxlabel(unit, fontsize=NORMAL, y=legend / height)
+        across = math.ceil(len(handles) / lines)
+        figure.legend(
+            handles=handles, loc="lower left", ncols=across, bbox_to_anchor=(0, 0), handletextpad=0.1, borderpad=0
+        )
+        figure.tight_layout(pad=0.3, w_pad=0.8, rect=(0, (legend + 1) / height, 1, 1))
+    return figure
+
+
+def draw_matrices_by_encoder(
+    tables: Mapping[tuple[str, str], np.ndarray], *, rows: Sequence[str], columns: Sequence[str], full: float, unit: str
+) -> Figure:
+    """Matrices as colours: a column for each encoder, a line for each level.
+
+    Args:
+        tables: By encoder and level, ``[R, C]``.
+        rows: Labels of the R rows.
+        columns: Labels of the C columns.
+        full: Number that is drawn in the darkest colour, red; its negative in the darkest blue.
+        unit: What the numbers are.
+    """
+    encoders, looks = list(dict.fromkeys(encoder for encoder, _ in tables)), level_looks(level for _, level in tables)
+    with theme():
+        figure = new_figure(TEXT_WIDTH, 16 + len(looks) * (6 + 3.1 * len(rows)) + 8)
+        grid = figure.subplots(len(looks), len(encoders), sharex=True, sharey=True, squeeze=False)
+        shown = None
+        for line, (level, (colour, _)) in zip(grid, looks.items(), strict=True):
+            for axes, encoder in zip(line, encoders, strict=True):
+                if (encoder, level) not in tables:
+                    axes.set_axis_off()
+                    axes.set_title(encoder if level == next(iter(looks)) else "")
+                    continue
+                shown = axes.imshow(tables[encoder, level], cmap="RdBu_r", vmin=-full, vmax=full, aspect="auto")
+                axes.set_title(f"{encoder}, {level}", color=colour, fontsize=7)
+                axes.tick_params(length=0, labelsize=6)
+                for spine in axes.spines.values():
+                    spine.set_color(HAIR)
+        for axes in grid[-1]:
+            axes.set_xticks(range(len(columns)), columns, rotation=60, ha="right", rotation_mode="anchor")
+        for axes in grid[:, 0]:
+            axes.set_yticks(range(len(rows)), rows)
+        figure.tight_layout(pad=0.3, w_pad=0.6, h_pad=0.8, rect=(0, 0, 0.93, 1))
+        bar = figure.add_axes((0.945, 0.3, 0.012, 0.5))
+        figure.colorbar(shown, cax=bar, label=unit).ax.tick_params(labelsize=6)
+    return figure
+
+
+def _dots(axes: Axes, rows: pd.DataFrame, name: str, y: np.ndarray, edge: float, look: tuple[str, str, str]) -> None:
+    colour, marker, face = look
+    axes.hlines(y, rows[f"{name}_low"], rows[f"{name}_high"], color=colour, lw=0.9)
+    beyond = rows[name] < edge
+    for values, shape in ((rows[name].mask(beyond), marker), (rows[name].where(beyond).clip(edge), "<")):
+        axes.plot(values, y, shape, color=colour, mfc=face, ms=3.2, mew=0.9, clip_on=False)
+
+
+def _mark(label: str, marker: str, is_open: bool) -> Line2D:
+    """A legend entry."""
+    return Line2D([], [], color=INK, marker=marker, mfc="white" if is_open else INK, ls="none", label=label)
