@@ -35,11 +35,10 @@ from analyses.statistics import mean, mean_reciprocal, median, ratio
 from analyses.wording import listed
 from probes.probe import Needs, Probe, Ready, Sampling, Show, option
 from probes.stages import Stages
-from rcdm_core.distances import retrieval_ranks
+from rcdm_core.distances import nearest, retrieval_ranks
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.fidelity import frechet_contributions, in_manifold, inception_contributions
 from rcdm_core.images import at_one_size, resize
-from rcdm_core.nearest import nearest
 from rcdm_core.rcdm import DEFAULT_STEPS, SOLVERS
 from rcdm_core.training_images import TrainingImages, known_split, trained_scenes, unseen
 from reports import blocks

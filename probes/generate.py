@@ -30,10 +30,10 @@ from analyses.records import REAL
 from analyses.statistics import mean, median
 from probes.page import undrawn
 from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
+from rcdm_core.distances import nearest
 from rcdm_core.errors import UserError
 from rcdm_core.fidelity import frechet_contributions
 from rcdm_core.images import resize
-from rcdm_core.nearest import nearest
 from reports.figures.neighbourhood import draw_kinds
 from reports.panels import Panel
 

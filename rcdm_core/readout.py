@@ -10,8 +10,8 @@ which are sums over its folds, and one eigendecomposition of them serves every p
 closed form (Allen's PRESS, GCV) would not do: it parts the rows of a group, and where the versions of one image lie
 close together it takes far too small a penalty.
 
-*Logistic.* All folds and all penalties are solved at once (`rcdm_core.logistic`). The penalty is chosen on one fold of
-each training set.
+*Logistic.* All folds and all penalties are solved at once (`rcdm_core.linear_classifier`). The penalty is chosen on one
+fold of each training set.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from scipy.stats import rankdata
 
-from rcdm_core.logistic import log_probabilities, solve_logistic
+from rcdm_core.linear_classifier import log_probabilities, solve_logistic
 from rcdm_core.principal_axes import principal_coordinates, spectrum
 
 RIDGE_PENALTIES = tuple(10.0**e for e in np.arange(-6, 2.5, 0.5))  # times the largest eigenvalue of X'X
@@ -79,7 +79,7 @@ def class_predictions(
 ) -> torch.Tensor:
     """Out-of-fold classes ``[N]`` of a multinomial logistic regression: features ``[N, D]``, integer labels ``[N]``."""
     classes, codes = torch.unique(torch.tensor(np.asarray(labels)), return_inverse=True)
-    return classes[_log_probabilities(features, codes, folds=folds, seed=seed, groups=None).argmax(1)]
+    return classes[_log_probabilities(features, codes, _assign_folds(len(codes), folds, seed)).argmax(1)]
 
 
 def binary_scores(
@@ -90,18 +90,13 @@ def binary_scores(
     seed: int = 0,
     groups: torch.Tensor | np.ndarray | None = None,
 ) -> torch.Tensor:
-    """Out-of-fold log-odds ``[N]`` of label 1 against label 0, by logistic regression.
+    """Out-of-fold log-odds ``[N]`` of label 1 against label 0, by logistic regression; labels ``[N]`` hold both.
 
-    Args:
-        features: ``[N, D]``.
-        labels: ``[N]``, 0 or 1, both present.
-        folds: Number of folds, >= 3.
-        seed: Seed of the folds.
-        groups: ``[N]``; rows of one group are never parted over two folds.
+    The rest is as in `ridge_predictions`.
     """
     codes = torch.tensor(np.asarray(labels)).long()
-    log_probabilities = _log_probabilities(features, codes, folds=folds, seed=seed, groups=groups)
-    return log_probabilities[:, 1] - log_probabilities[:, 0]
+    read = _log_probabilities(features, codes, _assign_folds(len(codes), folds, seed, groups))
+    return read[:, 1] - read[:, 0]
 
 
 def r2(targets: torch.Tensor, predictions: torch.Tensor) -> float:
@@ -126,7 +121,7 @@ def auc(scores: torch.Tensor | np.ndarray, labels: torch.Tensor | np.ndarray) ->
     return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 
 
-def _assign_folds(count: int, folds: int, seed: int, groups: torch.Tensor | np.ndarray | None) -> torch.Tensor:
+def _assign_folds(count: int, folds: int, seed: int, groups: torch.Tensor | np.ndarray | None = None) -> torch.Tensor:
     """Fold of each row, ``[N]``: groups are shuffled and dealt out like cards."""
     codes = np.arange(count) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     distinct = int(codes.max()) + 1
@@ -139,15 +134,12 @@ def _assign_folds(count: int, folds: int, seed: int, groups: torch.Tensor | np.n
 
 
 def _ridge(moments: torch.Tensor, z: torch.Tensor, penalties: torch.Tensor) -> torch.Tensor:
-    """Ridge regressions with each of P relative penalties, from the moments of their training set.
+    """What ridge regressions predict for rows ``z`` ``[m, R]``, ``[P, m, T]``.
 
     Args:
         moments: ``A'A [R + T + 1, R + T + 1]`` of the training rows ``A = [coordinates, targets, 1]``.
-        z: Coordinates of the rows to predict, ``[m, R]``.
+        z: Coordinates.
         penalties: In units of the largest eigenvalue of the coordinates' scatter, ``[P]``.
-
-    Returns:
-        ``[P, m, T]``.
     """
     dimension, mean = z.shape[1], moments[-1, :-1] / moments[-1, -1]
     scatter = moments[:-1, :-1] - moments[-1, -1] * torch.outer(mean, mean)
@@ -157,16 +149,9 @@ def _ridge(moments: torch.Tensor, z: torch.Tensor, penalties: torch.Tensor) -> t
     return mean[dimension:] + (z - mean[:dimension]) @ weights
 
 
-def _log_probabilities(
-    features: torch.Tensor,
-    codes: torch.Tensor,
-    *,
-    folds: int,
-    seed: int,
-    groups: torch.Tensor | np.ndarray | None,
-) -> torch.Tensor:
-    """Out-of-fold log-probabilities ``[N, C]`` for codes ``[N]`` in 0 .. C-1."""
-    fold = _assign_folds(len(features), folds, seed, groups)
+def _log_probabilities(features: torch.Tensor, codes: torch.Tensor, fold: torch.Tensor) -> torch.Tensor:
+    """Out-of-fold log-probabilities ``[N, C]`` for codes ``[N]`` in 0 .. C-1, given the fold of each row."""
+    folds = int(fold.max()) + 1
     coordinates, squares = principal_coordinates(features)
     z, variances = coordinates.float(), (squares / len(features)).float()
 

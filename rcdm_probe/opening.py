@@ -19,9 +19,8 @@ from rcdm_core.encoders import Encoder, catalogue, load_encoder
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.features import default_features, load_features
 from rcdm_core.rcdm import RCDM, load_rcdm
-from rcdm_core.rcdm.joined import JoinedRCDM
 from rcdm_core.rcdm.published import load_published
-from rcdm_core.rcdm.rcdm import unknown_condition
+from rcdm_core.rcdm.rcdm import JoinedRCDM, unknown_condition
 from rcdm_core.training_images import known_split, names_its_images, unseen
 from rcdm_core.zoo.judge import load_judge
 from rcdm_probe.levels import choose_levels

@@ -17,7 +17,7 @@ from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.behaviour import refuse_without_gradients
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import at_one_size, resize
-from rcdm_core.placement import device_of
+from rcdm_core.precision import device_of
 from reports.panels import Panel
 
 if TYPE_CHECKING:

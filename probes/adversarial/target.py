@@ -22,8 +22,7 @@ from rcdm_core.cache import OTHER_CACHE
 from rcdm_core.distances import cosine, relative_displacement
 from rcdm_core.keeping import keeping
 from rcdm_core.linear_classifier import PENALTIES, LinearClassifier, fit_classifier
-from rcdm_core.placement import device_of
-from rcdm_core.precision import lowered
+from rcdm_core.precision import device_of, lowered
 from rcdm_core.representations import encode
 
 if TYPE_CHECKING:

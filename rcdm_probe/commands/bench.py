@@ -11,9 +11,7 @@ from rcdm_probe.commands import options
 from rcdm_probe.commands.running import new_console
 
 if TYPE_CHECKING:
-    from rcdm_probe.benchmark import Benchmark
-    from rcdm_probe.rank_benchmark import RankCost
-    from rcdm_probe.training_benchmark import TrainingRates
+    from rcdm_probe.benchmark import Benchmark, RankCost, TrainingRates
 
 _TRAINED = 80  # images in a batch, as the embedded RCDM was trained
 
@@ -49,12 +47,10 @@ def run(
     """
     from rcdm_core.data.registry import open_scenes
     from rcdm_core.errors import UserError
-    from rcdm_probe.benchmark import run_benchmark
+    from rcdm_probe.benchmark import rank_cost, run_benchmark, training_rates
     from rcdm_probe.device import choose_device
     from rcdm_probe.opening import open_encoder, require_rcdm
     from rcdm_probe.progress import progress_bars
-    from rcdm_probe.rank_benchmark import rank_cost
-    from rcdm_probe.training_benchmark import training_rates
 
     if images > gallery:
         raise UserError(f"{images} images do not fit a gallery of {gallery}", "lower --images or raise --gallery")
@@ -66,14 +62,9 @@ def run(
         ranks = rank_cost(ranked, seed=seed, device=place) if ranked else None
         pixels = scenes.images(range(len(scenes)))
         found = run_benchmark(network, decoder, level, pixels, count=images, seed=seed, batch_size=batch_size)
+        few, shape = open_scenes("test", image_size=decoder.image_size, limit=2 * _TRAINED, seed=seed), decoder.denoiser
         rates = training_rates(
-            network,
-            level,
-            open_scenes("test", image_size=decoder.image_size, limit=2 * _TRAINED, seed=seed),
-            decoder.denoiser.settings,
-            batch_size=_TRAINED,
-            steps=training_steps,
-            seed=seed,
+            network, level, few, shape.settings, batch_size=_TRAINED, steps=training_steps, seed=seed
         )
     _show(found, rates, ranks, f"{encoder}/{level}, {images} samples, ranks among {gallery:,} scenes, on {place}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -108,7 +107,8 @@ def run(
     settings = default_settings(
         image_size=image_size,
         network=network,
-        start=None if beginning is None else beginning.denoiser.settings,
+        start=beginning,
+        images=images,
         every=every,
         looked_at=looked_at,
         learning_rate=lr,
@@ -120,27 +120,13 @@ def run(
         seed=seed,
     )
     with progress_bars():
-        training = prepare(
-            encoder,
-            data,
-            settings,
-            out=out,
-            level=level or None,
-            images=images,
-            weights=weights,
-            start=beginning,
-            device=device,
-            command=shlex.join(["rcdm-probe", *sys.argv[1:]]),
-        )
+        training = prepare(encoder, data, settings, out=out, level=level or None, weights=weights, device=device)
         if training.is_main:
             tell(training.images.remarks)
         if training.is_main and training.run.resumed:
             console.print(f"going on in {escape(legible(str(out)))}")
-        in_log = not console.is_terminal  # where no bar shows that it goes on
-        found = conduct(
-            training,
-            tell=(lambda line: console.print(escape(line))) if in_log else (lambda line: None),
-        )
+        # In a log no bar shows that it goes on.
+        found = conduct(training, tell=lambda line: None if console.is_terminal else console.print(escape(line)))
     if not training.is_main:
         return
     last = found[found["step"] == found["step"].max()]
