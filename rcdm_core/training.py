@@ -299,11 +299,7 @@ def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[st
 
 
 def _save(
-    folder: Path,
-    known: dict[str, Any],
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: EMAModel | None,
+    folder: Path, known: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer, average: EMAModel | None
 ) -> None:
     log = torch.tensor(known["log"], dtype=torch.float64)
     state = {**known, "log": log, "network": network.state_dict(), "optimizer": optimizer.state_dict()}

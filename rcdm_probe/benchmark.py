@@ -89,14 +89,7 @@ class Benchmark:
 
 
 def run_benchmark(
-    encoder: Encoder,
-    rcdm: RCDM,
-    level: str,
-    images: torch.Tensor,
-    *,
-    count: int,
-    seed: int,
-    batch_size: int,
+    encoder: Encoder, rcdm: RCDM, level: str, images: torch.Tensor, *, count: int, seed: int, batch_size: int
 ) -> Benchmark:
     """Encode the images, sample from the first of their representations with two solvers, and see where that leads.
 

@@ -86,13 +86,7 @@ def store_folder(encoder: Encoder, levels: Sequence[str], images: ImageSet, *, i
 
 
 def fill_store(
-    folder: Path,
-    encoder: Encoder,
-    levels: Sequence[str],
-    images: ImageSet,
-    *,
-    image_size: int,
-    processes: Accelerator,
+    folder: Path, encoder: Encoder, levels: Sequence[str], images: ImageSet, *, image_size: int, processes: Accelerator
 ) -> Store:
     """Encode and shrink the images that are not in the store yet, or damaged there.
 

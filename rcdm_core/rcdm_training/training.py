@@ -107,10 +107,7 @@ def train_rcdm(
     few = min(loop.batch_size, len(held_out.rows))
     draw, draw_held_out = (
         batches(store, rows, conditions, batch_size=count, seed=seed, device=processes.device)
-        for rows, count, seed in (
-            (split.training, loop.batch_size, loop.seed),
-            (held_out.rows, few, loop.seed + 1),
-        )
+        for rows, count, seed in ((split.training, loop.batch_size, loop.seed), (held_out.rows, few, loop.seed + 1))
     )
 
     def look(done: int) -> None:

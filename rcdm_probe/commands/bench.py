@@ -24,9 +24,7 @@ def run(
     seed: options.Seed = 0,
     rcdm: options.RcdmFolders = None,
     batch_size: options.BatchSize = 128,
-    training_steps: Annotated[
-        int, typer.Option("--training-steps", help="Steps of training that are measured.", min=1, metavar="K")
-    ] = 12,
+    training_steps: Annotated[int, typer.Option(help="Steps of training that are measured.", min=1, metavar="K")] = 12,
     ranked: Annotated[
         int,
         typer.Option(

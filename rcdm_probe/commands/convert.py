@@ -21,7 +21,6 @@ def run(
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config",
             help="Settings of its training: a JSON object with the option names of the published code. By default "
             "those of the published 128 x 128 models.",
             metavar="JSON",

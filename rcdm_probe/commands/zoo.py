@@ -31,8 +31,7 @@ def train(
     parts: Parts = None,
     folder: Folder = Path(".zoo"),
     garments: Annotated[
-        Path | None,
-        typer.Option(help="Folder with Fashion-MNIST's gzipped files; by default found or downloaded."),
+        Path | None, typer.Option(help="Folder with Fashion-MNIST's gzipped files; by default found or downloaded.")
     ] = None,
     start: Annotated[
         Path | None,
