@@ -167,19 +167,6 @@ def clock(device: torch.device) -> float:
     return time.perf_counter()
 
 
-@dataclass(frozen=True)
-class TrainingRates:
-    """Images a second.
-
-    Attributes:
-        training: Of the training loop.
-        bare: Of forward pass, backward pass and optimiser step alone.
-    """
-
-    training: float
-    bare: float
-
-
 def training_rates(
     encoder: Encoder,
     level: str,
@@ -189,8 +176,8 @@ def training_rates(
     batch_size: int,
     steps: int,
     seed: int = 0,
-) -> TrainingRates:
-    """Train a fresh network for some steps, with as many bare ones between them.
+) -> tuple[float, float]:
+    """Images a second of the training of a fresh network, and of as many bare steps between its own.
 
     Args:
         encoder: Encoder to train for, on the device to be measured.
@@ -239,7 +226,7 @@ def training_rates(
 
         with showing(in_turn):
             train(learner, draw, settings, folder=Path(folder) / "training", device=device.type)
-    return TrainingRates(training=batch_size / median(trained[1:-1]), bare=batch_size / median(bare[1:-1]))
+    return batch_size / median(trained[1:-1]), batch_size / median(bare[1:-1])
 
 
 @dataclass(frozen=True)

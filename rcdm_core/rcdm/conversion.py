@@ -213,25 +213,19 @@ def _compare(shape: _Shape, given: Mapping[str, Any]) -> None:
     """Raise a `UserError` where options contradict the tensors."""
     size = given.get("image_size", 128)
     attended = [size / side for side in given.get("attention_resolutions", ())]
-    by_options = {
-        "num_channels": given.get("num_channels"),
-        "channel_mult": tuple(int(m * shape.base) / shape.base for m in given.get("channel_mult", ())),
-        "num_res_blocks": given.get("num_res_blocks"),
-        "attention_resolutions": tuple(2.0**k in attended for k in range(len(shape.channels))),
-        "resblock_updown": given.get("resblock_updown"),
-        "ssl_dim": given.get("ssl_dim"),
-    }
-    by_tensors = {
-        "num_channels": shape.base,
-        "channel_mult": tuple(c / shape.base for c in shape.channels),
-        "num_res_blocks": shape.blocks,
-        "attention_resolutions": shape.attention,
-        "resblock_updown": shape.residual_resampling if len(shape.channels) > 1 else given.get("resblock_updown"),
-        "ssl_dim": shape.dimension,
+    multipliers = tuple(int(m * shape.base) / shape.base for m in given.get("channel_mult", ()))
+    halving = shape.residual_resampling if len(shape.channels) > 1 else given.get("resblock_updown")
+    found_and_said: dict[str, tuple[Any, Any]] = {
+        "num_channels": (shape.base, given.get("num_channels")),
+        "channel_mult": (tuple(c / shape.base for c in shape.channels), multipliers),
+        "num_res_blocks": (shape.blocks, given.get("num_res_blocks")),
+        "attention_resolutions": (shape.attention, tuple(2.0**k in attended for k in range(len(shape.channels)))),
+        "resblock_updown": (halving, given.get("resblock_updown")),
+        "ssl_dim": (shape.dimension, given.get("ssl_dim")),
     }
     sides = [size >> k for k, attends in enumerate(shape.attention) if attends]
-    for name, found in by_tensors.items():
-        if name in given and by_options[name] != found:
+    for name, (found, said) in found_and_said.items():
+        if name in given and said != found:
             shown = sides if name == "attention_resolutions" else found
             raise UserError(
                 f"{name} is {_written(given[name])} by the options, {_written(shown)} by the tensors",

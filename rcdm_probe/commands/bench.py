@@ -11,7 +11,7 @@ from rcdm_probe.commands import options
 from rcdm_probe.commands.running import new_console
 
 if TYPE_CHECKING:
-    from rcdm_probe.benchmark import Benchmark, RankCost, TrainingRates
+    from rcdm_probe.benchmark import Benchmark, RankCost
 
 _TRAINED = 80  # images in a batch, as the embedded RCDM was trained
 
@@ -67,7 +67,7 @@ def run(
     _show(found, rates, ranks, f"{encoder}/{level}, {images} samples, ranks among {gallery:,} scenes, on {place}")
 
 
-def _show(found: Benchmark, rates: TrainingRates, ranks: RankCost | None, title: str) -> None:
+def _show(found: Benchmark, rates: tuple[float, float], ranks: RankCost | None, title: str) -> None:
     from analyses.bootstrap import interval
     from analyses.statistics import mean
 
@@ -77,15 +77,15 @@ def _show(found: Benchmark, rates: TrainingRates, ranks: RankCost | None, title:
         table.add_row(sampling.solver, str(sampling.steps), f"{sampling.rate:.1f}", str(mrr))
     gain = found.default.rate / found.published.rate
     difference = interval(found.default.reciprocal_ranks - found.published.reciprocal_ranks, mean)
-    share = found.denoiser_flops / found.peak_flops
+    share, (training, bare) = found.denoiser_flops / found.peak_flops, rates
     lines = [
         f"default over published: {gain:.1f} times as fast, "
         f"MRR {difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]",
         f"denoiser: {found.denoiser_flops / 1e9:,.0f} GFLOP/s, {share:.0%} of {found.peak_flops / 1e9:,.0f} GFLOP/s "
         "of the matrix product in the same precision",
         f"encoder: {found.encoding_rate:,.0f} representations a second",
-        f"training: {rates.training:.1f} images a second in batches of {_TRAINED}, "
-        f"{rates.training / rates.bare:.0%} of the {rates.bare:.1f} of a bare loop",
+        f"training: {training:.1f} images a second in batches of {_TRAINED}, "
+        f"{training / bare:.0%} of the {bare:.1f} of a bare loop",
     ]
     if ranks is not None:
         lines.append(
