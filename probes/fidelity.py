@@ -33,11 +33,10 @@ from analyses.tables import by_image, headings, measured, tabulate
 from probes.context import Context, in_parts
 from probes.probe import Needs, Probe, Ready, Sampling, Show, option
 from probes.stages import Stages
-from rcdm_core.distances import retrieval_ranks
+from rcdm_core.distances import nearest, retrieval_ranks
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.fidelity import frechet_contributions, in_manifold, inception_contributions
 from rcdm_core.images import resize
-from rcdm_core.nearest import nearest
 from rcdm_core.rcdm import DEFAULT_STEPS, SOLVERS
 from rcdm_core.training_images import TrainingImages, known_split, trained_scenes, unseen
 from reports import blocks

@@ -28,10 +28,10 @@ from analyses.statistics import mean, median
 from analyses.tables import by_image, estimate_of, measured, tabulate
 from probes.page import undrawn
 from probes.probe import Judgement, Needs, Probe, Sampling, Show, option
+from rcdm_core.distances import nearest
 from rcdm_core.errors import UserError
 from rcdm_core.fidelity import frechet_contributions
 from rcdm_core.images import resize
-from rcdm_core.nearest import nearest
 from reports.figures.by_encoder import draw_by_encoder
 from reports.figures.fidelity import draw_kinds
 from reports.finished import joined

@@ -13,9 +13,7 @@ import torch.nn.functional as F
 
 from rcdm_core.errors import UserError
 
-_TIE = (
-    32 * torch.finfo(torch.float32).eps
-)  # relative to |query|^2 + |gallery|^2: what rounding can do to a squared distance
+_TIE = 32 * torch.finfo(torch.float32).eps  # what rounding does to a squared distance, over |query|^2 + |gallery|^2
 
 _ROWS = 4096  # that are compared at once
 
@@ -140,6 +138,35 @@ def _centred(rows: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
     """Rows around a centre, in float32: small norms keep the rounding of |q|^2 + |g|^2 - 2 q.g small."""
     rows = rows if rows.dtype == torch.float64 else rows.float()
     return (rows - centre.to(rows.dtype)).float()
+
+
+def nearest(queries: torch.Tensor, gallery: torch.Tensor, *, block: int = 512) -> tuple[torch.Tensor, torch.Tensor]:
+    """The nearest row of a gallery to each query, by Euclidean distance, at the speed of a matrix product.
+
+    Args:
+        queries: ``[N, D]``.
+        gallery: ``[M, D]``, M >= 1.
+        block: Queries, and rows of the gallery, compared at once: memory is bounded.
+
+    Returns:
+        Distances ``[N]``, float64, of the rows that are nearest in float32, and these rows, ``[N]`` int64.
+    """
+    best = torch.full((len(queries),), torch.inf)
+    rows = torch.zeros(len(queries), dtype=torch.long)
+    for start in range(0, len(gallery), block):
+        part = gallery[start : start + block].float()
+        lengths = part.square().sum(1)
+        for i in range(0, len(queries), block):
+            here = slice(i, i + block)
+            value, place = torch.addmm(lengths, queries[here].float(), part.T, alpha=-2).min(1)
+            nearer = value < best[here]
+            best[here] = torch.where(nearer, value, best[here])
+            rows[here] = torch.where(nearer, place + start, rows[here])
+    apart = [
+        torch.linalg.vector_norm(query.double() - gallery[row].double(), dim=1)
+        for query, row in zip(queries.split(block), rows.split(block), strict=True)
+    ]
+    return torch.cat(apart), rows
 
 
 def mean_reciprocal_rank(ranks: torch.Tensor) -> float:

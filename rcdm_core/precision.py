@@ -1,14 +1,12 @@
-"""In which numbers matrix products are computed, and what their rounding is.
+"""Where a network computes, in which numbers its matrix products, and what their rounding is.
 
-bfloat16 where the processor multiplies it, else float32.
-
-bfloat16 halves what a product moves, and processors with units for it take a fraction of the time. One without them
-imitates it, several times slower than float32. What is accumulated, and what is measured, is float32 on both.
+These are bfloat16 where the processor multiplies it, else float32. It halves what a product moves, and processors with
+units for it take a fraction of the time. One without them imitates it, several times slower than float32. What is
+accumulated, and what is measured, is float32 on both.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -21,11 +19,16 @@ PRECISIONS = ("auto", "bf16", "no")
 """``"auto"``: that of `matrix_precision`; ``"no"``: float32 throughout."""
 
 
+def device_of(network: nn.Module) -> torch.device:
+    """The device of a network's weights; the CPU where it has none."""
+    return next((tensor.device for tensor in chain(network.parameters(), network.buffers())), torch.device("cpu"))
+
+
 def matrix_precision(device: torch.device | str) -> torch.dtype:
     """The faster one of bfloat16 and float32 on a device: a property of the hardware, nothing is timed."""
     match torch.device(device).type:
         case "cpu":
-            native = _cpu_multiplies_bfloat16()
+            native = torch.cpu._is_avx512_bf16_supported()  # with AMX too; no public name in PyTorch 2.6
         case "cuda":
             native = torch.cuda.is_bf16_supported(including_emulation=False)
         case _:
@@ -43,11 +46,6 @@ def lowered(device: torch.device | str, precision: str = "auto") -> torch.autoca
     dtype = matrix_precision(device) if precision == "auto" else torch.bfloat16
     enabled = precision != "no" and dtype != torch.float32
     return torch.autocast(torch.device(device).type, dtype, enabled=enabled)
-
-
-@lru_cache(maxsize=1)
-def _cpu_multiplies_bfloat16() -> bool:
-    return torch.cpu._is_avx512_bf16_supported()  # processors with AMX have it too; no public name in PyTorch 2.6
 
 
 def rounding_of(network: nn.Module) -> float:

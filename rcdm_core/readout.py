@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from scipy.stats import rankdata
 
-from rcdm_core.logistic import log_probabilities, solve_logistic
+from rcdm_core.linear_classifier import log_probabilities, solve_logistic
 from rcdm_core.principal_axes import PART, WHOLE, coordinates_of, principal_coordinates, spectrum
 
 if TYPE_CHECKING:

@@ -36,8 +36,7 @@ from rcdm_core.atomic import atomic_path, remove_unfinished
 from rcdm_core.errors import UserError
 from rcdm_core.interruption import Deferral
 from rcdm_core.keeping import keeping
-from rcdm_core.placement import device_of
-from rcdm_core.precision import lowered
+from rcdm_core.precision import device_of, lowered
 from rcdm_core.progress import track
 
 if TYPE_CHECKING:
@@ -94,18 +93,19 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
-class Watch:
-    """Something to be done along the way, in the main process, while the learner holds its averaged weights.
-
-    It is also done at the end, and may be asked again for a step at which it was interrupted.
+class Callbacks:
+    """What is done besides, by whoever trains.
 
     Attributes:
-        look: Called with the number of steps done.
-        every: Steps between two looks.
+        begin: Called where no checkpoint is gone on from, before the first step: gives the learner its first weights.
+        look: Called in the main process with the number of steps done, at the end too, while the learner holds its
+            averaged weights; once more for a step at which it was interrupted.
+        every: Steps between two looks; 0 for none.
     """
 
-    look: Callable[[int], None]
-    every: int
+    begin: Callable[[], None] = lambda: None
+    look: Callable[[int], None] = lambda done: None
+    every: int = 0
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:
@@ -140,28 +140,22 @@ def train(
     settings: TrainingSettings,
     *,
     folder: Path,
-    description: str,
     of: str = "",
-    begin: Callable[[], None] = lambda: None,
     device: str = "cpu",
-    watch: Watch | None = None,
+    callbacks: Callbacks = Callbacks(),
 ) -> None:
     """Train a learner, or go on from the checkpoint in its folder.
 
     Args:
-        learner: A `Learner`, the same in every process.
+        learner: The same in every process; ends in evaluation mode, with the averaged weights where there are any.
         draw: ``draw(step, positions)`` gives the examples at these positions of the step's batch, on any device; seeded
             by the caller's own means or by torch's generator, which is set from the seed, the step and the first of
             the positions before each call.
         settings: How to train.
-        folder: Where checkpoints and ``losses.csv`` are kept; one that all processes share.
-        description: What the progress bar says.
+        folder: Where checkpoints and ``losses.csv`` are kept, one that all processes share; its name is on the bar.
         of: What is trained on what, as a key: a checkpoint of something else is not gone on from.
-        begin: Called where no checkpoint is gone on from, before the first step: to give the learner its first weights.
         device: ``"cpu"`` or ``"cuda"``.
-        watch: What to do along the way.
-
-    The learner ends with the averaged weights where there is an average, in evaluation mode.
+        callbacks: What to do besides.
 
     Raises:
         UserError: The batch cannot be cut into equal portions, processes see different checkpoints, the checkpoint is
@@ -172,39 +166,40 @@ def train(
     mine = portions(settings, processes=accelerator.num_processes, rank=accelerator.process_index)
     state = _newest_state(folder, of)
     if state is None:
-        begin()
+        callbacks.begin()
     network = learner.to(accelerator.device)
     trainable = [p for p in network.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(_groups(trainable, settings.weight_decay), betas=(0.9, 0.99), fused=True)
-    average = _average(trainable, settings.ema_decay) if settings.ema_decay else None
+    decay = settings.ema_decay
+    average = EMAModel(trainable, decay=decay, use_ema_warmup=True, power=0.75, foreach=True) if decay else None
     first, log = (0, []) if state is None else _restore(state, network, optimizer, average)
     del state
-    _require_same_start(accelerator, first, folder)
+    starts = accelerator.gather(torch.tensor([first], device=accelerator.device))
+    if int(starts.min()) != int(starts.max()):
+        raise UserError(f"processes see different checkpoints in {folder}", "use a folder that all machines share")
     if accelerator.is_main_process:
         with keeping("the state of a training", folder):
             remove_unfinished(folder)
-            _write_log(folder / LOSSES, log)
+            with atomic_path(folder / LOSSES) as temporary, temporary.open("w", newline="") as file:
+                csv.writer(file).writerows([_COLUMNS, *([int(step), *values] for step, *values in log)])
     prepared = accelerator.prepare(network)
     saved = first
 
-    def save(done: int) -> None:
-        nonlocal saved
-        if accelerator.is_main_process:
-            _save(folder, {"of": of, "step": done, "log": log}, network, optimizer, average)
-        saved = done
+    def is_due(done: int) -> bool:
+        return bool(callbacks.every and done) and (done % callbacks.every == 0 or done == settings.steps)
 
     def look(done: int) -> None:
-        if watch is not None and done and (done % watch.every == 0 or done == settings.steps):
+        if is_due(done):
             if accelerator.is_main_process:
                 with _at_rest(network, trainable, average):
-                    watch.look(done)
+                    callbacks.look(done)
             accelerator.wait_for_everyone()
 
     look(first)
     network.train()
     began = time.perf_counter()
     with Deferral() as deferral:
-        for step in track(range(first, settings.steps), description, settings.steps - first):
+        for step in track(range(first, settings.steps), folder.name, settings.steps - first):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, settings)
             loss = _backward(accelerator, prepared, draw, step, mine, settings)
@@ -214,18 +209,23 @@ def train(
             learner.after_step()
             if average is not None:
                 average.step(trainable)
-            mean_loss, asked = _together(accelerator, loss, deferral.asked)
+            # The mean loss of all processes, and whether any was asked to stop: one exchange for both.
+            told = torch.stack([loss.float(), torch.tensor(float(deferral.asked), device=loss.device)])
+            mean_loss, asked = accelerator.reduce(told, reduction="mean").tolist()
             now = time.perf_counter()
             log.append([step, mean_loss, float(norm), now - began])
             if accelerator.is_main_process:
-                _append(folder / LOSSES, log[-1])
+                with keeping("the log of a training", folder), (folder / LOSSES).open("a", newline="") as file:
+                    csv.writer(file).writerow(log[-1])
             began = now
             done = step + 1
             if not math.isfinite(mean_loss + float(norm)):
-                raise _diverged(done, saved)
-            looks = watch is not None and done % watch.every == 0
-            if asked or looks or done % settings.checkpoint_every == 0 or done == settings.steps:
-                save(done)
+                rest = f"the checkpoint of step {saved} is kept" if saved else "no checkpoint was kept"
+                raise UserError(f"the training diverged at step {done}", f"lower the learning rate (--lr); {rest}")
+            if asked or is_due(done) or done % settings.checkpoint_every == 0 or done == settings.steps:
+                if accelerator.is_main_process:
+                    _save(folder, {"of": of, "step": done, "log": log}, network, optimizer, average)
+                saved = done
             if asked:
                 raise KeyboardInterrupt
             with deferral.lifted():
@@ -238,12 +238,7 @@ def train(
 
 
 def portions(settings: TrainingSettings, *, processes: int, rank: int) -> list[slice]:
-    """The positions of the batch that a process computes, portion by portion.
-
-    Args:
-        settings: Batch size and accumulation.
-        processes: How many train together.
-        rank: Number of this one.
+    """The positions of the batch that process number ``rank`` of several computes, portion by portion.
 
     Raises:
         UserError: The batch cannot be cut into equal portions.
@@ -281,25 +276,6 @@ def _backward(
     return torch.stack(losses).sum()
 
 
-def _diverged(step: int, saved: int) -> UserError:
-    """The error for a loss or a gradient that is no number: the weights are none from this step on."""
-    rest = f"the checkpoint of step {saved} is kept" if saved else "no checkpoint was kept"
-    return UserError(f"the training diverged at step {step}", f"lower the learning rate (--lr); {rest}")
-
-
-def _together(accelerator: Accelerator, loss: torch.Tensor, asked: bool) -> tuple[float, bool]:
-    """Mean loss of all processes, and whether any was asked to stop: one exchange for both."""
-    told = torch.stack([loss.float(), torch.tensor(float(asked), device=loss.device)])
-    mean_loss, stops = accelerator.reduce(told, reduction="mean").tolist()
-    return mean_loss, stops > 0
-
-
-def _require_same_start(accelerator: Accelerator, first: int, folder: Path) -> None:
-    starts = accelerator.gather(torch.tensor([first], device=accelerator.device))
-    if int(starts.min()) != int(starts.max()):
-        raise UserError(f"processes see different checkpoints in {folder}", "use a folder that all machines share")
-
-
 @contextmanager
 def _at_rest(network: nn.Module, parameters: list[nn.Parameter], average: EMAModel | None) -> Iterator[None]:
     """Within it the network is in evaluation mode and holds its averaged weights."""
@@ -315,22 +291,15 @@ def _at_rest(network: nn.Module, parameters: list[nn.Parameter], average: EMAMod
         network.train()
 
 
-def _average(parameters: list[nn.Parameter], decay: float) -> EMAModel:
-    return EMAModel(parameters, decay=decay, use_ema_warmup=True, power=0.75, foreach=True)
-
-
 def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    matrices = [p for p in parameters if p.ndim > 1]
-    vectors = [p for p in parameters if p.ndim <= 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
 
 
 def _save(
-    folder: Path,
-    known: dict[str, Any],
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: EMAModel | None,
+    folder: Path, known: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer, average: EMAModel | None
 ) -> None:
     log = torch.tensor(known["log"], dtype=torch.float64)
     state = {**known, "log": log, "network": network.state_dict(), "optimizer": optimizer.state_dict()}
@@ -369,13 +338,3 @@ def _restore(
         average.load_state_dict(state["average"])
         average.to(device_of(network))
     return state["step"], state["log"].tolist()
-
-
-def _write_log(path: Path, log: list[list[float]]) -> None:
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
-        csv.writer(file).writerows([_COLUMNS, *([int(step), *values] for step, *values in log)])
-
-
-def _append(path: Path, row: list[float]) -> None:
-    with keeping("the log of a training", path.parent), path.open("a", newline="") as file:
-        csv.writer(file).writerow(row)

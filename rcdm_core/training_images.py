@@ -1,8 +1,12 @@
-"""Which images an RCDM was trained on, as far as its card tells and they are at hand: those that it could recall."""
+"""Which images are trained on, when each comes, which are held out; and which an RCDM was trained on, by its card.
+
+Those that were trained on an RCDM could recall: what is measured on them may be memory.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +14,8 @@ import numpy as np
 from rcdm_core.data.garments import training_garments_are_here
 from rcdm_core.data.registry import SceneImages, load_data
 from rcdm_core.data.scenes import SIZE, Scenes
+from rcdm_core.errors import UserError
 from rcdm_core.images import Side, recipe
-from rcdm_core.rcdm_training.split import Split, hold_out
-from rcdm_core.zoo.curriculum import scene_indices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,7 +24,71 @@ if TYPE_CHECKING:
 
     from rcdm_core.data.imageset import ImageSet
 
-_SCENES = "fashion scenes, training split"  # as the cards of the zoo begin
+LEAST_IMAGES = 50
+SHARE, LEAST_HELD_OUT, MOST_HELD_OUT = 0.1, 10, 2_000
+SCENES = "fashion scenes, training split"
+"""How the cards of the zoo name what it is trained on."""
+
+_GARMENTS = 60_000
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Positions in a set of images, ascending.
+
+    Attributes:
+        training: Those that are trained on.
+        held_out: The others.
+    """
+
+    training: np.ndarray
+    held_out: np.ndarray
+
+
+def hold_out(count: int, *, seed: int) -> Split:
+    """A tenth of ``count`` images held out at random, at least 10 and at most 2,000.
+
+    Raises:
+        UserError: There are fewer than `LEAST_IMAGES`.
+    """
+    if count < LEAST_IMAGES:
+        raise UserError(f"{count} images to train on", f"give at least {LEAST_IMAGES}, better some hundreds")
+    held_out = int(np.clip(round(SHARE * count), LEAST_HELD_OUT, MOST_HELD_OUT))
+    order = np.random.default_rng(seed).permutation(count)
+    return Split(training=np.sort(order[held_out:]), held_out=np.sort(order[:held_out]))
+
+
+def shuffled_passes(places: np.ndarray, count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """What comes when, if ``count`` things are passed through again and again, each time in a new order.
+
+    Args:
+        places: In the endless sequence, ``[N]`` integers from 0.
+        count: Number of things; every pass takes each of them once.
+        seed: Seed of the orders.
+
+    Returns:
+        Number of the pass and index of the thing, ``[N]`` each.
+    """
+    passes, offsets = places // count, places % count
+    orders = {number: _order(int(number), count, seed) for number in np.unique(passes)}
+    chosen = [orders[number][offset] for number, offset in zip(passes, offsets, strict=True)]
+    return passes, np.array(chosen, np.int64)
+
+
+@lru_cache(maxsize=4)
+def _order(number: int, count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng([seed, number]).permutation(count)
+
+
+def scene_indices(step: int, batch_size: int, *, seed: int) -> np.ndarray:
+    """Indices of the training scenes of a step: each pass over the garments in a new order, with new factors.
+
+    Scene ``i`` is garment ``i mod 60,000`` with its own factors, so that no data set is stored. Another training of the
+    same seed, such as a further leg, is shown the same scenes again.
+    """
+    places = np.arange(step * batch_size, (step + 1) * batch_size)
+    passes, garments = shuffled_passes(places, _GARMENTS, seed=seed)
+    return passes * _GARMENTS + garments
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,28 +138,20 @@ def known_split(card: Mapping[str, Any], images: ImageSet, data: str | Path) -> 
 
 def unseen(splits: Iterable[Split | None], count: int) -> np.ndarray:
     """Positions of those of ``count`` images that none of several trainings was given, ascending."""
-    seen = np.zeros(count, bool)
-    for split in splits:
-        if split is not None:
-            seen[split.training] = True
-    return np.flatnonzero(~seen)
+    given = [split.training for split in splits if split is not None]
+    return np.setdiff1d(np.arange(count), np.concatenate(given) if given else ())
 
 
 def trained_scenes(card: Mapping[str, Any], *, limit: int) -> TrainingImages | None:
-    """The first scenes that the embedded RCDM was shown in the last leg of its training.
+    """The first scenes, at most ``limit``, that the embedded RCDM was shown in the last leg of its training.
 
-    Args:
-        card: Of the RCDM.
-        limit: How many at most.
-
-    Returns:
-        None where it was trained on something else, or the training garments are not on this machine.
+    None where it was trained on something else, or the training garments are not on this machine.
     """
     training = card.get("training", {})
-    if not str(training.get("data", "")).startswith(_SCENES) or not training_garments_are_here():
+    if not str(training.get("data", "")).startswith(SCENES) or not training_garments_are_here():
         return None
     leg = training["legs"][-1]
-    seed = leg["settings"]["seed"] + 1  # as `rcdm_core.zoo.train_rcdm` draws them
+    seed = leg["settings"]["seed"] + 1  # as `rcdm_core.zoo.train` draws them
     chosen = np.sort(scene_indices(0, min(limit, leg["images"]), seed=seed))
     images = SceneImages("scenes-train", Scenes("train", seed=seed), chosen, SIZE)
     return TrainingImages(images, np.arange(len(chosen)), training["images"])

@@ -21,9 +21,8 @@ from rcdm_core.encoders.foreign import admitted
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import by_encoder, recipe
 from rcdm_core.rcdm import RCDM, load_rcdm
-from rcdm_core.rcdm.joined import JoinedRCDM
 from rcdm_core.rcdm.published import load_published
-from rcdm_core.rcdm.rcdm import unknown_condition
+from rcdm_core.rcdm.rcdm import JoinedRCDM, unknown_condition
 from rcdm_core.training_images import known_split, names_its_images, unseen
 from reports.decoder import training_command
 

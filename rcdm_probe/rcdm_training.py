@@ -6,17 +6,19 @@ The same arguments go on from there; others are refused, with the name of the on
 
 from __future__ import annotations
 
+import shlex
+import sys
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm_training import Observation, RCDMTraining, train_rcdm
-from rcdm_core.rcdm_training.split import LEAST_IMAGES
-from rcdm_core.rcdm_training.training import NO_NUMBERS
+from rcdm_core.rcdm_training.training import numbers
 from rcdm_core.training import LOSSES, join_processes
+from rcdm_core.training_images import LEAST_IMAGES
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, fingerprint_of
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
-    from rcdm_core.rcdm import RCDM
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,11 @@ class Training:
     """A training, ready to begin or to go on.
 
     Attributes:
-        encoder: The encoder, on the CPU.
+        encoder: The encoder, where this process computes.
         levels: Its levels to train for.
         images: What to train on.
         settings: How.
         run: The run: its folder is where everything goes.
-        start: RCDM whose U-Net to begin with, or None.
-        device: Kind of device that computes.
         is_main: Whether this process is the one that writes and speaks.
     """
 
@@ -52,8 +51,6 @@ class Training:
     images: ImageSet
     settings: RCDMTraining
     run: runs.Run
-    start: RCDM | None
-    device: str
     is_main: bool
 
 
@@ -64,13 +61,10 @@ def prepare(
     *,
     out: Path,
     level: str | Sequence[str] | None = None,
-    images: int | None = None,
     weights: str | Path | None = None,
-    start: RCDM | None = None,
     device: str = "auto",
-    command: str = "",
 ) -> Training:
-    """Load and check all that a training needs, and write ``run.json``.
+    """Load and check all that a training needs, and write ``run.json``; this process was begun with its command.
 
     Args:
         encoder: Name or encoder.
@@ -78,61 +72,47 @@ def prepare(
         settings: How to train.
         out: Folder of the RCDM.
         level: Level or levels to train for; None for all that the encoder has of itself.
-        images: How many are taken at most, a seeded random choice; None takes all.
         weights: Weights to use instead of the encoder's own.
-        start: RCDM whose U-Net to begin with.
         device: Where to compute.
-        command: The command line, for the record.
 
     Raises:
         UserError: An argument is mistaken, or ``out`` holds something else.
     """
     kind = choose_device(device)
     processes = join_processes(kind)
-    network, levels = open_encoder(encoder, level=level, weights=weights, device="cpu")
+    network, levels = open_encoder(encoder, level=level, weights=weights, device=str(processes.device))
     found = open_images(
-        data,
-        seen_by=(network, settings.network),
-        least=LEAST_IMAGES,
-        limit=images,
-        seed=settings.loop.seed,
+        data, seen_by=(network, settings.network), least=LEAST_IMAGES, limit=settings.images, seed=settings.loop.seed
     )
     runs.keep_apart(out, found)
-    loop = {name: value for name, value in asdict(settings.loop).items() if name not in NO_NUMBERS}
     arguments = {
         "encoder": network.name,
         "levels": levels,
         "weights": None if weights is None else str(weights),
         "data": str(data),
-        "images": images,
+        "images": settings.images,
         **{f"network.{name}": value for name, value in settings.network.to_dict().items()},
-        **loop,
+        **numbers(settings.loop),
         "every": settings.every,
         "looked_at": settings.looked_at,
-        "start": fingerprint_of(start),
+        "start": fingerprint_of(settings.start),
     }
     facts = runs.collect_facts(
         "train",
-        command=command,
+        command=shlex.join(["rcdm-probe", *sys.argv[1:]]),
         arguments=arguments,
         hashes={"encoder": network.network_fingerprint, "data": found.fingerprint},
         device=kind,
         encoder_card=encoder_card(network, levels),
         data_card=data_card(found),
     )
-    if processes.is_main_process:
-        run = runs.begin(facts, out=out, refuse=_refuse_different)
-    else:
-        run = runs.Run(out, facts)
-    return Training(network, levels, found, settings, run, start, kind, processes.is_main_process)
+    is_main = processes.is_main_process
+    run = runs.begin(facts, out=out, refuse=_refuse_different) if is_main else runs.Run(out, facts)
+    return Training(network, levels, found, settings, run, is_main)
 
 
 def conduct(training: Training, *, tell: Callable[[str], None] = lambda line: None) -> pd.DataFrame:
-    """Train, with pictures along the way.
-
-    Args:
-        training: From `prepare`.
-        tell: Told in one line what each look at held-out images found.
+    """Train, with pictures along the way; ``tell`` is told in one line what each look at held-out images found.
 
     Returns:
         ``fidelity.csv``: what each look found.
@@ -155,8 +135,6 @@ def conduct(training: Training, *, tell: Callable[[str], None] = lambda line: No
             training.images,
             training.settings,
             folder=folder,
-            start=training.start,
-            device=training.device,
             card={"command": training.run.facts["command"]},
             report=report,
         )
@@ -174,9 +152,9 @@ def _refuse_different(out: Path, known: runs.Facts, facts: runs.Facts) -> None:
     for name, ours in facts["arguments"].items():
         theirs = known["arguments"].get(name)
         if theirs != ours:
-            longer = name == "steps" and known["finished"]
+            longer, what = name == "steps" and known["finished"], name.removeprefix("network.").replace("_", " ")
             raise UserError(
-                f"{out} holds a training with {_words(name)} {_value(theirs)}, not {_value(ours)}",
+                f"{out} holds a training with {what} {_value(theirs)}, not {_value(ours)}",
                 f"to train longer, begin with it: --start {out}, and another folder with --out"
                 if longer
                 else "give what it began with to go on, or another folder with --out",
@@ -184,10 +162,6 @@ def _refuse_different(out: Path, known: runs.Facts, facts: runs.Facts) -> None:
     for name, what in (("encoder", "other weights of the encoder"), ("data", "other images")):
         if known["hashes"].get(name) != facts["hashes"][name]:
             raise UserError(f"{out} holds a training with {what}", "choose another folder with --out")
-
-
-def _words(name: str) -> str:
-    return name.removeprefix("network.").replace("_", " ")
 
 
 def _value(value: Any) -> str:

@@ -28,9 +28,11 @@ def train_small(
 ) -> None:
     """Train a tiny RCDM for both levels of an embedded encoder, or go on."""
     torch.set_num_threads(1)
-    settings = RCDMTraining(network=network, loop=TrainingSettings(**{**LOOP, **loop}), every=every, looked_at=4)
+    settings = RCDMTraining(
+        network=network, loop=TrainingSettings(**{**LOOP, **loop}), every=every, looked_at=4, start=start
+    )
     encoder, images = load_encoder("simclr"), load_data("scenes", image_size=32, limit=60)
-    train_rcdm(encoder, encoder.levels, images, settings, folder=folder, start=start)
+    train_rcdm(encoder, encoder.levels, images, settings, folder=folder)
 
 
 def train_small_among(variables: dict[str, str], folder: Path) -> None:

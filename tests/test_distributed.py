@@ -12,7 +12,7 @@ import torch
 from small_training import LOOP, processes, train_small, train_small_among
 
 from rcdm_core.errors import UserError
-from rcdm_core.rcdm.draws import random_draws
+from rcdm_core.rcdm.objective import random_draws
 
 
 @pytest.fixture(scope="module")

@@ -31,19 +31,15 @@ from probes import page
 from probes.fidelity import PROBE, Fidelity, draw, evidence, samples_panel, solvers_floor, trust
 from probes.probe import Ready
 from rcdm_core.data.registry import load_data
-from rcdm_core.distances import retrieval_ranks
+from rcdm_core.distances import nearest, retrieval_ranks
 from rcdm_core.errors import UserError
 from rcdm_core.features import default_features, load_features
 from rcdm_core.fidelity import frechet_contributions, frechet_distance, in_manifold, inception_contributions
-from rcdm_core.nearest import nearest
-from rcdm_core.rcdm_training.split import hold_out
-from rcdm_core.training_images import TrainingImages, known_split, trained_scenes
-from rcdm_core.zoo.curriculum import scene_indices
+from rcdm_core.training_images import TrainingImages, hold_out, known_split, scene_indices, trained_scenes
 from rcdm_probe import Result, fidelity
-from rcdm_probe.benchmark import wait_for
+from rcdm_probe.benchmark import clock, rank_cost
 from rcdm_probe.conduct import prepare
 from rcdm_probe.opening import by_name
-from rcdm_probe.rank_benchmark import rank_cost
 from reports.figures.fidelity import draw_levels
 from reports.tables import cell
 
@@ -562,7 +558,7 @@ def test_an_encoder_without_a_decoder_gets_the_command_that_trains_one(
 def test_a_clock_is_read_when_the_device_is_done(kind: str, waits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[torch.device] = []
     monkeypatch.setattr("torch.accelerator.synchronize", waited.append)
-    wait_for(torch.device(kind))
+    clock(torch.device(kind))
     assert len(waited) == waits
 
 

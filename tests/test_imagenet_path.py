@@ -16,8 +16,7 @@ from PIL import Image
 from rcdm_core.encoders import load_encoder, published
 from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.files import save_rcdm
-from rcdm_core.rcdm.network import Denoiser
-from rcdm_core.rcdm.presets import network_settings
+from rcdm_core.rcdm.network import Denoiser, network_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

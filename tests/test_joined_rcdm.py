@@ -18,8 +18,8 @@ from rcdm_core.errors import UserError
 from rcdm_core.rcdm import RCDM
 from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.files import save_rcdm
-from rcdm_core.rcdm.joined import JoinedRCDM
 from rcdm_core.rcdm.network import Denoiser
+from rcdm_core.rcdm.rcdm import JoinedRCDM
 from rcdm_probe.facts import rcdm_name
 from rcdm_probe.opening import open_rcdms
 from rcdm_probe.reproduction import Study, _kept

@@ -8,8 +8,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from rcdm_core.errors import UserError
-from rcdm_core.linear_classifier import fit_classifier
-from rcdm_core.logistic import log_probabilities, solve_logistic
+from rcdm_core.linear_classifier import fit_classifier, log_probabilities, solve_logistic
 from rcdm_core.principal_axes import principal_axes, standardise
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rcdm_core import precision
 from rcdm_core.precision import lowered, matrix_precision
 
 
@@ -13,7 +12,7 @@ from rcdm_core.precision import lowered, matrix_precision
 def test_bfloat16_only_where_the_processor_multiplies_it(
     native: bool, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precision, "_cpu_multiplies_bfloat16", lambda: native)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
     assert matrix_precision("cpu") == expected
     a = torch.randn(4, 4)
     with lowered("cpu"):
@@ -23,7 +22,7 @@ def test_bfloat16_only_where_the_processor_multiplies_it(
 def test_a_precision_that_is_asked_for_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     a = torch.randn(4, 4)
     for native in (True, False):
-        monkeypatch.setattr(precision, "_cpu_multiplies_bfloat16", lambda native=native: native)
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda native=native: native)
         with lowered("cpu", "bf16"):
             assert (a @ a).dtype == torch.bfloat16
         with lowered(torch.device("cpu"), "no"):

@@ -25,11 +25,11 @@ from typer.testing import Result
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import RCDM, load_rcdm
 from rcdm_core.rcdm.conversion import convert
-from rcdm_core.rcdm.diffusion import hybrid_terms
-from rcdm_core.rcdm.joined import JoinedRCDM
+from rcdm_core.rcdm.diffusion import ReverseProcess
 from rcdm_core.rcdm.network import set_attention_heads
+from rcdm_core.rcdm.objective import hybrid_terms
 from rcdm_core.rcdm.published import PUBLISHED_RCDMS, condition_of, load_published
-from rcdm_core.rcdm.reverse import ReverseProcess
+from rcdm_core.rcdm.rcdm import JoinedRCDM
 
 Command = Callable[..., Result]
 GOLDEN = Path(__file__).parent / "golden" / "official_rcdm_tiny.safetensors"

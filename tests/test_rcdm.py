@@ -13,12 +13,10 @@ from rcdm_core.distances import mean_reciprocal_rank, retrieval_ranks
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import NETWORKS, RCDM, SOLVERS, load_rcdm, network_settings, save_rcdm
-from rcdm_core.rcdm.diffusion import build_schedule, published_schedule, schedule_for, v_prediction_loss
-from rcdm_core.rcdm.draws import random_draws
+from rcdm_core.rcdm.diffusion import ReverseProcess, build_schedule, published_schedule, schedule_for
 from rcdm_core.rcdm.heads import GAIN, RepresentationHead, embedded_images
-from rcdm_core.rcdm.network import Denoiser, NetworkSettings
-from rcdm_core.rcdm.reverse import ReverseProcess
-from rcdm_core.rcdm_training.heads import hand_over_heads
+from rcdm_core.rcdm.network import Denoiser, NetworkSettings, hand_over_heads
+from rcdm_core.rcdm.objective import random_draws, v_prediction_loss
 
 SMALL = NetworkSettings(image_size=16, patch=2, channels=(32, 32), attention=(False, True), attention_width=16)
 

@@ -60,8 +60,8 @@ def test_a_picture_that_cannot_be_written(command: Callable[..., Result]) -> Non
 
 def training(out: Path, device: str = "cpu") -> Training:
     """A small training in a folder, ready to begin."""
-    settings = RCDMTraining(network=NETWORK, loop=TrainingSettings(**LOOP), every=100, looked_at=4)
-    return prepare("simclr", "scenes", settings, out=out, images=60, device=device)
+    settings = RCDMTraining(network=NETWORK, loop=TrainingSettings(**LOOP), every=100, looked_at=4, images=60)
+    return prepare("simclr", "scenes", settings, out=out, device=device)
 
 
 def test_training_on_one_gpu_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ from torch import nn
 
 from rcdm_core.encoders import Encoder
 from rcdm_core.errors import UserError
-from rcdm_core.rcdm_training.batches import batches
-from rcdm_core.rcdm_training.store import Store, fill_store
+from rcdm_core.rcdm_training.store import Store, batches, fill_store
 from rcdm_core.representations import refuse_collapse
+from rcdm_core.training import join_processes
 
 
 class Images:
@@ -35,7 +35,7 @@ def filled(folder: Path, images: Images) -> tuple[Encoder, Store]:
     encoder = Encoder(
         "tiny", preprocess=nn.Identity(), trunk=trunk, projector=None, dimensions={"backbone": 4}, is_ssl=True
     )
-    return encoder, fill_store(folder, encoder, ("backbone",), images, image_size=8)
+    return encoder, fill_store(folder, encoder, ("backbone",), images, image_size=8, processes=join_processes("cpu"))
 
 
 @pytest.mark.parametrize("different, collapsed", [(17, False), (1, True)])
@@ -56,9 +56,7 @@ def test_collapse_is_judged_over_all_images(
 def test_every_level_is_trained_however_small_a_batch_is(tmp_path: Path, batch_size: int) -> None:
     _, store = filled(tmp_path, Images(12, 12))
     conditions = dict.fromkeys(("first", "second", "third"), "backbone")
-    draw = batches(
-        store, np.arange(12), conditions, batch_size=batch_size, image_size=8, seed=0, device="cpu"
-    )  # fmt: skip
+    draw = batches(store, np.arange(12), conditions, batch_size=batch_size, seed=0, device="cpu")
     shown = dict.fromkeys(conditions, 0)
     for step in range(12 // batch_size):
         for name, h in draw(step, slice(0, batch_size))[1]:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -29,9 +30,10 @@ from rcdm_core.progress import showing
 from rcdm_core.rcdm import load_rcdm
 from rcdm_core.rcdm_training import default_settings
 from rcdm_core.rcdm_training.evaluation import choose_held_out
-from rcdm_core.rcdm_training.split import hold_out
 from rcdm_core.rcdm_training.store import Store, fill_store
 from rcdm_core.representations import encode
+from rcdm_core.training import join_processes
+from rcdm_core.training_images import hold_out
 from rcdm_probe.cli import app
 
 Command = Callable[..., Result]
@@ -147,12 +149,13 @@ def test_a_stopped_training_goes_on_to_the_same_weights(
 
 
 def test_training_may_begin_with_another_rcdms_network(finished: tuple[Path, str]) -> None:
-    shape = load_rcdm(finished[0]).denoiser.settings
-    assert default_settings(start=shape, image_size=12).network == replace(shape, image_size=12)
+    start = load_rcdm(finished[0])
+    shape = start.denoiser.settings
+    assert default_settings(start=start, image_size=12).network == replace(shape, image_size=12)
     with pytest.raises(UserError, match="multiple of 4"):
-        default_settings(start=shape, image_size=10)
+        default_settings(start=start, image_size=10)
     with pytest.raises(UserError, match="is not small: it has .*channels"):
-        default_settings(start=shape, network="small", image_size=16)
+        default_settings(start=start, network="small", image_size=16)
 
 
 @pytest.mark.parametrize(
@@ -200,11 +203,11 @@ def test_a_store_keeps_images_and_representations_in_their_places(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rcdm_core.rcdm_training.store.CHUNK", 16)
+    monkeypatch.setattr("rcdm_core.rcdm_training.store.AT_ONCE", 8)
     encoder, images = load_encoder("simclr"), load_data("scenes", image_size=32, limit=50)
-    for worker in (1, 0):  # two processes, one after the other
-        store = fill_store(
-            tmp_path, encoder, encoder.levels, images, image_size=16, batch_size=8, workers=2, worker=worker
-        )
+    for number in (1, 0):  # two processes, one after the other
+        process = SimpleNamespace(num_processes=2, process_index=number)
+        store = fill_store(tmp_path, encoder, encoder.levels, images, image_size=16, processes=process)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{start:09d}.safetensors" for start in (0, 16, 32, 48)]
     rows = np.array([49, 0, 17, 16, 3, 49])
     pixels = images.images(rows)
@@ -253,7 +256,9 @@ def test_memory_is_flat_in_the_number_of_images(tmp_path: Path) -> None:
 
     before = anonymous_memory()
     with showing(watched):
-        store = fill_store(tmp_path, encoder, ("backbone",), Noise(count), image_size=8)
+        store = fill_store(
+            tmp_path, encoder, ("backbone",), Noise(count), image_size=8, processes=join_processes("cpu")
+        )
     for rows in np.array_split(np.random.default_rng(0).permutation(count), 64):
         store.images(rows)
         store.representations("backbone", rows)

@@ -19,7 +19,7 @@ from small_training import processes, train_small
 from torch import nn
 
 from rcdm_core.progress import showing
-from rcdm_core.training import Learner, TrainingSettings, Watch, learning_rate, train
+from rcdm_core.training import Callbacks, Learner, TrainingSettings, learning_rate, train
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
@@ -51,7 +51,7 @@ def trained(folder, progress=lambda items, description, total: items):
     torch.manual_seed(0)
     learner = Regression()
     with showing(progress):
-        train(learner, draw, SETTINGS, folder=folder, description="test")
+        train(learner, draw, SETTINGS, folder=folder)
     return learner
 
 
@@ -117,7 +117,7 @@ def test_looks_see_the_average_and_change_nothing(tmp_path):
         seen[done] = learner.net[0].weight.clone()
         torch.randn(3)
 
-    train(learner, draw, SETTINGS, folder=tmp_path / "watched", description="test", watch=Watch(look, 5))
+    train(learner, draw, SETTINGS, folder=tmp_path / "watched", callbacks=Callbacks(look=look, every=5))
     assert list(seen) == [5, 10, 12]
     assert torch.equal(seen[12], learner.net[0].weight)  # what it ends with
     assert losses(tmp_path / "watched") == losses(tmp_path / "plain")
@@ -129,9 +129,9 @@ def test_a_look_that_was_interrupted_is_taken_again(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(Regression(), draw, SETTINGS, folder=tmp_path, description="test", watch=Watch(interrupted, 7))
+        train(Regression(), draw, SETTINGS, folder=tmp_path, callbacks=Callbacks(look=interrupted, every=7))
     seen = []
-    train(Regression(), draw, SETTINGS, folder=tmp_path, description="test", watch=Watch(seen.append, 7))
+    train(Regression(), draw, SETTINGS, folder=tmp_path, callbacks=Callbacks(look=seen.append, every=7))
     assert seen == [7, 12]
 
 

@@ -28,7 +28,7 @@ def begin(folder: Path, *, bad_from: int = 100, settings: TrainingSettings = SET
     def draw(step: int, positions: slice) -> torch.Tensor:
         return torch.full((4, 2), float("nan") if step >= bad_from else 1.0)
 
-    train(Linear(), draw, settings, folder=folder, description="test")
+    train(Linear(), draw, settings, folder=folder)
 
 
 @pytest.mark.parametrize("bad_from, kept, told", [(7, 5, "checkpoint of step 5 is kept"), (2, None, "no checkpoint")])

@@ -17,8 +17,7 @@ from probes.fidelity import Fidelity, trained_on
 from rcdm_core.data.imageset import ImageSet
 from rcdm_core.data.part import PartOfImages
 from rcdm_core.data.registry import load_data
-from rcdm_core.rcdm_training.split import hold_out
-from rcdm_core.training_images import TrainingImages, known_split, unseen
+from rcdm_core.training_images import TrainingImages, hold_out, known_split, unseen
 from rcdm_probe.facts import data_card
 from rcdm_probe.opening import open_images
 from reports import phrases

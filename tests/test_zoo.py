@@ -21,14 +21,22 @@ from rcdm_core.encoders.embedded import load_trained, preprocessing, projector, 
 from rcdm_core.errors import UserError
 from rcdm_core.fidelity import fidelity_scores
 from rcdm_core.rcdm import load_rcdm
+from rcdm_core.training_images import scene_indices
 from rcdm_core.zoo import recipes
-from rcdm_core.zoo.augmentations import NOISE, VIEW, Pairs
-from rcdm_core.zoo.convolutions import training_trunk
-from rcdm_core.zoo.curriculum import scene_indices
-from rcdm_core.zoo.evaluate import evaluate_zoo, reading_scores, readout_scores
+from rcdm_core.zoo.evaluate import Evaluation, evaluate_zoo, reading_scores, readout_scores
+from rcdm_core.zoo.files import Workshop
 from rcdm_core.zoo.judge import load_judge, targets
-from rcdm_core.zoo.methods import STUDENT_TEMPERATURE, TEACHER_TEMPERATURE, balanced_distillation, build_method
-from rcdm_core.zoo.parts import PARTS
+from rcdm_core.zoo.methods import (
+    NOISE,
+    STUDENT_TEMPERATURE,
+    TEACHER_TEMPERATURE,
+    VIEW,
+    Pairs,
+    balanced_distillation,
+    build_method,
+    training_trunk,
+)
+from rcdm_core.zoo.recipes import PARTS
 from rcdm_core.zoo.train import train_zoo
 
 WEIGHTS = files("rcdm_core.zoo") / "weights"
@@ -53,9 +61,9 @@ def zoo(tmp_path_factory, garments_folder):
             patch.setitem(recipes.ENCODERS, name, replace(settings, **brief | {"steps": 2}))
         patch.setattr(recipes, "JUDGE", replace(recipes.JUDGE, **brief))
         patch.setattr(recipes, "RCDM", replace(recipes.RCDM, **brief))
-        patch.setattr("rcdm_core.zoo.train_rcdm.MOMENTS", 500)
-        patch.setattr("rcdm_core.zoo.train_encoder.SETTLING", 2)
-        train_zoo(folder, garments=garments_folder)
+        patch.setattr("rcdm_core.zoo.train.MOMENTS", 500)
+        patch.setattr("rcdm_core.zoo.train.SETTLING", 2)
+        train_zoo(Workshop(folder=folder, garments=garments_folder))
     return folder
 
 
@@ -80,7 +88,7 @@ def test_every_encoder_is_trained_alike(zoo):
 
 def test_another_seed_is_another_zoo_in_a_folder_of_its_own(zoo, garments_folder):
     with pytest.raises(UserError, match="holds a training of seed 0"):
-        train_zoo(zoo, parts=["vicreg"], seed=1, garments=garments_folder)
+        train_zoo(Workshop(folder=zoo, seed=1, garments=garments_folder), ["vicreg"])
 
 
 def test_the_noise_of_a_view_is_within_every_budget_of_an_attack():
@@ -179,8 +187,8 @@ def test_an_rcdm_goes_on_with_its_heads_and_hands_over_those_of_encoders_that_ch
     save_file(changed, folder / "vicreg.safetensors")
     brief = replace(recipes.RCDM, steps=1, batch_size=16, learning_rate=1e-9, ema_decay=0.0)
     monkeypatch.setattr(recipes, "RCDM", brief)
-    monkeypatch.setattr("rcdm_core.zoo.train_rcdm.MOMENTS", 2000)
-    train_zoo(folder, parts=["rcdm"], start=start, garments=garments_folder)
+    monkeypatch.setattr("rcdm_core.zoo.train.MOMENTS", 2000)
+    train_zoo(Workshop(folder=folder, start=start, garments=garments_folder), ["rcdm"])
     before, after = (load_rcdm(place / "rcdm").denoiser for place in (start, folder))
     assert torch.equal(before.head("simclr/backbone").linear.weight, after.head("simclr/backbone").linear.weight)
     images = Scenes()[range(200)]
@@ -196,27 +204,27 @@ def test_an_rcdm_goes_on_with_its_heads_and_hands_over_those_of_encoders_that_ch
 
     save_file(changed, start / "vicreg.safetensors")
     with pytest.raises(UserError, match="was trained on another vicreg than the one beside it"):
-        train_zoo(folder, parts=["rcdm"], start=start, garments=garments_folder)
+        train_zoo(Workshop(folder=folder, start=start, garments=garments_folder), ["rcdm"])
 
 
 def test_one_part_is_measured_alone(tmp_path):
     for name in ("judge.safetensors", "judge.json"):
         shutil.copy(WEIGHTS / name, tmp_path)
-    scores = evaluate_zoo(tmp_path, parts=["judge"], images=500)
+    scores = evaluate_zoo(tmp_path, Evaluation(images=500), parts=["judge"])
     assert set(scores["network"]) == {"judge"}
     assert scores.set_index("score")["value"].min() > 0.85
     card = json.loads((tmp_path / "judge.json").read_text())
     assert card["command"].startswith(f"rcdm-probe zoo evaluate judge --folder {tmp_path} --images 500 --samples 1000")
     assert card["scores"]["class"] == scores.set_index("score").loc["class", "value"]
     with pytest.raises(UserError, match="did you mean judge"):
-        evaluate_zoo(tmp_path, parts=["juge"])
+        evaluate_zoo(tmp_path, Evaluation(), parts=["juge"])
 
 
 def test_unknown_parts_and_missing_starts_are_told(tmp_path):
     with pytest.raises(UserError, match="judge"):
-        train_zoo(tmp_path, parts=["juge"])
+        train_zoo(Workshop(folder=tmp_path), ["juge"])
     with pytest.raises(UserError, match="no weights of judge"):
-        train_zoo(tmp_path, parts=["judge"], start=tmp_path)
+        train_zoo(Workshop(folder=tmp_path, start=tmp_path), ["judge"])
 
 
 def test_heads_are_lightlys():

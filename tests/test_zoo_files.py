@@ -16,11 +16,9 @@ from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.embedded import load_trained
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import RCDM, load_rcdm
-from rcdm_core.zoo import evaluate, recipes, train_rcdm
-from rcdm_core.zoo.files import begin_leg, describe_training, save_weights, update_card
+from rcdm_core.zoo import evaluate, recipes, train
+from rcdm_core.zoo.files import Workshop, begin_leg, save_weights, training_record, update_card
 from rcdm_core.zoo.judge import read_judge
-from rcdm_core.zoo.train import train_zoo
-from rcdm_core.zoo.workshop import Workshop
 
 WEIGHTS = Path(str(files("rcdm_core.zoo") / "weights"))
 
@@ -39,7 +37,8 @@ def trained(workshop: Workshop) -> list[int]:
     """Images of the legs that the card tells of, after a training that is not done."""
     begin_leg(workshop, "judge", "judge.json")
     (workshop.folder / "judge" / "losses.csv").write_text("step,loss,gradient_norm,seconds\n0,1,1,2\n")
-    describe_training(workshop, "judge", replace(recipes.JUDGE, steps=2, batch_size=3), noise=0.1)
+    record = training_record(workshop, "judge", replace(recipes.JUDGE, steps=2, batch_size=3), noise=0.1)
+    update_card(workshop.folder, "judge", training=record)
     card = json.loads((workshop.folder / "judge.json").read_text())["training"]
     assert card["legs"][-1]["noise"] == 0.1
     assert card["images"] == sum(leg["images"] for leg in card["legs"])
@@ -78,14 +77,14 @@ def test_damaged_weights_and_cards_get_one_line(tmp_path: Path) -> None:
 
 def test_one_gpu_by_its_number_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="training on cuda:1 alone"):
-        train_zoo(tmp_path, parts=["judge"], device="cuda:1")
+        train.train_zoo(Workshop(folder=tmp_path, device="cuda:1"), ["judge"])
 
 
 def test_what_is_missing_is_told_before_a_scene_is_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(Scenes, "images")
     for part in ("judge", "vicreg", "rcdm"):
         with pytest.raises(UserError, match="are not in"):
-            evaluate.evaluate_zoo(tmp_path, parts=[part])
+            evaluate.evaluate_zoo(tmp_path, evaluate.Evaluation(), parts=[part])
 
 
 def test_an_rcdm_of_other_encoders_is_not_measured(tiny_rcdm: Path) -> None:
@@ -123,14 +122,14 @@ def test_heads_are_fitted_where_a_training_begins_and_not_where_it_goes_on(
     for name in recipes.ENCODERS:
         (tmp_path / f"{name}.safetensors").symlink_to(WEIGHTS / f"{name}.safetensors")
     fitted = []
-    monkeypatch.setattr(train_rcdm, "MOMENTS", 8)
-    monkeypatch.setattr(train_rcdm, "begin_heads", lambda *arguments: fitted.append(arguments))
+    monkeypatch.setattr(train, "MOMENTS", 8)
+    monkeypatch.setattr(train, "begin_heads", lambda *arguments: fitted.append(arguments))
     for name in ("save_rcdm", "training_record"):
-        monkeypatch.setattr(train_rcdm, name, lambda *arguments, **options: None)
+        monkeypatch.setattr(train, name, lambda *arguments, **options: None)
     workshop = Workshop(folder=tmp_path, garments=garments_folder)
-    monkeypatch.setattr(train_rcdm, "train", lambda *arguments, begin, **options: begin())
-    train_rcdm.train_rcdm(workshop)
+    monkeypatch.setattr(train, "train", lambda *arguments, callbacks, **options: callbacks.begin())
+    train.train_rcdm(workshop)
     assert len(fitted) == 1
-    monkeypatch.setattr(train_rcdm, "train", lambda *arguments, begin, **options: None)
-    train_rcdm.train_rcdm(workshop)
+    monkeypatch.setattr(train, "train", lambda *arguments, **options: None)
+    train.train_rcdm(workshop)
     assert len(fitted) == 1

@@ -24,7 +24,7 @@ from rcdm_core.encoders.behaviour import refuse_without_gradients
 from rcdm_core.encoders.foreign import admitted
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import at_one_size, resize
-from rcdm_core.placement import device_of
+from rcdm_core.precision import device_of
 from reports.panels import Panel
 
 if TYPE_CHECKING:

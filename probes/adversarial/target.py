@@ -24,8 +24,7 @@ from rcdm_core.cache import OTHER_CACHE, cache_folder
 from rcdm_core.distances import relative_displacement, typical_distance
 from rcdm_core.keeping import keeping
 from rcdm_core.linear_classifier import PENALTIES, LinearClassifier, fit_classifier
-from rcdm_core.placement import device_of
-from rcdm_core.precision import lowered
+from rcdm_core.precision import device_of, lowered
 from rcdm_core.representations import encode, fitting
 
 if TYPE_CHECKING:

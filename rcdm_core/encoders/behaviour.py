@@ -15,8 +15,7 @@ import numpy as np
 import torch
 
 from rcdm_core.errors import UserError, first_line
-from rcdm_core.placement import device_of
-from rcdm_core.precision import differ, rounding_of
+from rcdm_core.precision import device_of, differ, rounding_of
 from rcdm_core.representations import refuse_nan
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from torch import nn
 from rcdm_core.encoders.layers import catching, in_order, pooled
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
-from rcdm_core.placement import device_of
+from rcdm_core.precision import device_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,25 +5,27 @@ Both are the same network under other names. The published one counts its blocks
 Conversion uses every tensor and leaves none.
 
 The shape of the network is read off the tensors. What tensors do not show, such as the number of attention heads, is
-told by options with the names of the published code; options that the tensors contradict are an error.
+told by options with the names of the published code; options that the tensors contradict are an error. These are of
+three kinds: those that shape a network or its schedule; those of which one value alone makes an RCDM as published; and
+those that change nothing in what a trained network computes.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from rcdm_core.cards import wrong
-from rcdm_core.errors import UserError
+from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm.diffusion import published_schedule
-from rcdm_core.rcdm.network import GROUPS, SHAPES, Denoiser, NetworkSettings
-from rcdm_core.rcdm.options import read_options
+from rcdm_core.rcdm.network import GROUPS, MULTIPLIERS, SHAPES, Denoiser, NetworkSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from diffusers import DDPMScheduler
 
@@ -47,6 +49,86 @@ _TIME = "time_embedding.linear_1.weight"
 _NAMED = 4  # tensors that an error names
 
 
+def _number(value: Any) -> int:
+    if isinstance(value, bool) or int(value) != float(value) or int(value) < 1:
+        raise ValueError
+    return int(value)
+
+
+def _timesteps(value: Any) -> int:
+    if not 20 <= (steps := _number(value)) <= 10_000:  # a linear schedule of fewer has more noise than there is
+        raise ValueError
+    return steps
+
+
+def _flag(value: Any) -> bool:
+    return {"true": True, "false": False}[str(value).lower()]
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, Sequence) else [value]
+    numbers = tuple(float(part) for part in parts if part != "")
+    if not all(0 < number < 1e6 for number in numbers):
+        raise ValueError
+    return numbers
+
+
+_WHOLE, _TRUTH, _LIST = "a whole number, as 4", "true or false", 'numbers with commas between, as "1,2,4"'
+
+SHAPING: Mapping[str, tuple[Callable[[Any], Any], str]] = {
+    "image_size": (_number, _WHOLE),
+    "num_channels": (_number, _WHOLE),
+    "channel_mult": (_numbers, _LIST),
+    "num_res_blocks": (_number, _WHOLE),
+    "attention_resolutions": (_numbers, _LIST),
+    "num_heads": (_number, _WHOLE),
+    "num_head_channels": (lambda value: -1 if str(value) == "-1" else _number(value), f"{_WHOLE}, or -1"),
+    "resblock_updown": (_flag, _TRUTH),
+    "use_new_attention_order": (_flag, _TRUTH),
+    "ssl_dim": (_number, _WHOLE),
+    "diffusion_steps": (_timesteps, "a whole number from 20 to 10000"),
+    "noise_schedule": (_NOISE.__getitem__, "linear or cosine"),
+}
+"""Options that shape a network or its schedule: how each is read, and what it looks like."""
+
+REQUIRED: Mapping[str, Any] = {
+    "num_heads_upsample": -1,
+    "class_cond": False,
+    "use_scale_shift_norm": True,
+    "learn_sigma": True,
+    "predict_xstart": False,
+    "rescale_timesteps": False,
+}
+"""Options of which one value alone makes an RCDM as published."""
+
+IDLE = ("dropout", "use_checkpoint", "use_fp16", "timestep_respacing", "use_kl", "rescale_learned_sigmas")
+"""Options that change nothing in what a trained network computes."""
+
+
+def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that shape a network, those that are given alone: numbers, truths and tuples of numbers.
+
+    Raises:
+        UserError: An option that the published code does not have (says the nearest), or a value that it cannot have.
+    """
+    read = {}
+    for name, value in options.items():
+        if name in REQUIRED:
+            if str(value).lower() != str(REQUIRED[name]).lower():
+                raise UserError(f"{name} is {str(value)[:80]}", f"RCDMs as published have {REQUIRED[name]}")
+        elif name in SHAPING:
+            parse, looks = SHAPING[name]
+            try:
+                read[name] = parse(value)
+            except (ValueError, TypeError, KeyError, OverflowError) as error:
+                raise UserError(f"{name} is {repr(value)[:80]}", f"give {looks}") from error
+        elif name not in IDLE:
+            raise unknown_name("option of the published code", name, (*SHAPING, *REQUIRED, *IDLE))
+    if read.get("channel_mult") == ():  # the published code then goes by the size
+        read["channel_mult"] = tuple(map(float, MULTIPLIERS.get(read.get("image_size", 128), ())))
+    return read
+
+
 def convert(
     state: Mapping[str, torch.Tensor], options: Mapping[str, Any], *, condition: str
 ) -> tuple[Denoiser, DDPMScheduler]:
@@ -54,7 +136,7 @@ def convert(
 
     Args:
         state: Tensors with the published names.
-        options: Settings of the published code, as `rcdm_core.rcdm.options` knows them. What is not given is read off
+        options: Settings of the published code, as `read_options` knows them. What is not given is read off
             the tensors, or as in the published 128 x 128 models where the network has their shape.
         condition: Encoder and level that the network was trained on, as ``"imagenet/vicreg/backbone"``.
 
@@ -84,7 +166,7 @@ def convert(
     denoiser.unet.load_state_dict(tensors, assign=True)
     denoiser.unet.to(memory_format=torch.channels_last)
     denoiser.head(condition).load_state_dict({k: state[source].float() for k, source in _HEAD.items()}, assign=True)
-    steps, noise = given.get("diffusion_steps", 1000), _NOISE[given.get("noise_schedule", "linear")]
+    steps, noise = given.get("diffusion_steps", 1000), given.get("noise_schedule", "linear")
     return denoiser, published_schedule(steps=steps, noise=noise)
 
 
@@ -131,25 +213,19 @@ def _compare(shape: _Shape, given: Mapping[str, Any]) -> None:
     """Raise a `UserError` where options contradict the tensors."""
     size = given.get("image_size", 128)
     attended = [size / side for side in given.get("attention_resolutions", ())]
-    by_options = {
-        "num_channels": given.get("num_channels"),
-        "channel_mult": tuple(int(m * shape.base) / shape.base for m in given.get("channel_mult", ())),
-        "num_res_blocks": given.get("num_res_blocks"),
-        "attention_resolutions": tuple(2.0**k in attended for k in range(len(shape.channels))),
-        "resblock_updown": given.get("resblock_updown"),
-        "ssl_dim": given.get("ssl_dim"),
-    }
-    by_tensors = {
-        "num_channels": shape.base,
-        "channel_mult": tuple(c / shape.base for c in shape.channels),
-        "num_res_blocks": shape.blocks,
-        "attention_resolutions": shape.attention,
-        "resblock_updown": shape.residual_resampling if len(shape.channels) > 1 else given.get("resblock_updown"),
-        "ssl_dim": shape.dimension,
+    multipliers = tuple(int(m * shape.base) / shape.base for m in given.get("channel_mult", ()))
+    halving = shape.residual_resampling if len(shape.channels) > 1 else given.get("resblock_updown")
+    found_and_said: dict[str, tuple[Any, Any]] = {
+        "num_channels": (shape.base, given.get("num_channels")),
+        "channel_mult": (tuple(c / shape.base for c in shape.channels), multipliers),
+        "num_res_blocks": (shape.blocks, given.get("num_res_blocks")),
+        "attention_resolutions": (shape.attention, tuple(2.0**k in attended for k in range(len(shape.channels)))),
+        "resblock_updown": (halving, given.get("resblock_updown")),
+        "ssl_dim": (shape.dimension, given.get("ssl_dim")),
     }
     sides = [size >> k for k, attends in enumerate(shape.attention) if attends]
-    for name, found in by_tensors.items():
-        if name in given and by_options[name] != found:
+    for name, (found, said) in found_and_said.items():
+        if name in given and said != found:
             shown = sides if name == "attention_resolutions" else found
             raise UserError(
                 f"{name} is {_written(given[name])} by the options, {_written(shown)} by the tensors",

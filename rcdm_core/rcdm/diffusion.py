@@ -1,23 +1,22 @@
-"""The forward process and the objectives.
+"""The forward process, its schedules, and the reverse process, as the data make it and as the network does.
 
     x_t = a_t x_0 + s_t eps,    a_t^2 + s_t^2 = 1,    in 1,000 steps.
 
-*Velocity*: the network learns ``v = a_t eps - s_t x_0`` (Salimans and Ho 2022) on the cosine schedule of Nichol and
-Dhariwal (2021). Its squared error weighs all noise levels alike, the highest too, at which a representation decides
-colour and place.
+On K timesteps of a schedule, in which ``b_i`` is the share of signal in the variance (``b_{-1} = 1``) and
+``beta_i = 1 - b_i / b_{i-1}``, the data make the step (Ho et al. 2020, equations 6 and 7)
 
-*Hybrid*, as published (Bordes et al. 2022; Nichol and Dhariwal 2021, equation 16): the network learns ``eps`` and the
-variances of the reverse steps on a linear schedule, by ``|eps - eps'|^2 + L_vb``. The variational bound ``L_vb``, in
-bits a dimension, teaches the variances alone: the mean in it is held fixed.
+    q(x_{i-1} | x_i, x_0) = N(m_i, v_i),    v_i = beta_i (1 - b_{i-1}) / (1 - b_i),
+    m_i = sqrt(b_{i-1}) beta_i / (1 - b_i) x_0 + sqrt(1 - beta_i) (1 - b_{i-1}) / (1 - b_i) x_i.
+
+The network puts what it takes for ``x_0`` in its place. Its variance is ``v_i``, or where it learned variances, with
+the fraction ``f`` that it gives for each pixel, ``beta_i^f v_i^(1-f)`` (Nichol and Dhariwal 2021, equation 15).
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from diffusers import DDPMScheduler
 
 from rcdm_core.cards import TEXT, TRUTH, Kind, number, one_of, or_none, several, whole, wrong
@@ -26,9 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from rcdm_core.rcdm.draws import Draws
-    from rcdm_core.rcdm.network import Denoiser, NetworkSettings
-    from rcdm_core.rcdm.reverse import ReverseProcess
+    from rcdm_core.rcdm.network import NetworkSettings
 
 
 def build_schedule() -> DDPMScheduler:
@@ -116,101 +113,72 @@ def schedule_for(settings: NetworkSettings) -> DDPMScheduler:
     return published_schedule() if settings.learned_variances else build_schedule()
 
 
-def v_prediction_loss(
-    denoiser: Denoiser, images: torch.Tensor, embedding: torch.Tensor, schedule: DDPMScheduler, draws: Draws
-) -> torch.Tensor:
-    """Mean squared error in ``v`` at timesteps of density proportional to ``sqrt(t)``.
-
-    Noisy timesteps come oftener than at uniform draws: at the clean end neither is there much left to learn, nor does
-    the representation matter, while most of the gradient's variance comes from there.
+class ReverseProcess:
+    """The steps between K timesteps of a schedule; step ``i`` leads from the timestep of that number to the one before.
 
     Args:
-        denoiser: The network.
-        images: Clean images ``[N, 3, S, S]`` in [0, 1].
-        embedding: ``[N, E]``.
-        schedule: With ``prediction_type="v_prediction"``.
-        draws: Noise and timesteps.
+        schedule: The schedule that the network was trained on: its noise, how it spaces timesteps, and what the network
+            predicts, the noise or the velocity.
+        steps: K, at most those of the schedule.
 
-    Returns:
-        Scalar.
+    Attributes:
+        timesteps: Of the schedule, rising, ``[K]``.
     """
-    clean = images * 2 - 1
-    steps = schedule.config["num_train_timesteps"]
-    t = (draws.quantiles ** (2 / 3) * steps).long().clamp(max=steps - 1)
-    predicted = denoiser(schedule.add_noise(clean, draws.noise, t), t, embedding)
-    return F.mse_loss(predicted.float(), schedule.get_velocity(clean, draws.noise, t))
+
+    def __init__(self, schedule: DDPMScheduler, steps: int) -> None:
+        spaced = DDPMScheduler.from_config(schedule.config)
+        spaced.set_timesteps(steps)
+        self.timesteps: torch.Tensor = spaced.timesteps.flip(0)
+        self._prediction, self._clips = schedule.config["prediction_type"], schedule.config["clip_sample"]
+        self._signal = torch.cumprod(1 - schedule.betas.double(), 0)[self.timesteps]
+        self._signal_before = torch.cat([torch.ones(1), self._signal[:-1]])
+        self._beta = 1 - self._signal / self._signal_before
+        variance = self._beta * (1 - self._signal_before) / (1 - self._signal)
+        variance[0] = variance[1] if steps > 1 else self._beta[0]  # no variance at all has no logarithm
+        self._variance = variance
+
+    def diffuse(self, clean: torch.Tensor, noise: torch.Tensor, i: int | torch.Tensor) -> torch.Tensor:
+        """Noisy images ``x_i`` from clean ones and noise, all ``[N, 3, S, S]``; ``i`` is one number or ``[N]``."""
+        signal = self._signal
+        return _at(signal.sqrt(), i, clean) * clean + _at((1 - signal).sqrt(), i, clean) * noise
+
+    def of_data(
+        self, clean: torch.Tensor, noisy: torch.Tensor, i: int | torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and log variance of the step that the data make from ``x_i``, given ``x_0``."""
+        beta, signal, before = self._beta, self._signal, self._signal_before
+        from_clean = _at(before.sqrt() * beta / (1 - signal), i, clean)
+        from_noisy = _at((1 - beta).sqrt() * (1 - before) / (1 - signal), i, clean)
+        return from_clean * clean + from_noisy * noisy, _at(self._variance.log(), i, clean)
+
+    def of_network(
+        self, output: torch.Tensor, noisy: torch.Tensor, i: int | torch.Tensor, *, clip: bool | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and log variance of the step that the network makes from ``x_i``.
+
+        Args:
+            output: Of the network, ``[N, 3, S, S]``, or with learned variances ``[N, 6, S, S]``.
+            noisy: ``x_i``.
+            i: Number of the step.
+            clip: Whether what it takes for ``x_0`` is kept within [-1, 1]; by default as the schedule says.
+        """
+        predicted, fraction = output.split(noisy.shape[1], 1) if output.shape[1] > noisy.shape[1] else (output, None)
+        clean = self._clean(predicted, noisy, i)
+        if self._clips if clip is None else clip:
+            clean = clean.clamp(-1, 1)
+        mean, log_variance = self.of_data(clean, noisy, i)
+        if fraction is not None:
+            share = (fraction + 1) / 2
+            log_variance = share * _at(self._beta.log(), i, noisy) + (1 - share) * log_variance
+        return mean, log_variance
+
+    def _clean(self, predicted: torch.Tensor, noisy: torch.Tensor, i: int | torch.Tensor) -> torch.Tensor:
+        signal = self._signal
+        if self._prediction == "epsilon":
+            return _at(signal.rsqrt(), i, noisy) * noisy - _at((1 / signal - 1).sqrt(), i, noisy) * predicted
+        return _at(signal.sqrt(), i, noisy) * noisy - _at((1 - signal).sqrt(), i, noisy) * predicted  # velocity
 
 
-def hybrid_loss(
-    denoiser: Denoiser, images: torch.Tensor, embedding: torch.Tensor, process: ReverseProcess, draws: Draws
-) -> torch.Tensor:
-    """The published objective at timesteps of uniform density.
-
-    Args:
-        denoiser: A network with learned variances.
-        images: Clean images ``[N, 3, S, S]`` in [0, 1].
-        embedding: ``[N, E]``.
-        process: All steps of a schedule with ``prediction_type="epsilon"``.
-        draws: Noise and timesteps.
-
-    Returns:
-        Scalar.
-    """
-    steps = len(process.timesteps)
-    i = (draws.quantiles * steps).long().clamp(max=steps - 1)
-    squared, bound = hybrid_terms(denoiser, images, embedding, process, i, draws.noise)
-    return (squared + bound).mean()
-
-
-def hybrid_terms(
-    denoiser: Denoiser,
-    images: torch.Tensor,
-    embedding: torch.Tensor,
-    process: ReverseProcess,
-    i: torch.Tensor,
-    noise: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The two terms of `hybrid_loss` for each image.
-
-    Args:
-        denoiser: A network with learned variances.
-        images: Clean images ``[N, 3, S, S]`` in [0, 1].
-        embedding: ``[N, E]``.
-        process: The steps.
-        i: Number of the step of each image, ``[N]``.
-        noise: ``[N, 3, S, S]``.
-
-    Returns:
-        Squared error in the noise and bound in bits, means over pixels and channels, ``[N]`` each.
-    """
-    clean = images * 2 - 1
-    noisy = process.diffuse(clean, noise, i)
-    output = denoiser(noisy, process.timesteps.to(i.device)[i], embedding).float()
-    predicted, fraction = output.chunk(2, 1)
-    true_mean, true_log_variance = process.of_data(clean, noisy, i)
-    mean, log_variance = process.of_network(torch.cat([predicted.detach(), fraction], 1), noisy, i, clip=False)
-    divergence = _divergence(true_mean, true_log_variance, mean, log_variance)
-    surprise = -_log_likelihood(clean, mean, log_variance / 2)
-    bound = torch.where((i == 0)[:, None, None, None], surprise, divergence) / math.log(2)
-    return (noise - predicted).square().flatten(1).mean(1), bound.flatten(1).mean(1)
-
-
-def _divergence(
-    mean: torch.Tensor, log_variance: torch.Tensor, other: torch.Tensor, other_log_variance: torch.Tensor
-) -> torch.Tensor:
-    """Kullback-Leibler divergence of one Gaussian from another, elementwise, in nats."""
-    spread = (log_variance - other_log_variance).exp() + (mean - other).square() * (-other_log_variance).exp()
-    return 0.5 * (other_log_variance - log_variance + spread - 1)
-
-
-def _log_likelihood(images: torch.Tensor, mean: torch.Tensor, log_deviation: torch.Tensor) -> torch.Tensor:
-    """Log probability of 8-bit values in the scale of [-1, 1] under a Gaussian, elementwise, in nats."""
-    centred, scale = images - mean, (-log_deviation).exp()
-    below, above = _normal_cdf(scale * (centred - 1 / 255)), _normal_cdf(scale * (centred + 1 / 255))
-    inside = torch.where(images > 0.999, 1 - below, above - below)
-    return torch.where(images < -0.999, above, inside).clamp(min=1e-12).log()
-
-
-def _normal_cdf(x: torch.Tensor) -> torch.Tensor:
-    """In the approximation of the published objective."""
-    return 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+def _at(values: torch.Tensor, i: int | torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """The values of steps, to be multiplied with images."""
+    return values.to(like.device, torch.float32)[i].reshape(-1, 1, 1, 1)

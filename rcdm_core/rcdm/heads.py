@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 THUMBNAIL = 16  # side of the images whose principal components are guessed: colours, places and shapes, no texture
 GAIN = 4.0  # of the components in the embedding: as large as the sinusoidal part that they are added to
+MOMENTS = 8192  # images from which heads take their moments and first guess
 PENALTIES = tuple(10.0**e for e in range(-5, 2))  # of the ridge regression, times the mean variance of w
 
 
@@ -53,6 +54,13 @@ class RepresentationHead(nn.Module):
         """Contribution to ``emb``; in float32, because whitening amplifies small differences."""
         with torch.autocast(h.device.type, enabled=False):
             return self.linear(self.whiten(h))
+
+    @torch.no_grad()
+    def begin(self, h: torch.Tensor, targets: torch.Tensor) -> None:
+        """Set the whitening from ``h`` ``[N, D]``, and the linear map to a first guess of targets ``[N, E]``."""
+        h = h.to(targets.device)
+        self.fit(h)
+        self.guess(h, targets)
 
     def fit(self, h: torch.Tensor) -> None:
         """Set the whitening from representations ``[N, D]`` that vary."""
@@ -85,10 +93,8 @@ def embedded_images(images: torch.Tensor, embedding: int) -> torch.Tensor:
     small = thumbnails(images).flatten(1)
     left, deviations, _ = torch.linalg.svd(small - small.mean(0), full_matrices=False)
     standardised = (left * (deviations > 1e-4 * deviations[0]))[:, :embedding] * len(images) ** 0.5
-    turn = torch.nn.init.orthogonal_(torch.empty(embedding, embedding), generator=torch.Generator().manual_seed(0)).to(
-        images.device
-    )
-    return GAIN * standardised @ turn[: standardised.shape[1]]
+    turn = nn.init.orthogonal_(torch.empty(embedding, embedding), generator=torch.Generator().manual_seed(0))
+    return GAIN * standardised @ turn.to(images.device)[: standardised.shape[1]]
 
 
 def thumbnails(images: torch.Tensor) -> torch.Tensor:

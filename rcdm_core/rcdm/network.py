@@ -11,7 +11,7 @@ processors multiply fast.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,8 +21,8 @@ from diffusers.models.attention_processor import Attention
 from torch import nn
 
 from rcdm_core.cards import TRUTH, Kind, or_none, several, whole, wrong
-from rcdm_core.errors import UserError
-from rcdm_core.rcdm.heads import RepresentationHead
+from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.rcdm.heads import RepresentationHead, embedded_images
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -123,6 +123,62 @@ def shape_fault(plain: Any) -> str:
     return ""
 
 
+MULTIPLIERS = {64: (1, 2, 3, 4), 128: (1, 1, 2, 3, 4), 256: (1, 1, 2, 2, 4, 4)}
+"""Channels of each resolution of the published network over the first, by image size (Dhariwal and Nichol 2021)."""
+
+_ATTENDED = (32, 16, 8)  # sides at which the published network attends
+_LARGER: Mapping[str, Any] = {"blocks": 2, "attention_width": 64, "middle_norm": True}
+
+NETWORKS: Mapping[str, tuple[NetworkSettings, int]] = {
+    "embedded": (NetworkSettings(), 0),
+    "small": (NetworkSettings(channels=(128, 192, 256), attention=(False, True, True), **_LARGER), 32),
+    "base": (NetworkSettings(channels=(128, 256, 384, 512), attention=(False, False, True, True), **_LARGER), 64),
+    "published": (
+        NetworkSettings(
+            patch=1, blocks=2, attention_heads=4, middle_norm=True, residual_resampling=True, learned_variances=True
+        ),
+        0,
+    ),
+}
+"""Name to shape, and at how many patches a side larger images are folded; 0 for a patch that is always the same.
+
+That of the shipped RCDM, 7 M parameters; 24 M; 92 M; and that of Bordes et al. (2022), 423 M at 128 x 128: ADM with
+learned variances, whose channels go by the size of the images."""
+
+
+def network_settings(name: str, image_size: int) -> NetworkSettings:
+    """The shape of a denoiser.
+
+    Args:
+        name: A key of `NETWORKS`.
+        image_size: Side of the images in pixels.
+
+    Raises:
+        UserError: No such network (says the nearest names), or none for images of this size (says which there are).
+    """
+    if name not in NETWORKS:
+        raise unknown_name("network", name, NETWORKS)
+    shape, side = NETWORKS[name]
+    if name == "published":
+        if image_size not in MULTIPLIERS:
+            raise UserError(
+                f"the published network has no form for images of {image_size} pixels",
+                f"choose one of {', '.join(map(str, MULTIPLIERS))}",
+            )
+        channels = tuple(256 * m for m in MULTIPLIERS[image_size])
+        attention = tuple(image_size >> level in _ATTENDED for level in range(len(channels)))
+        return replace(shape, image_size=image_size, channels=channels, attention=attention)
+    settings = replace(shape, image_size=image_size, patch=max(1, image_size // side) if side else shape.patch)
+    divisor = settings.multiple
+    if image_size % divisor or image_size < divisor:
+        nearest = max(1, round(image_size / divisor)) * divisor
+        raise UserError(
+            f"the network {name} cannot halve images of {image_size} pixels often enough",
+            f"use {nearest} pixels, or another multiple of {divisor}",
+        )
+    return settings
+
+
 def build_unet(settings: NetworkSettings) -> UNet2DModel:
     """The U-Net on folded images, with fresh weights."""
     folded = 3 * settings.patch**2
@@ -211,6 +267,35 @@ class Denoiser(nn.Module):
         folded = F.pixel_unshuffle(images, self.settings.patch).contiguous(memory_format=torch.channels_last)
         predicted = self.unet(folded, t, class_labels=embedding).sample
         return F.pixel_shuffle(predicted, self.settings.patch)
+
+
+def begin_heads(denoiser: Denoiser, images: torch.Tensor, representations: Mapping[str, torch.Tensor]) -> None:
+    """Whiten representations and guess the heads of some conditions.
+
+    Args:
+        denoiser: Its heads of the conditions named are set, others stay.
+        images: ``[N, 3, S, S]`` in [0, 1], on the denoiser's device.
+        representations: Those of the images for each condition, ``[N, D]``.
+    """
+    targets = embedded_images(images, denoiser.settings.embedding)
+    for condition, h in representations.items():
+        denoiser.head(condition).begin(h, targets)
+
+
+@torch.no_grad()
+def hand_over_heads(
+    denoiser: Denoiser, former: Mapping[str, torch.Tensor], representations: Mapping[str, torch.Tensor]
+) -> None:
+    """Let heads read an encoder that was trained further, as nearly as they read it before.
+
+    Args:
+        denoiser: Its heads of the conditions named are set, others stay.
+        former: Representations that the heads were trained on, ``[N, D]`` for each condition.
+        representations: Those of the same images now.
+    """
+    for condition, h in representations.items():
+        head = denoiser.head(condition)
+        head.begin(h, head(former[condition].to(head.mean.device)))
 
 
 def condition_key(condition: str) -> str:

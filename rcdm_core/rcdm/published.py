@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm.conversion import convert
-from rcdm_core.rcdm.joined import JoinedRCDM
-from rcdm_core.rcdm.rcdm import RCDM
+from rcdm_core.rcdm.rcdm import RCDM, JoinedRCDM
 from rcdm_core.state_dicts import require_tensors
 from rcdm_core.weight_files import load_state
 from rcdm_core.weights import CC_BY_NC, fetch
@@ -37,12 +36,7 @@ PUBLISHED_RCDMS: Mapping[str, Mapping[str, str]] = {
 """Encoder to level to where the checkpoint is published."""
 
 
-def load_published(
-    name: str,
-    levels: Sequence[str] | None = None,
-    *,
-    device: str | torch.device = "cpu",
-) -> RCDM:
+def load_published(name: str, levels: Sequence[str] | None = None, *, device: str | torch.device = "cpu") -> RCDM:
     """The published RCDM of an encoder, downloaded at its first use.
 
     Args:
@@ -66,8 +60,8 @@ def load_published(
         raise UserError(
             f"no RCDM was published for {name} at {', '.join(levels or ())}", f"choose {' or '.join(files)}"
         )
-    fetched = {level: fetch(files[level], licence=CC_BY_NC) for level in wanted}
-    members = [read_checkpoint(path, f"{name}/{level}") for level, path in fetched.items()]
+    fetched = [fetch(files[level], licence=CC_BY_NC) for level in wanted]
+    members = [read_checkpoint(path, f"{name}/{level}") for path, level in zip(fetched, wanted, strict=True)]
     rcdm = members[0] if len(members) == 1 else JoinedRCDM(members)
     return rcdm.to(device)
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UniPCMultistepScheduler
 
-from rcdm_core.rcdm.reverse import ReverseProcess
+from rcdm_core.rcdm.diffusion import ReverseProcess
 
 Predict = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Noisy images ``[N, 3, S, S]`` and a timestep to the output of the network."""

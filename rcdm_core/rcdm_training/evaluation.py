@@ -9,18 +9,17 @@ import numpy as np
 import torch
 
 from rcdm_core.fidelity import fidelity_scores, frechet_distance
-from rcdm_core.placement import device_of
-from rcdm_core.precision import lowered
+from rcdm_core.precision import device_of, lowered
 from rcdm_core.representations import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from rcdm_core.encoders.encoder import Encoder
-    from rcdm_core.rcdm.learner import Batch, RCDMLearner
+    from rcdm_core.rcdm.objective import Batch, RCDMLearner
     from rcdm_core.rcdm.rcdm import RCDM
-    from rcdm_core.rcdm_training.split import Split
     from rcdm_core.rcdm_training.store import Store
+    from rcdm_core.training_images import Split
 
 GALLERY = 2_000  # images among which ranks are taken, the held-out ones first
 PICTURED, SAMPLES = 8, 4  # rows of the picture, and its samples in a row for each level
@@ -75,30 +74,14 @@ def spread(rows: np.ndarray, count: int) -> np.ndarray:
 
 
 def observe(
-    rcdm: RCDM,
-    encoder: Encoder,
-    store: Store,
-    held_out: HeldOut,
-    conditions: Mapping[str, str],
-    *,
-    step: int,
-    seed: int,
+    rcdm: RCDM, encoder: Encoder, levels: Sequence[str], store: Store, held_out: HeldOut, *, step: int, seed: int
 ) -> Observation:
-    """Sample held-out images at every level and encode the samples again.
-
-    Args:
-        rcdm: The RCDM as it is now.
-        encoder: The encoder.
-        store: Images and representations.
-        held_out: Which images.
-        conditions: Level of each condition.
-        step: Steps done.
-        seed: Of the starting noise; the same at every look, so that looks can be compared.
-    """
+    """Sample held-out images at every level after ``step`` steps, from equal noise, and encode the samples again."""
     pictured = spread(held_out.rows, PICTURED)
     noise = rcdm.noise(SAMPLES, seed=seed).repeat(len(pictured), 1, 1, 1)
     fidelity, samples = [], {}
-    for condition, level in conditions.items():
+    for level in levels:
+        condition = f"{encoder.name}/{level}"
         h = store.representations(level, held_out.rows)
         drawn = rcdm.sample(h, condition, seed=seed, batch_size=128)
         of_samples = encode(encoder, drawn)[level]
@@ -120,18 +103,8 @@ def observe(
 
 
 @torch.no_grad()
-def held_out_loss(
-    learner: RCDMLearner, draw: Callable[[int, slice], Batch], *, batches: int, batch_size: int, precision: str
-) -> float:
-    """Mean loss over the first batches of held-out images, with the same noise at every look.
-
-    Args:
-        learner: In evaluation mode.
-        draw: Batches of held-out images, as of `rcdm_core.rcdm_training.batches.batches`.
-        batches: How many.
-        batch_size: Images in each.
-        precision: That of the training.
-    """
+def held_out_loss(learner: RCDMLearner, draw: Callable[[int, slice], Batch], batches: int, precision: str) -> float:
+    """Mean loss of a learner in evaluation mode over the first ``batches`` that are drawn, the same at every look."""
     with lowered(device_of(learner), precision):
-        losses = [learner(draw(step, slice(0, batch_size))).item() for step in range(batches)]
+        losses = [learner(draw(step, slice(None))).item() for step in range(batches)]
     return sum(losses) / len(losses)

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 from rcdm_core.bounds import LARGEST_COUNT, check_numbers
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.precision import PRECISIONS
-from rcdm_core.rcdm.presets import network_settings
+from rcdm_core.rcdm.network import network_settings
 from rcdm_core.training import TrainingSettings
 
 if TYPE_CHECKING:
     from rcdm_core.rcdm.network import NetworkSettings
+    from rcdm_core.rcdm.rcdm import RCDM
 
 LEARNING_RATES = {"embedded": 8e-4, "small": 4e-4, "base": 2e-4, "published": 1e-4}
-"""Plateau of the learning rate for each network of `rcdm_core.rcdm.presets.NETWORKS`: larger ones take less."""
+"""Plateau of the learning rate for each network of `rcdm_core.rcdm.network.NETWORKS`: larger ones take less."""
 
 OTHER_LEARNING_RATE = 4e-4
 """The same for a shape that has no name."""
@@ -30,58 +31,74 @@ class RCDMTraining:
         loop: Steps, batches, rates.
         every: Steps between two looks at held-out images.
         looked_at: Held-out images that are sampled at each look, for each level.
+        images: How many are taken at most, a seeded random choice; None takes all.
+        start: An RCDM whose U-Net to begin with, of the shape of ``network``; heads begin afresh. None for none.
+
+    Raises:
+        UserError: An unknown precision, or a number out of range.
     """
 
     network: NetworkSettings
     loop: TrainingSettings
     every: int = 250
     looked_at: int = 100
+    images: int | None = None
+    start: RCDM | None = None
+
+    def __post_init__(self) -> None:
+        loop = self.loop
+        check_numbers(loop, steps=(1, LARGEST_COUNT))
+        check_numbers(self)
+        if loop.precision not in PRECISIONS:
+            raise unknown_name("precision", loop.precision, PRECISIONS)
+        if min(loop.steps, loop.batch_size, loop.accumulate, self.every) < 1 or self.looked_at < 2:
+            raise UserError(
+                "steps, batch size, accumulate and every are at least 1, looked at at least 2",
+                f"they are {loop.steps}, {loop.batch_size}, {loop.accumulate}, {self.every} and {self.looked_at}",
+            )
+        if not 0 <= loop.ema_decay < 1:
+            raise UserError(f"a moving average with decay {loop.ema_decay}", "take 0 for none, or less than 1")
+        if not loop.learning_rate > 0:
+            raise UserError(f"a learning rate of {loop.learning_rate}", "take one above 0")
 
 
 def default_settings(
     *,
     image_size: int = 32,
     network: str | None = None,
-    start: NetworkSettings | None = None,
-    every: int = 250,
-    looked_at: int = 100,
+    start: RCDM | None = None,
     learning_rate: float | None = None,
-    **loop: Any,
+    steps: int = 1000,
+    **given: Any,
 ) -> RCDMTraining:
     """Settings by which a few hundred images train for some minutes on a laptop.
 
     Args:
         image_size: Side in pixels at which the RCDM draws.
-        network: A key of `rcdm_core.rcdm.presets.NETWORKS`; None takes the shape of ``start``, else ``"embedded"``.
-        start: Shape of the U-Net to begin with; None for a fresh one.
-        every: Steps between two looks at held-out images.
-        looked_at: Held-out images sampled at each look.
+        network: A key of `rcdm_core.rcdm.network.NETWORKS`; None takes the shape of ``start``, else ``"embedded"``.
+        start: An RCDM whose U-Net to begin with; None for a fresh one.
         learning_rate: None takes that of the network's name.
-        **loop: Fields of `TrainingSettings`, where they are not the defaults.
+        steps: Optimiser steps.
+        **given: Other fields of `RCDMTraining` and `TrainingSettings`, where they are not the defaults.
 
     Raises:
         UserError: An unknown network or precision, a network of another shape than ``start``, images that the network
             cannot halve, or a number out of range.
     """
     name = network if network is not None or start is not None else "embedded"
-    steps = loop.get("steps", 1000)
-    rate = OTHER_LEARNING_RATE if name is None else LEARNING_RATES.get(name, OTHER_LEARNING_RATE)
     chosen = {
         "steps": steps,
         "batch_size": 32,
         "weight_decay": 0.01,
         "warmup": max(1, min(100, steps // 10)),
         "ema_decay": 0.999,
-        "learning_rate": rate if learning_rate is None else learning_rate,
+        "learning_rate": LEARNING_RATES.get(name or "", OTHER_LEARNING_RATE)
+        if learning_rate is None
+        else learning_rate,
     }
-    settings = RCDMTraining(
-        network=_shape(name, start, image_size),
-        loop=TrainingSettings(**{**chosen, **loop}),
-        every=every,
-        looked_at=looked_at,
-    )
-    _check(settings)
-    return settings
+    shape = _shape(name, None if start is None else start.denoiser.settings, image_size)
+    besides = {name: given.pop(name) for name in ("every", "looked_at", "images") if name in given}
+    return RCDMTraining(network=shape, loop=TrainingSettings(**{**chosen, **given}), start=start, **besides)
 
 
 def _shape(name: str | None, start: NetworkSettings | None, image_size: int) -> NetworkSettings:
@@ -102,20 +119,3 @@ def _shape(name: str | None, start: NetworkSettings | None, image_size: int) -> 
     if differing:
         raise UserError(f"the network of --start is not {name}: it has {', '.join(differing)}", "leave out --network")
     return ours
-
-
-def _check(settings: RCDMTraining) -> None:
-    loop = settings.loop
-    check_numbers(loop, steps=(1, LARGEST_COUNT))
-    check_numbers(settings)
-    if loop.precision not in PRECISIONS:
-        raise unknown_name("precision", loop.precision, PRECISIONS)
-    if min(loop.steps, loop.batch_size, loop.accumulate, settings.every) < 1 or settings.looked_at < 2:
-        raise UserError(
-            "steps, batch size, accumulate and every are at least 1, looked at at least 2",
-            f"they are {loop.steps}, {loop.batch_size}, {loop.accumulate}, {settings.every} and {settings.looked_at}",
-        )
-    if not 0 <= loop.ema_decay < 1:
-        raise UserError(f"a moving average with decay {loop.ema_decay}", "take 0 for none, or less than 1")
-    if not loop.learning_rate > 0:
-        raise UserError(f"a learning rate of {loop.learning_rate}", "take one above 0")

@@ -1,11 +1,9 @@
-"""What a training reads: every image small, and its representations, computed once and kept on disk.
+"""What a training reads: every image small, and its representations, computed once and kept on disk; and its batches.
 
-A store is a folder of chunks of 512 images (`rcdm_core.kept`), so that the making of a store goes on where it was
-interrupted, and several processes can make it together. Pixels are kept as 8-bit numbers,
-which is what picture files hold, at the size at which the RCDM draws; representations as float32, because those of some
-encoders leave the range of float16.
-
-Files are mapped into memory and only the rows of a batch are read: memory does not grow with the number of images.
+A store is a folder of chunks of 512 images (`rcdm_core.kept`), so that its making goes on where it was interrupted, and
+several processes can make it together. Pixels are kept as 8-bit numbers, which is what picture files hold, at the size
+at which the RCDM draws; representations as float32, because those of some encoders leave the range of float16. Files
+are mapped into memory and only the rows of a batch are read: memory does not grow with the number of images.
 """
 
 from __future__ import annotations
@@ -25,18 +23,23 @@ from rcdm_core import kept
 from rcdm_core.cache import OTHER_CACHE, cache_folder
 from rcdm_core.images import resize
 from rcdm_core.keeping import keeping
-from rcdm_core.placement import device_of
+from rcdm_core.precision import device_of
 from rcdm_core.progress import track
+from rcdm_core.rcdm.objective import random_draws
 from rcdm_core.representations import encode
+from rcdm_core.training_images import shuffled_passes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from accelerate import Accelerator
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
+    from rcdm_core.rcdm.objective import Batch
 
-CHUNK = 512
+CHUNK, AT_ONCE = 512, 128  # images in a file, and in a pass through the encoder
 _IMAGES, _LEVEL = "images", "level/{}"
 
 
@@ -83,15 +86,7 @@ def store_folder(encoder: Encoder, levels: Sequence[str], images: ImageSet, *, i
 
 
 def fill_store(
-    folder: Path,
-    encoder: Encoder,
-    levels: Sequence[str],
-    images: ImageSet,
-    *,
-    image_size: int,
-    batch_size: int = 128,
-    workers: int = 1,
-    worker: int = 0,
+    folder: Path, encoder: Encoder, levels: Sequence[str], images: ImageSet, *, image_size: int, processes: Accelerator
 ) -> Store:
     """Encode and shrink the images that are not in the store yet, or damaged there.
 
@@ -101,45 +96,78 @@ def fill_store(
         levels: Levels to keep.
         images: At the larger of the encoder's size and ``image_size``.
         image_size: Side in pixels of the images that are kept.
-        batch_size: Images in one pass.
-        workers: Processes that fill the store together, each its own chunks.
-        worker: Number of this one.
+        processes: Those that fill the store together, each its own chunks.
 
     Returns:
-        The store; complete when all workers are done.
+        The store; complete when all processes are done.
 
     Raises:
         UserError: The encoder gives NaN or infinity, or the disk is full.
     """
-    starts = range(worker * CHUNK, len(images), workers * CHUNK)
-    missing = [start for start in starts if not kept.is_sound(_chunk(folder, start))]
+    starts = range(processes.process_index * CHUNK, len(images), processes.num_processes * CHUNK)
     batches = [
-        (start, np.arange(i, min(i + batch_size, end)))
-        for start in missing
-        for end in [min(start + CHUNK, len(images))]
-        for i in range(start, end, batch_size)
+        (start, np.arange(i, min(i + AT_ONCE, start + CHUNK, len(images))))
+        for start in starts
+        if not kept.is_sound(_chunk(folder, start))
+        for i in range(start, min(start + CHUNK, len(images)), AT_ONCE)
     ]
     shown = track(batches, f"encoding with {encoder.name}", len(batches))
     for start, chunk in groupby(shown, key=itemgetter(0)):
         small, encoded = [], []
         for _, rows in chunk:
             pixels = images.images(rows)
-            encoded.append(encode(encoder, pixels, batch_size=batch_size))
+            encoded.append(encode(encoder, pixels, batch_size=AT_ONCE))
             small.append((resize(pixels, image_size) * 255).round().byte())
-        representations = {level: torch.cat([part[level] for part in encoded]) for level in levels}
-        tensors = {_IMAGES: torch.cat(small), **{_LEVEL.format(level): h for level, h in representations.items()}}
-        _write(_chunk(folder, start), tensors)
+        tensors = {_LEVEL.format(level): torch.cat([part[level] for part in encoded]) for level in levels}
+        with keeping("images and representations", folder, remedy=OTHER_CACHE):
+            kept.save_tensors({_IMAGES: torch.cat(small), **tensors}, _chunk(folder, start))
+        _mapped.cache_clear()  # what was there before may be mapped still
     return Store(folder, len(images))
+
+
+def batches(
+    store: Store,
+    rows: np.ndarray,
+    conditions: Mapping[str, str],
+    *,
+    batch_size: int,
+    seed: int,
+    device: torch.device | str,
+) -> Callable[[int, slice], Batch]:
+    """What `rcdm_core.training.train` draws from.
+
+    Images come in shuffled passes over the rows. Levels take turns over the images, from batch to batch. Which image a
+    position in a batch has, at which level, and what is random in its loss are functions of ``(seed, step, position)``.
+
+    Args:
+        store: Images and representations.
+        rows: Positions in the store that are trained on.
+        conditions: Level of each condition, as ``{"vicreg/backbone": "backbone"}``.
+        batch_size: Images of a whole batch.
+        seed: Seed of everything.
+        device: Where batches go.
+    """
+    names, image_size = list(conditions), store.images(rows[:1]).shape[-1]
+
+    def draw(step: int, positions: slice) -> Batch:
+        places = np.arange(batch_size)[positions]
+        shown = step * batch_size + places  # images before each, in all batches
+        turn = shown % len(names)
+        order = np.argsort(turn, kind="stable")  # images of one condition together
+        _, chosen = shuffled_passes(shown, len(rows), seed=seed)
+        chosen, turn = rows[chosen][order], turn[order]
+        groups = [
+            (name, store.representations(conditions[name], chosen[turn == number]).to(device))
+            for number, name in enumerate(names)
+        ]  # a condition without an image takes part with no rows: every process knows a gradient for every head
+        draws = random_draws(step, positions, batch_size=batch_size, image_size=image_size, seed=seed)
+        return store.images(chosen).to(device), groups, draws.of(order).to(device)
+
+    return draw
 
 
 def _chunk(folder: Path, start: int) -> Path:
     return folder / f"{start:09d}.safetensors"
-
-
-def _write(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    with keeping("images and representations", path.parent, remedy=OTHER_CACHE):
-        kept.save_tensors(tensors, path)
-    _mapped.cache_clear()  # what was there before may be mapped still
 
 
 @lru_cache(maxsize=400)  # a process may hold some more files open

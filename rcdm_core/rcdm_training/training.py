@@ -20,36 +20,36 @@ from rcdm_core import kept
 from rcdm_core.atomic import atomic_path
 from rcdm_core.images import by_encoder
 from rcdm_core.keeping import keeping
+from rcdm_core.precision import device_of
 from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.files import STATE, save_rcdm
-from rcdm_core.rcdm.heads import thumbnails
-from rcdm_core.rcdm.learner import RCDMLearner
-from rcdm_core.rcdm.network import Denoiser
+from rcdm_core.rcdm.heads import MOMENTS, thumbnails
+from rcdm_core.rcdm.network import Denoiser, begin_heads
+from rcdm_core.rcdm.objective import RCDMLearner
 from rcdm_core.rcdm.rcdm import RCDM
-from rcdm_core.rcdm_training.batches import batches
 from rcdm_core.rcdm_training.evaluation import Observation, choose_held_out, held_out_loss, observe, spread
-from rcdm_core.rcdm_training.heads import MOMENTS, begin_heads
-from rcdm_core.rcdm_training.split import hold_out
-from rcdm_core.rcdm_training.store import fill_store, store_folder
+from rcdm_core.rcdm_training.store import batches, fill_store, store_folder
 from rcdm_core.representations import refuse_collapse
-from rcdm_core.training import LOSSES, Watch, join_processes, portions, train
+from rcdm_core.training import LOSSES, Callbacks, join_processes, portions, train
+from rcdm_core.training_images import hold_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
-
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.rcdm_training.settings import RCDMTraining
-    from rcdm_core.rcdm_training.store import Store
     from rcdm_core.training import TrainingSettings
 
 FIDELITY, LOOKS = "fidelity.csv", "looks.parquet"
-NO_NUMBERS = ("accumulate", "checkpoint_every")  # settings that change nothing but rounding and the time lost
-
+_NO_NUMBERS = ("accumulate", "checkpoint_every")
 _AT_ONCE = 512  # images that are read to be made into thumbnails
+
+
+def numbers(loop: TrainingSettings) -> dict[str, Any]:
+    """The settings of a loop that change more than rounding and the time that is lost."""
+    return {name: value for name, value in asdict(loop).items() if name not in _NO_NUMBERS}
 
 
 def train_rcdm(
@@ -59,8 +59,6 @@ def train_rcdm(
     settings: RCDMTraining,
     *,
     folder: Path,
-    start: RCDM | None = None,
-    device: str = "cpu",
     card: Mapping[str, Any] | None = None,
     report: Callable[[Observation, pd.DataFrame], None] = lambda seen, fidelity: None,
 ) -> None:
@@ -69,14 +67,11 @@ def train_rcdm(
     In several processes each takes its share of the work, and only the main one writes and reports.
 
     Args:
-        encoder: A frozen encoder.
+        encoder: A frozen encoder, on the kind of device that computes.
         levels: Its levels to train for; they share the denoiser, each with a head of its own.
         images: What to train on, at the larger of the encoder's size and the network's.
         settings: How.
-        folder: Where everything goes.
-        start: An RCDM whose U-Net to begin with, of the shape of ``settings.network``; heads begin afresh. A checkpoint
-            in ``folder`` goes first.
-        device: ``"cpu"`` or ``"cuda"``.
+        folder: Where everything goes; a checkpoint in it goes before ``settings.start``.
         card: Entries of the RCDM's card besides those made here.
         report: Given every look at held-out images, and the table of all so far, before the table is written.
 
@@ -84,20 +79,14 @@ def train_rcdm(
         UserError: Too few images, an encoder that gives nothing usable, a batch that cannot be shared out.
         KeyboardInterrupt: It was stopped; the same call goes on.
     """
+    device = device_of(encoder).type
     processes = join_processes(device)
-    loop, network, state = settings.loop, settings.network, folder / STATE
+    loop, network, start, state = settings.loop, settings.network, settings.start, folder / STATE
     portions(loop, processes=processes.num_processes, rank=processes.process_index)  # a mistake is told at once
     split = hold_out(len(images), seed=loop.seed)
-    encoder = encoder.to(processes.device)
-    store = fill_store(
-        store_folder(encoder, levels, images, image_size=network.image_size),
-        encoder,
-        levels,
-        images,
-        image_size=network.image_size,
-        workers=processes.num_processes,
-        worker=processes.process_index,
-    )
+    encoder, size = encoder.to(processes.device), network.image_size
+    cached = store_folder(encoder, levels, images, image_size=size)
+    store = fill_store(cached, encoder, levels, images, image_size=size, processes=processes)
     processes.wait_for_everyone()
 
     conditions = {f"{encoder.name}/{level}": level for level in levels}
@@ -109,45 +98,45 @@ def train_rcdm(
         refuse_collapse(encoder, {level: store.in_parts(level) for level in levels})
         if start is not None:
             denoiser.unet.load_state_dict(start.denoiser.unet.state_dict())
-        _begin_heads(denoiser, store, spread(split.training, MOMENTS), conditions)
+        rows = spread(split.training, MOMENTS)  # of which no more than thumbnails are in memory at once
+        small = [thumbnails(store.images(rows[i : i + _AT_ONCE])) for i in range(0, len(rows), _AT_ONCE)]
+        representations = {name: store.representations(level, rows) for name, level in conditions.items()}
+        begin_heads(denoiser, torch.cat(small), representations)
 
     learner = RCDMLearner(denoiser, schedule)
-    common: dict[str, Any] = {"image_size": network.image_size, "device": processes.device}
-    draw = batches(store, split.training, conditions, batch_size=loop.batch_size, seed=loop.seed, **common)
     held_out = choose_held_out(split, settings.looked_at)
-    size = min(loop.batch_size, len(held_out.rows))
-    draw_held_out = batches(store, held_out.rows, conditions, batch_size=size, seed=loop.seed + 1, **common)
+    few = min(loop.batch_size, len(held_out.rows))
+    draw, draw_held_out = (
+        batches(store, rows, conditions, batch_size=count, seed=seed, device=processes.device)
+        for rows, count, seed in ((split.training, loop.batch_size, loop.seed), (held_out.rows, few, loop.seed + 1))
+    )
 
     def look(done: int) -> None:
         known = _looks(state / LOOKS)
-        if done in set(known["step"]):
-            _write_table(known, folder / FIDELITY)
-            return
-        rcdm = RCDM(copy.deepcopy(denoiser), schedule=schedule)  # frozen, which the one in training must not be
-        seen = observe(rcdm, encoder, store, held_out, conditions, step=done, seed=loop.seed)
-        losses = {
-            "loss": pd.read_csv(state / LOSSES)["loss"].tail(settings.every).mean(),
-            "held-out loss": held_out_loss(
-                learner, draw_held_out, batches=len(held_out.rows) // size, batch_size=size, precision=loop.precision
-            ),
-        }
-        rows = [{"step": done, **losses, **row} for row in seen.fidelity]
-        table = pd.DataFrame([*known.to_dict("records"), *rows])
-        report(seen, table)
-        with keeping("the table of looks", state):
-            kept.save_table(table, state / LOOKS)
-        _write_table(table, folder / FIDELITY)
+        if done not in set(known["step"]):
+            rcdm = RCDM(copy.deepcopy(denoiser), schedule=schedule)  # frozen, which the one in training must not be
+            seen = observe(rcdm, encoder, levels, store, held_out, step=done, seed=loop.seed)
+            losses = {
+                "loss": pd.read_csv(state / LOSSES)["loss"].tail(settings.every).mean(),
+                "held-out loss": held_out_loss(learner, draw_held_out, len(held_out.rows) // few, loop.precision),
+            }
+            known = pd.DataFrame(
+                [*known.to_dict("records"), *({"step": done, **losses, **row} for row in seen.fidelity)]
+            )
+            report(seen, known)
+            with keeping("the table of looks", state):
+                kept.save_table(known, state / LOOKS)
+        with keeping("the table of looks", folder), atomic_path(folder / FIDELITY) as temporary:
+            known.to_csv(temporary, index=False)
 
     train(
         learner,
         draw,
         loop,
         folder=state,
-        description="training",
-        of=repr((encoder.network_fingerprint, tuple(levels), images.fingerprint, network.to_dict(), _numbers(loop))),
-        begin=begin,
+        of=repr((encoder.network_fingerprint, tuple(levels), images.fingerprint, network.to_dict(), numbers(loop))),
         device=device,
-        watch=Watch(look, settings.every),
+        callbacks=Callbacks(begin, look, settings.every),
     )
     if processes.is_main_process:
         training = {
@@ -165,39 +154,20 @@ def train_rcdm(
             "torch": torch.__version__,
             "began_with": None if start is None else start.fingerprint,
         }
+        looks = _looks(state / LOOKS)
+        last = looks[looks["step"] == looks["step"].max()].drop(columns=["step"])
         told = {
             "name": f"{encoder.name}: {', '.join(levels)}",
             "encoders": {encoder.name: encoder.network_fingerprint},
             "levels": list(levels),
             "preprocessing": repr(encoder.preprocess),
             "training": training,
-            "scores": _last_scores(_looks(state / LOOKS), encoder.name),
+            "scores": {f"{encoder.name}/{row.pop('level')}": row for row in last.to_dict("records")},
         }
         save_rcdm(denoiser, schedule, folder, card={**told, **(card or {})})
     processes.wait_for_everyone()
 
 
-def _begin_heads(denoiser: Denoiser, store: Store, rows: np.ndarray, conditions: Mapping[str, str]) -> None:
-    """Fit the heads to some images, of which no more than thumbnails are in memory at once."""
-    small = [thumbnails(store.images(rows[i : i + _AT_ONCE])) for i in range(0, len(rows), _AT_ONCE)]
-    representations = {name: store.representations(level, rows) for name, level in conditions.items()}
-    begin_heads(denoiser, torch.cat(small), representations)
-
-
-def _last_scores(table: pd.DataFrame, encoder: str) -> dict[str, dict[str, float]]:
-    last = table[table["step"] == table["step"].max()].drop(columns=["step"])
-    return {f"{encoder}/{row.pop('level')}": row for row in last.to_dict("records")}
-
-
 def _looks(path: Path) -> pd.DataFrame:
     """What looks have found so far; those in a file that is damaged are lost, and the last of them is taken again."""
     return kept.load_table(path) if kept.is_sound(path) else pd.DataFrame({"step": []})
-
-
-def _numbers(loop: TrainingSettings) -> dict[str, Any]:
-    return {name: value for name, value in asdict(loop).items() if name not in NO_NUMBERS}
-
-
-def _write_table(table: pd.DataFrame, path: Path) -> None:
-    with keeping("the table of looks", path.parent), atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False)

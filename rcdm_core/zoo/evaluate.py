@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,10 +29,9 @@ from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS, load_rcdm
 from rcdm_core.rcdm.rcdm import unknown_condition
 from rcdm_core.readout import accuracy, class_predictions, r2, ridge_predictions
 from rcdm_core.representations import encode
-from rcdm_core.zoo import recipes
 from rcdm_core.zoo.files import update_card
 from rcdm_core.zoo.judge import read_judge, targets
-from rcdm_core.zoo.parts import PARTS, check_parts
+from rcdm_core.zoo.recipes import ENCODERS, PARTS, check_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,15 +45,30 @@ _AT_ONCE = 5_000  # scenes rendered at once
 _PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)  # less than for the few thousand images of a probe
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """On what the zoo is measured.
+
+    Attributes:
+        images: Test scenes, at most 10,000; the gallery of the ranks too.
+        samples: The first so many of them are sampled, once for each condition: an unbiased estimate of the MRR of all.
+        steps: Solver steps of the RCDM.
+        solver: Solver of the RCDM.
+        seed: Of the factors of the scenes and of the noise.
+    """
+
+    images: int = 10_000
+    samples: int = 1_000
+    steps: int = DEFAULT_STEPS
+    solver: str = DEFAULT_SOLVER
+    seed: int = 0
+
+
 def evaluate_zoo(
     folder: Path,
+    settings: Evaluation,
     *,
     parts: Sequence[str] = PARTS,
-    images: int = 10_000,
-    samples: int = 1_000,
-    steps: int = DEFAULT_STEPS,
-    solver: str = DEFAULT_SOLVER,
-    seed: int = 0,
     garments: Path | None = None,
     device: str = "cpu",
 ) -> pd.DataFrame:
@@ -61,12 +76,8 @@ def evaluate_zoo(
 
     Args:
         folder: Holds ``NAME.safetensors`` of the encoders and the judge, and the RCDM in ``rcdm/``.
-        parts: Of `rcdm_core.zoo.parts.PARTS`: what is measured; the cards of the others stay as they are.
-        images: Test scenes, at most 10,000; the gallery of the ranks too.
-        samples: The first so many of them are sampled, once for each condition: an unbiased estimate of the MRR of all.
-        steps: Solver steps of the RCDM.
-        solver: Solver of the RCDM.
-        seed: Of the factors of the scenes and of the noise.
+        settings: On what.
+        parts: Of `rcdm_core.zoo.recipes.PARTS`: what is measured; the cards of the others stay as they are.
         garments: Folder of the Fashion-MNIST training files; None looks for them, and leaves out the linear evaluation
             where they are not.
         device: Where to compute.
@@ -78,16 +89,12 @@ def evaluate_zoo(
         UserError: An unknown part; weights are not there, or damaged; the RCDM was trained on other encoders.
     """
     check_parts(parts)
-    sampling = {"samples": samples, "gallery": images, "steps": steps, "solver": solver, "seed": seed}
-    command = " ".join(
-        [
-            "rcdm-probe zoo evaluate",
-            *(parts if set(parts) < set(PARTS) else ()),
-            f"--folder {shlex.quote(str(folder))}",
-            f"--images {images} --samples {samples} --steps {steps} --solver {solver} --seed {seed}",
-        ]
-    )
-    names = [name for name in recipes.ENCODERS if name in parts or "rcdm" in parts]  # the RCDM draws from all of them
+    images, samples, seed = settings.images, settings.samples, settings.seed
+    how = {"steps": settings.steps, "solver": settings.solver, "seed": seed}
+    named = [*(parts if set(parts) < set(PARTS) else ()), f"--folder {shlex.quote(str(folder))}"]
+    told = [f"--{name} {value}" for name, value in asdict(settings).items()]
+    command = " ".join(["rcdm-probe zoo evaluate", *named, *told])
+    names = [name for name in ENCODERS if name in parts or "rcdm" in parts]  # the RCDM draws from all of them
     encoders = [load_trained(name, folder).to(device) for name in track(names, "loading", None)]
     judge = read_judge(folder).to(device) if "judge" in parts or "rcdm" in parts else None
     rcdm = load_rcdm(folder / "rcdm", device=device) if "rcdm" in parts else None
@@ -112,8 +119,9 @@ def evaluate_zoo(
     for encoder in track(measured, "linear readouts", len(measured)):
         by_level = {level: readout_scores(h, factors) for level, h in representations[encoder.name].items()}
         for level, seen in training.get(encoder.name, {}).items():
-            score = linear_evaluation(seen, labels, representations[encoder.name][level], factors)
-            by_level[level]["class, linear evaluation"] = score
+            classifier = fit_classifier(seen, labels, len(CLASSES), penalties=_PENALTIES)
+            found = classifier.logits(representations[encoder.name][level]).argmax(1)
+            by_level[level]["class, linear evaluation"] = accuracy(factors["class"].to_numpy(), found)
         for level, scores in by_level.items():
             rows += _rows(encoder.name, level, scores)
         update_card(folder, encoder.name, scores=by_level, command=command)
@@ -123,12 +131,13 @@ def evaluate_zoo(
         for encoder in encoders:
             for level, h in representations[encoder.name].items():
                 condition = f"{encoder.name}/{level}"
-                drawn = rcdm.sample(h[:samples], condition, steps=steps, solver=solver, seed=seed)
+                drawn = rcdm.sample(h[:samples], condition, **how)
                 scores = fidelity_scores(encode(encoder, drawn)[level], h)
                 rendered = reading_scores(judge.read(drawn), factors.head(samples))
                 scores |= {f"rendered {name}": score for name, score in rendered.items()}
                 by_condition[condition] = scores
                 rows += _rows("rcdm", condition, scores)
+        sampling = {"samples": samples, "gallery": images, **how}
         update_card(folder / "rcdm", "rcdm", scores=by_condition, sampling=sampling, command=command)
     return pd.DataFrame(rows)
 
@@ -137,10 +146,8 @@ def readout_scores(h: torch.Tensor, factors: pd.DataFrame) -> dict[str, float]:
     """Cross-validated linear readout of every factor from ``h`` ``[N, D]``: accuracy of class, R2 of the rest."""
     labels, linear, circular = targets(factors)
     predicted = ridge_predictions(h, torch.cat([linear, circular.flatten(1)], 1))
-    scores = {"class": accuracy(labels, class_predictions(h, labels))}
-    scores |= {name: r2(linear[:, i], predicted[:, i]) for i, name in enumerate(LINEAR)}
     read = predicted[:, len(LINEAR) :].unflatten(1, (len(CIRCULAR), 2))
-    return scores | {name: r2(circular[:, i], read[:, i]) for i, name in enumerate(CIRCULAR)}
+    return _scores((labels, linear, circular), (class_predictions(h, labels), predicted, read))
 
 
 def check_encoders(rcdm: RCDM, encoders: Sequence[Encoder]) -> None:
@@ -158,14 +165,9 @@ def check_encoders(rcdm: RCDM, encoders: Sequence[Encoder]) -> None:
 
 
 def encode_training(encoders: Sequence[Encoder], training: Scenes) -> dict[str, dict[str, torch.Tensor]]:
-    """Representations of the first pass over the training garments; each scene is rendered once for all encoders.
+    """Representations of the first pass over the training garments, ``[60000, D]`` by encoder and level.
 
-    Args:
-        encoders: Any number of them.
-        training: The training scenes.
-
-    Returns:
-        By encoder and level, ``[60000, D]``.
+    Each scene is rendered once for all encoders.
     """
     parts: dict[str, list[dict[str, torch.Tensor]]] = {encoder.name: [] for encoder in encoders}
     starts = range(0, TRAINING_SCENES, _AT_ONCE)
@@ -176,26 +178,16 @@ def encode_training(encoders: Sequence[Encoder], training: Scenes) -> dict[str, 
     return {e.name: {level: torch.cat([part[level] for part in parts[e.name]]) for level in e.levels} for e in encoders}
 
 
-def linear_evaluation(seen: torch.Tensor, labels: torch.Tensor, h: torch.Tensor, factors: pd.DataFrame) -> float:
-    """Accuracy on test scenes of a linear classifier fitted on training scenes, at one level.
-
-    Args:
-        seen: Representations of the training scenes, ``[M, D]``.
-        labels: Their classes, ``[M]``.
-        h: Representations of the test scenes, ``[N, D]``.
-        factors: Factors of the test scenes.
-    """
-    classifier = fit_classifier(seen, labels, len(CLASSES), penalties=_PENALTIES)
-    return accuracy(torch.tensor(factors["class"].to_numpy()), classifier.logits(h).argmax(1))
-
-
 def reading_scores(read: pd.DataFrame, factors: pd.DataFrame) -> dict[str, float]:
     """Agreement of factors as read by the judge with the true ones: accuracy of class, R2 of the rest."""
-    labels, linear, circular = targets(factors)
-    labels_read, linear_read, circular_read = targets(read)
-    scores = {"class": accuracy(labels, labels_read)}
-    scores |= {name: r2(linear[:, i], linear_read[:, i]) for i, name in enumerate(LINEAR)}
-    return scores | {name: r2(circular[:, i], circular_read[:, i]) for i, name in enumerate(CIRCULAR)}
+    return _scores(targets(factors), targets(read))
+
+
+def _scores(true: Sequence[torch.Tensor], read: Sequence[torch.Tensor]) -> dict[str, float]:
+    """Labels ``[N]``, linear factors ``[N, 5]`` and circular ones ``[N, 3, 2]`` against what was read."""
+    scores = {"class": accuracy(true[0], read[0])}
+    scores |= {name: r2(true[1][:, i], read[1][:, i]) for i, name in enumerate(LINEAR)}
+    return scores | {name: r2(true[2][:, i], read[2][:, i]) for i, name in enumerate(CIRCULAR)}
 
 
 def _rows(network: str, level: str, scores: dict[str, float]) -> list[dict[str, Any]]:

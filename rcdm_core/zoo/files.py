@@ -5,7 +5,7 @@ from __future__ import annotations
 import filecmp
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -17,16 +17,39 @@ from rcdm_core.atomic import atomic_path
 from rcdm_core.cards import card_at
 from rcdm_core.errors import UserError
 from rcdm_core.keeping import keeping
+from rcdm_core.training_images import SCENES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from rcdm_core.training import TrainingSettings
-    from rcdm_core.zoo.workshop import Workshop
 
 
 _LEGS = "legs.json"  # in the folder of a training: its seed and the legs before it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """Where and how the zoo is trained: what every part of it is told.
+
+    Attributes:
+        folder: Where checkpoints, weights and cards go, and where the RCDM finds its encoders.
+        start: Folder of the weights to begin with; None for fresh ones. A checkpoint in ``folder`` goes before it.
+        garments: Folder of the Fashion-MNIST training files; None looks for them, then downloads them.
+        seed: Of weights, scenes and views; a folder holds one zoo, of one seed.
+        device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    """
+
+    folder: Path
+    start: Path | None = None
+    garments: Path | None = None
+    seed: int = 0
+    device: str = "cpu"
+
+    def loop(self, name: str) -> dict[str, Any]:
+        """What `rcdm_core.training.train` is told of the part ``name``."""
+        return {"folder": self.folder / name, "of": name, "device": self.device}
 
 
 def save_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -44,12 +67,9 @@ def save_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
 def update_card(folder: Path, name: str, **details: Any) -> None:
     """Set entries of ``folder/name.json``; entries that are not named stay."""
     path = folder / f"{name}.json"
-    _write({"name": name} | card_at(path) | details, path)
-
-
-def describe_training(workshop: Workshop, name: str, settings: TrainingSettings, **details: Any) -> None:
-    """Write into the card of a network how it was trained; ``details`` are what else there is to tell of this leg."""
-    update_card(workshop.folder, name, training=training_record(workshop, name, settings, **details))
+    content = {"name": name} | card_at(path) | details
+    with keeping("the card", folder), atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def begin_leg(workshop: Workshop, name: str, card: str) -> None:
@@ -88,13 +108,8 @@ def begin_leg(workshop: Workshop, name: str, card: str) -> None:
 def training_record(workshop: Workshop, name: str, settings: TrainingSettings, **details: Any) -> dict[str, Any]:
     """How a network was trained: data, images and seconds in all, and each leg with its settings and machine.
 
-    ``images`` counts how often one was shown: legs of the same seed show the same scenes.
-
-    Args:
-        workshop: Where and how.
-        name: Part of the zoo; its training was begun by `begin_leg`.
-        settings: Its settings.
-        details: What else there is to tell of this leg.
+    ``images`` counts how often one was shown: legs of the same seed show the same scenes. ``details`` are what else
+    there is to tell of this leg, which `begin_leg` began.
     """
     legs = [
         *(kept.load_json(workshop.folder / name / _LEGS) or {"legs": []})["legs"],
@@ -109,13 +124,8 @@ def training_record(workshop: Workshop, name: str, settings: TrainingSettings, *
         },
     ]
     return {
-        "data": "fashion scenes, training split, new factors at every pass",
+        "data": f"{SCENES}, new factors at every pass",
         "images": sum(leg["images"] for leg in legs),
         "seconds": sum(leg["seconds"] for leg in legs),
         "legs": legs,
     }
-
-
-def _write(content: Any, path: Path) -> None:
-    with keeping("the card", path.parent), atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")

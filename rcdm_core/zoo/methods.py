@@ -2,14 +2,28 @@
 
 Losses and heads are lightly's; the networks and the views are the same for all methods. Losses are computed in float32
 whatever the precision of the networks, because they take differences of covariances and logarithms.
+
+*Views* are Kornia modules on the whole batch, drawn anew for every image. The recipe is that of SimCLR (Chen et al.
+2020, appendix A) for 32 x 32 images, with the hue turned all the way round: scenes are told apart by their two hues
+alone, and an encoder that may use them learns little else. A view has 24 x 24 pixels. A crop of 0.4 to 1 of the area is
+20 to 32 pixels wide, so that on average it keeps its size, and garments in training look as large as at use, where the
+whole scene is seen (Touvron et al. 2019); a view of 32 x 32 would show them a quarter larger, at twice the cost. Every
+view has noise below half a grey level, as rounding to 8 bits makes. No pixel moves by as much as under the least budget
+of an attack, so that no method is trained against any.
+
+*The trunk* has its last convolutions as matrix products, which take a fifth of the time on a processor: they see 3 x 3
+and 2 x 2 pixels, where kernels for convolutions compute mostly with the padding. An output pixel of so small an image
+depends on nearly all of it. The sums are the same in another order, and so are the names of the weights.
 """
 
 from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import kornia.augmentation as K
 import torch
 import torch.nn.functional as F
 from lightly.loss import BarlowTwinsLoss, NTXentLoss, VICRegLoss
@@ -25,15 +39,77 @@ from lightly.models.utils import deactivate_requires_grad, update_momentum
 from torch import nn
 
 from rcdm_core.data.scenes import CLASSES
-from rcdm_core.encoders.embedded import PROJECTOR_DIMENSIONS, WIDTH
+from rcdm_core.encoders.embedded import PROJECTOR_DIMENSIONS, WIDTH, trunk
 from rcdm_core.training import Learner
-from rcdm_core.zoo.convolutions import training_trunk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+VIEW = 24  # pixels
+NOISE = 0.4 / 255  # largest change of a pixel, of its range
 HIDDEN = 512
 TEACHER_TEMPERATURE, STUDENT_TEMPERATURE = 0.05, 0.1  # of DINO
+_NONE = 9  # the place behind a kernel's nine weights: no weight joins these two pixels
+
+
+class SlightNoise(nn.Module):
+    """Uniform noise of at most `NOISE` in every pixel and colour."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images of any shape."""
+        return images + NOISE * (2 * torch.rand_like(images) - 1)
+
+
+class Pairs(nn.Module):
+    """Two random views of images ``[N, 3, 32, 32]`` in [0, 1], ``[2 N, 3, 24, 24]``: one of each, then the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.view = nn.Sequential(
+            K.RandomResizedCrop((VIEW, VIEW), scale=(0.4, 1.0)),
+            K.RandomHorizontalFlip(p=0.5),
+            K.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.5, p=0.8),
+            K.RandomGrayscale(p=0.3),
+            K.RandomGaussianBlur((3, 3), sigma=(0.1, 1.5), p=0.5),
+            SlightNoise(),
+        )
+
+    @torch.no_grad()
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """In float32, whatever the precision of the networks: colours are not rounded."""
+        with torch.autocast(images.device.type, enabled=False):
+            return torch.cat([self.view(images), self.view(images)]).clamp(0, 1)
+
+
+class WholeImageConvolution(nn.Conv2d):
+    """A 3 x 3 convolution with padding 1, as one product with a matrix from all input to all output pixels."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """``[N, C, H, H]`` to ``[N, D, H', H']``."""
+        side, stride = input.shape[-1], self.stride[0]
+        joins = _joins(side, stride).to(input.device)  # [P, Q]
+        weights = F.pad(self.weight.flatten(2).permute(2, 1, 0), (0, 0, 0, 0, 0, 1))  # [9 + 1, C, D]
+        matrix = weights[joins.flatten()].unflatten(0, joins.shape).transpose(1, 2).flatten(2).flatten(0, 1)
+        pixels = input.permute(0, 2, 3, 1).flatten(1) @ matrix
+        return pixels.unflatten(1, (-(-side // stride), -(-side // stride), self.out_channels)).permute(0, 3, 1, 2)
+
+
+def training_trunk() -> nn.Module:
+    """`rcdm_core.encoders.embedded.trunk` for training on small views."""
+    network = trunk()
+    for name in ("layer4.0.conv1", "layer4.0.conv2"):
+        network.get_submodule(name).__class__ = WholeImageConvolution
+    return network
+
+
+@lru_cache
+def _joins(side: int, stride: int) -> torch.Tensor:
+    """Which of the nine weights joins input pixel p with output pixel q, ``[side**2, (side / stride)**2]``."""
+    tap = torch.arange(side)[:, None] - torch.arange(0, side, stride)[None, :] + 1  # along one axis
+    near = (tap >= 0) & (tap < 3)
+    rows, columns = tap[:, None, :, None], tap[None, :, None, :]
+    joined = torch.where(near[:, None, :, None] & near[None, :, None, :], 3 * rows + columns, _NONE)
+    return joined.flatten(2).flatten(0, 1)
 
 
 class Method(Learner):

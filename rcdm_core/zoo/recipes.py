@@ -1,7 +1,7 @@
 """The settings with which the zoo is trained.
 
 The five encoders have one recipe: as many images, the same views with the same noise from the first step
-(`rcdm_core.zoo.augmentations`), the same schedule; the loss of the method, with its head, is all that differs. The
+(`rcdm_core.zoo.methods`), the same schedule; the loss of the method, with its head, is all that differs. The
 supervised one sees both views of every image too, under its label.
 
 The weights that ship at present are older, and not of this recipe: their cards tell the settings of every leg. They had
@@ -12,9 +12,15 @@ batch.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rcdm_core.encoders.embedded import PROJECTOR_DIMENSIONS
+from rcdm_core.errors import unknown_name
 from rcdm_core.rcdm.network import NetworkSettings
 from rcdm_core.training import TrainingSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ENCODERS = dict.fromkeys(
     ("supervised", *PROJECTOR_DIMENSIONS), TrainingSettings(steps=8000, batch_size=128, learning_rate=3e-3)
@@ -35,3 +41,12 @@ RCDM = TrainingSettings(
     ema_decay=0.999,
     checkpoint_every=200,
 )
+
+PARTS = (*ENCODERS, "judge", "rcdm")
+
+
+def check_parts(parts: Sequence[str]) -> None:
+    """Raise a `UserError` at the first name that is not one of `PARTS`."""
+    for part in parts:
+        if part not in PARTS:
+            raise unknown_name("part of the zoo", part, PARTS)

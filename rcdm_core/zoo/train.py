@@ -2,58 +2,209 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import torch
+import torch.nn.functional as F
+
+from rcdm_core.data.scenes import LINEAR, Scenes
+from rcdm_core.encoders.embedded import load_trained, preprocessing
 from rcdm_core.errors import UserError
-from rcdm_core.training import join_processes
+from rcdm_core.rcdm.diffusion import schedule_for
+from rcdm_core.rcdm.files import read_card, read_weights, save_rcdm
+from rcdm_core.rcdm.heads import MOMENTS
+from rcdm_core.rcdm.network import Denoiser, begin_heads, hand_over_heads
+from rcdm_core.rcdm.objective import RCDMLearner, random_draws
+from rcdm_core.representations import encode
+from rcdm_core.training import Callbacks, Learner, join_processes, train
+from rcdm_core.training_images import scene_indices
 from rcdm_core.zoo import recipes
-from rcdm_core.zoo.parts import PARTS, check_parts
-from rcdm_core.zoo.train_encoder import train_encoder
-from rcdm_core.zoo.train_judge import train_judge
-from rcdm_core.zoo.train_rcdm import train_rcdm
-from rcdm_core.zoo.workshop import Workshop
+from rcdm_core.zoo.files import Workshop, begin_leg, save_weights, training_record, update_card
+from rcdm_core.zoo.judge import Judge, read_judge, targets
+from rcdm_core.zoo.methods import NOISE, VIEW, Pairs, build_method
+from rcdm_core.zoo.recipes import PARTS, check_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-TRAINERS: Mapping[str, Callable[[Workshop], None]] = {
-    **{name: partial(train_encoder, name) for name in recipes.ENCODERS},
-    "judge": train_judge,
-    "rcdm": train_rcdm,
-}
+    import numpy as np
+
+    from rcdm_core.encoders import Encoder
+    from rcdm_core.rcdm.objective import Batch
+
+SETTLING = 80  # batches for the statistics of batch norms
+_SCALE = LINEAR.index("scale")
 
 
-def train_zoo(
-    folder: Path,
-    *,
-    parts: Sequence[str] = PARTS,
-    start: Path | None = None,
-    garments: Path | None = None,
-    seed: int = 0,
-    device: str = "cpu",
-) -> None:
+def train_zoo(workshop: Workshop, parts: Sequence[str] = PARTS) -> None:
     """Train the named parts of the zoo, in the order of `PARTS`; what is finished is not trained again.
-
-    Args:
-        folder: Where checkpoints and weights go.
-        parts: Of `PARTS`. The RCDM needs the five encoders in ``folder``.
-        start: Folder of the weights to begin with; fresh ones by default.
-        garments: Folder of the Fashion-MNIST training files; by default they are looked for, then downloaded.
-        seed: Of weights, scenes and views; a folder holds one zoo, of one seed.
-        device: ``"cpu"``, ``"cuda"`` or ``"mps"``.
 
     Raises:
         UserError: An unknown part, one GPU by its number, no weights to start from, or no training garments.
     """
     check_parts(parts)
-    join_processes(device)  # a mistake is told at once
+    join_processes(workshop.device)  # a mistake is told at once
+    start = workshop.start
     for part in parts:
         weights = "rcdm/rcdm.json" if part == "rcdm" else f"{part}.safetensors"
         if start is not None and not (start / weights).is_file():
             raise UserError(f"no weights of {part} in {start}", "name a folder that has them, or start afresh")
-    workshop = Workshop(folder=folder, start=start, garments=garments, seed=seed, device=device)
+    trainers = {"judge": train_judge, "rcdm": train_rcdm}
     for part in PARTS:
         if part in parts:
-            TRAINERS[part](workshop)
+            trainers.get(part, partial(train_encoder, part))(workshop)
+
+
+def train_encoder(name: str, workshop: Workshop) -> None:
+    """Train the encoder ``name`` of `recipes.ENCODERS`, or go on, and write its weights and its card."""
+    settings = replace(recipes.ENCODERS[name], seed=workshop.seed)
+    scenes = Scenes("train", seed=settings.seed, root=workshop.garments)
+    pairs, preprocess_view, preprocess = Pairs(), preprocessing(VIEW), preprocessing()
+
+    def batch(step: int) -> np.ndarray:
+        return scene_indices(step, settings.batch_size, seed=settings.seed)
+
+    def draw(step: int, positions: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        indices = batch(step)[positions]
+        labels = torch.tensor(scenes.factors(indices)["class"].to_numpy()).repeat(2)
+        return preprocess_view(pairs(scenes[indices].to(workshop.device))), labels.to(workshop.device)
+
+    torch.manual_seed(settings.seed)
+    method = build_method(name)
+    if workshop.start is not None:
+        method.begin_with(load_trained(name, workshop.start).state_dict())
+    begin_leg(workshop, name, f"{name}.json")
+    train(method, draw, settings, **workshop.loop(name))
+    method.settle(preprocess(scenes[batch(step)].to(workshop.device)) for step in range(SETTLING))
+    save_weights(method.encoder.state_dict(), workshop.folder / f"{name}.safetensors")
+    update_card(workshop.folder, name, training=training_record(workshop, name, settings, noise=NOISE))
+
+
+class JudgeTraining(Learner):
+    """The judge with its loss, on images with a little noise so that it reads generated images as well.
+
+    Class by cross-entropy, linear and circular factors by squared error.
+    """
+
+    noise = 0.03
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.judge = Judge()
+
+    def forward(self, batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """Loss of images ``[N, 3, 32, 32]`` and targets: labels ``[N]``, linear ``[N, 5]``, circular ``[N, 3, 2]``."""
+        images, labels, linear, circular = batch
+        images = images + self.noise * torch.rand(len(images), 1, 1, 1, device=images.device) * torch.randn_like(images)
+        logits, linear_read, circular_read = self.judge(images)
+        return (
+            F.cross_entropy(logits, labels, label_smoothing=0.05)
+            + 10 * F.mse_loss(linear_read, linear)  # small where it is nearly solved
+            + 10 * F.mse_loss(linear_read[:, _SCALE], linear[:, _SCALE])  # the hardest
+            + 2 * F.mse_loss(circular_read, circular)
+        )
+
+
+def train_judge(workshop: Workshop) -> None:
+    """Train the judge, or go on, and write its weights and its card."""
+    settings = replace(recipes.JUDGE, seed=workshop.seed)
+    scenes = Scenes("train", seed=settings.seed, root=workshop.garments)
+
+    def draw(step: int, positions: slice) -> tuple[torch.Tensor, ...]:
+        indices = scene_indices(step, settings.batch_size, seed=settings.seed)[positions]
+        return tuple(part.to(workshop.device) for part in (scenes[indices], *targets(scenes.factors(indices))))
+
+    torch.manual_seed(settings.seed)
+    training = JudgeTraining()
+    if workshop.start is not None:
+        training.judge.load_state_dict(read_judge(workshop.start).state_dict())
+    begin_leg(workshop, "judge", "judge.json")
+    train(training, draw, settings, **workshop.loop("judge"))
+    save_weights(training.judge.state_dict(), workshop.folder / "judge.safetensors")
+    update_card(workshop.folder, "judge", training=training_record(workshop, "judge", settings))
+
+
+def train_rcdm(workshop: Workshop) -> None:
+    """Train the RCDM on the encoders in the workshop's folder, or go on, and write its weights and its card.
+
+    Representations are computed on the fly, one for each image: an encoder costs a hundredth of the denoiser.
+    """
+    settings = replace(recipes.RCDM, seed=workshop.seed)
+    folder, device, network = workshop.folder, workshop.device, recipes.RCDM_NETWORK
+    scenes = Scenes("train", seed=settings.seed + 1, root=workshop.garments)  # not the encoders' draw of factors
+    encoders = {name: load_trained(name, folder).to(device) for name in recipes.ENCODERS}
+    conditions = {f"{name}/{level}": d for name, e in encoders.items() for level, d in e.dimensions.items()}
+    dealt = [name for name in conditions for _ in range(recipes.RCDM_SHARES[name])]
+    whole = {"batch_size": settings.batch_size, "seed": settings.seed + 1}
+
+    def draw(step: int, positions: slice) -> Batch:
+        images = scenes[scene_indices(step, **whole)[positions]].to(device)
+        draws = random_draws(step, positions, image_size=network.image_size, **whole).to(device)
+        return images, _deal(images, encoders, Counter(dealt[positions])), draws
+
+    torch.manual_seed(settings.seed)
+    denoiser, schedule = Denoiser(network, conditions), schedule_for(network)
+    former = {} if workshop.start is None else _former(workshop.start, encoders)
+    begin_leg(workshop, "rcdm", "rcdm/rcdm.json")
+
+    def begin() -> None:
+        images = scenes[scene_indices(0, MOMENTS, seed=settings.seed + 2)]
+        if workshop.start is None:
+            begin_heads(denoiser, images, _every_level(encoders, images))
+        else:
+            read_weights(denoiser, workshop.start / "rcdm")
+            changed = {name: encoders[name] for name in former}
+            hand_over_heads(denoiser, _every_level(former, images), _every_level(changed, images))
+
+    train(RCDMLearner(denoiser, schedule), draw, settings, callbacks=Callbacks(begin), **workshop.loop("rcdm"))
+    card = {
+        "name": "rcdm",
+        "training": training_record(workshop, "rcdm", settings),
+        "encoders": {name: encoder.network_fingerprint for name, encoder in encoders.items()},
+    }
+    save_rcdm(denoiser, schedule, folder / "rcdm", card=card, dtype=torch.float16)
+
+
+def _former(start: Path, encoders: Mapping[str, Encoder]) -> dict[str, Encoder]:
+    """The encoders that the RCDM in a folder was trained on, where they are no longer those that it is to go on with.
+
+    Raises:
+        UserError: The folder does not hold an encoder that the RCDM in it was trained on.
+    """
+    known = read_card(start / "rcdm").get("encoders", {})
+    changed = [name for name, encoder in encoders.items() if known.get(name) != encoder.network_fingerprint]
+    former = {name: load_trained(name, start) for name in changed}
+    for name, encoder in former.items():
+        if known.get(name) != encoder.network_fingerprint:
+            raise UserError(
+                f"the RCDM in {start} was trained on another {name} than the one beside it",
+                "put the weights it was trained on there, or start afresh",
+            )
+    return former
+
+
+def _every_level(encoders: Mapping[str, Encoder], images: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Representations of images at each condition."""
+    return {f"{name}/{level}": h for name, encoder in encoders.items() for level, h in encode(encoder, images).items()}
+
+
+@torch.no_grad()
+def _deal(
+    images: torch.Tensor, encoders: Mapping[str, Encoder], shares: Counter[str]
+) -> list[tuple[str, torch.Tensor]]:
+    """The representation of each image at one condition: as many to each as its share, in order; none to some.
+
+    In float32 as they are at use, whatever the precision of the training.
+    """
+    groups, first = [], 0
+    for name, encoder in encoders.items():
+        counts = [shares[f"{name}/{level}"] for level in encoder.levels]
+        with torch.autocast(images.device.type, enabled=False):
+            levels = encoder(images[first : first + sum(counts)])
+        groups += [(f"{name}/{level}", levels[level].split(counts)[k]) for k, level in enumerate(encoder.levels)]
+        first += sum(counts)
+    return groups

@@ -11,9 +11,7 @@ from rcdm_probe.commands import options
 from rcdm_probe.commands.running import new_console
 
 if TYPE_CHECKING:
-    from rcdm_probe.benchmark import Benchmark
-    from rcdm_probe.rank_benchmark import RankCost
-    from rcdm_probe.training_benchmark import TrainingRates
+    from rcdm_probe.benchmark import Benchmark, RankCost
 
 _TRAINED = 80  # images in a batch, as the embedded RCDM was trained
 
@@ -26,9 +24,7 @@ def run(
     seed: options.Seed = 0,
     rcdm: options.RcdmFolders = None,
     batch_size: options.BatchSize = 128,
-    training_steps: Annotated[
-        int, typer.Option("--training-steps", help="Steps of training that are measured.", min=1, metavar="K")
-    ] = 12,
+    training_steps: Annotated[int, typer.Option(help="Steps of training that are measured.", min=1, metavar="K")] = 12,
     ranked: Annotated[
         int,
         typer.Option(
@@ -49,12 +45,10 @@ def run(
     """
     from rcdm_core.data.registry import open_scenes
     from rcdm_core.errors import UserError
-    from rcdm_probe.benchmark import run_benchmark
+    from rcdm_probe.benchmark import rank_cost, run_benchmark, training_rates
     from rcdm_probe.device import choose_device
     from rcdm_probe.opening import open_encoder, require_rcdm
     from rcdm_probe.progress import progress_bars
-    from rcdm_probe.rank_benchmark import rank_cost
-    from rcdm_probe.training_benchmark import training_rates
 
     if images > gallery:
         raise UserError(f"{images} images do not fit a gallery of {gallery}", "lower --images or raise --gallery")
@@ -66,19 +60,14 @@ def run(
         ranks = rank_cost(ranked, seed=seed, device=place) if ranked else None
         pixels = scenes.images(range(len(scenes)))
         found = run_benchmark(network, decoder, level, pixels, count=images, seed=seed, batch_size=batch_size)
+        few, shape = open_scenes("test", image_size=decoder.image_size, limit=2 * _TRAINED, seed=seed), decoder.denoiser
         rates = training_rates(
-            network,
-            level,
-            open_scenes("test", image_size=decoder.image_size, limit=2 * _TRAINED, seed=seed),
-            decoder.denoiser.settings,
-            batch_size=_TRAINED,
-            steps=training_steps,
-            seed=seed,
+            network, level, few, shape.settings, batch_size=_TRAINED, steps=training_steps, seed=seed
         )
     _show(found, rates, ranks, f"{encoder}/{level}, {images} samples, ranks among {gallery:,} scenes, on {place}")
 
 
-def _show(found: Benchmark, rates: TrainingRates, ranks: RankCost | None, title: str) -> None:
+def _show(found: Benchmark, rates: tuple[float, float], ranks: RankCost | None, title: str) -> None:
     from analyses.bootstrap import interval
     from analyses.statistics import mean
 
@@ -88,15 +77,15 @@ def _show(found: Benchmark, rates: TrainingRates, ranks: RankCost | None, title:
         table.add_row(sampling.solver, str(sampling.steps), f"{sampling.rate:.1f}", str(mrr))
     gain = found.default.rate / found.published.rate
     difference = interval(found.default.reciprocal_ranks - found.published.reciprocal_ranks, mean)
-    share = found.denoiser_flops / found.peak_flops
+    share, (training, bare) = found.denoiser_flops / found.peak_flops, rates
     lines = [
         f"default over published: {gain:.1f} times as fast, "
         f"MRR {difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]",
         f"denoiser: {found.denoiser_flops / 1e9:,.0f} GFLOP/s, {share:.0%} of {found.peak_flops / 1e9:,.0f} GFLOP/s "
         "of the matrix product in the same precision",
         f"encoder: {found.encoding_rate:,.0f} representations a second",
-        f"training: {rates.training:.1f} images a second in batches of {_TRAINED}, "
-        f"{rates.training / rates.bare:.0%} of the {rates.bare:.1f} of a bare loop",
+        f"training: {training:.1f} images a second in batches of {_TRAINED}, "
+        f"{training / bare:.0%} of the {bare:.1f} of a bare loop",
     ]
     if ranks is not None:
         lines.append(

@@ -21,7 +21,6 @@ def run(
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config",
             help="Settings of its training: a JSON object with the option names of the published code. By default "
             "those of the published 128 x 128 models.",
             metavar="JSON",
@@ -58,15 +57,17 @@ def run(
     rcdm-probe sample photo.jpg --encoder timm/resnet50 --rcdm my-rcdm
     """
     with new_console(stderr=True).status("converting"):
+        from rcdm_core.cards import json_object
         from rcdm_core.rcdm import save_rcdm
-        from rcdm_core.rcdm.options import load_options
         from rcdm_core.rcdm.published import condition_of, read_checkpoint
         from rcdm_probe import runs
 
         _check_new(out)
         named_encoder, _, named_level = condition_of(file).rpartition("/")
         condition = f"{encoder or named_encoder}/{level or named_level}"
-        rcdm = read_checkpoint(file, condition, load_options(config) if config else {})
+        example = 'write one, as {"image_size": 64, "num_heads": 4}'
+        settings = json_object(config, what="JSON object", remedy=example) if config else {}
+        rcdm = read_checkpoint(file, condition, settings)
         with runs.locked(out):
             _check_new(out)
             save_rcdm(rcdm.denoiser, rcdm.schedule, out, card=rcdm.card)
@@ -76,11 +77,11 @@ def run(
         f"{escape(str(out))}: {parameters:.1f} M parameters, draws {rcdm.image_size} x {rcdm.image_size} pixels from "
         f"{escape(condition)} ({rcdm.conditions[condition]} dimensions)"
     )
-    settings = rcdm.denoiser.settings
-    if settings.attention_heads and len(set(settings.attending)) > 1:
+    shape = rcdm.denoiser.settings
+    if shape.attention_heads and len(set(shape.attending)) > 1:
         console.print(
             "In diffusers alone, unet/ wants its attention heads back after UNet2DModel.from_pretrained: "
-            f"rcdm_core.rcdm.network.set_attention_heads(unet, {settings.attention_heads})"
+            f"rcdm_core.rcdm.network.set_attention_heads(unet, {shape.attention_heads})"
         )
 
 

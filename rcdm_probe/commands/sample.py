@@ -26,9 +26,7 @@ def run(
     encoder: options.EncoderName,
     level: options.Level = "backbone",
     weights: options.Weights = None,
-    samples: Annotated[
-        int, typer.Option("--samples", min=1, max=1000, help="Pictures for each image.", metavar="K")
-    ] = 8,
+    samples: Annotated[int, typer.Option(min=1, max=1000, help="Pictures for each image.", metavar="K")] = 8,
     out: Annotated[
         Path,
         typer.Option(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -35,39 +34,29 @@ def run(
     network: Annotated[
         str | None,
         typer.Option(
-            "--network",
             help="Size of the U-Net: embedded (7 M parameters, a laptop), small (one GPU), base, or published (that of "
             "the paper, with its objective; many GPUs). By default embedded, or that of --start.",
             metavar="NAME",
         ),
     ] = None,
-    steps: Annotated[int, typer.Option("--steps", help="Optimiser steps.", min=1, metavar="K")] = 1000,
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", help="Images a step, over all processes.", min=1, metavar="B")
-    ] = 32,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.", min=1, metavar="K")] = 1000,
+    batch_size: Annotated[int, typer.Option(help="Images a step, over all processes.", min=1, metavar="B")] = 32,
     lr: Annotated[
-        float | None,
-        typer.Option("--lr", help="Learning rate; by default 8e-4 for embedded, less for larger ones."),
+        float | None, typer.Option(help="Learning rate; by default 8e-4 for embedded, less for larger ones.")
     ] = None,
     ema: Annotated[
-        float, typer.Option("--ema", help="Decay of the moving average of the weights, which is what is kept.")
+        float, typer.Option(help="Decay of the moving average of the weights, which is what is kept.")
     ] = 0.999,
     accumulate: Annotated[
-        int,
-        typer.Option(
-            "--accumulate", help="Parts in which a process takes its share of a batch, to save memory.", min=1
-        ),
+        int, typer.Option(help="Parts in which a process takes its share of a batch, to save memory.", min=1)
     ] = 1,
     precision: Annotated[
-        str, typer.Option("--precision", help="bf16, no (float32), or auto: the faster one.", metavar="NAME")
+        str, typer.Option(help="bf16, no (float32), or auto: the faster one.", metavar="NAME")
     ] = "auto",
-    every: Annotated[int, typer.Option("--every", help="Steps between looks at held-out images.", min=1)] = 250,
-    looked_at: Annotated[
-        int, typer.Option("--looked-at", help="Held-out images sampled at each look, for each level.", min=2)
-    ] = 100,
+    every: Annotated[int, typer.Option(help="Steps between looks at held-out images.", min=1)] = 250,
+    looked_at: Annotated[int, typer.Option(help="Held-out images sampled at each look, for each level.", min=2)] = 100,
     start: Annotated[
-        str | None,
-        typer.Option("--start", help="RCDM whose U-Net to begin with: a folder, or embedded.", metavar="FOLDER"),
+        str | None, typer.Option(help="RCDM whose U-Net to begin with: a folder, or embedded.", metavar="FOLDER")
     ] = None,
     weights: options.Weights = None,
     seed: options.Seed = 0,
@@ -108,7 +97,8 @@ def run(
     settings = default_settings(
         image_size=image_size,
         network=network,
-        start=None if beginning is None else beginning.denoiser.settings,
+        start=beginning,
+        images=images,
         every=every,
         looked_at=looked_at,
         learning_rate=lr,
@@ -120,27 +110,13 @@ def run(
         seed=seed,
     )
     with progress_bars():
-        training = prepare(
-            encoder,
-            data,
-            settings,
-            out=out,
-            level=level or None,
-            images=images,
-            weights=weights,
-            start=beginning,
-            device=device,
-            command=shlex.join(["rcdm-probe", *sys.argv[1:]]),
-        )
+        training = prepare(encoder, data, settings, out=out, level=level or None, weights=weights, device=device)
         if training.is_main:
             tell(training.images.remarks)
         if training.is_main and training.run.resumed:
             console.print(f"going on in {escape(legible(str(out)))}")
-        in_log = not console.is_terminal  # where no bar shows that it goes on
-        found = conduct(
-            training,
-            tell=(lambda line: console.print(escape(line))) if in_log else (lambda line: None),
-        )
+        # In a log no bar shows that it goes on.
+        found = conduct(training, tell=lambda line: None if console.is_terminal else console.print(escape(line)))
     if not training.is_main:
         return
     last = found[found["step"] == found["step"].max()]

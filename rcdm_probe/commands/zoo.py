@@ -31,8 +31,7 @@ def train(
     parts: Parts = None,
     folder: Folder = Path(".zoo"),
     garments: Annotated[
-        Path | None,
-        typer.Option(help="Folder with Fashion-MNIST's gzipped files; by default found or downloaded."),
+        Path | None, typer.Option(help="Folder with Fashion-MNIST's gzipped files; by default found or downloaded.")
     ] = None,
     start: Annotated[
         Path | None,
@@ -52,21 +51,16 @@ def train(
 
     [bold]Example[/]: rcdm-probe zoo train --folder .zoo
     """
-    from rcdm_core.zoo.parts import PARTS
+    from rcdm_core.zoo.files import Workshop
+    from rcdm_core.zoo.recipes import PARTS
     from rcdm_core.zoo.train import train_zoo
     from rcdm_probe.device import choose_device
     from rcdm_probe.progress import progress_bars
 
     place = choose_device(device)
     with progress_bars(), _alone(folder, place):
-        train_zoo(
-            folder,
-            parts=parts or PARTS,
-            start=start,
-            garments=garments,
-            seed=seed,
-            device=place,
-        )
+        workshop = Workshop(folder=folder, start=start, garments=garments, seed=seed, device=place)
+        train_zoo(workshop, parts or PARTS)
 
 
 @app.command("evaluate")
@@ -90,24 +84,15 @@ def evaluate(
 
     [bold]Example[/]: rcdm-probe zoo evaluate --folder .zoo
     """
-    from rcdm_core.zoo.evaluate import evaluate_zoo
-    from rcdm_core.zoo.parts import PARTS
+    from rcdm_core.zoo.evaluate import Evaluation, evaluate_zoo
+    from rcdm_core.zoo.recipes import PARTS
     from rcdm_probe.device import choose_device
     from rcdm_probe.progress import progress_bars
 
     place = choose_device(device)
     with progress_bars():
-        scores = evaluate_zoo(
-            folder,
-            parts=parts or PARTS,
-            images=images,
-            samples=min(samples, images),
-            steps=steps,
-            solver=solver,
-            seed=seed,
-            garments=garments,
-            device=place,
-        )
+        how = Evaluation(images=images, samples=min(samples, images), steps=steps, solver=solver, seed=seed)
+        scores = evaluate_zoo(folder, how, parts=parts or PARTS, garments=garments, device=place)
     wide = scores.pivot_table(index=["network", "level"], columns="score", values="value", sort=False)
     new_console().print(wide.to_string(float_format="{:.3f}".format, na_rep=""))
 
@@ -121,7 +106,7 @@ def _alone(folder: Path, device: str) -> Iterator[None]:
     """
     from rcdm_core.errors import UserError
     from rcdm_core.training import join_processes
-    from rcdm_core.zoo.parts import PARTS
+    from rcdm_core.zoo.recipes import PARTS
     from rcdm_probe import runs
 
     if not join_processes(device).is_main_process:
