@@ -875,8 +875,8 @@ PROBE = Probe(
         "What is present, and what is rendered": [
             Show("missing", "factors", when=lambda found: not are_known(found)),
             Show("text", "factors", when=are_known),
-            Show("figure", "factors", factors_figure, are_known, across=factors_across),
             Show("table", "factors"),
+            Show("figure", "factors", factors_figure, are_known),
         ],
         "What h leaves open": [
             Show("table", "variance"),

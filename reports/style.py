@@ -156,7 +156,8 @@ def dots(
     colour, marker = look
     face, edge, width, size = (colour, "white", 0.4, 4.2) if filled else ("white", colour, 1.0, 3.6)
     axes.hlines(y, rows[f"{name}_low"], rows[f"{name}_high"], color=colour, lw=1.2)
-    axes.plot(rows[name], y, marker, mfc=face, mec=edge, mew=width, ms=size, clip_on=False)
+    # A dot on the edge is whole; where there is none, the layout must not make room for it.
+    axes.plot(rows[name], y, marker, mfc=face, mec=edge, mew=width, ms=size, clip_on=rows[name].isna().all())
 
 
 def as_list(axes: Axes, labels: Sequence[str] = (), *, down: bool = False) -> None:
