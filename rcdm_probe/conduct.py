@@ -30,7 +30,7 @@ from rcdm_core.representations import representation_cache
 from rcdm_core.zoo.judge import load_judge
 from rcdm_probe import opening, runs
 from rcdm_probe.device import choose_device
-from rcdm_probe.facts import data_card, encoder_card, fingerprint_of, rcdm_names, weights_name
+from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
 from reports.panels import Map, Panel
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from rcdm_core.rcdm import RCDM
     from rcdm_probe.opening import RCDMSource
 
-T, R = TypeVar("T"), TypeVar("R", bound=Any)
+T = TypeVar("T")
+R = TypeVar("R", bound=Any)
 
 _FORMER = {"encoders": "encoder", "levels": "level"}
 """Arguments of versions before, and what they are called now."""
@@ -126,7 +127,7 @@ def prepare(probe: Probe, encoder: Any = None, data: str | Path = "scenes", **ar
     asked, needs = Asked(encoder, data, **common), probe.needs
     asked = replace(asked, level=asked.level or needs.level or None, device=choose_device(asked.device))
     named = _named(probe, asked, chosen)
-    weights = _by_encoder(asked.weights, list(named))
+    weights = by_encoder(asked.weights, list(named))
     encoders = _open_encoders(probe, asked, named, weights)
     levels = _levels(encoders, asked.level)
     decoders = _open_decoders(probe, asked, encoders, levels, weights)
@@ -275,7 +276,7 @@ def _named(probe: Probe, asked: Asked, settings: Any) -> dict[str, str | Encoder
     return named
 
 
-def _by_encoder(weights: Any, encoders: Sequence[str]) -> Mapping[str, str | Path]:
+def by_encoder(weights: Any, encoders: Sequence[str]) -> Mapping[str, str | Path]:
     """Files of weights by name of the encoder; those of a single one need none.
 
     Raises:
@@ -342,7 +343,7 @@ def _hashes(probe: Probe, context: Context) -> dict[str, str]:
             if len(decoders) < 2
             else {f"rcdm of {name}": decoder.fingerprint for name, decoder in context.decoders.items()}
         ),
-        **({"judge": fingerprint_of(context.judge)} if context.judge else {}),
+        **({"judge": context.judge.fingerprint} if context.judge else {}),
         **({"features": context.space.fingerprint} if context.space else {}),
         "data": context.images.fingerprint,
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ from rcdm_core.representations import encode
 from rcdm_probe import conduct as conducting
 from rcdm_probe import reproduction_report as report
 from rcdm_probe import runs
-from rcdm_probe.conduct import Asked, carry_out
+from rcdm_probe.conduct import Asked, by_encoder, carry_out
 from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
 from rcdm_probe.known_probes import load_probe, places
@@ -38,7 +39,7 @@ from reports.names import listed, sentence
 from reports.panels import Panel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from probes.probe import Probe
     from rcdm_core.data.imageset import ImageSet
@@ -143,7 +144,7 @@ def prepare(
         raise unknown_name("scale", scale, SCALES)
     named = by_name(encoders, EMBEDDED)
     asked, names = Asked(list(named.values()), data, **arguments), list(named)
-    device, weights = choose_device(asked.device), dict(asked.weights or {})
+    device, weights = choose_device(asked.device), by_encoder(asked.weights, names)
     opened = open_encoders([(encoder, None) for encoder in named.values()], weights, device=device)
     levels = tuple(dict.fromkeys(level for encoder in opened for level in encoder.levels))
     rcdms = open_rcdms(asked.rcdm, opened, levels, device=device)
@@ -214,7 +215,7 @@ def _probes(lacking: dict[str, str]) -> list[Probe]:
             found.append(load_probe(name))
         except UserError as error:
             lacking[f"The probe {name} was not run."] = sentence(str(error))
-    return sorted(found, key=lambda probe: findings_of(probe) or [math.inf])
+    return sorted(found, key=lambda probe: min(findings_of(probe), default=math.inf))
 
 
 def _steps(
@@ -233,7 +234,7 @@ def _steps(
         UserError: They allow none.
     """
     assert isinstance(asked.rcdm, OpenedRCDMs)
-    assert isinstance(asked.weights, dict)
+    assert isinstance(asked.weights, Mapping)
     drawn = [encoder for encoder in encoders if encoder.name in asked.rcdm.of_encoder]
     common = {name: getattr(asked, name) for name in ("data", "rcdm", "device", "command")}
     steps: list[conducting.Study] = []
@@ -270,10 +271,8 @@ def _steps(
 
 
 def _not_tested(probe: Probe) -> str:
-    findings = findings_of(probe)
-    return (
-        f"Finding {listed(map(str, findings))} was not tested." if findings else f"The probe {probe.name} was not run."
-    )
+    findings = [str(finding) for finding in findings_of(probe)]
+    return f"Finding {listed(findings)} was not tested." if findings else f"The probe {probe.name} was not run."
 
 
 def _not_run(probe: str, encoders: Sequence[str]) -> str:

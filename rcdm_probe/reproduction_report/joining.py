@@ -85,16 +85,17 @@ def _figure(probe: Probe, name: str, own: Sequence[tuple[FinishedRun, Block]]) -
         block = blocks.figure(f"{probe.name}-{name}", caption.lead, caption.text, caption.how)
         yield Shown(block, draw=lambda: across(runs))
         return
-    pictures = {f"{run.prefix}-{name}": run.folder / "figures" / figure_name(block) for run, block in own}
+    names = [f"{run.prefix}-{name}" for run in runs]
+    pictures = {
+        ours: run.folder / "figures" / figure_name(block) for ours, (run, block) in zip(names, own, strict=True)
+    }
     block = max((block for _, block in own), key=lambda block: len(block["text"]))  # with every level that any has
     told = block["lead"], block["text"], block["how"]
     if len(own) == 1:
-        yield Shown(blocks.figure(*pictures, *told), pictures=pictures)
+        shown = blocks.figure(names[0], *told)
     else:
-        yield Shown(
-            blocks.figures(dict(zip(pictures, (run.encoders[0] for run in runs), strict=True)), *told),
-            pictures=pictures,
-        )
+        shown = blocks.figures({ours: run.encoders[0] for ours, run in zip(names, runs, strict=True)}, *told)
+    yield Shown(shown, pictures=pictures)
 
 
 def _shows(probe: Probe) -> Iterator[Show]:

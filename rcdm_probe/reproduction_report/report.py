@@ -60,8 +60,9 @@ def _figures(content: Content) -> Iterator[tuple[str, Figure]]:
     if content.kept is not None:
         yield "kept", draw_panel(content.kept)
     for probes in content.shown.values():
-        for one in (one for several in probes.values() for one in several if one.draw is not None):
-            yield blocks.figure_name(one.block), one.draw()
+        for one in (one for several in probes.values() for one in several):
+            if one.draw is not None:
+                yield blocks.figure_name(one.block), one.draw()
 
 
 def document(content: Content) -> dict[str, Any]:

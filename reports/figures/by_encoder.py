@@ -9,6 +9,8 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
 from reports.style import HAIR, INK, MUTED, NORMAL, TEXT_WIDTH, level_handles, level_looks, new_figure, theme
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 _ROW, _MARK = 4.6, 1.2  # mm: a row, and each of the marks in it where they are many
 _FRAME, _LINE = 17.0, 4.5  # mm: titles and axis label; a line of the legend
 PALE = "#f5f6f8"  # of every other row
+_ACROSS = 700.0  # points times letters that fit beside the labels of rows, in bold
 _LONG = 100  # letters: a legend that is longer has a second line
 
 
@@ -70,7 +73,7 @@ def draw_by_encoder(
             ),
             *(_mark(label, "|", False) for label in tick[1:]),
         ]
-        lines = 1 + (sum(4 + len(handle.get_label()) for handle in handles) > _LONG)
+        lines = 1 + (sum(4 + len(str(handle.get_label())) for handle in handles) > _LONG)
         legend = 1.5 + _LINE * lines
         height = _FRAME + legend + max(_ROW, _MARK * (len(shifts) + 1)) * len(rows)
         figure = new_figure(TEXT_WIDTH, height)
@@ -92,7 +95,7 @@ def draw_by_encoder(
             axes.axvline(line, color=MUTED, lw=0.8, ls=(0, (4, 2)), zorder=1)
             axes.tick_params(axis="y", length=0)
             axes.spines["left"].set_visible(False)
-            axes.set_title(encoder)
+            axes.set_title(encoder, fontsize=_title_size(encoders))
         plots[0].set_xlim(edge - room, high + room)
         plots[0].set_yticks(range(len(rows)), [labels[name] for name in rows])
         plots[0].set_ylim(-0.6, len(rows) - 0.4)
@@ -118,18 +121,18 @@ def draw_matrices_by_encoder(
         unit: What the numbers are.
     """
     encoders, looks = list(dict.fromkeys(encoder for encoder, _ in tables)), level_looks(level for _, level in tables)
+    size = _title_size([f"{encoder}, {level}" for encoder, level in tables][: len(encoders)])
+    shades = ScalarMappable(Normalize(-full, full), "RdBu_r")
     with theme():
         figure = new_figure(TEXT_WIDTH, 16 + len(looks) * (6 + 3.1 * len(rows)) + 8)
         grid = figure.subplots(len(looks), len(encoders), sharex=True, sharey=True, squeeze=False)
-        shown = None
         for line, (level, (colour, _)) in zip(grid, looks.items(), strict=True):
             for axes, encoder in zip(line, encoders, strict=True):
                 if (encoder, level) not in tables:
                     axes.set_axis_off()
-                    axes.set_title(encoder if level == next(iter(looks)) else "")
                     continue
-                shown = axes.imshow(tables[encoder, level], cmap="RdBu_r", vmin=-full, vmax=full, aspect="auto")
-                axes.set_title(f"{encoder}, {level}", color=colour, fontsize=7)
+                axes.imshow(tables[encoder, level], cmap=shades.cmap, norm=shades.norm, aspect="auto")
+                axes.set_title(f"{encoder}, {level}", color=colour, fontsize=size)
                 axes.tick_params(length=0, labelsize=6)
                 for spine in axes.spines.values():
                     spine.set_color(HAIR)
@@ -139,7 +142,7 @@ def draw_matrices_by_encoder(
             axes.set_yticks(range(len(rows)), rows)
         figure.tight_layout(pad=0.3, w_pad=0.6, h_pad=0.8, rect=(0, 0, 0.93, 1))
         bar = figure.add_axes((0.945, 0.3, 0.012, 0.5))
-        figure.colorbar(shown, cax=bar, label=unit).ax.tick_params(labelsize=6)
+        figure.colorbar(shades, cax=bar, label=unit).ax.tick_params(labelsize=6)
     return figure
 
 
@@ -149,6 +152,12 @@ def _dots(axes: Axes, rows: pd.DataFrame, name: str, y: np.ndarray, edge: float,
     beyond = rows[name] < edge
     for values, shape in ((rows[name].mask(beyond), marker), (rows[name].where(beyond).clip(edge), "<")):
         axes.plot(values, y, shape, color=colour, mfc=face, ms=3.2, mew=0.9, clip_on=False)
+
+
+def _title_size(titles: Sequence[str]) -> float:
+    """Points at which titles of plots side by side do not run into each other."""
+    letters = (max(map(len, titles)) + 1) * len(titles)
+    return float(np.clip(_ACROSS / letters, 4.5, NORMAL))
 
 
 def _mark(label: str, marker: str, is_open: bool) -> Line2D:
