@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from analyses.findings import Verdict, Word
     from analyses.statistics import Statistic
     from probes.context import Context
-    from rcdm_core.data.given import GivenImages
+    from rcdm_core.data.registry import GivenImages
     from reports.blocks import Block
     from reports.panels import Map, Panel
     from reports.tables import Table

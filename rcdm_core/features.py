@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rcdm_core.cache import cache_folder
 from rcdm_core.data.scenes import CLASSES
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
+from rcdm_core.kept import cache_folder
 from rcdm_core.weight_files import load_state
 from rcdm_core.zoo.judge import load_judge
 

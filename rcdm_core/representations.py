@@ -18,9 +18,8 @@ import numpy as np
 import torch
 
 from rcdm_core import kept
-from rcdm_core.cache import OTHER_CACHE, cache_folder
 from rcdm_core.errors import UserError
-from rcdm_core.keeping import keeping
+from rcdm_core.kept import OTHER_CACHE, cache_folder, keeping
 from rcdm_core.placement import device_of
 from rcdm_core.precision import differ, rounding_of
 from rcdm_core.progress import track

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from rcdm_core.atomic import atomic_path
 from rcdm_core.bounds import LARGEST_SEED, check_whole
 from rcdm_core.errors import UserError
+from rcdm_core.kept import atomic_path
 from rcdm_core.paths import user_path
 from rcdm_core.progress import track
 

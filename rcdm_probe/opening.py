@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from probes.rendering import check_match, drawable
-from rcdm_core.data.imageset import draw_order
-from rcdm_core.data.part import PartOfImages
+from rcdm_core.data.imageset import draw_order, part_of
 from rcdm_core.data.registry import SCENES, load_data
 from rcdm_core.data.scenes import SIZE
 from rcdm_core.encoders import Encoder, catalogue, load_encoder
@@ -314,7 +313,7 @@ def open_images(
         return opened(limit=limit)
     taken = held_out if len(held_out) >= ENOUGH_HELD_OUT else np.arange(len(whole))
     positions = np.sort(taken[draw_order(len(taken), limit, seed)[:limit]])
-    return PartOfImages(whole, positions, np.setdiff1d(positions, held_out).size, len(held_out))
+    return part_of(whole, positions, trained_on=np.setdiff1d(positions, held_out).size, held_out=len(held_out))
 
 
 def cards_of(decoders: Iterable[RCDM]) -> list[Mapping[str, Any]]:

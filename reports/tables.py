@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rcdm_core.atomic import atomic_path
+from rcdm_core.kept import atomic_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

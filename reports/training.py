@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rcdm_core.atomic import atomic_path
-from rcdm_core.keeping import keeping
+from rcdm_core.kept import atomic_path, keeping
 from reports.figures.grid import draw_panel
 from reports.figures.training_curves import draw_training_curves
 from reports.panels import Panel

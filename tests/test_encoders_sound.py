@@ -13,7 +13,7 @@ import torch
 
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders import load_encoder, refuse_without_gradients
-from rcdm_core.encoders.behaviour import fixed_images, sketched
+from rcdm_core.encoders.soundness import fixed_images, sketched
 from rcdm_core.errors import UserError
 from rcdm_core.precision import rounding_of
 from rcdm_core.representations import represent

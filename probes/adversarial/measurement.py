@@ -14,7 +14,7 @@ from probes.adversarial.study import classifier_on, smallest_budget, split, stud
 from probes.probe import Ready
 from probes.rendering import check_match
 from rcdm_core.encoders import load_encoder
-from rcdm_core.encoders.behaviour import refuse_without_gradients
+from rcdm_core.encoders.soundness import refuse_without_gradients
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import at_one_size, resize
 from rcdm_core.placement import device_of

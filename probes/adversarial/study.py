@@ -14,8 +14,8 @@ import torch
 
 from probes.adversarial.attacks import craft, noise
 from probes.adversarial.target import Adversaries, Target, Victims, train_classifier
-from rcdm_core.cache import cache_folder
 from rcdm_core.distances import typical_distance
+from rcdm_core.kept import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,9 +18,8 @@ import torch
 from torch import nn
 
 from rcdm_core import kept
-from rcdm_core.cache import OTHER_CACHE
 from rcdm_core.distances import cosine, relative_displacement
-from rcdm_core.keeping import keeping
+from rcdm_core.kept import OTHER_CACHE, keeping
 from rcdm_core.linear_classifier import PENALTIES, LinearClassifier, fit_classifier
 from rcdm_core.placement import device_of
 from rcdm_core.precision import lowered

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from rcdm_core.cache import cache_folder
 from rcdm_core.data.folder import WORKERS
-from rcdm_core.data.imageset import draw_order
+from rcdm_core.data.imageset import ImageSet, draw_order
 from rcdm_core.errors import UserError
 from rcdm_core.images import RECIPE, square
+from rcdm_core.kept import cache_folder
 from rcdm_core.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from numpy.typing import ArrayLike
     from torchvision.datasets import VisionDataset
@@ -98,65 +97,23 @@ DOWNLOADS: Mapping[str, Download] = {
 """Names known here, in lower case. Those with one split only (EuroSAT) have no ``-train``."""
 
 
-@dataclass(frozen=True)
-class DownloadedImages:
-    """Images of one of torchvision's data sets. Made by `open_download`.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DownloadedImages(ImageSet):
+    """Images of one of torchvision's data sets, which gives Pillow images. Made by `open_download`."""
 
-    Attributes:
-        name: Key of `DOWNLOADS`.
-        dataset: The data set, which gives Pillow images.
-        chosen: Index in the data set of the image at each position, ascending.
-        image_size: Side ``S`` in pixels to which images are resized and cropped.
-        labels: Class of each image ``[N]`` int64, or None.
-        class_names: Names of the classes.
-        fingerprint: SHA-256 over the decoded pixels of the chosen images.
-        skipped: Empty: torchvision checks what it downloads.
-        passed_over: Empty.
-        remarks: Empty.
-    """
-
-    name: str
     dataset: VisionDataset
-    chosen: np.ndarray
-    image_size: int
-    labels: np.ndarray | None
-    class_names: tuple[str, ...]
-    fingerprint: str
-    skipped: tuple[Path, ...] = ()
-    passed_over: Mapping[str, int] = field(default_factory=dict)
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def keys(self) -> np.ndarray:
-        """Indices in the data set, ``[N]``."""
-        return self.chosen
-
-    @property
-    def numbers(self) -> np.ndarray:
-        """Indices in the data set, ``[N]``."""
-        return self.chosen
-
-    def __len__(self) -> int:
-        return len(self.chosen)
 
     def images(self, indices: ArrayLike) -> torch.Tensor:
         """Images ``[N, 3, S, S]`` in [0, 1], decoded in parallel."""
-        chosen = self.chosen[np.asarray(indices)].tolist()
+        chosen = self.numbers[np.asarray(indices)].tolist()
         with ThreadPoolExecutor(WORKERS) as pool:
             return torch.stack(list(pool.map(lambda i: square(self.dataset[i][0], self.image_size), chosen)))
 
-    def factors(self, indices: ArrayLike) -> None:
-        """None: nothing but the class is known of a picture."""
 
+def open_download(name: str, image_size: int, limit: int | None = None, seed: int = 0) -> DownloadedImages:
+    """Open a data set, a key of `DOWNLOADS`, from the cache folder or else from the network.
 
-def open_download(name: str, *, image_size: int, limit: int | None = None, seed: int = 0) -> DownloadedImages:
-    """Open a data set, from the cache folder or else from the network.
-
-    Args:
-        name: Key of `DOWNLOADS`.
-        image_size: Side in pixels to which images are resized and cropped.
-        limit: Number of images at most, a seeded random choice; None takes all.
-        seed: Seed of the random choice.
+    Other arguments as of `rcdm_core.data.registry.load_data`.
 
     Raises:
         UserError: It is not here and cannot be downloaded (says which files to put where), or is not whole.
@@ -172,7 +129,7 @@ def open_download(name: str, *, image_size: int, limit: int | None = None, seed:
     return DownloadedImages(
         name=name,
         dataset=dataset,
-        chosen=chosen,
+        numbers=chosen,
         image_size=image_size,
         labels=None if labels is None else labels[chosen],
         class_names=() if labels is None else _class_names(dataset, labels),

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from rcdm_core.encoders.catalogue import EMBEDDED, ENCODERS, FAMILIES, PUBLISHED
 
 if TYPE_CHECKING:
-    from rcdm_core.encoders.behaviour import refuse_without_gradients
     from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.encoders.registry import load_encoder
+    from rcdm_core.encoders.soundness import refuse_without_gradients
 
 __all__ = ["EMBEDDED", "ENCODERS", "FAMILIES", "PUBLISHED", "Encoder", "load_encoder", "refuse_without_gradients"]
 
 _HOMES = {
     "Encoder": "rcdm_core.encoders.encoder",
     "load_encoder": "rcdm_core.encoders.registry",
-    "refuse_without_gradients": "rcdm_core.encoders.behaviour",
+    "refuse_without_gradients": "rcdm_core.encoders.soundness",
 }
 
 

@@ -56,6 +56,9 @@ class Published:
         """Where it is kept on this machine, if it is."""
         return weight_file(self.url, self.name)
 
+    def is_here(self) -> bool:
+        return self.path.is_file()
+
 
 @dataclass(frozen=True)
 class Family:
@@ -119,37 +122,30 @@ PUBLISHED_FILES: Mapping[str, Published] = {
 }
 
 
-def _dimensions(method: str, width: int, projectors: Mapping[str, int]) -> dict[str, int]:
-    return {"backbone": width} | ({"projector": projectors[method]} if method in projectors else {})
-
-
-def _embedded(method: str) -> Entry:
+def _entry(method: str, width: int, projectors: Mapping[str, int], weights: str, here: Callable[[], bool]) -> Entry:
     return Entry(
         method=METHODS[method],
         is_ssl=method != "supervised",
         training_augmentations=AUGMENTATIONS[method],
-        dimensions=_dimensions(method, WIDTH, PROJECTOR_DIMENSIONS),
-        weights="in the package",
-        here=(files("rcdm_core.zoo") / "weights" / f"{method}.safetensors").is_file,
+        dimensions={"backbone": width} | ({"projector": projectors[method]} if method in projectors else {}),
+        weights=weights,
+        here=here,
     )
 
 
-def _published(method: str) -> Entry:
-    file = PUBLISHED_FILES[method]
-    return Entry(
-        method=METHODS[method],
-        is_ssl=method != "supervised",
-        training_augmentations=AUGMENTATIONS[method],
-        dimensions=_dimensions(method, PUBLISHED_WIDTH, PUBLISHED_PROJECTOR_DIMENSIONS),
-        weights=file.url.split("/")[2],
-        here=lambda: file.path.is_file(),
-    )
-
-
-EMBEDDED: Mapping[str, Entry] = {method: _embedded(method) for method in METHODS}
+_FOLDER = files("rcdm_core.zoo") / "weights"
+EMBEDDED: Mapping[str, Entry] = {
+    method: _entry(method, WIDTH, PROJECTOR_DIMENSIONS, "in the package", (_FOLDER / f"{method}.safetensors").is_file)
+    for method in METHODS
+}
 """Small ResNets trained on fashion scenes."""
 
-PUBLISHED: Mapping[str, Entry] = {f"imagenet/{method}": _published(method) for method in METHODS}
+PUBLISHED: Mapping[str, Entry] = {
+    f"imagenet/{method}": _entry(
+        method, PUBLISHED_WIDTH, PUBLISHED_PROJECTOR_DIMENSIONS, file.url.split("/")[2], file.is_here
+    )
+    for method, file in PUBLISHED_FILES.items()
+}
 """The ResNet-50s of the RCDM paper, trained on ImageNet."""
 
 ENCODERS: Mapping[str, Entry] = {**EMBEDDED, **PUBLISHED}

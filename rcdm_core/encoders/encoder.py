@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
+from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from rcdm_core.encoders.layers import catching, in_order, pooled
+from rcdm_core.encoders.pooling import catching, pooled
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
 from rcdm_core.placement import device_of
@@ -26,17 +28,23 @@ class Encoder(nn.Module):
     Args:
         name: Name in the registry.
         preprocess: Images ``[N, 3, H, W]`` in [0, 1] to the trunk's own input; resizing and normalisation.
-        trunk: Preprocessed images to features, pooled by the rules of `rcdm_core.encoders.layers` to ``[N, D]``: the
+        trunk: Preprocessed images to features, pooled by the rules of `rcdm_core.encoders.pooling` to ``[N, D]``: the
             level ``backbone``. A trunk may also give several levels itself, as a mapping by name.
         projector: Pooled features to embeddings ``[N, D']``: the level ``projector``; None where there is none.
         dimensions: ``D`` of each level.
         is_ssl: Whether the encoder was trained without labels; None where nobody told.
         image_size: Side in pixels at which it wants its images: what the preprocessing resizes to, before it crops.
-        layers: Layers of the trunk that are levels as well, with their ``D``, shallow to deep; see `with_layers`.
+
+    Attributes:
         training_augmentations: Names of the probes' transformations it was trained with.
         about: What it computes with besides weights and preprocessing, such as the code of the trunk.
+        layers: Layers of the trunk that are levels as well, shallow to deep; see `with_layers`.
         card: How it was trained and what it scores; shown in reports.
     """
+
+    training_augmentations: tuple[str, ...] = ()
+    about: str = ""
+    layers: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -48,21 +56,14 @@ class Encoder(nn.Module):
         dimensions: Mapping[str, int],
         is_ssl: bool | None,
         image_size: int = 32,
-        layers: Mapping[str, int] | None = None,
-        training_augmentations: tuple[str, ...] = (),
-        about: str = "",
-        card: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.name = name
         self.preprocess, self.trunk, self.projector = preprocess, trunk, projector
-        self.layers = tuple(layers or ())
-        self.dimensions = {**(layers or {}), **dimensions}
+        self.dimensions = dict(dimensions)
         self.is_ssl = is_ssl
         self.image_size = image_size
-        self.training_augmentations = training_augmentations
-        self.about = about
-        self.card = dict(card or {})
+        self.card: dict[str, Any] = {}
         self.eval().requires_grad_(False)
 
     @property
@@ -112,29 +113,29 @@ def with_layers(encoder: Encoder, names: Sequence[str]) -> Encoder:
         UserError: No such layer (says the nearest), or one whose output is no tensor that can be pooled to a row for
             each image.
     """
-    names = in_order(names, encoder.trunk, of=encoder.name, levels=encoder.levels)
-    found = survey(encoder, names)
+    known = [name for name, _ in encoder.trunk.named_modules() if name]
+    listed = f"`rcdm-probe encoders {encoder.name}` lists"
     for name in names:
+        if name not in known:
+            near = ", ".join(get_close_matches(name, [*encoder.levels, *known]))
+            remedy = f"one of {', '.join(encoder.levels)}, or a layer by name: {listed} them"
+            raise UserError(f"unknown level of {encoder.name} {name!r}", f"did you mean {near}?" if near else remedy)
+    ordered = [name for name in known if name in names]
+    found = survey(encoder, ordered)
+    for name in ordered:
         if name not in found:
             raise UserError(
                 f"layer {name!r} of {encoder.name} cannot be a level: it does not run by itself, "
                 "or gives no features of each image",
-                f"`rcdm-probe encoders {encoder.name}` lists the layers that can",
+                f"{listed} the layers that can",
             )
-    return Encoder(
-        encoder.name,
-        preprocess=encoder.preprocess,
-        trunk=encoder.trunk,
-        projector=encoder.projector,
-        dimensions=encoder.dimensions,
-        is_ssl=encoder.is_ssl,
-        image_size=encoder.image_size,
-        layers={name: dimension for name, (dimension, _) in found.items()},
-        training_augmentations=encoder.training_augmentations,
-        about=encoder.about,
-        card=encoder.card
-        | {"pooling": encoder.card.get("pooling", {}) | {name: rule for name, (_, rule) in found.items()}},
-    )
+    wider = copy(encoder)
+    wider.__dict__.pop("fingerprint", None)  # not that of these layers
+    wider.layers = tuple(ordered)
+    wider.dimensions = {name: dimension for name, (dimension, _) in found.items()} | encoder.dimensions
+    pooling = {name: rule for name, (_, rule) in found.items()}
+    wider.card = encoder.card | {"pooling": encoder.card.get("pooling", {}) | pooling}
+    return wider
 
 
 @torch.no_grad()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import timm
 
 from rcdm_core.encoders.catalogue import EMBEDDED, ENCODERS, FAMILIES, PUBLISHED
-from rcdm_core.encoders.custom import load_custom
 from rcdm_core.encoders.embedded import load_embedded
 from rcdm_core.encoders.encoder import Encoder, with_layers
 from rcdm_core.encoders.published import load_published
+from rcdm_core.encoders.python_function import load_custom
 from rcdm_core.encoders.timm_networks import load_timm
 from rcdm_core.encoders.torchhub import load_torchhub
 from rcdm_core.errors import UserError
@@ -48,7 +48,7 @@ def load_encoder(
     Args:
         name: A key of `ENCODERS`, or a name of one of the `FAMILIES`, such as ``timm/resnet18``.
         levels: Levels that are wanted; its own are there in any case, others are layers of its trunk by name, such as
-            ``layer3`` or ``blocks.5``, pooled by the rules of `rcdm_core.encoders.layers`.
+            ``layer3`` or ``blocks.5``, pooled by the rules of `rcdm_core.encoders.pooling`.
         weights: A file of weights to use instead of the encoder's own (``own``); ``random`` or ``random:SEED`` for
             fresh ones. How they were trained may follow: ``my.pt:self-supervised``, ``own:supervised``.
         device: Where to put it.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies
 
@@ -19,13 +18,14 @@ from timm.data.config import resolve_model_data_config
 from timm.data.transforms_factory import create_transform
 from torch import nn
 
-from rcdm_core.encoders.foreign import known_training, load_file_into, measured
+from rcdm_core.encoders.any_network import fill_network, known_training, measured
 from rcdm_core.encoders.preprocess import Steps, decoded_size
 from rcdm_core.errors import UserError, first_line, unknown_name
 from rcdm_core.weights import Fresh, seeded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from rcdm_core.encoders.encoder import Encoder
 
@@ -64,27 +64,18 @@ def load_timm(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
         raise UserError(f"timm has no weights of {architecture}", "give a file with --weights FILE") from error
     settings = network.pretrained_cfg
     source = f"{settings.get('architecture', architecture)}.{settings.get('tag') or 'untagged'}"
-    told = source if weights is None else str(weights)
-    if isinstance(weights, Path):
-        classifier = settings.get("classifier") or ()
-        layers = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-        told = load_file_into(network, weights, name=name, without=layers)
+    classifier = settings.get("classifier") or ()
+    layers = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    told = fill_network(network, weights, of=name, own=source, without=layers)
     config = resolve_model_data_config(network)
     pooling = _pooling(network)
     preprocess = Steps(create_transform(**config, is_training=False))
-    return measured(
-        name,
-        preprocess=preprocess,
-        trunk=network,
-        image_size=decoded_size(preprocess) or max(config["input_size"][1:]),
-        is_ssl=known_training(weights, source),
-        about=pooling,
-        card={
-            "network": settings.get("architecture", architecture),
-            "weights": told,
-            "pooling": {"backbone": pooling},
-        },
-    )
+    size = decoded_size(preprocess) or max(config["input_size"][1:])
+    encoder = measured(name, network, preprocess, size, about=pooling)
+    encoder.is_ssl = known_training(weights, source)
+    card = {"network": settings.get("architecture", architecture), "weights": told, "pooling": {"backbone": pooling}}
+    encoder.card = card | encoder.card
+    return encoder
 
 
 def _pooling(network: Any) -> str:

@@ -17,7 +17,14 @@ from timm.data.constants import IMAGENET_DEFAULT_STD as STD
 from timm.data.transforms_factory import create_transform
 from torch import nn
 
-from rcdm_core.encoders.foreign import CLASSIFIERS, known_training, load_file_into, measured, ready, without_classifier
+from rcdm_core.encoders.any_network import (
+    CLASSIFIERS,
+    fill_network,
+    known_training,
+    measured,
+    ready,
+    without_classifier,
+)
 from rcdm_core.encoders.preprocess import Steps
 from rcdm_core.errors import UserError, first_line
 from rcdm_core.paths import user_path
@@ -47,15 +54,16 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
         raise UserError(
             f"{name!r} names no repository", "write torchhub/OWNER/REPOSITORY:BRANCH:NAME, or torchhub/./FOLDER:NAME"
         )
+    address, source = (str(folder.resolve()), "local") if local else (repository, "github")
+    options: dict[str, Any] = {"source": source, "trust_repo": "check", "verbose": False}
     try:
         with seeded(weights):
-            network = _call(
-                str(folder.resolve()) if local else repository,
-                entry,
-                source="local" if local else "github",
-                pretrained=weights is None,
-                needed=isinstance(weights, Fresh),
-            )
+            try:
+                network = torch.hub.load(address, entry, pretrained=weights is None, **options)
+            except TypeError as error:  # an entry point that knows no ``pretrained``
+                if isinstance(weights, Fresh) or "pretrained" not in str(error):
+                    raise
+                network = torch.hub.load(address, entry, **options)
     except (Exception, SystemExit) as error:  # the repository's own code has run
         raise UserError(
             f"torch.hub gives no {entry!r} of {repository} ({type(error).__name__}: {first_line(error)})",
@@ -66,43 +74,20 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
             f"{name} gives a {type(network).__name__}, not a network", "wrap it in a function and use python:..."
         )
     network = without_classifier(ready(network, name))
-    told = "the repository's" if weights is None else str(weights)
-    if isinstance(weights, Path):
-        told = load_file_into(network, weights, name=name, without=CLASSIFIERS)
-    return measured(
-        name,
-        preprocess=Steps(
-            create_transform(
-                IMAGE_SIZE,
-                interpolation="bicubic",
-                crop_pct=IMAGE_SIZE / DECODED,
-                mean=MEAN,
-                std=STD,
-                is_training=False,
-            )
-        ),
-        trunk=network,
-        image_size=DECODED,
-        is_ssl=known_training(weights, name),
-        sources=[folder / "hubconf.py"] if local else _hubconfs(repository),
-        card={
-            "network": f"{entry} of {repository}",
-            "weights": told,
-            "preprocessing": "ImageNet's usual one, assumed",
-            "pooling": {"backbone": "the network's own"},
-        },
-    )
-
-
-def _call(address: str, entry: str, *, source: str, pretrained: bool, needed: bool) -> Any:
-    """What an entry point returns; one that knows no ``pretrained`` is called without, unless it is needed."""
-    arguments: dict[str, Any] = {"source": source, "trust_repo": "check", "verbose": False}
-    try:
-        return torch.hub.load(address, entry, pretrained=pretrained, **arguments)
-    except TypeError as error:
-        if needed or "pretrained" not in str(error):
-            raise
-        return torch.hub.load(address, entry, **arguments)
+    told = fill_network(network, weights, of=name, own="the repository's", without=CLASSIFIERS)
+    crop = {"interpolation": "bicubic", "crop_pct": IMAGE_SIZE / DECODED, "mean": MEAN, "std": STD}
+    preprocess = Steps(create_transform(IMAGE_SIZE, **crop, is_training=False))
+    sources = [folder / "hubconf.py"] if local else _hubconfs(repository)
+    encoder = measured(name, network, preprocess, DECODED, sources=sources)
+    encoder.is_ssl = known_training(weights, name)
+    encoder.card = {
+        "network": f"{entry} of {repository}",
+        "weights": told,
+        "preprocessing": "ImageNet's usual one, assumed",
+        "pooling": {"backbone": "the network's own"},
+        **encoder.card,
+    }
+    return encoder
 
 
 def _hubconfs(repository: str) -> list[Path]:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rcdm_core.cards import wrong
 from rcdm_core.errors import UserError
+from rcdm_core.json_files import wrong
 from rcdm_core.rcdm.diffusion import published_schedule
 from rcdm_core.rcdm.network import GROUPS, SHAPES, Denoiser, NetworkSettings
 from rcdm_core.rcdm.options import read_options

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rcdm_core.cards import json_object
 from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.json_files import json_object
 from rcdm_core.rcdm.presets import MULTIPLIERS
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 ``python:package.module:function`` calls ``function()``, which returns a network, or a network and its preprocessing:
 
 - The network takes a batch and gives ``[N, D]``, or a map ``[N, C, H, W]`` or tokens ``[N, T, C]`` that are pooled by
-  the rules of `rcdm_core.encoders.layers`: the level ``backbone``. To give more levels, such as a projector's output,
+  the rules of `rcdm_core.encoders.pooling`: the level ``backbone``. To give more levels, such as a projector's output,
   it returns a dictionary ``{"backbone": ..., "projector": ...}``.
 - The preprocessing takes ``[N, 3, H, W]`` in [0, 1]: a module, a function, or torchvision's transforms. Gradients have
   to pass through it. Without one, images are resized to a square, and stay in [0, 1].
@@ -28,9 +28,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from rcdm_core.encoders.behaviour import examined, fixed_images, others_code, random_state
-from rcdm_core.encoders.foreign import load_file_into, measured, ready
+from rcdm_core.encoders.any_network import fill_network, measured, ready
 from rcdm_core.encoders.preprocess import LARGEST, PROBED, ResizeNormalize, Resizing, Steps, decoded_size, is_composed
+from rcdm_core.encoders.soundness import examined, fixed_images, others_code, random_state
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.weights import Fresh, seeded
 
@@ -71,25 +71,20 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
                 f"{name} returns a {type(returned).__name__}",
                 "it has to return a torch.nn.Module, or one and its preprocessing",
             )
-        about = _told(network, name)
+        image_size, is_ssl, augmentations = _told(network, name)
         network = ready(network, name)
-        told = load_file_into(network, weights, name=name) if isinstance(weights, Path) else "the function's"
-        preprocess, image_size = _preprocessing(transform, about["image_size"], name)
-        encoder = measured(
-            name,
-            preprocess=preprocess,
-            trunk=network,
-            image_size=image_size,
-            is_ssl=about["is_ssl"],
-            training_augmentations=about["training_augmentations"],
-            sources=[Path(module.__file__)] if module.__file__ else [],
-            card={
-                "network": f"{type(network).__name__}, made by {function_name} of {module_name}",
-                "weights": told,
-                "pooling": {"backbone": "the network's own"},
-            },
-            remove_scores=False,
-        )
+        given = weights if isinstance(weights, Path) else None
+        told = fill_network(network, given, of=name, own="the function's")
+        preprocess, image_size = _preprocessing(transform, image_size, name)
+        sources = [Path(module.__file__)] if module.__file__ else []
+        encoder = measured(name, network, preprocess, image_size, sources=sources, remove_scores=False)
+    encoder.is_ssl, encoder.training_augmentations = is_ssl, augmentations
+    encoder.card = {
+        "network": f"{type(network).__name__}, made by {function_name} of {module_name}",
+        "weights": told,
+        "pooling": {"backbone": "the network's own"},
+        **encoder.card,
+    }
     if shadowed:  # what is imported at every pass finds ours now
         examined(encoder)
     return encoder
@@ -150,7 +145,7 @@ def _imported(name: str) -> ModuleType:
         raise UserError(f"there is no Python module {name!r}", remedy) from error
 
 
-def _told(network: nn.Module, name: str) -> dict[str, Any]:
+def _told(network: nn.Module, name: str) -> tuple[int | None, bool | None, tuple[str, ...]]:
     """What the network says of itself: ``image_size``, ``is_ssl`` and ``training_augmentations``.
 
     Raises:
@@ -168,7 +163,7 @@ def _told(network: nn.Module, name: str) -> dict[str, Any]:
         raise UserError(
             f"training_augmentations of {name} is {augmentations!r}", 'write a tuple of names: ("crop", "blur")'
         )
-    return {"image_size": size, "is_ssl": is_ssl, "training_augmentations": tuple(augmentations)}
+    return size, is_ssl, tuple(augmentations)
 
 
 def _preprocessing(transform: Any, declared: int | None, name: str) -> tuple[nn.Module, int]:

@@ -7,7 +7,8 @@ import inspect
 import os
 import re
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from rcdm_core.encoders.behaviour import examined, fixed_images, others_code, sketched
 from rcdm_core.encoders.encoder import Encoder
-from rcdm_core.encoders.layers import pooled
+from rcdm_core.encoders.pooling import pooled
+from rcdm_core.encoders.soundness import examined, fixed_images, others_code, sketched
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import shows_an_address, without_addresses
 from rcdm_core.precision import differ, rounding_of
@@ -41,27 +42,24 @@ _LIBRARIES = {"rcdm_core", "timm", "torch", "torchvision"}  # their networks are
 
 def measured(
     name: str,
-    *,
-    preprocess: nn.Module,
     trunk: nn.Module,
+    preprocess: nn.Module,
     image_size: int,
-    is_ssl: bool | None,
-    training_augmentations: tuple[str, ...] = (),
+    *,
     about: str = "",
     sources: Iterable[Path] = (),
-    card: Mapping[str, Any],
     remove_scores: bool = True,
 ) -> Encoder:
-    """An encoder that is known by what it does with a few fixed images; arguments as of `Encoder`.
+    """An encoder that is known by what it does with a few fixed images; nothing is told of its training.
 
     Its fingerprint knows weights and what else decides the numbers: the code of the network, comments aside (every
     file that defines one of its modules, and ``sources``, further ones); plain attributes of its modules; and, for all
     that lies elsewhere, such as in helpers, the environment or buffers that no file holds, what comes out of it. A last
-    layer that makes scores of classes is left out if ``remove_scores``, else told.
+    layer that makes scores of classes is left out if ``remove_scores``; either way the card says so.
 
     Raises:
         UserError: It fails, or what comes out is not ``[N, D]`` at a level ``backbone``, or is another one in each
-            pass or batch (`rcdm_core.encoders.behaviour`), or nothing tells one step of the preprocessing from another.
+            pass or batch (`rcdm_core.encoders.soundness`), or nothing tells one step of the preprocessing from another.
     """
     if shows_an_address(repr(preprocess)):
         raise UserError(
@@ -69,7 +67,7 @@ def measured(
             "write it as a function in a file, or as a class with a __repr__",
         )
     _refuse_hidden(trunk, name)
-    code = _code(chain(sources, _defining(trunk), _defining(preprocess)))
+    code = _code({*sources, *_defining(trunk), *_defining(preprocess)})
     described = f"{about}{code}{without_addresses(repr(trunk))}{_settings(trunk)}"
     with others_code(f"{name} cannot be used for evaluation"):
         encoder = Encoder(
@@ -78,10 +76,8 @@ def measured(
             trunk=trunk,
             projector=None,
             dimensions={},
-            is_ssl=is_ssl,
+            is_ssl=None,
             image_size=image_size,
-            training_augmentations=training_augmentations,
-            card=card,
         )
     levels = examined(encoder)
     if _tell_scores(encoder, levels, remove=remove_scores):
@@ -177,17 +173,15 @@ def _tell_scores(encoder: Encoder, levels: Mapping[str, torch.Tensor], *, remove
 def _last_layer(encoder: Encoder) -> tuple[str, nn.Module | None, torch.Tensor]:
     """The last layer with weights that runs in a pass of two fixed images, by name, and what it was given."""
     called: list[tuple[str, nn.Module, torch.Tensor]] = []
-    handles = [
-        layer.register_forward_hook(lambda layer, given, _, name=name: called.append((name, layer, *given[:1])))
-        for name, layer in encoder.trunk.named_modules()
-        if next(layer.parameters(recurse=False), None) is not None
-    ]
-    try:
-        with torch.no_grad():
-            encoder(fixed_images(encoder.image_size)[1:])
-    finally:
-        for handle in handles:
-            handle.remove()
+
+    def note(name: str, layer: nn.Module, given: tuple[Any, ...], _: Any) -> None:
+        called.append((name, layer, *given[:1]))
+
+    with ExitStack() as hooks, torch.no_grad():
+        for name, layer in encoder.trunk.named_modules():
+            if next(layer.parameters(recurse=False), None) is not None:
+                hooks.enter_context(layer.register_forward_hook(partial(note, name)))
+        encoder(fixed_images(encoder.image_size)[1:])
     return called[-1] if called else ("", None, torch.empty(0))
 
 
@@ -200,13 +194,11 @@ def _defining(network: nn.Module) -> Iterator[Path]:
 
 
 def _code(paths: Iterable[Path]) -> str:
-    """What files of code say to Python, wherever they lie."""
+    """What files of code say to Python, wherever they lie; one that is not there was made while running."""
     said = set()
-    for path in set(paths):
-        try:
+    for path in paths:
+        with suppress(OSError, SyntaxError, ValueError):
             said.add(ast.dump(ast.parse(path.read_bytes())))
-        except (OSError, SyntaxError, ValueError):  # no file: code that was made while running
-            continue
     return "".join(sorted(said))
 
 
@@ -227,13 +219,16 @@ def ready(network: nn.Module, name: str) -> nn.Module:
     return network.cpu()
 
 
-def load_file_into(network: nn.Module, path: Path, *, name: str, without: tuple[str, ...] = ()) -> str:
-    """Fill a network from a file under its own names, plain or inside a training checkpoint.
+def fill_network(
+    network: nn.Module, weights: Path | Fresh | None, *, of: str, own: str, without: tuple[str, ...] = ()
+) -> str:
+    """Fill a network from a file under its own names, plain or inside a training checkpoint, where one is given.
 
     Args:
         network: A network without its classifier.
-        path: The file.
-        name: Name of the encoder, for errors.
+        weights: The file; nothing is done where it is none.
+        of: Name of the encoder, for errors.
+        own: What its own weights are called.
         without: Names of the classifier's layers, which the file may hold.
 
     Returns:
@@ -242,8 +237,10 @@ def load_file_into(network: nn.Module, path: Path, *, name: str, without: tuple[
     Raises:
         UserError: The file cannot be read or does not fit.
     """
-    layout = f"the state dict of {name}, with names like {next(iter(network.state_dict()), 'none')}"
-    return load_into(network, load_state(path), path=path, layout=layout, without=without)
+    if not isinstance(weights, Path):
+        return own if weights is None else str(weights)
+    layout = f"the state dict of {of}, with names like {next(iter(network.state_dict()), 'none')}"
+    return load_into(network, load_state(weights), path=weights, layout=layout, without=without)
 
 
 def without_classifier(network: nn.Module) -> nn.Module:

@@ -9,17 +9,15 @@ change the tensor. A layer that runs several times in one pass counts with its l
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from difflib import get_close_matches
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from rcdm_core.errors import UserError
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 _CLASS_TOKENS = ("cls_token", "class_token")  # what timm and DINO, and what torchvision calls it
 
@@ -72,46 +70,14 @@ def catching(network: nn.Module, names: Iterable[str]) -> Iterator[dict[str, tup
     """
     caught: dict[str, tuple[torch.Tensor, str]] = {}
 
-    def catch(name: str, layer: nn.Module, output: object) -> None:
+    def catch(name: str, layer: nn.Module, _: Any, output: object) -> None:
         if isinstance(output, torch.Tensor) and (rule := pooling(output, network)):
             caught[name] = pooled(output, network, layer).clone(), rule
 
-    handles = [
-        network.get_submodule(name).register_forward_hook(
-            lambda layer, _, output, name=name: catch(name, layer, output)
-        )
-        for name in names
-    ]
-    try:
+    with ExitStack() as hooks:
+        for name in names:
+            hooks.enter_context(network.get_submodule(name).register_forward_hook(partial(catch, name)))
         yield caught
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def in_order(names: Sequence[str], network: nn.Module, *, of: str, levels: Sequence[str]) -> tuple[str, ...]:
-    """Layer names, each once, shallow to deep.
-
-    Args:
-        names: Names of layers of ``network``.
-        network: A trunk.
-        of: Name of its encoder, for the error.
-        levels: The encoder's own levels, for the error.
-
-    Raises:
-        UserError: No such layer; says the nearest.
-    """
-    known = tuple(name for name, _ in network.named_modules() if name)
-    for name in names:
-        if name not in known:
-            near = ", ".join(get_close_matches(name, [*levels, *known]))
-            raise UserError(
-                f"unknown level of {of} {name!r}",
-                f"did you mean {near}?"
-                if near
-                else f"one of {', '.join(levels)}, or a layer by name: `rcdm-probe encoders {of}` lists them",
-            )
-    return tuple(name for name in known if name in names)
 
 
 def _has_class_token(tokens: torch.Tensor, network: nn.Module) -> bool:
