@@ -362,7 +362,7 @@ def open_features(name: str | None, images: ImageSet, encoder: Encoder, *, devic
         UserError: No such network, or its weights are not at hand.
     """
     if name is None:
-        return default_features(images, encoder, device=device)
+        return default_features(images, encoder)
     return load_features(name, device=device)
 
 

@@ -31,16 +31,15 @@ def encoder(
     with torch.no_grad():
         h = backbone(torch.rand(2, 3, 32, 32))
         dimensions = {"backbone": h.shape[1], **({"projector": projector(h).shape[1]} if projector else {})}
-    made = Encoder(
+    return Encoder(
         name,
         preprocess=nn.Identity(),
         trunk=Planted(backbone),
         projector=Planted(projector) if projector else None,
         dimensions=dimensions,
         is_ssl=is_ssl,
+        training_augmentations=tuple(trained),
     )
-    made.training_augmentations = tuple(trained)
-    return made
 
 
 def pixels(images: torch.Tensor) -> torch.Tensor:

@@ -35,7 +35,7 @@ from rcdm_core.data.registry import load_data, open_given
 from rcdm_core.data.scenes import Scenes
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError, legible
-from rcdm_core.images import UnreadableImage, read_image, read_picture
+from rcdm_core.images import UnreadableImage, read_picture
 from rcdm_core.representations import represent
 from rcdm_probe import invariance
 from rcdm_probe.facts import data_card
@@ -478,7 +478,7 @@ def test_a_path_that_leads_nowhere_is_told_in_a_line(
 )
 def test_a_photo_stands_upright_whatever_else_is_in_its_exif(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.jpg").write_bytes(content)
-    assert read_image(tmp_path / "x.jpg").shape == (3, 24, 12)
+    assert decoding._read(tmp_path / "x.jpg", decoding._tensor).pixels.shape == (3, 24, 12)
 
 
 @pytest.mark.parametrize("bits", [10, 12, 14])

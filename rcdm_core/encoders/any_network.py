@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 import os
-import re
 import sys
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -24,18 +23,11 @@ from rcdm_core.fingerprint import shows_an_address, without_addresses
 from rcdm_core.precision import differ, rounding_of
 from rcdm_core.state_dicts import load_into
 from rcdm_core.weight_files import load_state
-from rcdm_core.weights import Fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-CLASSIFIERS = ("fc", "classifier", "head", "heads")
-"""What torchvision and others call the last layers of a network."""
-
-_SELF_SUPERVISED = {
-    *("barlow", "barlowtwins", "byol", "dino", "dinov2", "dinov3", "fcmae", "ijepa", "mae", "moco", "mocov3", "simclr"),
-    *("simsiam", "swav", "vicreg", "vicregl", "vjepa"),
-}
+    from rcdm_core.weights import Fresh
 
 _LIBRARIES = {"rcdm_core", "timm", "torch", "torchvision"}  # their networks are told by their words for themselves
 
@@ -71,13 +63,7 @@ def measured(
     described = f"{about}{code}{without_addresses(repr(trunk))}{_settings(trunk)}"
     with others_code(f"{name} cannot be used for evaluation"):
         encoder = Encoder(
-            name,
-            preprocess=preprocess,
-            trunk=trunk,
-            projector=None,
-            dimensions={},
-            is_ssl=None,
-            image_size=image_size,
+            name, preprocess=preprocess, trunk=trunk, projector=None, dimensions={}, image_size=image_size
         )
     levels = examined(encoder)
     if _tell_scores(encoder, levels, remove=remove_scores):
@@ -138,17 +124,10 @@ CLASSES = (10, 100, 200, 365, 1000, 1001, 10450, 11221, 11821, 18291, 21841, 218
 
 
 def _tell_scores(encoder: Encoder, levels: Mapping[str, torch.Tensor], *, remove: bool) -> bool:
-    """Look whether ``backbone`` holds scores of classes; say so on the standard error and in the card.
+    """Whether the last layer was left out of the trunk because it makes scores of classes of ``backbone``.
 
-    It does if there are as many numbers as a known data set has classes, and the last layer makes them.
-
-    Args:
-        encoder: The encoder. Its card is changed, and its trunk if the layer is left out.
-        levels: What it gives of the fixed images.
-        remove: Whether to leave that layer out, if then comes out what it was given, pooled.
-
-    Returns:
-        Whether it was left out.
+    It does if it gives as many numbers as a known data set has classes; it is left out if then comes out what it was
+    given, pooled. Else it is told on the standard error; either way in the card.
     """
     classes = levels["backbone"].shape[1]
     if classes not in CLASSES:
@@ -241,34 +220,3 @@ def fill_network(
         return own if weights is None else str(weights)
     layout = f"the state dict of {of}, with names like {next(iter(network.state_dict()), 'none')}"
     return load_into(network, load_state(weights), path=weights, layout=layout, without=without)
-
-
-def without_classifier(network: nn.Module) -> nn.Module:
-    """The network with its last linear layer, if it has one under a usual name, replaced by nothing."""
-    for name in CLASSIFIERS:
-        layer = getattr(network, name, None)
-        if isinstance(layer, nn.Linear):
-            setattr(network, name, nn.Identity())
-        elif isinstance(layer, nn.Sequential) and len(layer) and isinstance(layer[-1], nn.Linear):
-            layer[-1] = nn.Identity()
-    return network
-
-
-def known_training(weights: Path | Fresh | None, name: str) -> bool | None:
-    """Whether weights are self-supervised, as far as it is known.
-
-    Args:
-        weights: A file, of which nothing is known; fresh weights, which were not trained; or None for the published
-            ones, of which the name may tell.
-        name: Name of the published weights. It tells of labels (``in1k``), or of self-supervised training that no
-            fine-tuning (``ft``) followed (``dino``), or of neither.
-
-    Returns:
-        None where it is not known.
-    """
-    if weights is not None:
-        return False if isinstance(weights, Fresh) else None
-    words = set(re.split(r"[^a-z0-9]+", name.lower()))
-    if words & _SELF_SUPERVISED and "ft" not in words:
-        return True
-    return False if any(re.fullmatch(r"ft|in\d+k", word) for word in words) else None

@@ -76,17 +76,16 @@ def preprocessing(size: int = IMAGE_SIZE) -> ResizeNormalize:
 def _assembled(name: str) -> Encoder:
     """An embedded encoder with fresh weights."""
     entry = EMBEDDED[name]
-    encoder = Encoder(
+    return Encoder(
         name,
         preprocess=preprocessing(),
         trunk=trunk(),
         projector=projector(name),
         dimensions=entry.dimensions,
-        is_ssl=entry.is_ssl,
         image_size=IMAGE_SIZE,
+        is_ssl=entry.is_ssl,
+        training_augmentations=entry.training_augmentations,
     )
-    encoder.training_augmentations = entry.training_augmentations
-    return encoder
 
 
 def load_embedded(name: str, *, weights: Path | Fresh | None = None) -> Encoder:

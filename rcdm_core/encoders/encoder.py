@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from rcdm_core.encoders.catalogue import Training
 from rcdm_core.encoders.pooling import catching, pooled
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
@@ -32,17 +33,15 @@ class Encoder(nn.Module):
             level ``backbone``. A trunk may also give several levels itself, as a mapping by name.
         projector: Pooled features to embeddings ``[N, D']``: the level ``projector``; None where there is none.
         dimensions: ``D`` of each level.
-        is_ssl: Whether the encoder was trained without labels; None where nobody told.
         image_size: Side in pixels at which it wants its images: what the preprocessing resizes to, before it crops.
+        **training: What is told of its training: ``is_ssl`` and ``training_augmentations``, as of `Training`.
 
     Attributes:
-        training_augmentations: Names of the probes' transformations it was trained with.
         about: What it computes with besides weights and preprocessing, such as the code of the trunk.
         layers: Layers of the trunk that are levels as well, shallow to deep; see `with_layers`.
         card: How it was trained and what it scores; shown in reports.
     """
 
-    training_augmentations: tuple[str, ...] = ()
     about: str = ""
     layers: tuple[str, ...] = ()
 
@@ -54,14 +53,15 @@ class Encoder(nn.Module):
         trunk: nn.Module,
         projector: nn.Module | None,
         dimensions: Mapping[str, int],
-        is_ssl: bool | None,
         image_size: int = 32,
+        **training: Any,
     ) -> None:
         super().__init__()
         self.name = name
         self.preprocess, self.trunk, self.projector = preprocess, trunk, projector
         self.dimensions = dict(dimensions)
-        self.is_ssl = is_ssl
+        told = Training(**training)
+        self.is_ssl, self.training_augmentations = told.is_ssl, told.training_augmentations
         self.image_size = image_size
         self.card: dict[str, Any] = {}
         self.eval().requires_grad_(False)

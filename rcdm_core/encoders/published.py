@@ -93,10 +93,10 @@ def load_published(name: str, *, weights: Path | Fresh | None = None) -> Encoder
             trunk=trunk(),
             projector=projector(method),
             dimensions=entry.dimensions,
-            is_ssl=entry.is_ssl and trained,
             image_size=IMAGE_SIZE,
+            is_ssl=entry.is_ssl and trained,
+            training_augmentations=entry.training_augmentations if trained else (),
         )
-    encoder.training_augmentations = entry.training_augmentations if trained else ()
     encoder.card = {
         "method": entry.method,
         "network": "ResNet-50",

@@ -10,10 +10,9 @@ import timm
 from rcdm_core.encoders.catalogue import EMBEDDED, ENCODERS, FAMILIES, PUBLISHED
 from rcdm_core.encoders.embedded import load_embedded
 from rcdm_core.encoders.encoder import Encoder, with_layers
+from rcdm_core.encoders.hubs import load_timm, load_torchhub
 from rcdm_core.encoders.published import load_published
 from rcdm_core.encoders.python_function import load_custom
-from rcdm_core.encoders.timm_networks import load_timm
-from rcdm_core.encoders.torchhub import load_torchhub
 from rcdm_core.errors import UserError
 from rcdm_core.weights import parse_weights, split_training
 
