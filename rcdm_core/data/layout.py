@@ -176,8 +176,7 @@ def arrange(folder: Path, found: Found) -> Layout:
         why = f"{len(images) - len(placed):,} of {len(images):,} images lie outside the folders of classes"
     if why or len(names) < 2:
         remedy = f"give {folder / tops[0]} for those below it" if tops else ""
-        remarks = (f"no classes are taken, for {why}: {remedy}",) if why else ()
-        return Layout(images, (), depth, remarks)
+        return Layout(images, (), depth, (f"no classes are taken, for {why}: {remedy}",) if why else ())
     remarks = (*_told_of_images(images, placed, splits if depth else []), *_told_of_classes(names, found, depth))
     return Layout(placed, names, depth, remarks)
 

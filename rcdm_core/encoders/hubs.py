@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,13 +122,9 @@ def _hub() -> Iterator[None]:
 
 
 def _reachable(host: str) -> bool:
-    if getproxies():  # a proxy knows the names
-        return True
-    try:
-        socket.getaddrinfo(host.partition(":")[0], 443)
-    except OSError:
-        return False
-    return True
+    with suppress(OSError):
+        return bool(getproxies() or socket.getaddrinfo(host.partition(":")[0], 443))  # a proxy knows the names
+    return False
 
 
 def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
@@ -159,10 +155,7 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
                     raise
                 network = torch.hub.load(address, entry, **options)
     except (Exception, SystemExit) as error:  # the repository's own code has run
-        raise UserError(
-            f"torch.hub gives no {entry!r} of {repository} ({told(error)})",
-            _remedy(error),
-        ) from error
+        raise UserError(f"torch.hub gives no {entry!r} of {repository} ({told(error)})", _remedy(error)) from error
     if not isinstance(network, nn.Module):
         raise UserError(
             f"{name} gives a {type(network).__name__}, not a network", "wrap it in a function and use python:..."
