@@ -22,19 +22,6 @@ if TYPE_CHECKING:
 _CLASS_TOKENS = ("cls_token", "class_token")  # what timm and DINO, and what torchvision calls it
 
 
-def pooling(output: torch.Tensor, network: nn.Module) -> str:
-    """How the output of a layer becomes ``[N, D]``, in words; empty where no rule fits its shape."""
-    match output.ndim:
-        case 2:
-            return "as it is"
-        case 3:
-            return "class token" if _has_class_token(output, network) else "mean of patches"
-        case 4:
-            return "mean over positions"
-        case _:
-            return ""
-
-
 def pooled(output: torch.Tensor, network: nn.Module, layer: nn.Module | None = None) -> torch.Tensor:
     """The output of a network, or of one of its layers, as representations ``[N, D]``.
 
@@ -48,18 +35,26 @@ def pooled(output: torch.Tensor, network: nn.Module, layer: nn.Module | None = N
     """
     if not isinstance(output, torch.Tensor) or output.is_complex():
         raise ValueError(f"a {getattr(output, 'dtype', type(output).__name__)} is no tensor of real numbers")
-    match pooling(output, network):
-        case "as it is":
-            return output
-        case "class token":
-            return output[:, 0]
-        case "mean of patches":
+    found = _pooled(output, network, layer)
+    if found is None:
+        raise ValueError(f"no rule to pool an output of shape {tuple(output.shape)}")
+    return found[0]
+
+
+def _pooled(output: Any, network: nn.Module, layer: nn.Module | None) -> tuple[torch.Tensor, str] | None:
+    """The output of a layer as ``[N, D]``, and in words how it becomes that; None where no rule fits."""
+    match output.ndim if isinstance(output, torch.Tensor) and not output.is_complex() else 0:
+        case 2:
+            return output, "as it is"
+        case 3 if _has_class_token(output, network):
+            return output[:, 0], "class token"
+        case 3:
             extra = (_found(network, "num_prefix_tokens") or 0) if output.shape[1] != _patches(network) else 0
-            return output[:, extra:].mean(1)
-        case "mean over positions":
-            return output.mean((1, 2) if _channels_last(output, network, layer) else (2, 3))
+            return output[:, extra:].mean(1), "mean of patches"
+        case 4:
+            return output.mean((1, 2) if _channels_last(output, network, layer) else (2, 3)), "mean over positions"
         case _:
-            raise ValueError(f"no rule to pool an output of shape {tuple(output.shape)}")
+            return None
 
 
 @contextmanager
@@ -71,8 +66,8 @@ def catching(network: nn.Module, names: Iterable[str]) -> Iterator[dict[str, tup
     caught: dict[str, tuple[torch.Tensor, str]] = {}
 
     def catch(name: str, layer: nn.Module, _: Any, output: object) -> None:
-        if isinstance(output, torch.Tensor) and (rule := pooling(output, network)):
-            caught[name] = pooled(output, network, layer).clone(), rule
+        if found := _pooled(output, network, layer):
+            caught[name] = found[0].clone(), found[1]
 
     with ExitStack() as hooks:
         for name in names:
