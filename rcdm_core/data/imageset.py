@@ -109,20 +109,13 @@ def part_of(whole: ImageSet, positions: np.ndarray, *, trained_on: int, held_out
 
 
 def draw_order(total: int, limit: int | None, seed: int) -> np.ndarray:
-    """The order in which a limited set takes its members.
+    """The order in which a set of at most ``limit`` takes its members: indices ``[total]`` int64.
 
-    It is one seeded permutation whatever the limit, so that a larger set holds the smaller.
-
-    Args:
-        total: How many there are.
-        limit: How many are wanted at most; None wants all.
-        seed: Seed of the permutation.
-
-    Returns:
-        All indices ``[total]`` int64: permuted, or ascending where all are wanted.
+    It is one seeded permutation whatever the limit, so that a larger set holds the smaller; ascending where all of them
+    are taken, as None does.
 
     Raises:
-        UserError: `limit` is less than one.
+        UserError: ``limit`` is less than one.
     """
     if limit is not None and limit < 1:
         raise UserError(f"{limit} images were asked for", "ask for at least one")

@@ -92,15 +92,10 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
 
 @contextmanager
 def modules_from(folder: Path, wanted: str) -> Iterator[list[str]]:
-    """Within the block Python looks for modules in a folder first, also for those called as some that are imported.
+    """Within the block Python looks for modules in the user's folder first.
 
-    Args:
-        folder: Where modules of the user are.
-        wanted: Name of the module that is asked for. It is looked for there whatever is imported under its name, as are
-            our packages that have the names of usual folders.
-
-    Yields:
-        First names of modules that mean others within the block than outside.
+    So it does for the one that is wanted, whatever is imported under its name, and for our packages that have the names
+    of usual folders. Gives the first names of modules that mean others within the block than outside.
     """
     shadowed = [name for name in {wanted.partition(".")[0], *_USUAL} if _is_another(folder, name)]
     ours = _loaded(shadowed)
@@ -146,11 +141,7 @@ def _imported(name: str) -> ModuleType:
 
 
 def _told(network: nn.Module, name: str) -> tuple[int | None, bool | None, tuple[str, ...]]:
-    """What the network says of itself: ``image_size``, ``is_ssl`` and ``training_augmentations``.
-
-    Raises:
-        UserError: It says something that cannot be meant.
-    """
+    """The network's ``image_size``, ``is_ssl`` and ``training_augmentations``; a `UserError` where none can be meant."""
     size, is_ssl = getattr(network, "image_size", None), getattr(network, "is_ssl", None)
     augmentations = getattr(network, "training_augmentations", ())
     if isinstance(size, (list, tuple)) and len(size) == 2 and size[0] == size[1]:
@@ -167,11 +158,7 @@ def _told(network: nn.Module, name: str) -> tuple[int | None, bool | None, tuple
 
 
 def _preprocessing(transform: Any, declared: int | None, name: str) -> tuple[nn.Module, int]:
-    """The preprocessing as a module, and the side of the images that it wants.
-
-    Raises:
-        UserError: It fails, gives no batch, or does not do to tensors what it does to pictures.
-    """
+    """The preprocessing as a module that works on batches, without fault, and the side of the images that it wants."""
     if transform is None:
         size = declared or IMAGE_SIZE
         return ResizeNormalize(size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), size

@@ -49,12 +49,8 @@ def fixed_images(size: int) -> torch.Tensor:
 def others_code(what: str, remedy: str = "") -> Iterator[None]:
     """Code that is not ours runs within the block: what it prints goes to the standard error.
 
-    Args:
-        what: What it does, in words, followed by what it raises.
-        remedy: What to do then; by default it is told where it was raised.
-
     Raises:
-        UserError: It raises something, or ends Python.
+        UserError: It raises something, or ends Python: ``what`` it does, in words, and where, unless there is a remedy.
     """
     try:
         with redirect_stdout(sys.stderr):
