@@ -141,7 +141,7 @@ def _imported(name: str) -> ModuleType:
 
 
 def _told(network: nn.Module, name: str) -> tuple[int | None, bool | None, tuple[str, ...]]:
-    """The network's ``image_size``, ``is_ssl`` and ``training_augmentations``; a `UserError` where none can be meant."""
+    """The network's ``image_size``, ``is_ssl`` and ``training_augmentations``; a `UserError` if one cannot be meant."""
     size, is_ssl = getattr(network, "image_size", None), getattr(network, "is_ssl", None)
     augmentations = getattr(network, "training_augmentations", ())
     if isinstance(size, (list, tuple)) and len(size) == 2 and size[0] == size[1]:

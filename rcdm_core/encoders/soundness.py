@@ -50,7 +50,7 @@ def others_code(what: str, remedy: str = "") -> Iterator[None]:
     """Code that is not ours runs within the block: what it prints goes to the standard error.
 
     Raises:
-        UserError: It raises something, or ends Python: ``what`` it does, in words, and where, unless there is a remedy.
+        UserError: It raises something, or ends Python: begins with ``what``, and says where if there is no remedy.
     """
     try:
         with redirect_stdout(sys.stderr):
