@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from rcdm_core.data.registry import load_data
-from rcdm_core.encoders import load_encoder, refuse_without_gradients
-from rcdm_core.encoders.soundness import fixed_images, sketched
+from rcdm_core.encoders import load_encoder
+from rcdm_core.encoders.soundness import fixed_images, refuse_without_gradients, sketched
 from rcdm_core.errors import UserError
 from rcdm_core.precision import rounding_of
 from rcdm_core.representations import represent

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from rcdm_core.encoders.encoder import Encoder
-from rcdm_core.encoders.pooling import pooled
+from rcdm_core.encoders.encoder import Encoder, pooled
 from rcdm_core.encoders.soundness import examined, fixed_images, others_code, sketched
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import shows_an_address, without_addresses

@@ -3,7 +3,7 @@
 ``python:package.module:function`` calls ``function()``, which returns a network, or a network and its preprocessing:
 
 - The network takes a batch and gives ``[N, D]``, or a map ``[N, C, H, W]`` or tokens ``[N, T, C]`` that are pooled by
-  the rules of `rcdm_core.encoders.pooling`: the level ``backbone``. To give more levels, such as a projector's output,
+  the rules of `rcdm_core.encoders.encoder`: the level ``backbone``. To give more levels, such as a projector's output,
   it returns a dictionary ``{"backbone": ..., "projector": ...}``.
 - The preprocessing takes ``[N, 3, H, W]`` in [0, 1]: a module, a function, or torchvision's transforms. Gradients have
   to pass through it. Without one, images are resized to a square, and stay in [0, 1].
