@@ -39,7 +39,7 @@ from analyses.statistics import mean, median, ratio
 from analyses.tables import by_image, headings, measured, tabulate
 from probes.page import undrawn
 from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
-from rcdm_core.data.given import SCENE, open_given
+from rcdm_core.data.registry import SCENE, open_given
 from rcdm_core.data.scenes import CIRCULAR, RANGES
 from rcdm_core.distances import typical_distance
 from rcdm_core.errors import UserError, unknown_name

@@ -33,7 +33,7 @@ from analyses.statistics import mean, median, ratio
 from analyses.tables import by_image, estimate_of, measured, tabulate
 from probes.page import undrawn
 from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
-from rcdm_core.data.given import open_given
+from rcdm_core.data.registry import open_given
 from rcdm_core.distances import relative_displacement, typical_distance
 from rcdm_core.errors import UserError
 from rcdm_core.images import resize

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from analyses.findings import Word
     from analyses.statistics import Statistic
     from probes.context import Context
-    from rcdm_core.data.given import GivenImages
+    from rcdm_core.data.registry import GivenImages
     from reports.blocks import Block
     from reports.finished import FinishedRun
     from reports.panels import Map, Panel

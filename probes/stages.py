@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rcdm_core import kept
-from rcdm_core.keeping import keeping
+from rcdm_core.kept import keeping
 
 if TYPE_CHECKING:
     from collections.abc import Callable

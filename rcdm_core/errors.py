@@ -44,10 +44,18 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), "")
 
 
+def reason_of(error: BaseException) -> str:
+    """Why something failed, in the system's words or the first line of another's exception; else what it is called."""
+    return getattr(error, "strerror", None) or first_line(error) or type(error).__name__
+
+
+def told(error: BaseException) -> str:
+    """What another's exception is called, and its first line."""
+    return ": ".join(filter(None, (type(error).__name__, first_line(error))))
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that no registry holds, with the nearest names."""
     known = list(known)
-    near = get_close_matches(name, known, n=3, cutoff=0.4)
-    return UserError(
-        f"unknown {kind} {name!r}", f"did you mean {', '.join(near)}?" if near else f"one of {', '.join(known)}"
-    )
+    near = ", ".join(get_close_matches(name, known, n=3, cutoff=0.4))
+    return UserError(f"unknown {kind} {name!r}", f"did you mean {near}?" if near else f"one of {', '.join(known)}")

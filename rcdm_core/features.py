@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rcdm_core.cache import cache_folder
 from rcdm_core.data.scenes import CLASSES
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
+from rcdm_core.kept import cache_folder
+from rcdm_core.precision import device_of
 from rcdm_core.weight_files import load_state
 from rcdm_core.zoo.judge import load_judge
 
@@ -78,31 +79,27 @@ def load_features(name: str, *, device: str | torch.device = "cpu") -> FeatureSp
         return _judge(device)
     if name == INCEPTION:
         return _inception(device)
-    return encoder_features(load_encoder(name, device=device), device=device)
+    return encoder_features(load_encoder(name, device=device))
 
 
-def default_features(images: ImageSet, encoder: Encoder, *, device: str | torch.device = "cpu") -> FeatureSpace:
+def default_features(images: ImageSet, encoder: Encoder) -> FeatureSpace:
     """The space in which sets of pictures are compared unless a user names one.
 
     The judge on scenes, else Inception where its weights are at hand, else the encoder.
 
     Args:
         images: What pictures are compared with.
-        encoder: The encoder under study, or the first of several; on the device.
-        device: Where to compute.
+        encoder: The encoder under study, or the first of several; on the device where to compute.
     """
+    device = device_of(encoder)
     if images.factors([0]) is not None:
         return _judge(device)
-    return _inception(device) if inception_is_here() else encoder_features(encoder, device=device)
+    return _inception(device) if inception_is_here() else encoder_features(encoder)
 
 
-def encoder_features(encoder: Encoder, *, device: str | torch.device = "cpu") -> FeatureSpace:
-    """The space of an encoder's level ``backbone``.
-
-    Args:
-        encoder: The encoder; on the device.
-        device: Where to compute.
-    """
+def encoder_features(encoder: Encoder) -> FeatureSpace:
+    """The space of an encoder's level ``backbone``, on its device."""
+    device = device_of(encoder)
 
     def look(images: torch.Tensor) -> Look:
         return encoder(images.to(device))["backbone"], None

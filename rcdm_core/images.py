@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, TypeGuard
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import ExifTags, Image, PngImagePlugin, PpmImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin, PpmImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from rcdm_core.errors import UserError
 from rcdm_core.paths import open_regular
@@ -56,16 +56,6 @@ Image.MAX_IMAGE_PIXELS = LARGEST  # Pillow's own limits would count a scan, or a
 PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20  # bytes
 # A size that glibc gives back to the system at once; what is smaller it keeps, for each thread its own.
 Image.core.set_block_size(64 << 20)  # type: ignore[attr-defined]
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}  # EXIF orientation -> what sets the image upright
 
 
 class Side(int):
@@ -133,21 +123,6 @@ class Picture:
     pixels: torch.Tensor
     digest: bytes
     range: tuple[int, int] | None
-
-
-def read_image(path: Path) -> torch.Tensor:
-    """Decode a whole image file.
-
-    Args:
-        path: A file in one of `FORMATS`.
-
-    Returns:
-        RGB, ``[3, H, W]`` float32 in [0, 1].
-
-    Raises:
-        UnreadableImage: The file is missing, truncated, corrupt, too large or not an image.
-    """
-    return _read(path, _tensor).pixels
 
 
 def read_picture(path: Path, size: int) -> Picture:
@@ -254,7 +229,8 @@ def _read(path: Path, finish: Callable[[Image.Image], torch.Tensor], *, least: i
                 image.load()
                 lowest = _lowest_of_16_bits(image)
                 used = _range_of_16_bits(image, lowest or 0) if is_16_bit else None
-                pixels = finish(_standard(_upright(image), lowest=lowest))
+                _turn_upright(image)
+                pixels = finish(_standard(image, lowest=lowest))
             file.seek(0)
             return Picture(pixels, hashlib.file_digest(file, "sha256").digest(), used)
     except MemoryError:
@@ -306,13 +282,14 @@ class _Memory:
 _MEMORY = _Memory(_AT_ONCE)
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """A decoded image as its EXIF orientation has it. EXIF that cannot be read says nothing of the pixels."""
+def _turn_upright(image: Image.Image) -> None:
+    """Turn a decoded image as its EXIF orientation has it. EXIF that cannot be read says nothing of the pixels."""
     try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
     except Exception:  # it fails in as many ways as decoders do
-        turn = None
-    return image if turn is None else image.transpose(turn)
+        pass
 
 
 def _lowest_of_16_bits(image: Image.Image) -> int | None:
@@ -383,16 +360,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _unit(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Values without a nominal range as float32 in [0, 1]: unchanged if they lie there, else stretched.
-
-    Args:
-        values: Some of an image.
-        low: Lowest of the whole image.
-        high: Highest.
-
-    Raises:
-        ValueError: These are not finite.
-    """
+    """Values without a nominal range as float32 in [0, 1]: unchanged if the whole image's lie there, else stretched."""
     if not np.isfinite([low, high]).all():
         raise ValueError("it holds NaN or infinite values")
     if low < 0 or high > 1:

@@ -38,13 +38,11 @@ class Deferral:
     @contextmanager
     def lifted(self) -> Iterator[None]:
         """Within it signals do at once what they did before."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self.__exit__()
         try:
             yield
         finally:
-            for number in self._before:
-                signal.signal(number, self._note)
+            self.__enter__()
 
     def _note(self, number: int, frame: object) -> None:
         self.asked = True

@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rcdm_core.errors import UserError, first_line
+from rcdm_core.errors import UserError, reason_of
 
 if TYPE_CHECKING:
     from io import BufferedReader
@@ -41,8 +41,8 @@ def user_path(text: str | Path, what: str) -> Path:
     except RuntimeError as error:  # expanduser's, for a user who is not there
         raise UserError(f"{what} {str(text)!r} names a home that is not here", "write the whole path") from error
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or first_line(error)
-        raise UserError(f"{what} {str(text)[:200]!r} cannot be looked for ({reason})", "check the path") from error
+        problem = f"{what} {str(text)[:200]!r} cannot be looked for ({reason_of(error)})"
+        raise UserError(problem, "check the path") from error
     return path
 
 

@@ -18,9 +18,8 @@ import numpy as np
 import torch
 
 from rcdm_core import kept
-from rcdm_core.cache import OTHER_CACHE, cache_folder
 from rcdm_core.errors import UserError
-from rcdm_core.keeping import keeping
+from rcdm_core.kept import OTHER_CACHE, cache_folder, keeping
 from rcdm_core.precision import device_of, differ, rounding_of
 from rcdm_core.progress import track
 
@@ -116,18 +115,11 @@ def represent(
     folder = cache / _key(encoder, images, indices) if cache else None
     result = {level: torch.empty(len(indices), size) for level, size in encoder.dimensions.items()}
 
-    missing: list[slice] = []
-    read: list[int] = []
-    for start in range(0, len(indices), CHUNK):
-        rows = slice(start, min(start + CHUNK, len(indices)))
-        known = _read(_file(folder, start), rows, encoder.dimensions) if folder else None
-        if known is None:
-            missing.append(rows)
-        else:
-            _fill(result, rows, known)
-            read.extend(range(rows.start, rows.stop))
+    chunks = [slice(start, min(start + CHUNK, len(indices))) for start in range(0, len(indices), CHUNK)]
+    missing = [rows for rows in chunks if not (folder and _read(_file(folder, rows), rows, result))]
+    read = [row for rows in chunks if rows not in missing for row in range(rows.start, rows.stop)]
     if read and not _agrees(encoder, images, indices, result, read):
-        missing = [slice(start, min(start + CHUNK, len(indices))) for start in range(0, len(indices), CHUNK)]
+        missing = chunks
 
     batches = [
         slice(i, min(i + batch_size, rows.stop)) for rows in missing for i in range(rows.start, rows.stop, batch_size)
@@ -135,10 +127,12 @@ def represent(
     shown = track(batches, f"encoding with {encoder.name}", len(batches))
     for chunk, group in groupby(shown, key=lambda batch: batch.start // CHUNK):
         for batch in group:
-            _fill(result, batch, encode(encoder, images.images(indices[batch]), batch_size=batch_size))
+            for level, h in encode(encoder, images.images(indices[batch]), batch_size=batch_size).items():
+                result[level][batch] = h
         if folder:
-            start = chunk * CHUNK
-            _write(_file(folder, start), {level: h[start : start + CHUNK] for level, h in result.items()})
+            with keeping("representations", folder, remedy=OTHER_CACHE):
+                rows = chunks[chunk]
+                kept.save_tensors({level: h[rows] for level, h in result.items()}, _file(folder, rows))
     refuse_collapse(encoder, {level: h.split(CHUNK) for level, h in result.items()})
     return result
 
@@ -165,11 +159,6 @@ def _agrees(
     return not changed
 
 
-def _fill(result: dict[str, torch.Tensor], rows: slice, levels: dict[str, torch.Tensor]) -> None:
-    for level, h in levels.items():
-        result[level][rows] = h
-
-
 def refuse_collapse(encoder: Encoder, levels: Mapping[str, Iterable[torch.Tensor]]) -> None:
     """Raise a `UserError` if all representations of a level, given in parts ``[N, D]``, are the same up to rounding."""
     for level, parts in levels.items():
@@ -184,19 +173,17 @@ def refuse_collapse(encoder: Encoder, levels: Mapping[str, Iterable[torch.Tensor
             )
 
 
-def _file(folder: Path, start: int) -> Path:
-    return folder / f"{start:09d}.safetensors"
+def _file(folder: Path, rows: slice) -> Path:
+    return folder / f"{rows.start:09d}.safetensors"
 
 
-def _read(path: Path, rows: slice, dimensions: dict[str, int]) -> dict[str, torch.Tensor] | None:
-    """A kept chunk, or None where there is none, or none that is sound."""
+def _read(path: Path, rows: slice, result: dict[str, torch.Tensor]) -> bool:
+    """Put a kept chunk in its place; whether there is one that is sound."""
     if not kept.is_sound(path):
-        return None
+        return False
     levels = kept.load_tensors(path)
-    shapes = {level: tuple(h.shape) for level, h in levels.items()}
-    return levels if shapes == {level: (rows.stop - rows.start, size) for level, size in dimensions.items()} else None
-
-
-def _write(path: Path, levels: dict[str, torch.Tensor]) -> None:
-    with keeping("representations", path.parent, remedy=OTHER_CACHE):
-        kept.save_tensors(levels, path)
+    if {level: h.shape for level, h in levels.items()} != {level: h[rows].shape for level, h in result.items()}:
+        return False
+    for level, h in levels.items():
+        result[level][rows] = h
+    return True

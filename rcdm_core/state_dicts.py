@@ -215,16 +215,17 @@ def _nearest(sets: list[_Set], state: Mapping[Any, Any], own: Mapping[str, Any],
     Raises:
         UserError: There are no tensors by name.
     """
+
+    def nearness(one: _Set) -> tuple[int, int]:
+        known = sum(name in own for name in one.tensors)
+        return known, 0 if known else sum(isinstance(value, torch.Tensor) for value in one.tensors.values())
+
     whole = [_Set(_place(keys, ""), _named(content), ()) for keys, content in _dictionaries(state)]
-    known = max(sets + whole, key=lambda one: sum(name in own for name in one.tensors))
-    if any(name in own for name in known.tensors):
-        return known
-    count = {id(one): sum(isinstance(value, torch.Tensor) for value in one.tensors.values()) for one in whole}
-    largest = max(whole, key=lambda one: count[id(one)])
-    if not count[id(largest)]:
+    nearest = max(sets + whole, key=nearness)
+    if not any(nearness(nearest)):
         holds = ", ".join(repr(key)[:40] for key in list(state)[:4]) or "nothing"
         raise UserError(f"{path} holds no tensors by name; what it holds is called {holds}", _AS_STATE)
-    return largest
+    return nearest
 
 
 def _counted(value: Any, wanted: torch.Tensor) -> Any:

@@ -32,10 +32,9 @@ from diffusers.training_utils import EMAModel
 from torch import nn
 
 from rcdm_core import kept
-from rcdm_core.atomic import atomic_path, remove_unfinished
 from rcdm_core.errors import UserError
 from rcdm_core.interruption import Deferral
-from rcdm_core.keeping import keeping
+from rcdm_core.kept import atomic_path, keeping, remove_unfinished
 from rcdm_core.precision import device_of, lowered
 from rcdm_core.progress import track
 

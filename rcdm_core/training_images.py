@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rcdm_core.data.garments import training_garments_are_here
-from rcdm_core.data.registry import SceneImages, load_data
+from rcdm_core.data.registry import load_data, scene_set
 from rcdm_core.data.scenes import SIZE, Scenes
 from rcdm_core.errors import UserError
 from rcdm_core.images import Side, recipe
@@ -153,5 +153,6 @@ def trained_scenes(card: Mapping[str, Any], *, limit: int) -> TrainingImages | N
     leg = training["legs"][-1]
     seed = leg["settings"]["seed"] + 1  # as `rcdm_core.zoo.train` draws them
     chosen = np.sort(scene_indices(0, min(limit, leg["images"]), seed=seed))
-    images = SceneImages("scenes-train", Scenes("train", seed=seed), chosen, SIZE)
-    return TrainingImages(images, np.arange(len(chosen)), training["images"])
+    return TrainingImages(
+        scene_set(Scenes("train", seed=seed), chosen, SIZE), np.arange(len(chosen)), training["images"]
+    )

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file
 
-from rcdm_core.errors import UserError, first_line
+from rcdm_core.errors import UserError, reason_of
 from rcdm_core.paths import open_regular
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _UNPACK = "unpack it, and give the file of weights in it"
 _CONVERT = "convert it first to a state dict under PyTorch's names (safetensors, or torch.save)"
 _LFS = "fetch the file itself: `git lfs pull` in the repository that it comes from"
 
-_BEGINNINGS: tuple[tuple[int, bytes, str, str], ...] = (
+_BEGINNINGS: tuple[tuple[int, bytes | tuple[bytes, ...], str, str], ...] = (
     (0, b"version https://git-lfs", "is a pointer of Git LFS, not the file itself", _LFS),
     (0, b"\x89HDF\r\n\x1a\n", "is an HDF5 file, as Keras and MATLAB write them", _CONVERT),
     (0, b"\x93NUMPY", "is an array of NumPy", _CONVERT),
@@ -54,8 +54,7 @@ _BEGINNINGS: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"Rar!", "is a RAR archive", _UNPACK),
     (0, b"PK\x05\x06", "is an empty zip archive", _FETCH),
     (0, b"%PDF", "is a PDF", _GIVE),
-    (0, b"\x89PNG", "is a picture", _GIVE),
-    (0, b"\xff\xd8\xff", "is a picture", _GIVE),
+    (0, (b"\x89PNG", b"\xff\xd8\xff"), "is a picture", _GIVE),
 )
 """Offset and bytes that tell what is no file of weights, what it is, and what to do."""
 
@@ -71,7 +70,7 @@ _ENDINGS = {
 }
 """Other programs' files, told by their ending where their bytes say nothing."""
 
-_PARTS: tuple[tuple[str, str, str], ...] = (
+_PARTS: tuple[tuple[str | tuple[str, ...], str, str], ...] = (
     (
         "constants.pkl",
         "is a TorchScript program",
@@ -79,12 +78,7 @@ _PARTS: tuple[tuple[str, str, str], ...] = (
     ),
     ("data.pkl", "", ""),
     (
-        "archive_format",
-        "is a program of torch.export",
-        "save the weights in it alone: torch.save(dict(torch.export.load(FILE).state_dict), NEW)",
-    ),
-    (
-        "serialized_exported_program.json",
+        ("archive_format", "serialized_exported_program.json"),
         "is a program of torch.export",
         "save the weights in it alone: torch.save(dict(torch.export.load(FILE).state_dict), NEW)",
     ),
@@ -120,8 +114,7 @@ def load_state(path: str | Path) -> dict[Any, Any]:
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}", _GIVE) from error
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or first_line(error)
-        raise UserError(f"cannot read {path} ({reason})", _GIVE) from error
+        raise UserError(f"cannot read {path} ({reason_of(error)})", _GIVE) from error
     if not isinstance(state, dict):
         raise UserError(f"{path} holds a {type(state).__name__}, not weights by name", AS_STATE)
     return state

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from rcdm_core.atomic import atomic_path
 from rcdm_core.bounds import LARGEST_SEED, check_whole
 from rcdm_core.errors import UserError
+from rcdm_core.kept import atomic_path
 from rcdm_core.paths import user_path
 from rcdm_core.progress import track
 
@@ -149,13 +149,7 @@ def _download(url: str, path: Path, *, sha256: str | None, description: str) -> 
 
 
 def show_licence(path: Path, licence: str, *, marker: Path) -> None:
-    """Tell the licence of a file of weights on the standard error, the first time it is used.
-
-    Args:
-        path: The file.
-        licence: In words.
-        marker: File that says that it was told; it is made.
-    """
+    """Tell the licence of a file of weights on the standard error, the first time: until there is the marker."""
     if marker.is_file():
         return
     print(f"The weights in {path.name} are published under {licence}", file=sys.stderr)

@@ -322,7 +322,7 @@ def _open_decoders(
 def _feature_space(asked: Asked, images: ImageSet, encoder: Encoder) -> FeatureSpace:
     """Where sets of pictures are compared: by default the judge on scenes, else Inception, else the encoder."""
     if asked.features is None:
-        return default_features(images, encoder, device=asked.device)
+        return default_features(images, encoder)
     return load_features(asked.features, device=asked.device)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rcdm_core.data.part import PartOfImages
+from rcdm_core.data.imageset import PartOfImages
 from rcdm_core.images import by_encoder
 from rcdm_core.rcdm import RCDM
 from rcdm_probe.opening import OpenedRCDMs, default_rcdm
@@ -13,8 +13,8 @@ from rcdm_probe.opening import OpenedRCDMs, default_rcdm
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rcdm_core.data.given import GivenImages
     from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.data.registry import GivenImages
     from rcdm_core.encoders import Encoder
     from rcdm_core.zoo.judge import Judge
     from rcdm_probe.opening import RCDMSource

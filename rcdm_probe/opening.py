@@ -12,12 +12,11 @@ import numpy as np
 from probes.rendering import check_match, drawable
 from rcdm_core.data.downloads import DownloadedImages
 from rcdm_core.data.folder import FolderImages
-from rcdm_core.data.imageset import draw_order
-from rcdm_core.data.part import PartOfImages
+from rcdm_core.data.imageset import draw_order, part_of
 from rcdm_core.data.registry import SCENES, load_data
 from rcdm_core.data.scenes import SIZE
 from rcdm_core.encoders import Encoder, catalogue, load_encoder
-from rcdm_core.encoders.foreign import admitted
+from rcdm_core.encoders.any_network import admitted
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import by_encoder, recipe
 from rcdm_core.rcdm import RCDM, load_rcdm
@@ -331,7 +330,7 @@ def open_images(
         return opened(limit)
     taken = held_out if len(held_out) >= ENOUGH_HELD_OUT else np.arange(len(every))
     positions = np.sort(taken[draw_order(len(taken), limit, seed)[:limit]])
-    return PartOfImages(every, positions, np.setdiff1d(positions, held_out).size, len(held_out))
+    return part_of(every, positions, trained_on=np.setdiff1d(positions, held_out).size, held_out=len(held_out))
 
 
 def _told_of_sizes(images: ImageSet, encoders: Sequence[Encoder]) -> ImageSet:

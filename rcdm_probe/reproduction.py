@@ -22,7 +22,7 @@ from probes.rendering import drawable, starting_noise
 from rcdm_core.encoders.catalogue import EMBEDDED
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import at_one_size, resize
-from rcdm_core.keeping import NotKept
+from rcdm_core.kept import NotKept
 from rcdm_core.progress import track
 from rcdm_core.representations import encode
 from rcdm_probe import conduct as conducting

@@ -28,12 +28,11 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from rcdm_core import kept
-from rcdm_core.atomic import UNFINISHED, atomic_path, remove_unfinished
 from rcdm_core.data.folder import FolderImages
+from rcdm_core.data.imageset import PartOfImages
 from rcdm_core.data.layout import RUN
-from rcdm_core.data.part import PartOfImages
 from rcdm_core.errors import UserError, first_line, legible
-from rcdm_core.keeping import NotKept
+from rcdm_core.kept import UNFINISHED, NotKept, atomic_path, remove_unfinished
 from rcdm_core.progress import track
 from rcdm_probe import provenance
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, StrictUndefined
 
-from rcdm_core.atomic import atomic_path
+from rcdm_core.kept import atomic_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

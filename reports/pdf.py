@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib
 import typst
 
-from rcdm_core.atomic import atomic_path
+from rcdm_core.kept import atomic_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rcdm_core.atomic import atomic_path
+from rcdm_core.kept import atomic_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rcdm_core.atomic import atomic_path
+from rcdm_core.kept import atomic_path
 from reports.names import file_name
 from reports.style import ordered_levels
 from reports.words import Column

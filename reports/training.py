@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from matplotlib.ticker import MaxNLocator
 
-from rcdm_core.atomic import atomic_path
-from rcdm_core.keeping import keeping
+from rcdm_core.kept import atomic_path, keeping
 from reports.figures.grid import draw_panel
 from reports.panels import Panel
 from reports.style import DPI, INK, MUTED, TEXT_WIDTH, level_handles, level_looks, new_figure, theme

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rcdm_core.atomic import atomic_path
+from rcdm_core.kept import atomic_path
 from reports import style, tables
 from reports.pdf import compile_pdf
 from reports.verdicts import verdict_table

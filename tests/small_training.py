@@ -44,6 +44,6 @@ def train_small_among(variables: dict[str, str], folder: Path) -> None:
 def processes() -> ForkServerContext:
     """Makes processes of their own in which a training begins at once: what it imports is imported before they are."""
     context = multiprocessing.get_context("forkserver")
-    heavy = ["rcdm_core.rcdm_training", "rcdm_core.encoders.registry", "rcdm_core.data.registry"]
+    heavy = ["rcdm_core.rcdm_training", "rcdm_core.encoders.embedded", "rcdm_core.data.registry"]
     context.set_forkserver_preload(heavy)
     return context

@@ -7,7 +7,7 @@ import os
 import pandas as pd
 import pytest
 
-from rcdm_core.atomic import atomic_path
+from rcdm_core.kept import atomic_path
 from reports import pdf, style, tables
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from typer.testing import Result
 
 from rcdm_core.encoders import load_encoder
-from rcdm_core.encoders.foreign import known_training
+from rcdm_core.encoders.hubs import known_training
 from rcdm_core.errors import UserError
 from rcdm_probe.facts import encoder_card
 

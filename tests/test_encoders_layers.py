@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from rcdm_core.encoders import Encoder, load_encoder
-from rcdm_core.encoders.encoder import with_layers
-from rcdm_core.encoders.layers import pooled
+from rcdm_core.encoders.encoder import pooled, with_layers
 from rcdm_core.errors import UserError
 
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))

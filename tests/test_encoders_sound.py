@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from rcdm_core.data.registry import load_data
-from rcdm_core.encoders import load_encoder, refuse_without_gradients
-from rcdm_core.encoders.behaviour import fixed_images, sketched
+from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.encoders.preprocess import Steps
+from rcdm_core.encoders.soundness import fixed_images, refuse_without_gradients, sketched
 from rcdm_core.errors import UserError
 from rcdm_core.precision import rounding_of
 from rcdm_core.representations import represent
@@ -108,7 +108,7 @@ def test_encoders_built_in_python_are_examined_once_and_frozen(monkeypatch: pyte
     assert not opened.training
     assert not any(parameter.requires_grad for parameter in opened.parameters())
     assert opened.fingerprint != before
-    monkeypatch.setattr("rcdm_core.encoders.foreign.examined", None)  # is not called again
+    monkeypatch.setattr("rcdm_core.encoders.any_network.examined", None)  # is not called again
     for known in (encoder, load_encoder("vicreg")):
         assert open_encoder(known, device="cpu")[0] is known
     monkeypatch.undo()

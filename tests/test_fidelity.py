@@ -184,7 +184,7 @@ def test_training_scenes_are_those_of_the_first_steps_of_the_last_leg(garments: 
     found = trained_scenes(CARD, limit=100)
     assert found is not None
     assert found.total == 300
-    assert set(found.images.chosen) == set(scene_indices(0, 50, seed=5)) | set(scene_indices(1, 50, seed=5))
+    assert set(found.images.numbers) == set(scene_indices(0, 50, seed=5)) | set(scene_indices(1, 50, seed=5))
     assert found.images.scenes.seed == 5
     assert trained_scenes({"training": {"data": "photos"}}, limit=5) is None
 

@@ -29,14 +29,13 @@ from analyses.records import join, number_images, records
 from rcdm_core import images as decoding
 from rcdm_core import kept
 from rcdm_core.data.folder import FolderImages, open_folder
-from rcdm_core.data.given import open_given
+from rcdm_core.data.imageset import part_of
 from rcdm_core.data.layout import natural
-from rcdm_core.data.part import PartOfImages
-from rcdm_core.data.registry import load_data
+from rcdm_core.data.registry import load_data, open_given
 from rcdm_core.data.scenes import Scenes
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError, legible
-from rcdm_core.images import UnreadableImage, read_image, read_picture
+from rcdm_core.images import UnreadableImage, read_picture
 from rcdm_core.representations import represent
 from rcdm_probe import invariance
 from rcdm_probe.facts import data_card
@@ -484,7 +483,7 @@ def test_a_path_that_leads_nowhere_is_told_in_a_line(
 )
 def test_a_photo_stands_upright_whatever_else_is_in_its_exif(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.jpg").write_bytes(content)
-    assert read_image(tmp_path / "x.jpg").shape == (3, 24, 12)
+    assert decoding._read(tmp_path / "x.jpg", decoding._tensor).pixels.shape == (3, 24, 12)
 
 
 @pytest.mark.parametrize("bits", [10, 12, 14])
@@ -627,7 +626,7 @@ def test_records_of_two_probes_of_the_same_folder_can_be_joined(tmp_path: Path, 
 
 def test_numbers_of_scenes_are_their_index_and_images_of_the_user_have_none() -> None:
     scenes = load_data("scenes", image_size=32, limit=6, seed=3)
-    part = PartOfImages(scenes, np.array([1, 4]), 0, 2)
+    part = part_of(scenes, np.array([1, 4]), trained_on=0, held_out=2)
     table = join([
         records("x", [0.5, 0.25], [1, 0], encoder="e"), records("partner", [0.0, 2.0], [1, 2], encoder="e"),
         records("y", [1.0], [-1], encoder="e"),

@@ -22,8 +22,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from rcdm_core.cards import json_object
 from rcdm_core.errors import UserError
+from rcdm_core.json_files import json_object
 from rcdm_core.rcdm import load_rcdm
 from rcdm_core.rcdm.published import read_checkpoint
 from rcdm_core.state_dicts import fill, load_into

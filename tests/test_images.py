@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from rcdm_core import images as decoding
 from rcdm_core.errors import UserError
-from rcdm_core.images import read_image, read_picture, resize, square
+from rcdm_core.images import read_picture, resize, square
 
 RAMP = np.linspace(0, 255, 32 * 48).reshape(32, 48).astype(np.uint8)
 COLOURS = np.stack([RAMP, RAMP[::-1], np.full_like(RAMP, 77)], -1)
@@ -21,6 +22,11 @@ COLOURS = np.stack([RAMP, RAMP[::-1], np.full_like(RAMP, 77)], -1)
 def saved(folder: Path, name: str, image: Image.Image, **options: object) -> Path:
     image.save(folder / name, **options)
     return folder / name
+
+
+def read_image(path: Path) -> torch.Tensor:
+    """A whole file, not its square."""
+    return decoding._read(path, decoding._tensor).pixels
 
 
 def as_tensor(colours: np.ndarray) -> torch.Tensor:

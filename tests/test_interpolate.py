@@ -41,8 +41,8 @@ from probes.interpolate import (
     spherical,
     word_of,
 )
-from rcdm_core.data.given import open_given
 from rcdm_core.data.imageset import ImageSet
+from rcdm_core.data.registry import open_given
 from rcdm_core.data.scenes import CIRCULAR, LINEAR, RANGES, Scenes
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError

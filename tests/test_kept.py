@@ -23,7 +23,7 @@ from probes.adversarial.target import train_classifier
 from probes.stages import Stages
 from rcdm_core import kept
 from rcdm_core.errors import UserError
-from rcdm_core.keeping import NotKept, keeping
+from rcdm_core.kept import NotKept, keeping
 from rcdm_core.training import BEFORE, CHECKPOINT
 from rcdm_probe import runs
 

@@ -16,8 +16,7 @@ import pytest
 from PIL import Image
 
 from rcdm_core.data.folder import open_folder
-from rcdm_core.data.imageset import ImageSet
-from rcdm_core.data.part import PartOfImages
+from rcdm_core.data.imageset import ImageSet, part_of
 from rcdm_core.errors import UserError
 from rcdm_probe import provenance, runs
 
@@ -262,7 +261,7 @@ def photos(tmp_path: Path) -> ImageSet:
 
 @pytest.mark.parametrize("out", ["photos", "photos/cats", "photos/../photos"])
 def test_a_run_does_not_write_among_its_images(tmp_path: Path, photos: ImageSet, out: str) -> None:
-    for images in (photos, PartOfImages(photos, np.array([0]), 0, 1)):
+    for images in (photos, part_of(photos, np.array([0]), trained_on=0, held_out=1)):
         with pytest.raises(UserError, match="images"):
             runs.keep_apart(tmp_path / out, images)
 

@@ -14,8 +14,7 @@ from planted_decoders import SIDE, Decoder, faithful, pixels
 
 from probes.context import Context
 from probes.fidelity import Fidelity, trained_on
-from rcdm_core.data.imageset import ImageSet
-from rcdm_core.data.part import PartOfImages
+from rcdm_core.data.imageset import ImageSet, PartOfImages, part_of
 from rcdm_core.data.registry import load_data
 from rcdm_core.training_images import TrainingImages, hold_out, known_split, unseen
 from rcdm_probe.facts import data_card
@@ -108,7 +107,7 @@ def test_a_decoder_of_other_images_changes_nothing(photos: Path) -> None:
 
 def test_factors_of_a_part_are_those_of_its_images() -> None:
     scenes = load_data("scenes", image_size=SIDE, limit=30)
-    part = PartOfImages(scenes, np.array([4, 9, 20]), 0, 3)
+    part = part_of(scenes, np.array([4, 9, 20]), trained_on=0, held_out=3)
     factors, whole = part.factors([2, 1]), scenes.factors([20, 9])
     assert factors is not None
     assert whole is not None

@@ -20,8 +20,8 @@ from probes.probe import Ready, Sampling, option
 from probes.rendering import check_match
 from rcdm_core.distances import cosine
 from rcdm_core.encoders import load_encoder
-from rcdm_core.encoders.behaviour import refuse_without_gradients
-from rcdm_core.encoders.foreign import admitted
+from rcdm_core.encoders.any_network import admitted
+from rcdm_core.encoders.soundness import refuse_without_gradients
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import at_one_size, resize
 from rcdm_core.precision import device_of

@@ -20,9 +20,8 @@ from torch import nn
 
 from probes.adversarial.attacks import noise
 from rcdm_core import kept
-from rcdm_core.cache import OTHER_CACHE, cache_folder
 from rcdm_core.distances import relative_displacement, typical_distance
-from rcdm_core.keeping import keeping
+from rcdm_core.kept import OTHER_CACHE, cache_folder, keeping
 from rcdm_core.linear_classifier import PENALTIES, LinearClassifier, fit_classifier
 from rcdm_core.precision import device_of, lowered
 from rcdm_core.representations import encode, fitting

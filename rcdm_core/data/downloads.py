@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from rcdm_core.cache import cache_folder
 from rcdm_core.data.folder import WORKERS
-from rcdm_core.data.imageset import draw_order
+from rcdm_core.data.imageset import ImageSet, draw_order
 from rcdm_core.errors import UserError
 from rcdm_core.images import recipe, square
+from rcdm_core.kept import cache_folder
 from rcdm_core.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from numpy.typing import ArrayLike
     from torchvision.datasets import VisionDataset
@@ -40,123 +39,68 @@ class Download:
     files: tuple[str, ...]
 
 
+_TEST, _TRAIN, _TRAINVAL = ({"split": split} for split in ("test", "train", "trainval"))
+_NOT_TRAIN, _IS_TRAIN = {"train": False}, {"train": True}
+
+
 def _splits(
-    name: str, dataset: str, files: tuple[str, ...], held_out: Mapping[str, Any], training: Mapping[str, Any]
+    name: str,
+    dataset: str,
+    files: tuple[str, ...],
+    held_out: Mapping[str, Any] = _TEST,
+    training: Mapping[str, Any] = _TRAIN,
 ) -> dict[str, Download]:
     return {name: Download(dataset, held_out, files), f"{name}-train": Download(dataset, training, files)}
 
 
-_TEST, _TRAIN = {"split": "test"}, {"split": "train"}
-_NOT_TRAIN, _IS_TRAIN = {"train": False}, {"train": True}
+def _in(folder: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"{folder}/{name}" for name in names)
 
 
-def _idx(folder: str) -> tuple[str, ...]:
-    """The four files of MNIST and of those who copied its format."""
-    stems = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
-    return tuple(f"{folder}/raw/{stem}-ubyte.gz" for stem in stems)
-
+_IDX = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 
 DOWNLOADS: Mapping[str, Download] = {
-    **_splits("mnist", "MNIST", _idx("MNIST"), _NOT_TRAIN, _IS_TRAIN),
-    **_splits("fashionmnist", "FashionMNIST", _idx("FashionMNIST"), _NOT_TRAIN, _IS_TRAIN),
-    **_splits("kmnist", "KMNIST", _idx("KMNIST"), _NOT_TRAIN, _IS_TRAIN),
+    **_splits("mnist", "MNIST", _in("MNIST/raw", *_IDX), _NOT_TRAIN, _IS_TRAIN),
+    **_splits("fashionmnist", "FashionMNIST", _in("FashionMNIST/raw", *_IDX), _NOT_TRAIN, _IS_TRAIN),
+    **_splits("kmnist", "KMNIST", _in("KMNIST/raw", *_IDX), _NOT_TRAIN, _IS_TRAIN),
     **_splits("cifar10", "CIFAR10", ("cifar-10-python.tar.gz",), _NOT_TRAIN, _IS_TRAIN),
     **_splits("cifar100", "CIFAR100", ("cifar-100-python.tar.gz",), _NOT_TRAIN, _IS_TRAIN),
-    **_splits("stl10", "STL10", ("stl10_binary.tar.gz",), _TEST, _TRAIN),
+    **_splits("stl10", "STL10", ("stl10_binary.tar.gz",)),
     "svhn": Download("SVHN", _TEST, ("test_32x32.mat",)),
     "svhn-train": Download("SVHN", _TRAIN, ("train_32x32.mat",)),
     "usps": Download("USPS", _NOT_TRAIN, ("usps.t.bz2",)),
     "usps-train": Download("USPS", _IS_TRAIN, ("usps.bz2",)),
-    **_splits("food101", "Food101", ("food-101.tar.gz",), _TEST, _TRAIN),
-    **_splits(
-        "flowers102",
-        "Flowers102",
-        ("flowers-102/102flowers.tgz", "flowers-102/imagelabels.mat", "flowers-102/setid.mat"),
-        _TEST,
-        _TRAIN,
-    ),
-    **_splits("dtd", "DTD", ("dtd/dtd-r1.0.1.tar.gz",), _TEST, _TRAIN),
-    **_splits(
-        "pets",
-        "OxfordIIITPet",
-        ("oxford-iiit-pet/images.tar.gz", "oxford-iiit-pet/annotations.tar.gz"),
-        _TEST,
-        {"split": "trainval"},
-    ),
-    **_splits("aircraft", "FGVCAircraft", ("fgvc-aircraft-2013b.tar.gz",), _TEST, {"split": "trainval"}),
-    "gtsrb": Download("GTSRB", _TEST, ("gtsrb/GTSRB_Final_Test_Images.zip", "gtsrb/GTSRB_Final_Test_GT.zip")),
+    **_splits("food101", "Food101", ("food-101.tar.gz",)),
+    **_splits("flowers102", "Flowers102", _in("flowers-102", "102flowers.tgz", "imagelabels.mat", "setid.mat")),
+    **_splits("dtd", "DTD", ("dtd/dtd-r1.0.1.tar.gz",)),
+    **_splits("pets", "OxfordIIITPet", _in("oxford-iiit-pet", "images.tar.gz", "annotations.tar.gz"), _TEST, _TRAINVAL),
+    **_splits("aircraft", "FGVCAircraft", ("fgvc-aircraft-2013b.tar.gz",), _TEST, _TRAINVAL),
+    "gtsrb": Download("GTSRB", _TEST, _in("gtsrb", "GTSRB_Final_Test_Images.zip", "GTSRB_Final_Test_GT.zip")),
     "gtsrb-train": Download("GTSRB", _TRAIN, ("gtsrb/GTSRB-Training_fixed.zip",)),
     "eurosat": Download("EuroSAT", {}, ("eurosat/EuroSAT.zip",)),
-    **_splits(
-        "imagenette",
-        "Imagenette",
-        ("imagenette2-320.tgz",),
-        {"split": "val", "size": "320px"},
-        {"split": "train", "size": "320px"},
-    ),
+    "imagenette": Download("Imagenette", {"split": "val", "size": "320px"}, ("imagenette2-320.tgz",)),
+    "imagenette-train": Download("Imagenette", {"split": "train", "size": "320px"}, ("imagenette2-320.tgz",)),
 }
 """Names known here, in lower case. Those with one split only (EuroSAT) have no ``-train``."""
 
 
-@dataclass(frozen=True)
-class DownloadedImages:
-    """Images of one of torchvision's data sets. Made by `open_download`.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DownloadedImages(ImageSet):
+    """Images of one of torchvision's data sets, which gives Pillow images. Made by `open_download`."""
 
-    Attributes:
-        name: Key of `DOWNLOADS`.
-        dataset: The data set, which gives Pillow images.
-        chosen: Index in the data set of the image at each position, ascending.
-        image_size: Side ``S`` in pixels to which images are resized and cropped.
-        labels: Class of each image ``[N]`` int64, or None.
-        class_names: Names of the classes.
-        fingerprint: SHA-256 over the decoded pixels of the chosen images.
-        skipped: Empty: torchvision checks what it downloads.
-        passed_over: Empty.
-        remarks: Empty.
-    """
-
-    name: str
     dataset: VisionDataset
-    chosen: np.ndarray
-    image_size: int
-    labels: np.ndarray | None
-    class_names: tuple[str, ...]
-    fingerprint: str
-    skipped: tuple[Path, ...] = ()
-    passed_over: Mapping[str, int] = field(default_factory=dict)
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def keys(self) -> np.ndarray:
-        """Indices in the data set, ``[N]``."""
-        return self.chosen
-
-    @property
-    def numbers(self) -> np.ndarray:
-        """Indices in the data set, ``[N]``."""
-        return self.chosen
-
-    def __len__(self) -> int:
-        return len(self.chosen)
 
     def images(self, indices: ArrayLike) -> torch.Tensor:
         """Images ``[N, 3, S, S]`` in [0, 1], decoded in parallel."""
-        chosen = self.chosen[np.asarray(indices)].tolist()
+        chosen = self.numbers[np.asarray(indices)].tolist()
         with ThreadPoolExecutor(WORKERS) as pool:
             return torch.stack(list(pool.map(lambda i: square(self.dataset[i][0], self.image_size), chosen)))
 
-    def factors(self, indices: ArrayLike) -> None:
-        """None: nothing but the class is known of a picture."""
 
+def open_download(name: str, image_size: int, limit: int | None = None, seed: int = 0) -> DownloadedImages:
+    """Open a data set, a key of `DOWNLOADS`, from the cache folder or else from the network.
 
-def open_download(name: str, *, image_size: int, limit: int | None = None, seed: int = 0) -> DownloadedImages:
-    """Open a data set, from the cache folder or else from the network.
-
-    Args:
-        name: Key of `DOWNLOADS`.
-        image_size: Side in pixels to which images are resized and cropped.
-        limit: Number of images at most, a seeded random choice; None takes all.
-        seed: Seed of the random choice.
+    Other arguments as of `rcdm_core.data.registry.load_data`.
 
     Raises:
         UserError: It is not here and cannot be downloaded (says which files to put where), or is not whole.
@@ -172,7 +116,7 @@ def open_download(name: str, *, image_size: int, limit: int | None = None, seed:
     return DownloadedImages(
         name=name,
         dataset=dataset,
-        chosen=chosen,
+        numbers=chosen,
         image_size=image_size,
         labels=None if labels is None else labels[chosen],
         class_names=() if labels is None else _class_names(dataset, labels),

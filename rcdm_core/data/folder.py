@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from rcdm_core.data.imageset import draw_order
+from rcdm_core.data.imageset import ImageSet, draw_order
 from rcdm_core.data.layout import EXTENSIONS, TOLERATED, arrange, natural, walk
 from rcdm_core.errors import UserError
 from rcdm_core.images import UnreadableImage, read_picture, recipe, told_of_range
@@ -25,7 +25,7 @@ from rcdm_core.paths import user_path
 from rcdm_core.progress import track
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import ArrayLike
@@ -34,47 +34,24 @@ if TYPE_CHECKING:
 WORKERS = min(16, os.cpu_count() or 1)
 
 
-@dataclass(frozen=True)
-class FolderImages:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FolderImages(ImageSet):
     """The readable images of a folder, in natural order of their paths. Made by `open_folder`.
 
     Attributes:
         folder: The folder.
         paths: The image files, in the order of the positions.
         digests: SHA-256 of each file when the folder was opened.
-        numbers: Position of each in the natural order of all image files of the folder, readable or not ``[N]``.
-        image_size: Side ``S`` in pixels to which they are resized and cropped.
-        labels: Index of the subfolder of each image; None unless the images lie in two or more subfolders.
-        class_names: Names of these subfolders, in natural order.
-        fingerprint: SHA-256 over the relative paths and the bytes of the files.
-        skipped: Corrupt files.
-        passed_over: How many files are not read, by ending, and how many files and folders for what they are.
-        remarks: What has to be told of the folder, in sentences.
     """
 
     folder: Path
     paths: tuple[Path, ...]
     digests: tuple[bytes, ...]
-    numbers: np.ndarray
-    image_size: int
-    labels: np.ndarray | None
-    class_names: tuple[str, ...]
-    fingerprint: str
-    skipped: tuple[Path, ...]
-    passed_over: Mapping[str, int]
-    remarks: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return self.folder.resolve().name or str(self.folder)
 
     @property
     def keys(self) -> np.ndarray:
         """Paths below the folder, ``[N]``."""
         return np.array([path.relative_to(self.folder).as_posix() for path in self.paths])
-
-    def __len__(self) -> int:
-        return len(self.paths)
 
     def images(self, indices: ArrayLike) -> torch.Tensor:
         """Images ``[N, 3, S, S]`` in [0, 1], decoded in parallel.
@@ -96,22 +73,13 @@ class FolderImages:
             )
         return picture.pixels
 
-    def factors(self, indices: ArrayLike) -> None:
-        """None: nothing but the class is known of a picture."""
 
-
-def open_folder(folder: Path, *, image_size: int, limit: int | None = None, seed: int = 0) -> FolderImages:
-    """Find and check the images below a folder.
+def open_folder(folder: Path, image_size: int, limit: int | None = None, seed: int = 0) -> FolderImages:
+    """Find and check the images below a folder; other arguments as of `rcdm_core.data.registry.load_data`.
 
     Hidden and system files and folders are passed over, and folders that a probe or a training has written; links to
     folders are followed. With a limit, files are taken in a seeded random order until enough of them are readable, and
     only those are checked.
-
-    Args:
-        folder: The folder.
-        image_size: Side in pixels to which images are resized and cropped.
-        limit: Number of images at most; None takes all.
-        seed: Seed of the random choice.
 
     Raises:
         UserError: The folder is missing, holds no image, or more than a tenth of the checked files are corrupt.
@@ -125,54 +93,45 @@ def open_folder(folder: Path, *, image_size: int, limit: int | None = None, seed
         others = "".join(f"; {remark}" for remark in found.remarks())
         raise UserError(f"{folder} holds no image", f"files that are read end in {', '.join(EXTENSIONS)}{others}")
     layout = arrange(folder, found)
-    numbers = {path: number for number, path in enumerate(layout.images)}
-    pictures, skipped = _check(folder, layout.images, image_size=image_size, limit=limit, seed=seed)
-
-    paths = tuple(path for path in layout.images if path in pictures)
+    checked, skipped = _check(folder, layout.images, image_size, limit, seed)
+    numbers = [number for number, path in enumerate(layout.images) if path in checked]
+    paths = tuple(layout.images[number] for number in numbers)
+    digests = tuple(checked[path][0] for path in paths)
     fingerprint = hashlib.sha256(f"{recipe(image_size)}\0".encode())
-    for path in paths:
-        name = path.relative_to(folder).as_posix().encode(errors="surrogateescape")
-        fingerprint.update(name + b"\0" + pictures[path].digest)
+    for path, digest in zip(paths, digests, strict=True):
+        fingerprint.update(path.relative_to(folder).as_posix().encode(errors="surrogateescape") + b"\0" + digest)
     labels = None
     if layout.class_names:
         position = {name: i for i, name in enumerate(layout.class_names)}
         labels = np.array([position[path.relative_to(folder).parts[layout.depth]] for path in paths])
-    digests = tuple(pictures[path].digest for path in paths)
+    remarks = (*found.remarks(), *layout.remarks, *told_of_range(checked[path][1] for path in paths))
     return FolderImages(
+        name=folder.resolve().name or str(folder),
         folder=folder,
         paths=paths,
         digests=digests,
-        numbers=np.array([numbers[path] for path in paths]),
+        numbers=np.array(numbers),
         image_size=image_size,
         labels=labels,
         class_names=layout.class_names,
         fingerprint=fingerprint.hexdigest(),
         skipped=skipped,
         passed_over=dict(found.passed_over.most_common()),
-        remarks=(
-            *found.remarks(),
-            *layout.remarks,
-            *told_of_range(pictures[path].range for path in paths),
-            *_told_of_copies(digests, labels),
-        ),
+        remarks=(*remarks, *_told_of_copies(digests, labels)),
     )
 
 
-@dataclass(frozen=True)
-class _Checked:
-    """What is kept of a readable file: its SHA-256, and its `rcdm_core.images.Picture.range`."""
-
-    digest: bytes
-    range: tuple[int, int] | None
+_Checked = tuple[bytes, "tuple[int, int] | None"]
+"""What is kept of a readable file: its SHA-256, and its `rcdm_core.images.Picture.range`."""
 
 
 def _check(
-    folder: Path, found: list[Path], *, image_size: int, limit: int | None, seed: int
+    folder: Path, found: list[Path], image_size: int, limit: int | None, seed: int
 ) -> tuple[dict[Path, _Checked], tuple[Path, ...]]:
     """Each readable file that was chosen, and the corrupt ones met on the way."""
     wanted = min(limit or len(found), len(found))
     queue = [found[i] for i in draw_order(len(found), limit, seed)]
-    pictures: dict[Path, _Checked] = {}
+    readable: dict[Path, _Checked] = {}
     unreadable: list[UnreadableImage] = []
 
     def checked(path: Path) -> _Checked | UnreadableImage:
@@ -180,10 +139,9 @@ def _check(
             picture = read_picture(path, image_size)
         except UnreadableImage as error:
             return error
-        return _Checked(picture.digest, picture.range)
+        return picture.digest, picture.range
 
-    while queue and len(pictures) < wanted:
-        missing = wanted - len(pictures)
+    while queue and (missing := wanted - len(readable)):
         batch, queue = queue[:missing], queue[missing:]
         with ThreadPoolExecutor(WORKERS) as pool:
             results = pool.map(checked, batch)
@@ -191,9 +149,9 @@ def _check(
                 if isinstance(result, UnreadableImage):
                     unreadable.append(result)
                 else:
-                    pictures[path] = result
-        _tolerate(folder, len(pictures), unreadable)
-    return pictures, tuple(sorted((error.path for error in unreadable), key=natural))
+                    readable[path] = result
+        _tolerate(folder, len(readable), unreadable)
+    return readable, tuple(sorted((error.path for error in unreadable), key=natural))
 
 
 def _tolerate(folder: Path, readable: int, unreadable: list[UnreadableImage]) -> None:

@@ -8,12 +8,16 @@ import zlib
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from rcdm_core.cache import cache_folder
 from rcdm_core.errors import UserError
+from rcdm_core.kept import cache_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _STEMS = {"train": "train", "test": "t10k"}
 _KINDS = ("images-idx3-ubyte", "labels-idx1-ubyte")
@@ -37,58 +41,47 @@ def load_garments(split: str, root: Path | None = None) -> tuple[torch.Tensor, t
     """
     if split == "test" and root is None:
         with as_file(files("rcdm_core.data") / "assets") as folder:
-            return _read_split(folder, split)
-    return _read_split(_find(split, root), split)
+            images, labels = map(_read_idx, _files(split, [folder]))
+    else:
+        found = _files(split, [root] if root else _known_folders())
+        if not found and root:
+            needed = " and ".join(f"{_STEMS[split]}-{kind}.gz" for kind in _KINDS)
+            raise UserError(f"no Fashion-MNIST {split} files in {root}", f"it must hold {needed}")
+        images, labels = map(_read_idx, found or _files(split, [_download()]))
+    return torch.from_numpy(images), torch.from_numpy(labels).long()
 
 
 def training_garments_are_here() -> bool:
     """Whether the training split can be loaded without a download."""
-    return _existing("train", None) is not None
+    return bool(_files("train", _known_folders()))
 
 
-def _existing(split: str, root: Path | None) -> Path | None:
-    """The folder that holds a split: the one that is given, or one that is known."""
-    candidates = [root] if root else [cache_folder() / "FashionMNIST/raw", _SYSTEM]
-    return next((folder for folder in candidates if len(_files(folder, split)) == len(_KINDS)), None)
+def _known_folders() -> list[Path]:
+    return [cache_folder() / "FashionMNIST/raw", _SYSTEM]
 
 
-def _files(folder: Path, split: str) -> list[Path]:
-    """Images and labels of a split in a folder, gzipped or not; what is not there is left out."""
-    names = [f"{_STEMS[split]}-{kind}" for kind in _KINDS]
-    found = (next((path for path in (folder / f"{name}.gz", folder / name) if path.is_file()), None) for name in names)
-    return [path for path in found if path is not None]
-
-
-def _find(split: str, root: Path | None) -> Path:
-    folder = _existing(split, root)
-    if folder is not None:
-        return folder
-    if root:
-        raise UserError(
-            f"no Fashion-MNIST {split} files in {root}",
-            f"it must hold {' and '.join(f'{_STEMS[split]}-{kind}.gz' for kind in _KINDS)}",
-        )
-    return _download()
+def _files(split: str, folders: Iterable[Path]) -> list[Path]:
+    """Images and labels of a split, gzipped or not, in the first folder that has both; empty where none has."""
+    for folder in folders:
+        stems = [folder / f"{_STEMS[split]}-{kind}" for kind in _KINDS]
+        found = [path for stem in stems for path in list(filter(Path.is_file, (Path(f"{stem}.gz"), stem)))[:1]]
+        if len(found) == len(stems):
+            return found
+    return []
 
 
 def _download() -> Path:
     from torchvision.datasets import FashionMNIST
 
-    cache = cache_folder()
     try:
-        FashionMNIST(cache, download=True)  # checks the md5 of every file
+        FashionMNIST(cache_folder(), download=True)  # checks the md5 of every file
     except Exception as error:
         raise UserError(
             "the Fashion-MNIST training garments are not here and could not be downloaded",
             "pass --garments FOLDER with train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz "
             "(Debian: apt install dataset-fashion-mnist)",
         ) from error
-    return cache / "FashionMNIST/raw"
-
-
-def _read_split(folder: Path, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-    images, labels = map(_read_idx, _files(folder, split))
-    return torch.from_numpy(images), torch.from_numpy(labels).long()
+    return _known_folders()[0]
 
 
 def _read_idx(path: Path) -> np.ndarray:

@@ -1,8 +1,11 @@
-"""What every set of images offers, wherever its images come from."""
+"""What every set of images offers, wherever its images come from; and some images of a set, as a set of their own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,68 +20,102 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
-class ImageSet(Protocol):
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ImageSet(ABC):
     """Images by position, decoded or rendered when asked for.
 
     Attributes:
         name: What the set is called in reports.
         image_size: Side ``S`` of the images in pixels.
-        labels: Class of each image ``[N]`` int64, an index into `class_names`; None where unknown.
-        class_names: Names of the classes, in the order of the labels; empty where there are no labels.
+        numbers: Index of each image in its source ``[N]`` int64, ascending, whatever was chosen: that of a record.
         fingerprint: SHA-256 of what the images are made from, and how: equal fingerprints give equal images at equal
             positions.
-        keys: What tells an image from all others of the same source ``[N]``, whatever was chosen and at which size.
-        numbers: Index of each image in its source ``[N]`` int64, ascending, whatever was chosen: that of a record.
+        labels: Class of each image ``[N]`` int64, an index into `class_names`; None where unknown.
+        class_names: Names of the classes, in the order of the labels; empty where there are no labels.
         skipped: Files that could not be read and are not in the set.
         passed_over: How many files, by ending, are of kinds that are not read, and how many are no images.
         remarks: What has to be told of the set, in sentences.
     """
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def image_size(self) -> int: ...
-    @property
-    def labels(self) -> np.ndarray | None: ...
-    @property
-    def class_names(self) -> tuple[str, ...]: ...
-    @property
-    def fingerprint(self) -> str: ...
-    @property
-    def keys(self) -> np.ndarray: ...
-    @property
-    def numbers(self) -> np.ndarray: ...
-    @property
-    def skipped(self) -> tuple[Path, ...]: ...
-    @property
-    def passed_over(self) -> Mapping[str, int]: ...
-    @property
-    def remarks(self) -> tuple[str, ...]: ...
+    name: str
+    image_size: int
+    numbers: np.ndarray
+    fingerprint: str
+    labels: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
+    skipped: tuple[Path, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
-    def __len__(self) -> int: ...
+    @property
+    def keys(self) -> np.ndarray:
+        """What tells an image from all others of the same source ``[N]``, whatever was chosen and at which size."""
+        return self.numbers
 
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @abstractmethod
     def images(self, indices: ArrayLike) -> torch.Tensor:
         """Images at these positions, ``[N, 3, S, S]`` float32 in [0, 1]."""
 
     def factors(self, indices: ArrayLike) -> pd.DataFrame | None:
-        """Known factors, one row for each of these positions; None where none are known."""
+        """Known factors, one row for each of these positions, which are its index; None where none are known."""
+        return None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PartOfImages(ImageSet):
+    """Images of a set, of which it is known how many a decoder was trained on. Made by `part_of`.
+
+    Attributes:
+        whole: The set.
+        positions: Where in it, ascending, ``[N]``.
+        trained_on: How many of the N a decoder was trained on.
+        held_out: How many of the whole set none was trained on.
+    """
+
+    whole: ImageSet
+    positions: np.ndarray
+    trained_on: int
+    held_out: int
+
+    @property
+    def keys(self) -> np.ndarray:
+        return self.whole.keys[self.positions]
+
+    def images(self, indices: ArrayLike) -> torch.Tensor:
+        return self.whole.images(self.positions[np.asarray(indices)])
+
+    def factors(self, indices: ArrayLike) -> pd.DataFrame | None:
+        factors = self.whole.factors(self.positions[np.asarray(indices)])
+        return None if factors is None else factors.set_index(np.asarray(indices))
+
+
+def part_of(whole: ImageSet, positions: np.ndarray, *, trained_on: int, held_out: int) -> PartOfImages:
+    """Some images of a set, as a set of their own; arguments as of `PartOfImages`."""
+    shared = ("image_size", "class_names", "skipped", "passed_over", "remarks")
+    return PartOfImages(
+        **{name: getattr(whole, name) for name in shared},
+        name=whole.name if trained_on else f"{whole.name} (held out)",
+        numbers=whole.numbers[positions],
+        fingerprint=hashlib.sha256(whole.fingerprint.encode() + positions.astype(np.int64).tobytes()).hexdigest(),
+        labels=None if whole.labels is None else whole.labels[positions],
+        whole=whole,
+        positions=positions,
+        trained_on=trained_on,
+        held_out=held_out,
+    )
 
 
 def draw_order(total: int, limit: int | None, seed: int) -> np.ndarray:
-    """The order in which a limited set takes its members.
+    """The order in which a set of at most ``limit`` takes its members: indices ``[total]`` int64.
 
-    It is one seeded permutation whatever the limit, so that a larger set holds the smaller.
-
-    Args:
-        total: How many there are.
-        limit: How many are wanted at most; None wants all.
-        seed: Seed of the permutation.
-
-    Returns:
-        All indices ``[total]`` int64: permuted, or ascending where all are wanted.
+    It is one seeded permutation whatever the limit, so that a larger set holds the smaller; ascending where all of them
+    are taken, as None does.
 
     Raises:
-        UserError: `limit` is less than one.
+        UserError: ``limit`` is less than one.
     """
     if limit is not None and limit < 1:
         raise UserError(f"{limit} images were asked for", "ask for at least one")

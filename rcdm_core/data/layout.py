@@ -186,25 +186,22 @@ def arrange(folder: Path, found: Found) -> Layout:
         why = f"{len(images) - len(placed):,} of {len(images):,} images lie outside the folders of classes"
     if why or len(names) < 2:
         remedy = f"give {folder / tops[0]} for those below it" if tops else ""
-        remarks = [f"no classes are taken, for {why}: {remedy}"] if why else []
-        return Layout(images, (), depth, tuple(remarks))
-    return Layout(placed, names, depth, tuple(_told(images, placed, names, splits if depth else [], found, depth)))
+        return Layout(images, (), depth, (f"no classes are taken, for {why}: {remedy}",) if why else ())
+    remarks = (*_told_of_images(images, placed, splits if depth else []), *_told_of_classes(names, found, depth))
+    return Layout(placed, names, depth, remarks)
 
 
-def _told(
-    images: list[Path],
-    placed: list[Path],
-    names: tuple[str, ...],
-    splits: list[str],
-    found: Found,
-    depth: int,
-) -> Iterator[str]:
+def _told_of_images(images: list[Path], placed: list[Path], splits: list[str]) -> Iterator[str]:
     """What has to be told of images that are sorted into classes."""
     if splits:
         yield f"{_listed(splits)} are splits: the classes are the folders in them, and the images of all are taken"
     taken = set(placed)
     if strays := [path.name for path in images if path not in taken]:
         yield f"left out, for they lie outside the folders of classes: {len(strays):,}{_in_brackets(strays)}"
+
+
+def _told_of_classes(names: tuple[str, ...], found: Found, depth: int) -> Iterator[str]:
+    """What has to be told of the folders that are classes, or could be."""
     folders = {parts[depth] for parts in found.folders if len(parts) == depth + 1}
     if empty := sorted(folders - set(names)):
         yield f"folders without an image that is read, no classes: {len(empty):,}{_in_brackets(empty)}"

@@ -1,48 +1,40 @@
-"""Images by what a user would type: the name of a data set, or a folder."""
+"""Images by what a user would type: the name of a data set, or a folder; single ones by file or ``scenes:7``."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+import torch
 
 from rcdm_core.data.downloads import DOWNLOADS, open_download
 from rcdm_core.data.folder import open_folder
 from rcdm_core.data.garments import load_garments
-from rcdm_core.data.imageset import draw_order
+from rcdm_core.data.imageset import ImageSet, draw_order
 from rcdm_core.data.scenes import CLASSES, Scenes
 from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.images import resize
+from rcdm_core.images import read_picture, resize, told_of_range
 from rcdm_core.paths import user_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
-    import pandas as pd
-    import torch
     from numpy.typing import ArrayLike
-
-    from rcdm_core.data.imageset import ImageSet
 
 SCENES = {"scenes": "test", "scenes-train": "train"}
 NAMES = (*SCENES, *DOWNLOADS)
-_PREFIX = "torchvision:"
+SCENE = "scenes:"
+"""What the number of a scene is written after."""
 
 
-def load_data(
-    spec: str | Path,
-    *,
-    image_size: int,
-    limit: int | None = None,
-    seed: int = 0,
-) -> ImageSet:
+def load_data(spec: str | Path, *, image_size: int, limit: int | None = None, seed: int = 0) -> ImageSet:
     """Open a set of images.
 
     A name goes before a folder of that name: write ``./cifar10`` for the folder.
@@ -50,7 +42,7 @@ def load_data(
     Args:
         spec: ``scenes``, ``scenes-train``, one of torchvision's data sets (``cifar10``, ``stl10-train``, also as
             ``torchvision:cifar10``; upper and lower case are the same), or a folder.
-        image_size: Side of the images in pixels.
+        image_size: Side ``S`` of the images in pixels, to which they are resized and cropped.
         limit: Number of images at most, a seeded random choice; None takes all.
         seed: Seed of the random choice. The scenes themselves do not depend on it.
 
@@ -58,91 +50,114 @@ def load_data(
         UserError: No such name or folder; nothing readable in it; a data set that cannot be downloaded; a limit below
             one.
     """
-    name = str(spec).lower().removeprefix(_PREFIX)
+    name = str(spec).lower().removeprefix("torchvision:")
     if isinstance(spec, str) and spec.lower() in SCENES:
-        return open_scenes(SCENES[spec.lower()], image_size=image_size, limit=limit, seed=seed)
+        return open_scenes(SCENES[spec.lower()], image_size, limit, seed)
     if isinstance(spec, str) and name in DOWNLOADS:
-        return open_download(name, image_size=image_size, limit=limit, seed=seed)
+        return open_download(name, image_size, limit, seed)
     folder = user_path(spec, "the folder of images")
     if folder.exists() or isinstance(spec, Path) or os.sep in spec:
-        return open_folder(folder, image_size=image_size, limit=limit, seed=seed)
+        return open_folder(folder, image_size, limit, seed)
     folders = get_close_matches(spec, [path.name for path in Path().iterdir() if path.is_dir()])
     unknown = unknown_name("data set", name, (*folders, *NAMES))
     raise UserError(f"{unknown.problem}, and there is no folder of that name", unknown.remedy)
 
 
-@dataclass(frozen=True)
-class SceneImages:
-    """Scenes as a set of images. Made by `open_scenes`.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SceneImages(ImageSet):
+    """Scenes as a set of images; where its side is not 32 pixels, what was rendered is resampled; see `scene_set`."""
 
-    Attributes:
-        name: ``scenes`` or ``scenes-train``.
-        scenes: Where they are rendered.
-        chosen: Index of the scene at each position, ascending.
-        image_size: Side ``S`` in pixels; other than 32 the rendered scene is resampled.
-    """
-
-    name: str
     scenes: Scenes
-    chosen: np.ndarray
-    image_size: int
-    class_names: tuple[str, ...] = CLASSES
-    skipped: tuple[Path, ...] = ()
-    passed_over: Mapping[str, int] = field(default_factory=dict)
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def keys(self) -> np.ndarray:
-        """Indices of the scenes, ``[N]``."""
-        return self.chosen
-
-    @property
-    def numbers(self) -> np.ndarray:
-        """Indices of the scenes, ``[N]``."""
-        return self.chosen
-
-    def __len__(self) -> int:
-        return len(self.chosen)
 
     def images(self, indices: ArrayLike) -> torch.Tensor:
-        """Images ``[N, 3, S, S]`` in [0, 1]."""
-        return resize(self.scenes.images(self.chosen[np.asarray(indices)]), self.image_size)
+        return resize(self.scenes.images(self.numbers[np.asarray(indices)]), self.image_size)
 
     def factors(self, indices: ArrayLike) -> pd.DataFrame:
-        """The known factors, indexed by position; columns as of `Scenes.factors`."""
-        return self.scenes.factors(self.chosen[np.asarray(indices)]).set_index(np.asarray(indices))
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        """Garment classes ``[N]`` int64."""
-        return self.scenes.factors(self.chosen)["class"].to_numpy()
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of the garments, the renderer's source, the choice and the size: the same on every machine."""
-        garments, labels = load_garments(self.scenes.split, self.scenes.root)
-        digest = hashlib.sha256(f"{self.scenes.split} {self.scenes.seed} {self.image_size}\0".encode())
-        digest.update((files("rcdm_core.data") / "scenes.py").read_bytes())
-        for array in (garments.numpy(), labels.numpy(), self.chosen):
-            digest.update(array.tobytes())
-        return digest.hexdigest()
+        return self.scenes.factors(self.numbers[np.asarray(indices)]).set_index(np.asarray(indices))
 
 
-def open_scenes(
-    split: str, *, image_size: int, limit: int | None = None, seed: int = 0, root: Path | None = None
-) -> SceneImages:
-    """The scenes of a split.
-
-    Args:
-        split: ``test`` or ``train``.
-        image_size: Side of the images in pixels.
-        limit: Number of scenes at most, a seeded random choice; None takes all.
-        seed: Seed of the random choice, not of the scenes.
-        root: Folder of the training garments, where they are not in the cache.
+def open_scenes(split: str, image_size: int, limit: int | None = None, seed: int = 0) -> SceneImages:
+    """The scenes of a split, ``test`` or ``train``; other arguments as of `load_data`.
 
     Raises:
         UserError: The training garments are not here and cannot be downloaded.
     """
-    scenes = Scenes(split, root=root)
-    chosen = np.sort(draw_order(len(scenes), limit, seed)[:limit])
-    return SceneImages("scenes" if split == "test" else "scenes-train", scenes, chosen, image_size)
+    scenes = Scenes(split)
+    return scene_set(scenes, np.sort(draw_order(len(scenes), limit, seed)[:limit]), image_size)
+
+
+def scene_set(scenes: Scenes, indices: np.ndarray, image_size: int) -> SceneImages:
+    """Scenes of a split as a set of images.
+
+    Args:
+        scenes: Where they are rendered.
+        indices: Which of them, ascending ``[N]``.
+        image_size: Side of the images in pixels.
+    """
+    # Garments, the renderer's source, the choice and the size: the same on every machine.
+    digest = hashlib.sha256(f"{scenes.split} {scenes.seed} {image_size}\0".encode())
+    digest.update((files("rcdm_core.data") / "scenes.py").read_bytes())
+    garments, labels = load_garments(scenes.split, scenes.root)
+    for array in (garments.numpy(), labels.numpy(), indices):
+        digest.update(array.tobytes())
+    return SceneImages(
+        name="scenes" if scenes.split == "test" else "scenes-train",
+        image_size=image_size,
+        numbers=indices,
+        fingerprint=digest.hexdigest(),
+        labels=scenes.factors(indices)["class"].to_numpy(),
+        class_names=CLASSES,
+        scenes=scenes,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class GivenImages:
+    """A few images in the order in which they were given. Made by `open_given`.
+
+    Attributes:
+        names: As they were given, ``[N]``.
+        images: ``[N, 3, S, S]`` in [0, 1].
+        factors: Known factors, one row an image; None unless every image is a scene.
+        fingerprint: SHA-256 of the pixels.
+        remarks: What has to be told of them, in sentences.
+    """
+
+    names: tuple[str, ...]
+    images: torch.Tensor
+    factors: pd.DataFrame | None
+    fingerprint: str
+    remarks: tuple[str, ...]
+
+
+def open_given(specs: Sequence[str | Path], *, image_size: int) -> GivenImages:
+    """Read images, the largest centred square of each.
+
+    Args:
+        specs: Paths, or ``scenes:7`` for scene number 7 of the embedded ones.
+        image_size: Side in pixels to which they are resized.
+
+    Raises:
+        UserError: A file that cannot be read as an image (names it), or no scene of that number.
+    """
+    opened = [_open(str(spec), image_size) for spec in specs]
+    images = torch.stack([image for image, _, _ in opened])
+    known = [factors for _, factors, _ in opened if factors is not None]
+    return GivenImages(
+        tuple(map(str, specs)),
+        images,
+        pd.concat(known, ignore_index=True) if len(known) == len(opened) else None,
+        hashlib.sha256(images.numpy().tobytes()).hexdigest(),
+        tuple(told_of_range(found for _, _, found in opened)),
+    )
+
+
+def _open(spec: str, size: int) -> tuple[torch.Tensor, pd.DataFrame | None, tuple[int, int] | None]:
+    """An image, its factors where it is a scene, and the `rcdm_core.images.Picture.range` of a file."""
+    if not spec.startswith(SCENE):
+        picture = read_picture(user_path(spec, "the image"), size)
+        return picture.pixels, None, picture.range
+    scenes, number = Scenes(), spec.removeprefix(SCENE)
+    if not number.isdecimal() or len(number) > 9 or int(number) >= len(scenes):
+        raise UserError(f"there is no scene {number!r}", f"scenes have numbers from 0 to {len(scenes) - 1}")
+    return resize(scenes.images([int(number)]), size)[0], scenes.factors([int(number)]), None

@@ -1,31 +1,84 @@
 """Encoders: frozen networks with named levels, found by name.
 
-The public names; those that need PyTorch are loaded when they are first used, so that a list of encoders is quick.
+What needs PyTorch is imported when it is first used, so that a list of encoders is quick.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from rcdm_core.encoders.catalogue import EMBEDDED, ENCODERS, FAMILIES, PUBLISHED
+from rcdm_core.errors import UserError
+from rcdm_core.weights import parse_weights, split_training
 
 if TYPE_CHECKING:
-    from rcdm_core.encoders.behaviour import refuse_without_gradients
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import torch
+
     from rcdm_core.encoders.encoder import Encoder
-    from rcdm_core.encoders.registry import load_encoder
 
-__all__ = ["EMBEDDED", "ENCODERS", "FAMILIES", "PUBLISHED", "Encoder", "load_encoder", "refuse_without_gradients"]
-
-_HOMES = {
-    "Encoder": "rcdm_core.encoders.encoder",
-    "load_encoder": "rcdm_core.encoders.registry",
-    "refuse_without_gradients": "rcdm_core.encoders.behaviour",
-}
+__all__ = ["EMBEDDED", "ENCODERS", "FAMILIES", "PUBLISHED", "Encoder", "load_encoder"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name != "Encoder":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
-    return value
+    from rcdm_core.encoders.encoder import Encoder
+
+    return Encoder
+
+
+def load_encoder(
+    name: str,
+    *,
+    levels: Sequence[str] = (),
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+) -> Encoder:
+    """An encoder by name, frozen and in evaluation mode.
+
+    Args:
+        name: A key of `ENCODERS`, or a name of one of the `FAMILIES`, such as ``timm/resnet18``.
+        levels: Levels that are wanted; its own are there in any case, others are layers of its trunk by name, such as
+            ``layer3`` or ``blocks.5``, pooled by the rules of `rcdm_core.encoders.encoder`.
+        weights: A file of weights to use instead of the encoder's own (``own``); ``random`` or ``random:SEED`` for
+            fresh ones. How they were trained may follow: ``my.pt:self-supervised``, ``own:supervised``.
+        device: Where to put it.
+
+    Raises:
+        UserError: No such encoder or layer (says the nearest names), or its weights are not here or do not fit.
+    """
+    from rcdm_core.encoders.embedded import load_embedded
+    from rcdm_core.encoders.encoder import with_layers
+    from rcdm_core.encoders.hubs import load_timm, load_torchhub
+    from rcdm_core.encoders.published import load_published
+    from rcdm_core.encoders.python_function import load_custom
+
+    families = {"timm/": load_timm, "hf-hub:": load_timm, "torchhub/": load_torchhub, "python:": load_custom}
+    named = dict.fromkeys(EMBEDDED, load_embedded) | dict.fromkeys(PUBLISHED, load_published)
+    load = named.get(name) or next((load for prefix, load in families.items() if name.startswith(prefix)), None)
+    if load is None:
+        raise _unknown(name)
+    what, is_ssl = split_training(weights)
+    encoder = load(name, weights=parse_weights(what))
+    if is_ssl is not None:
+        encoder.is_ssl = is_ssl
+    encoder.is_examined = True  # a family's own has been; ours are known
+    further = [level for level in levels if level not in encoder.levels]
+    return (with_layers(encoder, further) if further else encoder).to(device)
+
+
+def _unknown(name: str) -> UserError:
+    """The error for a name that stands for nothing, with the nearest of all that do."""
+    import timm
+
+    near = get_close_matches(name, ENCODERS, cutoff=0.5)
+    near += [f"timm/{match}" for match in get_close_matches(name.partition(".")[0], timm.list_models(), cutoff=0.75)]
+    families = ", ".join(family.pattern for family in FAMILIES.values())
+    return UserError(
+        f"unknown encoder {name!r}",
+        f"did you mean {', '.join(near[:3])}?" if near else f"`rcdm-probe encoders` lists them; others are {families}",
+    )

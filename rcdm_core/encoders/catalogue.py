@@ -14,47 +14,59 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class Training:
+    """What is told of how an encoder was trained.
+
+    Attributes:
+        is_ssl: Whether without labels; None where nobody told.
+        training_augmentations: Names of the probes' transformations it was trained with, as strongly as they are
+            applied there.
+    """
+
+    is_ssl: bool | None = None
+    training_augmentations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry(Training):
     """What is known of an encoder before it is loaded.
 
     Attributes:
         method: How it was trained, in words.
-        is_ssl: Whether it was trained without labels.
-        training_augmentations: Names of the probes' transformations it was trained with, as strongly as they are
-            applied there.
         dimensions: Levels and their dimensions.
         weights: Where the weights are, in words.
         here: Whether they are on this machine.
     """
 
     method: str
-    is_ssl: bool
-    training_augmentations: tuple[str, ...]
     dimensions: Mapping[str, int]
     weights: str
     here: Callable[[], bool]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Published:
     """A published file of weights.
 
     Attributes:
         url: Where it is.
         licence: Under which licence, in words.
-        name: Its name in PyTorch's cache.
+        name: Its name in PyTorch's cache, where it is not the last part of the URL.
         sha256: First digits of its hash, where they were published.
     """
 
     url: str
     licence: str
-    name: str
+    name: str | None = None
     sha256: str | None = None
 
     @property
     def path(self) -> Path:
         """Where it is kept on this machine, if it is."""
         return weight_file(self.url, self.name)
+
+    def is_here(self) -> bool:
+        return self.path.is_file()
 
 
 @dataclass(frozen=True)
@@ -91,65 +103,45 @@ PUBLISHED_WIDTH = 2048  # features of a ResNet-50
 PUBLISHED_PROJECTOR_DIMENSIONS = {"simclr": 128, "vicreg": 8192, "barlow": 8192, "dino": 256}
 _META = "https://dl.fbaipublicfiles.com"
 PUBLISHED_FILES: Mapping[str, Published] = {
-    "supervised": Published(
-        url="https://download.pytorch.org/models/resnet50-0676ba61.pth",
-        licence=BSD,
-        name="resnet50-0676ba61.pth",
-        sha256="0676ba61",
-    ),
+    "supervised": Published("https://download.pytorch.org/models/resnet50-0676ba61.pth", BSD, sha256="0676ba61"),
     "simclr": Published(
-        url=f"{_META}/vissl/model_zoo/simclr_rn50_1000ep_simclr_8node_resnet_16_07_20.afe428c7/"
+        f"{_META}/vissl/model_zoo/simclr_rn50_1000ep_simclr_8node_resnet_16_07_20.afe428c7/"
         "model_final_checkpoint_phase999.torch",
-        licence=CC_BY_NC,
-        name="simclr_rn50_1000ep_simclr_8node_resnet_16_07_20.afe428c7.torch",
+        CC_BY_NC,
+        "simclr_rn50_1000ep_simclr_8node_resnet_16_07_20.afe428c7.torch",
     ),
-    "vicreg": Published(
-        url=f"{_META}/vicreg/resnet50_fullckpt.pth", licence=CC_BY_NC, name="vicreg_resnet50_fullckpt.pth"
-    ),
+    "vicreg": Published(f"{_META}/vicreg/resnet50_fullckpt.pth", CC_BY_NC, "vicreg_resnet50_fullckpt.pth"),
     "barlow": Published(
-        url=f"{_META}/vissl/model_zoo/barlow_twins/barlow_twins_32gpus_4node_imagenet1k_1000ep_resnet50.torch",
-        licence=CC_BY_NC,
-        name="barlow_twins_32gpus_4node_imagenet1k_1000ep_resnet50.torch",
+        f"{_META}/vissl/model_zoo/barlow_twins/barlow_twins_32gpus_4node_imagenet1k_1000ep_resnet50.torch", CC_BY_NC
     ),
-    "dino": Published(
-        url=f"{_META}/dino/dino_resnet50_pretrain/dino_resnet50_pretrain_full_checkpoint.pth",
-        licence=APACHE,
-        name="dino_resnet50_pretrain_full_checkpoint.pth",
-    ),
+    "dino": Published(f"{_META}/dino/dino_resnet50_pretrain/dino_resnet50_pretrain_full_checkpoint.pth", APACHE),
 }
 
 
-def _dimensions(method: str, width: int, projectors: Mapping[str, int]) -> dict[str, int]:
-    return {"backbone": width} | ({"projector": projectors[method]} if method in projectors else {})
-
-
-def _embedded(method: str) -> Entry:
+def _entry(method: str, width: int, projectors: Mapping[str, int], weights: str, here: Callable[[], bool]) -> Entry:
     return Entry(
         method=METHODS[method],
         is_ssl=method != "supervised",
         training_augmentations=AUGMENTATIONS[method],
-        dimensions=_dimensions(method, WIDTH, PROJECTOR_DIMENSIONS),
-        weights="in the package",
-        here=(files("rcdm_core.zoo") / "weights" / f"{method}.safetensors").is_file,
+        dimensions={"backbone": width} | ({"projector": projectors[method]} if method in projectors else {}),
+        weights=weights,
+        here=here,
     )
 
 
-def _published(method: str) -> Entry:
-    file = PUBLISHED_FILES[method]
-    return Entry(
-        method=METHODS[method],
-        is_ssl=method != "supervised",
-        training_augmentations=AUGMENTATIONS[method],
-        dimensions=_dimensions(method, PUBLISHED_WIDTH, PUBLISHED_PROJECTOR_DIMENSIONS),
-        weights=file.url.split("/")[2],
-        here=lambda: file.path.is_file(),
-    )
-
-
-EMBEDDED: Mapping[str, Entry] = {method: _embedded(method) for method in METHODS}
+_FOLDER = files("rcdm_core.zoo") / "weights"
+EMBEDDED: Mapping[str, Entry] = {
+    method: _entry(method, WIDTH, PROJECTOR_DIMENSIONS, "in the package", (_FOLDER / f"{method}.safetensors").is_file)
+    for method in METHODS
+}
 """Small ResNets trained on fashion scenes."""
 
-PUBLISHED: Mapping[str, Entry] = {f"imagenet/{method}": _published(method) for method in METHODS}
+PUBLISHED: Mapping[str, Entry] = {
+    f"imagenet/{method}": _entry(
+        method, PUBLISHED_WIDTH, PUBLISHED_PROJECTOR_DIMENSIONS, file.url.split("/")[2], file.is_here
+    )
+    for method, file in PUBLISHED_FILES.items()
+}
 """The ResNet-50s of the RCDM paper, trained on ImageNet."""
 
 ENCODERS: Mapping[str, Entry] = {**EMBEDDED, **PUBLISHED}

@@ -14,11 +14,11 @@ import torch
 from timm.models.resnet import BasicBlock, ResNet
 from torch import nn
 
-from rcdm_core.cards import card_at
 from rcdm_core.encoders.catalogue import AUGMENTATIONS, EMBEDDED, PROJECTOR_DIMENSIONS, WIDTH
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.encoders.preprocess import ResizeNormalize
 from rcdm_core.errors import UserError
+from rcdm_core.json_files import card_at
 from rcdm_core.state_dicts import fill, load_into
 from rcdm_core.weight_files import load_state
 from rcdm_core.weights import Fresh, seeded
@@ -73,7 +73,7 @@ def preprocessing(size: int = IMAGE_SIZE) -> ResizeNormalize:
     return ResizeNormalize(size, (0.45, 0.45, 0.45), (0.25, 0.25, 0.25))
 
 
-def assemble(name: str, card: dict[str, Any] | None = None) -> Encoder:
+def _assembled(name: str) -> Encoder:
     """An embedded encoder with fresh weights."""
     entry = EMBEDDED[name]
     return Encoder(
@@ -82,10 +82,9 @@ def assemble(name: str, card: dict[str, Any] | None = None) -> Encoder:
         trunk=trunk(),
         projector=projector(name),
         dimensions=entry.dimensions,
-        is_ssl=entry.is_ssl,
         image_size=IMAGE_SIZE,
+        is_ssl=entry.is_ssl,
         training_augmentations=entry.training_augmentations,
-        card=card,
     )
 
 
@@ -99,9 +98,9 @@ def load_embedded(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
         with as_file(files("rcdm_core.zoo") / "weights") as folder:
             return load_trained(name, folder)
     with seeded(weights):
-        encoder = assemble(name, {"weights": str(weights)})
+        encoder = _assembled(name)
     if isinstance(weights, Fresh):
-        encoder.is_ssl, encoder.training_augmentations = False, ()
+        encoder.is_ssl, encoder.training_augmentations, encoder.card["weights"] = False, (), str(weights)
     else:
         encoder.card["weights"] = load_into(encoder, load_state(weights), path=weights, layout=_LAYOUT)
     return encoder
@@ -116,6 +115,7 @@ def load_trained(name: str, folder: Path) -> Encoder:
     path = folder / f"{name}.safetensors"
     if not path.is_file():
         raise UserError(f"the weights of {name!r} are not in {folder}", "train them with `rcdm-probe zoo train`")
-    encoder = assemble(name, card_at(path.with_suffix(".json")))
+    encoder = _assembled(name)
+    encoder.card = card_at(path.with_suffix(".json"))
     fill(encoder, load_state(path), path=path, layout=_LAYOUT)  # float16 in the file, float32 in the network
     return encoder

@@ -1,21 +1,33 @@
-"""An encoder: a frozen network that gives representations at named levels, straight from images in [0, 1]."""
+"""An encoder: a frozen network that gives representations at named levels, straight from images in [0, 1].
+
+Any layer of the trunk can be a level: it is caught by a hook while the network runs, and pooled to ``[N, D]``.
+A map ``[N, C, H, W]`` gives its mean over H and W; so does one whose channels are its last axis, which shows in the
+kind of the layer, in which two of its sides are equal, or in what the network says. Tokens ``[N, T, C]`` of a
+transformer give the class token if the network has one, else the mean of the patches, registers and other extra tokens
+left out. ``[N, D]`` stays as it is. Pooling happens inside the hook, before an in-place activation behind the layer can
+change the tensor. A layer that runs several times in one pass counts with its last output.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from contextlib import ExitStack, contextmanager
+from copy import copy
+from difflib import get_close_matches
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from rcdm_core.encoders.layers import catching, in_order, pooled
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
 from rcdm_core.precision import device_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+_CLASS_TOKENS = ("cls_token", "class_token")  # what timm and DINO, and what torchvision calls it
 
 
 class Encoder(nn.Module):
@@ -26,20 +38,24 @@ class Encoder(nn.Module):
     Args:
         name: Name in the registry.
         preprocess: Images ``[N, 3, H, W]`` in [0, 1] to the trunk's own input; resizing and normalisation.
-        trunk: Preprocessed images to features, pooled by the rules of `rcdm_core.encoders.layers` to ``[N, D]``: the
+        trunk: Preprocessed images to features, pooled by the rules of `rcdm_core.encoders.encoder` to ``[N, D]``: the
             level ``backbone``. A trunk may also give several levels itself, as a mapping by name.
         projector: Pooled features to embeddings ``[N, D']``: the level ``projector``; None where there is none.
         dimensions: ``D`` of each level.
-        is_ssl: Whether the encoder was trained without labels; None where nobody told.
         image_size: Side in pixels at which it wants its images: what the preprocessing resizes to, before it crops.
-        layers: Layers of the trunk that are levels as well, with their ``D``, shallow to deep; see `with_layers`.
-        training_augmentations: Names of the probes' transformations it was trained with.
-        about: What it computes with besides weights and preprocessing, such as the code of the trunk.
+        is_ssl: Whether it was trained without labels; None where nobody told.
+        training_augmentations: Names of the probes' transformations it was trained with, as strongly as they are
+            applied there.
         card: How it was trained and what it scores; shown in reports.
 
     Attributes:
-        is_examined: Whether it is known as one that can be measured, see `rcdm_core.encoders.foreign.admitted`.
+        about: What it computes with besides weights and preprocessing, such as the code of the trunk.
+        layers: Layers of the trunk that are levels as well, shallow to deep; see `with_layers`.
+        is_examined: Whether it is known as one that can be measured, see `rcdm_core.encoders.any_network.admitted`.
     """
+
+    about: str = ""
+    layers: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -49,24 +65,19 @@ class Encoder(nn.Module):
         trunk: nn.Module,
         projector: nn.Module | None,
         dimensions: Mapping[str, int],
-        is_ssl: bool | None,
+        is_ssl: bool | None = None,
         image_size: int = 32,
-        layers: Mapping[str, int] | None = None,
-        training_augmentations: tuple[str, ...] = (),
-        about: str = "",
+        training_augmentations: Sequence[str] = (),
         card: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.name = name
         self.preprocess, self.trunk, self.projector = preprocess, trunk, projector
-        self.layers = tuple(layers or ())
-        self.dimensions = {**(layers or {}), **dimensions}
-        self.is_ssl = is_ssl
-        self.image_size = image_size
-        self.training_augmentations = training_augmentations
-        self.about = about
-        self.is_examined = False
+        self.dimensions = dict(dimensions)
+        self.is_ssl, self.image_size = is_ssl, image_size
+        self.training_augmentations = tuple(training_augmentations)
         self.card = dict(card or {})
+        self.is_examined = False
         self.eval().requires_grad_(False)
 
     @property
@@ -116,31 +127,29 @@ def with_layers(encoder: Encoder, names: Sequence[str]) -> Encoder:
         UserError: No such layer (says the nearest), or one whose output is no tensor that can be pooled to a row for
             each image.
     """
-    names = in_order(names, encoder.trunk, of=encoder.name, levels=encoder.levels)
-    found = survey(encoder, names)
+    known = [name for name, _ in encoder.trunk.named_modules() if name]
+    listed = f"`rcdm-probe encoders {encoder.name}` lists"
     for name in names:
+        if name not in known:
+            near = ", ".join(get_close_matches(name, [*encoder.levels, *known]))
+            remedy = f"one of {', '.join(encoder.levels)}, or a layer by name: {listed} them"
+            raise UserError(f"unknown level of {encoder.name} {name!r}", f"did you mean {near}?" if near else remedy)
+    ordered = [name for name in known if name in names]
+    found = survey(encoder, ordered)
+    for name in ordered:
         if name not in found:
             raise UserError(
                 f"layer {name!r} of {encoder.name} cannot be a level: it does not run by itself, "
                 "or gives no features of each image",
-                f"`rcdm-probe encoders {encoder.name}` lists the layers that can",
+                f"{listed} the layers that can",
             )
-    deeper = Encoder(
-        encoder.name,
-        preprocess=encoder.preprocess,
-        trunk=encoder.trunk,
-        projector=encoder.projector,
-        dimensions=encoder.dimensions,
-        is_ssl=encoder.is_ssl,
-        image_size=encoder.image_size,
-        layers={name: dimension for name, (dimension, _) in found.items()},
-        training_augmentations=encoder.training_augmentations,
-        about=encoder.about,
-        card=encoder.card
-        | {"pooling": encoder.card.get("pooling", {}) | {name: rule for name, (_, rule) in found.items()}},
-    )
-    deeper.is_examined = encoder.is_examined
-    return deeper
+    wider = copy(encoder)
+    wider.__dict__.pop("fingerprint", None)  # not that of these layers
+    wider.layers = tuple(ordered)
+    wider.dimensions = {name: dimension for name, (dimension, _) in found.items()} | encoder.dimensions
+    pooling = {name: rule for name, (_, rule) in found.items()}
+    wider.card = encoder.card | {"pooling": encoder.card.get("pooling", {}) | pooling}
+    return wider
 
 
 @torch.no_grad()
@@ -157,3 +166,81 @@ def survey(encoder: Encoder, names: Sequence[str] | None = None) -> dict[str, tu
         encoder(torch.zeros(2, 3, encoder.image_size, encoder.image_size, device=device_of(encoder.trunk)))
     of_images = [name for name in names if name in caught and len(caught[name][0]) == 2]  # not of windows of them
     return {name: (caught[name][0].shape[1], caught[name][1]) for name in of_images}
+
+
+def pooled(output: torch.Tensor, network: nn.Module, layer: nn.Module | None = None) -> torch.Tensor:
+    """The output of a network, or of one of its layers, as representations ``[N, D]``.
+
+    Args:
+        output: ``[N, D]``, ``[N, T, C]``, ``[N, C, H, W]`` or ``[N, H, W, C]``.
+        network: Knows its tokens and the order of its axes.
+        layer: The layer that gave the output; None for the network itself.
+
+    Raises:
+        ValueError: ``output`` has another shape, or holds no real numbers.
+    """
+    if not isinstance(output, torch.Tensor) or output.is_complex():
+        raise ValueError(f"a {getattr(output, 'dtype', type(output).__name__)} is no tensor of real numbers")
+    found = _pooled(output, network, layer)
+    if found is None:
+        raise ValueError(f"no rule to pool an output of shape {tuple(output.shape)}")
+    return found[0]
+
+
+def _pooled(output: Any, network: nn.Module, layer: nn.Module | None) -> tuple[torch.Tensor, str] | None:
+    """The output of a layer as ``[N, D]``, and in words how it becomes that; None where no rule fits."""
+    match output.ndim if isinstance(output, torch.Tensor) and not output.is_complex() else 0:
+        case 2:
+            return output, "as it is"
+        case 3 if _has_class_token(output, network):
+            return output[:, 0], "class token"
+        case 3:
+            extra = (_found(network, "num_prefix_tokens") or 0) if output.shape[1] != _patches(network) else 0
+            return output[:, extra:].mean(1), "mean of patches"
+        case 4:
+            return output.mean((1, 2) if _channels_last(output, network, layer) else (2, 3)), "mean over positions"
+        case _:
+            return None
+
+
+@contextmanager
+def catching(network: nn.Module, names: Iterable[str]) -> Iterator[dict[str, tuple[torch.Tensor, str]]]:
+    """While the block runs, the layers that run leave their pooled output and how it was pooled, by name.
+
+    Layers that give something else than one tensor that can be pooled leave nothing.
+    """
+    caught: dict[str, tuple[torch.Tensor, str]] = {}
+
+    def catch(name: str, layer: nn.Module, _: Any, output: object) -> None:
+        if found := _pooled(output, network, layer):
+            caught[name] = found[0].clone(), found[1]
+
+    with ExitStack() as hooks:
+        for name in names:
+            hooks.enter_context(network.get_submodule(name).register_forward_hook(partial(catch, name)))
+        yield caught
+
+
+def _has_class_token(tokens: torch.Tensor, network: nn.Module) -> bool:
+    """A class token stands before the patches, once they have been embedded."""
+    has = any(isinstance(_found(network, name), torch.Tensor) for name in _CLASS_TOKENS)
+    return has and tokens.shape[1] != _patches(network)
+
+
+def _channels_last(output: torch.Tensor, network: nn.Module, layer: nn.Module | None) -> bool:
+    if isinstance(layer, (nn.Linear, nn.LayerNorm)):
+        return "2d" not in type(layer).__name__  # LayerNorm2d, timm's and torchvision's, takes maps [N, C, H, W]
+    _, first, second, third = output.shape
+    if (first == second) != (second == third):
+        return first == second
+    return "NHWC" in (getattr(network, "output_fmt", ""), getattr(layer, "output_fmt", ""))
+
+
+def _patches(network: nn.Module) -> int | None:
+    return getattr(_found(network, "patch_embed"), "num_patches", None)
+
+
+def _found(network: nn.Module, attribute: str) -> Any:
+    """An attribute of the network, or of the one that it wraps."""
+    values = (getattr(module, attribute, None) for module in network.modules())
+    return next((value for value in values if value is not None), None)

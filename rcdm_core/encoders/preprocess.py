@@ -205,11 +205,8 @@ def _float_of(step: Any) -> torch.dtype | None:
 def _fills(step: Any) -> bool:
     """Whether a step fills with a colour that is not black."""
     fill = getattr(step, "fill", 0)
-    return any(map(_fills_with, fill.values())) if isinstance(fill, dict) else _fills_with(fill)
-
-
-def _fills_with(colour: Any) -> bool:
-    return any(colour) if isinstance(colour, (list, tuple)) else bool(colour)
+    colours = fill.values() if isinstance(fill, dict) else (fill,)
+    return any(any(colour) if isinstance(colour, (list, tuple)) else colour for colour in colours)
 
 
 def _in_colour(step: Any) -> Callable[[torch.Tensor], torch.Tensor]:

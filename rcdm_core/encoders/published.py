@@ -20,12 +20,12 @@ from torch import nn
 from torchvision.models import resnet50
 from torchvision.transforms import Normalize
 
-from rcdm_core.cache import cache_folder
 from rcdm_core.encoders.catalogue import PUBLISHED, PUBLISHED_FILES, PUBLISHED_WIDTH
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.encoders.preprocess import HalvingCrop
 from rcdm_core.errors import UserError
 from rcdm_core.images import Side
+from rcdm_core.kept import cache_folder
 from rcdm_core.state_dicts import fill
 from rcdm_core.weight_files import load_state
 from rcdm_core.weights import Fresh, fetch, seeded, show_licence
@@ -97,14 +97,14 @@ def load_published(name: str, *, weights: Path | Fresh | None = None) -> Encoder
             is_ssl=entry.is_ssl and trained,
             image_size=Side(IMAGE_SIZE, "halving"),
             training_augmentations=entry.training_augmentations if trained else (),
-            card={
-                "method": entry.method,
-                "network": "ResNet-50",
-                "weights": weights.name if isinstance(weights, Path) else str(weights),
-                "licence": file.licence,
-                "pooling": {"backbone": "mean over positions"},
-            },
         )
+    encoder.card = {
+        "method": entry.method,
+        "network": "ResNet-50",
+        "weights": weights.name if isinstance(weights, Path) else str(weights),
+        "licence": file.licence,
+        "pooling": {"backbone": "mean over positions"},
+    }
     if isinstance(weights, Path):
         read, layout = _LAYOUTS[method]
         state = load_state(weights)

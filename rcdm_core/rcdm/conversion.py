@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rcdm_core.cards import wrong
 from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.json_files import wrong
 from rcdm_core.rcdm.diffusion import published_schedule
 from rcdm_core.rcdm.network import GROUPS, MULTIPLIERS, SHAPES, Denoiser, NetworkSettings
 

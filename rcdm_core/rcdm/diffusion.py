@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 from diffusers import DDPMScheduler
 
-from rcdm_core.cards import TEXT, TRUTH, Kind, number, one_of, or_none, several, whole, wrong
+from rcdm_core.json_files import TEXT, TRUTH, Kind, number, one_of, or_none, several, whole, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

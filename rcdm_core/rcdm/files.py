@@ -18,10 +18,9 @@ import torch
 from diffusers import DDPMScheduler
 from safetensors.torch import save_file
 
-from rcdm_core.atomic import atomic_path
-from rcdm_core.cards import TEXT, Kind, json_object, several, whole, wrong
 from rcdm_core.errors import UserError
-from rcdm_core.keeping import keeping
+from rcdm_core.json_files import TEXT, Kind, json_object, several, whole, wrong
+from rcdm_core.kept import atomic_path, keeping
 from rcdm_core.paths import user_path
 from rcdm_core.rcdm.diffusion import schedule_fault
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings, condition_key, shape_fault

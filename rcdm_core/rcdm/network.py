@@ -20,8 +20,8 @@ from diffusers import UNet2DModel
 from diffusers.models.attention_processor import Attention
 from torch import nn
 
-from rcdm_core.cards import TRUTH, Kind, or_none, several, whole, wrong
 from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.json_files import TRUTH, Kind, or_none, several, whole, wrong
 from rcdm_core.rcdm.heads import RepresentationHead, embedded_images
 
 if TYPE_CHECKING:

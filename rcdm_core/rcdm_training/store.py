@@ -20,9 +20,8 @@ import torch
 from safetensors.torch import load_file
 
 from rcdm_core import kept
-from rcdm_core.cache import OTHER_CACHE, cache_folder
 from rcdm_core.images import resize
-from rcdm_core.keeping import keeping
+from rcdm_core.kept import OTHER_CACHE, cache_folder, keeping
 from rcdm_core.precision import device_of
 from rcdm_core.progress import track
 from rcdm_core.rcdm.objective import random_draws

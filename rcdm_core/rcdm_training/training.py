@@ -17,9 +17,8 @@ import pandas as pd
 import torch
 
 from rcdm_core import kept
-from rcdm_core.atomic import atomic_path
 from rcdm_core.images import by_encoder
-from rcdm_core.keeping import keeping
+from rcdm_core.kept import atomic_path, keeping
 from rcdm_core.precision import device_of
 from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.files import STATE, save_rcdm

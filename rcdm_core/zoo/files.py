@@ -13,10 +13,9 @@ import torch
 from safetensors.torch import save_file
 
 from rcdm_core import kept
-from rcdm_core.atomic import atomic_path
-from rcdm_core.cards import card_at
 from rcdm_core.errors import UserError
-from rcdm_core.keeping import keeping
+from rcdm_core.json_files import card_at
+from rcdm_core.kept import atomic_path, keeping
 from rcdm_core.training_images import SCENES
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ def run(
     rcdm-probe sample photo.jpg --encoder timm/resnet50 --rcdm my-rcdm
     """
     with new_console(stderr=True).status("converting"):
-        from rcdm_core.cards import json_object
+        from rcdm_core.json_files import json_object
         from rcdm_core.rcdm import save_rcdm
         from rcdm_core.rcdm.published import condition_of, read_checkpoint
         from rcdm_probe import runs

@@ -62,9 +62,9 @@ def run(
 
     import torch
 
-    from rcdm_core.atomic import atomic_path
-    from rcdm_core.data.given import open_given
+    from rcdm_core.data.registry import open_given
     from rcdm_core.images import resize
+    from rcdm_core.kept import atomic_path
     from rcdm_core.representations import encode
     from rcdm_probe.device import choose_device
     from rcdm_probe.opening import open_encoder, require_rcdm

@@ -3,7 +3,7 @@
 ``python:package.module:function`` calls ``function()``, which returns a network, or a network and its preprocessing:
 
 - The network takes a batch and gives ``[N, D]``, or a map ``[N, C, H, W]`` or tokens ``[N, T, C]`` that are pooled by
-  the rules of `rcdm_core.encoders.layers`: the level ``backbone``. To give more levels, such as a projector's output,
+  the rules of `rcdm_core.encoders.encoder`: the level ``backbone``. To give more levels, such as a projector's output,
   it returns a dictionary ``{"backbone": ..., "projector": ...}``.
 - The preprocessing takes ``[N, 3, H, W]`` in [0, 1]: a module, a function, or torchvision's transforms. Gradients have
   to pass through it. Without one, images are resized to a square, and stay in [0, 1].
@@ -28,9 +28,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from rcdm_core.encoders.behaviour import examined, fixed_images, others_code, random_state
-from rcdm_core.encoders.foreign import load_file_into, measured, ready
+from rcdm_core.encoders.any_network import fill_network, measured, ready
 from rcdm_core.encoders.preprocess import LARGEST, PROBED, ResizeNormalize, Resizing, Steps, decoded_size, is_composed
+from rcdm_core.encoders.soundness import examined, fixed_images, others_code, random_state
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.weights import Fresh, seeded
 
@@ -71,25 +71,20 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
                 f"{name} returns a {type(returned).__name__}",
                 "it has to return a torch.nn.Module, or one and its preprocessing",
             )
-        about = _told(network, name)
+        image_size, is_ssl, augmentations = _told(network, name)
         network = ready(network, name)
-        told = load_file_into(network, weights, name=name) if isinstance(weights, Path) else "the function's"
-        preprocess, image_size = _preprocessing(transform, about["image_size"], name)
-        encoder = measured(
-            name,
-            preprocess=preprocess,
-            trunk=network,
-            image_size=image_size,
-            is_ssl=about["is_ssl"],
-            training_augmentations=about["training_augmentations"],
-            sources=[Path(module.__file__)] if module.__file__ else [],
-            card={
-                "network": f"{type(network).__name__}, made by {function_name} of {module_name}",
-                "weights": told,
-                "pooling": {"backbone": "the network's own"},
-            },
-            remove_scores=False,
-        )
+        given = weights if isinstance(weights, Path) else None
+        told = fill_network(network, given, of=name, own="the function's")
+        preprocess, image_size = _preprocessing(transform, image_size, name)
+        sources = [Path(module.__file__)] if module.__file__ else []
+        encoder = measured(name, network, preprocess, image_size, sources=sources, remove_scores=False)
+    encoder.is_ssl, encoder.training_augmentations = is_ssl, augmentations
+    encoder.card = {
+        "network": f"{type(network).__name__}, made by {function_name} of {module_name}",
+        "weights": told,
+        "pooling": {"backbone": "the network's own"},
+        **encoder.card,
+    }
     if shadowed:  # what is imported at every pass finds ours now
         examined(encoder)
     return encoder
@@ -97,15 +92,10 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
 
 @contextmanager
 def modules_from(folder: Path, wanted: str) -> Iterator[list[str]]:
-    """Within the block Python looks for modules in a folder first, also for those called as some that are imported.
+    """Within the block Python looks for modules in the user's folder first.
 
-    Args:
-        folder: Where modules of the user are.
-        wanted: Name of the module that is asked for. It is looked for there whatever is imported under its name, as are
-            our packages that have the names of usual folders.
-
-    Yields:
-        First names of modules that mean others within the block than outside.
+    So it does for the one that is wanted, whatever is imported under its name, and for our packages that have the names
+    of usual folders. Gives the first names of modules that mean others within the block than outside.
     """
     shadowed = [name for name in {wanted.partition(".")[0], *_USUAL} if _is_another(folder, name)]
     ours = _loaded(shadowed)
@@ -150,12 +140,8 @@ def _imported(name: str) -> ModuleType:
         raise UserError(f"there is no Python module {name!r}", remedy) from error
 
 
-def _told(network: nn.Module, name: str) -> dict[str, Any]:
-    """What the network says of itself: ``image_size``, ``is_ssl`` and ``training_augmentations``.
-
-    Raises:
-        UserError: It says something that cannot be meant.
-    """
+def _told(network: nn.Module, name: str) -> tuple[int | None, bool | None, tuple[str, ...]]:
+    """The network's ``image_size``, ``is_ssl`` and ``training_augmentations``; a `UserError` if one cannot be meant."""
     size, is_ssl = getattr(network, "image_size", None), getattr(network, "is_ssl", None)
     augmentations = getattr(network, "training_augmentations", ())
     if isinstance(size, (list, tuple)) and len(size) == 2 and size[0] == size[1]:
@@ -168,15 +154,11 @@ def _told(network: nn.Module, name: str) -> dict[str, Any]:
         raise UserError(
             f"training_augmentations of {name} is {augmentations!r}", 'write a tuple of names: ("crop", "blur")'
         )
-    return {"image_size": size, "is_ssl": is_ssl, "training_augmentations": tuple(augmentations)}
+    return size, is_ssl, tuple(augmentations)
 
 
 def _preprocessing(transform: Any, declared: int | None, name: str) -> tuple[nn.Module, int]:
-    """The preprocessing as a module, and the side of the images that it wants.
-
-    Raises:
-        UserError: It fails, gives no batch, or does not do to tensors what it does to pictures.
-    """
+    """The preprocessing as a module that works on batches, without fault, and the side of the images that it wants."""
     if transform is None:
         size = declared or IMAGE_SIZE
         return ResizeNormalize(size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), size

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from rcdm_core.errors import UserError, first_line
+from rcdm_core.errors import UserError, told
 from rcdm_core.precision import device_of, differ, rounding_of
 from rcdm_core.representations import refuse_nan
 
@@ -48,12 +48,8 @@ def fixed_images(size: int) -> torch.Tensor:
 def others_code(what: str, remedy: str = "") -> Iterator[None]:
     """Code that is not ours runs within the block: what it prints goes to the standard error.
 
-    Args:
-        what: What it does, in words, followed by what it raises.
-        remedy: What to do then; by default it is told where it was raised.
-
     Raises:
-        UserError: It raises something, or ends Python.
+        UserError: It raises something, or ends Python: begins with ``what``, and says where if there is no remedy.
     """
     try:
         with redirect_stdout(sys.stderr):
@@ -62,9 +58,8 @@ def others_code(what: str, remedy: str = "") -> Iterator[None]:
         raise
     except BaseException as error:  # whatever the code does, sys.exit as well
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        said = ": ".join(filter(None, (type(error).__name__, first_line(error))))
         place = f"{Path(frame.filename).name}, line {frame.lineno}"
-        raise UserError(f"{what} ({said})", remedy or place) from error
+        raise UserError(f"{what} ({told(error)})", remedy or place) from error
 
 
 def examined(encoder: Encoder) -> dict[str, torch.Tensor]:
@@ -81,9 +76,7 @@ def examined(encoder: Encoder) -> dict[str, torch.Tensor]:
         before = random_state()
         together, alone = _passed(encoder, images), _passed(encoder, images[DARK])
         changed = _changed(encoder, alone, {level: h[DARK] for level, h in together.items()}, together)
-        dice = ""
-        if changed or random_state() != before:
-            dice = _rolled(encoder, images, together)
+        dice = _rolled(encoder, images, together) if changed or random_state() != before else ""
     if dice:
         raise UserError(
             f"{encoder.name} gives the same image another representation in each pass ({dice})",
@@ -150,16 +143,12 @@ def random_state() -> tuple[Any, ...]:
 
 
 def sketched(levels: Mapping[str, torch.Tensor], rounding: float) -> str:
-    """What an encoder does in a few numbers that are the same on every machine: a part of its fingerprint.
+    """What an encoder does with the fixed images, ``[N, D]``, in a few numbers that are the same on every machine.
 
     Each is taken of a whole level, and rounded to steps some thousand times as large as what another machine, another
     number of threads or another order of sums changes in it. That it lies so near the edge of a step that these turn
     it over happens to less than one encoder in a thousand; what moves representations by a hundredth of their typical
-    distance turns over one of the numbers, as a rule.
-
-    Args:
-        levels: Representations ``[N, D]`` of the fixed images.
-        rounding: Relative rounding of the encoder, as `rcdm_core.precision.rounding_of` says it.
+    distance turns over one of the numbers, as a rule. They are a part of its fingerprint.
     """
     sketch = []
     for level, h in sorted(levels.items()):
@@ -189,7 +178,7 @@ def refuse_without_gradients(encoder: Encoder, level: str = "backbone") -> None:
                 elif not gradients.isfinite().all():
                     reason = "they are NaN or infinite"
     except RuntimeError as error:  # a part that cannot be gone through backwards
-        reason = f"{type(error).__name__}: {first_line(error)}"
+        reason = told(error)
     if reason:
         raise UserError(
             f"gradients do not pass through {encoder.name} at level {level!r}: {reason}",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import inspect
 import os
-import re
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,63 +15,44 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from rcdm_core.encoders.behaviour import examined, fixed_images, others_code, sketched
-from rcdm_core.encoders.encoder import Encoder
-from rcdm_core.encoders.layers import pooled
+from rcdm_core.encoders.encoder import Encoder, pooled
+from rcdm_core.encoders.soundness import examined, fixed_images, others_code, sketched
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import shows_an_address, without_addresses
 from rcdm_core.precision import differ, rounding_of
 from rcdm_core.state_dicts import load_into
 from rcdm_core.weight_files import load_state
-from rcdm_core.weights import Fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-CLASSIFIERS = ("fc", "classifier", "head", "heads")
-"""What torchvision and others call the last layers of a network."""
-
-_SELF_SUPERVISED = {
-    *("barlow", "barlowtwins", "byol", "dino", "dinov2", "dinov3", "fcmae", "ijepa", "mae", "moco", "mocov3", "simclr"),
-    *("simsiam", "swav", "vicreg", "vicregl", "vjepa"),
-}
+    from rcdm_core.weights import Fresh
 
 _LIBRARIES = {"rcdm_core", "timm", "torch", "torchvision"}  # their networks are told by their words for themselves
 
 
 def measured(
     name: str,
-    *,
-    preprocess: nn.Module,
     trunk: nn.Module,
+    preprocess: nn.Module,
     image_size: int,
-    is_ssl: bool | None,
-    training_augmentations: tuple[str, ...] = (),
+    *,
     about: str = "",
     sources: Iterable[Path] = (),
-    card: Mapping[str, Any],
     remove_scores: bool = True,
 ) -> Encoder:
-    """An encoder that is known by what it does with a few fixed images; arguments as of `Encoder`.
+    """An encoder that is known by what it does with a few fixed images; nothing is told of its training.
 
-    A last layer that makes scores of classes is left out if ``remove_scores``, else told.
+    A last layer that makes scores of classes is left out if ``remove_scores``; either way the card says so.
 
     Raises:
         UserError: As `admitted`.
     """
     with others_code(f"{name} cannot be used for evaluation"):
         encoder = Encoder(
-            name,
-            preprocess=preprocess,
-            trunk=trunk,
-            projector=None,
-            dimensions={},
-            is_ssl=is_ssl,
-            image_size=image_size,
-            training_augmentations=training_augmentations,
-            about=about,
-            card=card,
+            name, preprocess=preprocess, trunk=trunk, projector=None, dimensions={}, image_size=image_size
         )
+    encoder.about = about
     return admitted(encoder, sources=sources, remove_scores=remove_scores)
 
 
@@ -90,7 +71,7 @@ def admitted(encoder: Encoder, *, sources: Iterable[Path] = (), remove_scores: b
 
     Raises:
         UserError: It fails, or what comes out is not ``[N, D]`` at a level ``backbone``, or not of its dimensions, or
-            is another one in each pass or batch (`rcdm_core.encoders.behaviour`), or nothing tells one step of the
+            is another one in each pass or batch (`rcdm_core.encoders.soundness`), or nothing tells one step of the
             preprocessing from another.
     """
     if encoder.is_examined:
@@ -173,17 +154,10 @@ CLASSES = (10, 100, 200, 365, 1000, 1001, 10450, 11221, 11821, 18291, 21841, 218
 
 
 def _tell_scores(encoder: Encoder, levels: Mapping[str, torch.Tensor], *, remove: bool) -> bool:
-    """Look whether ``backbone`` holds scores of classes; say so on the standard error and in the card.
+    """Whether the last layer was left out of the trunk because it makes scores of classes of ``backbone``.
 
-    It does if there are as many numbers as a known data set has classes, and the last layer makes them.
-
-    Args:
-        encoder: The encoder. Its card is changed, and its trunk if the layer is left out.
-        levels: What it gives of the fixed images.
-        remove: Whether to leave that layer out, if then comes out what it was given, pooled.
-
-    Returns:
-        Whether it was left out.
+    It does if it gives as many numbers as a known data set has classes; it is left out if then comes out what it was
+    given, pooled. Else it is told on the standard error; either way in the card.
     """
     classes = levels["backbone"].shape[1]
     if classes not in CLASSES:
@@ -208,17 +182,15 @@ def _tell_scores(encoder: Encoder, levels: Mapping[str, torch.Tensor], *, remove
 def _last_layer(encoder: Encoder) -> tuple[str, nn.Module | None, torch.Tensor]:
     """The last layer with weights that runs in a pass of two fixed images, by name, and what it was given."""
     called: list[tuple[str, nn.Module, torch.Tensor]] = []
-    handles = [
-        layer.register_forward_hook(lambda layer, given, _, name=name: called.append((name, layer, *given[:1])))
-        for name, layer in encoder.trunk.named_modules()
-        if next(layer.parameters(recurse=False), None) is not None
-    ]
-    try:
-        with torch.no_grad():
-            encoder(fixed_images(encoder.image_size)[1:])
-    finally:
-        for handle in handles:
-            handle.remove()
+
+    def note(name: str, layer: nn.Module, given: tuple[Any, ...], _: Any) -> None:
+        called.append((name, layer, *given[:1]))
+
+    with ExitStack() as hooks, torch.no_grad():
+        for name, layer in encoder.trunk.named_modules():
+            if next(layer.parameters(recurse=False), None) is not None:
+                hooks.enter_context(layer.register_forward_hook(partial(note, name)))
+        encoder(fixed_images(encoder.image_size)[1:])
     return called[-1] if called else ("", None, torch.empty(0))
 
 
@@ -231,13 +203,11 @@ def _defining(network: nn.Module) -> Iterator[Path]:
 
 
 def _code(paths: Iterable[Path]) -> str:
-    """What files of code say to Python, wherever they lie."""
+    """What files of code say to Python, wherever they lie; one that is not there was made while running."""
     said = set()
-    for path in set(paths):
-        try:
+    for path in paths:
+        with suppress(OSError, SyntaxError, ValueError):
             said.add(ast.dump(ast.parse(path.read_bytes())))
-        except (OSError, SyntaxError, ValueError):  # no file: code that was made while running
-            continue
     return "".join(sorted(said))
 
 
@@ -258,13 +228,16 @@ def ready(network: nn.Module, name: str) -> nn.Module:
     return network.cpu()
 
 
-def load_file_into(network: nn.Module, path: Path, *, name: str, without: tuple[str, ...] = ()) -> str:
-    """Fill a network from a file under its own names, plain or inside a training checkpoint.
+def fill_network(
+    network: nn.Module, weights: Path | Fresh | None, *, of: str, own: str, without: tuple[str, ...] = ()
+) -> str:
+    """Fill a network from a file under its own names, plain or inside a training checkpoint, where one is given.
 
     Args:
         network: A network without its classifier.
-        path: The file.
-        name: Name of the encoder, for errors.
+        weights: The file; nothing is done where it is none.
+        of: Name of the encoder, for errors.
+        own: What its own weights are called.
         without: Names of the classifier's layers, which the file may hold.
 
     Returns:
@@ -273,36 +246,7 @@ def load_file_into(network: nn.Module, path: Path, *, name: str, without: tuple[
     Raises:
         UserError: The file cannot be read or does not fit.
     """
-    layout = f"the state dict of {name}, with names like {next(iter(network.state_dict()), 'none')}"
-    return load_into(network, load_state(path), path=path, layout=layout, without=without)
-
-
-def without_classifier(network: nn.Module) -> nn.Module:
-    """The network with its last linear layer, if it has one under a usual name, replaced by nothing."""
-    for name in CLASSIFIERS:
-        layer = getattr(network, name, None)
-        if isinstance(layer, nn.Linear):
-            setattr(network, name, nn.Identity())
-        elif isinstance(layer, nn.Sequential) and len(layer) and isinstance(layer[-1], nn.Linear):
-            layer[-1] = nn.Identity()
-    return network
-
-
-def known_training(weights: Path | Fresh | None, name: str) -> bool | None:
-    """Whether weights are self-supervised, as far as it is known.
-
-    Args:
-        weights: A file, of which nothing is known; fresh weights, which were not trained; or None for the published
-            ones, of which the name may tell.
-        name: Name of the published weights. It tells of labels (``in1k``), or of self-supervised training that no
-            fine-tuning (``ft``) followed (``dino``), or of neither.
-
-    Returns:
-        None where it is not known.
-    """
-    if weights is not None:
-        return False if isinstance(weights, Fresh) else None
-    words = set(re.split(r"[^a-z0-9]+", name.lower()))
-    if words & _SELF_SUPERVISED and "ft" not in words:
-        return True
-    return False if any(re.fullmatch(r"ft|in\d+k", word) for word in words) else None
+    if not isinstance(weights, Path):
+        return own if weights is None else str(weights)
+    layout = f"the state dict of {of}, with names like {next(iter(network.state_dict()), 'none')}"
+    return load_into(network, load_state(weights), path=weights, layout=layout, without=without)

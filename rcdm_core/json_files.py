@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rcdm_core.errors import UserError, first_line
+from rcdm_core.errors import UserError, reason_of
 from rcdm_core.paths import open_regular
 
 if TYPE_CHECKING:
@@ -107,8 +107,7 @@ def json_object(path: Path, *, what: str, remedy: str) -> dict[str, Any]:
             text = file.read().decode("utf-8-sig")
         content = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
     except (OSError, ValueError, RecursionError) as error:  # deep brackets are no JSON that anyone wrote
-        reason = getattr(error, "strerror", None) or first_line(error)
-        raise UserError(f"{path} is no {what} ({reason})", remedy) from error
+        raise UserError(f"{path} is no {what} ({reason_of(error)})", remedy) from error
     if not isinstance(content, dict):
         raise UserError(f"{path} is no {what} (it holds no object)", remedy)
     return content

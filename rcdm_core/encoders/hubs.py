@@ -1,0 +1,225 @@
+"""Networks that others publish: any of timm, by name or from the Hugging Face hub, and entry points of torch.hub.
+
+Of timm's networks the level ``backbone`` is what the network itself pools for its classifier: the class token or the
+mean of the patches of a transformer, as its weights were trained, the mean over positions of a convolutional network.
+The card says which. The preprocessing is the one that timm gives the weights.
+
+A repository of torch.hub is run only if it is trusted: PyTorch asks before the first use of one, and remembers the
+answer. It may also be a folder with a ``hubconf.py``. What an entry point returns says nothing of its preprocessing:
+ImageNet's usual one is taken, and the card says so; for another, write a function and name it ``python:...``.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
+
+import timm
+import torch
+from huggingface_hub import constants
+from huggingface_hub.errors import HfHubHTTPError
+from timm.data.config import resolve_model_data_config
+from timm.data.constants import IMAGENET_DEFAULT_MEAN as MEAN
+from timm.data.constants import IMAGENET_DEFAULT_STD as STD
+from timm.data.transforms_factory import create_transform
+from torch import nn
+
+from rcdm_core.encoders.any_network import fill_network, measured, ready
+from rcdm_core.encoders.preprocess import Steps, decoded_size
+from rcdm_core.errors import UserError, told, unknown_name
+from rcdm_core.paths import user_path
+from rcdm_core.weights import Fresh, seeded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rcdm_core.encoders.encoder import Encoder
+
+IMAGE_SIZE = 224  # pixels
+DECODED = 256  # pixels of the short side before it is cropped
+
+CLASSIFIERS = ("fc", "classifier", "head", "heads")
+"""What torchvision and others call the last layers of a network."""
+
+_SELF_SUPERVISED = {
+    *("barlow", "barlowtwins", "byol", "dino", "dinov2", "dinov3", "fcmae", "ijepa", "mae", "moco", "mocov3", "simclr"),
+    *("simsiam", "swav", "vicreg", "vicregl", "vjepa"),
+}
+
+
+def load_timm(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
+    """An encoder ``timm/NAME`` or ``hf-hub:ORG/NAME``.
+
+    Args:
+        name: The name; timm's may carry a tag of its weights (``timm/resnet18.a1_in1k``).
+        weights: A file under the network's own names, or fresh weights; None takes timm's pretrained ones.
+
+    Raises:
+        UserError: No such network (says the nearest), or its weights are not here, cannot be fetched or do not fit.
+    """
+    model = name.removeprefix("timm/")
+    architecture, _, tag = model.partition(".")
+    if not name.startswith("hf-hub:") and not timm.is_model(architecture):
+        raise unknown_name("timm network", architecture, timm.list_models())
+    try:
+        with seeded(weights), _hub():
+            network: Any = timm.create_model(model, pretrained=weights is None, num_classes=0)
+    except (OSError, HfHubHTTPError) as error:
+        raise UserError(
+            f"the weights of {name} are not on this machine and could not be fetched",
+            f"give a file with --weights FILE, or a copy of the Hugging Face cache in {constants.HF_HUB_CACHE}",
+        ) from error
+    except Exception as error:  # whatever a repository of the hub holds
+        if name.startswith("hf-hub:") or not isinstance(error, RuntimeError):
+            raise UserError(
+                f"timm cannot make {name} ({told(error)})",
+                "check the name; the repository has to hold a network of timm and its config.json",
+            ) from error
+        tags = [known.partition(".")[2] for known in timm.list_models(f"{architecture}.*", pretrained=True)]
+        if tag and tag not in tags:
+            raise unknown_name(f"weights of {architecture}", tag, tags) from error
+        raise UserError(f"timm has no weights of {architecture}", "give a file with --weights FILE") from error
+    settings = network.pretrained_cfg
+    source = f"{settings.get('architecture', architecture)}.{settings.get('tag') or 'untagged'}"
+    classifier = settings.get("classifier") or ()
+    layers = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    filled = fill_network(network, weights, of=name, own=source, without=layers)
+    config = resolve_model_data_config(network)
+    pooling = _pooling(network)
+    preprocess = Steps(create_transform(**config, is_training=False))
+    size = decoded_size(preprocess) or max(config["input_size"][1:])
+    encoder = measured(name, network, preprocess, size, about=pooling)
+    encoder.is_ssl = known_training(weights, source)
+    card = {"network": settings.get("architecture", architecture), "weights": filled, "pooling": {"backbone": pooling}}
+    encoder.card = card | encoder.card
+    return encoder
+
+
+def _pooling(network: Any) -> str:
+    """How the network pools its features, in words."""
+    pool = getattr(network, "global_pool", None) or getattr(getattr(network, "head", None), "global_pool", "")
+    if isinstance(pool, nn.Module):
+        kind, average = getattr(pool, "pool_type", ""), "mean over positions"
+    else:
+        kind, average = pool, "mean of patches"
+    return {"avg": average, "token": "class token", "map": "attention pooling", "": "none"}.get(kind, str(kind))
+
+
+@contextmanager
+def _hub() -> Iterator[None]:
+    """Without a network, the Hub's client is told so: it then looks into its cache at once, not after a minute."""
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or not _reachable(constants.ENDPOINT.split("/")[2])
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _reachable(host: str) -> bool:
+    with suppress(OSError):
+        return bool(getproxies() or socket.getaddrinfo(host.partition(":")[0], 443))  # a proxy knows the names
+    return False
+
+
+def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
+    """An encoder ``torchhub/REPO:NAME``.
+
+    Args:
+        name: REPO is ``owner/repository``, ``owner/repository:branch`` or a folder; NAME is an entry point.
+        weights: A file under the network's own names, or fresh weights; None takes the pretrained ones.
+
+    Raises:
+        UserError: The repository cannot be fetched, is not trusted or has no such entry point, or weights do not fit.
+    """
+    repository, _, entry = name.removeprefix("torchhub/").rpartition(":")
+    folder = user_path(repository, "the repository")
+    local = bool(repository) and folder.is_dir()
+    if not local and repository.partition(":")[0].count("/") != 1:
+        raise UserError(
+            f"{name!r} names no repository", "write torchhub/OWNER/REPOSITORY:BRANCH:NAME, or torchhub/./FOLDER:NAME"
+        )
+    address, source = (str(folder.resolve()), "local") if local else (repository, "github")
+    options: dict[str, Any] = {"source": source, "trust_repo": "check", "verbose": False}
+    try:
+        with seeded(weights):
+            try:
+                network = torch.hub.load(address, entry, pretrained=weights is None, **options)
+            except TypeError as error:  # an entry point that knows no ``pretrained``
+                if isinstance(weights, Fresh) or "pretrained" not in str(error):
+                    raise
+                network = torch.hub.load(address, entry, **options)
+    except (Exception, SystemExit) as error:  # the repository's own code has run
+        raise UserError(f"torch.hub gives no {entry!r} of {repository} ({told(error)})", _remedy(error)) from error
+    if not isinstance(network, nn.Module):
+        raise UserError(
+            f"{name} gives a {type(network).__name__}, not a network", "wrap it in a function and use python:..."
+        )
+    network = without_classifier(ready(network, name))
+    filled = fill_network(network, weights, of=name, own="the repository's", without=CLASSIFIERS)
+    crop: dict[str, Any] = {"interpolation": "bicubic", "crop_pct": IMAGE_SIZE / DECODED, "mean": MEAN, "std": STD}
+    preprocess = Steps(create_transform(IMAGE_SIZE, **crop, is_training=False))
+    sources = [folder / "hubconf.py"] if local else _hubconfs(repository)
+    encoder = measured(name, network, preprocess, decoded_size(preprocess) or DECODED, sources=sources)
+    encoder.is_ssl = known_training(weights, name)
+    encoder.card = {
+        "network": f"{entry} of {repository}",
+        "weights": filled,
+        "preprocessing": "ImageNet's usual one, assumed",
+        "pooling": {"backbone": "the network's own"},
+        **encoder.card,
+    }
+    return encoder
+
+
+def _hubconfs(repository: str) -> list[Path]:
+    """The entry points of ``owner/repository``, with ``:branch`` or of all branches that are here."""
+    address, _, branch = repository.partition(":")
+    folder = f"{address}_{branch or '*'}".replace("/", "_")
+    return list(Path(torch.hub.get_dir()).glob(f"{folder}/hubconf.py"))
+
+
+def _remedy(error: BaseException) -> str:
+    match error:
+        case EOFError():
+            return "it is not trusted yet: answer y to the question in a terminal"
+        case OSError() | HTTPException():
+            return "connect to the network once, or put a copy of the repository in a folder: torchhub/./FOLDER:NAME"
+        case _:
+            return "the repository's hubconf.py says which entry points there are and what they need"
+
+
+def without_classifier(network: nn.Module) -> nn.Module:
+    """The network with its last linear layer, if it has one under a usual name, replaced by nothing."""
+    for name in CLASSIFIERS:
+        layer = getattr(network, name, None)
+        if isinstance(layer, nn.Linear):
+            setattr(network, name, nn.Identity())
+        elif isinstance(layer, nn.Sequential) and len(layer) and isinstance(layer[-1], nn.Linear):
+            layer[-1] = nn.Identity()
+    return network
+
+
+def known_training(weights: Path | Fresh | None, name: str) -> bool | None:
+    """Whether weights are self-supervised, as far as it is known.
+
+    Args:
+        weights: A file, of which nothing is known; fresh weights, which were not trained; or None for the published
+            ones, of which the name may tell.
+        name: Name of the published weights. It tells of labels (``in1k``), or of self-supervised training that no
+            fine-tuning (``ft``) followed (``dino``), or of neither.
+
+    Returns:
+        None where it is not known.
+    """
+    if weights is not None:
+        return False if isinstance(weights, Fresh) else None
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    if words & _SELF_SUPERVISED and "ft" not in words:
+        return True
+    return False if any(re.fullmatch(r"ft|in\d+k", word) for word in words) else None
