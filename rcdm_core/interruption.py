@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from contextlib import contextmanager
@@ -11,6 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def stop(number: int, frame: Any) -> None:
+    """Ctrl-C where nothing is done yet, or all: a library that is being imported could swallow an exception."""
+    os.write(2, b"rcdm-probe: stopped\n")
+    os._exit(128 + number)
 
 
 class Deferral:

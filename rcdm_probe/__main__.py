@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
-TYPE_CHECKING = False  # as in the package
-if TYPE_CHECKING:
-    from types import FrameType
+from rcdm_core.interruption import stop
 
 
 def main() -> None:
@@ -17,12 +14,6 @@ def main() -> None:
     from rcdm_probe.cli import main as run
 
     run()
-
-
-def stop(number: int, frame: FrameType | None) -> None:
-    """Ctrl-C where nothing is done yet, or all: a library that is being imported could swallow an exception."""
-    os.write(2, b"rcdm-probe: stopped\n")
-    os._exit(128 + number)
 
 
 if __name__ == "__main__":

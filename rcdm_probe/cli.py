@@ -25,7 +25,7 @@ from typer.models import CommandInfo
 
 from rcdm_core.allocator import keep_memory
 from rcdm_core.errors import UserError
-from rcdm_probe.__main__ import stop
+from rcdm_core.interruption import stop
 from rcdm_probe.commands import (
     bench,
     convert,

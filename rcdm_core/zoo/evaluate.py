@@ -90,7 +90,7 @@ def evaluate_zoo(
     """
     check_parts(parts)
     images, samples, seed = settings.images, settings.samples, settings.seed
-    how = {"steps": settings.steps, "solver": settings.solver, "seed": seed}
+    how: dict[str, Any] = {"steps": settings.steps, "solver": settings.solver, "seed": seed}
     named = [*(parts if set(parts) < set(PARTS) else ()), f"--folder {shlex.quote(str(folder))}"]
     told = [f"--{name} {value}" for name, value in asdict(settings).items()]
     command = " ".join(["rcdm-probe zoo evaluate", *named, *told])
