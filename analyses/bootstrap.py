@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 RESAMPLES = 2000
 LEVEL = 0.95
+Z = float(ndtri((1 + LEVEL) / 2))
 
 _BLOCK = 2**18  # counts in one piece of work: what a statistic makes of them fits the cache
 
@@ -40,6 +41,12 @@ class Estimate:
     low: float
     high: float
     n: int
+
+    def widened(self, error: float) -> Estimate:
+        """With a standard error that has nothing to do with the images: of the unit that the number is counted in."""
+        more = Z * error
+        low = self.value - np.hypot(self.value - self.low, more)
+        return Estimate(self.value, float(low), float(self.value + np.hypot(self.high - self.value, more)), self.n)
 
     def columns(self, name: str) -> dict[str, float]:
         """As the columns of a table: ``name``, ``name_low``, ``name_high``."""
