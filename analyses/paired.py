@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from analyses.bootstrap import RESAMPLES, Estimate, interval
+from analyses.bootstrap import RESAMPLES, Estimate, Z, interval
 from analyses.statistics import median
 
 if TYPE_CHECKING:
@@ -87,6 +87,23 @@ def rank_biserial(differences: Array) -> float:
     moved = differences[differences != 0]
     ranks = stats.rankdata(np.abs(moved))
     return float((ranks * np.sign(moved)).sum() / ranks.sum()) if len(moved) else 0.0
+
+
+def chance_auc(scores: Array, folds: int) -> float:
+    """How far from .5 an AUC of out-of-fold scores lies by chance in 95 of 100 cases, where there is nothing to read.
+
+    Of an image without trace, either of its two scores could be the positive one: that swap of the signs gives the AUC
+    its variance, were the readers of the folds independent. As they share training images, it is larger: by
+    ``1 + folds / (folds - 1)`` at most, the correction of Nadeau and Bengio (2003).
+
+    Args:
+        scores: Of the untouched image and of the changed one, ``[N, 2]``.
+        folds: How many parts the images were read in.
+    """
+    count = len(scores)
+    ranks = stats.rankdata(scores.T.ravel()).reshape(2, count)
+    swapped = np.square(ranks[1] - ranks[0]).sum() / (2 * count**2) ** 2
+    return float(Z * np.sqrt(swapped * (1 + folds / (folds - 1))))
 
 
 def holm(p_values: ArrayLike) -> Array:

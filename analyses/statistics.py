@@ -25,8 +25,13 @@ def evaluate(statistic: Statistic, values: Array) -> float:
 
 
 def mean(values: Array, counts: Array) -> Array:
-    """Mean of ``values [N]``. Of hits (0 or 1) it is an accuracy."""
+    """Mean of ``values [N]``."""
     return (counts @ values) / counts.sum(1)
+
+
+def share(values: Array, counts: Array) -> Array:
+    """Mean of ``values [N]`` in [0, 1]: of hits (0 or 1) an accuracy. Its interval stays in [0, 1]."""
+    return mean(values, counts)
 
 
 def mean_reciprocal(values: Array, counts: Array) -> Array:

@@ -47,6 +47,31 @@ def typical_distance(representations: torch.Tensor, *, images: int = 3000, seed:
     return typical
 
 
+def typical_error(representations: torch.Tensor, *, images: int = 3000, seed: int = 0) -> float:
+    """Standard error of the `typical_distance` over images, as a share of it.
+
+    The median over all pairs is a quantile of a U-statistic: its variance is ``4 / N`` times that of the share of the
+    others that lie nearer to an image than the median, over the squared density of distances there (Serfling 1980,
+    section 5.7), which is that of the middle fifth of them.
+
+    Args:
+        representations: ``[N, D]``, one row an image.
+        images: As in `typical_distance`.
+        seed: As in `typical_distance`.
+    """
+    count = len(representations)
+    if count > images:
+        representations = representations[torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:images]]
+        count = images
+    values = representations.double()
+    apart = torch.pdist(values - values.mean(0))
+    low, middle, high = (apart.kthvalue(max(1, round(share * len(apart)))).values for share in (0.4, 0.5, 0.6))
+    nearer = torch.zeros(count, count, dtype=torch.bool)
+    nearer[*torch.triu_indices(count, count, 1)] = apart < middle
+    shares = (nearer.sum(0) + nearer.sum(1)).double() / (count - 1)
+    return (2 * shares.std() / count**0.5 * (high - low) / 0.2 / middle).item()
+
+
 def relative_displacement(moved: torch.Tensor, original: torch.Tensor, typical: float) -> torch.Tensor:
     """Distance from each original to its moved self, over the `typical_distance` of the level.
 

@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.metrics import r2_score, roc_auc_score
 
 from analyses.bootstrap import draws, interval
-from analyses.statistics import auc, evaluate, mean, mean_reciprocal, median, r2, ratio
+from analyses.statistics import auc, evaluate, mean, mean_reciprocal, median, r2, ratio, share
 
 NUMBERS = st.floats(-100, 100).map(lambda x: round(x, 1))  # rounded: ties happen
 
@@ -90,26 +90,54 @@ def test_ratio_and_mean_reciprocal():
     assert evaluate(mean_reciprocal, np.array([1.0, 2.0, 4.0])) == pytest.approx(7 / 12)
 
 
-def test_interval_agrees_with_scipy():
+def test_quantiles_of_resamples_agree_with_scipy():
     values = np.random.default_rng(0).gamma(2.0, size=200)
-    ours = interval(values, mean, resamples=5000)
-    theirs = stats.bootstrap((values,), np.mean, n_resamples=5000, method="percentile", rng=1).confidence_interval
+    ours = interval(values, median, resamples=5000)
+    theirs = stats.bootstrap((values,), np.median, n_resamples=5000, method="percentile", rng=1).confidence_interval
     width = theirs.high - theirs.low
-    assert ours.value == pytest.approx(values.mean())
+    assert ours.value == pytest.approx(np.median(values))
     assert ours.low == pytest.approx(theirs.low, abs=0.05 * width)
     assert ours.high == pytest.approx(theirs.high, abs=0.05 * width)
 
 
-@pytest.mark.parametrize("statistic, truth", [(mean, 1.0), (median, np.log(2))])
-def test_interval_covers_the_truth_as_often_as_it_says(statistic, truth):
-    rng = np.random.default_rng(0)
-    runs = 300
-    covered = 0
-    for _ in range(runs):
-        found = interval(rng.exponential(size=100), statistic, resamples=400)
-        covered += found.low <= truth <= found.high
-    # 95% less the known shortfall of the percentile bootstrap at 100 skewed values; 3 standard errors are 0.04.
-    assert 0.90 <= covered / runs <= 0.985
+def test_the_interval_of_a_mean_is_students_where_values_are_normal():
+    values = stats.norm.ppf((np.arange(60) + 0.5) / 60) * 3 + 5
+    ours = interval(values, mean, resamples=20_000)
+    theirs = stats.ttest_1samp(values, 0).confidence_interval()
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.1 * (theirs.high - theirs.low))
+
+
+@pytest.mark.parametrize("hits, n", [(0, 12), (12, 12), (11, 12), (50, 100)])
+def test_the_interval_of_a_share_is_wilsons(hits, n):
+    ours = interval(np.arange(n) < hits, share)
+    theirs = stats.binomtest(hits, n).proportion_ci(method="wilson")
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+
+
+def test_images_that_are_all_alike_leave_a_share_open_and_a_mean_closed():
+    alike = np.full(20, 0.75)
+    open_, closed = interval(alike, share), interval(alike, mean)
+    assert open_.low < 0.75 < open_.high < 1
+    assert closed.low == closed.high == 0.75
+
+
+SKEWED = {
+    "exponential": (mean, lambda rng, n: rng.exponential(size=n), 1.0),
+    "few large": (mean, lambda rng, n: np.where(rng.random(n) < 0.2, 5.0, 0) + 0.1 * rng.normal(size=n), 1.0),
+    "reciprocal ranks": (mean_reciprocal, lambda rng, n: 1.0 * rng.geometric(0.5, size=n), np.log(2)),
+    "hits": (share, lambda rng, n: rng.random(n) < 0.95, 0.95),
+    "shares": (share, lambda rng, n: rng.binomial(4, 0.9, size=n) / 4, 0.9),
+    "median": (median, lambda rng, n: rng.exponential(size=n), np.log(2)),
+}
+
+
+@pytest.mark.parametrize("of", SKEWED)
+def test_intervals_of_two_dozen_images_hold_the_truth_as_often_as_they_say(of):
+    statistic, draw, truth = SKEWED[of]
+    rng, runs = np.random.default_rng(0), 400
+    found = [interval(draw(rng, 24), statistic, resamples=400) for _ in range(runs)]
+    covered = np.mean([one.low <= truth <= one.high for one in found])
+    assert 0.95 - 3 * np.sqrt(0.95 * 0.05 / runs) <= covered  # three standard errors; quantiles of means hold 0.88
 
 
 def test_auc_interval_covers_the_truth_with_pairs_that_are_correlated():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from rcdm_core.distances import (
     relative_displacement,
     retrieval_ranks,
     typical_distance,
+    typical_error,
 )
 from rcdm_core.errors import UserError
 from rcdm_core.fidelity import fidelity_scores
@@ -115,3 +117,13 @@ def test_mean_reciprocal_rank() -> None:
 def test_the_median_of_an_even_number_of_ranks_lies_between_the_two_in_the_middle():
     h = torch.tensor([[0.0], [1.0], [9.0]])
     assert fidelity_scores(torch.tensor([[0.0], [0.4]]), h) == {"MRR": 0.75, "mean rank": 1.5, "median rank": 1.5}
+
+
+@pytest.mark.parametrize("count", [60, 300])
+def test_the_error_of_the_typical_distance_is_what_it_scatters_by(count: int) -> None:
+    drawn = [torch.randn(count, 8, generator=torch.Generator().manual_seed(seed)) for seed in range(120)]
+    drawn = [h * (1 + h[:, :1].abs()) for h in drawn]
+    scatter = np.std([typical_distance(h) for h in drawn]) / np.mean([typical_distance(h) for h in drawn])
+    told = np.mean([typical_error(h) for h in drawn])
+    assert told == pytest.approx(scatter, rel=0.25)
+    assert typical_error(1e-5 * drawn[0]) == pytest.approx(typical_error(drawn[0]), rel=1e-3)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from analyses.paired import compare, holm, rank_biserial, signed_rank
+from analyses.paired import chance_auc, compare, holm, rank_biserial, signed_rank
+from analyses.statistics import auc, evaluate
+from rcdm_core.readout import binary_scores
 
 DIFFERENCES = arrays(np.float64, st.integers(1, 40), elements=st.integers(-20, 20).map(float))
 P_VALUES = arrays(np.float64, st.integers(1, 12), elements=st.floats(0, 1))
@@ -97,3 +100,22 @@ def test_compare_puts_the_three_together():
     assert result.difference.low > 0
     assert result.p_value == signed_rank(differences)
     assert result.effect == rank_biserial(differences)
+
+
+def test_the_chance_of_an_auc_is_that_of_swapped_signs():
+    scores = np.random.default_rng(0).normal(size=(60, 2))
+    swaps = np.random.default_rng(1).random((4000, 60)) < 0.5
+    ones = np.ones((1, 60), int)
+    swapped = [auc(np.where(swap[:, None], scores[:, ::-1], scores), ones)[0] for swap in swaps]
+    assert chance_auc(scores, 5) == pytest.approx(1.96 * np.std(swapped) * 1.5, rel=0.05)
+
+
+def test_a_reader_of_nothing_stays_within_chance():
+    """Of readers fitted in five folds to nothing, the bootstrap leaves out .5 in one of six; hardly one leaves this."""
+    outside = []
+    for seed in range(60):
+        h = torch.randn(80, 6, generator=torch.Generator().manual_seed(seed))
+        read = binary_scores(h, torch.arange(80) >= 40, folds=5, seed=0, groups=torch.arange(40).repeat(2))
+        scores = read.numpy().reshape(2, 40).T
+        outside.append(abs(evaluate(auc, scores) - 0.5) > chance_auc(scores, 5))
+    assert np.mean(outside) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 60)
