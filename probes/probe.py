@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from analyses.bootstrap import LEVEL, interval
-from analyses.findings import ERROR_RATE, Verdict, aside, p_text
+from analyses.findings import ERROR_RATE, LEAST, Verdict, aside, p_text
 from rcdm_core.bounds import LARGEST_SEED, check_numbers
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER, SOLVERS
@@ -393,15 +393,20 @@ class Found:
             **judgement.names,
             "outcome": parts.get(judgement.seen or judgement.word, ""),
         }
+        told = {part: parts[part].format_map(names) for part in ("claim", "statistic", "rule", "sentence")}
+        word, n = judgement.word, judgement.estimate.n
+        if n < LEAST:
+            word = "too few"
+            told["sentence"] = f"{n} {self.probe.counted} are too few to tell; it takes at least {LEAST}."
         return Verdict.of(
             judgement.estimate,
             finding=self.probe.finding.get(judgement.aspect, 0),
             encoder=encoder,
-            word=judgement.word,
+            word=word,
             p_value=judgement.p_value,
             aspect="" if judgement.whole else judgement.aspect,
             level=judgement.level,
-            **{part: parts[part].format_map(names) for part in ("claim", "statistic", "rule", "sentence")},
+            **told,
         )
 
     @property

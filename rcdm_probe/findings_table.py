@@ -2,8 +2,8 @@
 
 A verdict agrees with the paper where the finding is about its encoder (self-supervised ones; where two are compared,
 one beside another that is not) and is supported, disagrees where it is not supported, and is open where it is
-inconclusive. A verdict of no finding is beyond the paper; one on a finding, of an encoder that the paper says nothing
-about, is shown for comparison.
+inconclusive or there were too few images. A verdict of no finding is beyond the paper; one on a finding, of an encoder
+that the paper says nothing about, is shown for comparison.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from analyses.findings import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-AGREEMENT = {"supported": "agrees", "not supported": "disagrees", "inconclusive": "open"}
+AGREEMENT = {"supported": "agrees", "not supported": "disagrees", "inconclusive": "open", "too few": "open"}
 COMPARISON, BEYOND = "for comparison", "beyond the paper"
 
 _COLUMNS = [field.name for field in fields(Verdict)]

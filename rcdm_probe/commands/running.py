@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-COLOURS = {"supported": "green", "not supported": "red", "inconclusive": "yellow"}
+COLOURS = {"supported": "green", "not supported": "red", "inconclusive": "yellow", "too few": "yellow"}
 NAMED = 3  # files that could not be read, of which the terminal gives the names
 
 
