@@ -89,7 +89,7 @@ def test_white_representations_vary_alike_and_dead_dimensions_stay_dead() -> Non
         whitening(torch.ones(5, 3))
 
 
-SMALL = Corruptions(corruptions=("gaussian_noise", "pixelate"), images=40, gallery=100, levels=("backbone",))
+SMALL = Corruptions(corruptions=("gaussian_noise", "pixelate"), images=60, gallery=100, levels=("backbone",))
 
 
 def word(found: Found, name: str, aspect: str) -> str:
