@@ -111,7 +111,8 @@ def test_planted_encoders_get_their_words(scenes: ImageSet) -> None:
     ]
     found = measured(PROBE, encoders, scenes, SMALL)
     assert word(found, "colour", "displacement") == word(found, "colour", "whitened") == "supported"
-    assert [word(found, "twin", aspect) for aspect in ("displacement", "whitened", "accuracy")] == ["inconclusive"] * 3
+    assert word(found, "twin", "displacement") == word(found, "twin", "whitened") == "inconclusive"
+    assert word(found, "twin", "accuracy") == "too few"  # images that a linear reader of coarse pixels gets right
     overall = found.tables["overall"].set_index("encoder")
     plain, white = (overall[f"{unit}_displacement"] for unit in ("relative", "whitened"))
     assert plain["dominated"] < 0.4 * plain["supervised"]
