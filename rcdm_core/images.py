@@ -125,6 +125,15 @@ class Picture:
     range: tuple[int, int] | None
 
 
+def read_image(path: Path) -> torch.Tensor:
+    """Decode a whole image file in one of `FORMATS`: RGB, ``[3, H, W]`` float32 in [0, 1].
+
+    Raises:
+        UnreadableImage: The file is missing, truncated, corrupt, too large or not an image.
+    """
+    return _read(path, _tensor).pixels
+
+
 def read_picture(path: Path, size: int) -> Picture:
     """Decode the largest centred square of an image file, resized without aliasing.
 
