@@ -778,6 +778,7 @@ PROBE = Probe(
     verdicts=verdicts,
     finding={"interpolation": 4},
     counted="pairs",
+    rests_on={"interpolation": "pairs"},
     names=names,
     page={
         "": [

@@ -985,6 +985,7 @@ PROBE = Probe(
     },
     verdicts=verdicts,
     finding={"manipulation": 4, "directions": 4},
+    rests_on={"directions": "moved"},
     names=names,
     page={
         "": [
