@@ -1,8 +1,8 @@
 """What a verdict is: a finding of the paper, tested on one encoder by a comparison stated beforehand; and its words.
 
 The findings are those of Bordes, Balestriero and Vincent, "High Fidelity Visualization of What Your Self-Supervised
-Representation Knows About", TMLR 2022 (arXiv 2112.09164). Each probe's package here has its own ``verdicts``: what is
-compared, the test and the thresholds stand there before any encoder is measured.
+Representation Knows About", TMLR 2022 (arXiv 2112.09164). Each probe has its ``verdicts``: what is compared,
+the test and the thresholds stand there before any encoder is measured.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ERROR_RATE = 0.05
 """Two-sided error rate of a finding's test."""
 
 LEAST = 20
-"""Images, or pairs of them, below which there is no word: neither intervals nor tests keep there what they promise."""
+"""Images, or pairs, below which the word is "too few": neither intervals nor tests keep there what they promise."""
 
 ROUNDING = 1e-6
 """A gain below it is what float32 leaves of none: two encoders that are one differ by as much, and always that way."""
@@ -74,7 +74,7 @@ class Verdict:
 
 
 def word_for(for_it: bool, against_it: bool) -> Word:
-    """The word of a claim. Comparisons with NaN are false, so that too few images are inconclusive."""
+    """The word of a claim. Comparisons with NaN are false: no number is inconclusive."""
     return "supported" if for_it else "not supported" if against_it else "inconclusive"
 
 

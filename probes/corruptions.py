@@ -28,7 +28,7 @@ from kornia.geometry.transform import elastic_transform2d
 
 from analyses.findings import rule_of_gain, word_of_gain
 from analyses.paired import holm, rank_biserial, signed_rank
-from analyses.statistics import mean, median
+from analyses.statistics import mean, median, share
 from analyses.tables import estimate_of, measured, tabulate
 from probes.probe import Judgement, Needs, Probe, Ready, Settings, Show, option
 from probes.transformations import Transformation, warp
@@ -316,7 +316,7 @@ def _summed(found: Found, *keys: str) -> pd.DataFrame:
     """Displacements (medians over images) and accuracy (mean), each image's being means; one row a key."""
     rows: dict[tuple[Any, ...], Any] = {}
     for (*key, measure), part in _rows(found).groupby([*keys, "measure"], sort=False):
-        of_images, statistic = part.groupby("image")["value"].mean(), mean if measure == "correct" else median
+        of_images, statistic = part.groupby("image")["value"].mean(), share if measure == "correct" else median
         rows.setdefault(tuple(key), {})[measure] = found.interval(of_images, statistic)
     return tabulate(rows, keys, (*MOVED, "correct"), counted="images")
 

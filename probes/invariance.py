@@ -876,7 +876,7 @@ PROBE = Probe(
             Show("missing", "factors", when=lambda found: not are_known(found)),
             Show("text", "factors", when=are_known),
             Show("table", "factors"),
-            Show("figure", "factors", factors_figure, are_known),
+            Show("figure", "factors", factors_figure, are_known, across=factors_across),
         ],
         "What h leaves open": [
             Show("table", "variance"),

@@ -78,19 +78,20 @@ def measure(run: Context, settings: Occlusion) -> Iterator[pd.DataFrame | Map | 
     """
     side = (settings.places, settings.places)
     chosen, others = np.split(run.draw(settings.images + settings.gallery), [settings.images])
-    h, beside = run.represent(chosen), run.represent(others)
-    unit = {level: typical_distance(beside[level], seed=settings.seed) for level in run.levels}
+    apart, h = run.represent(others), run.represent(chosen)
+    unit = {level: typical_distance(apart[level], seed=settings.seed) for level in run.levels}
 
     def moved(rows: np.ndarray) -> torch.Tensor:
         """``[levels, covers, places, n]`` for some of the images."""
-        images, far = run.images.images(chosen[rows]), []
-        for name, cover in COVERS.items():
+        images = run.images.images(chosen[rows])
+        far = torch.empty(len(run.levels), len(COVERS), settings.places**2, len(rows))
+        for c, (name, cover) in enumerate(COVERS.items()):
             hidden = cover(images)
             for place in run.each(range(settings.places**2), f"covering places, {name}"):
                 without = run.encode(torch.where(area(images.shape[-1], place, settings.places), hidden, images))
-                apart = [relative_displacement(without[level], h[level][rows], unit[level]) for level in run.levels]
-                far.append(torch.stack(apart).float())
-        return torch.stack(far, 1).unflatten(1, (len(COVERS), -1))
+                for n, level in enumerate(run.levels):
+                    far[n, c, place] = relative_displacement(without[level], h[level][rows], unit[level])
+        return far
 
     blocks = np.array_split(np.arange(len(chosen)), -(-len(chosen) // settings.batch_size))
     parts = [run.kept("covered", partial(moved, rows), chosen[rows].tolist(), settings) for rows in blocks]

@@ -87,14 +87,14 @@ _FILTERS = {
 }
 
 
-def by_encoder(size: int) -> TypeGuard[Side]:
+def is_resized_by_encoder(size: int) -> TypeGuard[Side]:
     """Whether an encoder's own preprocessing says how pictures are brought to a side."""
     return isinstance(size, Side) and bool(size.by)
 
 
 def recipe(size: int) -> str:
     """Name of the way from a file to a square; part of the fingerprint of every set of images that goes it."""
-    return f"by an encoder, {vars(size)}, {size} pixels" if by_encoder(size) else f"{RECIPE}, {size} pixels"
+    return f"by an encoder, {vars(size)}, {size} pixels" if is_resized_by_encoder(size) else f"{RECIPE}, {size} pixels"
 
 
 class UnreadableImage(UserError):
@@ -141,7 +141,7 @@ def read_picture(path: Path, size: int) -> Picture:
     Raises:
         UnreadableImage: The file is missing, truncated, corrupt, too large or not an image.
     """
-    return _read(path, lambda image: square(image, size), least=None if by_encoder(size) else 2 * size)
+    return _read(path, lambda image: square(image, size), least=None if is_resized_by_encoder(size) else 2 * size)
 
 
 def square(image: Image.Image, size: int) -> torch.Tensor:
@@ -155,7 +155,7 @@ def square(image: Image.Image, size: int) -> torch.Tensor:
         RGB, ``[3, size, size]`` float32 in [0, 1].
     """
     image = _standard(image)
-    if by_encoder(size):
+    if is_resized_by_encoder(size):
         return _tensor(_in_their_way(image, size))
     width, height = image.size
     side = min(width, height)

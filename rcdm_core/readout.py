@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 
 from rcdm_core.linear_classifier import log_probabilities, solve_logistic
 from rcdm_core.principal_axes import PART, WHOLE, coordinates_of, principal_coordinates, spectrum
@@ -132,14 +131,6 @@ def r2(targets: torch.Tensor, predictions: torch.Tensor) -> float:
 def accuracy(labels: torch.Tensor | np.ndarray, predictions: torch.Tensor | np.ndarray) -> float:
     """Share of rows whose predicted class is the true one."""
     return float(np.mean(np.asarray(labels) == np.asarray(predictions)))
-
-
-def auc(scores: torch.Tensor | np.ndarray, labels: torch.Tensor | np.ndarray) -> float:
-    """Probability that a row of label 1 scores above one of label 0, ties counting half: 0.5 is chance."""
-    positive = np.asarray(labels).astype(bool)
-    n_positive, n_negative = positive.sum(), (~positive).sum()
-    ranks = rankdata(np.asarray(scores))
-    return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 
 
 def _assign_folds(count: int, folds: int, seed: int, groups: torch.Tensor | np.ndarray | None) -> torch.Tensor:

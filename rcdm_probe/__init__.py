@@ -21,16 +21,20 @@ if TYPE_CHECKING:
     from rcdm_probe.reproduction import ReproductionResult, reproduce
 
     adversarial: Callable[..., Result]
+    corruptions: Callable[..., Result]
     fidelity: Callable[..., Result]
     generate: Callable[..., Result]
     interpolate: Callable[..., Result]
     invariance: Callable[..., Result]
     manipulate: Callable[..., Result]
+    occlusion: Callable[..., Result]
+    similarity: Callable[..., Result]
 
 __all__ = [
     "ReproductionResult",
     "Result",
     "adversarial",
+    "corruptions",
     "fidelity",
     "generate",
     "interpolate",
@@ -39,7 +43,9 @@ __all__ = [
     "load_encoder",
     "load_rcdm",
     "manipulate",
+    "occlusion",
     "reproduce",
+    "similarity",
 ]
 
 _HOMES = {

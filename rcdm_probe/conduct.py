@@ -127,7 +127,7 @@ def prepare(probe: Probe, encoder: Any = None, data: str | Path = "scenes", **ar
     asked, needs = Asked(encoder, data, **common), probe.needs
     asked = replace(asked, level=asked.level or needs.level or None, device=choose_device(asked.device))
     named = _named(probe, asked, chosen)
-    weights = by_encoder(asked.weights, list(named))
+    weights = weights_by_encoder(asked.weights, list(named))
     encoders = _open_encoders(probe, asked, named, weights)
     levels = _levels(encoders, asked.level)
     decoders = _open_decoders(probe, asked, encoders, levels, weights)
@@ -276,7 +276,7 @@ def _named(probe: Probe, asked: Asked, settings: Any) -> dict[str, str | Encoder
     return named
 
 
-def by_encoder(weights: Any, encoders: Sequence[str]) -> Mapping[str, str | Path]:
+def weights_by_encoder(weights: Any, encoders: Sequence[str]) -> Mapping[str, str | Path]:
     """Files of weights by name of the encoder; those of a single one need none.
 
     Raises:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rcdm_core.data.imageset import PartOfImages
-from rcdm_core.images import by_encoder
+from rcdm_core.images import is_resized_by_encoder
 from rcdm_core.rcdm import RCDM
 from rcdm_probe.opening import OpenedRCDMs, default_rcdm
 
@@ -65,7 +65,7 @@ def data_card(images: ImageSet, given: GivenImages | None = None) -> dict[str, A
         "name": images.name,
         "images": len(images),
         "image_size": images.image_size,
-        **({"resized": f"{images.image_size.by}, as by the encoder"} if by_encoder(images.image_size) else {}),
+        **({"resized": f"{size.by}, as by the encoder"} if is_resized_by_encoder(size := images.image_size) else {}),
         "classes": list(images.class_names),
         "known_factors": [] if factors is None else list(factors.columns),
         **_memory_card(images),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 AGREEMENT = {"supported": "agrees", "not supported": "disagrees", "inconclusive": "open", "too few": "open"}
+STANCES = tuple(dict.fromkeys(AGREEMENT.values()))
 COMPARISON, BEYOND = "for comparison", "beyond the paper"
 
 _COLUMNS = [field.name for field in fields(Verdict)]
@@ -75,6 +76,6 @@ def tally(findings: pd.DataFrame) -> pd.DataFrame:
         One row a (``finding``, ``aspect``, ``level``): counts ``agrees``, ``disagrees``, ``open``, of the encoders that
         the paper speaks of.
     """
-    spoken = findings[findings["paper"].isin(AGREEMENT.values())]
+    spoken = findings[findings["paper"].isin(STANCES)]
     counts = pd.crosstab([spoken["finding"], spoken["aspect"], spoken["level"]], spoken["paper"])
-    return counts.reindex(columns=list(AGREEMENT.values()), fill_value=0).reset_index().rename_axis(None, axis=1)
+    return counts.reindex(columns=STANCES, fill_value=0).reset_index().rename_axis(None, axis=1)

@@ -18,7 +18,7 @@ from rcdm_core.data.scenes import SIZE
 from rcdm_core.encoders import Encoder, catalogue, load_encoder
 from rcdm_core.encoders.any_network import admitted
 from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.images import by_encoder, recipe
+from rcdm_core.images import is_resized_by_encoder, recipe
 from rcdm_core.rcdm import RCDM, load_rcdm
 from rcdm_core.rcdm.published import load_published
 from rcdm_core.rcdm.rcdm import JoinedRCDM, unknown_condition
@@ -338,7 +338,7 @@ def _told_of_sizes(images: ImageSet, encoders: Sequence[Encoder]) -> ImageSet:
     if not isinstance(images, (FolderImages, DownloadedImages)):
         return images
     wanted = [(one.name, one.image_size) for one in encoders if recipe(one.image_size) != recipe(images.image_size)]
-    others = [f"{name} ({side.by}, {side} pixels)" for name, side in wanted if by_encoder(side)]
+    others = [f"{name} ({side.by}, {side} pixels)" for name, side in wanted if is_resized_by_encoder(side)]
     if not others:
         return images
     told = (

@@ -28,7 +28,7 @@ from rcdm_core.representations import encode
 from rcdm_probe import conduct as conducting
 from rcdm_probe import reproduction_report as report
 from rcdm_probe import runs
-from rcdm_probe.conduct import Asked, by_encoder, carry_out
+from rcdm_probe.conduct import Asked, carry_out, weights_by_encoder
 from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
 from rcdm_probe.known_probes import load_probe, places
@@ -144,7 +144,7 @@ def prepare(
         raise unknown_name("scale", scale, SCALES)
     named = by_name(encoders, EMBEDDED)
     asked, names = Asked(list(named.values()), data, **arguments), list(named)
-    device, weights = choose_device(asked.device), by_encoder(asked.weights, names)
+    device, weights = choose_device(asked.device), weights_by_encoder(asked.weights, names)
     opened = open_encoders([(encoder, None) for encoder in named.values()], weights, device=device)
     levels = tuple(dict.fromkeys(level for encoder in opened for level in encoder.levels))
     rcdms = open_rcdms(asked.rcdm, opened, levels, device=device)

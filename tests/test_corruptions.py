@@ -89,7 +89,7 @@ def test_white_representations_vary_alike_and_dead_dimensions_stay_dead() -> Non
         whitening(torch.ones(5, 3))
 
 
-SMALL = Corruptions(corruptions=("gaussian_noise", "pixelate"), images=40, gallery=100, levels=("backbone",))
+SMALL = Corruptions(corruptions=("gaussian_noise", "pixelate"), images=60, gallery=100, levels=("backbone",))
 
 
 def word(found: Found, name: str, aspect: str) -> str:
@@ -111,7 +111,8 @@ def test_planted_encoders_get_their_words(scenes: ImageSet) -> None:
     ]
     found = measured(PROBE, encoders, scenes, SMALL)
     assert word(found, "colour", "displacement") == word(found, "colour", "whitened") == "supported"
-    assert [word(found, "twin", aspect) for aspect in ("displacement", "whitened", "accuracy")] == ["inconclusive"] * 3
+    assert word(found, "twin", "displacement") == word(found, "twin", "whitened") == "inconclusive"
+    assert word(found, "twin", "accuracy") == "too few"  # images that a linear reader of coarse pixels gets right
     overall = found.tables["overall"].set_index("encoder")
     plain, white = (overall[f"{unit}_displacement"] for unit in ("relative", "whitened"))
     assert plain["dominated"] < 0.4 * plain["supervised"]

@@ -89,12 +89,10 @@ def test_figures_are_called_as_the_reports_call_them():
 
 def figure_names():
     """Names of all figures, read off the code that makes them: an asterisk stands for a level or a number."""
-    makers = [*ROOT.glob("probes/**/*.py"), *ROOT.glob("rcdm_probe/*/figures.py"), ROOT / "rcdm_probe/reproduction.py"]
+    makers = [*ROOT.glob("probes/**/*.py"), ROOT / "rcdm_probe/reproduction.py"]
     for path in makers:
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
-                case ast.Yield(ast.Tuple([ast.Constant(name), *_])) if path.name == "figures.py":
-                    yield name
                 case ast.Call(ast.Name("Show"), [ast.Constant("figure"), ast.Constant(name), *_]):
                     yield name
                 case ast.Call(ast.Name("Panel" | "Map" | "in_columns" | "in_rows"), [ast.Constant(name), *_]):

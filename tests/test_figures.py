@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 from planted_content import TRAINED, content
@@ -19,7 +21,8 @@ from planted_content import TRAINED, content
 from probes.invariance import NEGLIGIBLE, at_reference, labels
 from probes.page import _figures as figures
 from reports import style
-from reports.figures.displacement import draw_by_encoder, draw_displacement
+from reports.figures.by_encoder import draw_by_encoder, draw_matrices_by_encoder
+from reports.figures.displacement import draw_displacement
 from reports.figures.factors import draw_factors
 from reports.figures.grid import compose, draw_maps, draw_panel
 from reports.names import FACTOR_LABELS
@@ -152,7 +155,8 @@ def test_a_legend_below_the_plots_covers_no_label(full, drawn):
     moved = full.tables["displacement"].groupby(["level", "condition"], as_index=False).last()
     moved = pd.concat([moved.assign(encoder=name) for name in "abcde"])
     labels = {name: name.replace("_", " ") for name in moved["condition"]}
-    by_encoder = draw_by_encoder(moved, labels=labels, trained={"a": TRAINED}, negligible=0.1)
+    series = {"relative_displacement": "one", "cosine": "another one", "mrr": "a third one, of a long and wordy name"}
+    by_encoder = draw_by_encoder(moved, row="condition", labels=labels, series=series, unit="u", tick=("rank", "tick"))
     below = {name: figure for name, figure in {**drawn, "by-encoder": by_encoder}.items() if figure.legends}
     assert len(below) > 2
     for name, figure in below.items():
@@ -169,6 +173,32 @@ def test_a_legend_below_the_plots_covers_no_label(full, drawn):
         for text in [*ticks, *titles, *figure.texts]:
             if text.get_text() and text.get_visible():
                 assert not legend.overlaps(text.get_window_extent()), f"{name}: {text.get_text()}"
+
+
+@pytest.fixture
+def several() -> dict[str, Figure]:
+    """Figures of five encoders with long names, of which one has one level only, and numbers beyond the edge."""
+    names = [f"timm/resnet50-with-a-long-name-{letter}" for letter in "abcde"]
+    keys = [(name, level, row) for name in names for level in ("backbone", "projector") for row in ("first", "second")]
+    rows = pd.DataFrame(keys, columns=["encoder", "level", "row"]).assign(value=-3.0, value_low=-4.0, value_high=0.5)
+    rows = rows[(rows["encoder"] != names[0]) | (rows["level"] == "backbone")]
+    matrices = {(name, level): np.eye(2) for name, level in zip(rows["encoder"], rows["level"], strict=True)}
+    labels = {"first": "first row", "second": "second row"}
+    dots = draw_by_encoder(rows, row="row", labels=labels, series={"value": "v"}, unit="u", least=-1.2)
+    squares = draw_matrices_by_encoder(matrices, rows=["a", "b"], columns=["c", "d"], full=1.0, unit="u")
+    return {"dots": dots, "matrices": squares}
+
+
+def test_titles_of_several_encoders_do_not_run_into_each_other(several: dict[str, Figure]) -> None:
+    test_no_text_is_below_seven_points_and_nothing_is_cut_off(several)
+    for figure in several.values():
+        boxes = [axes.title.get_window_extent() for axes in figure.axes[:5]]
+        assert all(one.x1 < next_one.x0 for one, next_one in pairwise(boxes))
+
+
+def test_what_lies_beyond_the_edge_is_an_arrow_at_it(several: dict[str, Figure]) -> None:
+    arrows = [line for line in several["dots"].axes[0].lines if line.get_marker() == "<"]
+    assert [x for line in arrows for x in line.get_xdata() if np.isfinite(x)] == [-1.2, -1.2]
 
 
 def test_levels_keep_their_looks_and_others_differ():

@@ -47,10 +47,16 @@ def test_what_cannot_be_told_is_inconclusive():
     assert {found[1].word, found[2].word} == {"inconclusive"}
 
 
-def test_one_image_is_inconclusive():
+def test_one_image_has_no_word():
     found = verdicts(planted_records({"backbone": 5.0, "projector": 0.0}, images=1))
-    assert {found[1].word, found[2].word} == {"inconclusive"}
+    assert {found[1].word, found[2].word} == {"too few"}
     assert found[1].n == 1
+    assert "at least 20" in found[1].sentence
+
+
+@pytest.mark.parametrize("images, word", [(19, "too few"), (20, "supported")])
+def test_from_twenty_images_on_there_is_a_word(images, word):
+    assert verdicts(planted_records({"backbone": 0.5, "projector": 0.1}, images=images))[2].word == word
 
 
 def test_few_images_do_not_pass_on_the_interval_alone():
@@ -58,7 +64,7 @@ def test_few_images_do_not_pass_on_the_interval_alone():
     found = verdicts(planted_records({"backbone": 0.5, "projector": 0.1}, images=5))[2]
     assert found.low > 0
     assert found.p_value == pytest.approx(1 / 16)
-    assert found.word == "inconclusive"
+    assert found.word == "too few"
 
 
 @given(st.floats(0.01, 1), st.floats(0.01, 1), st.integers(0, 50))

@@ -11,6 +11,7 @@ import pytest
 import torch
 from planted_encoders import encoder, mean_colour, pixels, top_row
 from probing import measured
+from sklearn.metrics import roc_auc_score
 
 from analyses.records import COLUMNS
 from probes import page
@@ -24,7 +25,7 @@ from rcdm_core.errors import UserError
 from rcdm_core.rcdm import RCDM
 from rcdm_core.rcdm.diffusion import build_schedule
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings
-from rcdm_core.readout import auc, r2
+from rcdm_core.readout import r2
 from rcdm_probe import invariance
 from rcdm_probe.conduct import Result
 
@@ -63,7 +64,7 @@ def values(
 def readable(records: pd.DataFrame, level: str, condition: str) -> float:
     reference = TRANSFORMATIONS[condition].reference
     untouched, applied = (values(records, "applied_score", level, condition, s) for s in (0.0, reference))
-    return auc(np.concatenate([untouched, applied]), np.repeat([0, 1], len(untouched)))
+    return roc_auc_score(np.repeat([0, 1], len(untouched)), np.concatenate([untouched, applied]))
 
 
 def test_records_are_tidy(found: Result) -> None:

@@ -109,7 +109,7 @@ def test_a_probe_of_another_package_is_a_command_like_the_others(
 
 def test_reproduce_asks_it_too_and_shows_it_beyond_the_paper(installed: Path) -> None:
     study = prepare(["vicreg"], scale="quick", rcdm="none", root=installed / "runs")
-    assert [step.probe.name for step in study.steps] == ["invariance", "occlusion", "blink"]
+    assert [step.probe.name for step in study.steps] == ["invariance", "occlusion", "similarity", "blink"]
     assert "of no use" in study.lacking["The probe broken was not run."]
     told = document(conduct(replace(study, steps=study.steps[-1:])))
     (beyond,) = (section for section in told["sections"] if section["title"] == "Beyond the paper")

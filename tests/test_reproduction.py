@@ -400,7 +400,7 @@ def test_mistakes_are_told_before_anything_is_measured() -> None:
 
 def test_one_encoder_alone_lacks_finding_3_and_says_so() -> None:
     study = prepare(["vicreg"], scale="quick")
-    names = ["invariance", "generate", "interpolate", "manipulate", "fidelity", "occlusion"]
+    names = ["invariance", "generate", "interpolate", "manipulate", "fidelity", "occlusion", "similarity"]
     assert [step.probe.name for step in study.steps] == names
     assert any("Finding 3" in what for what in study.lacking)
     result = conduct(replace(study, steps=()))
@@ -418,6 +418,7 @@ TINY = {
     "generate": {"count": 20, "gallery": 40, "steps": 1},
     "fidelity": {"images": 20, "gallery": 40, "compared": 0, "swept_images": 0, "pictures": 1, "steps": 1},
     "occlusion": {"images": 20, "gallery": 20, "places": 2, "pictures": 1},
+    "similarity": {"images": 20, "ranked": 20},
 }  # fmt: skip
 
 

@@ -52,7 +52,7 @@ _NAMED = 3  # files and folders that a sentence names
 
 
 @dataclass
-class Found:
+class Listing:
     """What lies below a folder.
 
     Attributes:
@@ -99,7 +99,7 @@ class Layout:
     remarks: tuple[str, ...]
 
 
-def walk(folder: Path) -> Found:
+def walk(folder: Path) -> Listing:
     """Look into a folder and all below it.
 
     Links to folders are followed, each folder once. What is hidden or the system's is passed over, and what a probe or
@@ -108,7 +108,7 @@ def walk(folder: Path) -> Found:
     Raises:
         UserError: The folder cannot be opened.
     """
-    found, queue, seen = Found(), [folder], set()
+    found, queue, seen = Listing(), [folder], set()
     while queue:
         parent = queue.pop()
         try:
@@ -159,7 +159,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def arrange(folder: Path, found: Found) -> Layout:
+def arrange(folder: Path, found: Listing) -> Layout:
     """Sort images into classes by their subfolders, or by those of the splits where all lie in splits.
 
     Images have no classes where many of them lie outside; a few are left out.
@@ -200,7 +200,7 @@ def _told_of_images(images: list[Path], placed: list[Path], splits: list[str]) -
         yield f"left out, for they lie outside the folders of classes: {len(strays):,}{_in_brackets(strays)}"
 
 
-def _told_of_classes(names: tuple[str, ...], found: Found, depth: int) -> Iterator[str]:
+def _told_of_classes(names: tuple[str, ...], found: Listing, depth: int) -> Iterator[str]:
     """What has to be told of the folders that are classes, or could be."""
     folders = {parts[depth] for parts in found.folders if len(parts) == depth + 1}
     if empty := sorted(folders - set(names)):

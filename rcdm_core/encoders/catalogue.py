@@ -19,8 +19,7 @@ class Training:
 
     Attributes:
         is_ssl: Whether without labels; None where nobody told.
-        training_augmentations: Names of the probes' transformations it was trained with, as strongly as they are
-            applied there.
+        training_augmentations: Names of the probes' transformations it was trained with, at some strength.
     """
 
     is_ssl: bool | None = None

@@ -44,8 +44,7 @@ class Encoder(nn.Module):
         dimensions: ``D`` of each level.
         image_size: Side in pixels at which it wants its images: what the preprocessing resizes to, before it crops.
         is_ssl: Whether it was trained without labels; None where nobody told.
-        training_augmentations: Names of the probes' transformations it was trained with, as strongly as they are
-            applied there.
+        training_augmentations: Names of the probes' transformations it was trained with, at some strength.
         card: How it was trained and what it scores; shown in reports.
 
     Attributes:

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from rcdm_core import kept
-from rcdm_core.images import by_encoder
+from rcdm_core.images import is_resized_by_encoder
 from rcdm_core.kept import atomic_path, keeping
 from rcdm_core.precision import device_of
 from rcdm_core.rcdm.diffusion import schedule_for
@@ -142,7 +142,7 @@ def train_rcdm(
             "data": images.name,
             "data_fingerprint": images.fingerprint,
             "image_size": int(images.image_size),
-            **({"resized": vars(images.image_size)} if by_encoder(images.image_size) else {}),
+            **({"resized": vars(images.image_size)} if is_resized_by_encoder(images.image_size) else {}),
             "images": len(split.training),
             "held_out": len(split.held_out),
             "settings": asdict(loop),

@@ -11,7 +11,7 @@ import typer
 from rcdm_core.bounds import LARGEST_SEED
 
 # As in rcdm_core.rcdm and rcdm_core.data, which are too heavy to import for a help text.
-DEFAULT_SOLVER, DEFAULT_STEPS, BRIEF_STEPS = "sde-dpmsolver++", 12, 8
+DEFAULT_SOLVER, DEFAULT_STEPS = "sde-dpmsolver++", 12
 DATA_SETS = (
     *("mnist", "fashionmnist", "kmnist", "cifar10", "cifar100", "stl10", "svhn", "usps", "food101", "flowers102"),
     *("dtd", "pets", "aircraft", "gtsrb", "eurosat", "imagenette"),

@@ -6,6 +6,7 @@ What a colour, a marker and a place mean is the same in every plot; the legend a
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _ROW, _MARK = 4.6, 1.2  # mm: a row, and each of the marks in it where they are many
 _FRAME, _LINE = 17.0, 4.5  # mm: titles and axis label; a line of the legend
 PALE = "#f5f6f8"  # of every other row
-_ACROSS = 700.0  # points times letters that fit beside the labels of rows, in bold
+_LETTERS = 72  # of titles, that fit beside each other
 _LONG = 100  # letters: a legend that is longer has a second line
 
 
@@ -95,7 +96,7 @@ def draw_by_encoder(
             axes.axvline(line, color=MUTED, lw=0.8, ls=(0, (4, 2)), zorder=1)
             axes.tick_params(axis="y", length=0)
             axes.spines["left"].set_visible(False)
-            axes.set_title(encoder, fontsize=_title_size(encoders))
+            axes.set_title(_title(encoder, len(encoders)))
         plots[0].set_xlim(edge - room, high + room)
         plots[0].set_yticks(range(len(rows)), [labels[name] for name in rows])
         plots[0].set_ylim(-0.6, len(rows) - 0.4)
@@ -121,28 +122,27 @@ def draw_matrices_by_encoder(
         unit: What the numbers are.
     """
     encoders, looks = list(dict.fromkeys(encoder for encoder, _ in tables)), level_looks(level for _, level in tables)
-    size = _title_size([f"{encoder}, {level}" for encoder, level in tables][: len(encoders)])
     shades = ScalarMappable(Normalize(-full, full), "RdBu_r")
     with theme():
-        figure = new_figure(TEXT_WIDTH, 16 + len(looks) * (6 + 3.1 * len(rows)) + 8)
+        figure = new_figure(TEXT_WIDTH, 16 + len(looks) * (6 + 3.3 * len(rows)) + 8)
         grid = figure.subplots(len(looks), len(encoders), sharex=True, sharey=True, squeeze=False)
         for line, (level, (colour, _)) in zip(grid, looks.items(), strict=True):
             for axes, encoder in zip(line, encoders, strict=True):
-                if (encoder, level) not in tables:
-                    axes.set_axis_off()
-                    continue
-                axes.imshow(tables[encoder, level], cmap=shades.cmap, norm=shades.norm, aspect="auto")
-                axes.set_title(f"{encoder}, {level}", color=colour, fontsize=size)
-                axes.tick_params(length=0, labelsize=6)
+                axes.tick_params(length=0)
                 for spine in axes.spines.values():
                     spine.set_color(HAIR)
+                if (encoder, level) in tables:
+                    axes.imshow(tables[encoder, level], cmap=shades.cmap, norm=shades.norm, aspect="auto")
+            line[0].set_ylabel(level, color=colour, fontweight="bold")
+        for axes, encoder in zip(grid[0], encoders, strict=True):
+            axes.set_title(_title(encoder, len(encoders)))
         for axes in grid[-1]:
             axes.set_xticks(range(len(columns)), columns, rotation=60, ha="right", rotation_mode="anchor")
         for axes in grid[:, 0]:
             axes.set_yticks(range(len(rows)), rows)
-        figure.tight_layout(pad=0.3, w_pad=0.6, h_pad=0.8, rect=(0, 0, 0.93, 1))
-        bar = figure.add_axes((0.945, 0.3, 0.012, 0.5))
-        figure.colorbar(shades, cax=bar, label=unit).ax.tick_params(labelsize=6)
+        figure.tight_layout(pad=0.3, w_pad=0.6, h_pad=0.8, rect=(0, 0, 0.9, 1))
+        bar = figure.add_axes((0.915, 0.3, 0.012, 0.5))
+        figure.colorbar(shades, cax=bar, label=unit)
     return figure
 
 
@@ -154,10 +154,9 @@ def _dots(axes: Axes, rows: pd.DataFrame, name: str, y: np.ndarray, edge: float,
         axes.plot(values, y, shape, color=colour, mfc=face, ms=3.2, mew=0.9, clip_on=False)
 
 
-def _title_size(titles: Sequence[str]) -> float:
-    """Points at which titles of plots side by side do not run into each other."""
-    letters = (max(map(len, titles)) + 1) * len(titles)
-    return float(np.clip(_ACROSS / letters, 4.5, NORMAL))
+def _title(encoder: str, plots: int) -> str:
+    """The name of an encoder over its plot, of several in a line: in lines, so that it does not run into the next."""
+    return textwrap.fill(encoder, max(6, _LETTERS // plots))
 
 
 def _mark(label: str, marker: str, is_open: bool) -> Line2D:

@@ -56,7 +56,11 @@ def draw_by_factor(
     for axes, (level, (colour, _)) in zip(grid, looks.items(), strict=True):
         rows = table[table["level"] == level].set_index("factor").reindex(order)
         for (name, marker, first), shift in zip(drawn, np.linspace(0.22, -0.22, len(drawn)), strict=True):
-            style.dots(axes, rows, name, np.arange(len(order)) + shift, (colour, marker), filled=first)
+            y = np.arange(len(order)) + shift
+            if f"{name}_low" in rows:
+                style.dots(axes, rows, name, y, (colour, marker), filled=first)
+            else:
+                axes.plot(rows[name], y, marker, color=colour, ms=3.6)
         for factor, bound in bounds.items():
             axes.vlines(bound, order.index(factor) - 0.45, order.index(factor) + 0.45, color=INK, lw=1.0)
         axes.axvline(0, color=INK, lw=0.8, ls=style.DASHED, zorder=0)
