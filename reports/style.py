@@ -147,7 +147,7 @@ def dots(
 
     Args:
         axes: Where.
-        rows: With the column ``name``, and its ``_low`` and ``_high`` where they are known.
+        rows: With the column ``name``, its ``_low`` and ``_high``.
         name: Of the number.
         y: Height of each row, ``[N]``.
         look: Colour and marker.
@@ -155,8 +155,7 @@ def dots(
     """
     colour, marker = look
     face, edge, width, size = (colour, "white", 0.4, 4.2) if filled else ("white", colour, 1.0, 3.6)
-    if f"{name}_low" in rows:
-        axes.hlines(y, rows[f"{name}_low"], rows[f"{name}_high"], color=colour, lw=1.2)
+    axes.hlines(y, rows[f"{name}_low"], rows[f"{name}_high"], color=colour, lw=1.2)
     # A dot on the edge is whole; where there is none, the layout must not make room for it.
     axes.plot(rows[name], y, marker, mfc=face, mec=edge, mew=width, ms=size, clip_on=rows[name].isna().all())
 
