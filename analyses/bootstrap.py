@@ -1,8 +1,10 @@
 """Bootstrap over images (Efron 1979): how far a number would move had other images been drawn.
 
 The interval of a mean is the studentised one (Efron 1981), which holds for skewed values of few images where quantiles
-of resampled means are too narrow; that of a share of hits is Wilson's (1927), which has a width where every image is a
-hit. All others are quantiles of the resampled statistic.
+of resampled means are too narrow, and so is that of a ratio of means (R2 is one), whose standard error is found by
+linearisation. That of a share of hits is Wilson's (1927), which has a width where every image is a hit; that of an AUC
+is Wilson's as well, for as many hits as have its variance (DeLong et al. 1988). All others, the median's among them,
+are quantiles of the resampled statistic. docs/calibration.md tells how often each holds the truth.
 
 Images are the sampling unit: all readings of an image (doses, samples, both levels) are drawn together. The same
 resamples are used for every number over equally many images, so that intervals side by side in a table, and the two
@@ -19,9 +21,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
+from scipy.stats import rankdata
 
-from analyses.statistics import evaluate, mean, mean_reciprocal, share
+from analyses.statistics import auc, correlation, evaluate, mean, mean_reciprocal, r2, ratio, residuals, share
 
 if TYPE_CHECKING:
     from analyses.statistics import Array, Statistic
@@ -78,8 +81,7 @@ def interval(
         seed: Seed of the resamples.
 
     Returns:
-        The statistic on the images at hand, and the bounds of its interval: Wilson's of a `share`, studentised of a
-        `mean` or `mean_reciprocal`, else the quantiles ``(1 -+ level) / 2`` of the resampled statistic.
+        The statistic on the images at hand, and the bounds of its interval: see the head of this module.
     """
     values = np.asarray(values_by_image, dtype=np.float64)
     n, tails = len(values), np.array([(1 - level) / 2, (1 + level) / 2])
@@ -89,47 +91,106 @@ def interval(
     if n == 1 or np.isnan(value):
         return Estimate(value, np.nan, np.nan, n)
     if statistic is share and np.isin(values, (0, 1)).all():
-        low, high = _wilson(value, n, tails)
-    elif statistic in (mean, share, mean_reciprocal) and values.ndim == 1:
-        low, high = _studentised(1 / values if statistic is mean_reciprocal else values, tails, resamples, seed)
-        if statistic is share:
-            low, high = max(low, 0.0), min(high, 1.0)
-            if low == high:
-                low, high = _wilson(value, n, tails)  # all images alike
+        low, high = _wilson(value, n, ndtri(tails[1]))
+    elif statistic is auc:
+        low, high = _wilson_of_auc(values, value, tails[1])
+    elif statistic in (share, correlation):
+        low, high = _bounded(values, tails, resamples, seed, -1 if statistic is correlation else 0)
+    elif statistic in (mean, mean_reciprocal) and values.ndim == 1:
+        low, high = _studentised(_mean, 1 / values if statistic is mean_reciprocal else values, tails, resamples, seed)
+    elif statistic is ratio:
+        low, high = _studentised(_ratio, values, tails, resamples, seed)
+    elif statistic is r2:
+        low, high = (1 - end for end in _studentised(_ratio, residuals(values), tails, resamples, seed)[::-1])
     else:
         low, high = np.nanquantile(_resampled(statistic, values, resamples, seed), tails)
     return Estimate(value, float(low), float(high), n)
 
 
 def _resampled(statistic: Statistic, values: Array, resamples: int, seed: int) -> Array:
-    """The statistic of every resample, ``[resamples]``."""
+    """The statistic of every resample, ``[resamples]``; or what else is found of each, ``[resamples, ...]``."""
     counts, rows = draws(len(values), resamples, seed), max(1, _BLOCK // len(values))
     return np.concatenate([statistic(values, counts[start : start + rows]) for start in range(0, resamples, rows)])
 
 
-def _studentised(values: Array, tails: Array, resamples: int, seed: int) -> tuple[float, float]:
-    """Bounds of a mean of ``values [N]`` by quantiles of its resampled t; where many have none, of the mean itself."""
-    centred, n = values - values.mean(), len(values)
-    moments = _resampled(_moments, np.stack([centred, centred**2], 1), resamples, seed)
-    means, deviations = moments[:, 0], np.sqrt(np.maximum(moments[:, 1] - moments[:, 0] ** 2, 0) * n / (n - 1))
-    spread = centred.std(ddof=1)
+def _studentised(
+    estimated: Statistic, values: Array, tails: Array, resamples: int, seed: int
+) -> tuple[float, float]:
+    """Bounds of a statistic by quantiles of its resampled t; where many have none, of the statistic itself.
+
+    Never nearer than Student's t has them: of two dozen images, tails that were not drawn leave those resampled short.
+    ``estimated`` gives the statistic and its standard deviation for one image, ``[R, 2]``.
+    """
+    ((value, spread),) = estimated(values, np.ones((1, len(values)), dtype=np.int32))
+    found, deviations = _resampled(estimated, values, resamples, seed).T
     varies = deviations > 1e-9 * spread
     if (~varies).mean() > tails[0] / 5:  # too few of the images differ: a resample often has none of them
-        low, high = np.quantile(means, tails)
-        return values.mean() + low, values.mean() + high
-    low, high = np.quantile(means[varies] / deviations[varies], tails)
-    return values.mean() - high * spread, values.mean() - low * spread
+        low, high = np.nanquantile(found, tails)
+        return low, high
+    low, high = np.quantile((found[varies] - value) / deviations[varies], tails)
+    student = stdtrit(len(values) - 1, tails) / np.sqrt(len(values))
+    low, high = min(low, student[0]), max(high, student[1])
+    return value - high * spread, value - low * spread
 
 
-def _moments(values: Array, counts: Array) -> Array:
-    return (counts @ values) / counts.sum(1, keepdims=True)
+def _mean(values: Array, counts: Array) -> Array:
+    """Mean of ``values [N]`` and their standard deviation, ``[R, 2]``."""
+    centre, n = values.mean(), len(values)
+    centred = values - centre  # for precision: the squares below cancel least
+    first, second = (counts @ np.stack([centred, centred**2], 1) / n).T
+    return np.stack([centre + first, np.sqrt(np.maximum(second - first**2, 0) * n / (n - 1))], 1)
 
 
-def _wilson(share: float, n: int, tails: Array) -> tuple[float, float]:
+def _ratio(values: Array, counts: Array) -> Array:
+    """The `ratio` of ``values [N, ..., 2]`` and its standard deviation for one image, ``[R, 2]``.
+
+    By linearisation: with means ``a`` over ``g``, an image that has ``a_i`` and ``g_i`` moves ``a / g`` by
+    ``(a_i - g_i a / g) / g``; of several ratios, by the mean of that.
+    """
+    n = len(values)
+    pairs = values.reshape(n, -1, 2)
+    means = (counts @ pairs.reshape(n, -1) / n).reshape(len(counts), -1, 2)
+    upper, lower = means[..., 0], means[..., 1]
+    known = lower != 0
+    inverse = np.divide(1, lower, out=np.zeros_like(lower), where=known) / np.maximum(known.sum(1, keepdims=True), 1)
+    slope = np.divide(upper, lower, out=np.zeros_like(lower), where=known)
+    weights = np.stack([inverse, -slope * inverse], 2).reshape(len(counts), -1)
+    moved = weights @ pairs.reshape(n, -1).T  # [R, N]: what each image moves, with mean 0 in its resample
+    deviations = np.sqrt((counts * moved**2).sum(1) / (n - 1))
+    return np.stack([ratio(values, counts), deviations], 1)
+
+
+def _bounded(values: Array, tails: Array, resamples: int, seed: int, least: float) -> tuple[float, float]:
+    """Bounds of a mean of values in [least, 1]; where all are alike, Wilson's, for a mean without any is not known."""
+    low, high = _studentised(_mean, values, tails, resamples, seed)
+    if low == high:
+        low, high = (
+            least + (1 - least) * end
+            for end in _wilson((values[0] - least) / (1 - least), len(values), ndtri(tails[1]))
+        )
+    return max(low, least), min(high, 1.0)
+
+
+def _wilson(share: float, n: float, z: float) -> tuple[float, float]:
     """Wilson's score interval of a share of ``n`` images."""
-    z = ndtri(tails[1])
     middle, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
+
+
+def _wilson_of_auc(scores: Array, area: float, tail: float) -> tuple[float, float]:
+    """Wilson's interval of an AUC, as if it were the share of hits among as many images as have its variance.
+
+    By DeLong et al. (1988), an image moves the AUC by the share of negatives below its positive score, plus the share
+    of positives above its negative one. Where both kinds hardly overlap, that variance is known from a few images
+    alone: an image then counts as at most two.
+    """
+    negative, positive = scores.T
+    n = len(scores)
+    below = rankdata(np.concatenate([positive, negative]))[:n] - rankdata(positive)
+    above = rankdata(-np.concatenate([negative, positive]))[:n] - rankdata(-negative)
+    variance = ((below + above) / n).var(ddof=1) / n
+    alike = area * (1 - area) / variance if variance > 0 else n
+    return _wilson(area, alike, stdtrit(n - 1, tail))
 
 
 @lru_cache(maxsize=6)

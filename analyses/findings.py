@@ -84,12 +84,26 @@ def word_of_gain(gain: Estimate, p_value: float) -> Word:
     return word_for(certain and gain.low > ROUNDING, certain and gain.high < -ROUNDING)
 
 
+def word_of_all(*words: Word) -> Word:
+    """The word of a claim that needs several to hold: supported where all are, not supported where one is not."""
+    return word_for(all(word == "supported" for word in words), any(word == "not supported" for word in words))
+
+
 def rule_of_gain(family: str) -> str:
     """How `word_of_gain` decides, in words, where Holm's correction is over a family."""
     return (
         "Supported where the whole 95% interval lies above 0 and the two-sided Wilcoxon signed-rank p, Holm-corrected "
         f"over the {family}, is below {ERROR_RATE}; not supported where it lies below 0 with p below {ERROR_RATE}; "
         "else inconclusive."
+    )
+
+
+def rule_of_gains(family: str) -> str:
+    """How `word_of_all` decides about two gains by `word_of_gain`, in words, with Holm's correction over a family."""
+    return (
+        f"Each by its 95% interval and its two-sided Wilcoxon signed-rank p, Holm-corrected over the {family}. Supported "
+        f"where both lie above 0 (whole interval, and p below {ERROR_RATE}), not supported where one of them lies below "
+        "0 (likewise), else inconclusive."
     )
 
 

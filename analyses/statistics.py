@@ -34,6 +34,11 @@ def share(values: Array, counts: Array) -> Array:
     return mean(values, counts)
 
 
+def correlation(values: Array, counts: Array) -> Array:
+    """Mean of ``values [N]`` in [-1, 1], such as correlations of each image. Its interval stays in [-1, 1]."""
+    return mean(values, counts)
+
+
 def mean_reciprocal(values: Array, counts: Array) -> Array:
     """Mean of ``1 / values [N]``; of ranks (1 is best) it is the mean reciprocal rank."""
     return mean(1 / values, counts)
@@ -53,9 +58,15 @@ def median(values: Array, counts: Array) -> Array:
 
 
 def ratio(values: Array, counts: Array) -> Array:
-    """Mean of the first over mean of the second column of ``values [N, 2]``; NaN where the second is 0."""
-    upper, lower = (counts @ values).T
-    return np.divide(upper, lower, out=np.full(len(upper), np.nan), where=lower != 0)
+    """Mean of the first over mean of the second column of ``values [N, 2]``; NaN where the second is 0.
+
+    Of several factors, ``[N, F, 2]``, the mean over these ratios; a factor whose second column is 0 does not count.
+    """
+    pairs = values.reshape(len(values), -1)
+    upper, lower = np.moveaxis((counts @ pairs).reshape(len(counts), -1, 2), 2, 0)
+    known = lower != 0
+    ratios = np.divide(upper, lower, out=np.zeros(upper.shape), where=known).sum(1)
+    return np.divide(ratios, known.sum(1), out=np.full(len(ratios), np.nan), where=known.any(1))
 
 
 def auc(values: Array, counts: Array) -> Array:
@@ -94,3 +105,10 @@ def r2(values: Array, counts: Array) -> Array:
     total = total - np.square(counts @ true.sum(axis=1)).sum(1) / (counts.sum(1) * values.shape[1])
     varies = total > 1e-12 * max(1.0, float(np.square(centre).sum())) * values.shape[0]
     return 1 - np.divide(residual, total, out=np.full(len(total), np.nan), where=varies)
+
+
+def residuals(values: Array) -> Array:
+    """The parts of `r2`, which is 1 minus their `ratio`: squared error and squared deviation of each image, ``[N, 2]``."""
+    true, predicted = values[..., 0], values[..., 1]
+    parts = np.square(true - predicted), np.square(true - true.mean(axis=(0, 1)))
+    return np.stack([part.sum(axis=(1, 2)) for part in parts], 1)

@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from analyses.findings import ERROR_RATE
 from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.records import REAL, records
-from analyses.statistics import mean, mean_reciprocal, median, ratio
+from analyses.statistics import mean, mean_reciprocal, median, ratio, share
 from analyses.tables import by_image, headings, measured, tabulate
 from probes.context import Context, in_parts
 from probes.probe import Needs, Probe, Ready, Sampling, Show, option
@@ -397,7 +398,10 @@ def sets(found: Found) -> pd.DataFrame:
         values = {name: values_of(group, name) for name in measures}
         floor = values["frechet"] if floor is None else floor
         values["excess"] = values["frechet"] - floor
-        rows[key] = {name: found.interval(value, mean) for name, value in values.items()}
+        rows[key] = {
+            name: found.interval(value, share if name in ("precision", "recall") else mean)
+            for name, value in values.items()
+        }
     return tabulate(rows, ("encoder", "level"), ("frechet", "excess", *measures[1:]))
 
 
@@ -408,7 +412,8 @@ def copies(found: Found) -> pd.DataFrame:
     ``ratio`` to that of the real images, of means, paired; ``share`` of pictures whose nearest image is one that was
     trained on, not one of as many that were not (0.5 for a decoder that does not recall; a tie counts one half);
     ``closest``, the share nearer to a training image than any of the real images is, and ``surplus``, by how much it
-    exceeds the share that is as near to one of the others (0 for a decoder that does not recall); ``images``.
+    exceeds the share that is as near to one of the others (0 for a decoder that does not recall); Wilcoxon's ``p_value``
+    of the surplus and ``p_holm``, corrected over the levels; ``images``.
     """
     rows, real = {}, None
     for key, group in by_level(found, "nearest_training", "nearest_held_out").items():
@@ -419,11 +424,14 @@ def copies(found: Found) -> pd.DataFrame:
         rows[key] = {
             "distance": found.interval(near, mean),
             "ratio": found.interval(np.stack([near, real], 1), ratio),
-            "share": found.interval((near < other) + 0.5 * (near == other), mean),
-            "closest": found.interval(closest, mean),
-            "surplus": found.interval(closest - (other < real.min()), mean),
+            "share": found.interval((near < other) + 0.5 * (near == other), share),
+            "closest": found.interval(closest, share),
+            "surplus": found.interval(surplus := closest - (other < real.min()), mean),
+            "p_value": signed_rank(surplus),
         }
-    return tabulate(rows, ("encoder", "level"), ("distance", "ratio", "share", "closest", "surplus"))
+    names = ("distance", "ratio", "share", "closest", "surplus")
+    table = tabulate(rows, ("encoder", "level"), names, ("p_value", "p_holm"))
+    return table.assign(p_holm=holm(table["p_value"].mask(table["encoder"] == REAL)))
 
 
 def solvers(found: Found) -> pd.DataFrame:
@@ -474,7 +482,8 @@ def trust(found: Found) -> str:
     ranked = found.tables["ranks"].sort_values("mrr", ascending=False)
     compared, copied = of_samples(found.tables["sets"]), of_samples(found.tables["copies"])
     best, worst, gallery = ranked.iloc[0], ranked.iloc[-1], found.run["study_card"]["gallery"]
-    recalled = copied[copied["surplus_low"] > 0].sort_values("surplus", ascending=False, kind="stable")
+    beyond = (copied["surplus_low"] > 0) & (copied["p_holm"] < ERROR_RATE)
+    recalled = copied[beyond].sort_values("surplus", ascending=False, kind="stable")
     told = {
         "distance": found.run["features_card"]["distance"],
         "gallery": f"{gallery:,}",
@@ -506,11 +515,12 @@ def place(row: pd.Series) -> str:
 def evidence(compared: pd.DataFrame) -> str:
     """What the comparison of solvers says of the setting that was used."""
     chosen, others = compared.iloc[0], compared.iloc[1:]
-    better, worse = others[others["gain_low"] > 0], others[others["gain_high"] < 0]
+    sure = others["p_holm"] < ERROR_RATE
+    better, worse = others[sure & (others["gain_low"] > 0)], others[sure & (others["gain_high"] < 0)]
     said = (
         f"The setting used in this report, {chosen['solver']} with {chosen['steps']} steps, has an MRR of "
         f"{cell(chosen, 'mrr')} on these images. Of {len(others)} others, {len(better)} do better and {len(worse)} "
-        "worse (the interval of the paired difference leaves out 0)"
+        f"worse (the interval of the paired difference leaves out 0, and p, Holm-corrected, is below {ERROR_RATE})"
     )
     if len(better):
         best = better.loc[better["gain"].idxmax()]
@@ -519,7 +529,7 @@ def evidence(compared: pd.DataFrame) -> str:
             f"{said}; the best, {best['solver']} with {best['steps']} steps, gains {cell(best, 'gain')} for "
             f"{number(dearer, 1)} times the time."
         )
-    cheaper = others[(others["gain_high"] >= 0) & (others["seconds"] < chosen["seconds"])]
+    cheaper = others[~others.index.isin(worse.index) & (others["seconds"] < chosen["seconds"])]
     if cheaper.empty:
         return f"{said}: none that is not worse takes less time."
     fastest = cheaper.loc[cheaper["seconds"].idxmin()]

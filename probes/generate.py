@@ -261,6 +261,7 @@ PROBE = Probe(
     verdicts=verdicts,
     finding={"neighbourhood": 4},
     counted="pictures",
+    rests_on={"neighbourhood": "count"},
     names=names,
     page={
         "": [Show("figure", "kinds", kinds_figure, across=kinds_across)],

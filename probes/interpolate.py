@@ -35,7 +35,7 @@ from scipy.stats import rankdata
 from analyses.findings import ERROR_RATE, word_for
 from analyses.paired import TEST, holm, signed_rank, tested
 from analyses.records import PARTNER
-from analyses.statistics import mean, median, ratio
+from analyses.statistics import correlation, mean, median, ratio, share
 from analyses.tables import by_image, headings, measured, tabulate
 from probes.page import undrawn
 from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
@@ -415,7 +415,10 @@ def orders(found: Found) -> pd.DataFrame:
     """
     wrong = of_pairs(found.records, 1)
     rows = {
-        key: {"spearman": found.interval(own, mean), "wrong_end": found.interval(wrong.get(key, ()), mean)}
+        key: {
+            "spearman": found.interval(own, correlation),
+            "wrong_end": found.interval(wrong.get(key, ()), correlation),
+        }
         for key, own in of_pairs(found.records).items()
     }
     return tabulate(rows, ("level", "path"), ("spearman", "wrong_end"), counted="pairs")
@@ -432,7 +435,10 @@ def factors(found: Found) -> pd.DataFrame:
     rows = {}
     for key, own in in_order(found.records).groupby([*KEYS], sort=False):
         values = (own["order"], wrong.get(key, ()), own["at_first"], own["at_second"])
-        rows[key] = {name: found.interval(part, mean) for name, part in zip(names, values, strict=True)}
+        rows[key] = {
+            name: found.interval(part, mean if name.startswith("at_") else correlation)
+            for name, part in zip(names, values, strict=True)
+        }
     return tabulate(rows, KEYS, names, counted="pairs")
 
 
@@ -443,7 +449,7 @@ def progress(found: Found) -> pd.DataFrame:
     the share of pairs in which B's is read; ``pairs``.
     """
     rows = {
-        (*key, at): {"progress": found.interval(values, mean)}
+        (*key, at): {"progress": found.interval(values, share if key[2] == CLASS else mean)}
         for key, way in trajectories(found.records)
         for at, values in way.items()
     }
@@ -465,7 +471,7 @@ def classes(found: Found) -> pd.DataFrame:
             ends = (seen[:, 0] == a) & (seen[:, -1] == b)
             only = ((seen == a[:, None]) | (seen == b[:, None])).all(1)
             once = ends & only & ((np.diff(seen, axis=1) != 0).sum(1) == 1)
-            rows[level, path] = {"once": found.interval(once, mean), "ends": found.interval(ends, mean)}
+            rows[level, path] = {"once": found.interval(once, share), "ends": found.interval(ends, share)}
     return tabulate(rows, ("level", "path"), ("once", "ends"), counted="pairs")
 
 
@@ -481,13 +487,16 @@ def distances(found: Found) -> pd.DataFrame:
     """
     offsets = measured(found.records, "offset")
     medians = ("own", "end", "offset")
+    statistics = {
+        "own_point": share, "own_point_chance": share, "approach": correlation, **dict.fromkeys(medians, median)
+    }  # fmt: skip
     names = ("own_point", "own_point_chance", "beyond_chance", "rank", "rank_chance", "approach", *medians)
     rows = {}
     for (level, path), apart, _ in distances_of(found.records):
         aside = by_image(rows_where(offsets, level=level, condition=path), "strength")
         numbers = placed(apart) | {"offset": aside.iloc[:, 1:-1].mean(axis=1)}
         rows[level, path] = {
-            name: found.interval(values, median if name in medians else mean) for name, values in numbers.items()
+            name: found.interval(values, statistics.get(name, mean)) for name, values in numbers.items()
         } | {"beyond_chance": found.interval(beyond_chance(apart), ratio)}
     return tabulate(rows, ("level", "path"), names, counted="pairs")
 
@@ -557,7 +566,7 @@ def verdicts(found: Found) -> Iterator[Judgement]:
         places, judged = beyond_chance(apart), partial(Judgement, "interpolation", level=level)
         if (order := right.get((level, path))) is not None:
             gain = (order - wrong.get((level, path), np.nan)).dropna()
-            criteria = ((order.to_numpy(), mean, ORDERED), (gain.to_numpy(), mean, 0.0), (places, ratio, PLACED))
+            criteria = ((order.to_numpy(), correlation, ORDERED), (gain.to_numpy(), mean, 0.0), (places, ratio, PLACED))
             followed, more, own = (found.interval(values, statistic) for values, statistic, _ in criteria)
             p_value = signed_rank(order.to_numpy() - ORDERED)
             told = {"more": str(more), "own": str(own)}
@@ -769,6 +778,7 @@ PROBE = Probe(
     verdicts=verdicts,
     finding={"interpolation": 4},
     counted="pairs",
+    rests_on={"interpolation": "pairs"},
     names=names,
     page={
         "": [
@@ -794,7 +804,7 @@ PROBE = Probe(
             Show("table", "comparison"),
         ],
     },
-    quick={"pairs": 12, "points": 5, "paths": ("linear",), "steps": 6},
+    quick={"pairs": 24, "points": 5, "paths": ("linear",), "steps": 6},
     shown_in={4: ("orders", "sentences", "strip-1")},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

@@ -26,10 +26,11 @@ import pandas as pd
 import torch
 from sklearn.linear_model import RidgeCV
 
-from analyses.findings import ERROR_RATE, rule_of_gain, word_of_gain
-from analyses.paired import TEST, corrected, holm, rank_biserial, signed_rank, tested
+from analyses.findings import ERROR_RATE, p_text, rule_of_gains, word_of_all, word_of_gain
+from analyses.findings import LEAST as TESTED
+from analyses.paired import TEST, corrected, holm, signed_rank, tested
 from analyses.records import components
-from analyses.statistics import mean, median, ratio
+from analyses.statistics import mean, median, ratio, share
 from analyses.tables import by_image, estimate_of, measured, tabulate
 from probes.page import undrawn
 from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
@@ -51,14 +52,15 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from analyses.statistics import Array
+    from analyses.bootstrap import Estimate
+    from analyses.findings import Word
+    from analyses.statistics import Array, Statistic
     from probes.context import Context
     from probes.probe import Found
     from reports.blocks import Block
     from reports.finished import FinishedRun
 
 LEAST = 60  # images, below which neighbours are not near and readouts see hardly anything
-TESTED = 20  # images, below which there is no verdict
 GIVEN_SAMPLES = 8  # of each representation where an image is given: its numbers are means over them
 STRIPS = 2  # images that are shown moved along every direction
 
@@ -90,6 +92,8 @@ LABELS = {**FACTOR_LABELS, ALL: "mean over factors", ENCODED: "samples, encoded 
 SERIES = {"common": "common dimensions", "random": "as many random ones"}
 
 FAR = {"far": "random ones, until h has moved as far"}
+GAINS = {"": "random", "_far": "far"}
+"""Endings of the columns of a gain, and the control that it is over."""
 
 _REMOVAL, _TRANSPLANT = 0, 1  # streams of random orders
 _BLOCK = 64  # images whose neighbours are looked at together
@@ -374,7 +378,7 @@ def edited(
 
     ``transplanted`` replaces, in ``h``, the dimensions that are common in the target's neighbourhood by the target's
     own values. Its two controls replace random dimensions by the target's values: as many of them, and as many as it
-    takes to move ``h`` as far.
+    takes to move ``h`` just as far, the last of them in part.
 
     Args:
         h: Representations.
@@ -387,15 +391,11 @@ def edited(
     """
     size = h.shape[1]
     removal, orders = (random_orders(seed, stream, images, size) for stream in (_REMOVAL, _TRANSPLANT))
-    masks = (
-        own,
-        first_of(removal, own.sum(1)),
-        theirs,
-        first_of(orders, theirs.sum(1)),
-        first_of(orders, reach(orders, target - h, theirs)),
-    )
+    masks = own, first_of(removal, own.sum(1)), theirs, first_of(orders, theirs.sum(1))
     values = {edit: rule.rest if edit.startswith("removed") else target for edit in EDITS}
-    return {edit: torch.where(mask, values[edit], h) for edit, mask in zip(EDITS, masks, strict=True)}
+    made = {edit: torch.where(mask, values[edit], h) for edit, mask in zip(EDITS, masks, strict=False)}
+    part = reach(orders, target - h, theirs)
+    return {**made, "transplanted_far": torch.where(part < 1, torch.lerp(h, target, part), target)}
 
 
 def random_orders(seed: int, stream: int, images: Sequence[int], size: int) -> torch.Tensor:
@@ -410,11 +410,17 @@ def first_of(orders: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
 
 
 def reach(orders: torch.Tensor, gap: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """How many dimensions of each order it takes to go as far along ``gap [N, D]`` as the masked ones go, ``[N]``."""
+    """How much of each dimension of ``gap [N, D]`` to go, in the given orders, to come as far as the masked ones do.
+
+    Returns:
+        1 for all up to the last one that is needed, a part for that one, and 0 for the others, ``[N, D]``.
+    """
     squares = gap.double().square()
     wanted = (squares * mask).sum(1, keepdim=True)
-    short = squares.gather(1, orders).cumsum(1) < wanted * (1 - 1e-12)
-    return torch.where(wanted[:, 0] > 0, (short.sum(1) + 1).clamp(max=orders.shape[1]), 0)
+    steps = squares.gather(1, orders)
+    left = (wanted - (steps.cumsum(1) - steps)).clamp(min=0)
+    part = torch.where(steps > 0, (left / steps).clamp(max=1), 0).sqrt()
+    return torch.zeros_like(part).scatter(1, orders, part).to(gap.dtype)
 
 
 # The direction of a factor: the way h changes where a linear readout of the factor does
@@ -672,7 +678,10 @@ def removal(found: Found) -> pd.DataFrame:
                 np.abs(change_of(factor, at, end[factor])).mean(1) / spread.get(factor, 1.0) for end in ends
             )
             moved = {"common": common, "random": random, "difference": common - random}
-            summed = {name: found.interval(values, mean) for name, values in moved.items()}
+            summed = {
+                name: found.interval(values, share if factor == "class" and name != "difference" else mean)
+                for name, values in moved.items()
+            }
             rows[level, factor] = summed | tested(moved["difference"])
     return corrected(tabulate(rows, ("level", "factor"), ("common", "random", "difference"), TEST), "level")
 
@@ -687,7 +696,8 @@ def transplant(found: Found) -> pd.DataFrame:
     One row a (``level``, ``factor``), `ENCODED` and, where factors are known, `ALL` among them: the shares ``common``,
     ``random`` (as many dimensions) and ``far`` (random ones, until ``h`` moved as far); ``gain``, common minus random,
     and ``gain_far``, common minus far; ``p_value`` of the gain (two-sided Wilcoxon signed-rank on its summands),
-    ``p_holm`` over the factors of the level (the row of all factors keeps its own); ``effect``; ``images``.
+    ``p_holm`` over the factors of the level (the row of all factors keeps its own); ``effect``; the same of the other
+    gain, ``p_value_far``, ``p_holm_far`` and ``effect_far``; ``images``.
     """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     known = ("sample_gap", "sample_progress", *(f"rendered_{v}" for v in (UNTOUCHED, TARGET, *TRANSPLANTS.values())))
@@ -696,10 +706,19 @@ def transplant(found: Found) -> pd.DataFrame:
         grouped = {factor: way[:, None] for factor, way in ways.items()}
         if factors := [way for factor, way in ways.items() if factor != ENCODED]:
             grouped[ALL] = np.stack(factors, axis=1)
-        rows |= {(level, factor): shares(found, way) for factor, way in grouped.items()}
-    table = tabulate(rows, ("level", "factor"), ("common", "random", "far", "gain", "gain_far"), TEST)
-    family = table.assign(p_value=table["p_value"].mask(table["factor"] == ALL))
-    return table.assign(p_holm=corrected(family, "level")["p_holm"].fillna(table["p_value"]))
+        if (classes := grouped.get("class")) is not None:  # of each image that did not show the target's
+            others = classes[classes[:, 0, 3] > 0]
+            grouped["class"] = others / others[..., 3:]
+        rows |= {
+            (level, factor): shares(found, way, share if factor == "class" else ratio)
+            for factor, way in grouped.items()
+        }
+    tests = [f"{column}{which}" for which in GAINS for column in TEST]
+    table = tabulate(rows, ("level", "factor"), ("common", "random", "far", "gain", "gain_far"), tests)
+    for which in GAINS:
+        family = table.assign(p_value=table[f"p_value{which}"].mask(table["factor"] == ALL))
+        table[f"p_holm{which}"] = corrected(family, "level")["p_holm"].fillna(table[f"p_value{which}"])
+    return table
 
 
 def directions(found: Found) -> pd.DataFrame:
@@ -735,22 +754,25 @@ def responses(found: Found) -> pd.DataFrame:
     return tabulate(rows, ("level", "factor", "strength"), ("change",))
 
 
-def shares(found: Found, ways: Array) -> dict[str, Any]:
-    """Shares, gains and test of ``[N, F, 4]``, averaged over the F factors."""
-    common, random, far, gap = np.moveaxis(ways, -1, 0)
-    parts = {"common": common, "random": random, "far": far, "gain": common - random, "gain_far": common - far}
-    summed = {name: found.interval(np.stack([part, gap], axis=-1), mean_ratio) for name, part in parts.items()}
-    scale = gap.mean(0)
-    summands = np.divide(common - random, scale, out=np.zeros_like(common), where=scale > 0).mean(1)
-    return summed | tested(summands)
+def shares(found: Found, ways: Array, statistic: Statistic) -> dict[str, Any]:
+    """Shares (a `ratio`, or a `share` of hits), gains and tests of ``[N, F, 4]``, averaged over the F factors."""
+    parts = dict(zip(TRANSPLANTS, np.moveaxis(ways[..., :3], -1, 0), strict=True))
+    gap = ways[..., 3]
+    scale = gap.mean(0) if len(gap) else gap.sum(0)
 
+    def of_way(part: Array) -> Array:
+        """Of the whole way, ``[N]``: what the shares are means of."""
+        return np.divide(part, scale, out=np.zeros_like(part), where=scale > 0).mean(1)
 
-def mean_ratio(values: Array, counts: Array) -> Array:
-    """Mean over factors of the `ratio` of ``values [N, F, 2]``; factors without a way do not count."""
-    ratios = np.stack([ratio(values[:, factor], counts) for factor in range(values.shape[1])])
-    known = ~np.isnan(ratios)
-    nothing = np.full(len(counts), np.nan)
-    return np.divide(np.where(known, ratios, 0).sum(0), known.sum(0), out=nothing, where=known.any(0))
+    summed: dict[str, Any] = {
+        name: found.interval(of_way(part) if statistic is share else np.stack([part, gap], axis=-1), statistic)
+        for name, part in parts.items()
+    }
+    for which, control in GAINS.items():
+        difference = parts["common"] - parts[control]
+        summed[f"gain{which}"] = found.interval(np.stack([difference, gap], axis=-1), ratio)
+        summed |= {f"{column}{which}": value for column, value in tested(of_way(difference)).items()}
+    return summed
 
 
 # Verdicts
@@ -763,42 +785,75 @@ def verdicts(found: Found) -> Iterator[Judgement]:
 
 
 def transplanted(found: Found) -> Iterator[Judgement]:
-    """Whether common dimensions take more of the target along than as many random ones."""
+    """Whether common dimensions take more of the target along than random ones: as many, and ones that go as far."""
     table = found.tables["transplant"]
     moved = found.tables["edits"].set_index(["level", "edit"])["moved"]
     by_factors = (table["factor"] == ALL).any()
     rows = table[(table["factor"] == (ALL if by_factors else ENCODED)) & (table["images"] >= TESTED)]
-    for (_, row), p in zip(rows.iterrows(), holm(rows["p_value"]), strict=True):
-        level, gain = row["level"], estimate_of(row, "gain")
+    tests = {which: holm(rows[f"p_value{which}"]) for which in GAINS}
+    for place, (_, row) in enumerate(rows.iterrows()):
+        level, gains = row["level"], [estimate_of(row, f"gain{which}") for which in GAINS]
+        word, decisive, p = judged(gains, [float(of_levels[place]) for of_levels in tests.values()])
         about = {
             "what": "the factors of what is drawn" if by_factors else "what is drawn, encoded again,",
             "over": "mean over factors" if by_factors else "of the samples encoded again",
-            **{name: estimate_of(row, name) for name in ("common", "random")},
+            **{name: f"{row[name]:.2f}" for name in TRANSPLANTS},
             **{f"h_{name}": f"{moved[level, edit]:.2f}" for name, edit in TRANSPLANTS.items()},
-            "gain_far": estimate_of(row, "gain_far").signed(),
-            "effect": f"{row['effect']:.2f}",
+            **{f"gain_{control}": gain.signed() for control, gain in zip(GAINS.values(), gains, strict=True)},
+            **{f"p_{control}": p_text(float(tests[which][place])) for which, control in GAINS.items()},
         }
-        yield Judgement("manipulation", gain, word_of_gain(gain, p), level=level, p_value=float(p), names=about)
+        yield Judgement("manipulation", gains[decisive], word, level=level, p_value=p, names=about)
 
 
 def directed(found: Found) -> Iterator[Judgement]:
-    """Whether a direction changes its own factor by more than others."""
-    own, side = {}, {}
+    """Whether a direction changes its own factor, and by more than others."""
     slopes = {key: values for key, values in slopes_of_images(found.records).items() if key[2] != "class"}
+    tested_at = {}
     for level in dict.fromkeys(level for level, _, _ in slopes):
-        numbers = {(moved, read): values for (at, moved, read), values in slopes.items() if at == level}
-        own[level] = np.mean([values for (moved, read), values in numbers.items() if moved == read], axis=0)
-        side[level] = np.mean([np.abs(values) for (moved, read), values in numbers.items() if moved != read], axis=0)
-    known = [level for level in own if len(own[level]) >= TESTED]
-    for level, p in zip(known, holm([signed_rank(own[level] - side[level]) for level in known]), strict=True):
-        difference = own[level] - side[level]
-        gain = found.interval(difference, mean)
+        of_level = {(moved, read): values for (at, moved, read), values in slopes.items() if at == level}
+        own, others = (
+            np.stack([values for (moved, read), values in of_level.items() if (moved == read) == itself], 1)
+            for itself in (True, False)
+        )
+        if len(own) >= TESTED:
+            tested_at[level] = own, others, squares(own) - squares(others), own.mean(1)
+    p_values = [holm([signed_rank(parts[which]) for parts in tested_at.values()]) for which in (2, 3)]
+    for place, (level, (own, others, *criteria)) in enumerate(tested_at.items()):
+        gain, change = (found.interval(values, mean) for values in criteria)
+        word, _, p = judged([gain, change], [float(of_levels[place]) for of_levels in p_values])
+        sizes = {"size": squares(own), "others": squares(others)}
         about = {
-            "own": found.interval(own[level], mean),
-            "others": found.interval(side[level], mean),
-            "effect": f"{rank_biserial(difference):.2f}",
+            "own": change.signed(),
+            **{name: f"{max(0.0, values.mean()) ** 0.5:.2f}" for name, values in sizes.items()},
+            "p_gain": p_text(float(p_values[0][place])),
+            "p_own": p_text(float(p_values[1][place])),
         }
-        yield Judgement("directions", gain, word_of_gain(gain, p), level=level, p_value=float(p), names=about)
+        yield Judgement("directions", gain, word, level=level, p_value=p, names=about)
+
+
+def squares(slopes: Array) -> Array:
+    """Of slopes ``[N, F]``, what each image has in the mean over F of the square of their mean over images, ``[N]``.
+
+    Noise adds to a square as it adds to an absolute value, and the more the fewer images there are. So each slope is
+    multiplied by the mean slope of the other images: the mean over images is the square less what noise adds, and is 0
+    on average where there is no effect. An image counts in its own slope and in the mean of all others, hence twice,
+    less the whole (its pseudo-value of the jackknife): so the numbers vary with the images as their mean does.
+    """
+    others = (slopes.sum(0) - slopes) / (len(slopes) - 1)
+    products = slopes * others
+    return (2 * products - products.mean(0)).mean(1)
+
+
+def judged(gains: Sequence[Estimate], p_values: Sequence[float]) -> tuple[Word, int, float]:
+    """The word of a claim that needs several gains, with the place of the one that decides and its p.
+
+    That is the one furthest from support: of gains against the claim the surest, else the least sure.
+    """
+    words = [word_of_gain(gain, p) for gain, p in zip(gains, p_values, strict=True)]
+    word = word_of_all(*words)
+    against = [place for place, one in enumerate(words) if one == "not supported"]
+    decisive = min(against, key=p_values.__getitem__) if against else int(np.argmax(p_values))
+    return word, decisive, p_values[decisive]
 
 
 # The page
@@ -879,9 +934,15 @@ def printed_side_effects(found: Found) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def printed_transplant(found: Found) -> pd.DataFrame:
+    """Shares without their intervals, which the figure has and the table has no room for."""
+    bare = [f"{name}_{end}" for name in TRANSPLANTS for end in ("low", "high")]
+    return in_factor_order(found.tables["transplant"].drop(columns=bare), ALL, ENCODED)
+
+
 def printed_shares(found: Found) -> pd.DataFrame:
     """Shares of the way over all factors, and of the samples encoded again."""
-    table = found.tables["transplant"]
+    table = printed_transplant(found)
     return table[table["factor"].isin((ALL, ENCODED))]
 
 
@@ -902,7 +963,7 @@ def names(found: Found) -> dict[str, Any]:
         "gallery": f"{min(settings.drawn, found.run['data_card']['images']):,}",
         "quantile": f"{settings.quantile:g}",
         "sparse": f"{SPARSE:.0%}",
-        "rule_of_gain": rule_of_gain("levels"),
+        "rule_of_gains": rule_of_gains("levels"),
         "labels": SHORT_LABELS | EDITS,
     }
 
@@ -924,6 +985,7 @@ PROBE = Probe(
     },
     verdicts=verdicts,
     finding={"manipulation": 4, "directions": 4},
+    rests_on={"directions": "moved"},
     names=names,
     page={
         "": [
@@ -981,7 +1043,7 @@ PROBE = Probe(
     printed={
         "levels": printed_levels,
         "removal": lambda found: in_factor_order(found.tables["removal"]),
-        "transplant": lambda found: in_factor_order(found.tables["transplant"], ALL, ENCODED),
+        "transplant": printed_transplant,
         "directions": printed_directions,
         "side-effects": printed_side_effects,
         "shares": printed_shares,

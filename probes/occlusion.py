@@ -24,7 +24,7 @@ from kornia.filters import gaussian_blur2d
 from scipy.stats import rankdata
 
 from analyses.findings import word_for
-from analyses.statistics import mean, median
+from analyses.statistics import correlation, mean, median, share
 from analyses.tables import by_image, summed, tabulate
 from probes.probe import Judgement, Needs, Probe, Settings, Show, option
 from rcdm_core.distances import relative_displacement, typical_distance
@@ -171,7 +171,7 @@ def places(found: Found) -> pd.DataFrame:
         return {
             "average": found.interval(values.mean(1), median),
             "largest": found.interval(values.max(1), median),
-            "concentration": found.interval(concentration(values), mean),
+            "concentration": found.interval(concentration(values), share),
         }
 
     table = summed(found.records, ("level", "condition"), ("average", "largest", "concentration"), sum_up)
@@ -181,7 +181,7 @@ def places(found: Found) -> pd.DataFrame:
 def covers(found: Found) -> pd.DataFrame:
     """How far two covers agree on where an image tells: one row a (``level``, ``first``, ``second``): ``agreement``."""
     rows = {
-        (level, first, second): {"agreement": found.interval(agreement(moved[first], moved[second]), mean)}
+        (level, first, second): {"agreement": found.interval(agreement(moved[first], moved[second]), correlation)}
         for level, moved in by_place(found).items()
         for first, second in combinations(moved, 2)
     }

@@ -250,6 +250,8 @@ class Probe:
         finding: Number of the paper's finding that a verdict is on, by its aspect; an aspect that is not there is the
             paper's nowhere.
         counted: What the verdicts rest on: images, or pairs or pictures.
+        rests_on: Setting that says how many of these the verdict on an aspect rests on at most; ``images`` of an aspect
+            that is not there.
         names: What the words tell besides settings and arguments.
         quick: Settings of ``reproduce --quick``.
         unlabelled: Settings of `reproduce` where images have no classes.
@@ -270,6 +272,7 @@ class Probe:
     verdicts: Callable[[Found], Iterator[Judgement]] = lambda found: iter(())
     finding: Mapping[str, int] = field(default_factory=dict)
     counted: str = "images"
+    rests_on: Mapping[str, str] = field(default_factory=dict)
     names: Callable[[Found], Mapping[str, Any]] = lambda found: {}
     gist: Callable[[Found], str] = lambda found: ""
     printed: Mapping[str, Callable[[Found], pd.DataFrame]] = field(default_factory=dict)
@@ -397,7 +400,10 @@ class Found:
         word, n = judgement.word, judgement.estimate.n
         if n < LEAST:
             word = "too few"
-            told["sentence"] = f"{n} {self.probe.counted} are too few to tell; it takes at least {LEAST}."
+            setting = self.probe.rests_on.get(judgement.aspect, "images")
+            told["sentence"] = (
+                f"{n} {self.probe.counted} are too few to tell; it takes at least {LEAST} (--{setting} says of how many)."
+            )
         return Verdict.of(
             judgement.estimate,
             finding=self.probe.finding.get(judgement.aspect, 0),

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analyses.findings import Verdict
+from analyses.findings import ERROR_RATE, Verdict
+from analyses.paired import holm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,16 +39,34 @@ def findings_table(verdicts: Iterable[pd.DataFrame], is_ssl: Mapping[str, bool |
     Returns:
         One row a verdict, by finding, those beyond the paper last, aspect, level and encoder as they come; ``paper`` is
         ``agrees``, ``disagrees``, ``open``, ``for comparison`` or ``beyond the paper``. ``p_value`` is as each probe
-        gives it, corrected over its own family.
+        gives it, corrected over its own family; ``p_table`` is that corrected once more, by Holm over all verdicts that
+        have one.
     """
     tables = [table for table in verdicts if len(table)]
     every = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_COLUMNS)
     every = every.reindex(columns=[*_COLUMNS, "reference"]).fillna({"aspect": "", "level": "", "reference": ""})
     is_claimed = every["encoder"].map(is_ssl).eq(True) & every["reference"].map({**is_ssl, "": False}).eq(False)
     paper = every["word"].map(AGREEMENT).where(is_claimed, COMPARISON).where(every["finding"].ne(0), BEYOND)
-    every = every.assign(paper=paper)
+    told = every["word"].ne("too few")
+    every = every.assign(paper=paper, p_table=holm(every["p_value"].astype(float).where(told)))
     last = every["finding"].astype(float).mask(every["finding"].eq(0), math.inf)
     return every.loc[last.sort_values(kind="stable").index].reset_index(drop=True)
+
+
+def multiplicity(findings: pd.DataFrame) -> str:
+    """How many words there are, how many of them false ones are to be expected, and how many outlast a correction."""
+    words = findings[findings["word"].ne("too few")]
+    claiming = words[words["word"].isin(("supported", "not supported"))]
+    if words.empty:
+        return ""
+    tested = claiming[claiming["p_table"].notna()]
+    kept = int((tested["p_table"] < ERROR_RATE).sum())
+    return (
+        f"There are {len(words)} words, of which {len(claiming)} claim something (supported, not supported). Where there "
+        f"is nothing to find, a word claims something in at most {ERROR_RATE:.0%} of cases: were that so everywhere, up "
+        f"to {ERROR_RATE * len(words):.1f} of {len(words)} words would be false. Corrected over the whole table (Holm), "
+        f"{kept} of the {len(tested)} that claim something and have a p keep it below {ERROR_RATE}."
+    )
 
 
 def tally(findings: pd.DataFrame) -> pd.DataFrame:

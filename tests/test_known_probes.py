@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from typer.testing import Result
 
 import rcdm_probe
+from analyses.findings import LEAST
 from rcdm_probe.known_probes import load_probe, places
 from rcdm_probe.reproduction import conduct, prepare
 from rcdm_probe.reproduction_report import document
@@ -144,6 +146,17 @@ def test_ours_are_found_by_looking_and_nobody_takes_their_names(installed: Path)
             assert (probe.name, place.module) == (name, f"probes.{name}")
             assert place.line
             assert place.line in (getattr(rcdm_probe, name).__doc__ or "").replace("\n", " ")
+
+
+@pytest.mark.parametrize("scale", ["quick", "full"])
+@pytest.mark.parametrize("name", [name for name, place in places().items() if place.ours])
+def test_every_verdict_rests_on_enough_images(name: str, scale: str) -> None:
+    probe = load_probe(name)
+    settings = probe.settings(**(probe.quick if scale == "quick" else {}))
+    for aspect in {*probe.finding, *probe.rests_on, "any other"}:
+        of = probe.rests_on.get(aspect, "images" if hasattr(settings, "images") else "")
+        if of:
+            assert min(getattr(settings, of), getattr(settings, "images", math.inf)) >= LEAST, (aspect, of)
 
 
 def test_a_name_that_was_is_told_what_it_is_called_now() -> None:

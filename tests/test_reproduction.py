@@ -31,7 +31,7 @@ from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_probe import runs
 from rcdm_probe.commands.reproduce import _summary
-from rcdm_probe.findings_table import findings_table, tally
+from rcdm_probe.findings_table import findings_table, multiplicity, tally
 from rcdm_probe.known_probes import load_probe
 from rcdm_probe.reproduction import _run as run_step
 from rcdm_probe.reproduction import conduct, prepare, read_run
@@ -99,6 +99,19 @@ def test_what_the_paper_says_nothing_of_neither_agrees_nor_disagrees() -> None:
     assert found["finding"].tolist() == [1, 0]
     assert found["paper"].tolist() == ["agrees", "beyond the paper"]
     assert tally(found)["finding"].tolist() == [1]
+
+
+def test_the_table_says_how_many_of_its_words_may_be_false() -> None:
+    p_values = [0.001, 0.01, 0.03, 0.3, np.nan, 0.001]
+    words = ["supported", "not supported", "supported", "inconclusive", "supported", "too few"]
+    rows = pd.DataFrame([verdict(1, "vicreg", word) for word in words]).assign(p_value=p_values)
+    found = findings_table([rows], {"vicreg": True})
+    assert found["p_table"].tolist() == pytest.approx([0.004, 0.03, 0.06, 0.3, np.nan, np.nan], nan_ok=True)
+    said = multiplicity(found)
+    assert "There are 5 words, of which 4 claim something" in said
+    assert "up to 0.2 of 5 words would be false" in said
+    assert "2 of the 3 that claim something and have a p" in said
+    assert multiplicity(found.iloc[:0]) == ""
 
 
 def test_finding_3_is_about_encoders_beside_one_that_is_not_self_supervised() -> None:
@@ -173,7 +186,7 @@ def test_counts_agree_with_their_verbs(told: Content) -> None:
     words = ["supported", "not supported", "not supported", "inconclusive"]
     several = told.findings.iloc[[0] * len(words)].assign(finding=1, aspect="", level="", word=words)
     part = replace(told.parts[0], tables={"verdicts": several.assign(encoder="vicreg").drop(columns="paper")})
-    (sentence,) = in_short(replace(told, parts=[part]))
+    sentence, _ = in_short(replace(told, parts=[part]))
     assert "1 of 4 agrees with the paper (2 disagree, 1 open)" in sentence
 
 

@@ -72,6 +72,7 @@ def run(
     console = new_console()
     with new_console(stderr=True).status("loading"):
         from rcdm_core.encoders.catalogue import EMBEDDED
+        from rcdm_probe.findings_table import multiplicity
         from rcdm_probe.reproduction import conduct, prepare
 
     scale = "quick" if quick else "full"
@@ -95,6 +96,7 @@ def run(
 
     result, report = carry_out(begin, conduct, out=out, console=console)
     console.print(_summary(result.findings))
+    console.print(multiplicity(result.findings))
     _tell(console, result.lacking)
     console.print(f"\nReport: [bold]{escape(str(report))}[/]")
     console.print(f"Page:   [bold]{escape(str(report.with_suffix('.html')))}[/]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from rcdm_probe.findings_table import multiplicity
 from rcdm_probe.known_probes import load_probe
 from rcdm_probe.reproduction_report.claims import CLAIMS
 from rcdm_probe.reproduction_report.tables import finding_table, parts_table, rules, verdict_grid
@@ -140,6 +141,8 @@ def in_short(content: Content) -> Iterator[str]:
             )
         if clauses:
             yield f"Finding {finding}, {claim.title.lower()}. {'; '.join(clauses)}."
+    if counted := multiplicity(content.findings):
+        yield counted
 
 
 def _finding(content: Content, finding: int) -> Iterator[Block]:
