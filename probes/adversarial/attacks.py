@@ -172,6 +172,8 @@ def noise(images: torch.Tensor, norm: Norm, eps: float, *, seed: int, numbers: S
     Returns:
         ``[N, 3, S, S]`` in [0, 1].
     """
+    if not len(images):
+        return images
     draws, shape = ImageDraws(seed, f"adversarial noise {norm}", tuple(numbers)), images.shape[1:]
     if norm == "Linf":
         direction = 2 * draws.uniform(*shape) - 1
