@@ -19,22 +19,25 @@ from torch import nn
 
 from analyses.records import COLUMNS
 from probes.adversarial import PROBE, Adversarial
-from probes.adversarial.attacks import ATTACKS, check_classes, noise
+from probes.adversarial.attacks import ATTACKS, check_classes, margin, noise
 from probes.adversarial.measurement import drawn_panel
-from probes.adversarial.report import ERRING, doubts
+from probes.adversarial.report import ERRING, doubts, nothing_lost
 from probes.adversarial.target import (
     Study,
     Target,
     Victims,
+    covered,
     craft,
-    margin,
     smallest_budget,
     split,
     study_of,
+    to_other_classes,
     train_classifier,
 )
+from probes.scale import Scale
 from rcdm_core.data.imageset import ImageSet
 from rcdm_core.data.registry import load_data
+from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.errors import UserError
 from rcdm_core.linear_classifier import LinearClassifier
@@ -71,8 +74,8 @@ def scenes() -> ImageSet:
 
 
 SMALL = Adversarial(
-    images=100, training=300, checked=24, attack_steps=6, attacks=("PGD", "FGSM", "PGDL2", "Displacement"),
-    eps=(2.0, 8.0), eps_l2=(0.2, 1.0),
+    images=100, training=300, checked=24, attack_steps=6,
+    attacks=("PGD", "Margin", "FGSM", "PGDL2", "Displacement", "Toward"), eps=(2.0, 8.0), eps_l2=(0.2, 1.0),
 )  # fmt: skip
 
 
@@ -101,7 +104,8 @@ def linear(bias: float = 0.0, *, seed: int = 0) -> tuple[Target, torch.Tensor]:
         is_ssl=True,
     )  # fmt: skip
     classifier = LinearClassifier(torch.tensor([[-1.0], [1.0]]), torch.tensor([bias, -bias]), 1.0, 1.0, 2)
-    return Target(encoder, "backbone", 1.0, classifier, 64), weight
+    scale = Scale((1.0, 1.0), (0.0, 0.0), torch.eye(1).double())
+    return Target(encoder, "backbone", scale, classifier, 64), weight
 
 
 def reached(moved: torch.Tensor, images: torch.Tensor, norm: str) -> float:
@@ -131,7 +135,7 @@ def test_perturbations_stay_in_the_ball_and_in_the_range(found: Result) -> None:
     assert (records.query("measure == 'out_of_range'")["value"] == 0).all()
 
 
-@pytest.mark.parametrize("name", ["FGSM", "PGD", "PGDL2"])
+@pytest.mark.parametrize("name", ["FGSM", "PGD", "PGDL2", "Margin"])
 def test_a_budget_of_zero_leaves_every_decision(found: Result, name: str) -> None:
     for encoder in ("one", "two"):
         assert (values(found.records, "unchanged", encoder, name, 0.0) == 1).all()
@@ -139,7 +143,7 @@ def test_a_budget_of_zero_leaves_every_decision(found: Result, name: str) -> Non
 
 def test_a_larger_budget_is_never_weaker(found: Result) -> None:
     for encoder in ("one", "two"):
-        for name in ("FGSM", "PGD", "PGDL2"):
+        for name in ("FGSM", "PGD", "PGDL2", "Margin"):
             budgets = SMALL.budgets(ATTACKS[name])
             points = (("", 0.0), *((name, budget) for budget in budgets))
             curve = [values(found.records, "correct", encoder, *point) for point in points]
@@ -148,7 +152,9 @@ def test_a_larger_budget_is_never_weaker(found: Result) -> None:
 
 def test_more_work_never_finds_less(found: Result) -> None:
     effort = found.records.query("measure == 'effort'")
-    for _, rows in effort.groupby(["encoder", "image"]):
+    effort = effort.assign(attack=effort["condition"].str.partition(":")[0])
+    assert set(effort["attack"]) == {"PGD", "Displacement"}
+    for _, rows in effort.groupby(["encoder", "attack", "image"]):
         assert (rows.sort_values("sample")["value"].diff().dropna() >= 0).all()
 
 
@@ -157,7 +163,11 @@ def test_single_attempts_do_more_with_more_budget_and_steps_and_begin_elsewhere(
     chosen = Adversarial(images=100, training=300)
     one = study(scenes, chosen)
     images = one.victims.images[one.right]
-    for entry, budgets in ((ATTACKS["PGD"], (0.5, 2.0)), (ATTACKS["PGDL2"], (0.1, 0.5))):
+    for entry, budgets in (
+        (ATTACKS["PGD"], (0.5, 2.0)),
+        (ATTACKS["Margin"], (0.5, 2.0)),
+        (ATTACKS["PGDL2"], (0.1, 0.5)),
+    ):
         attempted = partial(one.attempt, entry)
         weak, brief, strong, again = (
             attempted(budget, steps=steps, again=start)
@@ -266,7 +276,99 @@ def test_the_label_free_attack_reaches_the_farthest_point_of_a_linear_encoder() 
     victims = Victims(images, None, target.represent(images))
     moved = craft(ATTACKS["Displacement"], target, victims, 2.0, steps=10, seed=0)
     farthest = 2 / 255 * weight.abs().sum().double()
-    assert target.displacement(target.represent(moved), victims.h) == pytest.approx(farthest.item(), rel=0.01)
+    assert target.scale.displacement(target.represent(moved), victims.h) == pytest.approx(farthest.item(), rel=0.01)
+
+
+def test_the_targeted_attack_goes_towards_another_image_as_far_as_the_ball_allows() -> None:
+    target, weight = linear()
+    images = middling(4)
+    h = target.represent(images)
+    victims = Victims(images, None, h, goals=h.roll(-1, 0))
+    moved = craft(ATTACKS["Toward"], target, victims, 2.0, steps=20, seed=0)
+    reach = 2 / 255 * weight.abs().sum()
+    expected = (reach / (victims.goals - h).norm(dim=1)).clamp(max=1)
+    assert covered(target.represent(moved), h, victims.goals).numpy() == pytest.approx(expected.numpy(), rel=0.02)
+    assert target.strength(target.represent(moved), victims).numpy() == pytest.approx(expected.numpy(), rel=0.02)
+
+
+def test_a_targeted_attack_covers_more_of_the_way_than_noise(found: Result) -> None:
+    for _, rows in found.tables["towards"].groupby("encoder"):
+        attack, random = (
+            rows[rows["condition"] == name].set_index("strength")["covered"] for name in ("Toward", "noise")
+        )
+        assert (attack > random + 0.05).all()
+
+
+def test_shrinking_steps_on_the_margin_find_no_less_than_equal_ones_on_the_cross_entropy(found: Result) -> None:
+    for encoder in ("one", "two"):
+        for budget in SMALL.eps:
+            margins, plain = (
+                values(found.records, "correct", encoder, name, budget).mean() for name in ("Margin", "PGD")
+            )
+            assert margins <= plain
+
+
+def test_displacement_is_judged_by_the_attack_that_maximises_it(found: Result) -> None:
+    assert SMALL.decider.name == "PGD"
+    assert SMALL.pusher.name == "Displacement"
+    gain = found.tables["comparison"].set_index("aspect").loc["displacement"]
+    both = [
+        {name: values(found.records, "relative_displacement", encoder, "Displacement", name) for name in SMALL.eps}
+        for encoder in ("one", "two")
+    ]
+    right = [values(found.records, "correct", encoder, "", 0.0) == 1 for encoder in ("one", "two")]
+    reference, own = (pd.DataFrame(side).mean(axis=1)[right[0] & right[1]] for side in both)
+    assert gain["gain"] == pytest.approx((reference - own).median())
+
+
+def test_the_unit_is_that_of_images_that_nobody_attacks(scenes: ImageSet) -> None:
+    one = study(scenes, Adversarial(images=100, training=300))
+    others = opened(PROBE, network("one", seed=1), scenes, Adversarial(images=100, training=300))
+    expected = Scale.of(others.represent(split(others)[1])["backbone"], 0)
+    assert one.target.scale.units == expected.units
+    assert 0 < one.target.scale.errors[0] < 0.1
+
+
+def test_the_error_of_the_units_is_in_the_intervals(found: Result) -> None:
+    wider = replace(found, records=found.records.copy())
+    of_units = wider.records["measure"] == "unit_error"
+    assert of_units.sum() == 4
+    wider.records.loc[of_units, "value"] = 0.5
+    for table, name in (
+        ("robustness", "relative_displacement"),
+        ("robustness", "whitened_displacement"),
+        ("comparison", "gain"),
+    ):
+        was, now = (one.tables[table].dropna(subset=[name]) for one in (found, wider))
+        if table == "robustness":
+            was, now = (one[one["strength"] > 0] for one in (was, now))
+            assert (now[f"{name}_high"] - now[name] >= 0.97 * now[name]).all()
+        else:
+            was, now = (one[one["aspect"].isin(["displacement", "whitened"])] for one in (was, now))
+        assert (now[f"{name}_low"] < was[f"{name}_low"]).all()
+        assert (now[f"{name}_high"] > was[f"{name}_high"]).all()
+
+
+def test_distances_of_classes_by_hand() -> None:
+    h, labels = torch.tensor([[0.0], [1.0]]), torch.tensor([0, 1])
+    others, theirs = torch.tensor([[0.0], [5.0], [7.0], [9.0]]), torch.tensor([0, 1, 1, 1])
+    assert to_other_classes(h, labels, others, theirs).tolist() == [7.0, 1.0]
+    assert to_other_classes(h[:1], labels[:1], others[:1], theirs[:1]).isnan().all()
+
+
+def test_an_untrained_encoder_stands_beside_and_is_its_own_floor(scenes: ImageSet) -> None:
+    fresh = load_encoder("supervised", weights="random")
+    chosen = Adversarial(images=40, training=100, checked=4, attack_steps=2, eps=(2.0,), floor=30)
+    result = measured(PROBE, [network("one", seed=1), fresh], scenes, replace(chosen, reference="one"))
+    table = result.tables["stakes"].set_index(["encoder", "weights"])
+    assert set(table.index) == {("one", "trained"), ("supervised", "trained"), ("supervised", "untrained")}
+    own, floor = (table.loc[("supervised", weights)] for weights in ("trained", "untrained"))
+    assert own["gain"] == 0
+    for name in ("accuracy", "displacement", "class_distance", "of_class"):
+        assert own[name] == floor[name]
+    reason = nothing_lost(result, "displacement", "supervised", "supervised")
+    assert "the architecture of supervised, untrained, moves as little" in reason
+    assert not nothing_lost(result, "displacement", "supervised", "one")
 
 
 def test_the_smallest_budget_of_a_linear_classifier_is_its_margin() -> None:
@@ -347,7 +449,10 @@ def test_labels_that_are_not_there_are_asked_for(tmp_path: Path, scenes: ImageSe
         measured(PROBE, [one, two], photos, Adversarial(images=20))
     settings = Adversarial(images=20, attacks=("Displacement",), attack_steps=3, checked=4)
     records = measured(PROBE, [one, two], photos, settings).records
-    told = {"relative_displacement", "cosine", "perturbation", "out_of_range", "effort", "change", "foretold"}
+    told = {
+        "relative_displacement", "whitened_displacement", "unit_error", "cosine", "perturbation", "out_of_range",
+        "effort", "change", "foretold",
+    }  # fmt: skip
     assert set(records["measure"]) == told
 
 
@@ -375,7 +480,7 @@ def veiled(how: str) -> Encoder:
     return Encoder(how, preprocess=nn.Identity(), trunk=trunk, projector=None, dimensions={"backbone": 64}, is_ssl=True)
 
 
-@pytest.mark.parametrize("attack", ["PGD", "Displacement"])
+@pytest.mark.parametrize("attack", ["PGD", "Margin", "Displacement"])
 def test_an_attack_that_is_blind_is_seen_to_be(scenes: ImageSet, attack: str) -> None:
     chosen = Adversarial(images=60, training=120, checked=48, attack_steps=4, attacks=(attack,), eps=(4.0,))
     result = measured(PROBE, [veiled(how) for how in ("plain", "rounded", "half")], scenes, chosen)
@@ -386,7 +491,7 @@ def test_an_attack_that_is_blind_is_seen_to_be(scenes: ImageSet, attack: str) ->
     assert gradients.loc["rounded", "without"] == 1
     assert gradients.loc["half", "without"] == 0
     assert gradients.loc["half", "error"] > ERRING
-    found = doubts(result)
+    found = doubts(result, attack)
     assert set(found) == {"rounded", "half"}
     assert "gradient of its loss vanishes on 100% of the images" in found["rounded"]
 
@@ -429,5 +534,5 @@ def test_images_that_are_attacked_in_blocks_give_the_records_of_all_at_once(
     key = ["measure", "encoder", "condition", "strength", "image", "sample"]
     whole, blocks = (records.sort_values(key).reset_index(drop=True) for records in (whole, blocks))
     pd.testing.assert_frame_equal(blocks.drop(columns="value"), whole.drop(columns="value"))
-    same = ~whole["condition"].str.startswith("Displacement")  # whose random start belongs to the batch
+    same = ~whole["condition"].str.startswith(("Displacement", "Margin"))  # whose random start belongs to the batch
     pd.testing.assert_frame_equal(blocks[same], whole[same], rtol=1e-4, atol=1e-5)

@@ -32,16 +32,30 @@ from rcdm_probe.runs import PARTS
 Command = Callable[..., Outcome]
 
 
-def planted(name: str, *, moves: float, holds: float, images: int = 60) -> pd.DataFrame:
-    """An encoder that is right on all images, moves so far, and holds its decision and its rendered class so often."""
+def planted(name: str, *, moves: float, holds: float, white: float = 1.0, images: int = 60) -> pd.DataFrame:
+    """An encoder that is right on all images, moves so far (whitened ``white`` times that), and holds its decision and
+    its rendered class so often."""
     rng = np.random.default_rng(len(name))
     every = np.arange(images)
     tables = [records(m, np.ones(images), every, encoder=name, strength=0.0) for m in ("correct", "class_seen")]
     for budget in (1.0, 2.0):
-        at = {"encoder": name, "condition": "PGD", "strength": budget}
-        tables.append(records("relative_displacement", moves * rng.uniform(0.8, 1.2, images), every, **at))
-        tables += [records(m, rng.random(images) < holds, every, **at) for m in ("correct", "class_seen")]
+        at = {"encoder": name, "strength": budget}
+        moved = moves * rng.uniform(0.8, 1.2, images)
+        tables.append(records("relative_displacement", moved, every, condition="Displacement", **at))
+        tables.append(records("whitened_displacement", white * moved, every, condition="Displacement", **at))
+        held = (
+            records(m, rng.random(images) < holds, every, condition="Margin", **at) for m in ("correct", "class_seen")
+        )
+        tables += held
     return join(tables)
+
+
+def floor_of(name: str, *, moves: float, images: int = 60) -> pd.DataFrame:
+    """What an encoder does untrained."""
+    at = {"encoder": name, "condition": "Displacement"}
+    every = np.arange(images)
+    moved = moves * np.random.default_rng(9).uniform(0.9, 1.1, images)
+    return join([records("untrained_relative_displacement", moved, every, strength=b, **at) for b in (1.0, 2.0)])
 
 
 def found_of(*tables: pd.DataFrame, **is_ssl: bool | None) -> Result:
@@ -82,8 +96,12 @@ def test_planted_truths_get_their_words(moves: float, holds: float, words: list[
     ],
 )
 def test_what_a_blind_attack_flatters_is_inconclusive(moves: float, holds: float, blind: str, words: list[str]) -> None:
-    every, at = np.arange(60), {"encoder": blind, "condition": "PGD"}
-    unforetold = [records(m, np.full(60, value), every, **at) for m, value in (("change", 1.0), ("foretold", 0.0))]
+    every = np.arange(60)
+    unforetold = [
+        records(m, np.full(60, value), every, encoder=blind, condition=attack)
+        for m, value in (("change", 1.0), ("foretold", 0.0))
+        for attack in ("Margin", "Displacement")
+    ]
     both = planted("supervised", moves=0.5, holds=0.45), planted("ssl", moves=moves, holds=holds)
     found = found_of(*both, *unforetold)
     assert words_of(found) == words
@@ -97,9 +115,8 @@ def test_images_that_none_of_both_get_right_are_too_few() -> None:
     two = two[(two["measure"] == "correct") & (two["strength"] == 0)].assign(value=0.0)
     found = found_of(one, two).verdicts
     assert [(verdict.aspect, verdict.word, verdict.n) for verdict in found] == [
-        ("displacement", "inconclusive", 0), ("accuracy", "inconclusive", 0),
+        ("displacement", "too few", 0), ("accuracy", "too few", 0),
     ]  # fmt: skip
-    assert all(verdict.sentence.startswith("Too few images") for verdict in found)
 
 
 def test_an_encoder_like_the_reference_is_inconclusive_and_holm_counts_the_encoders() -> None:
@@ -112,11 +129,63 @@ def test_an_encoder_like_the_reference_is_inconclusive_and_holm_counts_the_encod
     assert first["p_holm"].to_numpy() == pytest.approx(2 * first["p_value"].to_numpy())
 
 
+def wrong_on(table: pd.DataFrame, images: int) -> pd.DataFrame:
+    """The encoder gets the first images wrong, untouched."""
+    wrong = (table["measure"] == "correct") & (table["strength"] == 0) & (table["image"] < images)
+    return table.assign(value=table["value"].where(~wrong, 0.0))
+
+
+@pytest.mark.parametrize("wrong, word", [(6, "supported"), (7, "inconclusive")])
+def test_decisions_are_compared_where_there_is_as_much_to_lose(wrong: int, word: str) -> None:
+    one, two = planted("supervised", moves=0.5, holds=0.45), planted("ssl", moves=0.2, holds=0.9)
+    verdicts = {verdict.aspect: verdict for verdict in found_of(one, wrong_on(two, wrong)).verdicts}
+    assert verdicts["accuracy"].word == word
+    assert ("they do not have as much to lose" in verdicts["accuracy"].sentence) is (word == "inconclusive")
+    assert "Accuracy untouched: ssl 0." in verdicts["displacement"].sentence
+    assert verdicts["displacement"].word == "supported"
+
+
+def test_what_is_drawn_is_compared_where_as_much_is_drawn_untouched() -> None:
+    one, two = planted("supervised", moves=0.5, holds=0.3), planted("ssl", moves=0.2, holds=0.6)
+    unseen = (two["measure"] == "class_seen") & (two["image"] < 12)
+    two.loc[unseen, "value"] = 0.0
+    (rendered,) = (verdict for verdict in found_of(one, two).verdicts if verdict.aspect == "rendered")
+    assert rendered.word == "inconclusive"
+    assert "the class is seen in 0.80 of what is drawn from ssl" in rendered.sentence
+
+
+@pytest.mark.parametrize(
+    "moves, floor, of, word",
+    [
+        (0.2, 0.1, "ssl", "inconclusive"),
+        (0.2, 0.2, "ssl", "inconclusive"),
+        (0.2, 0.4, "ssl", "supported"),
+        (0.2, 0.1, "supervised", "supported"),  # the floor of the one that moves more says nothing
+        (0.9, 0.1, "supervised", "inconclusive"),
+        (0.9, 0.8, "supervised", "not supported"),
+    ],
+)
+def test_a_displacement_that_an_untrained_encoder_has_too_is_no_robustness(
+    moves: float, floor: float, of: str, word: str
+) -> None:
+    both = planted("supervised", moves=0.5, holds=0.45), planted("ssl", moves=moves, holds=0.9)
+    verdict = found_of(*both, floor_of(of, moves=floor)).verdicts[0]
+    assert verdict.aspect == "displacement"
+    assert verdict.word == word
+    assert (f"the architecture of {of}, untrained, moves as little" in verdict.sentence) is (word == "inconclusive")
+
+
+def test_where_the_whitened_displacement_has_another_word_the_report_says_so() -> None:
+    one = planted("supervised", moves=0.5, holds=0.45)
+    for white, says in ((1.0, False), (5.0, True)):
+        verdict = found_of(one, planted("ssl", moves=0.2, holds=0.9, white=white)).verdicts[0]
+        assert verdict.word == "supported"
+        assert ("would say not supported" in verdict.sentence) is says
+
+
 def test_only_images_that_both_get_right_are_compared() -> None:
     one, two = planted("supervised", moves=0.5, holds=0.5), planted("ssl", moves=0.2, holds=0.5)
-    wrong = (two["measure"] == "correct") & (two["strength"] == 0) & (two["image"] < 20)
-    two.loc[wrong, "value"] = 0.0
-    assert set(found_of(one, two).tables["comparison"]["images"]) == {40}
+    assert set(found_of(one, wrong_on(two, 20)).tables["comparison"]["images"]) == {40}
 
 
 BRIEF = (

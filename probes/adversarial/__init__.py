@@ -25,6 +25,8 @@ PROBE = Probe(
     tables={
         "robustness": report.robustness,
         "budgets": report.budgets,
+        "towards": report.towards,
+        "stakes": report.stakes,
         "rendered": report.rendered,
         "effort": report.effort,
         "transfers": report.transfers,
@@ -35,13 +37,13 @@ PROBE = Probe(
     },
     printed=report.PRINTED,
     verdicts=report.verdicts,
-    finding=dict.fromkeys(report.ASPECTS, 3),
+    finding=dict.fromkeys(report.WORDED, 3),
     rests_on={"rendered": "rendered"},
     names=report.names,
     page=report.PAGE,
-    quick={"images": 80, "training": 1000, "eps": (1.0, 2.0, 4.0), "checked": 16, "rendered": 24, "steps": 6},
+    quick={"images": 80, "training": 1000, "checked": 16, "rendered": 24, "steps": 6},
     unlabelled={"attacks": ("Displacement",)},
-    shown_in={3: ("gains", "robustness", "smallest-budget", "rendered", "transfers")},
+    shown_in={3: ("gains", "robustness", "stakes", "smallest-budget", "rendered", "transfers")},
     words=Path(__file__).with_name("adversarial.md").read_text(encoding="utf-8"),
 )
 """Robustness to perturbations made for the purpose, each attack beside random noise of the same budget."""

@@ -1,8 +1,8 @@
 """Attacks by name, with the settings of torchattacks (Kim 2020, arXiv 2010.01950), and attacked images.
 
 A *budget* is the radius of the ball around an image that an attack may search, printed in 255ths of the range of a
-pixel for L-inf and as a length for L2. Attacks that need labels look for a wrong class, the other one for
-the largest displacement of ``h``. Random noise of the same budget stands beside each.
+pixel for L-inf and as a length for L2. Attacks that need labels look for a wrong class; of the others, one pushes ``h``
+away from where it was, and one towards another image's. Random noise of the same budget stands beside each.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 Norm = Literal["Linf", "L2"]
-STRIDE = 2.5  # budgets walked in all steps together: every corner of the ball can be reached (Madry et al. 2018)
+FIRST = 2.0  # budgets that the first step of our own attacks spans: from one face of the ball to the other
+STRIDE = 2.5  # budgets that those of torchattacks walk in all steps, so as to reach every corner (Madry et al. 2018)
 AUTO_STEPS = 100  # of each gradient attack within AutoAttack (Croce and Hein 2020, section 6); torchattacks takes 10
 UNITS: Mapping[Norm, tuple[float, str]] = {"Linf": (255.0, "255ths"), "L2": (1.0, "L2")}
 """For each norm, what a budget is multiplied by to be printed, and its unit."""
@@ -46,6 +47,7 @@ class Entry:
         iterated: Whether it takes steps, all of them inside the ball and with the whole batch.
         build: Model, budget in units of [0, 1], steps, number of classes -> the attack. What it draws comes from
             torch's generator.
+        targeted: Whether it pushes ``h`` towards another image's, which it is given in place of labels.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Entry:
     needs_labels: bool
     iterated: bool
     build: Callable[[nn.Module, float, int, int], Attack]
+    targeted: bool = False
 
     @property
     def scale(self) -> float:
@@ -75,39 +78,85 @@ class Entry:
         return f"{budget:g}/255" if self.norm == "Linf" else f"{budget:g} in {self.unit}"
 
 
-class Displacement(Attack):
-    """The label-free attack: pushes a representation as far from where it was as an L-inf ball allows.
+class Ascent(Attack):
+    """Projected gradient ascent within an L-inf ball from a random start, by steps that shrink linearly to nothing.
 
-    Projected gradient ascent on ``|f(x + d) - f(x)|^2``, in the manner of `torchattacks.PGD` (Madry et al. 2018), which
-    does the same to the cross-entropy of a classifier. The gradient is zero at ``d = 0``, so that the random start is
-    not a refinement here but what makes it move at all.
+    The first step spans the ball, so that every corner can be reached; the last ones find where, on the side it came
+    to, the loss is largest. With steps of one size (Madry et al. 2018), as many of them find less (compare the halved
+    steps of Croce and Hein 2020).
 
     Args:
-        model: Images ``[N, 3, H, W]`` in [0, 1] to representations ``[N, D]``.
+        model: What is attacked: images ``[N, 3, H, W]`` in [0, 1] to ``[N, K]``.
         eps: Largest change of a pixel.
-        alpha: Step size.
         steps: Number of steps.
     """
 
-    def __init__(self, model: nn.Module, eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10) -> None:
-        super().__init__("Displacement", model)
-        self.eps, self.alpha, self.steps = eps, alpha, steps
+    def __init__(self, model: nn.Module, eps: float = 8 / 255, steps: int = 10) -> None:
+        super().__init__(type(self).__name__, model)
+        self.eps, self.steps = eps, steps
         self.supported_mode = ["default"]
 
+    def loss(self, output: torch.Tensor, origin: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor:
+        """What is maximised, ``[N]``: of what the model makes of the images now, and made of them untouched."""
+        raise NotImplementedError
+
     def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        """Adversarial images ``[N, 3, H, W]`` in [0, 1]; labels are taken, as every attack does, and not looked at."""
+        """Adversarial images ``[N, 3, H, W]`` in [0, 1]; what stands in place of labels is up to the loss."""
         images = images.clone().detach().to(self.device)
+        given = None if labels is None else labels.clone().detach().to(self.device)
         with torch.no_grad():
             origin = self.get_logits(images)
         adversarial = (images + torch.empty_like(images).uniform_(-self.eps, self.eps)).clamp(0, 1)
-        for _ in range(self.steps):
+        for step in range(self.steps):
             adversarial.requires_grad_()
-            cost = (self.get_logits(adversarial) - origin).square().sum()
-            (gradient,) = torch.autograd.grad(cost, adversarial)
-            adversarial = adversarial.detach() + self.alpha * gradient.sign()
-            delta = (adversarial - images).clamp(-self.eps, self.eps)
-            adversarial = (images + delta).clamp(0, 1).detach()
+            loss = self.loss(self.get_logits(adversarial), origin, given)
+            (gradient,) = torch.autograd.grad(loss.sum(), adversarial)
+            moved = adversarial.detach() + FIRST * self.eps * (1 - step / self.steps) * gradient.sign()
+            adversarial = (images + (moved - images).clamp(-self.eps, self.eps)).clamp(0, 1).detach()
         return adversarial
+
+
+class Margin(Ascent):
+    """Looks for a wrong class: maximises the logit of the best one minus that of the true one (``labels [N]``).
+
+    The loss of Carlini and Wagner (2017). Unlike the cross-entropy it does not go flat where the classifier is sure.
+    """
+
+    def loss(self, output: torch.Tensor, origin: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor:
+        assert given is not None
+        return margin(output, given)
+
+
+class Displacement(Ascent):
+    """The label-free attack: pushes representations ``[N, D]`` as far from where they were as the ball allows.
+
+    The gradient of ``|f(x + d) - f(x)|^2`` is zero at ``d = 0``, so that the random start is not a refinement here but
+    what makes it move at all. Labels are taken, as every attack does, and not looked at.
+    """
+
+    def loss(self, output: torch.Tensor, origin: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor:
+        return (output - origin).square().sum(1)
+
+
+class Toward(Ascent):
+    """The targeted, label-free attack: pushes representations as near to given ones (``labels [N, D]``) as it can.
+
+    Sabour et al. 2016, within a ball of our own.
+    """
+
+    def loss(self, output: torch.Tensor, origin: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor:
+        assert given is not None
+        return -(output - given).square().sum(1)
+
+
+def margin(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Logit of the best wrong class minus that of the true one, ``[N]``: above 0 the decision is wrong."""
+    true = logits.gather(1, labels[:, None])
+    return (logits.scatter(1, labels[:, None], -torch.inf).amax(1, keepdim=True) - true).squeeze(1)
+
+
+def _ascend(attack: type[Ascent]) -> Callable[[nn.Module, float, int, int], Attack]:
+    return lambda model, eps, steps, _: attack(model, eps=eps, steps=steps)
 
 
 def _walk(attack: Callable[..., Attack], **settings: Any) -> Callable[[nn.Module, float, int, int], Attack]:
@@ -134,12 +183,17 @@ _ENTRIES = {
             "FGSM", "one signed gradient step", "Linf", True, False,
             lambda model, eps, _steps, _classes: torchattacks.FGSM(model, eps=eps),
         ),
+        Entry("Margin", "shrinking gradient steps on the margin", "Linf", True, True, _ascend(Margin)),
         Entry("PGD", "projected gradient steps", "Linf", True, True, _walk(torchattacks.PGD, random_start=True)),
         Entry(
             "PGDL2", "projected gradient steps", "L2", True, True, _walk(torchattacks.PGDL2, random_start=True)
         ),
         Entry("AutoAttack", "four attacks, one without gradients", "Linf", True, False, _auto_attack),
-        Entry("Displacement", "label-free: pushes h away", "Linf", False, True, _walk(Displacement)),
+        Entry("Displacement", "label-free: pushes h away", "Linf", False, True, _ascend(Displacement)),
+        Entry(
+            "Toward", "label-free: pushes h towards another image's", "Linf", False, True, _ascend(Toward),
+            targeted=True,
+        ),
     )
 }  # fmt: skip
 ATTACKS: Mapping[str, Entry] = MappingProxyType(_ENTRIES)
@@ -172,6 +226,8 @@ def noise(images: torch.Tensor, norm: Norm, eps: float, *, seed: int, numbers: S
     Returns:
         ``[N, 3, S, S]`` in [0, 1].
     """
+    if not len(images):
+        return images
     draws, shape = ImageDraws(seed, f"adversarial noise {norm}", tuple(numbers)), images.shape[1:]
     if norm == "Linf":
         direction = 2 * draws.uniform(*shape) - 1

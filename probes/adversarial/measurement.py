@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from probes.adversarial.attacks import ATTACKS, NOISE, Entry, check_classes, noise, size
-from probes.adversarial.target import classifier_on, craft, smallest_budget, split, study_of
+from probes.adversarial.attacks import ATTACKS, NOISE, Entry, check_classes, margin, noise, size
+from probes.adversarial.target import classifier_on, covered, craft, smallest_budget, split, study_of
 from probes.probe import Ready, Sampling, option
 from probes.rendering import check_match
+from probes.scale import MOVED, PLAIN
+from probes.untrained import untrained_of
 from rcdm_core.distances import cosine
 from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.any_network import admitted
 from rcdm_core.encoders.soundness import refuse_without_gradients
 from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.fingerprint import fingerprint
 from rcdm_core.images import at_one_size, resize
 from rcdm_core.precision import device_of
 from reports.panels import Panel
@@ -54,16 +57,17 @@ LEVEL = "backbone"  # of an encoder that judges
 class Adversarial(Sampling):
     """What is attacked, how hard, and on how much.
 
-    A labelled data set gives at most half of its images to the attack. Iterated attacks take ``attack_steps`` steps,
-    each of 2.5 budgets over their number. Of the attacked images, ``checked`` are those on which it is checked that a
-    stronger attacker finds no more, and samples are drawn of ``rendered``, of which ``pictures`` are shown.
+    A labelled data set gives at most half of its images to the attack. Of the attacked images, ``checked`` are those on
+    which it is checked that a stronger attacker finds no more, ``floor`` those on which the untrained encoder is
+    attacked, and samples are drawn of ``rendered``, of which ``pictures`` are shown.
     """
 
     reference: str = option("supervised", "Encoder that each other one is compared with.", metavar="NAME")
     attacks: tuple[str, ...] = option(
-        ("PGD",),
-        "FGSM, PGD, PGDL2 or AutoAttack of torchattacks, or Displacement, which needs no labels; may be repeated, the "
-        "first carries the verdicts. By default PGD.",
+        ("Margin", "Displacement"),
+        "Margin, or FGSM, PGD, PGDL2 or AutoAttack of torchattacks, on decisions; Displacement or Toward, without "
+        "labels, on h; may be repeated. The first on decisions carries the verdicts on these, Displacement that on "
+        "displacement. By default Margin and Displacement.",
         flag="attack",
         short="a",
         metavar="NAME",
@@ -79,7 +83,9 @@ class Adversarial(Sampling):
     attack_steps: int = option(20, "Gradient steps of an iterated attack.", least=1, metavar="K")
     restarts: int = option(1, "Starts of an attack; the best counts.", least=1)
     images: int = option(500, "Images that are attacked.", short="n", least=LEAST_IMAGES, metavar="N")
-    training: int = option(3000, "Other images, that the linear classifier is trained on.", least=0, metavar="M")
+    training: int = option(
+        3000, "Other images: they train the linear classifier, and give the unit of distances.", least=0, metavar="M"
+    )
     rendered: int = option(24, "Images that samples are drawn of.", least=0)
     judge: str | None = option(
         None,
@@ -88,6 +94,7 @@ class Adversarial(Sampling):
         metavar="NAME",
     )
     checked: int = option(48, "Images on which the attacker is checked.", least=1, shown=False)
+    floor: int = option(100, "Images on which the untrained encoder is attacked.", least=1, shown=False)
     pictures: int = option(3, "Images that are shown.", least=1, shown=False)
     batch_size: int = option(256, "Images that go through a network at once.", least=1)
 
@@ -107,8 +114,24 @@ class Adversarial(Sampling):
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """The attacks, that of the verdicts first."""
+        """The attacks."""
         return tuple(ATTACKS[name] for name in self.attacks)
+
+    @property
+    def decider(self) -> Entry:
+        """The attack that decisions and drawings are judged by: the first on decisions; else the first."""
+        return next((entry for entry in self.entries if entry.needs_labels), self.entries[0])
+
+    @property
+    def pusher(self) -> Entry:
+        """The attack that displacement is judged by: the first that pushes h away; else that on decisions."""
+        away = (entry for entry in self.entries if not entry.needs_labels and not entry.targeted)
+        return next(away, self.decider)
+
+    @property
+    def carrying(self) -> tuple[Entry, ...]:
+        """The attacks that verdicts rest on: one, or that on decisions and that on displacement."""
+        return tuple(dict.fromkeys((self.decider, self.pusher)))
 
     @property
     def level(self) -> str:
@@ -126,8 +149,21 @@ class Adversarial(Sampling):
         return budgets[(len(budgets) - 1) // 2]
 
 
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """What the probe has opened itself.
+
+    Attributes:
+        judge: The encoder that tells the class of samples; None where another does, or none.
+        floors: By name of the encoder, its architecture untrained; encoders alike untrained share one.
+    """
+
+    judge: Encoder | None
+    floors: Mapping[str, Encoder]
+
+
 def ready(run: Context, settings: Adversarial) -> Ready:
-    """Refuse at once what would fail later, and open the encoder that judges."""
+    """Refuse at once what would fail later, and open the encoder that judges and the untrained ones."""
     for one in run.each_encoder():
         if settings.level not in one.encoder.levels:
             raise unknown_name(f"level of encoder {one.encoder.name!r}", settings.level, one.encoder.levels)
@@ -146,13 +182,27 @@ def ready(run: Context, settings: Adversarial) -> Ready:
     if len(images) < least:
         raise UserError(f"{images.name} has {len(images)} images", f"attack and classifier need at least {least}")
     attacked, training = split(run)
-    used = {"attacked": len(attacked), "training the classifiers": len(training)}
+    others = "training the classifiers" if labelled else "giving the unit of distances"
+    used = {"attacked": len(attacked), others: len(training)}
     told = {"data_card": {use: count for use, count in used.items() if count}}
-    if settings.judge is None:
-        return Ready(cards=told)
-    judge = _judge(run, settings)
-    hashes = {"judge": judge.fingerprint}
-    return Ready(settings=replace(settings, judge=judge.name), own=judge, hashes=hashes, cards=told)
+    judge = None if settings.judge is None else _judge(run, settings)
+    floors = _floors(run, settings.level)
+    hashes = {f"{name} untrained": floor.fingerprint for name, floor in floors.items()}
+    if judge is not None:
+        settings, hashes = replace(settings, judge=judge.name), {**hashes, "judge": judge.fingerprint}
+    return Ready(settings=settings, own=Opened(judge, floors), hashes=hashes, cards=told)
+
+
+def _floors(run: Context, level: str) -> dict[str, Encoder]:
+    """By name of the encoder, its architecture untrained, where it can be built."""
+    floors: dict[str, Encoder] = {}
+    known: dict[str, Encoder] = {}
+    for encoder in run.encoders:
+        if (fresh := untrained_of(encoder, (level,))) is not None:
+            about = repr(fresh.preprocess) + fresh.about + repr(fresh.layers)
+            alike = fingerprint(fresh.trunk, about) if level != "projector" else fresh.fingerprint
+            floors[encoder.name] = fresh if fresh is encoder else known.setdefault(alike, fresh)
+    return floors
 
 
 def _judge(run: Context, settings: Adversarial) -> Encoder:
@@ -184,13 +234,21 @@ def measure(run: Context, settings: Adversarial) -> Iterator[pd.DataFrame | Pane
     =========================  ========================================================================================
     ``correct``                whether the linear classifier sees the true class; attack or noise; budget
     ``relative_displacement``  distance of h(x + d) from h(x) over the typical distance of two images; the same
+    ``whitened_displacement``  the same where every direction of h varies alike over other images; the same
     ``cosine``                 cosine of h(x + d) and h(x); the same
+    ``covered``                share of the distance from h(x) to another image's h that is covered; targeted attack or
+                               noise; budget
+    ``class_distance``         median distance of h(x) from h of images of another class over the typical distance
+    ``untrained_...``          of the untrained encoder: ``correct``, ``class_distance`` (untouched), and
+                               ``relative_displacement`` under the attack on displacement
+    ``unit_error``             of no image: standard error of the typical distance as a share of it; the measure that
+                               it is the unit of
     ``smallest_budget``        smallest budget known to flip the decision, infinite where none did; attack
     ``class_seen``             whether the judge sees the true class in a sample from h(x + d); attack or noise; budget
     ``transferred``            ``correct`` under the adversaries made for another encoder; that encoder; budget
     ``effort``                 ``strength`` of the attack after more and more work; what was done; budget
-    ``change``                 difference of the attack's loss between two near points; the first attack
-    ``foretold``               the same as its gradient foretells it, 0 where that vanishes; the first attack
+    ``change``                 difference of the attack's loss between two near points; attack
+    ``foretold``               the same as its gradient foretells it, 0 where that vanishes; attack
     ``perturbation``           size of the perturbation over the budget; attack; budget
     ``out_of_range``           how far a pixel of the attacked image lies outside [0, 1]; attack; budget
     ``unchanged``              whether the attack, run with a budget of 0, leaves the decision as it was; attack; 0
@@ -199,30 +257,44 @@ def measure(run: Context, settings: Adversarial) -> Iterator[pd.DataFrame | Pane
 
     Label-needing attacks are run on the images that the classifier gets right, for the others are lost already.
     """
-    first, checked = settings.entries[0], next((entry for entry in settings.entries if entry.iterated), None)
+    first = settings.decider
+    checked = [entry for entry in settings.entries if entry.iterated and (entry in settings.carrying)]
+    checked = checked or [entry for entry in settings.entries if entry.iterated][:1]
     whole = {one.encoder.name: study_of(one) for one in run.each_encoder()}
     positions = next(iter(whole.values())).positions
     pictured = torch.nonzero(torch.stack([study.right for study in whole.values()]).all(0)).flatten()
     pictured = pictured[: settings.rendered]
     pictures: dict[str, list[list[torch.Tensor]]] = {name: [] for name in whole}  # by block and state
+    built: dict[Encoder, Study] = {}
+    for encoder in dict.fromkeys(run.own.floors.values()):
+        of_own = next((study for study in whole.values() if study.run.encoder is encoder), None)
+        built[encoder] = of_own or study_of(replace(run, encoders=(encoder,), decoders={}))
+    floors = {name: built[encoder] for name, encoder in run.own.floors.items()}
     at_once = max(1, HELD // (12 * run.images.image_size**2))
     for start in range(0, len(positions), at_once):
         block = slice(start, min(start + at_once, len(positions)))
         images = run.images.images(positions[block])
         studies = {name: study.part(block, images) for name, study in whole.items()}
-        found: dict[str, dict[float, Adversaries]] = {}  # of each encoder, by the first attack
+        found: dict[
+            str, dict[float, Adversaries]
+        ] = {}  # by name of the encoder, what was found by the attack on decisions
+        pushed: dict[str, dict[float, Adversaries]] = {}  # and by that on displacement
         for name, study in studies.items():
             yield from _untouched_records(study)
             yield from _noise_records(study)
             yield from zero_records(study)
-            yield from gradient_records(study, first)
+            for entry in settings.carrying:
+                yield from gradient_records(study, entry)
             for entry in settings.entries:
                 adversaries = study.attack(entry)
                 yield from _attack_records(study, entry, adversaries)
-                if entry is checked:
+                if entry in checked:
                     yield from effort_records(study, entry, adversaries)
                 if entry is first:
                     found[name] = adversaries
+                if entry is settings.pusher:
+                    pushed[name] = adversaries
+        yield from floor_records(studies, floors, pushed, block)
         if first.needs_labels:
             budget = settings.middle(first)
             at_budget = {name: adversaries[budget] for name, adversaries in found.items()}
@@ -236,16 +308,65 @@ def measure(run: Context, settings: Adversarial) -> Iterator[pd.DataFrame | Pane
 
 
 def _untouched_records(study: Study) -> Iterator[pd.DataFrame]:
-    """The decision on untouched images, and what the classifier is; nothing without labels."""
-    classifier = study.target.classifier
-    if classifier is None:
-        return
-    yield study.records("correct", study.right.numpy(), strength=0.0)
+    """What there is to lose: decisions and distances of classes; and once, the errors of units and the classifier."""
+    yield from _stakes(study, study)
     if len(study.before):
+        return
+    for measure, error in zip(MOVED, study.target.scale.errors, strict=True):
+        yield study.run.records("unit_error", [error], [-1], level=study.target.level, condition=measure)
+    if (classifier := study.target.classifier) is None:
         return
     facts = {"held-out accuracy": classifier.held_out_accuracy, "penalty": classifier.penalty}
     for name, value in (facts | {"training images": classifier.images}).items():
         yield study.run.records("classifier", [value], [-1], level=study.target.level, condition=name)
+
+
+def _stakes(study: Study, seen: Study, prefix: str = "") -> Iterator[pd.DataFrame]:
+    """Of these images untouched, what another study sees, told by the name of this one; nothing without labels."""
+    if seen.class_distance is not None:
+        yield study.records(f"{prefix}correct", seen.right.numpy(), strength=0.0)
+        apart = seen.class_distance.isfinite()
+        rows = torch.nonzero(apart).flatten()
+        yield study.records(f"{prefix}class_distance", seen.class_distance[apart], rows, strength=0.0)
+
+
+def floor_records(
+    studies: Mapping[str, Study],
+    floors: Mapping[str, Study],
+    pushed: Mapping[str, Mapping[float, Adversaries]],
+    block: slice,
+) -> Iterator[pd.DataFrame]:
+    """What the untrained encoders have to lose, and how far the attack on displacement moves them on the first images.
+
+    Args:
+        studies: The encoders, on the images of the block.
+        floors: By name of the encoder, its untrained one, on all images.
+        pushed: What the attack on displacement found, by name of the encoder: an untrained one is its own floor.
+        block: Rows of these images among all.
+    """
+    prefix = "untrained_"
+    made: dict[Study, Mapping[float, Adversaries]] = {}
+    for name, whole in floors.items():
+        study, images = studies[name], studies[name].victims.images
+        settings = study.run.settings
+        yield from _stakes(study, whole.part(block, images), prefix)
+        if block.start == 0:
+            error = whole.target.scale.errors[0]
+            yield study.run.records(f"{prefix}unit_error", [error], [-1], level=settings.level, condition=PLAIN)
+        entry, count = settings.pusher, min(block.stop, settings.floor) - block.start
+        if count <= 0:
+            continue
+        seen = whole.part(slice(block.start, block.start + count), images[:count])
+        if not len(rows := seen.rows_of(entry)):
+            continue
+        if whole.run.encoder is study.run.encoder:
+            made[whole] = {budget: adversaries[: len(rows)] for budget, adversaries in pushed[name].items()}
+        elif whole not in made:
+            made[whole] = seen.attack(entry)
+        for budget, adversaries in made[whole].items():
+            moved = seen.target.scale.displacement(adversaries.h, seen.victims.h[rows])
+            about: dict[str, Any] = {"condition": entry.name, "strength": budget}
+            yield study.records(f"{prefix}{PLAIN}", moved, rows, **about)
 
 
 def _attack_records(study: Study, entry: Entry, found: Mapping[float, Adversaries]) -> Iterator[pd.DataFrame]:
@@ -254,6 +375,8 @@ def _attack_records(study: Study, entry: Entry, found: Mapping[float, Adversarie
     for budget, adversaries in found.items():
         at: dict[str, Any] = {"condition": entry.name, "strength": budget}
         yield from _moved(study, adversaries.h, rows, **at)
+        if entry.targeted:
+            yield study.records("covered", adversaries.strength, rows, **at)
         moved = size(adversaries.images, victims.images, entry.norm) * entry.scale / budget
         beyond = torch.maximum(adversaries.images - 1, -adversaries.images).flatten(1).amax(1).clamp(min=0)
         yield study.records("perturbation", moved, rows, **at)
@@ -272,12 +395,17 @@ def _noise_records(study: Study) -> Iterator[pd.DataFrame]:
         for budget in settings.budgets(entry):
             h = study.target.represent(study.noisy(entry, budget, every))
             yield from _moved(study, h, every, condition=entry.noise, strength=budget)
+            if any(one.targeted and one.norm == entry.norm for one in settings.entries):
+                assert study.victims.goals is not None
+                share = covered(h, study.victims.h, study.victims.goals)
+                yield study.records("covered", share, every, condition=entry.noise, strength=budget)
 
 
 def _moved(study: Study, h: torch.Tensor, rows: torch.Tensor, **at: Any) -> Iterator[pd.DataFrame]:
     """Displacement and cosine on these rows, and the decision on all images: those not attacked were wrong before."""
     origin = study.victims.h[rows]
-    yield study.records("relative_displacement", study.target.displacement(h, origin), rows, **at)
+    for measure, moved in study.target.scale.displacements(h, origin).items():
+        yield study.records(measure, moved, rows, **at)
     yield study.records("cosine", cosine(h, origin), rows, **at)
     if study.victims.labels is not None:
         correct = torch.zeros(len(study.victims), dtype=torch.bool)
@@ -330,22 +458,28 @@ def gradient_records(study: Study, entry: Entry) -> Iterator[pd.DataFrame]:
         moved = noise(at, "Linf", STEP, seed=settings.seed + 1, numbers=numbers)
         ends = (moved, (2 * at - moved).clamp(0, 1))
         middle = ((ends[0] + ends[1]) / 2).requires_grad_()
-        (gradient,) = torch.autograd.grad(_loss(target, middle, victims).sum(), middle)
+        (gradient,) = torch.autograd.grad(_loss(entry, target, middle, victims).sum(), middle)
         with torch.no_grad():
-            first, last = (_loss(target, end, victims, torch.float64) for end in ends)
+            first, last = (_loss(entry, target, end, victims, torch.float64) for end in ends)
         changes += (last - first).tolist()
         foretold += (gradient.double() * (ends[1] - ends[0])).flatten(1).sum(1).nan_to_num(0, 0, 0).tolist()
     yield study.records("change", changes, rows, condition=entry.name)
     yield study.records("foretold", foretold, rows, condition=entry.name)
 
 
-def _loss(target: Target, images: torch.Tensor, victims: Victims, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """What an attack raises, ``[N]``, on the CPU: cross-entropy, or the squared distance from the untouched ``h``."""
+def _loss(
+    entry: Entry, target: Target, images: torch.Tensor, victims: Victims, dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
+    """What an attack raises, ``[N]``, on the CPU: margin or cross-entropy, or the squared distance of ``h`` it made."""
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # small differences are looked at
         output = target.attacked(victims, precision="no")(images.to(target.device)).cpu().to(dtype)
     if victims.labels is None:
         return (output - victims.h).square().sum(1)
-    return F.cross_entropy(output, victims.labels, reduction="none")
+    return (
+        margin(output, victims.labels)
+        if entry.name == "Margin"
+        else F.cross_entropy(output, victims.labels, reduction="none")
+    )
 
 
 def zero_records(study: Study) -> Iterator[pd.DataFrame]:
@@ -430,10 +564,10 @@ def _reader(run: Context) -> Callable[[torch.Tensor], np.ndarray] | None:
     On scenes that is the judge, trained to read factors off images. On other labelled images it can be an encoder with
     a linear classifier on its backbone, trained on images that nobody attacks.
     """
-    if run.own is None:
+    if run.own.judge is None:
         judge = run.judge
         return None if judge is None else lambda pictures: judge.read(pictures)["class"].to_numpy()
-    reader = replace(run, encoders=(run.own,), levels=(LEVEL,))
+    reader = replace(run, encoders=(run.own.judge,), levels=(LEVEL,))
     classifier = classifier_on(reader, LEVEL, split(run)[1])
     return lambda pictures: classifier.logits(reader.encode(pictures)[LEVEL]).argmax(1).numpy()
 

@@ -15,10 +15,12 @@ import pandas as pd
 
 from analyses.findings import rule_of_gain, word_of_gain
 from analyses.paired import TEST, corrected, tested
-from analyses.statistics import mean, median
+from analyses.statistics import mean, median, share
 from analyses.tables import by_image, estimate_of, headings, measured, tabulate
-from probes.adversarial.attacks import AUTO_STEPS, STRIDE
+from probes.adversarial.attacks import AUTO_STEPS, FIRST, STRIDE
+from probes.adversarial.target import LEAST_OTHERS
 from probes.probe import Judgement, Show
+from probes.scale import MOVED, PLAIN, WHITENED
 from reports import blocks
 from reports.decoder import training_command
 from reports.figures.robustness import draw_budgets, draw_gains, draw_rendered, draw_robustness
@@ -30,22 +32,27 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from analyses.bootstrap import Estimate
     from analyses.statistics import Statistic
     from probes.adversarial.attacks import Entry
     from probes.probe import Found, Page
     from reports.blocks import Block
 
-ASPECTS: Mapping[str, Statistic] = {"displacement": median, "accuracy": mean, "rendered": mean}
-"""What a comparison can be about, and what stands for all images; kept apart, because the three can disagree."""
+ASPECTS: Mapping[str, Statistic] = {"displacement": median, "whitened": median, "accuracy": mean, "rendered": mean}
+"""What a comparison can be about, and what stands for all images; kept apart, because they can disagree."""
+
+WORDED = ("displacement", "accuracy", "rendered")
+"""Aspects that have a word; that of the whitened displacement is told beside the plain one's where it differs."""
+
+COMPARABLE = 0.1
+"""Largest difference, untouched, of shares of right decisions, or of classes seen in samples, that are compared."""
 
 VANISHING, ERRING = 0.05, 0.2
 """Share of images without a gradient, and median error of what gradients foretell, beyond which an attack is blind."""
 
-FEWEST = 6
-"""Images below which no order of signs reaches the error rate of the test."""
-
 _AXES = {
     "displacement": "displacement saved",
+    "whitened": "whitened displ. saved",
     "accuracy": "decisions saved",
     "rendered": "rendered classes saved",
 }
@@ -70,22 +77,85 @@ def _by_image(rows: pd.DataFrame, measure: str = "") -> pd.Series:
     return (measured(rows, measure) if measure else rows).set_index("image")["value"].sort_index()
 
 
+def unit_error(found: Found, encoder: str, measure: str, weights: str = "") -> float:
+    """Standard error of the unit of a displacement, as a share of it; ``weights`` is ``untrained_`` or nothing."""
+    errors = rows_where(measured(found.records, f"{weights}unit_error"), encoder=encoder, condition=measure)["value"]
+    return float(errors.iloc[0]) if len(errors) else 0.0
+
+
 def robustness(found: Found) -> pd.DataFrame:
     """Accuracy and displacement under every attack and under noise, against the budget.
 
     One row an (``encoder``, ``condition``, ``strength``): ``accuracy`` over all images, medians
-    ``relative_displacement`` and ``cosine`` over those classified rightly untouched; ``images``, how many the
-    accuracy rests on. The untouched images have the condition ``""`` and the strength 0.
+    ``relative_displacement``, ``whitened_displacement`` and ``cosine`` over those classified rightly untouched;
+    ``images``, how many the accuracy rests on. Intervals of displacements have the error of their unit. The untouched
+    images have the condition ``""`` and the strength 0.
     """
-    moved, rows = ("relative_displacement", "cosine"), {}
+    moved, rows = (*MOVED, "cosine"), {}
     groups = measured(found.records, "correct", *moved).groupby(_KEYS, sort=False)
     for key, own in groups:
         values = {name: _by_image(own, name) for name in moved}
         right = right_images(found.records, key[0])
-        rows[key] = {"accuracy": found.interval(_by_image(own, "correct"), mean)} | {
-            name: found.interval(part[part.index.isin(right)], median) for name, part in values.items()
-        }
+        medians = {name: found.interval(part[part.index.isin(right)], median) for name, part in values.items()}
+        for name in MOVED:
+            medians[name] = _with_error(medians[name], unit_error(found, key[0], name))
+        rows[key] = {"accuracy": found.interval(_by_image(own, "correct"), share)} | medians
     return tabulate(rows, _KEYS, ("accuracy", *moved)).assign(images=groups["image"].nunique().to_numpy())
+
+
+def towards(found: Found) -> pd.DataFrame:
+    """How much of the way to another image's h a targeted attack and noise cover.
+
+    One row an (``encoder``, ``condition``, ``strength``): ``covered``, median over images of the share of the distance
+    that is covered (1: arrived); ``images``.
+    """
+    groups = measured(found.records, "covered").groupby(_KEYS, sort=False)
+    return tabulate(
+        {key: {"covered": found.interval(_by_image(own), median)} for key, own in groups}, _KEYS, ("covered",)
+    )
+
+
+def stakes(found: Found) -> pd.DataFrame:
+    """What an encoder has to lose, and what its architecture reaches untrained.
+
+    One row an (``encoder``, ``weights``), trained or untrained: ``accuracy`` untouched, over all images; medians
+    ``displacement`` (of the attack on it, mean over budgets), ``class_distance`` (distance to images of another class,
+    in the same unit) and ``of_class``, the one over the other on the same image; ``gain``, how much less the trained
+    encoder moves than the untrained one, image by image; ``images``, those behind displacements: of the images on which
+    the untrained encoder was attacked, those that the trained one classifies rightly. Without an untrained encoder all
+    of these.
+    """
+    records, entry, rows = found.records, found.settings.pusher, {}
+    for encoder in dict.fromkeys(records["encoder"]):
+        moved = {
+            prefix: by_strength(records, encoder, f"{prefix}{PLAIN}", entry.name).mean(axis=1)
+            for prefix in ("", "untrained_")
+        }
+        moved = {prefix: values for prefix, values in moved.items() if len(values)}
+        both = set.intersection(right_images(records, encoder), *(set(values.index) for values in moved.values()))
+        chosen = {prefix: values[values.index.isin(both)] for prefix, values in moved.items()}
+        for prefix, values in chosen.items():
+            error = unit_error(found, encoder, PLAIN, prefix)
+            own = rows_where(records, encoder=encoder, strength=0)
+            apart = _by_image(own, f"{prefix}class_distance")
+            shares = (values / apart).dropna()
+            rows[encoder, "untrained" if prefix else "trained"] = {
+                "displacement": _with_error(found.interval(values, median), error),
+                "class_distance": _with_error(found.interval(apart, median), error),
+                "of_class": found.interval(shares, median),
+                "accuracy": found.interval(_by_image(own, f"{prefix}correct"), share),
+            }
+        if len(chosen) == 2:
+            gain = found.interval(chosen["untrained_"] - chosen[""], median)
+            errors = [chosen[prefix].median() * unit_error(found, encoder, PLAIN, prefix) for prefix in chosen]
+            rows[encoder, "trained"]["gain"] = gain.widened(float(np.hypot(*errors)))
+    names = ("displacement", "class_distance", "of_class", "accuracy", "gain")
+    return tabulate(rows, ("encoder", "weights"), names)
+
+
+def _with_error(estimate: Estimate, error: float) -> Estimate:
+    """An estimate in a unit of which the error is a share."""
+    return estimate.widened(estimate.value * error)
 
 
 def budgets(found: Found) -> pd.DataFrame:
@@ -100,7 +170,7 @@ def budgets(found: Found) -> pd.DataFrame:
         values, largest = _by_image(own), float(tried[condition])
         rows[encoder, condition] = {
             "budget": found.interval(np.minimum(values, largest), median),
-            "flipped": found.interval(np.isfinite(values), mean),
+            "flipped": found.interval(np.isfinite(values), share),
             "largest": largest,
         }
     return tabulate(rows, _KEYS[:2], ("budget", "flipped"), ("largest",))
@@ -112,7 +182,7 @@ def rendered(found: Found) -> pd.DataFrame:
     One row an (``encoder``, ``condition``, ``strength``): ``class_seen``; ``images``.
     """
     groups = measured(found.records, "class_seen").groupby(_KEYS, sort=False)
-    rows = {key: {"class_seen": found.interval(_by_image(own), mean)} for key, own in groups}
+    rows = {key: {"class_seen": found.interval(_by_image(own), share)} for key, own in groups}
     return tabulate(rows, _KEYS, ("class_seen",))
 
 
@@ -120,8 +190,8 @@ def effort(found: Found) -> pd.DataFrame:
     """Whether the attack has converged: what more and more work finds.
 
     One row an (``encoder``, ``condition``), the condition says what was done: ``strength``, the budget; ``found``,
-    the share of images whose decision has flipped for an attack with labels, else the median relative displacement;
-    ``images``.
+    the share of images whose decision has flipped for an attack with labels, else the median relative displacement, or
+    share of the way to its goal of a targeted one; ``images``.
     """
     labelled, lines = set(measured(found.records, "smallest_budget")["condition"]), []
     for key, rows in measured(found.records, "effort").groupby(_KEYS, sort=False):
@@ -142,39 +212,46 @@ def transfers(found: Found) -> pd.DataFrame:
     rows = {}
     for key, given in measured(found.records, "transferred").groupby(_KEYS, sort=False):
         other = _by_image(given)
-        own = by_strength(found.records, key[0], "correct", found.settings.attacks[0])[key[2]].loc[other.index]
-        values = {"own": own, "transferred": other, "difference": other - own}
-        rows[key] = {name: found.interval(value, mean) for name, value in values.items()}
+        own = by_strength(found.records, key[0], "correct", found.settings.decider.name)[key[2]].loc[other.index]
+        rows[key] = {
+            "own": found.interval(own, share),
+            "transferred": found.interval(other, share),
+            "difference": found.interval(other - own, mean),
+        }
     return tabulate(rows, ("encoder", "source", "strength"), ("own", "transferred", "difference"))
 
 
 def gradients(found: Found) -> pd.DataFrame:
     """Whether an attack by gradients can find what there is to find.
 
-    One row an ``encoder``: ``without``, the share of images on which the gradient of the attack's loss vanishes or
-    is not finite; ``error``, how far gradients are off when they foretell the change of the loss between two near
-    points, ``|change - foretold| / (|change| + |foretold|)``, median over images (0 perfect, 1 blind);
-    ``beyond_noise``, relative displacement under the attack minus that under noise of the same budgets, mean over
-    budgets, median over images classified rightly untouched; ``images``, how many these are.
+    One row an (``encoder``, ``condition``), the attacks that carry verdicts: ``without``, the share of images on which
+    the gradient of the attack's loss vanishes or is not finite; ``error``, how far gradients are off when they foretell
+    the change of the loss between two near points, ``|change - foretold| / (|change| + |foretold|)``, median over
+    images (0 perfect, 1 blind); ``beyond_noise``, relative displacement under the attack minus that under noise of the
+    same budgets, mean over budgets, median over images classified rightly untouched (its sign does not depend on the
+    unit); ``images``, how many these are.
     """
-    entry, records, lines = found.settings.entries[0], found.records, []
+    records, lines = found.records, []
     for encoder in dict.fromkeys(records["encoder"]):
         own = records[records["encoder"] == encoder]
-        change, foretold = (measured(own, name)["value"].to_numpy() for name in ("change", "foretold"))
-        size = np.abs(change) + np.abs(foretold)
-        errors = np.divide(np.abs(change - foretold), size, out=np.zeros_like(size), where=size > 0)
-        moved, random = (
-            by_strength(own, encoder, "relative_displacement", condition).mean(axis=1)
-            for condition in (entry.name, entry.noise)
-        )
-        beyond = (moved - random).dropna().sort_index()
-        estimate = found.interval(beyond[beyond.index.isin(right_images(own, encoder))], median)
-        about = {
-            "without": float((foretold == 0).mean()) if len(foretold) else np.nan,
-            "error": float(np.median(errors)) if len(errors) else np.nan,
-        }
-        lines.append({"encoder": encoder, **about, **estimate.columns("beyond_noise"), "images": estimate.n})
-    return pd.DataFrame(lines, columns=["encoder", "without", "error", *headings("beyond_noise"), "images"])
+        for entry in found.settings.carrying:
+            seen = rows_where(own, condition=entry.name)
+            change, foretold = (measured(seen, name)["value"].to_numpy() for name in ("change", "foretold"))
+            size = np.abs(change) + np.abs(foretold)
+            errors = np.divide(np.abs(change - foretold), size, out=np.zeros_like(size), where=size > 0)
+            moved, random = (
+                by_strength(own, encoder, PLAIN, condition).mean(axis=1) for condition in (entry.name, entry.noise)
+            )
+            beyond = (moved - random).dropna().sort_index()
+            estimate = found.interval(beyond[beyond.index.isin(right_images(own, encoder))], median)
+            about = {
+                "without": float((foretold == 0).mean()) if len(foretold) else np.nan,
+                "error": float(np.median(errors)) if len(errors) else np.nan,
+            }
+            lines.append({"encoder": encoder, "condition": entry.name, **about, **estimate.columns("beyond_noise"),
+                          "images": estimate.n})  # fmt: skip
+    columns = ["encoder", "condition", "without", "error", *headings("beyond_noise"), "images"]
+    return pd.DataFrame(lines, columns=columns)
 
 
 def controls(found: Found) -> pd.DataFrame:
@@ -202,7 +279,7 @@ def classifiers(found: Found) -> pd.DataFrame:
     lines = []
     for encoder, rows in measured(found.records, "classifier").groupby("encoder", sort=False):
         untouched = (found.records["encoder"] == encoder) & (found.records["strength"] == 0)
-        accuracy = found.interval(_by_image(found.records[untouched], "correct"), mean)
+        accuracy = found.interval(_by_image(found.records[untouched], "correct"), share)
         told = rows.set_index("condition")["value"]
         numbers = {name: told[condition] for name, condition in facts.items()}
         lines.append({"encoder": encoder, **accuracy.columns("accuracy"), **numbers})
@@ -210,51 +287,65 @@ def classifiers(found: Found) -> pd.DataFrame:
 
 
 def comparison(found: Found) -> pd.DataFrame:
-    """What each encoder gains over the reference, image by image, over all budgets of the first attack.
+    """What each encoder gains over the reference, image by image, over all budgets of the attack that an aspect has.
 
     One row an (``encoder``, ``aspect``), aspects as `ASPECTS`: ``gain``, above 0 where the encoder is more robust
     than the reference (see `gains`); Wilcoxon's ``p_value``; ``p_holm``, corrected over the encoders of an aspect;
-    the rank-biserial ``effect``; ``images``. What was not measured has no row.
+    the rank-biserial ``effect``; ``images``. Intervals of displacements have the errors of both units, in quadrature.
+    What was not measured has no row.
     """
-    rows = {}
+    rows, reference = {}, found.settings.reference
     for encoder in dict.fromkeys(found.records["encoder"]):
-        for aspect, gain in gains(found, encoder) if encoder != found.settings.reference else ():
-            rows[encoder, aspect] = {"gain": found.interval(gain, ASPECTS[aspect]), **tested(gain.to_numpy())}
+        for aspect, own, other in sides(found, encoder) if encoder != reference else ():
+            gain = own - other
+            estimate = found.interval(gain, ASPECTS[aspect])
+            if (measure := dict(zip(("displacement", "whitened"), MOVED, strict=True)).get(aspect)) and len(gain):
+                errors = (
+                    own.median() * unit_error(found, encoder, measure),
+                    other.median() * unit_error(found, reference, measure),
+                )
+                estimate = estimate.widened(float(np.hypot(*errors)))
+            rows[encoder, aspect] = {"gain": estimate, **tested(gain.to_numpy())}
     return corrected(tabulate(rows, ("encoder", "aspect"), ("gain",), TEST), "aspect")
 
 
-def gains(found: Found, encoder: str) -> Iterator[tuple[str, pd.Series]]:
-    """The paired differences behind `comparison`, for the aspects that were measured; of no image, maybe.
+def sides(found: Found, encoder: str) -> Iterator[tuple[str, pd.Series, pd.Series]]:
+    """What `comparison` compares, aspect by aspect: numbers of the encoder and of the reference, larger is more robust.
 
     Only images that both encoders get right are compared, and each counts once: its displacement, and whether its
     decision and its rendered class hold, are averaged over the budgets of the grid.
 
-    * displacement: relative displacement of the reference minus that of the encoder, mean over budgets; median.
-    * accuracy: share of budgets at which the decision is right, encoder minus reference; mean.
-    * rendered: share of budgets at which the judge has lost the class that it saw in the sample from ``h(x)`` (minus
-      that at which it has found it), reference minus encoder; mean.
+    * displacement, whitened: minus the displacement, plain or whitened; compared by the median.
+    * accuracy: share of budgets at which the decision is right; by the mean.
+    * rendered: minus the share of budgets at which the judge has lost the class that it saw in the sample from ``h(x)``
+      (plus that at which it has found it); by the mean.
     """
-    records, reference, attack = found.records, found.settings.reference, found.settings.attacks[0]
-    both = right_images(records, reference) & right_images(records, encoder)
-    sides = {}
-    for name in (reference, encoder):
-        moved = by_strength(records, name, "relative_displacement", attack).mean(axis=1)
-        right = by_strength(records, name, "correct", attack).mean(axis=1)
-        seen = by_strength(records, name, "class_seen", attack).mean(axis=1)
+    records, names = found.records, (encoder, found.settings.reference)
+    attack, push = found.settings.decider.name, found.settings.pusher.name
+    both = set.intersection(*(right_images(records, name) for name in names))
+    asked = (*ASPECTS,)[:3] if (records["measure"] == "correct").any() else ("displacement", "whitened")
+    numbers = []
+    for name in names:
+        plain, white, right, seen = (
+            by_strength(records, name, measure, condition).mean(axis=1)
+            for measure, condition in ((PLAIN, push), (WHITENED, push), ("correct", attack), ("class_seen", attack))
+        )
         before = by_strength(records, name, "class_seen", "").mean(axis=1)
-        sides[name] = {"displacement": -moved, "accuracy": right, "rendered": seen - before}
-    asked = ("displacement", "accuracy") if (records["measure"] == "correct").any() else ("displacement",)
+        values = {"displacement": -plain, "whitened": -white, "accuracy": right, "rendered": seen - before}
+        numbers.append(values)
     for aspect in ASPECTS:
-        gain = (sides[encoder][aspect] - sides[reference][aspect]).dropna()
-        gain = gain[gain.index.isin(both)].sort_index()
-        if len(gain) or aspect in asked:
-            yield aspect, gain
+        pair = pd.concat([values[aspect] for values in numbers], axis=1, keys=[0, 1]).dropna()
+        pair = pair[pair.index.isin(both)].sort_index()
+        if len(pair) or aspect in asked:
+            yield aspect, pair[0], pair[1]
 
 
-def doubts(found: Found) -> dict[str, str]:
+def doubts(found: Found, attack: str) -> dict[str, str]:
     """Encoders that look more robust than they are, because an attack cannot see its way, each with the reason."""
     said, transferred, reasons = found.probe.wording.parts("blind"), found.tables["transfers"], {}
-    for _, row in found.tables["gradients"].iterrows():
+    if attack != found.settings.decider.name:
+        transferred = transferred.iloc[:0]
+    for _, row in rows_where(found.tables["gradients"], condition=attack).iterrows():
         theirs = transferred[(transferred["encoder"] == row["encoder"]) & (transferred["difference_high"] < 0)]
         signs = []
         if row["without"] > VANISHING:
@@ -272,40 +363,94 @@ def doubts(found: Found) -> dict[str, str]:
     return reasons
 
 
+def untouched(found: Found, encoder: str, measure: str) -> float:
+    """Mean of a measure over the images untouched; NaN where it was not measured."""
+    own = rows_where(measured(found.records, measure), encoder=encoder, strength=0, condition="")
+    return float(own["value"].mean()) if len(own) else np.nan
+
+
+def nothing_lost(found: Found, aspect: str, encoder: str, stronger: str) -> str:
+    """Why a gain says little of robustness: there is less to lose, or an untrained encoder moves as little; else ''."""
+    said = found.probe.wording.parts("unearned")
+    if aspect == "displacement":
+        rows = rows_where(found.tables["stakes"], encoder=stronger, weights="trained").dropna(subset=["gain"])
+        if rows.empty or rows.iloc[0]["gain_low"] > 0:
+            return ""
+        untrained = rows_where(found.tables["stakes"], encoder=stronger, weights="untrained").iloc[0]
+        numbers = {"own": rows.iloc[0]["displacement"], "untrained": untrained["displacement"]}
+    else:
+        measure, names = {"accuracy": "correct", "rendered": "class_seen"}[aspect], (encoder, found.settings.reference)
+        own, other = (untouched(found, name, measure) for name in names)
+        if not abs(own - other) > COMPARABLE:
+            return ""
+        numbers = {"own": own, "other": other}
+    about = {name: f"{value:.2f}" for name, value in numbers.items()}
+    names_of = {"encoder": encoder, "stronger": stronger, "reference": found.settings.reference}
+    return said[aspect].format(comparable=COMPARABLE, **about, **names_of)
+
+
 def verdicts(found: Found) -> Iterator[Judgement]:
-    """Whether an encoder is more robust than the reference, in each aspect; not where a blind attack alone says so."""
-    rows, reference, blind = found.tables["comparison"], found.settings.reference, doubts(found)
-    decided = "accuracy" in set(rows["aspect"])
-    for _, row in rows.iterrows():
+    """Whether an encoder is more robust than the reference, in each aspect.
+
+    Not where a blind attack alone says so, nor where there is not as much to lose.
+    """
+    table, settings, said = found.tables["comparison"], found.settings, found.probe.wording.parts("beside")
+    reference, decided = settings.reference, "accuracy" in set(table["aspect"])
+    whitened = rows_where(table, aspect="whitened").set_index("encoder")
+    for _, row in table[table["aspect"].isin(WORDED)].iterrows():
         aspect, encoder, gain = row["aspect"], row["encoder"], estimate_of(row, "gain")
+        attack = (settings.pusher if aspect == "displacement" else settings.decider).name
         seen = word_of_gain(gain, row["p_holm"])
         stronger = {"supported": encoder, "not supported": reference}.get(seen, "")  # what a blind attack flatters
+        blind = doubts(found, attack).get(stronger, "")
+        idle = nothing_lost(found, aspect, encoder, stronger) if stronger else ""
+        beside = ""
+        if decided:
+            shares = {"own": untouched(found, encoder, "correct"), "other": untouched(found, reference, "correct")}
+            beside += said["clean"].format(encoder=encoder, reference=reference, **shares)
+        if aspect == "displacement":
+            white = whitened.loc[encoder]
+            told = estimate_of(white, "gain")
+            if (word := word_of_gain(told, white["p_holm"])) != seen:
+                beside += " " + said["whitened"].format(word=word, plain=seen, gain=told.signed())
         whose = "all encoders" if aspect == "rendered" else "both"
         papers = found.is_ssl(encoder) and found.is_ssl(reference) is False
         yield Judgement(
             aspect,
             gain,
-            "inconclusive" if stronger in blind else seen,
+            "inconclusive" if blind or idle else seen,
             encoder=encoder,
             p_value=row["p_holm"],
             names={
+                "attack": attack,
                 "compared": f"{gain.n} images{f' that {whose} classify rightly' if decided else ''}",
                 "effect": f"{row['effect']:.2f}",
                 "stronger": stronger,
-                "reason": blind.get(stronger, ""),
+                "reason": blind or idle,
+                "beside": beside.strip(),
                 "comparison": "" if papers else f" {found.probe.wording.parts('verdict')['comparison']}",
             },
-            told="blind" if stronger in blind else "few" if gain.n < FEWEST else "",
+            told="blind" if blind else "unearned" if idle else "",
             seen=seen,
         )
+
+
+def parted(found: Found) -> bool:
+    """Whether the plain and the whitened displacement of any encoder would have different words."""
+    table = found.tables["comparison"]
+    words = {
+        (row["encoder"], row["aspect"]): word_of_gain(estimate_of(row, "gain"), row["p_holm"])
+        for _, row in table.iterrows()
+    }
+    return any(words[name, "displacement"] != words[name, "whitened"] for name in set(table["encoder"]))
 
 
 # The page
 
 
 def first(found: Found) -> Entry:
-    """The attack of the verdicts."""
-    return found.settings.entries[0]
+    """The attack that decisions and drawings are judged by."""
+    return found.settings.decider
 
 
 def are_decided(found: Found) -> bool:
@@ -338,11 +483,16 @@ def flips(found: Found) -> pd.DataFrame:
     return rows_where(measured(found.records, "smallest_budget"), condition=first(found).name)
 
 
+def unit_images(card: Mapping[str, Any]) -> str:
+    """Which images the unit of distances is from, in words."""
+    others = card.get("training the classifiers") or card.get("giving the unit of distances") or 0
+    return f"{others:,} other images" if others >= LEAST_OTHERS else "the attacked images, there being too few others"
+
+
 def names(found: Found) -> dict[str, Any]:
     """What the words tell besides; phrases by what holds of the run."""
     settings, words, run = found.settings, found.probe.wording, found.run
-    entry, left = first(found), undrawn(found)
-    converged = next((one for one in settings.entries if one.iterated), entry)
+    entry, push, left = first(found), settings.pusher, undrawn(found)
     factors = [panel.rows[1].rpartition(" ")[2] for panel in found.panels_of("perturbations")]
     saved = words.parts("saved")
     told = {
@@ -353,13 +503,16 @@ def names(found: Found) -> dict[str, Any]:
         ],
         "level": settings.level,
         "attack": entry.name,
+        "push": push.name,
+        "pushed": push.told(settings.middle(push)),
+        "under": entry.name
+        if push is entry
+        else f"{entry.name} (decisions and drawings) and {push.name} (displacement)",
         "unit": entry.unit,
         "middle": entry.told(settings.middle(entry)),
         "largest": entry.told(settings.budgets(entry)[-1]),
         "factor": "".join(factors),
         "saved": ", ".join(saved[aspect] for aspect in saved if aspect in set(found.tables["comparison"]["aspect"])),
-        "converged": converged.name,
-        "converged_within": converged.told(settings.middle(converged)),
         "undrawn": ", ".join(left),
         "train": training_command("NAME"),
         "train_undrawn": training_command(left[0]) if left else "",
@@ -367,14 +520,17 @@ def names(found: Found) -> dict[str, Any]:
         "vanishing": f"{VANISHING:.0%}",
         "erring": ERRING,
         "stride": STRIDE,
+        "first_step": f"{FIRST:g}",
+        "comparable": COMPARABLE,
+        "unit_images": unit_images(run.get("data_card", {})),
         "auto_steps": AUTO_STEPS,
     }
     judged = not found.tables["rendered"].empty
     holds = {
         "decisions are attacked": are_decided(found),
         "the reference is supervised": found.is_ssl(settings.reference) is False,
-        "the verdicts' attack is on decisions": entry.needs_labels,
-        "convergence is that of decisions": converged.needs_labels,
+        "displacement is judged by an attack on decisions": push.needs_labels,
+        "two attacks carry verdicts": push is not entry,
         "the judge reads scenes": judged and settings.judge is None,
         "an encoder judges": judged and settings.judge is not None,
         "samples were drawn": settings.rendered and run["drawn_levels"],
@@ -387,22 +543,25 @@ def names(found: Found) -> dict[str, Any]:
 
 def in_short(found: Found) -> Iterator[Block]:
     """The outcome in sentences."""
-    entry, table, said, points = first(found), found.tables["robustness"], found.probe.wording.parts("in short"), []
-    rows, middle = rows_where(table, condition=entry.name), found.settings.middle(entry)
-    under, clean = (of[of["strength"] == at].set_index("encoder") for of, at in ((rows, middle), (table, 0)))
-    moved = ", ".join(f"{name} {cell(under.loc[name], 'relative_displacement')}" for name in found.encoders)
-    points.append(said["moved"].format(attack=entry.name, budget=entry.told(middle), moved=moved))
+    entry, push, table = first(found), found.settings.pusher, found.tables["robustness"]
+    said, points = found.probe.wording.parts("in short"), []
+    middle, rows = found.settings.middle(push), rows_where(table, condition=push.name)
+    under = rows_where(rows, strength=middle).set_index("encoder")
+    moved = ", ".join(f"{name} {cell(under.loc[name], PLAIN)}" for name in found.encoders)
+    points.append(said["moved"].format(attack=push.name, budget=push.told(middle), moved=moved))
+    clean = rows_where(table, strength=0).set_index("encoder")
     if len(clean):
-        both = {name: [number(of.loc[name, "accuracy"]) for of in (clean, under)] for name in found.encoders}
+        at = found.settings.middle(entry)
+        left = rows_where(table, condition=entry.name, strength=at).set_index("encoder")
+        both = {name: [number(of.loc[name, "accuracy"]) for of in (clean, left)] for name in found.encoders}
         kept = ", ".join(f"{name} {before} to {after}" for name, (before, after) in both.items())
-        points.append(said["accuracy"].format(kept=kept))
-    noise = rows_where(table, condition=entry.noise).dropna(subset=["relative_displacement"])
+        points.append(said["accuracy"].format(attack=entry.name, budget=entry.told(at), kept=kept))
+    noise = rows_where(table, condition=push.noise).dropna(subset=[PLAIN])
     if len(noise):
-        worst = noise.loc[noise["relative_displacement"].idxmax()]
+        worst = noise.loc[noise[PLAIN].idxmax()]
         attacked = rows_where(rows, encoder=worst["encoder"], strength=worst["strength"]).iloc[0]
-        about = {"encoder": worst["encoder"], "budget": entry.told(worst["strength"]), "attack": entry.name}
-        random, far = number(worst["relative_displacement"]), cell(attacked, "relative_displacement")
-        points.append(said["noise"].format(random=random, far=far, **about))
+        about = {"encoder": worst["encoder"], "budget": push.told(worst["strength"]), "attack": push.name}
+        points.append(said["noise"].format(random=number(worst[PLAIN]), far=cell(attacked, PLAIN), **about))
     words = [verdict.word for verdict in found.verdicts]
     if words:
         counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
@@ -441,19 +600,23 @@ def printed_robustness(found: Found) -> pd.DataFrame:
                 rows.append(by_key.loc[(name, "", 0.0)].to_dict() | about | {"budget": "0"})
             for budget in found.settings.budgets(entry):
                 attacked, noise = (by_key.loc[(name, one, budget)] for one in (entry.name, entry.noise))
-                beside = {"noise_accuracy": noise["accuracy"], "noise_displacement": noise["relative_displacement"]}
+                beside = {"noise_accuracy": noise["accuracy"], "noise_displacement": noise[PLAIN]}
                 rows.append(attacked.to_dict() | about | beside | {"budget": f"{budget:g}"})
     return pd.DataFrame(rows)
 
 
 def printed_strengths(found: Found) -> pd.DataFrame:
-    """For each encoder, accuracy and displacement untouched and at every budget of the verdicts' attack."""
-    rows = found.tables["robustness"]
-    rows = rows[rows["condition"].isin(["", first(found).name])].sort_values("strength", kind="stable")
-    both = rows["accuracy"].map(number) + "/" + rows["relative_displacement"].map(number)
-    shown = rows.assign(budget=rows["strength"].map("{:g}".format), both=both)
-    wide = shown.pivot(index="encoder", columns="budget", values="both")
-    return wide.loc[list(found.encoders), list(dict.fromkeys(shown["budget"]))].reset_index()
+    """For each encoder, accuracy and displacement untouched and at every budget of the attack that judges each."""
+    table, lines = found.tables["robustness"], list[dict[str, str]]()
+    for measure, entry in (("accuracy", first(found)), (PLAIN, found.settings.pusher)):
+        rows = table[table["condition"].isin(["", entry.name])].dropna(subset=[measure])
+        for name in found.encoders:
+            own = rows_where(rows, encoder=name).sort_values("strength", kind="stable")
+            shown = {f"{row['strength']:g}": number(row[measure]) for _, row in own.iterrows()}
+            told = "accuracy" if measure == "accuracy" else "displacement"
+            if shown:
+                lines.append({"encoder": name, "what": f"{told}, {entry.name}", **shown})
+    return pd.DataFrame(lines)
 
 
 def printed_comparison(found: Found) -> pd.DataFrame:
@@ -481,13 +644,27 @@ def printed_rendered(found: Found) -> pd.DataFrame:
 
 
 def printed_effort(found: Found) -> pd.DataFrame:
-    """A row for each encoder, a column for each amount of work."""
+    """A row for each attack and encoder, a column for each amount of work."""
     table = found.tables["effort"]
-    table = table.assign(work=[condition.partition(": ")[2] for condition in table["condition"]])
-    wide = table.pivot(index="encoder", columns="work", values="found")
-    wide = wide.reindex(index=list(found.encoders) if len(table) else [], columns=list(dict.fromkeys(table["work"])))
-    images = table.groupby("encoder")["images"].max()
+    split = [condition.partition(": ") for condition in table["condition"]]
+    table = table.assign(attack=[attack for attack, _, _ in split], work=[work for _, _, work in split])
+    wide = table.pivot(index=["attack", "encoder"], columns="work", values="found")
+    images = table.groupby(["attack", "encoder"])["images"].max()
+    every = [(attack, name) for attack in dict.fromkeys(table["attack"]) for name in found.encoders]
+    wide = wide.reindex(index=pd.MultiIndex.from_tuples(every, names=["attack", "encoder"]) if every else wide.index)
+    wide = wide[list(dict.fromkeys(table["work"]))]
     return wide.assign(images=images.reindex(wide.index, fill_value=0)).reset_index()
+
+
+def printed_towards(found: Found) -> pd.DataFrame:
+    """A row for each encoder and attack, a column for each budget."""
+    table, rows = found.tables["towards"], dict[tuple[str, str], dict[str, str]]()
+    for _, row in table.iterrows():
+        key = row["encoder"], row["condition"]
+        rows.setdefault(key, dict(zip(("encoder", "condition"), key, strict=True)))[f"{row['strength']:g}"] = cell(
+            row, "covered"
+        )
+    return pd.DataFrame(list(rows.values()))
 
 
 def printed_transfers(found: Found) -> pd.DataFrame:
@@ -501,8 +678,11 @@ def printed_transfers(found: Found) -> pd.DataFrame:
 
 def printed_gradients(found: Found) -> pd.DataFrame:
     """Whether the attack could see its way, and so can be trusted."""
-    table, blind = found.tables["gradients"], doubts(found)
-    trusted = ["no" if row["encoder"] in blind else "yes" if row["images"] else "–" for _, row in table.iterrows()]
+    table, blind = found.tables["gradients"], {one.name: doubts(found, one.name) for one in found.settings.carrying}
+    trusted = [
+        "no" if row["encoder"] in blind[row["condition"]] else "yes" if row["images"] else "–"
+        for _, row in table.iterrows()
+    ]
     return table.assign(trusted=trusted)
 
 
@@ -527,6 +707,7 @@ PRINTED = {
     "budgets": printed_budgets,
     "rendered": printed_rendered,
     "effort": printed_effort,
+    "towards": printed_towards,
     "transfers": printed_transfers,
     "gradients": printed_gradients,
     "controls": printed_controls,
@@ -540,7 +721,14 @@ PAGE: Page = {
         Show("figure", "robustness", robustness_figure),
         Show("table", "robustness"),
         Show("table", "comparison"),
+        Show("text", "whitened", when=parted),
+        Show("table", "towards"),
         Show("missing", "decisions", when=no(are_decided)),
+    ],
+    "What there is to lose": [
+        Show("text", "stakes"),
+        Show("table", "stakes"),
+        Show("missing", "untrained", when=lambda found: not (found.tables["stakes"]["weights"] == "untrained").any()),
     ],
     "The smallest budget that flips a decision": [
         Show("missing", "budgets", when=is_empty("budgets")),

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from probes.adversarial.attacks import noise
+from probes.adversarial.attacks import margin, noise
+from probes.scale import Scale
 from rcdm_core import kept
-from rcdm_core.distances import relative_displacement, typical_distance
 from rcdm_core.kept import OTHER_CACHE, cache_folder, keeping
 from rcdm_core.linear_classifier import PENALTIES, LinearClassifier, fit_classifier
 from rcdm_core.precision import device_of, lowered
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from probes.context import Context
     from rcdm_core.encoders.encoder import Encoder
 
+LEAST_OTHERS = 20  # images that nobody attacks, below which the attacked ones give the unit of distances
+
 _RESTART = 1_000_003  # between the seeds of two restarts; batches count up from each
 _RECIPE = "standardised, lbfgs, 2"
 
@@ -50,17 +52,20 @@ class Victims:
         images: ``[N, 3, S, S]`` in [0, 1].
         labels: True classes ``[N]`` int64; None where they are not known, or an attack needs none.
         h: Representations ``[N, D]``.
+        goals: Representations ``[N, D]`` that a targeted attack pushes towards; None for another attack.
     """
 
     images: torch.Tensor
     labels: torch.Tensor | None
     h: torch.Tensor
+    goals: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, rows: slice | torch.Tensor) -> Victims:
-        return Victims(self.images[rows], None if self.labels is None else self.labels[rows], self.h[rows])
+        labels, goals = (None if given is None else given[rows] for given in (self.labels, self.goals))
+        return Victims(self.images[rows], labels, self.h[rows], goals)
 
     def split(self, size: int) -> list[Victims]:
         """The victims in batches."""
@@ -101,14 +106,14 @@ class Target:
     Attributes:
         encoder: The frozen encoder.
         level: The level under attack.
-        typical: Typical distance between two images at that level.
+        scale: What displacements are counted in.
         classifier: The linear classifier on it; None without labels.
         batch_size: Images that go through the encoder at once.
     """
 
     encoder: Encoder
     level: str
-    typical: float
+    scale: Scale
     classifier: LinearClassifier | None
     batch_size: int
 
@@ -125,16 +130,17 @@ class Target:
         """The same in images ``[N, 3, S, S]``."""
         return self.predict(self.represent(images))
 
-    def displacement(self, h: torch.Tensor, origin: torch.Tensor) -> torch.Tensor:
-        """Relative displacement ``[N]``: 0 is unmoved, 1 as far as another image."""
-        return relative_displacement(h, origin, self.typical)
-
     def strength(self, h: torch.Tensor, victims: Victims) -> torch.Tensor:
-        """What an attack maximises, ``[N]``: margin of the best wrong class over the true one; displacement of h."""
-        if victims.labels is None:
-            return self.displacement(h, victims.h)
-        assert self.classifier is not None
-        return margin(self.classifier.logits(h), victims.labels)
+        """What an attack maximises, ``[N]``.
+
+        Margin of the best wrong class over the true one; share of the way to its goal; displacement of h.
+        """
+        if victims.labels is not None:
+            assert self.classifier is not None
+            return margin(self.classifier.logits(h), victims.labels)
+        if victims.goals is not None:
+            return covered(h, victims.h, victims.goals)
+        return self.scale.displacement(h, victims.h)
 
     def look(self, images: torch.Tensor, victims: Victims) -> Adversaries:
         """Attacked versions of the victims, seen in float32."""
@@ -153,9 +159,9 @@ class Target:
     def attacked(self, victims: Victims, *, precision: str = "auto", remembers: bool = False) -> Attacked:
         """What an attack on these victims sees: images to logits where they have labels, else to ``h``."""
         if victims.labels is None:
-            origin = victims.h.to(self.device)
-            strength = (lambda h: (h - origin).norm(dim=1)) if remembers else None
-            return Attacked(self.encoder, self.level, nn.Identity(), precision, strength)
+            origin, goals = victims.h.to(self.device), None if victims.goals is None else victims.goals.to(self.device)
+            aim = (lambda h: (h - origin).norm(dim=1)) if goals is None else (lambda h: covered(h, origin, goals))
+            return Attacked(self.encoder, self.level, nn.Identity(), precision, aim if remembers else None)
         assert self.classifier is not None
         labels = victims.labels.to(self.device)
         strength = (lambda logits: margin(logits, labels)) if remembers else None
@@ -198,10 +204,10 @@ class Attacked(nn.Module):
         return output
 
 
-def margin(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Logit of the best wrong class minus that of the true one, ``[N]``: above 0 the decision is wrong."""
-    true = logits.gather(1, labels[:, None])
-    return (logits.scatter(1, labels[:, None], -torch.inf).amax(1, keepdim=True) - true).squeeze(1)
+def covered(h: torch.Tensor, origin: torch.Tensor, goals: torch.Tensor) -> torch.Tensor:
+    """How much of the distance from ``origin`` to ``goals`` is covered at ``h``, ``[N]``: 0 none, 1 all of it."""
+    whole = torch.linalg.vector_norm(goals - origin, dim=1)
+    return 1 - torch.linalg.vector_norm(goals - h, dim=1) / whole.clamp(min=torch.finfo(h.dtype).tiny)
 
 
 def _linear(classifier: LinearClassifier) -> nn.Linear:
@@ -273,31 +279,31 @@ def craft(entry: Entry, target: Target, victims: Victims, budget: float, *, step
     made = [victims.images[:0]]
     for number, batch in enumerate(target.batches(victims)):
         images = batch.images.to(target.device)
-        labels = None if batch.labels is None else batch.labels.to(target.device)
+        given = batch.goals if batch.labels is None else batch.labels
+        given = None if given is None else given.to(target.device)
         with torch.random.fork_rng():
             torch.manual_seed(seed + number)
             if entry.iterated:
                 model = target.attacked(batch, remembers=True)
-                last = entry.build(model, budget / entry.scale, steps, classes)(images, labels)
+                last = entry.build(model, budget / entry.scale, steps, classes)(images, given)
                 with torch.no_grad():
                     model(last)
                 made.append(model.best.cpu())
             else:  # it stops where a decision turns: where that is, bfloat16 cannot tell
                 model = target.attacked(batch, precision="no")
-                moved = entry.build(model, budget / entry.scale, steps, classes)(images, labels).detach()
+                moved = entry.build(model, budget / entry.scale, steps, classes)(images, given).detach()
                 made.append(torch.where(moved.isfinite(), moved, images).cpu())  # without a gradient there is no step
     return torch.cat(made)
 
 
 def split(run: Context) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of images that are attacked, ``[N]``, and of others that train the classifier, ``[M]``: by the seed.
+    """Positions of images that are attacked, ``[N]``, and of others, ``[M]``: by the seed.
 
-    A labelled data set gives at most half of its images to the attack; of one without labels, none train.
+    The others train the classifier and give the unit of distances. A labelled data set gives at most half of its images
+    to the attack.
     """
-    settings = run.settings
-    if run.images.labels is None:
-        return run.draw(settings.images), run.draw(0)
-    count = min(settings.images, len(run.images) // 2)
+    settings, labelled = run.settings, run.images.labels is not None
+    count = min(settings.images, len(run.images) // 2) if labelled else settings.images
     return run.draw(count), run.draw(count + settings.training)[count:]
 
 
@@ -312,6 +318,8 @@ class Study:
         positions: Their positions in the data set, ``[N]``.
         right: Which of them the classifier gets right untouched, ``[N]``; all of them without labels.
         before: Of the images that were attacked before these, which were right, ``[M]``.
+        class_distance: Median distance of each image to others of another class, in the unit of displacements,
+            ``[N]``; None without labels.
     """
 
     run: Context
@@ -320,12 +328,14 @@ class Study:
     positions: np.ndarray
     right: torch.Tensor
     before: torch.Tensor
+    class_distance: torch.Tensor | None
 
     def part(self, rows: slice, images: torch.Tensor) -> Study:
         """The study of some of the images."""
-        victims = replace(self.victims[rows], images=images)
+        victims, apart = replace(self.victims[rows], images=images), self.class_distance
         return Study(
-            self.run, self.target, victims, self.positions[rows], self.right[rows], self.right[: rows.start]
+            self.run, self.target, victims, self.positions[rows], self.right[rows], self.right[: rows.start],
+            None if apart is None else apart[rows],
         )  # fmt: skip
 
     def checked(self, entry: Entry) -> int:
@@ -351,9 +361,10 @@ class Study:
         return torch.nonzero(self.right).flatten() if entry.needs_labels else torch.arange(len(self.victims))
 
     def victims_of(self, entry: Entry, first: int | None = None) -> Victims:
-        """The first so many of `rows_of` an attack, without labels for one that needs none."""
+        """The first so many of `rows_of` an attack, with what it needs of labels and goals."""
         victims = self.victims[self.rows_of(entry)[:first]]
-        return victims if entry.needs_labels else replace(victims, labels=None)
+        labels, goals = victims.labels if entry.needs_labels else None, victims.goals if entry.targeted else None
+        return replace(victims, labels=labels, goals=goals)
 
     def untouched(self, entry: Entry) -> Adversaries:
         """The `victims_of` an attack as they are: what a budget of 0 finds."""
@@ -403,16 +414,31 @@ def study_of(run: Context) -> Study:
     Raises:
         UserError: Representations that are not finite or do not vary; training images of a single class.
     """
-    settings, labels = run.settings, run.images.labels
-    level, (attacked, training) = settings.level, split(run)
+    settings, level, (attacked, others) = run.settings, run.settings.level, split(run)
     h = run.represent(attacked)[level]
-    typical = typical_distance(h, seed=settings.seed)
-    classifier = None if labels is None else classifier_on(run, level, training)
-    target = Target(run.encoder, level, typical, classifier, settings.batch_size)
-    none = torch.empty(len(h), 0)
-    victims = Victims(none, None if labels is None else torch.tensor(labels[attacked]), h)
-    right = torch.ones(len(h), dtype=torch.bool) if victims.labels is None else target.predict(h).eq(victims.labels)
-    return Study(run, target, victims, attacked, right, right[:0])
+    apart = run.represent(others)[level] if len(others) >= LEAST_OTHERS else h
+    scale, none = Scale.of(apart, settings.seed), torch.empty(len(h), 0)
+    if run.images.labels is None:
+        target = Target(run.encoder, level, scale, None, settings.batch_size)
+        right, labels, class_distance = torch.ones(len(h), dtype=torch.bool), None, None
+    else:
+        classifier = classifier_on(run, level, others)
+        target, known = Target(run.encoder, level, scale, classifier, settings.batch_size), run.images.labels
+        labels = torch.tensor(known[attacked])
+        right = target.predict(h).eq(labels)
+        theirs = torch.tensor(known[others if len(others) >= LEAST_OTHERS else attacked])
+        class_distance = to_other_classes(h, labels, apart, theirs) / scale.units[0]
+    victims = Victims(none, labels, h, goals=h.roll(-1, 0))
+    return Study(run, target, victims, attacked, right, right[:0], class_distance)
+
+
+def to_other_classes(h: torch.Tensor, labels: torch.Tensor, others: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
+    """Median distance ``[N]`` of representations ``[N, D]`` to ``others [M, D]`` of another class (NaN: there is none).
+
+    ``labels [N]`` and ``theirs [M]`` are their classes.
+    """
+    apart = torch.cat([torch.cdist(rows.double(), others.double()) for rows in h.split(256)])
+    return apart.masked_fill(labels[:, None] == theirs, torch.nan).nanmedian(1).values
 
 
 def classifier_on(run: Context, level: str, training: np.ndarray) -> LinearClassifier:

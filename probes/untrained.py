@@ -1,0 +1,33 @@
+"""The same architecture with fresh weights: what it reaches too, training has not given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rcdm_core.encoders import load_encoder
+from rcdm_core.errors import UserError
+from rcdm_core.precision import device_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rcdm_core.encoders.encoder import Encoder
+
+
+def is_untrained(encoder: Encoder) -> bool:
+    """Whether an encoder was loaded with fresh weights."""
+    return str(encoder.card.get("weights", "")).startswith("random")
+
+
+def untrained_of(encoder: Encoder, levels: Sequence[str]) -> Encoder | None:
+    """An encoder with fresh weights; itself where it has fresh ones, and None where it cannot be built."""
+    if is_untrained(encoder):
+        return encoder
+    if encoder.name.startswith("python:"):  # a function may load its weights whatever it is asked for
+        return None
+    try:
+        fresh = load_encoder(encoder.name, levels=levels, weights="random", device=device_of(encoder))
+    except UserError:
+        return None
+    alike = all(fresh.dimensions.get(level) == encoder.dimensions[level] for level in levels)
+    return fresh if alike else None  # else it is another one that has the name
