@@ -113,9 +113,7 @@ def _resampled(statistic: Statistic, values: Array, resamples: int, seed: int) -
     return np.concatenate([statistic(values, counts[start : start + rows]) for start in range(0, resamples, rows)])
 
 
-def _studentised(
-    estimated: Statistic, values: Array, tails: Array, resamples: int, seed: int
-) -> tuple[float, float]:
+def _studentised(estimated: Statistic, values: Array, tails: Array, resamples: int, seed: int) -> tuple[float, float]:
     """Bounds of a statistic by quantiles of its resampled t; where many have none, of the statistic itself.
 
     Never nearer than Student's t has them: of two dozen images, tails that were not drawn leave those resampled short.
