@@ -101,9 +101,9 @@ def rule_of_gain(family: str) -> str:
 def rule_of_gains(family: str) -> str:
     """How `word_of_all` decides about two gains by `word_of_gain`, in words, with Holm's correction over a family."""
     return (
-        f"Each by its 95% interval and its two-sided Wilcoxon signed-rank p, Holm-corrected over the {family}. Supported "
-        f"where both lie above 0 (whole interval, and p below {ERROR_RATE}), not supported where one of them lies below "
-        "0 (likewise), else inconclusive."
+        f"Each by its 95% interval and its two-sided Wilcoxon signed-rank p, Holm-corrected over the {family}. "
+        f"Supported where both lie above 0 (whole interval, and p below {ERROR_RATE}), not supported where one of them "
+        "lies below 0 (likewise), else inconclusive."
     )
 
 

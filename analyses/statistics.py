@@ -108,7 +108,7 @@ def r2(values: Array, counts: Array) -> Array:
 
 
 def residuals(values: Array) -> Array:
-    """The parts of `r2`, which is 1 minus their `ratio`: squared error and squared deviation of each image, ``[N, 2]``."""
+    """Squared error and squared deviation of each image, ``[N, 2]``: `r2` is 1 minus their `ratio`."""
     true, predicted = values[..., 0], values[..., 1]
     parts = np.square(true - predicted), np.square(true - true.mean(axis=(0, 1)))
     return np.stack([part.sum(axis=(1, 2)) for part in parts], 1)

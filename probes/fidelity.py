@@ -412,8 +412,8 @@ def copies(found: Found) -> pd.DataFrame:
     ``ratio`` to that of the real images, of means, paired; ``share`` of pictures whose nearest image is one that was
     trained on, not one of as many that were not (0.5 for a decoder that does not recall; a tie counts one half);
     ``closest``, the share nearer to a training image than any of the real images is, and ``surplus``, by how much it
-    exceeds the share that is as near to one of the others (0 for a decoder that does not recall); Wilcoxon's ``p_value``
-    of the surplus and ``p_holm``, corrected over the levels; ``images``.
+    exceeds the share that is as near to one of the others (0 for a decoder that does not recall); Wilcoxon's
+    ``p_value`` of the surplus and ``p_holm``, corrected over the levels; ``images``.
     """
     rows, real = {}, None
     for key, group in by_level(found, "nearest_training", "nearest_held_out").items():
@@ -520,7 +520,7 @@ def evidence(compared: pd.DataFrame) -> str:
     said = (
         f"The setting used in this report, {chosen['solver']} with {chosen['steps']} steps, has an MRR of "
         f"{cell(chosen, 'mrr')} on these images. Of {len(others)} others, {len(better)} do better and {len(worse)} "
-        f"worse (the interval of the paired difference leaves out 0, and p, Holm-corrected, is below {ERROR_RATE})"
+        f"worse (the interval of the paired difference leaves out 0 and p, Holm-corrected, is below {ERROR_RATE})"
     )
     if len(better):
         best = better.loc[better["gain"].idxmax()]

@@ -402,7 +402,7 @@ class Found:
             word = "too few"
             setting = self.probe.rests_on.get(judgement.aspect, "images")
             told["sentence"] = (
-                f"{n} {self.probe.counted} are too few to tell; it takes at least {LEAST} (--{setting} says of how many)."
+                f"{n} {self.probe.counted} are too few to tell; it takes at least {LEAST} (ask for more: --{setting})."
             )
         return Verdict.of(
             judgement.estimate,

@@ -62,10 +62,10 @@ def multiplicity(findings: pd.DataFrame) -> str:
     tested = claiming[claiming["p_table"].notna()]
     kept = int((tested["p_table"] < ERROR_RATE).sum())
     return (
-        f"There are {len(words)} words, of which {len(claiming)} claim something (supported, not supported). Where there "
-        f"is nothing to find, a word claims something in at most {ERROR_RATE:.0%} of cases: were that so everywhere, up "
-        f"to {ERROR_RATE * len(words):.1f} of {len(words)} words would be false. Corrected over the whole table (Holm), "
-        f"{kept} of the {len(tested)} that claim something and have a p keep it below {ERROR_RATE}."
+        f"There are {len(words)} words, of which {len(claiming)} claim something (supported, not supported). Where "
+        f"there is nothing to find, a word claims something in at most {ERROR_RATE:.0%} of cases: were that so "
+        f"everywhere, up to {ERROR_RATE * len(words):.1f} of {len(words)} words would be false. Corrected over the "
+        f"whole table (Holm), {kept} of the {len(tested)} that claim something and have a p keep it below {ERROR_RATE}."
     )
 
 

@@ -95,8 +95,8 @@ def finding_table(content: Content, finding: int) -> Table | None:
         caption=(
             f"{f'Finding {finding}' if finding else 'Verdicts beyond the paper'}, encoder by encoder. The statistic "
             f"with its 95% bootstrap interval.{beside if finding else ''} n counts what the test is over: images, or "
-            "pairs of them. p: corrected over its own family, as its rule says; p (table): the same corrected once more, "
-            "by Holm over every verdict of this report that has one."
+            "pairs of them. p: corrected over its own family, as its rule says; p (table): the same corrected once "
+            "more, by Holm over every verdict of this report that has one."
         ),
         columns=tuple(columns),
         rows=tuple(zip(*columns.values(), strict=True)),
