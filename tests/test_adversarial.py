@@ -74,7 +74,7 @@ def scenes() -> ImageSet:
 
 
 SMALL = Adversarial(
-    images=100, training=300, checked=24, attack_steps=6,
+    reference="one", images=100, training=300, checked=24, attack_steps=6,
     attacks=("PGD", "Margin", "FGSM", "PGDL2", "Displacement", "Toward"), eps=(2.0, 8.0), eps_l2=(0.2, 1.0),
 )  # fmt: skip
 
@@ -284,11 +284,12 @@ def test_the_targeted_attack_goes_towards_another_image_as_far_as_the_ball_allow
     images = middling(4)
     h = target.represent(images)
     victims = Victims(images, None, h, goals=h.roll(-1, 0))
-    moved = craft(ATTACKS["Toward"], target, victims, 2.0, steps=20, seed=0)
-    reach = 2 / 255 * weight.abs().sum()
-    expected = (reach / (victims.goals - h).norm(dim=1)).clamp(max=1)
-    assert covered(target.represent(moved), h, victims.goals).numpy() == pytest.approx(expected.numpy(), rel=0.02)
-    assert target.strength(target.represent(moved), victims).numpy() == pytest.approx(expected.numpy(), rel=0.02)
+    apart, whole = (victims.goals - h).norm(dim=1), weight.abs().sum() / 255
+    budget = float(apart.min() / whole / 2)
+    moved = craft(ATTACKS["Toward"], target, victims, budget, steps=20, seed=0)
+    expected = (budget * whole / apart).numpy()
+    assert covered(target.represent(moved), h, victims.goals).numpy() == pytest.approx(expected, rel=0.01)
+    assert target.strength(target.represent(moved), victims).numpy() == pytest.approx(expected, rel=0.01)
 
 
 def test_a_targeted_attack_covers_more_of_the_way_than_noise(found: Result) -> None:

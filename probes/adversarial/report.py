@@ -323,7 +323,7 @@ def sides(found: Found, encoder: str) -> Iterator[tuple[str, pd.Series, pd.Serie
     records, names = found.records, (encoder, found.settings.reference)
     attack, push = found.settings.decider.name, found.settings.pusher.name
     both = set.intersection(*(right_images(records, name) for name in names))
-    asked = (*ASPECTS,)[:3] if (records["measure"] == "correct").any() else ("displacement", "whitened")
+    asked = {"displacement", "whitened", *(["accuracy"] if (records["measure"] == "correct").any() else [])}
     numbers = []
     for name in names:
         plain, white, right, seen = (
@@ -407,7 +407,7 @@ def verdicts(found: Found) -> Iterator[Judgement]:
         beside = ""
         if decided:
             shares = {"own": untouched(found, encoder, "correct"), "other": untouched(found, reference, "correct")}
-            beside += said["clean"].format(encoder=encoder, reference=reference, **shares)
+            beside += " " + said["clean"].format(encoder=encoder, reference=reference, **shares)
         if aspect == "displacement":
             white = whitened.loc[encoder]
             told = estimate_of(white, "gain")
@@ -426,8 +426,9 @@ def verdicts(found: Found) -> Iterator[Judgement]:
                 "compared": f"{gain.n} images{f' that {whose} classify rightly' if decided else ''}",
                 "effect": f"{row['effect']:.2f}",
                 "stronger": stronger,
+                "to_lose": found.probe.wording.parts(f"verdict {aspect}")["to_lose"].format(comparable=COMPARABLE),
                 "reason": blind or idle,
-                "beside": beside.strip(),
+                "beside": beside,
                 "comparison": "" if papers else f" {found.probe.wording.parts('verdict')['comparison']}",
             },
             told="blind" if blind else "unearned" if idle else "",
