@@ -17,7 +17,7 @@ from analyses.findings import rule_of_gain, word_of_gain
 from analyses.paired import TEST, corrected, tested
 from analyses.statistics import mean, median, share
 from analyses.tables import by_image, estimate_of, headings, measured, tabulate
-from probes.adversarial.attacks import AUTO_STEPS, FIRST, STRIDE
+from probes.adversarial.attacks import AUTO_STEPS, FIRST, SHRINK, STRIDE
 from probes.adversarial.target import LEAST_OTHERS
 from probes.probe import Judgement, Show
 from probes.scale import MOVED, PLAIN, WHITENED
@@ -522,6 +522,7 @@ def names(found: Found) -> dict[str, Any]:
         "erring": ERRING,
         "stride": STRIDE,
         "first_step": f"{FIRST:g}",
+        "shrink": f"1/{1 / SHRINK:g}",
         "comparable": COMPARABLE,
         "unit_images": unit_images(run.get("data_card", {})),
         "auto_steps": AUTO_STEPS,
