@@ -74,7 +74,7 @@ def scenes() -> ImageSet:
 
 
 SMALL = Adversarial(
-    images=100, training=300, checked=24, attack_steps=6,
+    reference="one", images=100, training=300, checked=24, attack_steps=6,
     attacks=("PGD", "Margin", "FGSM", "PGDL2", "Displacement", "Toward"), eps=(2.0, 8.0), eps_l2=(0.2, 1.0),
 )  # fmt: skip
 
@@ -283,12 +283,12 @@ def test_the_targeted_attack_goes_towards_another_image_as_far_as_the_ball_allow
     target, weight = linear()
     images = middling(4)
     h = target.represent(images)
-    victims = Victims(images, None, h, goals=h.roll(-1, 0))
-    moved = craft(ATTACKS["Toward"], target, victims, 2.0, steps=20, seed=0)
-    reach = 2 / 255 * weight.abs().sum()
-    expected = (reach / (victims.goals - h).norm(dim=1)).clamp(max=1)
-    assert covered(target.represent(moved), h, victims.goals).numpy() == pytest.approx(expected.numpy(), rel=0.02)
-    assert target.strength(target.represent(moved), victims).numpy() == pytest.approx(expected.numpy(), rel=0.02)
+    away = torch.tensor([[40.0], [-40.0], [80.0], [-80.0]])
+    victims = Victims(images, None, h, goals=h + away)
+    moved = target.represent(craft(ATTACKS["Toward"], target, victims, 2.0, steps=20, seed=0))
+    expected = (2 / 255 * weight.abs().sum() / away.abs().flatten()).numpy()
+    assert covered(moved, h, h + away).numpy() == pytest.approx(expected, rel=0.01)
+    assert target.strength(moved, victims).numpy() == pytest.approx(expected, rel=0.01)
 
 
 def test_a_targeted_attack_covers_more_of_the_way_than_noise(found: Result) -> None:

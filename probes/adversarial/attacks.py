@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Norm = Literal["Linf", "L2"]
 FIRST = 2.0  # budgets that the first step of our own attacks spans: from one face of the ball to the other
+SHRINK = 1 / 32  # what is left of it when all steps are taken
 STRIDE = 2.5  # budgets that those of torchattacks walk in all steps, so as to reach every corner (Madry et al. 2018)
 AUTO_STEPS = 100  # of each gradient attack within AutoAttack (Croce and Hein 2020, section 6); torchattacks takes 10
 UNITS: Mapping[Norm, tuple[float, str]] = {"Linf": (255.0, "255ths"), "L2": (1.0, "L2")}
@@ -79,7 +80,7 @@ class Entry:
 
 
 class Ascent(Attack):
-    """Projected gradient ascent within an L-inf ball from a random start, by steps that shrink linearly to nothing.
+    """Projected gradient ascent within an L-inf ball from a random start, by steps that shrink geometrically.
 
     The first step spans the ball, so that every corner can be reached; the last ones find where, on the side it came
     to, the loss is largest. With steps of one size (Madry et al. 2018), as many of them find less (compare the halved
@@ -111,7 +112,7 @@ class Ascent(Attack):
             adversarial.requires_grad_()
             loss = self.loss(self.get_logits(adversarial), origin, given)
             (gradient,) = torch.autograd.grad(loss.sum(), adversarial)
-            moved = adversarial.detach() + FIRST * self.eps * (1 - step / self.steps) * gradient.sign()
+            moved = adversarial.detach() + FIRST * self.eps * SHRINK ** (step / self.steps) * gradient.sign()
             adversarial = (images + (moved - images).clamp(-self.eps, self.eps)).clamp(0, 1).detach()
         return adversarial
 

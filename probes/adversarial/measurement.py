@@ -80,7 +80,7 @@ class Adversarial(Sampling):
         "Budgets of attacks bounded in L2: length of a perturbation as one vector, pixels being in [0, 1].",
         metavar="A,B,...",
     )
-    attack_steps: int = option(20, "Gradient steps of an iterated attack.", least=1, metavar="K")
+    attack_steps: int = option(10, "Gradient steps of an iterated attack.", least=1, metavar="K")
     restarts: int = option(1, "Starts of an attack; the best counts.", least=1)
     images: int = option(500, "Images that are attacked.", short="n", least=LEAST_IMAGES, metavar="N")
     training: int = option(

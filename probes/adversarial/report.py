@@ -17,7 +17,7 @@ from analyses.findings import rule_of_gain, word_of_gain
 from analyses.paired import TEST, corrected, tested
 from analyses.statistics import mean, median, share
 from analyses.tables import by_image, estimate_of, headings, measured, tabulate
-from probes.adversarial.attacks import AUTO_STEPS, FIRST, STRIDE
+from probes.adversarial.attacks import AUTO_STEPS, FIRST, SHRINK, STRIDE
 from probes.adversarial.target import LEAST_OTHERS
 from probes.probe import Judgement, Show
 from probes.scale import MOVED, PLAIN, WHITENED
@@ -323,7 +323,7 @@ def sides(found: Found, encoder: str) -> Iterator[tuple[str, pd.Series, pd.Serie
     records, names = found.records, (encoder, found.settings.reference)
     attack, push = found.settings.decider.name, found.settings.pusher.name
     both = set.intersection(*(right_images(records, name) for name in names))
-    asked = (*ASPECTS,)[:3] if (records["measure"] == "correct").any() else ("displacement", "whitened")
+    asked = {"displacement", "whitened", *(["accuracy"] if (records["measure"] == "correct").any() else [])}
     numbers = []
     for name in names:
         plain, white, right, seen = (
@@ -407,7 +407,7 @@ def verdicts(found: Found) -> Iterator[Judgement]:
         beside = ""
         if decided:
             shares = {"own": untouched(found, encoder, "correct"), "other": untouched(found, reference, "correct")}
-            beside += said["clean"].format(encoder=encoder, reference=reference, **shares)
+            beside += " " + said["clean"].format(encoder=encoder, reference=reference, **shares)
         if aspect == "displacement":
             white = whitened.loc[encoder]
             told = estimate_of(white, "gain")
@@ -426,8 +426,9 @@ def verdicts(found: Found) -> Iterator[Judgement]:
                 "compared": f"{gain.n} images{f' that {whose} classify rightly' if decided else ''}",
                 "effect": f"{row['effect']:.2f}",
                 "stronger": stronger,
+                "to_lose": found.probe.wording.parts(f"verdict {aspect}")["to_lose"].format(comparable=COMPARABLE),
                 "reason": blind or idle,
-                "beside": beside.strip(),
+                "beside": beside,
                 "comparison": "" if papers else f" {found.probe.wording.parts('verdict')['comparison']}",
             },
             told="blind" if blind else "unearned" if idle else "",
@@ -521,6 +522,7 @@ def names(found: Found) -> dict[str, Any]:
         "erring": ERRING,
         "stride": STRIDE,
         "first_step": f"{FIRST:g}",
+        "shrink": f"1/{1 / SHRINK:g}",
         "comparable": COMPARABLE,
         "unit_images": unit_images(run.get("data_card", {})),
         "auto_steps": AUTO_STEPS,
