@@ -45,9 +45,14 @@ class Estimate:
     high: float
     n: int
 
-    def widened(self, error: float) -> Estimate:
-        """With a standard error that has nothing to do with the images: of the unit that the number is counted in."""
-        more = Z * error
+    def widened(self, error: float, level: float = LEVEL) -> Estimate:
+        """With a standard error that has nothing to do with the images: of the unit that the number is counted in.
+
+        Args:
+            error: The standard error.
+            level: Coverage of the interval, in (0, 1).
+        """
+        more = float(ndtri((1 + level) / 2)) * error
         low = self.value - np.hypot(self.value - self.low, more)
         return Estimate(self.value, float(low), float(self.value + np.hypot(self.high - self.value, more)), self.n)
 
