@@ -26,7 +26,8 @@ import pandas as pd
 import torch
 
 from analyses.bootstrap import LEVEL, Estimate
-from analyses.findings import ERROR_RATE, LEAST as FEWEST, word_for, word_of_gain
+from analyses.findings import ERROR_RATE, word_for, word_of_gain
+from analyses.findings import LEAST as FEWEST
 from analyses.paired import chance_auc, compare, holm, signed_rank
 from analyses.records import components
 from analyses.statistics import auc, mean, mean_reciprocal, median, r2, ratio, share
@@ -64,9 +65,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
-    from analyses.statistics import Statistic
     from analyses.findings import Word
     from analyses.paired import Comparison
+    from analyses.statistics import Statistic
     from probes.context import Context
     from probes.probe import Found
     from rcdm_core.encoders.encoder import Encoder
@@ -844,7 +845,9 @@ def judgements(found: Found, measure: str) -> Iterator[Judgement]:
     told = {
         "most": words(most["condition"]),
         "at_most": f"{most[f'{prefix}at_most']:.2f}",
-        "each": ", ".join(f"{words(row['condition'])} {row[f'{prefix}at_most']:.2f}" for _, row in projector.iterrows()),
+        "each": ", ".join(
+            f"{words(row['condition'])} {row[f'{prefix}at_most']:.2f}" for _, row in projector.iterrows()
+        ),
     }
     word = word_for(bool((at_most < NEGLIGIBLE).all()), bool(beyond.any()))
     yield Judgement("invariant", estimate_of(most, measure), word, names=told)

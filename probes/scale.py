@@ -32,11 +32,10 @@ class Scale:
     def of(cls, h: torch.Tensor, seed: int) -> Scale:
         """The scale of representations ``[N, D]`` of different images, N >= 20."""
         whiten = whitening(h)
-        known = [
-            (typical_distance(one, images=_PAIRED, seed=seed), typical_error(one, images=_PAIRED, seed=seed))
-            for one in (h, h.double() @ whiten)
-        ]
-        return cls(*zip(*known, strict=True), whiten)
+        both = h, h.double() @ whiten
+        plain, white = (typical_distance(one, images=_PAIRED, seed=seed) for one in both)
+        errors = [typical_error(one, images=_PAIRED, seed=seed) for one in both]
+        return cls((plain, white), (errors[0], errors[1]), whiten)
 
     def displacement(self, moved: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
         """Relative displacement ``[N]`` of representations ``[N, D]``: 0 is unmoved, 1 as far as another image."""
