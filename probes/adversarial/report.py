@@ -426,7 +426,6 @@ def verdicts(found: Found) -> Iterator[Judgement]:
                 "compared": f"{gain.n} images{f' that {whose} classify rightly' if decided else ''}",
                 "effect": f"{row['effect']:.2f}",
                 "stronger": stronger,
-                "to_lose": found.probe.wording.parts(f"verdict {aspect}")["to_lose"].format(comparable=COMPARABLE),
                 "reason": blind or idle,
                 "beside": beside,
                 "comparison": "" if papers else f" {found.probe.wording.parts('verdict')['comparison']}",
