@@ -31,8 +31,8 @@ from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.statistics import mean, median, share
 from analyses.tables import estimate_of, measured, tabulate
 from probes.probe import Judgement, Needs, Probe, Ready, Settings, Show, option
+from probes.scale import MOVED, Scale
 from probes.transformations import Transformation, warp
-from rcdm_core.distances import relative_displacement, typical_distance, whitening
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.linear_classifier import fit_classifier
 from reports.figures.robustness import encoder_looks
@@ -216,27 +216,19 @@ class Looker:
         run: A context of the encoder.
         level: Level that is looked at.
         h: Representations of the images untouched, ``[N, D]``.
-        units: Typical distance of two other images, plain and whitened.
-        whiten: ``[D, D]``, by which representations of other images become white.
+        scale: What displacements are counted in, of other images.
         classify: Classes ``[N]`` of representations ``[N, D]``; None without labels.
     """
 
     run: Context
     level: str
     h: torch.Tensor
-    units: tuple[float, float]
-    whiten: torch.Tensor
+    scale: Scale
     classify: Callable[[torch.Tensor], torch.Tensor] | None
 
     def look(self, h: torch.Tensor, rows: torch.Tensor, labels: torch.Tensor | None) -> dict[str, torch.Tensor]:
         """Numbers ``[n]`` on representations of these rows of the images, corrupted."""
-        before, (plain, white) = self.h[rows], self.units
-        seen = {
-            "relative_displacement": relative_displacement(h, before, plain),
-            "whitened_displacement": relative_displacement(
-                h.double() @ self.whiten, before.double() @ self.whiten, white
-            ),
-        }
+        seen = self.scale.displacements(h, self.h[rows])
         if self.classify is not None and labels is not None:
             seen["correct"] = (self.classify(h) == labels[rows]).double()
         return seen
@@ -246,13 +238,11 @@ def looker(run: Context, chosen: np.ndarray, others: np.ndarray) -> Looker:
     """The encoder of a context of one, with what other images say about it."""
     (level,), seed = run.levels, run.settings.seed
     apart, classify = run.represent(others)[level], None
-    whiten = whitening(apart)
-    units = typical_distance(apart, seed=seed), typical_distance(apart.double() @ whiten, seed=seed)
     if run.images.labels is not None:
         labels = torch.tensor(run.images.labels)
         fitted = fit_classifier(apart, labels[others], len(run.images.class_names), seed=seed)
         classify = lambda h: fitted.logits(h).argmax(1)  # noqa: E731
-    return Looker(run, level, run.represent(chosen)[level], units, whiten, classify)
+    return Looker(run, level, run.represent(chosen)[level], Scale.of(apart, seed), classify)
 
 
 def measure(run: Context, settings: Corruptions) -> Iterator[pd.DataFrame | Panel]:
@@ -264,12 +254,16 @@ def measure(run: Context, settings: Corruptions) -> Iterator[pd.DataFrame | Pane
     ``relative_displacement``  distance of h(corrupted) from h(x), over the median distance of two other images
     ``whitened_displacement``  the same where every direction of h varies alike over other images
     ``correct``                whether the linear classifier sees the true class; of x itself without condition, at 0
+    ``unit_error``             of no image: standard error of the unit as a share of it; the displacement counted in it
     =========================  ========================================================================================
     """
     drawn = run.draw(settings.images + settings.gallery)
     chosen, others = drawn[: settings.images], drawn[settings.images :]
     lookers = [looker(one, chosen, others) for one in run.each_encoder()]
     labels = None if run.images.labels is None else torch.tensor(run.images.labels)[chosen]
+    for one in lookers:
+        for moved, error in zip(MOVED, one.scale.errors, strict=True):
+            yield one.run.records("unit_error", [error], [-1], level=one.level, condition=moved)
     for one in lookers if labels is not None else ():
         right = one.look(one.h, torch.arange(len(chosen)), labels)["correct"]
         yield one.run.records("correct", right, chosen, level=one.level, strength=0)
@@ -298,7 +292,6 @@ def measure(run: Context, settings: Corruptions) -> Iterator[pd.DataFrame | Pane
 
 # Tables and verdicts
 
-MOVED = ("relative_displacement", "whitened_displacement")
 ASPECTS: dict[str, tuple[str, Statistic]] = {
     "displacement": ("relative_displacement", median),
     "whitened": ("whitened_displacement", median),
@@ -312,12 +305,20 @@ def _rows(found: Found) -> pd.DataFrame:
     return found.records[found.records["strength"] > 0]
 
 
+def _unit_errors(found: Found) -> dict[tuple[str, str], float]:
+    """Standard error of what each measure is counted in, as a share of it, by encoder and measure."""
+    known = measured(found.records, "unit_error")
+    return dict(zip(zip(known["encoder"], known["condition"], strict=True), known["value"], strict=True))
+
+
 def _summed(found: Found, *keys: str) -> pd.DataFrame:
     """Displacements (medians over images) and accuracy (mean), each image's being means; one row a key."""
     rows: dict[tuple[Any, ...], Any] = {}
+    units = _unit_errors(found)
     for (*key, measure), part in _rows(found).groupby([*keys, "measure"], sort=False):
         of_images, statistic = part.groupby("image")["value"].mean(), share if measure == "correct" else median
-        rows.setdefault(tuple(key), {})[measure] = found.interval(of_images, statistic)
+        estimate = found.interval(of_images, statistic)
+        rows.setdefault(tuple(key), {})[measure] = estimate.widened(estimate.value * units.get((key[0], measure), 0.0))
     return tabulate(rows, keys, (*MOVED, "correct"), counted="images")
 
 
@@ -341,7 +342,7 @@ def gains(found: Found) -> pd.DataFrame:
     One row an (``encoder``, ``aspect``): ``p_value`` of the signed-rank test, Holm-corrected over all rows, the
     rank-biserial ``effect``. Decisions are compared on images that both get right untouched.
     """
-    reference, lines = found.settings.reference, []
+    reference, units, lines = found.settings.reference, _unit_errors(found), []
     for aspect, (measure, statistic) in ASPECTS.items():
         of_images = measured(_rows(found), measure).groupby(["encoder", "image"])["value"].mean()
         for encoder in (name for name in found.encoders if len(of_images) and name != reference):
@@ -349,7 +350,11 @@ def gains(found: Found) -> pd.DataFrame:
             if measure == "correct":
                 both = both.loc[sorted(right_images(found, encoder) & right_images(found, reference))]
             difference = (both["own"] - both["other"]).to_numpy() * (1 if measure == "correct" else -1)
-            gain = found.interval(difference, statistic)
+            errors = [
+                statistic_of * units.get((name, measure), 0.0)
+                for statistic_of, name in ((both["own"].median(), encoder), (both["other"].median(), reference))
+            ]
+            gain = found.interval(difference, statistic).widened(math.hypot(*errors))
             about = {"encoder": encoder, "aspect": aspect, **gain.columns("gain")}
             lines.append(
                 {**about, "p_value": signed_rank(difference), "effect": rank_biserial(difference), "images": gain.n}

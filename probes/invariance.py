@@ -34,14 +34,11 @@ from analyses.statistics import auc, mean, mean_reciprocal, median, r2, ratio, s
 from analyses.tables import by_image, estimate_of, headings, measured, summed, tabulate
 from probes.page import MEASURED, no_decoder, undrawn
 from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
+from probes.scale import MOVED, PLAIN, WHITENED, Scale
 from probes.transformations import TRANSFORMATIONS
 from rcdm_core.distances import (
     cosine,
-    relative_displacement,
     retrieval_ranks,
-    typical_distance,
-    typical_error,
-    whitening,
 )
 from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.catalogue import EMBEDDED, SSL_AUGMENTATIONS
@@ -89,8 +86,6 @@ BOUNDS = (0.05, NEGLIGIBLE, 0.2, 0.3, 0.5)
 EQUIVALENCE = 0.9
 """Coverage of the interval of two one-sided tests at 5%."""
 
-MOVED = PLAIN, WHITENED = "relative_displacement", "whitened_displacement"
-"""Displacement over the distance to another image: of h as it is, and with every direction of h counting alike."""
 
 PREFIX = {PLAIN: "", WHITENED: "whitened_"}
 """What names of numbers that follow from a displacement begin with."""
@@ -195,38 +190,6 @@ def measure(run: Context, settings: Invariance) -> Iterator[pd.DataFrame | Panel
     yield doses_panel(images, settings.transformations)
     if run.drawn_levels:
         yield from drawn(run, images)
-
-
-@dataclass(frozen=True, eq=False)
-class Scale:
-    """What displacements of a level are counted in, plain and whitened.
-
-    Attributes:
-        units: Typical distance of two images.
-        errors: Standard errors of these, as shares of them.
-        whiten: ``[D, D]``, by which representations become white.
-    """
-
-    units: tuple[float, float]
-    errors: tuple[float, float]
-    whiten: torch.Tensor
-
-    @classmethod
-    def of(cls, h: torch.Tensor, seed: int) -> Scale:
-        """The scale of representations ``[N, D]`` of different images."""
-        whiten = whitening(h)
-        both = h, h.double() @ whiten
-        plain, white = ((typical_distance(one, seed=seed), typical_error(one, seed=seed)) for one in both)
-        return cls((plain[0], white[0]), (plain[1], white[1]), whiten)
-
-    def displacements(self, moved: torch.Tensor, original: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Displacement ``[N]`` of representations ``[N, D]``, by measure."""
-        plain, white = self.units
-        turned = (moved.double() - original.double()) @ self.whiten
-        return {
-            PLAIN: relative_displacement(moved, original, plain),
-            WHITENED: torch.linalg.vector_norm(turned, dim=1) / white,
-        }
 
 
 @dataclass(frozen=True, eq=False)
