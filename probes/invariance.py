@@ -26,7 +26,8 @@ import pandas as pd
 import torch
 
 from analyses.bootstrap import LEVEL, Estimate
-from analyses.findings import ERROR_RATE, LEAST as FEWEST, word_for, word_of_gain
+from analyses.findings import ERROR_RATE, word_for, word_of_gain
+from analyses.findings import LEAST as FEWEST
 from analyses.paired import chance_auc, compare, holm, signed_rank
 from analyses.records import components
 from analyses.statistics import auc, mean, mean_reciprocal, median, r2, ratio, share
@@ -64,9 +65,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
-    from analyses.statistics import Statistic
     from analyses.findings import Word
     from analyses.paired import Comparison
+    from analyses.statistics import Statistic
     from probes.context import Context
     from probes.probe import Found
     from rcdm_core.encoders.encoder import Encoder
@@ -216,7 +217,7 @@ class Scale:
         whiten = whitening(h)
         both = h, h.double() @ whiten
         plain, white = ((typical_distance(one, seed=seed), typical_error(one, seed=seed)) for one in both)
-        return cls(*zip(plain, white, strict=True), whiten)
+        return cls((plain[0], white[0]), (plain[1], white[1]), whiten)
 
     def displacements(self, moved: torch.Tensor, original: torch.Tensor) -> dict[str, torch.Tensor]:
         """Displacement ``[N]`` of representations ``[N, D]``, by measure."""
@@ -602,8 +603,8 @@ def displacement(found: Found) -> pd.DataFrame:
 def readability(found: Found) -> pd.DataFrame:
     """How well a linear readout of ``h`` tells that a transformation was applied, and how strongly.
 
-    One row a (``level``, ``condition``): ``auc`` of telling transformed from untouched images, ``chance``, what it would
-    be where there is nothing to read (0.5), with the range of 95 of 100 such cases, ``r2`` of the predicted strength
+    One row a (``level``, ``condition``): ``auc`` of telling transformed from untouched images; ``chance``, what it is
+    where there is nothing to read (0.5), with the range of 95 of 100 such cases; ``r2`` of the predicted strength
     (chance 0; NaN for a transformation of a single dose, where it would say no more than ``auc``); ``images``.
     """
 
@@ -715,12 +716,14 @@ def difference(found: Found, pair: pd.DataFrame, measure: str) -> Comparison:
 
 def usual(found: Found) -> list[str]:
     """Augmentations that every encoder is asked for, whatever it was trained with."""
-    return [name for name in SSL_AUGMENTATIONS if name in references(found.records)]
+    known = references(found.records)
+    return [name for name in SSL_AUGMENTATIONS if name in known]
 
 
 def own(found: Found) -> list[str]:
     """Augmentations that the encoder was trained with; the usual ones where that was not told."""
-    return [name for name in trained(found) or SSL_AUGMENTATIONS if name in references(found.records)]
+    known = references(found.records)
+    return [name for name in trained(found) or SSL_AUGMENTATIONS if name in known]
 
 
 def by_augmentation(found: Found, measure: str) -> dict[tuple[str, str], pd.DataFrame]:
@@ -744,27 +747,30 @@ def augmentations(found: Found) -> pd.DataFrame:
 
     One row a (``weights``, ``level``, ``condition``), and for both of `MOVED` (names of the second begin with
     ``whitened``): the displacement; ``at_most``, the upper end of its `EQUIVALENCE` interval; ``p_holm``, Wilcoxon's
-    against `NEGLIGIBLE`, corrected over the augmentations of these weights and this level; ``word`` on the claim that it
-    is beyond. ``own`` tells whether the encoder was trained with it.
+    against `NEGLIGIBLE`, corrected over the augmentations of these weights and this level; ``word`` on the claim that
+    it is beyond. ``own`` tells whether the encoder was trained with it.
     """
     units, rows = errors_of_units(found), dict[tuple[Any, ...], dict[str, Any]]()
+    values = {measure: by_augmentation(found, measure) for measure in MOVED}
     for measure in MOVED:
-        for (weights, level), values in by_augmentation(found, measure).items():
+        for (weights, level), augmented in values[measure].items():
             error = units[level, f"{WEIGHTS[weights]}{measure}"]
-            for name, moved in values.items():
+            for name, moved in augmented.items():
                 at_most = size(found, moved, error, EQUIVALENCE).high
                 told = {measure: size(found, moved, error), f"{PREFIX[measure]}at_most": at_most}
                 rows.setdefault((weights, level, name), {}).update(told)
     table = tabulate(rows, ("weights", "level", "condition"), MOVED, [f"{PREFIX[measure]}at_most" for measure in MOVED])
     for measure, prefix in PREFIX.items():
-        p_values, words = beside(found, table, measure, NEGLIGIBLE)
+        p_values, words = beside(table, values[measure], measure, NEGLIGIBLE)
         table = table.assign(**{f"{prefix}p_holm": p_values, f"{prefix}word": words})
     return table.assign(own=table["condition"].isin(trained(found)))
 
 
-def beside(found: Found, table: pd.DataFrame, measure: str, bound: float) -> tuple[pd.Series, list[Word]]:
+def beside(
+    table: pd.DataFrame, values: Mapping[tuple[str, str], pd.DataFrame], measure: str, bound: float
+) -> tuple[pd.Series, list[Word]]:
     """Every row of ``augmentations`` beside a bound: Wilcoxon's p, corrected, and the word on being beyond."""
-    values, keys = by_augmentation(found, measure), table[["weights", "level", "condition"]].itertuples(index=False)
+    keys = table[["weights", "level", "condition"]].itertuples(index=False)
     tested = table.assign(p=[signed_rank(values[key[:2]][key[2]].to_numpy() - bound) for key in keys])
     p_values = tested.groupby(["weights", "level"], sort=False)["p"].transform(holm)
     estimates = [estimate_of(row, measure) for _, row in table.iterrows()]
@@ -787,7 +793,7 @@ def throughout(words: pd.Series) -> Word:
 def bounds(found: Found) -> pd.DataFrame:
     """What would become of the word on all augmentations together if another displacement counted as none.
 
-    One row a (``weights``, ``level``, ``of``, ``bound``): of the augmentations the encoder was trained with (``own``) or
+    One row a (``weights``, ``level``, ``of``, ``bound``): of the augmentations of training (``own``) or
     those that every encoder is asked for (``usual``; ``both`` where these are the same) ``beyond`` and ``below`` the
     bound are so many of ``count``; ``word``.
     """
@@ -795,7 +801,8 @@ def bounds(found: Found) -> pd.DataFrame:
     sets = {"own": own(found), "usual": usual(found)}
     if set(sets["own"]) == set(sets["usual"]):
         sets = {"both": sets["own"]}
-    words = {bound: beside(found, table, PLAIN, bound)[1] for bound in BOUNDS}
+    values = by_augmentation(found, PLAIN)
+    words = {bound: beside(table, values, PLAIN, bound)[1] for bound in BOUNDS}
     for (weights, level), rows in table.groupby(["weights", "level"], sort=False):
         for name, wanted in sets.items():
             chosen = rows[rows["condition"].isin(wanted)]
@@ -817,8 +824,8 @@ def verdicts(found: Found) -> Iterator[Judgement]:
 
 def judgements(found: Found, measure: str) -> Iterator[Judgement]:
     """What the verdicts are by one of `MOVED`."""
-    table, prefix = found.tables["augmentations"], PREFIX[measure]
-    table = table[(table["weights"] == "trained") & table["condition"].isin(own(found))]
+    table, prefix, names_of = found.tables["augmentations"], PREFIX[measure], own(found)
+    table = table[(table["weights"] == "trained") & table["condition"].isin(names_of)]
     backbone, projector = (rows_where(table, level=level) for level in PAIR)
     if backbone.empty:
         return
@@ -826,7 +833,7 @@ def judgements(found: Found, measure: str) -> Iterator[Judgement]:
     told = {
         "least": words(least["condition"]),
         "each": in_groups(backbone, measure),
-        "readable": readable(found, own(found)),
+        "readable": readable(found, names_of),
     }
     word = throughout(backbone[f"{prefix}word"])
     size_of = estimate_of(least, measure)
@@ -834,7 +841,7 @@ def judgements(found: Found, measure: str) -> Iterator[Judgement]:
     if projector.empty:
         return
     values = by_augmentation(found, measure)
-    means = {level: values["trained", level][own(found)].mean(axis=1).rename(level) for level in PAIR}
+    means = {level: values["trained", level][names_of].mean(axis=1).rename(level) for level in PAIR}
     test = difference(found, pd.concat(means.values(), axis=1, join="inner").sort_index(), measure)
     effect = {"effect": f"{test.effect:.2f}"}
     word = word_of_gain(test.difference, test.p_value)
@@ -844,7 +851,9 @@ def judgements(found: Found, measure: str) -> Iterator[Judgement]:
     told = {
         "most": words(most["condition"]),
         "at_most": f"{most[f'{prefix}at_most']:.2f}",
-        "each": ", ".join(f"{words(row['condition'])} {row[f'{prefix}at_most']:.2f}" for _, row in projector.iterrows()),
+        "each": ", ".join(
+            f"{words(row['condition'])} {row[f'{prefix}at_most']:.2f}" for _, row in projector.iterrows()
+        ),
     }
     word = word_for(bool((at_most < NEGLIGIBLE).all()), bool(beyond.any()))
     yield Judgement("invariant", estimate_of(most, measure), word, names=told)
@@ -888,11 +897,15 @@ def readable(found: Found, augmentations: Sequence[str]) -> str:
     areas = table["auc"].dropna()
     if areas.empty:
         return ""
-    reach = f"{table['chance_low'].min():.2f} to {table['chance_high'].max():.2f}"
-    ends = list(dict.fromkeys([areas.idxmin(), areas.idxmax()]))
+    ends, least = list(dict.fromkeys([areas.idxmin(), areas.idxmax()])), table.loc[areas.idxmin()]
     what = words(ends[0]) + " was" if len(ends) == 1 else "they were"
-    told = " to ".join(f"{areas[end]:.2f}" + (f" ({words(end)})" if len(ends) > 1 else "") for end in ends)
-    return f" A linear readout of the backbone tells whether {what} applied, with an AUC of {told}; chance alone gives {reach}."
+    named = {end: f" ({words(end)})" if len(ends) > 1 else "" for end in ends}
+    told = " to ".join(f"{areas[end]:.2f}{named[end]}" for end in ends)
+    reach = f"{least['chance_low']:.2f} to {least['chance_high']:.2f}{named[ends[0]]}"
+    return (
+        f" A linear readout of the backbone tells whether {what} applied, with an AUC of {told}; where there is "
+        f"nothing to read linearly, chance alone gives {reach}."
+    )
 
 
 # The page
@@ -1153,8 +1166,7 @@ def names(found: Found) -> dict[str, Any]:
         "unit_limit": ""
         if others >= ENOUGH
         else f"The unit of distances comes from all {gallery} images of the gallery, those that are measured among "
-        f"them: there are only {others} others, and it takes {ENOUGH}. The error of the unit is taken as if it came from "
-        "other images.",
+        f"them: there are only {others} others, and it takes {ENOUGH}. Its error is taken as if they were others.",
         "untrained_limit": ""
         if has_untrained(found)
         else "No untrained encoder of the same architecture stands beside this one: none could be built by its name.",
@@ -1205,7 +1217,7 @@ PROBE = Probe(
             undrawn,
         ],
         "Beyond what counts as none": [
-            Show("text", "parted", when=lambda found: bool(parted(found))),
+            Show("text", "parted", when=lambda found: bool(found.names["parted"])),
             Show("table", "augmentations"),
             Show("table", "bounds"),
         ],

@@ -56,8 +56,8 @@ def draw_displacement(
     Args:
         displacement: One row a (level, condition), at the reference dose only: ``relative_displacement`` with its
             ``_low`` and ``_high``.
-        readability: One row a (level, condition): ``auc`` of a linear readout with its ``_low`` and ``_high``, and those
-            of ``chance``, the range that nothing but chance reaches; shaded.
+        readability: One row a (level, condition): ``auc`` of a linear readout with its ``_low`` and ``_high``, and
+            those of ``chance``, the range that chance alone reaches; shaded.
         labels: What to print for each condition; only these conditions are drawn.
         trained: Conditions that the encoder was trained with.
         negligible: Relative displacement below which a verdict calls the movement negligible; shaded.
