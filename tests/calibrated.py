@@ -81,7 +81,6 @@ INTERVALS: dict[str, tuple[Any, Draw, float]] = {
     "AUC, .98": (auc, partial(scores, apart=2.9), float(norm.cdf(2.9 / 2**0.5))),
     "R2, 0": (r2, partial(readings, explained=0.0), 0.0),
     "R2, .5": (r2, partial(readings, explained=0.5), 0.5),
-    "R2, .9": (r2, partial(readings, explained=0.9), 0.9),
 }
 
 
