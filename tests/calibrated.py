@@ -77,11 +77,10 @@ INTERVALS: dict[str, tuple[Any, Draw, float]] = {
     "ratio, of eight factors": (ratio, lambda rng, n: np.stack([ways(rng, n) for _ in range(FACTORS)], 1), 0.3),
     "ratio, exponentials": (ratio, lambda rng, n: rng.exponential(size=(n, 2)), 1.0),
     "AUC, .5": (auc, partial(scores, apart=0.0), 0.5),
-    "AUC, .84": (auc, partial(scores, apart=1.0), float(norm.cdf(1))),
-    "AUC, .98": (auc, partial(scores, apart=2.0), float(norm.cdf(2))),
+    "AUC, .76": (auc, partial(scores, apart=1.0), float(norm.cdf(1 / 2**0.5))),
+    "AUC, .98": (auc, partial(scores, apart=2.9), float(norm.cdf(2.9 / 2**0.5))),
     "R2, 0": (r2, partial(readings, explained=0.0), 0.0),
     "R2, .5": (r2, partial(readings, explained=0.5), 0.5),
-    "R2, .9": (r2, partial(readings, explained=0.9), 0.9),
 }
 
 
