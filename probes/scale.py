@@ -32,11 +32,9 @@ class Scale:
     def of(cls, h: torch.Tensor, seed: int) -> Scale:
         """The scale of representations ``[N, D]`` of different images, N >= 20."""
         whiten = whitening(h)
-        known = [
-            (typical_distance(one, images=_PAIRED, seed=seed), typical_error(one, images=_PAIRED, seed=seed))
-            for one in (h, h.double() @ whiten)
-        ]
-        return cls(*zip(*known, strict=True), whiten)
+        white, known = h.double() @ whiten, {"images": _PAIRED, "seed": seed}
+        units = typical_distance(h, **known), typical_distance(white, **known)
+        return cls(units, (typical_error(h, **known), typical_error(white, **known)), whiten)
 
     def displacement(self, moved: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
         """Relative displacement ``[N]`` of representations ``[N, D]``: 0 is unmoved, 1 as far as another image."""
