@@ -201,7 +201,7 @@ def test_budgets_of_several_options_are_all_attacked(command: Command) -> None:
     assert result.exit_code == 0, result.output
     import pandas as pd
 
-    records = pd.read_parquet("out/records.parquet").query("measure == 'cosine' and condition == 'PGD'")
+    records = pd.read_parquet("out/records.parquet").query("measure == 'cosine' and condition == 'Margin'")
     assert set(records["strength"]) == {0.5, 2.0, 4.0}
 
 
