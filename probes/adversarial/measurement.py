@@ -64,10 +64,10 @@ class Adversarial(Sampling):
 
     reference: str = option("supervised", "Encoder that each other one is compared with.", metavar="NAME")
     attacks: tuple[str, ...] = option(
-        ("Margin", "Displacement"),
+        ("Margin", "Displacement", "PGD"),
         "Margin, or FGSM, PGD, PGDL2 or AutoAttack of torchattacks, on decisions; Displacement or Toward, without "
         "labels, on h; may be repeated. The first on decisions carries the verdicts on these, Displacement that on "
-        "displacement. By default Margin and Displacement.",
+        "displacement. By default Margin and Displacement, and PGD beside them.",
         flag="attack",
         short="a",
         metavar="NAME",
