@@ -124,3 +124,10 @@ def components(factors: pd.DataFrame) -> dict[str, np.ndarray]:
         else:
             parts[str(name)] = values
     return parts
+
+
+def right_images(records: pd.DataFrame, encoder: str) -> set[int]:
+    """Images that the classifier on an encoder gets right untouched; all of them where there are no labels."""
+    own = records[records["encoder"] == encoder]
+    untouched = own[(own["measure"] == "correct") & (own["strength"] == 0)]
+    return set((untouched[untouched["value"] == 1] if len(untouched) else own)["image"])

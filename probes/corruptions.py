@@ -28,13 +28,13 @@ from kornia.geometry.transform import elastic_transform2d
 
 from analyses.findings import rule_of_gain, word_of_gain
 from analyses.paired import holm, rank_biserial, signed_rank
+from analyses.records import right_images
 from analyses.statistics import mean, median, share
 from analyses.tables import estimate_of, measured, tabulate
-from probes.probe import Judgement, Needs, Probe, Ready, Settings, Show, option
-from probes.scale import MOVED, Scale
+from probes.probe import Judgement, Needs, Probe, Settings, Show, check_names, option
+from probes.scale import MOVED, Scale, check_others, unit_error
 from probes.transformations import Transformation, warp
-from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.linear_classifier import fit_classifier
+from rcdm_core.linear_classifier import LinearClassifier, fit_classifier
 from reports.figures.robustness import encoder_looks
 from reports.panels import Panel
 from reports.style import TEXT_WIDTH, new_figure, theme
@@ -191,21 +191,12 @@ class Corruptions(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in self.corruptions:
-            if name not in CORRUPTIONS:
-                raise unknown_name("corruption", name, CORRUPTIONS)
-        if not self.corruptions or len(set(self.corruptions)) < len(self.corruptions):
-            raise UserError(f"corruptions: {', '.join(self.corruptions) or 'none'}", "name at least one, and each once")
+        check_names("corruptions", "corruption", self.corruptions, CORRUPTIONS)
 
 
-def ready(run: Context, settings: Corruptions) -> Ready:
+def ready(run: Context, settings: Corruptions) -> None:
     """Refuse too few images."""
-    if len(run.images) < settings.images + LEAST:
-        raise UserError(
-            f"{run.images.name} has {len(run.images)} images, {settings.images} to be corrupted among them",
-            f"leave {LEAST} others, for the unit of distances: ask for at most {len(run.images) - LEAST}",
-        )
-    return Ready()
+    check_others(run.images, settings.images, "corrupted")
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,32 +208,31 @@ class Looker:
         level: Level that is looked at.
         h: Representations of the images untouched, ``[N, D]``.
         scale: What displacements are counted in, of other images.
-        classify: Classes ``[N]`` of representations ``[N, D]``; None without labels.
+        classifier: The linear classifier on the level; None without labels.
     """
 
     run: Context
     level: str
     h: torch.Tensor
     scale: Scale
-    classify: Callable[[torch.Tensor], torch.Tensor] | None
+    classifier: LinearClassifier | None
 
     def look(self, h: torch.Tensor, rows: torch.Tensor, labels: torch.Tensor | None) -> dict[str, torch.Tensor]:
         """Numbers ``[n]`` on representations of these rows of the images, corrupted."""
         seen = self.scale.displacements(h, self.h[rows])
-        if self.classify is not None and labels is not None:
-            seen["correct"] = (self.classify(h) == labels[rows]).double()
+        if self.classifier is not None and labels is not None:
+            seen["correct"] = (self.classifier.logits(h).argmax(1) == labels[rows]).double()
         return seen
 
 
 def looker(run: Context, chosen: np.ndarray, others: np.ndarray) -> Looker:
     """The encoder of a context of one, with what other images say about it."""
     (level,), seed = run.levels, run.settings.seed
-    apart, classify = run.represent(others)[level], None
+    apart, classifier = run.represent(others)[level], None
     if run.images.labels is not None:
-        labels = torch.tensor(run.images.labels)
-        fitted = fit_classifier(apart, labels[others], len(run.images.class_names), seed=seed)
-        classify = lambda h: fitted.logits(h).argmax(1)  # noqa: E731
-    return Looker(run, level, run.represent(chosen)[level], Scale.of(apart, seed), classify)
+        labels = torch.tensor(run.images.labels[others])
+        classifier = fit_classifier(apart, labels, len(run.images.class_names), seed=seed)
+    return Looker(run, level, run.represent(chosen)[level], Scale.of(apart, seed), classifier)
 
 
 def measure(run: Context, settings: Corruptions) -> Iterator[pd.DataFrame | Panel]:
@@ -262,11 +252,9 @@ def measure(run: Context, settings: Corruptions) -> Iterator[pd.DataFrame | Pane
     lookers = [looker(one, chosen, others) for one in run.each_encoder()]
     labels = None if run.images.labels is None else torch.tensor(run.images.labels)[chosen]
     for one in lookers:
-        for moved, error in zip(MOVED, one.scale.errors, strict=True):
-            yield one.run.records("unit_error", [error], [-1], level=one.level, condition=moved)
-    for one in lookers if labels is not None else ():
-        right = one.look(one.h, torch.arange(len(chosen)), labels)["correct"]
-        yield one.run.records("correct", right, chosen, level=one.level, strength=0)
+        yield from one.scale.error_records(one.run, one.level)
+        if "correct" in (seen := one.look(one.h, torch.arange(len(chosen)), labels)):
+            yield one.run.records("correct", seen["correct"], chosen, level=one.level, strength=0)
 
     def corrupted(name: str) -> Iterator[pd.DataFrame]:
         for rows in torch.arange(len(chosen)).split(settings.batch_size):
@@ -305,20 +293,13 @@ def _rows(found: Found) -> pd.DataFrame:
     return found.records[found.records["strength"] > 0]
 
 
-def _unit_errors(found: Found) -> dict[tuple[str, str], float]:
-    """Standard error of what each measure is counted in, as a share of it, by encoder and measure."""
-    known = measured(found.records, "unit_error")
-    return dict(zip(zip(known["encoder"], known["condition"], strict=True), known["value"], strict=True))
-
-
 def _summed(found: Found, *keys: str) -> pd.DataFrame:
     """Displacements (medians over images) and accuracy (mean), each image's being means; one row a key."""
     rows: dict[tuple[Any, ...], Any] = {}
-    units = _unit_errors(found)
     for (*key, measure), part in _rows(found).groupby([*keys, "measure"], sort=False):
         of_images, statistic = part.groupby("image")["value"].mean(), share if measure == "correct" else median
         estimate = found.interval(of_images, statistic)
-        rows.setdefault(tuple(key), {})[measure] = estimate.widened(estimate.value * units.get((key[0], measure), 0.0))
+        rows.setdefault(tuple(key), {})[measure] = estimate.widened(estimate.value * unit_error(found, key[0], measure))
     return tabulate(rows, keys, (*MOVED, "correct"), counted="images")
 
 
@@ -329,30 +310,23 @@ def overall(found: Found) -> pd.DataFrame:
     return _summed(found, "encoder").assign(untouched=lambda table: table["encoder"].map(clean).astype(float))
 
 
-def right_images(found: Found, encoder: str) -> set[int]:
-    """Images that the classifier on an encoder gets right untouched; all of them where there are no labels."""
-    own = found.records[found.records["encoder"] == encoder]
-    untouched = own[own["strength"] == 0]
-    return set((untouched[untouched["value"] == 1] if len(untouched) else own)["image"])
-
-
 def gains(found: Found) -> pd.DataFrame:
     """Each encoder beside the reference, on the same images: ``gain`` above 0 where it stands corruptions better.
 
     One row an (``encoder``, ``aspect``): ``p_value`` of the signed-rank test, Holm-corrected over all rows, the
     rank-biserial ``effect``. Decisions are compared on images that both get right untouched.
     """
-    reference, units, lines = found.settings.reference, _unit_errors(found), []
+    reference, lines = found.settings.reference, []
     for aspect, (measure, statistic) in ASPECTS.items():
         of_images = measured(_rows(found), measure).groupby(["encoder", "image"])["value"].mean()
         for encoder in (name for name in found.encoders if len(of_images) and name != reference):
             both = pd.concat([of_images[encoder], of_images[reference]], axis=1, keys=["own", "other"]).dropna()
             if measure == "correct":
-                both = both.loc[sorted(right_images(found, encoder) & right_images(found, reference))]
+                both = both.loc[sorted(right_images(found.records, encoder) & right_images(found.records, reference))]
             difference = (both["own"] - both["other"]).to_numpy() * (1 if measure == "correct" else -1)
             errors = [
-                statistic_of * units.get((name, measure), 0.0)
-                for statistic_of, name in ((both["own"].median(), encoder), (both["other"].median(), reference))
+                both[side].median() * unit_error(found, name, measure)
+                for side, name in (("own", encoder), ("other", reference))
             ]
             gain = found.interval(difference, statistic).widened(math.hypot(*errors))
             about = {"encoder": encoder, "aspect": aspect, **gain.columns("gain")}

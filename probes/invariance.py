@@ -31,11 +31,11 @@ from analyses.records import components
 from analyses.statistics import auc, mean, mean_reciprocal, median, r2, ratio
 from analyses.tables import by_image, headings, measured, summed, tabulate
 from probes.page import MEASURED, no_decoder, undrawn
-from probes.probe import Judgement, Needs, Probe, Sampling, Show, option
+from probes.probe import Judgement, Needs, Probe, Sampling, Show, check_names, option
 from probes.transformations import TRANSFORMATIONS
 from rcdm_core.distances import cosine, relative_displacement, retrieval_ranks, typical_distance
 from rcdm_core.encoders.catalogue import EMBEDDED, SSL_AUGMENTATIONS
-from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.errors import unknown_name
 from rcdm_core.images import resize
 from rcdm_core.readout import binary_scores, class_predictions, ridge_predictions
 from rcdm_core.representations import fitting
@@ -90,12 +90,7 @@ class Invariance(Sampling):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in self.transformations:
-            if name not in TRANSFORMATIONS:
-                raise unknown_name("transformation", name, TRANSFORMATIONS)
-        if not self.transformations or len(set(self.transformations)) < len(self.transformations):
-            told = ", ".join(self.transformations) or "none"
-            raise UserError(f"transformations: {told}", "name at least one, and each once")
+        check_names("transformations", "transformation", self.transformations, TRANSFORMATIONS)
 
     @property
     def drawn(self) -> int:

@@ -27,6 +27,7 @@ from analyses.findings import word_for
 from analyses.statistics import correlation, mean, median, share
 from analyses.tables import by_image, summed, tabulate
 from probes.probe import Judgement, Needs, Probe, Settings, Show, option
+from probes.scale import check_others
 from rcdm_core.distances import relative_displacement, typical_distance
 from rcdm_core.errors import UserError
 from reports.panels import Map, Panel, numbered
@@ -57,13 +58,8 @@ class Occlusion(Settings):
 
 def ready(run: Context, settings: Occlusion) -> None:
     """Refuse too few images, and places that are smaller than a pixel."""
-    count, size = len(run.images), run.images.image_size
-    if count < settings.images + LEAST:
-        raise UserError(
-            f"{run.images.name} has {count} images, {settings.images} to be covered among them",
-            f"leave {LEAST} others, for the unit of distances: ask for at most {count - LEAST}",
-        )
-    if settings.places > size:
+    check_others(run.images, settings.images, "covered")
+    if settings.places > (size := run.images.image_size):
         raise UserError(f"{settings.places} places on a side of {size} pixels", f"take at most {size}")
 
 

@@ -29,7 +29,7 @@ from reports.tables import as_read
 from reports.words import read_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     import pandas as pd
     from matplotlib.figure import Figure
@@ -77,6 +77,15 @@ class Option:
 def option(default: Any, help: str, **about: Any) -> Any:
     """A field of settings: default, words and bounds stand once; see `Option`."""
     return field(default=default, metadata={"option": Option(help, **about)})
+
+
+def check_names(what: str, kind: str, names: Sequence[str], known: Collection[str]) -> None:
+    """Raise a `UserError` unless names, ``what`` together and each a ``kind``, are known, some, and each once."""
+    for name in names:
+        if name not in known:
+            raise unknown_name(kind, name, known)
+    if not names or len(set(names)) < len(names):
+        raise UserError(f"{what}: {', '.join(names) or 'none'}", "name at least one, and each once")
 
 
 def options(settings: type[Settings]) -> dict[str, Option]:

@@ -3,15 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
+from analyses.tables import measured
 from rcdm_core.distances import relative_displacement, typical_distance, typical_error, whitening
+from rcdm_core.errors import UserError
+from reports.tables import rows_where
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from probes.context import Context
+    from probes.probe import Found
+    from rcdm_core.data.imageset import ImageSet
 
 MOVED = PLAIN, WHITENED = "relative_displacement", "whitened_displacement"
 """Displacement over the distance to another image: of h as it is, and with every direction of h counting alike."""
 
+LEAST_OTHERS = 20
+"""Images that are not measured, below which the unit cannot come from them."""
+
 _PAIRED = 1000  # images of which all pairs are measured: the error is a percent then
+
+
+def check_others(images: ImageSet, count: int, doing: str) -> None:
+    """Raise a `UserError` unless a set leaves others for the unit, where ``count`` of it are to be measured."""
+    if len(images) < count + LEAST_OTHERS:
+        raise UserError(
+            f"{images.name} has {len(images)} images, {count} to be {doing} among them",
+            f"leave {LEAST_OTHERS} others, for the unit of distances: ask for at most {len(images) - LEAST_OTHERS}",
+        )
+
+
+def unit_error(found: Found, encoder: str, measure: str, weights: str = "") -> float:
+    """Standard error of the unit of a displacement, as a share of it; ``weights`` is ``untrained_`` or nothing."""
+    errors = rows_where(measured(found.records, f"{weights}unit_error"), encoder=encoder, condition=measure)["value"]
+    return float(errors.iloc[0]) if len(errors) else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +67,11 @@ class Scale:
         plain, white = (typical_distance(one, images=_PAIRED, seed=seed) for one in both)
         errors = [typical_error(one, images=_PAIRED, seed=seed) for one in both]
         return cls((plain, white), (errors[0], errors[1]), whiten)
+
+    def error_records(self, run: Context, level: str) -> Iterator[pd.DataFrame]:
+        """Records of the errors, ``unit_error`` of no image, as `unit_error` reads them."""
+        for measure, error in zip(MOVED, self.errors, strict=True):
+            yield run.records("unit_error", [error], [-1], level=level, condition=measure)
 
     def displacement(self, moved: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
         """Relative displacement ``[N]`` of representations ``[N, D]``: 0 is unmoved, 1 as far as another image."""

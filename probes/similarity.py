@@ -23,13 +23,14 @@ import pandas as pd
 import torch
 
 from analyses.statistics import mean
-from analyses.tables import estimate_of, tabulate
-from probes.probe import Needs, Probe, Ready, Settings, Show, option
+from analyses.tables import estimate_of, measured, tabulate
+from probes.probe import Needs, Probe, Settings, Show, option
 from rcdm_core.errors import UserError
+from rcdm_core.progress import track
 from reports.style import TEXT_WIDTH, new_figure, theme
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -51,12 +52,11 @@ class Similarity(Settings):
     ranked: int = option(300, "Of these, images whose distances are ranked (RSA).", least=LEAST, metavar="M")
 
 
-def ready(run: Context, settings: Similarity) -> Ready:
+def ready(run: Context, settings: Similarity) -> None:
     """Refuse more images than there are."""
     if len(run.images) < settings.images:
         lack = f"{run.images.name} has {len(run.images)} images, not {settings.images}"
         raise UserError(lack, f"ask for at most {len(run.images)} with --images")
-    return Ready()
 
 
 def measure(run: Context, settings: Similarity) -> Iterator[pd.DataFrame]:
@@ -90,7 +90,7 @@ def measure(run: Context, settings: Similarity) -> Iterator[pd.DataFrame]:
         yield tell[first]("cka", cka(inner[first], inner[second]), chosen, condition=second)
     if pairs:
         ranked = chosen[: settings.ranked]
-        alike = rsa(torch.stack([torch.pdist(h[: len(ranked)] - h.mean(0)) for h in seen.values()]), run)
+        alike = rsa(torch.stack([torch.pdist(h[: len(ranked)] - h.mean(0)) for h in seen.values()]))
         places = {name: place for place, name in enumerate(seen)}
         for first, second in pairs:
             yield tell[first]("rsa", alike[places[first], places[second]], ranked, condition=second)
@@ -170,34 +170,36 @@ def effective_rank(h: torch.Tensor) -> torch.Tensor:
     return entropy.exp() * (1 + len(h) * u.square() @ slope)
 
 
-def rsa(distances: torch.Tensor, run: Context | None = None) -> torch.Tensor:
+def rsa(distances: torch.Tensor) -> torch.Tensor:
     """Spearman's correlation of the distances between images (Kriegeskorte et al. 2008): `shares` ``[R, R, M]``.
 
     Args:
         distances: Of every two of M images, ``[R, M (M - 1) / 2]``, as `torch.pdist` orders them, one row a
             representation.
-        run: Tells how far it is.
     """
     count = round((1 + (1 + 8 * distances.shape[1]) ** 0.5) / 2)
     members = torch.triu_indices(count, count, 1)
-    whole = _rank_correlations(distances, torch.zeros(1, distances.shape[1], dtype=torch.bool))[0]
-    blocks = torch.arange(count).split(_AT_ONCE)
-    left_out = ((members[:, None] == block[:, None]).any(0) for block in blocks)
-    shown = left_out if run is None else run.each(list(left_out), "comparing distances")
-    without = torch.cat([_rank_correlations(distances, gone) for gone in shown])
-    return shares(whole, without.permute(1, 2, 0))
+    ranked = [_ranked(row) for row in distances]
+    whole = _rank_correlations(ranked, torch.zeros(1, distances.shape[1], dtype=torch.bool))[0]
+    blocks = track(torch.arange(count).split(_AT_ONCE), "comparing distances", -(-count // _AT_ONCE))
+    without = [_rank_correlations(ranked, (members[:, None] == block[:, None]).any(0)) for block in blocks]
+    return shares(whole, torch.cat(without).permute(1, 2, 0))
 
 
-def _rank_correlations(distances: torch.Tensor, gone: torch.Tensor) -> torch.Tensor:
-    """Spearman's correlations ``[B, R, R]`` of distances ``[R, P]`` without those that are gone, ``[B, P]`` bool."""
+def _ranked(distances: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Of distances ``[P]``: their order, and for each in that order where those that equal it begin and end."""
+    ascending, order = distances.sort()
+    return order, *(torch.searchsorted(ascending, ascending, right=right) for right in (False, True))
+
+
+def _rank_correlations(ranked: Sequence[tuple[torch.Tensor, ...]], gone: torch.Tensor) -> torch.Tensor:
+    """Spearman's correlations ``[B, R, R]`` of R times P distances without those that are gone, ``[B, P]`` bool."""
     remaining = (~gone).sum(1, keepdim=True)
     ranks = []
-    for row in distances:
-        ascending, order = row.sort()
+    for order, first, last in ranked:
         before = torch.nn.functional.pad(gone[:, order].cumsum(1), (1, 0))
-        first, last = (torch.searchsorted(ascending, ascending, right=right) for right in (False, True))
         middle = (first + last - before[:, first] - before[:, last] - remaining) / 2  # of ties, around the mean
-        centred = torch.empty(len(gone), len(row), dtype=torch.float64)
+        centred = torch.empty(gone.shape, dtype=torch.float64)
         centred[:, order] = torch.where(gone[:, order], 0.0, middle.double())
         ranks.append(centred / centred.norm(dim=1, keepdim=True))
     return torch.einsum("rbp,sbp->brs", *[torch.stack(ranks)] * 2)
@@ -206,26 +208,24 @@ def _rank_correlations(distances: torch.Tensor, gone: torch.Tensor) -> torch.Ten
 # Tables, figure, page
 
 
+def _summed(found: Found, measures: Sequence[str], second: str) -> dict[tuple[Any, ...], Any]:
+    """Means over images of measures, by representation and a further column."""
+    rows: dict[tuple[Any, ...], Any] = {}
+    groups = measured(found.records, *measures).groupby(["encoder", "level", second, "measure"], sort=False)
+    for (encoder, level, other, measure), part in groups:
+        rows.setdefault((f"{encoder}/{level}", other), {})[measure] = found.interval(part["value"], mean)
+    return rows
+
+
 def pairs(found: Found) -> pd.DataFrame:
     """One row a (``first``, ``second``): ``cka`` and ``rsa``; ``images``."""
-    rows: dict[tuple[Any, ...], Any] = {}
-    alike = found.records[found.records["measure"].isin(ALIKE)]
-    for (encoder, level, other, measure), part in alike.groupby(
-        ["encoder", "level", "condition", "measure"], sort=False
-    ):
-        rows.setdefault((f"{encoder}/{level}", other), {})[measure] = found.interval(part["value"], mean)
-    return tabulate(rows, ("first", "second"), ALIKE, counted="images")
+    return tabulate(_summed(found, ALIKE, "condition"), ("first", "second"), ALIKE)
 
 
 def filled(found: Found) -> pd.DataFrame:
     """One row a (``representation``, ``dimensions``): ``effective_rank`` and ``participation_ratio``; ``images``."""
-    rows: dict[tuple[Any, ...], Any] = {}
-    counts = found.records[found.records["measure"].isin(FILLED)]
-    for (encoder, level, size, measure), part in counts.groupby(
-        ["encoder", "level", "strength", "measure"], sort=False
-    ):
-        rows.setdefault((f"{encoder}/{level}", int(size)), {})[measure] = found.interval(part["value"], mean)
-    return tabulate(rows, ("representation", "dimensions"), FILLED, counted="images")
+    rows = _summed(found, FILLED, "strength")
+    return tabulate(rows, ("representation", "dimensions"), FILLED).astype({"dimensions": int})
 
 
 def draw_matrices(found: Found) -> Figure:

@@ -32,13 +32,9 @@ def typical_distance(representations: torch.Tensor, *, images: int = 3000, seed:
     Raises:
         UserError: The median is 0: there is no distance to compare with.
     """
-    count = len(representations)
-    if count < 2:
+    if len(representations) < 2:
         raise ValueError("a distance between two images needs two images")
-    if count > images:
-        representations = representations[torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:images]]
-    values = representations.double()
-    typical = torch.pdist(values - values.mean(0)).median().item()
+    typical = _apart(representations, images, seed).median().item()
     if not typical > 0:
         raise UserError(
             "most pairs of different images have one and the same representation",
@@ -59,17 +55,21 @@ def typical_error(representations: torch.Tensor, *, images: int = 3000, seed: in
         images: As in `typical_distance`.
         seed: As in `typical_distance`.
     """
-    count = len(representations)
-    if count > images:
-        representations = representations[torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:images]]
-        count = images
-    values = representations.double()
-    apart = torch.pdist(values - values.mean(0))
+    count, apart = min(len(representations), images), _apart(representations, images, seed)
     low, middle, high = (apart.kthvalue(max(1, round(share * len(apart)))).values for share in (0.4, 0.5, 0.6))
     nearer = torch.zeros(count, count, dtype=torch.bool)
     nearer[*torch.triu_indices(count, count, 1)] = apart < middle
     shares = (nearer.sum(0) + nearer.sum(1)).double() / (count - 1)
     return (2 * shares.std() / count**0.5 * (high - low) / 0.2 / middle).item()
+
+
+def _apart(representations: torch.Tensor, images: int, seed: int) -> torch.Tensor:
+    """Distances of all pairs of the images, or of as many random ones, as `torch.pdist` orders them, float64."""
+    count = len(representations)
+    if count > images:
+        representations = representations[torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:images]]
+    values = representations.double()
+    return torch.pdist(values - values.mean(0))
 
 
 def relative_displacement(moved: torch.Tensor, original: torch.Tensor, typical: float) -> torch.Tensor:

@@ -18,7 +18,7 @@ from probes.adversarial.attacks import ATTACKS, NOISE, Entry, check_classes, mar
 from probes.adversarial.target import classifier_on, covered, craft, smallest_budget, split, study_of
 from probes.probe import Ready, Sampling, option
 from probes.rendering import check_match
-from probes.scale import MOVED, PLAIN
+from probes.scale import PLAIN
 from probes.untrained import untrained_of
 from rcdm_core.distances import cosine
 from rcdm_core.encoders import load_encoder
@@ -275,10 +275,8 @@ def measure(run: Context, settings: Adversarial) -> Iterator[pd.DataFrame | Pane
         block = slice(start, min(start + at_once, len(positions)))
         images = run.images.images(positions[block])
         studies = {name: study.part(block, images) for name, study in whole.items()}
-        found: dict[
-            str, dict[float, Adversaries]
-        ] = {}  # by name of the encoder, what was found by the attack on decisions
-        pushed: dict[str, dict[float, Adversaries]] = {}  # and by that on displacement
+        found: dict[str, dict[float, Adversaries]] = {}  # by the attack on decisions, by name of the encoder
+        pushed: dict[str, dict[float, Adversaries]] = {}  # by that on displacement
         for name, study in studies.items():
             yield from _untouched_records(study)
             yield from _noise_records(study)
@@ -312,8 +310,7 @@ def _untouched_records(study: Study) -> Iterator[pd.DataFrame]:
     yield from _stakes(study, study)
     if len(study.before):
         return
-    for measure, error in zip(MOVED, study.target.scale.errors, strict=True):
-        yield study.run.records("unit_error", [error], [-1], level=study.target.level, condition=measure)
+    yield from study.target.scale.error_records(study.run, study.target.level)
     if (classifier := study.target.classifier) is None:
         return
     facts = {"held-out accuracy": classifier.held_out_accuracy, "penalty": classifier.penalty}

@@ -15,12 +15,12 @@ import pandas as pd
 
 from analyses.findings import rule_of_gain, word_of_gain
 from analyses.paired import TEST, corrected, tested
+from analyses.records import right_images
 from analyses.statistics import mean, median, share
 from analyses.tables import by_image, estimate_of, headings, measured, tabulate
 from probes.adversarial.attacks import AUTO_STEPS, FIRST, SHRINK, STRIDE
-from probes.adversarial.target import LEAST_OTHERS
 from probes.probe import Judgement, Show
-from probes.scale import MOVED, PLAIN, WHITENED
+from probes.scale import LEAST_OTHERS, MOVED, PLAIN, WHITENED, unit_error
 from reports import blocks
 from reports.decoder import training_command
 from reports.figures.robustness import draw_budgets, draw_gains, draw_rendered, draw_robustness
@@ -59,13 +59,6 @@ _AXES = {
 _KEYS = ["encoder", "condition", "strength"]
 
 
-def right_images(records: pd.DataFrame, encoder: str) -> set[int]:
-    """Images that the classifier on an encoder gets right untouched; all of them where there are no labels."""
-    own = records[records["encoder"] == encoder]
-    untouched = own[(own["measure"] == "correct") & (own["strength"] == 0)]
-    return set((untouched[untouched["value"] == 1] if len(untouched) else own)["image"])
-
-
 def by_strength(records: pd.DataFrame, encoder: str, measure: str, condition: str) -> pd.DataFrame:
     """A measure under one condition: one row an image, one column a strength."""
     own = records["encoder"] == encoder
@@ -75,12 +68,6 @@ def by_strength(records: pd.DataFrame, encoder: str, measure: str, condition: st
 def _by_image(rows: pd.DataFrame, measure: str = "") -> pd.Series:
     """Values of rows, of one measure where it is named, by image."""
     return (measured(rows, measure) if measure else rows).set_index("image")["value"].sort_index()
-
-
-def unit_error(found: Found, encoder: str, measure: str, weights: str = "") -> float:
-    """Standard error of the unit of a displacement, as a share of it; ``weights`` is ``untrained_`` or nothing."""
-    errors = rows_where(measured(found.records, f"{weights}unit_error"), encoder=encoder, condition=measure)["value"]
-    return float(errors.iloc[0]) if len(errors) else 0.0
 
 
 def robustness(found: Found) -> pd.DataFrame:

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from probes.adversarial.attacks import margin, noise
-from probes.scale import Scale
+from probes.scale import LEAST_OTHERS, Scale
 from rcdm_core import kept
 from rcdm_core.kept import OTHER_CACHE, cache_folder, keeping
 from rcdm_core.linear_classifier import PENALTIES, LinearClassifier, fit_classifier
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from probes.context import Context
     from rcdm_core.encoders.encoder import Encoder
 
-LEAST_OTHERS = 20  # images that nobody attacks, below which the attacked ones give the unit of distances
 
 _RESTART = 1_000_003  # between the seeds of two restarts; batches count up from each
 _RECIPE = "standardised, lbfgs, 2"
