@@ -17,7 +17,7 @@ import torch
 from analyses.records import components, join, records
 from probes.rendering import drawable, starting_noise
 from probes.stages import Stages
-from rcdm_core.progress import track
+from rcdm_core.progress import showing, silent, track
 from rcdm_core.representations import encode, represent
 
 if TYPE_CHECKING:
@@ -127,15 +127,16 @@ class Context:
         batches = [rows[i : i + told.batch_size] for i in range(0, len(rows), told.batch_size)]
 
         def draw(batch: list[tuple[int, int, int]]) -> torch.Tensor:
-            return decoder.sample(
-                h[[row for row, _, _ in batch]],
-                condition,
-                noise=starting_noise(decoder.image_size, [key for _, *key in batch], seed=told.seed),
-                steps=told.steps,
-                solver=told.solver,
-                seed=told.seed,
-                batch_size=told.batch_size,
-            )
+            with showing(silent):  # the loop over batches is shown
+                return decoder.sample(
+                    h[[row for row, _, _ in batch]],
+                    condition,
+                    noise=starting_noise(decoder.image_size, [key for _, *key in batch], seed=told.seed),
+                    steps=told.steps,
+                    solver=told.solver,
+                    seed=told.seed,
+                    batch_size=told.batch_size,
+                )
 
         source = hashlib.sha256(h.numpy().tobytes()).hexdigest()
         how = (told.steps, told.solver, told.seed, told.batch_size)

@@ -71,5 +71,5 @@ def of_memory(run: Mapping[str, Any]) -> list[str]:
 
 def uncertainty(over: str = "images") -> str:
     """How intervals are made; what they are ``over`` is drawn again in each resample."""
-    how = "studentised for means, Wilson's interval for shares of hits, quantiles for other numbers"
+    how = "studentised for means, ratios and R2, Wilson's for shares of hits and AUC, quantiles for other numbers"
     return f"Uncertainty. {LEVEL:.0%} bootstrap over {over}, {RESAMPLES:,} resamples: {how}"

@@ -331,6 +331,22 @@ def test_an_interrupted_measurement_goes_on_where_it_was(scenes: ImageSet, tmp_p
         assert torch.equal(ours.images, theirs.images)
 
 
+def test_no_loop_is_shown_within_itself(scenes: ImageSet) -> None:
+    planted, rcdm = encoder("colour", mean_colour), decoder({"colour/backbone": 3})
+    settings = Invariance(images=20, gallery=30, varied=2, samples=2, pictures=1, steps=1, transformations=("blur",))
+    under_way, seen = list[str](), set[str]()
+
+    def watched(items, description, total=None):  # type: ignore[no-untyped-def]
+        assert description not in under_way
+        under_way.append(description)
+        yield from items
+        under_way.remove(description)
+        seen.add(description)
+
+    measured(PROBE, planted, scenes, settings, rcdm=rcdm, progress=watched)
+    assert "sampling from colour/backbone" in seen
+
+
 def test_stages_keep_nothing_stale_and_nothing_half_written(tmp_path: Path) -> None:
     def broken() -> torch.Tensor:
         raise KeyboardInterrupt
