@@ -15,7 +15,8 @@ rcdm-probe invariance --encoder timm/resnet18 --level layer2 --level layer4 --da
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,19 +25,26 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analyses.bootstrap import Estimate
+from analyses.bootstrap import LEVEL, Estimate
 from analyses.findings import ERROR_RATE, word_for, word_of_gain
-from analyses.paired import compare, holm, signed_rank
+from analyses.findings import LEAST as FEWEST
+from analyses.paired import chance_auc, compare, holm, signed_rank
 from analyses.records import components
-from analyses.statistics import auc, mean, mean_reciprocal, median, r2, ratio
-from analyses.tables import by_image, headings, measured, summed, tabulate
+from analyses.statistics import auc, mean, mean_reciprocal, median, r2, ratio, share
+from analyses.tables import by_image, estimate_of, headings, measured, summed, tabulate
 from probes.page import MEASURED, no_decoder, undrawn
-from probes.probe import Judgement, Needs, Probe, Sampling, Show, check_names, option
+from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, check_names, option
+from probes.scale import MOVED, PLAIN, WHITENED, Scale
 from probes.transformations import TRANSFORMATIONS
-from rcdm_core.distances import cosine, relative_displacement, retrieval_ranks, typical_distance
+from rcdm_core.distances import (
+    cosine,
+    retrieval_ranks,
+)
+from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.catalogue import EMBEDDED, SSL_AUGMENTATIONS
 from rcdm_core.errors import unknown_name
 from rcdm_core.images import resize
+from rcdm_core.precision import device_of
 from rcdm_core.readout import binary_scores, class_predictions, ridge_predictions
 from rcdm_core.representations import fitting
 from reports import blocks, phrases, style
@@ -52,20 +60,38 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
 
+    from analyses.findings import Word
+    from analyses.paired import Comparison
     from analyses.statistics import Statistic
     from probes.context import Context
     from probes.probe import Found
+    from rcdm_core.encoders.encoder import Encoder
     from reports.blocks import Block
     from reports.finished import FinishedRun
 
 FOLDS = 5
 LEAST = 4 * FOLDS  # images, below which a fold of a readout holds hardly anything
+ENOUGH = 100  # other images, from which number on the unit of distances comes from them alone
 HELD = 2**26  # bytes of images that are held in memory, and not decoded again for every transformation
 SHOWN_SAMPLES = 4  # from each level, at most, where a picture shows all levels
 
 NEGLIGIBLE = 0.1
 """Relative displacement that counts as none: a tenth of the way to another image."""
+
+BOUNDS = (0.05, NEGLIGIBLE, 0.2, 0.3, 0.5)
+"""Displacements that could count as none instead: the table ``bounds`` shows what words would become of it."""
+
+EQUIVALENCE = 0.9
+"""Coverage of the interval of two one-sided tests at 5%."""
+
+
+PREFIX = {PLAIN: "", WHITENED: "whitened_"}
+"""What names of numbers that follow from a displacement begin with."""
+
+WEIGHTS = {"trained": "", "untrained": "untrained_"}
+"""Whose displacement a measure is, and what its name begins with: of the encoder, and of its architecture untrained."""
 
 PAIR = BACKBONE, PROJECTOR = "backbone", "projector"
 MISSING = Estimate(np.nan, np.nan, np.nan, 0)
@@ -98,11 +124,26 @@ class Invariance(Sampling):
         return max(self.images, self.gallery)
 
 
-def ready(run: Context, settings: Invariance) -> None:
-    """Refuse augmentations of training that there are not."""
+def ready(run: Context, settings: Invariance) -> Ready:
+    """Refuse augmentations of training that there are not; build the untrained encoder that stands beside this one."""
     for name in run.encoder.training_augmentations:
         if name not in TRANSFORMATIONS:
             raise unknown_name(f"training augmentation of encoder {run.encoder.name!r}", name, TRANSFORMATIONS)
+    untrained = untrained_of(run.encoder, run.levels)
+    return Ready(own=untrained, hashes={"untrained": untrained.fingerprint} if untrained else {})
+
+
+def untrained_of(encoder: Encoder, levels: Sequence[str]) -> Encoder | None:
+    """An encoder with fresh weights; None where it cannot be built, or has fresh ones itself."""
+    is_fresh = str(encoder.card.get("weights", "")).startswith("random")
+    if is_fresh or encoder.name.startswith("python:"):  # a function may load its weights whatever it is asked for
+        return None
+    try:
+        fresh = load_encoder(encoder.name, levels=levels, weights="random", device=device_of(encoder))
+    except UserError:
+        return None
+    alike = all(fresh.dimensions.get(level) == encoder.dimensions[level] for level in levels)
+    return fresh if alike else None  # else it is another one that has the name
 
 
 # What is measured
@@ -115,6 +156,10 @@ def measure(run: Context, settings: Invariance) -> Iterator[pd.DataFrame | Panel
     measure                    value; ``condition``; ``strength``
     =========================  ========================================================================================
     ``relative_displacement``  distance of h(T(x)) from h(x) over the typical distance of two images; T; its dose
+    ``whitened_displacement``  the same of whitened representations
+    ``untrained_...``          either, of the untrained encoder; an augmentation of SSL; its reference dose
+    ``unit_error``             standard error of the typical distance, as a share of it, of no image (-1); the measure
+                               that it is the unit of
     ``cosine``                 cosine of h(T(x)) and h(x); T; its dose
     ``rank``                   place of x among the gallery seen from h(T(x)), 1 is the nearest; T; its dose
     ``applied_score``          log-odds, read linearly from h, that T was applied; T; 0 for x, the reference dose for
@@ -128,7 +173,10 @@ def measure(run: Context, settings: Invariance) -> Iterator[pd.DataFrame | Panel
     =========================  ========================================================================================
     """
     images = opened(run, settings)
-    known = (images.positions.tolist(), images.count, run.levels, settings.seed)
+    fresh = images.untrained and images.untrained.run.encoder.fingerprint
+    known = (images.positions.tolist(), images.count, run.levels, settings.seed, fresh)
+    for weights, looker in {"trained": images.own, "untrained": images.untrained}.items():
+        yield from unit_errors(run, looker, WEIGHTS[weights]) if looker else ()
     for name in run.each(settings.transformations, "transforming"):
         doses = TRANSFORMATIONS[name].doses
         yield run.kept_records(f"transformed-{name}", partial(transformed, run, images, name), known, doses)
@@ -140,6 +188,27 @@ def measure(run: Context, settings: Invariance) -> Iterator[pd.DataFrame | Panel
 
 
 @dataclass(frozen=True, eq=False)
+class Looker:
+    """An encoder, and what it sees in the gallery.
+
+    Attributes:
+        run: A context of it.
+        h: Representations of the gallery, untouched, ``{level: [M, D]}``.
+        scales: What displacements are counted in, by level.
+    """
+
+    run: Context
+    h: dict[str, torch.Tensor]
+    scales: dict[str, Scale]
+
+
+def looker(run: Context, positions: np.ndarray, others: slice) -> Looker:
+    """The encoder of a context of one looks at a gallery, ``others`` of which give the unit of distances."""
+    h = run.represent(positions)
+    return Looker(run, h, {level: Scale.of(h[level][others], run.settings.seed) for level in run.levels})
+
+
+@dataclass(frozen=True, eq=False)
 class Images:
     """What is looked at: a gallery in random order, and its first images, which statistics rest on.
 
@@ -148,14 +217,16 @@ class Images:
         positions: Of the gallery in the data set, ``[M]``.
         count: Number N of the images that statistics rest on.
         held: These images, ``[N, 3, S, S]``; None where they are too many to be held.
-        h: Representations of the gallery, untouched, ``{level: [M, D]}``.
+        own: The encoder under study.
+        untrained: The same architecture with fresh weights; None where there is none.
     """
 
     run: Context
     positions: np.ndarray
     count: int
     held: torch.Tensor | None
-    h: dict[str, torch.Tensor]
+    own: Looker
+    untrained: Looker | None
 
     @property
     def numbers(self) -> np.ndarray:
@@ -172,51 +243,79 @@ class Images:
         numbers = self.numbers[which].tolist()
         return TRANSFORMATIONS[name].apply(images, dose, self.run.settings.seed, numbers=numbers)
 
-    def moved(self, name: str) -> dict[str, torch.Tensor]:
+    def moved(self, name: str) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         """Representations of all these images untouched and at each dose of a transformation: ``{level: [V, N, D]}``.
 
         Batch by batch, so that memory holds no images, and in the one place where they are read, which is not copied.
+        Beside them those of the untrained encoder at the reference dose, ``{level: [N, D]}``: of the augmentations that
+        every encoder is asked for, where there is one.
         """
-        doses, sizes = TRANSFORMATIONS[name].doses, self.run.encoder.dimensions
-        found = {level: torch.empty(1 + len(doses), self.count, sizes[level]) for level in self.run.levels}
+        run, (doses, reference) = self.run, (TRANSFORMATIONS[name].doses, TRANSFORMATIONS[name].reference)
+        sizes = run.encoder.dimensions
+        beside = self.untrained if name in SSL_AUGMENTATIONS else None
+        found = {level: torch.empty(1 + len(doses), self.count, sizes[level]) for level in run.levels}
+        untrained = {level: torch.empty(self.count, sizes[level]) for level in run.levels if beside}
         for level, versions in found.items():
-            versions[0] = self.h[level][: self.count]
-        size = fitting(self.run.settings.batch_size, self.run.encoder, self.run.images.image_size)
+            versions[0] = self.own.h[level][: self.count]
+        size = fitting(run.settings.batch_size, run.encoder, run.images.image_size)
         for start in range(0, self.count, size):
             rows = slice(start, min(start + size, self.count))
             images = self.untouched(rows)
             for place, dose in enumerate(doses, 1):
-                h = self.run.encode(self.under(name, dose, rows, images))
-                for level in self.run.levels:
+                pictures = self.under(name, dose, rows, images)
+                h = run.encode(pictures)
+                for level in run.levels:
                     found[level][place, rows] = h[level]
-        return found
+                if beside and dose == reference:
+                    h = beside.run.encode(pictures)
+                    for level in run.levels:
+                        untrained[level][rows] = h[level]
+        return found, untrained
 
 
 def opened(run: Context, settings: Invariance) -> Images:
     """The images, drawn and encoded."""
     gallery = run.draw(settings.drawn)
     count = min(settings.images, len(gallery))
-    h = run.represent(gallery)
+    others = slice(count if len(gallery) - count >= ENOUGH else 0, None)
+    own, untrained = looker(run, gallery, others), None
+    if run.own is not None and set(SSL_AUGMENTATIONS) & set(settings.transformations):
+        with suppress(UserError):  # it sees no difference between images: nothing to stand beside the encoder
+            untrained = looker(replace(run, encoders=(run.own,)), gallery, others)
     size = 12 * run.images.image_size**2 * count  # three channels of float32
-    return Images(run, gallery, count, run.images.images(gallery[:count]) if size <= HELD else None, h)
+    held = run.images.images(gallery[:count]) if size <= HELD else None
+    return Images(run, gallery, count, held, own, untrained)
+
+
+def unit_errors(run: Context, looker: Looker, prefix: str) -> Iterator[pd.DataFrame]:
+    """How well the unit of each displacement is known."""
+    for level, scale in looker.scales.items():
+        for measure, error in zip(MOVED, scale.errors, strict=True):
+            yield run.records("unit_error", [error], [-1], level=level, condition=f"{prefix}{measure}")
 
 
 def transformed(run: Context, images: Images, name: str) -> Iterator[pd.DataFrame]:
     """How far a transformation moves h at every dose, and what a linear readout tells of it."""
     every, reference = (0.0, *TRANSFORMATIONS[name].doses), TRANSFORMATIONS[name].reference
-    for level, versions in images.moved(name).items():
-        gallery, original = images.h[level], versions[0]
+    moved, untrained = images.moved(name)
+    for level, versions in moved.items():
+        gallery, original, scale = images.own.h[level], versions[0], images.own.scales[level]
         told, targets = partial(run.records, level=level, condition=name), torch.arange(images.count)
-        typical = typical_distance(original, seed=run.settings.seed)
         for dose, h in zip(every[1:], versions[1:], strict=True):
-            moved = relative_displacement(h, original, typical)
-            yield told("relative_displacement", moved, images.numbers, strength=dose)
+            for measure, values in scale.displacements(h, original).items():
+                yield told(measure, values, images.numbers, strength=dose)
             yield told("cosine", cosine(h, original), images.numbers, strength=dose)
             yield told("rank", retrieval_ranks(h, gallery, targets), images.numbers, strength=dose)
         read = readings(versions, every, reference, run.settings.seed)
-        for measure, values in read.items():
-            for dose, part in values.items():
+        for measure, by_dose in read.items():
+            for dose, part in by_dose.items():
                 yield told(measure, part, images.numbers, strength=dose)
+    for level, h in untrained.items():
+        assert images.untrained is not None
+        original, scale = images.untrained.h[level][: images.count], images.untrained.scales[level]
+        for measure, values in scale.displacements(h, original).items():
+            name_of = f"{WEIGHTS['untrained']}{measure}"
+            yield run.records(name_of, values, images.numbers, level=level, condition=name, strength=reference)
 
 
 def readings(
@@ -260,8 +359,8 @@ def known_factors(run: Context, images: Images, parts: Mapping[str, np.ndarray])
     for factor, values in parts.items():
         yield run.records("true", values[:count], images.numbers, condition=factor)
     for level in run.levels:
-        read = ridge_predictions(images.h[level], targets, folds=FOLDS, seed=seed).T
-        classes = class_predictions(images.h[level], labels, folds=FOLDS, seed=seed)
+        read = ridge_predictions(images.own.h[level], targets, folds=FOLDS, seed=seed).T
+        classes = class_predictions(images.own.h[level], labels, folds=FOLDS, seed=seed)
         for factor, found in {"class": classes, **dict(zip(linear, read, strict=True))}.items():
             yield run.records("present", found[:count], images.numbers, level=level, condition=factor)
 
@@ -275,7 +374,7 @@ def drawn(run: Context, images: Images) -> Iterator[pd.DataFrame | Panel | Map]:
     once = min(max(settings.rendered, varied), images.count) if run.judge is not None else varied
     numbers, variances, panels = images.numbers.tolist(), {}, {}
     for level in run.drawn_levels:
-        h = images.h[level]
+        h = images.own.h[level]
         first = run.render("first", level, h[:once], numbers[:once])
         others = run.render("others", level, h[:varied], numbers[:varied], range(1, settings.samples))
         samples = torch.cat([first[:varied], others], 1)
@@ -417,23 +516,41 @@ def at_reference(found: Found, rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["strength"] == rows["condition"].map(references(found.records))]
 
 
+def errors_of_units(found: Found) -> dict[tuple[str, str], float]:
+    """Standard error of the unit of displacements, as a share of it, by level and measure."""
+    rows = measured(found.records, "unit_error")
+    return {(row.level, row.condition): row.value for row in rows.itertuples()}
+
+
+def size(found: Found, values: ArrayLike, unit: float, level: float = LEVEL) -> Estimate:
+    """Median of displacements ``[N]``, whose interval holds the error of their ``unit``, a share of it."""
+    middle = found.interval(values, median, level)
+    return middle.widened(unit * middle.value, level)
+
+
 def displacement(found: Found) -> pd.DataFrame:
     """How far each dose moves ``h``, and whether the original is still the nearest image.
 
-    One row a (``level``, ``condition``, ``strength``), strengths ascending: medians ``relative_displacement``,
-    ``cosine`` and ``rank``, and ``mrr``, the mean of 1 / rank; ``images``.
+    One row a (``level``, ``condition``, ``strength``), strengths ascending: medians `MOVED`, ``cosine`` and ``rank``,
+    and ``mrr``, the mean of 1 / rank; ``images``.
     """
+    units = errors_of_units(found)
     summaries: dict[str, tuple[str, Statistic]] = {
-        "relative_displacement": ("relative_displacement", median), "cosine": ("cosine", median),
+        PLAIN: (PLAIN, median), WHITENED: (WHITENED, median), "cosine": ("cosine", median),
         "mrr": ("rank", mean_reciprocal), "rank": ("rank", median),
     }  # fmt: skip
 
     def sum_up(rows: pd.DataFrame) -> dict[str, Estimate]:
-        values = by_image(rows, "measure")
-        return {
-            name: found.interval(values[measure], statistic) if measure in values else MISSING
-            for name, (measure, statistic) in summaries.items()
-        }
+        values, level = by_image(rows, "measure"), rows["level"].iloc[0]
+
+        def estimate(measure: str, statistic: Statistic) -> Estimate:
+            if measure not in values:
+                return MISSING
+            if measure in MOVED:
+                return size(found, values[measure], units[level, measure])
+            return found.interval(values[measure], statistic)
+
+        return {name: estimate(*summary) for name, summary in summaries.items()}
 
     rows = measured(found.records, *(measure for measure, _ in summaries.values()))
     table = summed(rows, ("level", "condition", "strength"), tuple(summaries), sum_up)
@@ -444,10 +561,14 @@ def displacement(found: Found) -> pd.DataFrame:
 def readability(found: Found) -> pd.DataFrame:
     """How well a linear readout of ``h`` tells that a transformation was applied, and how strongly.
 
-    One row a (``level``, ``condition``): ``auc`` of telling transformed from untouched images (chance 0.5), ``r2`` of
-    the predicted strength (chance 0; NaN for a transformation of a single dose, where it would say no more than
-    ``auc``); ``images``.
+    One row a (``level``, ``condition``): ``auc`` of telling transformed from untouched images; ``chance``, what it is
+    where there is nothing to read (0.5), with the range of 95 of 100 such cases; ``r2`` of the predicted strength
+    (chance 0; NaN for a transformation of a single dose, where it would say no more than ``auc``); ``images``.
     """
+
+    def by_chance(scores: pd.DataFrame) -> Estimate:
+        reach = chance_auc(scores.to_numpy(), FOLDS)
+        return Estimate(0.5, 0.5 - reach, 0.5 + reach, len(scores))
 
     def sum_up(rows: pd.DataFrame) -> dict[str, Estimate]:
         scores = by_image(measured(rows, "applied_score"), "strength")
@@ -456,11 +577,12 @@ def readability(found: Found) -> pd.DataFrame:
         pairs = np.stack([true, doses.to_numpy()], axis=-1)[:, :, None]
         return {
             "auc": found.interval(scores, auc) if scores.shape[1] == 2 else MISSING,
+            "chance": by_chance(scores) if scores.shape[1] == 2 else MISSING,
             "r2": found.interval(pairs, r2) if (doses.columns > 0).sum() > 1 else MISSING,
         }
 
     rows = measured(found.records, "applied_score", "strength_predicted")
-    return summed(rows, ("level", "condition"), ("auc", "r2"), sum_up)
+    return summed(rows, ("level", "condition"), ("auc", "chance", "r2"), sum_up)
 
 
 def factors(found: Found) -> pd.DataFrame:
@@ -501,7 +623,7 @@ def agreement(found: Found, true: pd.DataFrame, read: pd.DataFrame, factor: str)
     target = true.loc[images].to_numpy()[:, None, :]
     answer = answers.loc[images].to_numpy().reshape(len(images), -1, target.shape[2])
     if factor == "class":
-        return found.interval((answer == target).mean(axis=(1, 2)), mean)
+        return found.interval((answer == target).mean(axis=(1, 2)), share)
     return found.interval(np.stack(np.broadcast_arrays(target, answer), axis=-1), r2)
 
 
@@ -525,74 +647,223 @@ def comparison(found: Found) -> pd.DataFrame:
     """Whether a transformation moves the backbone more than the projector, image by image, at its reference dose.
 
     One row a ``condition``: its ``strength``, the median paired ``difference`` of relative displacement, backbone minus
-    projector, Wilcoxon's ``p_value``, ``p_holm`` corrected over the rows, the rank-biserial ``effect``; ``images``. No
-    rows where a level was not measured.
+    projector, Wilcoxon's ``p_value``, ``p_holm`` corrected over the rows, the rank-biserial ``effect``;
+    ``whitened_difference``; ``images``. No rows where a level was not measured.
     """
-    rows, moved = {}, at_reference(found, measured(found.records, "relative_displacement"))
+    rows, moved = {}, at_reference(found, measured(found.records, *MOVED))
     for key, group in moved.groupby(["condition", "strength"], sort=False):
-        values = by_image(group, "level")
-        if set(PAIR) <= set(values.columns):
-            test = compare(values[BACKBONE] - values[PROJECTOR], seed=found.settings.seed)
-            rows[key] = {"difference": test.difference, "p_value": test.p_value, "effect": test.effect}
-    table = tabulate(rows, ("condition", "strength"), ("difference",), ("p_value", "p_holm", "effect"))
+        values = {measure: by_image(part, "level") for measure, part in group.groupby("measure")}
+        if set(PAIR) <= set(values[PLAIN].columns):
+            test, white = (difference(found, values[measure], measure) for measure in MOVED)
+            rows[key] = {
+                "difference": test.difference, "whitened_difference": white.difference,
+                "p_value": test.p_value, "effect": test.effect,
+            }  # fmt: skip
+    names = ("difference", "whitened_difference")
+    table = tabulate(rows, ("condition", "strength"), names, ("p_value", "p_holm", "effect"))
     return table.assign(p_holm=holm(table["p_value"]))
 
 
+def difference(found: Found, pair: pd.DataFrame, measure: str) -> Comparison:
+    """Backbone minus projector, displacements of the same images; each level has a unit of its own."""
+    units = errors_of_units(found)
+    test = compare(pair[BACKBONE] - pair[PROJECTOR], seed=found.settings.seed)
+    error = np.hypot(*(pair[level].median() * units[level, measure] for level in PAIR))
+    return replace(test, difference=test.difference.widened(float(error)))
+
+
+def usual(found: Found) -> list[str]:
+    """Augmentations that every encoder is asked for, whatever it was trained with."""
+    known = references(found.records)
+    return [name for name in SSL_AUGMENTATIONS if name in known]
+
+
+def own(found: Found) -> list[str]:
+    """Augmentations that the encoder was trained with; the usual ones where that was not told."""
+    known = references(found.records)
+    return [name for name in trained(found) or SSL_AUGMENTATIONS if name in known]
+
+
+def by_augmentation(found: Found, measure: str) -> dict[tuple[str, str], pd.DataFrame]:
+    """Displacement under augmentations, each at its reference dose, ``[images, augmentations]``, by weights and level.
+
+    An image counts once every augmentation was measured on it.
+    """
+    wanted, values = dict.fromkeys([*own(found), *usual(found)]), {}
+    for weights, prefix in WEIGHTS.items():
+        rows = at_reference(found, measured(found.records, f"{prefix}{measure}"))
+        for level, moved in rows[rows["condition"].isin(wanted)].groupby("level", sort=False):
+            table = by_image(moved, "condition")
+            values[weights, str(level)] = table[[name for name in wanted if name in table]]
+    return values
+
+
+def augmentations(found: Found) -> pd.DataFrame:
+    """Every augmentation by itself: whether it moves ``h`` beyond what counts as none, at its reference dose.
+
+    Those that the encoder was trained with and the usual ones of SSL, of the encoder and of its architecture untrained.
+
+    One row a (``weights``, ``level``, ``condition``), and for both of `MOVED` (names of the second begin with
+    ``whitened``): the displacement; ``at_most``, the upper end of its `EQUIVALENCE` interval; ``p_holm``, Wilcoxon's
+    against `NEGLIGIBLE`, corrected over the augmentations of these weights and this level; ``word`` on the claim that
+    it is beyond. ``own`` tells whether the encoder was trained with it.
+    """
+    units, rows = errors_of_units(found), dict[tuple[Any, ...], dict[str, Any]]()
+    values = {measure: by_augmentation(found, measure) for measure in MOVED}
+    for measure in MOVED:
+        for (weights, level), augmented in values[measure].items():
+            error = units[level, f"{WEIGHTS[weights]}{measure}"]
+            for name, moved in augmented.items():
+                at_most = size(found, moved, error, EQUIVALENCE).high
+                told = {measure: size(found, moved, error), f"{PREFIX[measure]}at_most": at_most}
+                rows.setdefault((weights, level, name), {}).update(told)
+    table = tabulate(rows, ("weights", "level", "condition"), MOVED, [f"{PREFIX[measure]}at_most" for measure in MOVED])
+    for measure, prefix in PREFIX.items():
+        p_values, words = beside(table, values[measure], measure, NEGLIGIBLE)
+        table = table.assign(**{f"{prefix}p_holm": p_values, f"{prefix}word": words})
+    return table.assign(own=table["condition"].isin(trained(found)))
+
+
+def beside(
+    table: pd.DataFrame, values: Mapping[tuple[str, str], pd.DataFrame], measure: str, bound: float
+) -> tuple[pd.Series, list[Word]]:
+    """Every row of ``augmentations`` beside a bound: Wilcoxon's p, corrected, and the word on being beyond."""
+    keys = table[["weights", "level", "condition"]].itertuples(index=False)
+    tested = table.assign(p=[signed_rank(values[key[:2]][key[2]].to_numpy() - bound) for key in keys])
+    p_values = tested.groupby(["weights", "level"], sort=False)["p"].transform(holm)
+    estimates = [estimate_of(row, measure) for _, row in table.iterrows()]
+    return p_values, [word_beside(one, p, bound) for one, p in zip(estimates, p_values, strict=True)]
+
+
+def word_beside(moved: Estimate, p_value: float, bound: float) -> Word:
+    """The word on a displacement being beyond a bound: its interval lies on one side, and its test agrees."""
+    certain = p_value < ERROR_RATE
+    known = word_for(certain and moved.low > bound, certain and moved.high < bound)
+    return known if moved.n >= FEWEST else "too few"
+
+
+def throughout(words: pd.Series) -> Word:
+    """The word on being beyond under every augmentation; against it where it stays below under every one."""
+    known = word_for(bool((words == "supported").all()), bool((words == "not supported").all()))
+    return "too few" if (words == "too few").any() else known
+
+
+def bounds(found: Found) -> pd.DataFrame:
+    """What would become of the word on all augmentations together if another displacement counted as none.
+
+    One row a (``weights``, ``level``, ``of``, ``bound``): of the augmentations of training (``own``) or
+    those that every encoder is asked for (``usual``; ``both`` where these are the same) ``beyond`` and ``below`` the
+    bound are so many of ``count``; ``word``.
+    """
+    table, lines = found.tables["augmentations"], []
+    sets = {"own": own(found), "usual": usual(found)}
+    if set(sets["own"]) == set(sets["usual"]):
+        sets = {"both": sets["own"]}
+    values = by_augmentation(found, PLAIN)
+    words = {bound: beside(table, values, PLAIN, bound)[1] for bound in BOUNDS}
+    for (weights, level), rows in table.groupby(["weights", "level"], sort=False):
+        for name, wanted in sets.items():
+            chosen = rows[rows["condition"].isin(wanted)]
+            if wanted and len(chosen) == len(wanted):  # the untrained one is asked for the usual ones alone
+                for bound in BOUNDS:
+                    told = pd.Series(words[bound], table.index)[chosen.index]
+                    beyond, below = (int((told == word).sum()) for word in ("supported", "not supported"))
+                    lines.append((weights, level, name, bound, beyond, below, len(wanted), throughout(told)))
+    return pd.DataFrame(lines, columns=["weights", "level", "of", "bound", "beyond", "below", "count", "word"])
+
+
 # Verdicts
-#
-# Both rest on one number an image and level: the relative displacement of h, each transformation at its reference dose,
-# averaged over the augmentations that the encoder was trained with. 0 is unmoved, 1 as far as another image. An image
-# counts at a level once every augmentation was measured on it there.
 
 
 def verdicts(found: Found) -> Iterator[Judgement]:
     """Findings 1 (needs the backbone) and 2 (needs the projector as well); both need some augmentation."""
-    known = references(found.records)
-    augmentations = [name for name in trained(found) or SSL_AUGMENTATIONS if name in known]
-    moved = at_reference(found, measured(found.records, "relative_displacement"))
-    moved = moved[moved["condition"].isin(augmentations)]
-    means = {level: by_image(rows, "condition").mean(axis=1) for level, rows in moved.groupby("level")}
-    if BACKBONE not in means:
+    return judgements(found, PLAIN)
+
+
+def judgements(found: Found, measure: str) -> Iterator[Judgement]:
+    """What the verdicts are by one of `MOVED`."""
+    table, prefix, names_of = found.tables["augmentations"], PREFIX[measure], own(found)
+    table = table[(table["weights"] == "trained") & table["condition"].isin(names_of)]
+    backbone, projector = (rows_where(table, level=level) for level in PAIR)
+    if backbone.empty:
         return
-    backbone = means[BACKBONE].to_numpy()
-    told: dict[str, Any] = {
-        "augmentations": listed([*map(words, augmentations)]),
-        "readable": readable(found, augmentations),
+    least = backbone.loc[backbone[measure].idxmin()]
+    told = {
+        "least": words(least["condition"]),
+        "each": in_groups(backbone, measure),
+        "readable": readable(found, names_of),
     }
-    size = found.interval(backbone, median)
-    p_value = signed_rank(backbone - NEGLIGIBLE)
-    yield Judgement("backbone", size, beside_negligible(size), p_value=p_value, names=told, whole=True)
-    if PROJECTOR in means:
-        pair = pd.concat([means[level].rename(level) for level in PAIR], axis=1, join="inner").sort_index()
-        test = compare(pair[BACKBONE] - pair[PROJECTOR], seed=found.settings.seed)
-        left = found.interval(pair[PROJECTOR], median)
-        told = {"effect": f"{test.effect:.2f}", "left": left, "remains": REMAINS[beside_negligible(left)]}
-        word = word_of_gain(test.difference, test.p_value)
-        yield Judgement("projector", test.difference, word, p_value=test.p_value, names=told, whole=True)
+    word = throughout(backbone[f"{prefix}word"])
+    size_of = estimate_of(least, measure)
+    yield Judgement("backbone", size_of, word, p_value=least[f"{prefix}p_holm"], names=told, whole=True)
+    if projector.empty:
+        return
+    values = by_augmentation(found, measure)
+    means = {level: values["trained", level][names_of].mean(axis=1).rename(level) for level in PAIR}
+    test = difference(found, pd.concat(means.values(), axis=1, join="inner").sort_index(), measure)
+    effect = {"effect": f"{test.effect:.2f}"}
+    word = word_of_gain(test.difference, test.p_value)
+    yield Judgement("closer", test.difference, word, p_value=test.p_value, names=effect)
+    most = projector.loc[projector[measure].idxmax()]
+    at_most, beyond = projector[f"{prefix}at_most"], projector[f"{prefix}word"] == "supported"
+    told = {
+        "most": words(most["condition"]),
+        "at_most": f"{most[f'{prefix}at_most']:.2f}",
+        "each": ", ".join(
+            f"{words(row['condition'])} {row[f'{prefix}at_most']:.2f}" for _, row in projector.iterrows()
+        ),
+    }
+    word = word_for(bool((at_most < NEGLIGIBLE).all()), bool(beyond.any()))
+    yield Judgement("invariant", estimate_of(most, measure), word, names=told)
 
 
-def beside_negligible(moved: Estimate) -> Any:
-    """Whether a displacement is supported to be more than what counts as none."""
-    return word_for(moved.low > NEGLIGIBLE, moved.high < NEGLIGIBLE)
-
-
-REMAINS = {
-    "supported": "so it is not invariant in itself",
-    "not supported": "which is negligible",
-    "inconclusive": "close to what counts as negligible",
+GROUPS = {
+    "supported": f"more than {NEGLIGIBLE} under",
+    "not supported": f"less than {NEGLIGIBLE} under",
+    "inconclusive": f"not clearly more or less than {NEGLIGIBLE} under",
+    "too few": "on too few images to tell under",
 }
+
+
+def in_groups(rows: pd.DataFrame, measure: str) -> str:
+    """Augmentations with what they move ``h`` by, in a sentence, by their words."""
+    groups = {word: rows[rows[f"{PREFIX[measure]}word"] == word] for word in GROUPS}
+    told = {
+        word: listed([f"{words(row['condition'])} ({row[measure]:.2f})" for _, row in group.iterrows()])
+        for word, group in groups.items()
+    }
+    return "; ".join(f"{GROUPS[word]} {which}" for word, which in told.items() if which)
+
+
+def parted(found: Found) -> list[str]:
+    """What the plain and the whitened displacement give different words, in sentences without an end."""
+    claims = {"backbone": "finding 1", "closer": "finding 2, closer", "invariant": "finding 2, invariant"}
+    plain, white = ({one.aspect: one.word for one in judgements(found, measure)} for measure in MOVED)
+    table = rows_where(found.tables["augmentations"], weights="trained")
+    words_of = [(f"{claims[aspect]}", plain[aspect], white[aspect]) for aspect in plain]
+    words_of += [
+        (f"the {row['level']} under {words(row['condition'])}", row["word"], row["whitened_word"])
+        for _, row in table.iterrows()
+    ]
+    return [f"{what} ({one}, whitened {other})" for what, one, other in words_of if one != other]
 
 
 def readable(found: Found, augmentations: Sequence[str]) -> str:
     """The range over augmentations of the backbone's AUC, in a sentence; nothing where none was measured."""
     table = rows_where(found.tables["readability"], level=BACKBONE)
-    areas = table[table["condition"].isin(augmentations)].set_index("condition")["auc"].dropna().sort_index()
+    table = table[table["condition"].isin(augmentations)].set_index("condition").sort_index()
+    areas = table["auc"].dropna()
     if areas.empty:
         return ""
-    ends = list(dict.fromkeys([areas.idxmin(), areas.idxmax()]))
+    ends, least = list(dict.fromkeys([areas.idxmin(), areas.idxmax()])), table.loc[areas.idxmin()]
     what = words(ends[0]) + " was" if len(ends) == 1 else "they were"
-    told = " to ".join(f"{areas[end]:.2f}" + (f" ({words(end)})" if len(ends) > 1 else "") for end in ends)
-    return f" A linear readout of the backbone tells whether {what} applied, with an AUC of {told}; 0.5 is chance."
+    named = {end: f" ({words(end)})" if len(ends) > 1 else "" for end in ends}
+    told = " to ".join(f"{areas[end]:.2f}{named[end]}" for end in ends)
+    reach = f"{least['chance_low']:.2f} to {least['chance_high']:.2f}{named[ends[0]]}"
+    return (
+        f" A linear readout of the backbone tells whether {what} applied, with an AUC of {told}; where there is "
+        f"nothing to read linearly, chance alone gives {reach}."
+    )
 
 
 # The page
@@ -684,6 +955,11 @@ def are_compared(found: Found) -> bool:
     return not found.tables["comparison"].empty
 
 
+def has_untrained(found: Found) -> bool:
+    """Whether an untrained encoder stands beside this one."""
+    return bool((found.tables["augmentations"]["weights"] == "untrained").any())
+
+
 def displacement_figure(found: Found) -> Figure:
     """How far each transformation moves h, and whether h tells that it was applied."""
     return draw_displacement(
@@ -759,11 +1035,30 @@ def as_read(found: Found, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def printed_transformations(found: Found) -> pd.DataFrame:
-    """Each transformation at its reference dose: what it moves, and what can be read of it."""
-    told = found.tables["readability"].drop(columns="images")
-    return as_read(
-        found, at_reference(found, found.tables["displacement"]).merge(told, on=["level", "condition"], how="left")
-    )
+    """How far each transformation moves h at its reference dose."""
+    return as_read(found, at_reference(found, found.tables["displacement"]))
+
+
+def printed_readability(found: Found) -> pd.DataFrame:
+    """What can be read of each transformation."""
+    table = found.tables["readability"]
+    return as_read(found, table.assign(strength=table["condition"].map(references(found.records))))
+
+
+def printed_augmentations(found: Found) -> pd.DataFrame:
+    """The encoder and the untrained one below each other, augmentation by augmentation."""
+    table = found.tables["augmentations"]
+    return as_read(found, table.assign(strength=table["condition"].map(references(found.records))))
+
+
+def printed_bounds(found: Found) -> pd.DataFrame:
+    """A column a bound: the word, and how many augmentations are beyond and how many below."""
+    table = found.tables["bounds"]
+    told = [f"{row.word} ({row.beyond} : {row.below})" for row in table.itertuples()]
+    lines = table.assign(told=told, bound=[f"{bound:g}" for bound in table["bound"]])
+    wide = lines.pivot(index=["weights", "level", "of", "count"], columns="bound", values="told")
+    order = table[["weights", "level", "of", "count"]].drop_duplicates()
+    return order.merge(wide.reset_index(), how="left")
 
 
 def printed_factors(found: Found) -> pd.DataFrame:
@@ -796,18 +1091,19 @@ def printed_doses(found: Found) -> pd.DataFrame:
 
 
 def printed_moves(found: Found) -> pd.DataFrame:
-    """A row a transformation, with displacement and AUC of every level."""
-    rows = printed_transformations(found)
+    """A row a transformation, with displacements and AUC of every level."""
+    rows = printed_transformations(found).merge(printed_readability(found)[["level", "condition", "auc"]], how="left")
     lines: dict[str, dict[str, Any]] = {name: {"condition": name} for name in rows["condition"]}
     for _, row in rows.iterrows():
         level = row["level"]
-        lines[row["condition"]] |= {f"{level}: moves": row["relative_displacement"], f"{level}: AUC": row["auc"]}
+        told = {"moves": row[PLAIN], "whitened": row[WHITENED], "AUC": row["auc"]}
+        lines[row["condition"]] |= {f"{level}: {what}": value for what, value in told.items()}
     return pd.DataFrame(lines.values())
 
 
 def names(found: Found) -> dict[str, Any]:
     """What the words tell besides."""
-    run, own = found.run, bool(trained(found))
+    run, told = found.run, bool(trained(found))
     drawn_levels, named = run.get("drawn_levels", ()), labels(found)
     rendered = found.records["measure"] == "rendered"
     counts = {
@@ -815,11 +1111,26 @@ def names(found: Found) -> dict[str, Any]:
         "rendered": found.records.loc[rendered, "image"].nunique(),
     }
     scenes = are_known(found) or run["arguments"]["encoder"] in EMBEDDED
+    gallery = min(found.settings.drawn, run.get("data_card", {}).get("images", found.settings.drawn))
+    others = gallery - min(found.settings.images, gallery)
     return {
         "negligible": NEGLIGIBLE,
-        "whose": "it was trained with" if own else "self-supervised encoders are usually trained with",
+        "equivalence": f"{EQUIVALENCE:.0%}",
+        "augmentations": listed([*map(words, own(found))]),
+        "usual": listed([*map(words, usual(found))]),
+        "parted": "; ".join(parted(found)),
+        "labels": {"own": "its own", "usual": "the usual", "both": "its own, the usual"},
+        "unit": f"{others} other images" if others >= ENOUGH else f"all {gallery} images of the gallery",
+        "unit_limit": ""
+        if others >= ENOUGH
+        else f"The unit of distances comes from all {gallery} images of the gallery, those that are measured among "
+        f"them: there are only {others} others, and it takes {ENOUGH}. Its error is taken as if these were others.",
+        "untrained_limit": ""
+        if has_untrained(found)
+        else "No untrained encoder of the same architecture stands beside this one: none could be built by its name.",
+        "whose": "it was trained with" if told else "self-supervised encoders are usually trained with",
         "which": "the training augmentations"
-        if own
+        if told
         else "the augmentations that SSL encoders are usually trained with",
         "legend": f" {style.TRAINED} used in training." if set(trained(found)) & set(named) else "",
         "several": len(named),
@@ -847,9 +1158,11 @@ PROBE = Probe(
         "factors": factors,
         "variance": variance,
         "comparison": comparison,
+        "augmentations": augmentations,
+        "bounds": bounds,
     },
     verdicts=verdicts,
-    finding={"backbone": 1, "projector": 2},
+    finding={"backbone": 1, "closer": 2, "invariant": 2},
     names=names,
     page={
         "": [Show("figure", "displacement", displacement_figure, across=displacement_across)],
@@ -861,9 +1174,15 @@ PROBE = Probe(
             Show("panel", "training_augmentations"),
             undrawn,
         ],
+        "Beyond what counts as none": [
+            Show("text", "parted", when=lambda found: bool(found.names["parted"])),
+            Show("table", "augmentations"),
+            Show("table", "bounds"),
+        ],
         "How far each transformation moves h": [
             Show("figure", "dose-response", dose_response_figure),
             Show("table", "transformations"),
+            Show("table", "readability"),
             Show("table", "comparison"),
             Show("missing", "comparison", when=lambda found: not are_compared(found)),
         ],
@@ -883,6 +1202,9 @@ PROBE = Probe(
     },
     printed={
         "transformations": printed_transformations,
+        "readability": printed_readability,
+        "augmentations": printed_augmentations,
+        "bounds": printed_bounds,
         "comparison": lambda found: as_read(found, found.tables["comparison"]),
         "factors": printed_factors,
         "variance": printed_variance,
@@ -893,6 +1215,6 @@ PROBE = Probe(
         "images": 64, "gallery": 600, "rendered": 36, "varied": 6, "samples": 3, "pictures": 3, "compared": 1,
         "steps": 6,
     },
-    shown_in={1: ("factors", "training-augmentations"), 2: ("displacement",)},
+    shown_in={1: ("factors", "training-augmentations", "augmentations-backbone", "bounds"), 2: ("displacement",)},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )  # fmt: skip

@@ -38,11 +38,18 @@ def found(
 
 
 def planted_records(
-    movement: Mapping[str, float], *, images: int = 80, spread: float = 0.3, seed: int = 0
+    movement: Mapping[str, float],
+    *,
+    images: int = 80,
+    spread: float = 0.3,
+    seed: int = 0,
+    unit_error: float = 0.0,
+    whitened: float = 1.0,
 ) -> pd.DataFrame:
     """Records in which a level moves by ``movement[level]`` at the reference doses, in proportion to the dose.
 
-    Each image has its own sensitivity, shared by the levels (log-normal of the given spread). What can be read of
+    Each image has its own sensitivity, shared by the levels (log-normal of the given spread); whitened displacements
+    are ``whitened`` times the plain ones. What can be read of
     factors: ``x`` to an R2 of about 0.5 at any level, hue exactly, the class for three images in four; samples render
     ``x`` as pure noise, hue turned by half a turn, and the class rightly in one of two samples.
     """
@@ -66,6 +73,9 @@ def planted_records(
         write("true", values, condition=condition)
 
     for level, size in movement.items():
+        for prefix in ("", "whitened_"):
+            about = {"level": level, "condition": f"{prefix or 'relative_'}displacement", "image": [-1]}
+            write("unit_error", [unit_error], **about)
         for condition, doses in DOSES.items():
             untouched = size * aside.normal(0, 0.1, images)
             write("strength_predicted", untouched, level=level, condition=condition, strength=0.0)
@@ -73,6 +83,7 @@ def planted_records(
                 moved = size * dose / REFERENCE[condition] * sensitivity * np.exp(rng.normal(0, 0.1, images))
                 at = {"level": level, "condition": condition, "strength": dose}
                 write("relative_displacement", moved, **at)
+                write("whitened_displacement", moved * whitened, **at)
                 write("cosine", 1 - moved / 2, **at)
                 write("rank", 1 + np.floor(moved * 10), **at)
                 write("strength_predicted", dose + size * rng.normal(0, 0.1, images), **at)

@@ -56,7 +56,8 @@ def draw_displacement(
     Args:
         displacement: One row a (level, condition), at the reference dose only: ``relative_displacement`` with its
             ``_low`` and ``_high``.
-        readability: One row a (level, condition): ``auc`` of a linear readout with its ``_low`` and ``_high``.
+        readability: One row a (level, condition): ``auc`` of a linear readout with its ``_low`` and ``_high``, and
+            those of ``chance``, the range that chance alone reaches; shaded.
         labels: What to print for each condition; only these conditions are drawn.
         trained: Conditions that the encoder was trained with.
         negligible: Relative displacement below which a verdict calls the movement negligible; shaded.
@@ -68,6 +69,9 @@ def draw_displacement(
         for (level, look), shift in zip(looks.items(), shifts(len(looks)), strict=True):
             rows = table[(table["level"] == level) & table["condition"].isin(order)]
             dots(axes, rows, name, _heights(rows, order) + shift, look)
+            if axes is right:
+                heights = _heights(rows, order) + shift
+                axes.hlines(heights, rows["chance_low"], rows["chance_high"], color=HAIR, lw=4, zorder=0)
         style.as_list(axes, [labels[condition] for condition in order])
     left.tick_params(axis="y", pad=10)
     for place, (condition, tick) in enumerate(zip(order, left.get_yticklabels(), strict=True)):
@@ -79,7 +83,7 @@ def draw_displacement(
     left.set_xlabel("relative displacement of h")
     _note(left, negligible / 2, "negligible", INK)
     _note(left, 1.0, "another image")
-    low = min(0.48, float(readability["auc_low"].min(skipna=True)) if len(readability) else 0.48)
+    low = float(readability[["auc_low", "chance_low"]].min(axis=None)) - 0.01 if len(readability) else 0.48
     right.set_xlim(low, 1.01)
     right.set_xlabel("AUC: was it applied?")
     for x, text in ((0.5, "chance"), (1.0, "certain")):
