@@ -54,8 +54,8 @@ def test_finding_1_is_the_displacement_that_was_planted(features, trained, word)
 @pytest.mark.parametrize(
     "backbone, projector, trained, closer, invariant",
     [
-        (pixels, lambda h: h.unflatten(1, (3, 64)).mean(2), ("horizontal_flip",), "supported", "supported"),  # keeps colours alone
-        (mean_colour, lambda h: h @ torch.eye(3), ("hue",), "inconclusive", "not supported"),  # the same as the backbone
+        (pixels, lambda h: h.unflatten(1, (3, 64)).mean(2), ("horizontal_flip",), "supported", "supported"),  # colours
+        (mean_colour, lambda h: h @ torch.eye(3), ("hue",), "inconclusive", "not supported"),  # the same
         (noise, lambda h: torch.randn_like(h), ("blur",), "inconclusive", "not supported"),
         (both_ways, lambda h: h[:, :192] - h[:, 192:], ("horizontal_flip",), "not supported", "not supported"),
     ],
