@@ -1096,7 +1096,7 @@ def printed_augmentations(found: Found) -> pd.DataFrame:
 def printed_bounds(found: Found) -> pd.DataFrame:
     """A column a bound: the word, and how many augmentations are beyond and how many below."""
     table = found.tables["bounds"]
-    told = [f"{row.word} ({row.beyond} : {row.below})" for row in table.itertuples()]
+    told = [f"{row.word} ({row.beyond}:{row.below})" for row in table.itertuples()]
     lines = table.assign(told=told, bound=[f"{bound:g}" for bound in table["bound"]])
     wide = lines.pivot(index=["weights", "level", "of", "count"], columns="bound", values="told")
     order = table[["weights", "level", "of", "count"]].drop_duplicates()
@@ -1161,7 +1161,7 @@ def names(found: Found) -> dict[str, Any]:
         "augmentations": listed([*map(words, own(found))]),
         "usual": listed([*map(words, usual(found))]),
         "parted": "; ".join(parted(found)),
-        "labels": {"own": "its own", "usual": "the usual", "both": "its own, the usual"},
+        "labels": {"own": "own", "usual": "usual", "both": "own = usual"},
         "unit": f"{others} other images" if others >= ENOUGH else f"all {gallery} images of the gallery",
         "unit_limit": ""
         if others >= ENOUGH
