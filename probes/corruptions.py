@@ -299,7 +299,9 @@ def _summed(found: Found, *keys: str) -> pd.DataFrame:
     for (*key, measure), part in _rows(found).groupby([*keys, "measure"], sort=False):
         of_images, statistic = part.groupby("image")["value"].mean(), share if measure == "correct" else median
         estimate = found.interval(of_images, statistic)
-        rows.setdefault(tuple(key), {})[measure] = estimate.widened(estimate.value * unit_error(found, key[0], measure))
+        rows.setdefault(tuple(key), {})[measure] = estimate.widened(
+            estimate.value * unit_error(found, measure, encoder=key[0])
+        )
     return tabulate(rows, keys, (*MOVED, "correct"), counted="images")
 
 
@@ -325,7 +327,7 @@ def gains(found: Found) -> pd.DataFrame:
                 both = both.loc[sorted(right_images(found.records, encoder) & right_images(found.records, reference))]
             difference = (both["own"] - both["other"]).to_numpy() * (1 if measure == "correct" else -1)
             errors = [
-                both[side].median() * unit_error(found, name, measure)
+                both[side].median() * unit_error(found, measure, encoder=name)
                 for side, name in (("own", encoder), ("other", reference))
             ]
             gain = found.interval(difference, statistic).widened(math.hypot(*errors))

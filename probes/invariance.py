@@ -34,17 +34,13 @@ from analyses.statistics import auc, mean, mean_reciprocal, median, r2, ratio, s
 from analyses.tables import by_image, estimate_of, headings, measured, summed, tabulate
 from probes.page import MEASURED, no_decoder, undrawn
 from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, check_names, option
-from probes.scale import MOVED, PLAIN, WHITENED, Scale
+from probes.scale import MOVED, PLAIN, WHITENED, Scale, unit_error
 from probes.transformations import TRANSFORMATIONS
-from rcdm_core.distances import (
-    cosine,
-    retrieval_ranks,
-)
-from rcdm_core.encoders import load_encoder
+from probes.untrained import is_untrained, untrained_of
+from rcdm_core.distances import cosine, retrieval_ranks
 from rcdm_core.encoders.catalogue import EMBEDDED, SSL_AUGMENTATIONS
-from rcdm_core.errors import unknown_name
+from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import resize
-from rcdm_core.precision import device_of
 from rcdm_core.readout import binary_scores, class_predictions, ridge_predictions
 from rcdm_core.representations import fitting
 from reports import blocks, phrases, style
@@ -67,7 +63,6 @@ if TYPE_CHECKING:
     from analyses.statistics import Statistic
     from probes.context import Context
     from probes.probe import Found
-    from rcdm_core.encoders.encoder import Encoder
     from reports.blocks import Block
     from reports.finished import FinishedRun
 
@@ -129,21 +124,8 @@ def ready(run: Context, settings: Invariance) -> Ready:
     for name in run.encoder.training_augmentations:
         if name not in TRANSFORMATIONS:
             raise unknown_name(f"training augmentation of encoder {run.encoder.name!r}", name, TRANSFORMATIONS)
-    untrained = untrained_of(run.encoder, run.levels)
+    untrained = None if is_untrained(run.encoder) else untrained_of(run.encoder, run.levels)
     return Ready(own=untrained, hashes={"untrained": untrained.fingerprint} if untrained else {})
-
-
-def untrained_of(encoder: Encoder, levels: Sequence[str]) -> Encoder | None:
-    """An encoder with fresh weights; None where it cannot be built, or has fresh ones itself."""
-    is_fresh = str(encoder.card.get("weights", "")).startswith("random")
-    if is_fresh or encoder.name.startswith("python:"):  # a function may load its weights whatever it is asked for
-        return None
-    try:
-        fresh = load_encoder(encoder.name, levels=levels, weights="random", device=device_of(encoder))
-    except UserError:
-        return None
-    alike = all(fresh.dimensions.get(level) == encoder.dimensions[level] for level in levels)
-    return fresh if alike else None  # else it is another one that has the name
 
 
 # What is measured
@@ -158,8 +140,8 @@ def measure(run: Context, settings: Invariance) -> Iterator[pd.DataFrame | Panel
     ``relative_displacement``  distance of h(T(x)) from h(x) over the typical distance of two images; T; its dose
     ``whitened_displacement``  the same of whitened representations
     ``untrained_...``          either, of the untrained encoder; an augmentation of SSL; its reference dose
-    ``unit_error``             standard error of the typical distance, as a share of it, of no image (-1); the measure
-                               that it is the unit of
+    ``unit_error``             of no image (-1): standard error of the typical distance, as a share of it; the
+                               displacement that it is the unit of; of the untrained encoder ``untrained_unit_error``
     ``cosine``                 cosine of h(T(x)) and h(x); T; its dose
     ``rank``                   place of x among the gallery seen from h(T(x)), 1 is the nearest; T; its dose
     ``applied_score``          log-odds, read linearly from h, that T was applied; T; 0 for x, the reference dose for
@@ -175,8 +157,8 @@ def measure(run: Context, settings: Invariance) -> Iterator[pd.DataFrame | Panel
     images = opened(run, settings)
     fresh = images.untrained and images.untrained.run.encoder.fingerprint
     known = (images.positions.tolist(), images.count, run.levels, settings.seed, fresh)
-    for weights, looker in {"trained": images.own, "untrained": images.untrained}.items():
-        yield from unit_errors(run, looker, WEIGHTS[weights]) if looker else ()
+    for weights, look in {"trained": images.own, "untrained": images.untrained}.items():
+        yield from unit_errors(look, WEIGHTS[weights]) if look else ()
     for name in run.each(settings.transformations, "transforming"):
         doses = TRANSFORMATIONS[name].doses
         yield run.kept_records(f"transformed-{name}", partial(transformed, run, images, name), known, doses)
@@ -287,11 +269,10 @@ def opened(run: Context, settings: Invariance) -> Images:
     return Images(run, gallery, count, held, own, untrained)
 
 
-def unit_errors(run: Context, looker: Looker, prefix: str) -> Iterator[pd.DataFrame]:
+def unit_errors(look: Looker, prefix: str) -> Iterator[pd.DataFrame]:
     """How well the unit of each displacement is known."""
-    for level, scale in looker.scales.items():
-        for measure, error in zip(MOVED, scale.errors, strict=True):
-            yield run.records("unit_error", [error], [-1], level=level, condition=f"{prefix}{measure}")
+    for level, scale in look.scales.items():
+        yield from scale.error_records(look.run, level, prefix)
 
 
 def transformed(run: Context, images: Images, name: str) -> Iterator[pd.DataFrame]:
@@ -516,12 +497,6 @@ def at_reference(found: Found, rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["strength"] == rows["condition"].map(references(found.records))]
 
 
-def errors_of_units(found: Found) -> dict[tuple[str, str], float]:
-    """Standard error of the unit of displacements, as a share of it, by level and measure."""
-    rows = measured(found.records, "unit_error")
-    return {(row.level, row.condition): row.value for row in rows.itertuples()}
-
-
 def size(found: Found, values: ArrayLike, unit: float, level: float = LEVEL) -> Estimate:
     """Median of displacements ``[N]``, whose interval holds the error of their ``unit``, a share of it."""
     middle = found.interval(values, median, level)
@@ -534,7 +509,6 @@ def displacement(found: Found) -> pd.DataFrame:
     One row a (``level``, ``condition``, ``strength``), strengths ascending: medians `MOVED`, ``cosine`` and ``rank``,
     and ``mrr``, the mean of 1 / rank; ``images``.
     """
-    units = errors_of_units(found)
     summaries: dict[str, tuple[str, Statistic]] = {
         PLAIN: (PLAIN, median), WHITENED: (WHITENED, median), "cosine": ("cosine", median),
         "mrr": ("rank", mean_reciprocal), "rank": ("rank", median),
@@ -547,7 +521,7 @@ def displacement(found: Found) -> pd.DataFrame:
             if measure not in values:
                 return MISSING
             if measure in MOVED:
-                return size(found, values[measure], units[level, measure])
+                return size(found, values[measure], unit_error(found, measure, level=level))
             return found.interval(values[measure], statistic)
 
         return {name: estimate(*summary) for name, summary in summaries.items()}
@@ -666,9 +640,8 @@ def comparison(found: Found) -> pd.DataFrame:
 
 def difference(found: Found, pair: pd.DataFrame, measure: str) -> Comparison:
     """Backbone minus projector, displacements of the same images; each level has a unit of its own."""
-    units = errors_of_units(found)
     test = compare(pair[BACKBONE] - pair[PROJECTOR], seed=found.settings.seed)
-    error = np.hypot(*(pair[level].median() * units[level, measure] for level in PAIR))
+    error = np.hypot(*(pair[level].median() * unit_error(found, measure, level=level) for level in PAIR))
     return replace(test, difference=test.difference.widened(float(error)))
 
 
@@ -708,11 +681,11 @@ def augmentations(found: Found) -> pd.DataFrame:
     against `NEGLIGIBLE`, corrected over the augmentations of these weights and this level; ``word`` on the claim that
     it is beyond. ``own`` tells whether the encoder was trained with it.
     """
-    units, rows = errors_of_units(found), dict[tuple[Any, ...], dict[str, Any]]()
+    rows = dict[tuple[Any, ...], dict[str, Any]]()
     values = {measure: by_augmentation(found, measure) for measure in MOVED}
     for measure in MOVED:
         for (weights, level), augmented in values[measure].items():
-            error = units[level, f"{WEIGHTS[weights]}{measure}"]
+            error = unit_error(found, measure, WEIGHTS[weights], level=level)
             for name, moved in augmented.items():
                 at_most = size(found, moved, error, EQUIVALENCE).high
                 told = {measure: size(found, moved, error), f"{PREFIX[measure]}at_most": at_most}
@@ -1054,7 +1027,7 @@ def printed_augmentations(found: Found) -> pd.DataFrame:
 def printed_bounds(found: Found) -> pd.DataFrame:
     """A column a bound: the word, and how many augmentations are beyond and how many below."""
     table = found.tables["bounds"]
-    told = [f"{row.word} ({row.beyond} : {row.below})" for row in table.itertuples()]
+    told = [f"{row.word} ({row.beyond}:{row.below})" for row in table.itertuples()]
     lines = table.assign(told=told, bound=[f"{bound:g}" for bound in table["bound"]])
     wide = lines.pivot(index=["weights", "level", "of", "count"], columns="bound", values="told")
     order = table[["weights", "level", "of", "count"]].drop_duplicates()
@@ -1119,7 +1092,7 @@ def names(found: Found) -> dict[str, Any]:
         "augmentations": listed([*map(words, own(found))]),
         "usual": listed([*map(words, usual(found))]),
         "parted": "; ".join(parted(found)),
-        "labels": {"own": "its own", "usual": "the usual", "both": "its own, the usual"},
+        "labels": {"own": "own", "usual": "usual", "both": "own = usual"},
         "unit": f"{others} other images" if others >= ENOUGH else f"all {gallery} images of the gallery",
         "unit_limit": ""
         if others >= ENOUGH

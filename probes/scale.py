@@ -39,9 +39,12 @@ def check_others(images: ImageSet, count: int, doing: str) -> None:
         )
 
 
-def unit_error(found: Found, encoder: str, measure: str, weights: str = "") -> float:
-    """Standard error of the unit of a displacement, as a share of it; ``weights`` is ``untrained_`` or nothing."""
-    errors = rows_where(measured(found.records, f"{weights}unit_error"), encoder=encoder, condition=measure)["value"]
+def unit_error(found: Found, measure: str, weights: str = "", **of: str) -> float:
+    """Standard error of the unit of a displacement ``of`` an encoder or a level, as a share of it.
+
+    ``weights`` is ``untrained_`` or nothing.
+    """
+    errors = rows_where(measured(found.records, f"{weights}unit_error"), condition=measure, **of)["value"]
     return float(errors.iloc[0]) if len(errors) else 0.0
 
 
@@ -68,10 +71,10 @@ class Scale:
         errors = [typical_error(one, images=_PAIRED, seed=seed) for one in both]
         return cls((plain, white), (errors[0], errors[1]), whiten)
 
-    def error_records(self, run: Context, level: str) -> Iterator[pd.DataFrame]:
+    def error_records(self, run: Context, level: str, weights: str = "") -> Iterator[pd.DataFrame]:
         """Records of the errors, ``unit_error`` of no image, as `unit_error` reads them."""
         for measure, error in zip(MOVED, self.errors, strict=True):
-            yield run.records("unit_error", [error], [-1], level=level, condition=measure)
+            yield run.records(f"{weights}unit_error", [error], [-1], level=level, condition=measure)
 
     def displacement(self, moved: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
         """Relative displacement ``[N]`` of representations ``[N, D]``: 0 is unmoved, 1 as far as another image."""

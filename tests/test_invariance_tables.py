@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from planted_records import DOSES, REFERENCE, planted_records
 from planted_records import found as found_in
 from sklearn.metrics import r2_score, roc_auc_score
 
 from analyses.bootstrap import LEVEL
+from analyses.findings import word_of_gain
 from analyses.tables import by_image
-from probes.invariance import PROBE, references
+from probes.invariance import ENOUGH, PLAIN, PROBE, Scale, difference, references
 
 TABLES = tuple(PROBE.tables)
 
@@ -64,6 +66,8 @@ def test_readability(records):
     expected = roc_auc_score([0] * 80 + [1] * 80, [*untouched, *transformed])
     assert found["auc"] == pytest.approx(expected)
     assert found["auc_low"] < found["auc"] < found["auc_high"]
+    assert found["chance"] == 0.5
+    assert 0.05 < found["chance_high"] - 0.5 == pytest.approx(0.5 - found["chance_low"])
     doses = records[(records["measure"] == "strength_predicted") & (records["level"] == "projector")]
     doses = doses[doses["condition"] == "blur"]
     assert found["r2"] == pytest.approx(r2_score(doses["strength"], doses["value"]))
@@ -83,7 +87,7 @@ def test_factors(records):
     for level in ("backbone", "projector"):
         label, x, hue = (row(table, level=level, factor=factor) for factor in ("class", "x", "hue"))
         assert (label["present"], label["rendered"], label["chance"]) == (0.75, 0.5, 0.25)
-        assert label["rendered_low"] == label["rendered_high"] == 0.5  # one sample in two, for every image
+        assert label["rendered_low"] < 0.5 < label["rendered_high"]  # one sample in two, for every image
         read = select(records, measure="present", level=level, condition="x")
         assert x["present"] == pytest.approx(r2_score(select(records, measure="true", condition="x"), read))
         assert x["present_low"] < x["present"] < x["present_high"]
@@ -149,14 +153,15 @@ def test_comparison_turns_around_with_its_levels_and_its_family_is_what_was_meas
     np.testing.assert_allclose(there["difference"], -back["difference"])
     np.testing.assert_allclose(there["difference_low"], -back["difference_high"])
     np.testing.assert_allclose(there["effect"], -back["effect"])
-    alone = tabulated("comparison", records[records["condition"] == "blur"])
+    alone = tabulated("comparison", records[records["condition"].eq("blur") | records["measure"].eq("unit_error")])
     assert alone["condition"].tolist() == ["blur"]
     assert alone["p_holm"].tolist() == alone["p_value"].tolist()
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_numbers_do_not_depend_on_the_order_of_rows(records, table):
-    keys = [name for name in ("level", "condition", "factor", "strength") if name in tabulated(table, records)]
+    known = ("weights", "level", "condition", "factor", "strength", "of", "bound")
+    keys = [name for name in known if name in tabulated(table, records)]
     shuffled = records.sample(frac=1, random_state=1)
     one, other = (tabulated(table, rows).sort_values(keys, ignore_index=True) for rows in (records, shuffled))
     pd.testing.assert_frame_equal(one, other, check_exact=False, rtol=1e-12)
@@ -187,7 +192,7 @@ def test_records_without_the_measure_give_an_empty_table_with_its_columns(record
     assert list(empty.columns) == list(full.columns)
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", [name for name in TABLES if name != "bounds"])  # it has no interval
 def test_intervals_follow_the_seed(records, table):
     low = [name for name in tabulated(table, records) if name.endswith("_low")]
     first, again, *others = (tabulated(table, records, seed=seed)[low] for seed in (1, 1, 2, 3, 4, 5))
@@ -224,3 +229,72 @@ def test_more_images_narrow_the_interval():
         widths.append(crop["relative_displacement_high"] - crop["relative_displacement_low"])
     assert widths[1] == pytest.approx(widths[0] / 4, rel=0.5)  # like one over the root of 16
     assert LEVEL == 0.95
+
+
+def test_the_error_of_the_unit_is_in_the_interval_of_a_displacement_and_those_of_both_in_a_difference():
+    sure, unsure = (planted_records({"backbone": 0.4, "projector": 0.3}, unit_error=error) for error in (0, 0.2))
+    moved = {"relative_displacement": (0.4,), "whitened_displacement": (0.4,), "difference": (0.4, 0.3)}
+    for name, values in moved.items():
+        table = "comparison" if name == "difference" else "displacement"
+        about = {"condition": "crop", "strength": 0.5, **({} if name == "difference" else {"level": "backbone"})}
+        one, other = (row(tabulated(table, records), **about) for records in (sure, unsure))
+        assert one[name] == other[name]
+        more = 1.96 * 0.2 * np.hypot(*values, *([0] if len(values) == 1 else []))
+        for end in ("low", "high"):
+            expected = np.hypot(one[f"{name}_{end}"] - one[name], more)
+            assert abs(other[f"{name}_{end}"] - other[name]) == pytest.approx(expected, rel=0.1)
+
+
+def test_every_augmentation_has_its_word_and_the_interval_and_the_test_are_needed(records):
+    table = tabulated("augmentations", records)
+    assert set(table["weights"]) == {"trained"}
+    words = table.groupby("level")["word"].unique()
+    assert (list(words["backbone"]), list(words["projector"])) == (["supported"], ["not supported"])
+    assert (table["at_most"] < table["relative_displacement_high"]).all()
+    unsure = tabulated("augmentations", planted_records({"backbone": 0.4}, unit_error=0.5))
+    assert set(unsure["word"]) == {"inconclusive"}
+    assert (unsure["p_holm"] < 1e-9).all()
+    few = tabulated("augmentations", planted_records({"backbone": 0.4}, images=19))
+    assert set(few["word"]) == {"too few"}
+
+
+def test_bounds_tell_how_the_word_depends_on_what_counts_as_none(records):
+    table = tabulated("bounds", records)
+    words = table[(table["level"] == "backbone")].set_index("bound")["word"]
+    assert words[[0.05, 0.1, 0.2, 0.3]].eq("supported").all()
+    assert words[0.5] == "not supported"
+    assert set(table["of"]) == {"both"}
+    at_once = table[(table["level"] == "projector") & (table["bound"] == 0.1)].iloc[0]
+    assert (at_once["beyond"], at_once["below"], at_once["count"], at_once["word"]) == (0, 3, 3, "not supported")
+
+
+def test_the_untrained_encoder_is_asked_for_the_usual_augmentations_and_has_a_family_of_its_own(records):
+    moved = records["measure"].str.endswith("_displacement")
+    moved &= records["strength"] == records["condition"].map(REFERENCE)
+    rows = records[moved | (records["measure"] == "unit_error")]
+    untrained = rows.assign(
+        measure="untrained_" + rows["measure"],
+        value=rows["value"] * 0.1,
+    )
+    table = tabulated("augmentations", pd.concat([records, untrained]))
+    assert len(table) == 12
+    backbone = table[table["level"] == "backbone"].groupby("weights")["word"].unique()
+    assert (list(backbone["trained"]), list(backbone["untrained"])) == (["supported"], ["not supported"])
+    pd.testing.assert_frame_equal(table[table["weights"] == "trained"], tabulated("augmentations", records))
+
+
+@pytest.mark.parametrize("images", [30, 100])
+def test_two_alike_encoders_are_hardly_ever_told_apart(images):
+    """Of effective dimension 6, moved alike: each has a unit of its own, from as few other images as are taken."""
+    generator, trials, false = torch.Generator().manual_seed(0), 300, 0
+    about = {"measure": "unit_error", "condition": PLAIN, "strength": np.nan, "image": -1}
+    for _ in range(trials):
+        moved, rows = {}, []
+        for level in ("backbone", "projector"):
+            others, h, shift = (torch.randn(count, 6, generator=generator) for count in (ENOUGH, images, images))
+            scale = Scale.of(others, seed=0)
+            moved[level] = scale.displacements(h + 0.5 * shift, h)[PLAIN].numpy()
+            rows.append({**about, "level": level, "value": scale.errors[0]})
+        test = difference(found_in(pd.DataFrame(rows)), pd.DataFrame(moved), PLAIN)
+        false += word_of_gain(test.difference, test.p_value) != "inconclusive"
+    assert false / trials <= 0.05 + 2 * (0.05 * 0.95 / trials) ** 0.5

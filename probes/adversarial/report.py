@@ -85,7 +85,7 @@ def robustness(found: Found) -> pd.DataFrame:
         right = right_images(found.records, key[0])
         medians = {name: found.interval(part[part.index.isin(right)], median) for name, part in values.items()}
         for name in MOVED:
-            medians[name] = _with_error(medians[name], unit_error(found, key[0], name))
+            medians[name] = _with_error(medians[name], unit_error(found, name, encoder=key[0]))
         rows[key] = {"accuracy": found.interval(_by_image(own, "correct"), share)} | medians
     return tabulate(rows, _KEYS, ("accuracy", *moved)).assign(images=groups["image"].nunique().to_numpy())
 
@@ -122,7 +122,7 @@ def stakes(found: Found) -> pd.DataFrame:
         both = set.intersection(right_images(records, encoder), *(set(values.index) for values in moved.values()))
         chosen = {prefix: values[values.index.isin(both)] for prefix, values in moved.items()}
         for prefix, values in chosen.items():
-            error = unit_error(found, encoder, PLAIN, prefix)
+            error = unit_error(found, PLAIN, prefix, encoder=encoder)
             own = rows_where(records, encoder=encoder, strength=0)
             apart = _by_image(own, f"{prefix}class_distance")
             shares = (values / apart).dropna()
@@ -134,7 +134,7 @@ def stakes(found: Found) -> pd.DataFrame:
             }
         if len(chosen) == 2:
             gain = found.interval(chosen["untrained_"] - chosen[""], median)
-            errors = [chosen[prefix].median() * unit_error(found, encoder, PLAIN, prefix) for prefix in chosen]
+            errors = [chosen[prefix].median() * unit_error(found, PLAIN, prefix, encoder=encoder) for prefix in chosen]
             rows[encoder, "trained"]["gain"] = gain.widened(float(np.hypot(*errors)))
     names = ("displacement", "class_distance", "of_class", "accuracy", "gain")
     return tabulate(rows, ("encoder", "weights"), names)
@@ -288,8 +288,8 @@ def comparison(found: Found) -> pd.DataFrame:
             estimate = found.interval(gain, ASPECTS[aspect])
             if (measure := dict(zip(("displacement", "whitened"), MOVED, strict=True)).get(aspect)) and len(gain):
                 errors = (
-                    own.median() * unit_error(found, encoder, measure),
-                    other.median() * unit_error(found, reference, measure),
+                    own.median() * unit_error(found, measure, encoder=encoder),
+                    other.median() * unit_error(found, measure, encoder=reference),
                 )
                 estimate = estimate.widened(float(np.hypot(*errors)))
             rows[encoder, aspect] = {"gain": estimate, **tested(gain.to_numpy())}

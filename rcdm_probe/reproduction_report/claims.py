@@ -24,15 +24,16 @@ CLAIMS = {
         "The backbone is not invariant",
         "Self-supervised backbones are not invariant to the augmentations they were trained with: samples from h(T(x)) "
         "show what T did to x.",
-        "whether the backbone moves by more than what counts as negligible, on average over these augmentations. A "
-        "single one may move it less.",
+        "whether every single one of these augmentations moves the backbone by more than what counts as negligible. "
+        "An untrained encoder stands beside each, and what other bounds would make of the word.",
     ),
     2: Claim(
         "The projector is closer to invariant",
         "Embeddings behind the projector are invariant to the training augmentations, and to many other symmetries of "
         "the data: what T did to x is gone from the samples.",
-        "whether the projector moves less than the backbone, on average over the training augmentations. Whether it "
-        "is invariant in itself, and to what else, is for the figure to show.",
+        "closer, whether the projector moves less than the backbone, on average over the training augmentations; and "
+        "invariant, whether it moves by less than what counts as negligible under each of them. To what else it is "
+        "invariant is for the figure to show.",
     ),
     3: Claim(
         "Robustness",
