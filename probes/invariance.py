@@ -702,7 +702,8 @@ def beside(
 ) -> tuple[pd.Series, list[Word]]:
     """Every row of ``augmentations`` beside a bound: Wilcoxon's p, corrected, and the word on being beyond."""
     keys = table[["weights", "level", "condition"]].itertuples(index=False)
-    tested = table.assign(p=[signed_rank(values[key[:2]][key[2]].to_numpy() - bound) for key in keys])
+    moved = [values[key[:2]][key[2]].to_numpy() if key[:2] in values else np.empty(0) for key in keys]
+    tested = table.assign(p=[signed_rank(of_images - bound) for of_images in moved])
     p_values = tested.groupby(["weights", "level"], sort=False)["p"].transform(holm)
     estimates = [estimate_of(row, measure) for _, row in table.iterrows()]
     return p_values, [word_beside(one, p, bound) for one, p in zip(estimates, p_values, strict=True)]
@@ -712,7 +713,7 @@ def word_beside(moved: Estimate, p_value: float, bound: float) -> Word:
     """The word on a displacement being beyond a bound: its interval lies on one side, and its test agrees."""
     certain = p_value < ERROR_RATE
     known = word_for(certain and moved.low > bound, certain and moved.high < bound)
-    return known if moved.n >= FEWEST else "too few"
+    return known if moved.n >= FEWEST and np.isfinite(moved.value) else "too few"
 
 
 def throughout(words: pd.Series) -> Word:
@@ -757,7 +758,7 @@ def judgements(found: Found, measure: str) -> Iterator[Judgement]:
     """What the verdicts are by one of `MOVED`."""
     table, prefix, names_of = found.tables["augmentations"], PREFIX[measure], own(found)
     table = table[(table["weights"] == "trained") & table["condition"].isin(names_of)]
-    backbone, projector = (rows_where(table, level=level) for level in PAIR)
+    backbone, projector = (rows_where(table, level=level).dropna(subset=[measure]) for level in PAIR)
     if backbone.empty:
         return
     least = backbone.loc[backbone[measure].idxmin()]
@@ -813,12 +814,12 @@ def parted(found: Found) -> list[str]:
     claims = {"backbone": "finding 1", "closer": "finding 2, closer", "invariant": "finding 2, invariant"}
     plain, white = ({one.aspect: one.word for one in judgements(found, measure)} for measure in MOVED)
     table = rows_where(found.tables["augmentations"], weights="trained")
-    words_of = [(f"{claims[aspect]}", plain[aspect], white[aspect]) for aspect in plain]
+    words_of = [(f"{claims[aspect]}", plain[aspect], white.get(aspect, "too few")) for aspect in plain]
     words_of += [
         (f"the {row['level']} under {words(row['condition'])}", row["word"], row["whitened_word"])
         for _, row in table.iterrows()
     ]
-    return [f"{what} ({one}, whitened {other})" for what, one, other in words_of if one != other]
+    return [f"{what} ({one}, whitened {other})" for what, one, other in words_of if other not in (one, "too few")]
 
 
 def readable(found: Found, augmentations: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ import torch
 
 from analyses.records import join, records
 from probes.invariance import PROBE, Invariance, samples_panel, side_by_side
+from probes.scale import MOVED
 from probes.transformations import TRANSFORMATIONS
 from rcdm_core.data.scenes import CIRCULAR, CLASSES, LINEAR, Scenes
 from rcdm_probe.conduct import Result
@@ -90,6 +91,8 @@ def _records(
     truth = _components(Scenes().factors(numbers))
     pull = dict(zip(TRANSFORMATIONS, rng.uniform(0.08, 0.8, len(TRANSFORMATIONS)), strict=True))
     for depth, level in enumerate(levels):
+        for measure in MOVED:
+            yield records("unit_error", [0.01], [-1], encoder=encoder, level=level, condition=measure)
         for name in transformations:
             t = TRANSFORMATIONS[name]
             size = pull[name] * (1.0, 0.3, 0.6)[depth] * (0.7 if name in TRAINED else 1.3)
@@ -97,6 +100,7 @@ def _records(
                 moved = size * (dose / t.reference) ** 0.7 * rng.lognormal(0, 0.4, count)
                 common = {"encoder": encoder, "level": level, "condition": name, "strength": dose}
                 yield records("relative_displacement", moved, numbers, **common)
+                yield records("whitened_displacement", 1.2 * moved, numbers, **common)
                 yield records("cosine", 1 - moved**2 / 4, numbers, **common)
                 yield records("rank", 1 + rng.poisson(3 * moved**2), numbers, **common)
             for dose in (0.0, t.reference):

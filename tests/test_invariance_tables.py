@@ -298,3 +298,11 @@ def test_two_alike_encoders_are_hardly_ever_told_apart(images):
         test = difference(found_in(pd.DataFrame(rows)), pd.DataFrame(moved), PLAIN)
         false += word_of_gain(test.difference, test.p_value) != "inconclusive"
     assert false / trials <= 0.05 + 2 * (0.05 * 0.95 / trials) ** 0.5
+
+
+def test_records_of_a_run_from_before_there_was_whitening_still_give_their_words(records):
+    old = records[~records["measure"].isin(["whitened_displacement", "unit_error"])]
+    table = tabulated("augmentations", old)
+    assert table["word"].tolist() == tabulated("augmentations", records)["word"].tolist()
+    assert set(table["whitened_word"]) == {"too few"}
+    assert found_in(old).names["parted"] == ""
