@@ -1070,7 +1070,7 @@ def printed_moves(found: Found) -> pd.DataFrame:
     lines: dict[str, dict[str, Any]] = {name: {"condition": name} for name in rows["condition"]}
     for _, row in rows.iterrows():
         level = row["level"]
-        told = {"moves": row[PLAIN], "whitened": row[WHITENED], "AUC": row["auc"]}
+        told = {"moves": row[PLAIN], "AUC": row["auc"]}
         lines[row["condition"]] |= {f"{level}: {what}": value for what, value in told.items()}
     return pd.DataFrame(lines.values())
 
@@ -1093,7 +1093,6 @@ def names(found: Found) -> dict[str, Any]:
         "augmentations": listed([*map(words, own(found))]),
         "usual": listed([*map(words, usual(found))]),
         "parted": "; ".join(parted(found)),
-        "labels": {"own": "own", "usual": "usual", "both": "own = usual"},
         "unit": f"{others} other images" if others >= ENOUGH else f"all {gallery} images of the gallery",
         "unit_limit": ""
         if others >= ENOUGH
