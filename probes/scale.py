@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from analyses.tables import measured
-from rcdm_core.distances import relative_displacement, typical_distance, typical_error, whitening
+from rcdm_core.distances import Whitening, relative_displacement, some, typical_distance, typical_error
 from rcdm_core.errors import UserError
 from reports.tables import rows_where
 
@@ -55,20 +55,20 @@ class Scale:
     Attributes:
         units: Typical distance of two images.
         errors: Standard errors of these, as shares of them.
-        whiten: ``[D, D]`` float64, by which representations become white.
+        whiten: Makes differences of representations white.
     """
 
     units: tuple[float, float]
     errors: tuple[float, float]
-    whiten: torch.Tensor
+    whiten: Whitening
 
     @classmethod
     def of(cls, h: torch.Tensor, seed: int) -> Scale:
         """The scale of representations ``[N, D]`` of different images, N >= 20."""
-        whiten = whitening(h)
-        both = h, h.double() @ whiten
-        plain, white = (typical_distance(one, images=_PAIRED, seed=seed) for one in both)
-        errors = [typical_error(one, images=_PAIRED, seed=seed) for one in both]
+        whiten, paired = Whitening.of(h, seed=seed), some(h, _PAIRED, seed)
+        both = paired, whiten(paired)
+        plain, white = map(typical_distance, both)
+        errors = [*map(typical_error, both)]
         return cls((plain, white), (errors[0], errors[1]), whiten)
 
     def error_records(self, run: Context, level: str, weights: str = "") -> Iterator[pd.DataFrame]:
@@ -82,7 +82,7 @@ class Scale:
 
     def displacements(self, moved: torch.Tensor, original: torch.Tensor) -> dict[str, torch.Tensor]:
         """Displacement ``[N]`` of representations ``[N, D]``, by measure."""
-        turned = (moved.double() - original.double()) @ self.whiten
+        turned = self.whiten(moved.double() - original.double())
         return {
             PLAIN: self.displacement(moved, original),
             WHITENED: torch.linalg.vector_norm(turned, dim=1) / self.units[1],

@@ -8,6 +8,8 @@ than its target does?
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 
@@ -63,12 +65,16 @@ def typical_error(representations: torch.Tensor, *, images: int = 3000, seed: in
     return (2 * shares.std() / count**0.5 * (high - low) / 0.2 / middle).item()
 
 
+def some(representations: torch.Tensor, images: int, seed: int) -> torch.Tensor:
+    """Representations ``[N, D]`` of all images, or of as many random ones."""
+    if len(representations) <= images:
+        return representations
+    return representations[torch.randperm(len(representations), generator=torch.Generator().manual_seed(seed))[:images]]
+
+
 def _apart(representations: torch.Tensor, images: int, seed: int) -> torch.Tensor:
-    """Distances of all pairs of the images, or of as many random ones, as `torch.pdist` orders them, float64."""
-    count = len(representations)
-    if count > images:
-        representations = representations[torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:images]]
-    values = representations.double()
+    """Distances of all pairs of some images, as `torch.pdist` orders them, float64."""
+    values = some(representations, images, seed).double()
     return torch.pdist(values - values.mean(0))
 
 
@@ -87,30 +93,48 @@ def relative_displacement(moved: torch.Tensor, original: torch.Tensor, typical: 
     return torch.cat([torch.linalg.vector_norm(a.double() - b.double(), dim=1) for a, b in pairs]) / typical
 
 
-def whitening(representations: torch.Tensor) -> torch.Tensor:
-    """By what representations are multiplied so that every direction of them varies alike.
+@dataclass(frozen=True, eq=False)
+class Whitening:
+    """Makes every direction of representations vary alike, so that one dominating direction hides none of the others.
 
-    The inverse root of their covariance, whose principal axes are trusted up to a tenth of the number of images: along
-    those beyond, and along those on which nothing varies, it counts as large as along the last of these. So one
-    dominating direction hides none of the others, and what never varies is not blown up without bound.
+    It is the inverse root of their covariance, whose principal axes are trusted up to a tenth of the number of images:
+    along those beyond, and along those on which nothing varies, it counts as large as along the last of these, so that
+    what never varies is not blown up without bound.
 
-    Args:
-        representations: ``[N, D]`` of different images, N >= 20.
-
-    Returns:
-        ``[D, D]`` float64, symmetric.
-
-    Raises:
-        UserError: The representations do not vary.
+    Attributes:
+        axes: Trusted principal axes, ``[D, R]`` float64.
+        gains: What differences along them are multiplied by, over ``rest``, less 1: ``[R]`` in (-1, 0].
+        rest: What all others are multiplied by.
     """
-    values = representations.double()
-    values = values - values.mean(0)
-    variances, axes = torch.linalg.eigh(values.T @ values / (len(values) - 1))  # ascending
-    varying = int((variances > 1e-12 * variances[-1]).sum())
-    if varying == 0 or not variances[-1] > 0:
-        raise UserError("all images have one and the same representation", "the encoder has collapsed")
-    least = variances[-min(varying, max(1, len(values) // 10))]
-    return axes * variances.clamp(min=least).rsqrt() @ axes.T
+
+    axes: torch.Tensor
+    gains: torch.Tensor
+    rest: torch.Tensor
+
+    @classmethod
+    def of(cls, representations: torch.Tensor, *, images: int = 2000, seed: int = 0) -> Whitening:
+        """That of representations ``[N, D]`` of different images, N >= 20; of more than ``images``, of random ones.
+
+        Raises:
+            UserError: The representations do not vary.
+        """
+        values = some(representations, images, seed).double()
+        values = values - values.mean(0)
+        count, wide = len(values) - 1, values.shape[1] > len(values)
+        # Of more dimensions than images, the axes follow from the products of the images, which are fewer.
+        squared, axes = torch.linalg.eigh((values @ values.T if wide else values.T @ values) / count)  # ascending
+        varying = int((squared > 1e-12 * squared[-1]).sum())
+        if varying == 0 or not squared[-1] > 0:
+            raise UserError("all images have one and the same representation", "the encoder has collapsed")
+        trusted = min(varying, max(1, len(values) // 10))
+        squared, axes = squared[-trusted:], axes[:, -trusted:]
+        axes = values.T @ axes / (count * squared).sqrt() if wide else axes
+        return cls(axes, (squared[0] / squared).sqrt() - 1, squared[0].rsqrt())
+
+    def __call__(self, differences: torch.Tensor) -> torch.Tensor:
+        """Representations, or differences of them, ``[N, D]``, whitened: float64."""
+        differences = differences.double()
+        return (differences + differences @ self.axes * self.gains @ self.axes.T) * self.rest
 
 
 def cosine(moved: torch.Tensor, original: torch.Tensor) -> torch.Tensor:

@@ -18,7 +18,7 @@ from probes.image_draws import ImageDraws
 from probes.probe import Found
 from rcdm_core.data.imageset import ImageSet
 from rcdm_core.data.registry import load_data
-from rcdm_core.distances import whitening
+from rcdm_core.distances import Whitening
 from rcdm_core.errors import UserError
 
 SIZES = (32, 64)
@@ -76,17 +76,21 @@ def test_photons_are_counted_as_poisson_says() -> None:
 
 
 def test_white_representations_vary_alike_and_dead_dimensions_stay_dead() -> None:
-    h = torch.randn(4000, 5).double() @ torch.diag(torch.tensor([1000, 10, 1, 0.1, 0]).double()) + 7
-    white = (h - h.mean(0)) @ whitening(h)
-    variances = white.var(0)
+    h = torch.randn(2000, 5).double() @ torch.diag(torch.tensor([1000, 10, 1, 0.1, 0]).double()) + 7
+    variances = Whitening.of(h)(h - h.mean(0)).var(0)
     assert variances[:4] == pytest.approx(torch.ones(4).numpy(), rel=1e-6)
     assert variances[4] == 0
-    few = torch.randn(20, 100)
-    assert whitening(few).isfinite().all()
-    small = 1e-6 * few
-    torch.testing.assert_close(few.double() @ whitening(few), small.double() @ whitening(small), rtol=1e-4, atol=1e-6)
     with pytest.raises(UserError, match="one and the same"):
-        whitening(torch.ones(5, 3))
+        Whitening.of(torch.ones(5, 3))
+
+
+@pytest.mark.parametrize("images, size", [(200, 30), (40, 100)])  # more images than dimensions, and fewer
+def test_whitening_is_the_inverse_root_of_the_covariance_on_a_tenth_of_the_axes(images: int, size: int) -> None:
+    h, moved = torch.randn(images, size) * torch.linspace(0.1, 3, size), torch.randn(7, size)
+    variances, axes = torch.linalg.eigh(torch.cov(h.double().T))
+    root = axes * variances.clamp(min=variances[-images // 10]).rsqrt() @ axes.T
+    torch.testing.assert_close(Whitening.of(h)(moved), moved.double() @ root, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(Whitening.of(1e-6 * h)(1e-6 * moved), moved.double() @ root, rtol=1e-4, atol=1e-6)
 
 
 SMALL = Corruptions(corruptions=("gaussian_noise", "pixelate"), images=60, gallery=100, levels=("backbone",))
