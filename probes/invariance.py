@@ -28,6 +28,7 @@ import torch
 from analyses.bootstrap import LEVEL, Estimate
 from analyses.findings import ERROR_RATE, word_for, word_of_gain
 from analyses.findings import LEAST as FEWEST
+from analyses.floors import of_others
 from analyses.paired import chance_auc, compare, holm, signed_rank
 from analyses.records import components
 from analyses.statistics import auc, mean, mean_reciprocal, median, r2, ratio, share
@@ -150,6 +151,9 @@ def measure(run: Context, settings: Invariance) -> Iterator[pd.DataFrame | Panel
     ``true``                   a factor of the image (``level`` is empty); the factor
     ``present``                the factor read linearly from h(x); the factor
     ``rendered``               the factor that the judge reads off a sample from h(x); the factor
+    ``judged``                 the factor that the judge reads off the image itself (``level`` is empty); the factor
+    ``of_mean_h``              the factor that the judge reads off a sample from the mean h, from the noise of the image
+    ``mean_h_variance``        variance among these samples, mean over pixels and channels, of no image (-1)
     ``within_variance``        variance among the samples of one h(x), mean over pixels and channels
     ``between_variance``       what the image adds to the variance of expected samples over images (mean: the variance)
     =========================  ========================================================================================
@@ -354,6 +358,9 @@ def drawn(run: Context, images: Images) -> Iterator[pd.DataFrame | Panel | Map]:
     varied = min(max(settings.varied, settings.pictures), images.count)
     once = min(max(settings.rendered, varied), images.count) if run.judge is not None else varied
     numbers, variances, panels = images.numbers.tolist(), {}, {}
+    if run.judge is not None:
+        for factor, read in run.read(images.untouched(slice(once))[:, None]).items():
+            yield run.records("judged", read[:, 0], numbers[:once], condition=factor)
     for level in run.drawn_levels:
         h = images.own.h[level]
         first = run.render("first", level, h[:once], numbers[:once])
@@ -362,8 +369,11 @@ def drawn(run: Context, images: Images) -> Iterator[pd.DataFrame | Panel | Map]:
         variances[level] = variance_of(samples)
         for name, values in zip(("within", "between"), variances[level], strict=True):
             yield run.records(f"{name}_variance", values.mean((1, 2)), numbers[:varied], level=level)
-        for factor, read in run.read(first).items() if run.judge is not None else ():
-            yield run.records("rendered", read, numbers[:once], level=level, condition=factor)
+        of_mean = run.render("mean", level, h.mean(0).expand(varied, -1), numbers[:varied])
+        yield run.records("mean_h_variance", [of_mean[:, 0].var(0).mean()], [-1], level=level)
+        for measure, pictures in {"rendered": first, "of_mean_h": of_mean}.items() if run.judge is not None else ():
+            for factor, read in run.read(pictures).items():
+                yield run.records(measure, read, numbers[: len(pictures)], level=level, condition=factor)
         panels[level] = samples_panel(level, shown, samples[: settings.pictures])
     yield from panels.values()
     yield side_by_side(panels)
@@ -565,12 +575,15 @@ def factors(found: Found) -> pd.DataFrame:
     Accuracy for ``class``; R2 for the others, jointly over cosine and sine where a factor is circular. All samples of
     an image count, and are drawn together in the bootstrap.
 
-    One row a (``level``, ``factor``): ``present``, ``rendered``; ``chance``, the score of the best constant answer
-    (share of the commonest class, R2 of 0); ``images``, and how many of them were ``rendered_images``.
+    One row a (``level``, ``factor``): ``present``, ``rendered``; ``judged``, what the judge reads of the images
+    themselves; what is read off the same samples of others, ``shuffled``, and off samples from the mean h, ``mean_h``;
+    ``chance``, the score of the best constant answer (share of the commonest class, R2 of 0); ``images``, and how many
+    of them were ``rendered_images``.
     """
-    rows = measured(found.records, "true", "present", "rendered")
+    rows = measured(found.records, "true", "present", "rendered", "judged", "of_mean_h")
     rows = rows.assign(factor=rows["condition"].str.removesuffix(".cos").str.removesuffix(".sin"))
     truths = {factor: by_image(true, "condition") for factor, true in measured(rows, "true").groupby("factor")}
+    judged = dict(list(measured(rows, "judged").groupby("factor")))
 
     def sum_up(read: pd.DataFrame) -> dict[str, Any]:
         factor = read["factor"].iloc[0]
@@ -578,11 +591,16 @@ def factors(found: Found) -> pd.DataFrame:
             measure: agreement(found, truths[factor], measured(read, measure), factor)
             for measure in ("present", "rendered")
         }
-        commonest = truths[factor].value_counts(normalize=True).iloc[0] if factor == "class" else 0.0
-        return {**scores, "chance": commonest}
+        scores["judged"] = agreement(found, truths[factor], judged.get(factor, rows[:0]), factor)
+        return {
+            **scores,
+            "shuffled": agreement_of_others(truths[factor], measured(read, "rendered"), factor, paired=True),
+            "mean_h": agreement_of_others(truths[factor], measured(read, "of_mean_h"), factor, paired=False),
+            "chance": truths[factor].value_counts(normalize=True).iloc[0] if factor == "class" else 0.0,
+        }
 
-    readings = measured(rows, "present", "rendered")
-    table = summed(readings, ("level", "factor"), ("present", "rendered"), sum_up, plain=("chance",))
+    readings, plain = measured(rows, "present", "rendered", "of_mean_h"), ("shuffled", "mean_h", "chance")
+    table = summed(readings, ("level", "factor"), ("present", "rendered", "judged"), sum_up, plain=plain)
     counts = measured(rows, "rendered").groupby(["level", "factor"])["image"].nunique()
     rendered = table.join(counts.rename("rendered_images"), on=["level", "factor"])["rendered_images"]
     return table.assign(rendered_images=rendered.fillna(0).astype(int))
@@ -590,22 +608,36 @@ def factors(found: Found) -> pd.DataFrame:
 
 def agreement(found: Found, true: pd.DataFrame, read: pd.DataFrame, factor: str) -> Estimate:
     """Agreement of readings with the truth ``[images, components]``; an image may have been read in several samples."""
-    answers = by_image(read, "sample", "condition")
-    images = true.index.intersection(answers.index)
+    images, answer = answers(true, read)
     if len(images) == 0:
         return MISSING
     target = true.loc[images].to_numpy()[:, None, :]
-    answer = answers.loc[images].to_numpy().reshape(len(images), -1, target.shape[2])
     if factor == "class":
         return found.interval((answer == target).mean(axis=(1, 2)), share)
     return found.interval(np.stack(np.broadcast_arrays(target, answer), axis=-1), r2)
+
+
+def agreement_of_others(true: pd.DataFrame, read: pd.DataFrame, factor: str, *, paired: bool) -> float:
+    """Agreement of images with readings of others; of all images where the readings are ``paired`` with none."""
+    images, answer = answers(true, read)
+    target = (true.loc[images] if paired else true).to_numpy()
+    return of_others(target, answer, classes=factor == "class", paired=paired)
+
+
+def answers(true: pd.DataFrame, read: pd.DataFrame) -> tuple[pd.Index, np.ndarray]:
+    """Images of which a factor was read, and the readings ``[images, samples, components]``."""
+    wide = by_image(read, "sample", "condition")
+    images = true.index.intersection(wide.index)
+    samples = len(wide.columns) // true.shape[1]
+    return images, wide.loc[images].to_numpy().reshape(len(images), samples, true.shape[1])
 
 
 def variance(found: Found) -> pd.DataFrame:
     """How much the samples of one ``h`` vary, against how much the mean samples of different ``h`` do.
 
     One row a ``level``: variance of a pixel ``within`` one ``h`` (what ``h`` leaves open) and ``between`` several (what
-    it fixes), in squared units of [0, 1], their ``ratio``; ``images``, drawn for both together.
+    it fixes), in squared units of [0, 1], their ``ratio``; ``mean_h``, the variance among samples from the mean h,
+    which tells no image from another; ``images``, drawn for both together.
     """
     parts = ("within_variance", "between_variance")
 
@@ -614,7 +646,9 @@ def variance(found: Found) -> pd.DataFrame:
         within, between = (found.interval(both[part], mean) for part in parts)
         return {"within": within, "between": between, "ratio": found.interval(both, ratio)}
 
-    return summed(measured(found.records, *parts), ("level",), ("within", "between", "ratio"), sum_up)
+    table = summed(measured(found.records, *parts), ("level",), ("within", "between", "ratio"), sum_up)
+    floor = measured(found.records, "mean_h_variance").set_index("level")["value"]
+    return table.assign(mean_h=table["level"].map(floor))
 
 
 def comparison(found: Found) -> pd.DataFrame:
@@ -1036,23 +1070,16 @@ def printed_bounds(found: Found) -> pd.DataFrame:
 
 
 def printed_factors(found: Found) -> pd.DataFrame:
-    """A row a factor, with present and rendered of every level."""
-    table, lines = found.tables["factors"], []
-    order = [name for name in FACTOR_LABELS if name in set(table["factor"])]
-    for name in order:
-        rows = table[table["factor"] == name].set_index("level")
-        line = {"factor": FACTOR_LABELS[name], "chance": rows["chance"].iloc[0]}
-        for level in style.ordered_levels(table["level"]):
-            for end in ("", "_low", "_high"):
-                line |= {f"{level}, {what}{end}": rows[f"{what}{end}"].get(level) for what in ("present", "rendered")}
-        lines.append(line)
-    return pd.DataFrame(lines)
+    """The factors in their order, by level."""
+    table, order = found.tables["factors"], [*FACTOR_LABELS]
+    table = table.sort_values("factor", key=lambda names: names.map(order.index), kind="stable")
+    return table.assign(factor=table["factor"].map(FACTOR_LABELS))
 
 
 def printed_variance(found: Found) -> pd.DataFrame:
     """Variances in units of 0.001."""
     table = found.tables["variance"]
-    return table.assign(**{name: 1e3 * table[name] for name in headings("within", "between")})
+    return table.assign(**{name: 1e3 * table[name] for name in (*headings("within", "between"), "mean_h")})
 
 
 def printed_doses(found: Found) -> pd.DataFrame:

@@ -71,6 +71,7 @@ def planted_records(
     x, turn, classes = rng.uniform(-1, 1, images), rng.uniform(0, 2 * np.pi, images), np.arange(images) % 4
     for condition, values in {"class": classes, "x": x, "hue.cos": np.cos(turn), "hue.sin": np.sin(turn)}.items():
         write("true", values, condition=condition)
+        write("judged", values if condition != "class" else np.where(classes == 2, 1, classes), condition=condition)
 
     for level, size in movement.items():
         for prefix in ("", "whitened_"):
@@ -104,6 +105,8 @@ def planted_records(
             write("rendered", rng.uniform(-1, 1, images), level=level, condition="x", sample=sample)
             write("rendered", -np.cos(turn), level=level, condition="hue.cos", sample=sample)
             write("rendered", -np.sin(turn), level=level, condition="hue.sin", sample=sample)
+            write("of_mean_h", 9, level=level, condition="class", sample=sample)
+        write("mean_h_variance", [0.05], level=level, image=[-1])
         write("within_variance", rng.uniform(0.01, 0.03, images), level=level)
         write("between_variance", aside.uniform(0.0, 0.08, images), level=level)
     return pd.concat(rows, ignore_index=True)[COLUMNS]

@@ -88,6 +88,11 @@ def test_factors(records):
         label, x, hue = (row(table, level=level, factor=factor) for factor in ("class", "x", "hue"))
         assert (label["present"], label["rendered"], label["chance"]) == (0.75, 0.5, 0.25)
         assert label["rendered_low"] < 0.5 < label["rendered_high"]  # one sample in two, for every image
+        assert label["shuffled"] == pytest.approx(19 / 79 / 2)  # 20 images of each class, one sample in two shows one
+        assert (label["judged"], label["mean_h"]) == (0.75, 0)
+        assert x["shuffled"] == pytest.approx(-1, abs=0.25)  # pure noise shows as much of another image
+        assert (x["judged"], hue["judged"]) == (1, 1)
+        assert np.isnan(x["mean_h"])
         read = select(records, measure="present", level=level, condition="x")
         assert x["present"] == pytest.approx(r2_score(select(records, measure="true", condition="x"), read))
         assert x["present_low"] < x["present"] < x["present_high"]
