@@ -110,7 +110,14 @@ class Context:
         return encode(self.encoder, pictures, batch_size=self.settings.batch_size)
 
     def render(
-        self, name: str, level: str, h: torch.Tensor, images: Sequence[int], samples: Sequence[int] = (0,)
+        self,
+        name: str,
+        level: str,
+        h: torch.Tensor,
+        images: Sequence[int],
+        samples: Sequence[int] = (0,),
+        *,
+        guided: bool = False,
     ) -> torch.Tensor:
         """Samples of representations ``[N, D]``, each from the noises of its image: ``[N, K, 3, S, S]`` in [0, 1].
 
@@ -120,7 +127,10 @@ class Context:
             h: The representations.
             images: Position of the image that each belongs to, ``[N]``.
             samples: Numbers of the K samples that each is given.
+            guided: Whether samples are steered towards their representation.
         """
+        from rcdm_core.rcdm.guidance import distance_to_h  # with the solvers, which take seconds to import
+
         told, decoder, condition = self.settings, self.decoder, f"{self.encoder.name}/{level}"
         assert decoder is not None
         rows = [(row, image, sample) for row, image in enumerate(images) for sample in samples]
@@ -136,6 +146,7 @@ class Context:
                     solver=told.solver,
                     seed=told.seed,
                     batch_size=told.batch_size,
+                    guide=distance_to_h(self.encoder, level) if guided else None,
                 )
 
         source = hashlib.sha256(h.numpy().tobytes()).hexdigest()

@@ -27,22 +27,25 @@ import numpy as np
 import torch
 
 from analyses.findings import ERROR_RATE
+from analyses.findings import LEAST as FEWEST
 from analyses.paired import holm, rank_biserial, signed_rank
-from analyses.records import REAL, records
-from analyses.statistics import mean, mean_reciprocal, median, ratio, share
+from analyses.records import REAL, components, records
+from analyses.statistics import mean, mean_reciprocal, median, r2, ratio, share
 from analyses.tables import by_image, headings, measured, tabulate
+from analyses.uniform import uniformity
 from probes.context import Context, in_parts
 from probes.probe import Needs, Probe, Ready, Sampling, Show, option
 from probes.stages import Stages
 from rcdm_core.distances import nearest, retrieval_ranks
+from rcdm_core.encoders.soundness import refuse_without_gradients
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.fidelity import frechet_contributions, in_manifold, inception_contributions
 from rcdm_core.images import resize
 from rcdm_core.rcdm import DEFAULT_STEPS, SOLVERS
 from rcdm_core.training_images import TrainingImages, known_split, trained_scenes, unseen
 from reports import blocks
-from reports.figures.fidelity import draw_copies, draw_levels, draw_solvers
-from reports.names import listed
+from reports.figures.fidelity import draw_copies, draw_levels, draw_places, draw_solvers
+from reports.names import FACTOR_LABELS, listed
 from reports.panels import Panel, in_columns, in_rows
 from reports.tables import cell, number
 
@@ -91,6 +94,20 @@ class Fidelity(Sampling):
         f"Where solvers are compared; by default {USUAL}, where it is drawn from, else the first level.",
         metavar="ENCODER/LEVEL",
     )
+    spread: int = option(
+        40, "Images of which several samples tell whether they vary as they should; 0 for none.", least=0, metavar="N"
+    )
+    spread_level: tuple[str, ...] = option(
+        (), "Where that is looked at, may be repeated; by default where solvers are compared.", metavar="ENCODER/LEVEL"
+    )
+    spread_samples: int = option(7, "Samples of each of these images.", least=3, most=99, shown=False)
+    guided: int = option(
+        0,
+        "Images of which samples steered towards h are drawn, too: what these show and others do not, the decoder "
+        "missed; 0 for none.",
+        least=0,
+        metavar="N",
+    )
     pictures: int = option(8, "Images shown with their samples.", least=1, shown=False)
     steps: int = option(DEFAULT_STEPS, "Solver steps for each picture.", least=1, most=1000, metavar="K")
 
@@ -99,10 +116,10 @@ class Fidelity(Sampling):
         for solver, _ in self.swept:
             if solver not in SOLVERS:
                 raise unknown_name("solver", solver, SOLVERS)
-        if 0 < self.swept_images < LEAST:
-            raise UserError(
-                f"{self.swept_images} images are too few to compare solvers on", f"take at least {LEAST}, or 0"
-            )
+        counts = {"compare solvers on": self.swept_images, "tell a spread": self.spread, "guide": self.guided}
+        for doing, count in counts.items():
+            if 0 < count < LEAST:
+                raise UserError(f"{count} images are too few to {doing}", f"take at least {LEAST}, or 0")
 
     @property
     def rivals(self) -> tuple[tuple[str, int], ...]:
@@ -136,8 +153,18 @@ def ready(run: Context, settings: Fidelity) -> Ready:
     """Find out what the decoders were trained on, and draw the images; refuse at once what would fail later."""
     training, available, why = trained_on(run, settings.compared)
     levels = [f"{one.encoder.name}/{level}" for one in run.each_encoder() for level in one.drawn_levels]
-    if settings.swept_level is not None and settings.swept_level not in levels:
-        raise unknown_name("encoder and level", settings.swept_level, levels)
+    for level in (*([settings.swept_level] if settings.swept_level is not None else []), *settings.spread_level):
+        if level not in levels:
+            raise unknown_name("encoder and level", level, levels)
+    if settings.guided:
+        if run.judge is None:
+            raise UserError(
+                "guided samples are told by the factors they show, and these images have none",
+                "leave out --guided, or take --data scenes",
+            )
+        for one in run.each_encoder():
+            for level in one.drawn_levels:
+                refuse_without_gradients(one.encoder, level)
     if len(available) < 2 * LEAST:
         raise UserError(
             f"there are {len(available)} images that no RCDM was trained on",
@@ -145,8 +172,9 @@ def ready(run: Context, settings: Fidelity) -> Ready:
         )
     drawn = draw(available, training, settings)
     known, look = drawn.training, run.look(run.images.images(drawn.images[:1]))[0]
+    swept = settings.swept_level or (USUAL if USUAL in levels else levels[0])
     return Ready(
-        settings=replace(settings, swept_level=settings.swept_level or (USUAL if USUAL in levels else levels[0])),
+        settings=replace(settings, swept_level=swept, spread_level=settings.spread_level or (swept,)),
         own=drawn,
         hashes={"training images": known.images.fingerprint if known else ""},
         cards={
@@ -209,6 +237,13 @@ def measure(run: Context, settings: Fidelity) -> Iterator[pd.DataFrame | Panel]:
     measure               value; ``condition`` and ``strength``: solver and steps, but for real images
     ====================  =============================================================================================
     ``sample_rank``       place of the image among the gallery seen from h of its sample, 1 is the nearest
+    ``shuffled_rank``     place of an image seen from h of the sample of another image: the floor
+    ``mean_h_rank``       place of the image seen from h of a sample from the mean h, from the noise of the image
+    ``place``             how many of several samples of the image have a lower factor than it, as the judge reads
+                          both; the factor
+    ``plain``, ``guided``  the factor that the judge reads off a sample, and off one that is steered towards h; the
+                          factor (``true`` its value)
+    ``guided_rank``       as ``sample_rank``, of these; ``plain_rank`` of the same images without
     ``frechet``           squared Frechet distance of the set from other real images, as contributions (mean: the value)
     ``inception_score``   Inception score of the set, as contributions (mean: the value)
     ``precision``         whether a picture of the set lies in the manifold of other real images
@@ -250,8 +285,11 @@ def measure(run: Context, settings: Fidelity) -> Iterator[pd.DataFrame | Panel]:
         for level in one.drawn_levels:
             name, about = f"{one.encoder.name}/{level}", {"level": level, **setting(settings.solver, settings.steps)}
             samples[name] = one.render("one", level, h[level][: len(pictures)], drawn.images.tolist())[:, 0]
-            ranks = retrieval_ranks(one.encode(samples[name])[level], h[level], torch.arange(len(pictures)))
-            yield one.records("sample_rank", ranks, drawn.images, **about)
+            yield from ranked(one, level, h[level], samples[name], drawn, about)
+            if one.judge is not None and settings.spread and name in settings.spread_level:
+                yield from spread(one, level, h[level], pictures, drawn)
+            if settings.guided:
+                yield from steered(one, level, h[level], samples[name], drawn)
             yield from compared(samples[name], encoder=one.encoder.name, **about)
             if name == settings.swept_level:
                 swept = one, level, h[level]
@@ -272,6 +310,53 @@ def measure(run: Context, settings: Fidelity) -> Iterator[pd.DataFrame | Panel]:
     if settings.swept_images:
         by_solver = drawn_by_solvers(*swept, drawn.images[: len(shown)])
         yield in_rows("drawn_by_solvers", first[name].shape[-1], {"image": shown, **by_solver})
+
+
+def ranked(
+    run: Context, level: str, h: torch.Tensor, samples: torch.Tensor, drawn: Drawn, about: Mapping[str, Any]
+) -> Iterator[pd.DataFrame]:
+    """Ranks of images seen from their own samples, from those of other images, and from samples of the mean h."""
+    own, seen, few = torch.arange(len(samples)), run.encode(samples)[level], min(LEAST, len(samples))
+    yield run.records("sample_rank", retrieval_ranks(seen, h, own), drawn.images, **about)
+    yield run.records("shuffled_rank", retrieval_ranks(seen.roll(1, 0), h, own), drawn.images, **about)
+    of_mean = run.render("mean", level, h.mean(0).expand(few, -1), drawn.images[:few].tolist())[:, 0]
+    ranks = retrieval_ranks(run.encode(of_mean)[level], h, own[:few])
+    yield run.records("mean_h_rank", ranks, drawn.images[:few], **about)
+
+
+def spread(run: Context, level: str, h: torch.Tensor, pictures: torch.Tensor, drawn: Drawn) -> Iterator[pd.DataFrame]:
+    """Places of images among their samples, factor by factor, as the judge reads both.
+
+    Were the samples of one h as varied as the images that share it, an image would be one of them: its place is uniform
+    (simulation-based calibration, Talts et al. 2018). The judge reads the image as well, so that its errors are alike.
+    """
+    settings, count = run.settings, min(run.settings.spread, len(pictures))
+    numbers, tie = drawn.images[:count], np.random.default_rng(settings.seed)
+    samples = run.render("spread", level, h[:count], numbers.tolist(), range(1, 1 + settings.spread_samples))
+    assert run.judge is not None
+    of_images = run.judge.read(pictures[:count])
+    of_samples = run.judge.read(samples.flatten(0, 1))
+    for factor in of_images:
+        among = of_samples[factor].to_numpy().reshape(count, -1)
+        apart = of_images[factor].to_numpy()[:, None] - among
+        level_with = tie.integers(0, (apart == 0).sum(1) + 1)  # any place among its equals, as classes are
+        yield run.records("place", (apart > 0).sum(1) + level_with, numbers, level=level, condition=factor)
+
+
+def steered(run: Context, level: str, h: torch.Tensor, samples: torch.Tensor, drawn: Drawn) -> Iterator[pd.DataFrame]:
+    """Samples steered towards h beside those from equal noise that are not: ranks, and what the judge reads."""
+    count = min(run.settings.guided, len(samples))
+    numbers = drawn.images[:count]
+    guided = run.render("guided", level, h[:count], numbers.tolist(), guided=True)[:, 0]
+    for name, of in {"plain": samples[:count], "guided": guided}.items():
+        ranks = retrieval_ranks(run.encode(of)[level], h, torch.arange(count))
+        yield run.records(f"{name}_rank", ranks, numbers, level=level)
+        for factor, read in run.read(of[:, None]).items():
+            yield run.records(name, read[:, 0], numbers, level=level, condition=factor)
+    factors = run.images.factors(numbers)
+    assert factors is not None
+    for factor, values in components(factors).items():
+        yield run.records("true", values, numbers, level=level, condition=factor)
 
 
 def galleries(images: ImageSet, drawn: Drawn) -> dict[str, torch.Tensor]:
@@ -376,14 +461,91 @@ def values_of(rows: pd.DataFrame, measure: str) -> Array:
 def ranks(found: Found) -> pd.DataFrame:
     """Where an image comes among the gallery, seen from its sample.
 
-    One row an (``encoder``, ``level``): ``mrr``, ``mean_rank`` and ``median_rank``; ``images``.
+    One row an (``encoder``, ``level``): ``mrr``, ``mean_rank`` and ``median_rank``; the MRR of the floors:
+    ``shuffled``, of samples of other images, and ``mean_h``, of samples from the mean h; ``images``.
     """
-    statistics: dict[str, Statistic] = {"mrr": mean_reciprocal, "mean_rank": mean, "median_rank": median}
+    statistics: dict[str, tuple[str, Statistic]] = {
+        "mrr": ("sample_rank", mean_reciprocal), "mean_rank": ("sample_rank", mean),
+        "median_rank": ("sample_rank", median),
+        "shuffled": ("shuffled_rank", mean_reciprocal), "mean_h": ("mean_h_rank", mean_reciprocal),
+    }  # fmt: skip
     rows = {}
-    for key, group in by_level(found, "sample_rank").items():
-        own = values_of(group, "sample_rank")
-        rows[key] = {name: found.interval(own, statistic) for name, statistic in statistics.items()}
+    for key, group in by_level(found, "sample_rank", "shuffled_rank", "mean_h_rank").items():
+        rows[key] = {
+            name: found.interval(values_of(group, measure), statistic)
+            for name, (measure, statistic) in statistics.items()
+        }
     return tabulate(rows, ("encoder", "level"), tuple(statistics))
+
+
+def spreads(found: Found) -> pd.DataFrame:
+    """Whether samples of one h vary as images that share it would, factor by factor; no rows where it was not asked.
+
+    One row an (``encoder``, ``level``, ``factor``): ``held``, the share of images that lie between the lowest and the
+    highest of their samples; ``expected``, what it should be; ``place``, the mean place of an image among its samples,
+    0 below all and 1 above (0.5 where nothing is shifted); ``p_value`` of a chi-squared test that places are uniform,
+    ``p_holm`` corrected over all rows; ``told``, what follows; ``images``.
+    """
+    most, rows = found.settings.spread_samples, {}
+    for key, group in measured(found.records, "place").groupby(["encoder", "level", "condition"], sort=False):
+        places = values_of(group, "place")
+        rows[key] = {
+            "held": found.interval(1.0 * ((places > 0) & (places < most)), share),
+            "place": found.interval(places / most, share),
+            "p_value": uniformity(places, most, seed=found.settings.seed),
+        }
+    keys = ("encoder", "level", "factor")
+    table = tabulate(rows, keys, ("held", "place"), ("p_value", "p_holm"))
+    table = table.assign(p_holm=holm(table["p_value"]), expected=(most - 1) / (most + 1))
+    return table.assign(told=[told_of(row) for _, row in table.iterrows()])
+
+
+def told_of(row: pd.Series) -> str:
+    """What the places of images among their samples say of the decoder's spread."""
+    if row["images"] < FEWEST:
+        return "too few"
+    if not row["p_holm"] < ERROR_RATE:
+        return "nothing found"
+    if row["held_high"] < row["expected"]:
+        return "too narrow"
+    return "too wide" if row["held_low"] > row["expected"] else "shifted"
+
+
+def guidance(found: Found) -> pd.DataFrame:
+    """What steering samples towards h brings, factor by factor; no rows where it was not asked.
+
+    One row an (``encoder``, ``level``, ``factor``): agreement with the image, accuracy for the class and R2 for others,
+    of samples as they are, ``plain``, and of ``guided`` ones; ``gain``, image by image from equal noise; Wilcoxon's
+    ``p_value`` and ``p_holm``, corrected over all rows; ``images``. ``MRR`` is among the factors.
+    """
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for key, group in measured(found.records, "plain_rank", "guided_rank").groupby(["encoder", "level"], sort=False):
+        ranks = {name: values_of(group, f"{name}_rank") for name in ("plain", "guided")}
+        gain = 1 / ranks["guided"] - 1 / ranks["plain"]
+        rows[*key, "MRR"] = {name: found.interval(of, mean_reciprocal) for name, of in ranks.items()} | gained(
+            found, gain
+        )
+    read = measured(found.records, "true", "plain", "guided")
+    read = read.assign(factor=read["condition"].str.removesuffix(".cos").str.removesuffix(".sin"))
+    for (*key, factor), group in read.groupby(["encoder", "level", "factor"], sort=False):
+        values = {name: by_image(part, "condition").to_numpy() for name, part in group.groupby("measure")}
+        true = values.pop("true")
+        if factor == "class":
+            hits = {name: 1.0 * (of == true)[:, 0] for name, of in values.items()}
+            scores = {name: found.interval(of, share) for name, of in hits.items()}
+            gain = hits["guided"] - hits["plain"]
+        else:
+            scores = {name: found.interval(np.stack([true, of], axis=-1)[:, None], r2) for name, of in values.items()}
+            errors = {name: np.square(of - true).sum(1) for name, of in values.items()}
+            gain = (errors["plain"] - errors["guided"]) / np.square(true - true.mean(0)).sum(1).mean()
+        rows[*key, factor] = {name: scores[name] for name in ("plain", "guided")} | gained(found, gain)
+    table = tabulate(rows, ("encoder", "level", "factor"), ("plain", "guided", "gain"), ("p_value", "p_holm"))
+    return table.assign(p_holm=holm(table["p_value"]))
+
+
+def gained(found: Found, gain: Array) -> dict[str, Any]:
+    """A mean gain over images, and its test."""
+    return {"gain": found.interval(gain, mean), "p_value": signed_rank(gain)}
 
 
 def sets(found: Found) -> pd.DataFrame:
@@ -572,6 +734,17 @@ def solvers_figure(found: Found) -> Figure:
     return draw_solvers(found.tables["solvers"], chosen=chosen, floor=solvers_floor(found), distance=distance)
 
 
+def were_spread(found: Found) -> bool:
+    """Whether the spread of samples was looked at."""
+    return not found.tables["spreads"].empty
+
+
+def spread_figure(found: Found) -> Figure:
+    """Where images lie among their samples."""
+    places = measured(found.records, "place")
+    return draw_places(places, among=found.settings.spread_samples, labels=FACTOR_LABELS)
+
+
 def copies_figure(found: Found) -> Figure:
     """Distances from training images."""
     return draw_copies(measured(found.records, "nearest_training"), found.tables["copies"], real=REAL)
@@ -589,6 +762,22 @@ def printed(name: str, *paired: str) -> Any:
         table = found.tables[name]
         named = [f"{row['encoder']} {row['level']}".strip() for _, row in table.iterrows()]
         return without(table.assign(pictures=named), table["encoder"] == REAL, *paired)
+
+    return of
+
+
+def in_order(name: str) -> Any:
+    """A table with its factors in their order, as printed, and encoder and level in one cell."""
+
+    def of(found: Found) -> pd.DataFrame:
+        table = found.tables[name]
+        labels = {"MRR": "MRR", **FACTOR_LABELS}
+        table = table.assign(
+            pictures=[place(row) for _, row in table.iterrows()], order=table["factor"].map([*labels].index)
+        )
+        return table.sort_values(["pictures", "order"], kind="stable").assign(
+            factor=lambda rows: rows["factor"].map(labels)
+        )
 
     return of
 
@@ -629,6 +818,7 @@ def names(found: Found) -> dict[str, Any]:
         "middle": f"{(count + 1) / 2:,.0f}",
         "chance": f"{chance(count):.3f}",
         "count": f"{gallery['images']:,}",
+        "few": min(LEAST, gallery["images"]),
         "among": f"{training.get('compared', 0):,}",
         "trained": f"{training.get('total', 0):,}",
         "training": training.get("name", ""),
@@ -658,15 +848,24 @@ def names(found: Found) -> dict[str, Any]:
 PROBE = Probe(
     name="fidelity",
     settings=Fidelity,
-    needs=Needs(encoders="several", decoder="must", features=True, whole=True, images=2 * LEAST),
+    needs=Needs(encoders="several", decoder="must", judge=True, features=True, whole=True, images=2 * LEAST),
     images=lambda settings: max(settings.gallery, 2 * settings.images, settings.images + settings.compared),
     ready=ready,
     measure=measure,
-    tables={"ranks": ranks, "sets": sets, "copies": copies, "solvers": solvers},
+    tables={
+        "ranks": ranks,
+        "sets": sets,
+        "copies": copies,
+        "solvers": solvers,
+        "spreads": spreads,
+        "guidance": guidance,
+    },
     printed={
         "sets": printed("sets", "excess"),
         "copies": printed("copies", "ratio", "closest", "surplus"),
         "solvers": printed_solvers,
+        "spreads": in_order("spreads"),
+        "guidance": in_order("guidance"),
         "overview": overview,
     },
     gist=trust,
@@ -678,6 +877,15 @@ PROBE = Probe(
             Show("table", "ranks"),
             Show("table", "sets"),
             Show("missing", "score", when=lambda found: not found.run["features_card"]["score"]),
+        ],
+        "Do samples vary as they should?": [
+            Show("missing", "spread", when=lambda found: not were_spread(found)),
+            Show("figure", "spread", spread_figure, were_spread),
+            Show("table", "spreads"),
+        ],
+        "What the decoder missed": [
+            Show("missing", "guidance", when=lambda found: not found.settings.guided),
+            Show("table", "guidance"),
         ],
         "Solver and steps": [
             Show("missing", "solvers", when=lambda found: not were_swept(found)),
@@ -699,6 +907,7 @@ PROBE = Probe(
         "gallery": 1000,
         "compared": 2000,
         "swept_images": 20,
+        "spread": 24,
         "swept": (("sde-dpmsolver++", 6), ("sde-dpmsolver++", 20), ("dpmsolver++", 12)),
     },
     shown_in={0: ("levels", "ranks", "sets", "samples", "solvers", "copies", "table copies", "nearest-training")},

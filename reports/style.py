@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
@@ -178,7 +179,7 @@ def as_list(axes: Axes, labels: Sequence[str] = (), *, down: bool = False) -> No
         axes.set_ylim(*(reversed(ends) if down else ends))
 
 
-def legend_below(figure: Figure, handles: Sequence[Line2D], *, left: float = 0.0, above: float = 0.0) -> None:
+def legend_below(figure: Figure, handles: Sequence[Artist], *, left: float = 0.0, above: float = 0.0) -> None:
     """Lay a figure out, with a legend in a line below its plots.
 
     Args:

@@ -163,7 +163,7 @@ class ReverseProcess:
             clip: Whether what it takes for ``x_0`` is kept within [-1, 1]; by default as the schedule says.
         """
         predicted, fraction = output.split(noisy.shape[1], 1) if output.shape[1] > noisy.shape[1] else (output, None)
-        clean = self._clean(predicted, noisy, i)
+        clean = clean_of(self._prediction, predicted, noisy, _at(self._signal, i, noisy))
         if self._clips if clip is None else clip:
             clean = clean.clamp(-1, 1)
         mean, log_variance = self.of_data(clean, noisy, i)
@@ -172,11 +172,22 @@ class ReverseProcess:
             log_variance = share * _at(self._beta.log(), i, noisy) + (1 - share) * log_variance
         return mean, log_variance
 
-    def _clean(self, predicted: torch.Tensor, noisy: torch.Tensor, i: int | torch.Tensor) -> torch.Tensor:
-        signal = self._signal
-        if self._prediction == "epsilon":
-            return _at(signal.rsqrt(), i, noisy) * noisy - _at((1 / signal - 1).sqrt(), i, noisy) * predicted
-        return _at(signal.sqrt(), i, noisy) * noisy - _at((1 - signal).sqrt(), i, noisy) * predicted  # velocity
+
+def clean_of(prediction: str, predicted: torch.Tensor, noisy: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:
+    """What a network takes for the clean image, given what it predicts, the noise (``epsilon``) or the velocity.
+
+    ``signal`` is the share of signal in the variance, as many as images or one.
+    """
+    if prediction == "epsilon":
+        return signal.rsqrt() * noisy - (1 / signal - 1).sqrt() * predicted
+    return signal.sqrt() * noisy - (1 - signal).sqrt() * predicted
+
+
+def prediction_of(prediction: str, clean: torch.Tensor, noisy: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:
+    """What a network would have to predict for a clean image: the inverse of `clean_of`."""
+    if prediction == "epsilon":
+        return (noisy - signal.sqrt() * clean) / (1 - signal).sqrt()
+    return (signal.sqrt() * noisy - clean) / (1 - signal).sqrt()
 
 
 def _at(values: torch.Tensor, i: int | torch.Tensor, like: torch.Tensor) -> torch.Tensor:

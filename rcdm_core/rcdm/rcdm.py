@@ -19,6 +19,7 @@ from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.fingerprint import fingerprint
 from rcdm_core.precision import device_of, matrix_precision
 from rcdm_core.progress import track
+from rcdm_core.rcdm.guidance import guided
 from rcdm_core.rcdm.solvers import SOLVERS
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from diffusers import DDPMScheduler
 
+    from rcdm_core.rcdm.guidance import Guide
     from rcdm_core.rcdm.network import Denoiser
 
 DEFAULT_SOLVER, DEFAULT_STEPS = "sde-dpmsolver++", 12
@@ -74,7 +76,7 @@ class RCDM(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(count, 3, self.image_size, self.image_size, generator=generator)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def sample(
         self,
         h: torch.Tensor,
@@ -87,8 +89,9 @@ class RCDM(nn.Module):
         seed: int = 0,
         batch_size: int = 256,
         dtype: torch.dtype | None = None,
+        guide: Guide | None = None,
     ) -> torch.Tensor:
-        """One image for each representation, without guidance.
+        """One image for each representation, without guidance unless there is a ``guide``.
 
         Args:
             h: Representations ``[N, D]``; repeat one to sample it several times.
@@ -103,6 +106,7 @@ class RCDM(nn.Module):
             batch_size: Images at once.
             dtype: Precision of the network's matrix products, by default that of
                 `rcdm_core.precision.matrix_precision`; what the solver computes is float32.
+            guide: What samples are steered to make small, as `rcdm_core.rcdm.guidance.distance_to_h`.
 
         Returns:
             Images ``[N, 3, S, S]`` in [0, 1], on the CPU.
@@ -130,7 +134,9 @@ class RCDM(nn.Module):
         for i in track(starts, f"sampling from {condition}", len(starts)):
             rows = slice(i, i + batch_size)
             added = _continuation(noise[rows], seed) if step_noise is None else iter(step_noise[:, rows])
-            predict = partial(self._predict, self.denoiser.embed([(condition, h[rows].to(device))]), dtype)
+            given = h[rows].to(device)
+            predict = partial(self._predict, self.denoiser.embed([(condition, given)]), dtype)
+            predict = partial(guided, predict, guide, self.schedule, given) if guide is not None else predict
             x = SOLVERS[solver](self.schedule, steps, predict, noise[rows].to(device), added)
             batches.append(((x + 1) / 2).clamp(0, 1).cpu())
         return torch.cat(batches) if batches else torch.zeros(0, 3, self.image_size, self.image_size)

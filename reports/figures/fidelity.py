@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, NullLocator
+from scipy import stats
 
 from reports import style
 from reports.style import DASHED, INK, LEGEND, MUTED, TEXT_WIDTH, as_list, dots, level_handles, level_looks, new_figure
@@ -29,6 +31,7 @@ _ROW, _FRAME = 4.6, 17.0  # mm: a level; title and axis
 _LINE, _WRAP = 3.5, 14  # mm, and letters: a line of a title; a feature space can have a long name
 _HEIGHT = 58.0  # mm: a row of plots
 _KIND = 7.0  # mm: a kind of pictures
+_HISTOGRAM, _ACROSS = 26.0, 5  # mm: the height of one; in a row of them
 _SOLVERS = {
     "sde-dpmsolver++": ("#0072B2", "o"), "dpmsolver++": ("#E69F00", "v"), "unipc": ("#D55E00", "s"),
     "ddim": ("#009E73", "^"), "ddpm": ("#CC79A7", "D"),
@@ -133,6 +136,40 @@ def draw_copies(distances: pd.DataFrame, table: pd.DataFrame, *, real: str) -> F
     shares.set_xlabel("share of pictures")
     even = Line2D([], [], color=MUTED, lw=0.9, ls=":", label="0.5: as often as not")
     style.legend_below(figure, [*level_handles(levels["level"], line=True), _real_images(), even])
+    return figure
+
+
+@style.theme()
+def draw_places(places: pd.DataFrame, *, among: int, labels: Mapping[str, str]) -> Figure:
+    """Histograms of where an image lies among its samples, one plot a factor, one row of plots a level.
+
+    Args:
+        places: Records ``place``, whole numbers from 0 to ``among``.
+        among: Samples of an image.
+        labels: What to print for each factor, in order.
+    """
+    levels = list(places.groupby(["encoder", "level"], sort=False))
+    order = [factor for factor in labels if factor in set(places["condition"])]
+    rows = -(-len(order) // _ACROSS)
+    figure = new_figure(TEXT_WIDTH, _HISTOGRAM * rows * len(levels) + LEGEND)
+    grid = figure.subplots(rows * len(levels), _ACROSS, sharex=True, sharey="row", squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    looks = level_looks(level for (_, level), _ in levels)
+    for place, ((encoder, level), own) in enumerate(levels):
+        for number, factor in enumerate(order):
+            axes = grid[place * rows + number // _ACROSS, number % _ACROSS]
+            axes.set_axis_on()
+            found = own.loc[own["condition"] == factor, "value"].to_numpy(dtype=int)
+            low, high = stats.binom.ppf((0.025, 0.975), len(found), 1 / (among + 1))
+            axes.axhspan(low, high, color=style.HAIR, alpha=0.6, lw=0, zorder=-1)
+            axes.bar(range(among + 1), np.bincount(found, minlength=among + 1), width=0.8, color=looks[level][0])
+            axes.set_title(labels[factor], loc="left")
+            axes.set_xticks([0, among], ["lowest", "highest"])
+            axes.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+        grid[place * rows, 0].set_ylabel(f"{encoder} {level}\nimages")
+    uniform = Patch(color=style.HAIR, alpha=0.6, lw=0, label="95% of uniform places")
+    style.legend_below(figure, [*level_handles(looks), uniform])
     return figure
 
 
