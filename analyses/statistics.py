@@ -40,7 +40,7 @@ def correlation(values: Array, counts: Array) -> Array:
 
 
 def mean_reciprocal(values: Array, counts: Array) -> Array:
-    """Mean of ``1 / values [N]``; of ranks (1 is best) it is the mean reciprocal rank."""
+    """Mean of ``1 / values [N]`` of ranks, 1 is best: the mean reciprocal rank. Its interval stays in [0, 1]."""
     return mean(1 / values, counts)
 
 

@@ -45,7 +45,7 @@ from rcdm_core.rcdm import DEFAULT_STEPS, SOLVERS
 from rcdm_core.training_images import TrainingImages, known_split, trained_scenes, unseen
 from reports import blocks
 from reports.figures.fidelity import draw_copies, draw_levels, draw_places, draw_solvers
-from reports.names import FACTOR_LABELS, listed
+from reports.names import SHORT_LABELS, factor_label, in_factor_order, listed
 from reports.panels import Panel, in_columns, in_rows
 from reports.tables import cell, number
 
@@ -742,7 +742,7 @@ def were_spread(found: Found) -> bool:
 def spread_figure(found: Found) -> Figure:
     """Where images lie among their samples."""
     places = measured(found.records, "place")
-    return draw_places(places, among=found.settings.spread_samples, labels=FACTOR_LABELS)
+    return draw_places(places, among=found.settings.spread_samples, labels=SHORT_LABELS)
 
 
 def copies_figure(found: Found) -> Figure:
@@ -770,14 +770,11 @@ def in_order(name: str) -> Any:
     """A table with its factors in their order, as printed, and encoder and level in one cell."""
 
     def of(found: Found) -> pd.DataFrame:
-        table = found.tables[name]
-        labels = {"MRR": "MRR", **FACTOR_LABELS}
+        table = in_factor_order(found.tables[name], "MRR")
         table = table.assign(
-            pictures=[place(row) for _, row in table.iterrows()], order=table["factor"].map([*labels].index)
+            pictures=[place(row) for _, row in table.iterrows()], factor=table["factor"].map(factor_label)
         )
-        return table.sort_values(["pictures", "order"], kind="stable").assign(
-            factor=lambda rows: rows["factor"].map(labels)
-        )
+        return table.sort_values("pictures", kind="stable")
 
     return of
 

@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.metrics import r2_score, roc_auc_score
 
 from analyses.bootstrap import draws, interval
-from analyses.statistics import auc, evaluate, mean, mean_reciprocal, median, r2, ratio, share
+from analyses.statistics import auc, correlation, evaluate, mean, mean_reciprocal, median, r2, ratio, share
 
 NUMBERS = st.floats(-100, 100).map(lambda x: round(x, 1))  # rounded: ties happen
 
@@ -119,6 +119,23 @@ def test_images_that_are_all_alike_leave_a_share_open_and_a_mean_closed():
     open_, closed = interval(alike, share), interval(alike, mean)
     assert open_.low < 0.75 < open_.high < 1
     assert closed.low == closed.high == 0.75
+
+
+@pytest.mark.parametrize("statistic", [mean, mean_reciprocal, share, correlation, ratio, r2])
+def test_a_few_images_unlike_all_others_blow_no_interval_up(statistic):
+    """A resample often has hardly any of them: what rounding leaves of its deviation is nothing to divide by."""
+    rng = np.random.default_rng(0)
+    for others in (*range(1, 12), *[3] * 40):
+        ranks = np.ones(n := rng.integers(24, 60))
+        ranks[:others] = rng.integers(2, 30, others)
+        values = ranks if statistic is mean_reciprocal else 1 / ranks
+        if statistic is ratio:
+            values = np.stack([values, np.ones(n)], 1)
+        if statistic is r2:
+            values = np.stack([true := rng.normal(size=(n, 1, 1)), true + 1 - values[:, None, None]], axis=-1)
+        found = interval(values, statistic)
+        assert found.value - 1 < found.low <= found.value <= found.high < found.value + 1
+        assert found.high <= 1 or statistic in (mean, ratio)
 
 
 SKEWED = {
