@@ -107,7 +107,8 @@ def interval(
     elif statistic is ratio:
         low, high = _studentised(_ratio, values, tails, resamples, seed)
     elif statistic is r2:
-        low, high = (1 - end for end in _studentised(_ratio, residuals(values), tails, resamples, seed)[::-1])
+        least, most = _studentised(_ratio, residuals(values), tails, resamples, seed)
+        low, high = 1 - most, 1 - max(least, 0)
     else:
         low, high = np.nanquantile(_resampled(statistic, values, resamples, seed), tails)
     return Estimate(value, float(low), float(high), n)
