@@ -506,9 +506,9 @@ def told_of(row: pd.Series) -> str:
         return "too few"
     if not row["p_holm"] < ERROR_RATE:
         return "nothing found"
-    if row["held_high"] < row["expected"]:
-        return "too narrow"
-    return "too wide" if row["held_low"] > row["expected"] else "shifted"
+    if not row["place_low"] <= 0.5 <= row["place_high"]:
+        return "shifted"
+    return "too narrow" if row["held"] < row["expected"] else "too wide"
 
 
 def guidance(found: Found) -> pd.DataFrame:

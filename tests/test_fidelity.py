@@ -26,7 +26,8 @@ from scipy.linalg import sqrtm
 from torch.utils._python_dispatch import TorchDispatchMode
 from typer.testing import Result as Outcome
 
-from analyses.records import COLUMNS
+from analyses.records import COLUMNS, records
+from analyses.uniform import uniformity
 from probes import page
 from probes.fidelity import PROBE, Fidelity, draw, evidence, samples_panel, solvers_floor, trust
 from probes.probe import Ready
@@ -272,6 +273,8 @@ def test_a_faithful_decoder_is_told_from_one_that_does_not_listen(found: Result)
     ranks = found.tables["ranks"]
     assert row(ranks, "faithful")["mean_rank"] == 1
     assert row(ranks, "deaf")["mean_rank"] == pytest.approx(100.5, rel=0.25)  # chance
+    assert row(ranks, "deaf")["shuffled_low"] <= row(ranks, "deaf")["mrr"] <= row(ranks, "deaf")["shuffled_high"]
+    assert max(row(ranks, "faithful")[floor] for floor in ("shuffled", "mean_h")) < 0.2
     sets = found.tables["sets"]
     real = row(sets, "real images")
     assert real["excess"] == 0
@@ -280,6 +283,47 @@ def test_a_faithful_decoder_is_told_from_one_that_does_not_listen(found: Result)
     assert row(sets, "deaf")["excess_low"] > 0
     assert row(sets, "deaf")["recall"] < 0.1
     assert row(sets, "deaf")["inception_score"] < 1.05 < real["inception_score"]
+
+
+@pytest.mark.parametrize(
+    "spread, shift, word",
+    [(1, 0, "nothing found"), (0.3, 0, "too narrow"), (6, 0, "too wide"), (1, 1.5, "shifted")],
+)
+def test_the_spread_of_samples_is_told_beside_that_of_images(
+    found: Result, spread: float, shift: float, word: str
+) -> None:
+    rng = np.random.default_rng(1)
+    images, samples = rng.normal(size=(200, 1)), shift + spread * rng.normal(size=(200, 7))
+    places = records(
+        "place", (samples < images).sum(1), np.arange(200), encoder="planted", level="backbone", condition="x"
+    )
+    (told,) = replace(found, records=places).tables["spreads"].to_dict("records")
+    assert told["told"] == word
+    assert told["expected"] == 0.75
+    few = replace(found, records=places[:19]).tables["spreads"]
+    assert few["told"].item() == "too few"
+
+
+def test_places_that_are_uniform_are_hardly_ever_found_not_to_be() -> None:
+    rng = np.random.default_rng(0)
+    values = [uniformity(rng.integers(0, 8, 40), 7, seed=trial, draws=199) for trial in range(300)]
+    assert np.mean(np.array(values) <= 0.05) <= 0.05 + 2 * (0.05 * 0.95 / 300) ** 0.5
+
+
+def test_guidance_is_judged_by_what_an_independent_reader_sees(found: Result) -> None:
+    rng, numbers = np.random.default_rng(0), np.arange(40)
+    about = {"encoder": "planted", "level": "backbone"}
+    true, noise = rng.uniform(-1, 1, 40), rng.normal(size=40)
+    read = {"true": true, "plain": true + 0.5 * noise, "guided": true + 0.1 * noise}
+    parts = [records(name, values, numbers, condition="x", **about) for name, values in read.items()]
+    classes = {"true": numbers % 4, "plain": numbers % 4, "guided": numbers % 4}
+    parts += [records(name, values, numbers, condition="class", **about) for name, values in classes.items()]
+    parts += [records(f"{name}_rank", 1 + rng.integers(0, 9, 40), numbers, **about) for name in ("plain", "guided")]
+    table = replace(found, records=pd.concat(parts)).tables["guidance"].set_index("factor")
+    x = table.loc["x"]
+    assert x["guided"] - x["plain"] == pytest.approx(x["gain"]) == pytest.approx(0.24 * (noise**2).mean() / true.var())
+    assert x["gain_low"] > 0 > x["p_holm"] - 0.05
+    assert table.loc["class", "gain"] == 0
 
 
 def test_only_a_decoder_that_recalls_is_found_to_recall(found: Result) -> None:
@@ -396,7 +440,8 @@ def test_the_command_leaves_a_whole_run(command: Command, tmp_path: Path) -> Non
     assert facts["features_card"]["distance"] == "FD-judge"
     assert facts["command"].startswith("rcdm-probe fidelity --encoder vicreg --data scenes --level backbone")
     records = pd.read_parquet(folder / "records.parquet")
-    assert {"sample_rank", "frechet", "inception_score", "precision", "recall"} == set(records["measure"])
+    sets = {"frechet", "inception_score", "precision", "recall"}
+    assert {"sample_rank", "shuffled_rank", "mean_h_rank", "place"} | sets == set(records["measure"])
     again = of_records(records)
     for name in ("ranks", "sets"):
         table = again.tables[name]
@@ -443,7 +488,7 @@ def test_a_report_tells_what_the_records_hold(planted: Result, tmp_path: Path) -
     for name, table in of_records(records).tables.items():
         pd.testing.assert_frame_equal(planted.tables[name], table, check_dtype=False)
     figures = {path.stem for path in (tmp_path / "figures").glob("*.png")}
-    assert figures == {"levels", "solvers", "copies", "samples", "nearest-training", "drawn-by-solvers"}
+    assert figures == {"levels", "solvers", "spread", "copies", "samples", "nearest-training", "drawn-by-solvers"}
     told = json.loads((tmp_path / "report.json").read_text())
     named = [block["path"] for part in told["sections"] for block in part["blocks"] if block["kind"] == "figure"]
     assert {Path(path).stem for path in (*named, told["figure"]["path"])} == figures
@@ -451,7 +496,7 @@ def test_a_report_tells_what_the_records_hold(planted: Result, tmp_path: Path) -
 
 def test_a_faithful_decoder_is_trusted(planted: Result) -> None:
     said = trust(planted)
-    assert "median rank of 1 among 80 (MRR 1.00 [1.00, 1.00]" in said
+    assert "median rank of 1 among 80 (MRR 1.00 [0.9" in said
     assert "Nothing points to copies" in said
     assert "is above 0 at no level (interval, and Wilcoxon" in said
 
@@ -498,7 +543,7 @@ def test_the_weights_of_a_single_encoder_need_no_name_in_python_either(tiny_rcdm
     asked: dict[str, Any] = {"level": "backbone", "rcdm": tiny_rcdm, "weights": "random:3"}
     study = prepare(PROBE, "vicreg", compared=0, **asked)
     assert study.facts["arguments"]["weights"] == "vicreg=random:3"
-    assert set(study.facts["hashes"]) == {"vicreg", "rcdm", "features", "data", "training images"}
+    assert set(study.facts["hashes"]) == {"vicreg", "rcdm", "judge", "features", "data", "training images"}
     with pytest.raises(UserError, match="do not say whose they are"):
         prepare(PROBE, ["vicreg", "simclr"], **asked)
 
@@ -506,21 +551,26 @@ def test_the_weights_of_a_single_encoder_need_no_name_in_python_either(tiny_rcdm
 def test_what_is_not_at_hand_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rcdm_core.training_images.training_garments_are_here", lambda: False)
     decoder = Decoder("deaf", PLANTED, deaf, SEEN)
-    result = fidelity([pixels("deaf")], rcdm=decoder, features="vicreg", images=20, gallery=40, swept_images=0)
+    result = fidelity(
+        [pixels("deaf")], rcdm=decoder, features="vicreg", images=20, gallery=40, swept_images=0, spread=0
+    )
     parts = [block for part in page.document(result)["sections"] for block in part["blocks"]]
     missing = [block["what"] for block in parts if block["kind"] == "missing"]
     assert missing == [
         "There is no Inception score.",
+        "Whether samples vary as they should was not looked at.",
+        "Samples were not steered towards h.",
         "Solvers were not compared.",
         "Samples were not held beside training images.",
     ]
-    assert set(result.records["measure"]) == {"sample_rank", "frechet", "precision", "recall"}
+    ranks = {"sample_rank", "shuffled_rank", "mean_h_rank"}
+    assert set(result.records["measure"]) == ranks | {"frechet", "precision", "recall"}
     assert result.run["features_card"]["distance"] == "FD-vicreg"
     printed = result.printed
     assert list(printed) == ["ranks", "sets"]
     assert printed["sets"].columns == ("pictures", "FD-vicreg", "excess", "precision", "recall")
     assert printed["sets"].rows[0][2] == "–"
-    assert printed["ranks"].rows[0][3] == cell(result.tables["ranks"].iloc[0], "mean_rank", 1)
+    assert printed["ranks"].rows[0][5] == cell(result.tables["ranks"].iloc[0], "mean_rank", 1)
 
 
 @pytest.mark.parametrize(

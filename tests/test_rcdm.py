@@ -13,10 +13,19 @@ from rcdm_core.distances import mean_reciprocal_rank, retrieval_ranks
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import NETWORKS, RCDM, SOLVERS, load_rcdm, network_settings, save_rcdm
-from rcdm_core.rcdm.diffusion import ReverseProcess, build_schedule, published_schedule, schedule_for
+from rcdm_core.rcdm.diffusion import (
+    ReverseProcess,
+    build_schedule,
+    clean_of,
+    prediction_of,
+    published_schedule,
+    schedule_for,
+)
+from rcdm_core.rcdm.guidance import FARTHEST, distance_to_h, guided
 from rcdm_core.rcdm.heads import GAIN, RepresentationHead, embedded_images
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings, hand_over_heads
 from rcdm_core.rcdm.objective import random_draws, v_prediction_loss
+from rcdm_core.representations import encode
 
 SMALL = NetworkSettings(image_size=16, patch=2, channels=(32, 32), attention=(False, True), attention_width=16)
 
@@ -288,3 +297,33 @@ def test_the_shipped_conditions_are_those_of_the_encoders():
         encoder = load_encoder(name)
         for level, dimension in encoder.dimensions.items():
             assert rcdm.conditions[f"{name}/{level}"] == dimension
+
+
+def test_a_guided_step_goes_where_the_distance_falls_and_no_farther_than_is_known(small):
+    x, h = small.noise(3, seed=0), torch.tensor([[0.9], [0.5], [0.1]])
+    t = torch.tensor(500)
+    signal = small.schedule.alphas_cumprod[t]
+
+    def predict(x, t):  # the estimate of the clean image is half of the noisy one
+        return prediction_of(small.schedule.config["prediction_type"], x / 2, x, signal)
+
+    def brightness(images, h):
+        return (images.mean((1, 2, 3)) - h[:, 0]).square()
+
+    def estimate(output):
+        return clean_of(small.schedule.config["prediction_type"], output, x, signal)
+
+    plain, steered = estimate(predict(x, t)), estimate(guided(predict, brightness, small.schedule, h, x, t))
+    distances = [brightness((of.clamp(-1, 1) + 1) / 2, h) for of in (plain, steered)]
+    assert (distances[1][[0, 2]] < distances[0][[0, 2]] / 2).all()
+    assert ((steered - plain.clamp(-1, 1)).square().mean((1, 2, 3)).sqrt() <= FARTHEST + 1e-4).all()
+    still = guided(predict, lambda images, h: 0 * images.sum((1, 2, 3)), small.schedule, h, x, t)
+    torch.testing.assert_close(estimate(still), plain.clamp(-1, 1), atol=1e-5, rtol=0)
+
+
+def test_guided_samples_come_nearer_to_their_representation():
+    rcdm, encoder, images = load_rcdm(), load_encoder("vicreg"), Scenes("test")[range(6)]
+    h, guide = encode(encoder, images)["projector"], distance_to_h(encoder, "projector")
+    samples = [rcdm.sample(h, "vicreg/projector", steps=8, guide=steered) for steered in (None, guide)]
+    apart = [(encode(encoder, of)["projector"] - h).square().sum(1) for of in samples]
+    assert apart[1].median() < apart[0].median() / 2

@@ -39,6 +39,12 @@ def run(
     ] = Path("samples.png"),
     steps: options.Steps = options.DEFAULT_STEPS,
     solver: options.Solver = options.DEFAULT_SOLVER,
+    guided: Annotated[
+        bool,
+        typer.Option(
+            "--guided", help="Steer samples towards the representation: what they show then, the RCDM missed."
+        ),
+    ] = False,
     seed: options.Seed = 0,
     rcdm: options.RcdmFolders = None,
     device: options.Device = "auto",
@@ -54,6 +60,8 @@ def run(
     rcdm-probe sample scenes:0 scenes:7 --encoder vicreg
 
     rcdm-probe sample photo.jpg --encoder simclr --level projector --samples 12 --out photo-simclr.png
+
+    rcdm-probe sample scenes:0 --encoder vicreg --guided --out guided.png
     """
     from PIL import Image
 
@@ -63,8 +71,10 @@ def run(
     import torch
 
     from rcdm_core.data.registry import open_given
+    from rcdm_core.encoders.soundness import refuse_without_gradients
     from rcdm_core.images import resize
     from rcdm_core.kept import atomic_path
+    from rcdm_core.rcdm.guidance import distance_to_h
     from rcdm_core.representations import encode
     from rcdm_probe.device import choose_device
     from rcdm_probe.opening import open_encoder, require_rcdm
@@ -74,6 +84,8 @@ def run(
     place = choose_device(device)
     with progress_bars():
         network, levels = open_encoder(encoder, level=level, weights=weights, device=place)
+        if guided:
+            refuse_without_gradients(network, level)
         given = options.one_or_several(rcdm)
         decoder = require_rcdm(given, network, levels, weights=weights, device=place)
         shown = open_given(images, image_size=max(network.image_size, decoder.image_size))
@@ -87,6 +99,7 @@ def run(
             steps=steps,
             solver=solver,
             seed=seed,
+            guide=distance_to_h(network, level) if guided else None,
         )
     rows = torch.cat([originals[:, None], drawn.unflatten(0, (len(originals), samples))], 1)
     scale = max(1, _LEAST_SIDE // decoder.image_size)
