@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from rcdm_core.errors import UserError
+from rcdm_core.principal_axes import covariance
 
 _TIE = 32 * torch.finfo(torch.float32).eps  # what rounding does to a squared distance, over |query|^2 + |gallery|^2
 
@@ -103,13 +104,11 @@ def whitening(representations: torch.Tensor) -> torch.Tensor:
     Raises:
         UserError: The representations do not vary.
     """
-    values = representations.double()
-    values = values - values.mean(0)
-    variances, axes = torch.linalg.eigh(values.T @ values / (len(values) - 1))  # ascending
+    variances, axes = torch.linalg.eigh(covariance(representations))  # ascending
     varying = int((variances > 1e-12 * variances[-1]).sum())
     if varying == 0 or not variances[-1] > 0:
         raise UserError("all images have one and the same representation", "the encoder has collapsed")
-    least = variances[-min(varying, max(1, len(values) // 10))]
+    least = variances[-min(varying, max(1, len(representations) // 10))]
     return axes * variances.clamp(min=least).rsqrt() @ axes.T
 
 
