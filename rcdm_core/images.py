@@ -35,7 +35,7 @@ from rcdm_core.errors import UserError
 from rcdm_core.paths import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 RECIPE = "centre square, Pillow bicubic, float32, 2"
@@ -66,18 +66,25 @@ class Side(int):
     Args:
         pixels: The side.
         by: ``bicubic``, ``bilinear`` or ``nearest``: the short side of the whole picture is resized to the side as
-            torchvision does it. ``aliased`` behind it: not smoothed before; ``squashed``: both sides are. ``halving``:
-            as `rcdm_core.encoders.preprocess.HalvingCrop` does it. Empty: in our own way, as a plain number.
+            torchvision does it. ``aliased`` behind it: not smoothed before; ``squashed``: both sides are; ``bordered``:
+            the long side is, with a border around. ``cropped``: none is, the centre is cut out, black where it is
+            larger than the picture. ``halving``: as `rcdm_core.encoders.preprocess.HalvingCrop` does it. Empty: in our
+            own way, as a plain number.
         crop: Side of the centre that is cropped of it later: it decides which pixel is in the middle.
+        border: RGB of a border, up to 255; empty where there is none.
     """
 
     by: str
     crop: int
 
-    def __new__(cls, pixels: int, by: str = "", crop: int = 0) -> Side:
+    def __new__(cls, pixels: int, by: str = "", crop: int = 0, border: Sequence[int] = ()) -> Side:
         side = super().__new__(cls, pixels)
         side.by, side.crop = by, crop
+        if border:
+            side.border = tuple(border)
         return side
+
+    border: tuple[int, ...] = ()
 
 
 _FILTERS = {
@@ -165,7 +172,7 @@ def square(image: Image.Image, size: int) -> torch.Tensor:
     """
     image = _standard(image)
     if is_resized_by_encoder(size):
-        return _tensor(_in_their_way(image, size))
+        return _in_their_way(image, size)
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
@@ -173,11 +180,21 @@ def square(image: Image.Image, size: int) -> torch.Tensor:
     return _tensor(image.resize((size, size), Image.Resampling.BICUBIC, box=box))
 
 
-def _in_their_way(image: Image.Image, size: Side) -> Image.Image:
+def _in_their_way(image: Image.Image, size: Side) -> torch.Tensor:
     """The centre of an image, resized as a `Side` says: what is made of the whole image first, and then cropped."""
     while size.by == "halving" and min(image.size) >= 2 * size:
         image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
-    short = min(image.size)
+    sampling = _FILTERS.get(size.by.partition(",")[0], Image.Resampling.BICUBIC)
+    short, long = sorted(image.size)
+    if size.by == "cropped":
+        left, top = (_margin(side, size) for side in image.size)
+        return _tensor(image.crop((left, top, left + size, top + size)))
+    if size.by.endswith("bordered"):
+        width, height = (max(1, round(side / (long / size))) for side in image.size)
+        left, top = (_margin(size, size.crop) - _margin(side, size.crop) for side in (width, height))
+        whole = (torch.tensor(size.border, dtype=torch.float32) / 255)[:, None, None].repeat(1, size, size)
+        whole[:, top : top + height, left : left + width] = _tensor(image.resize((width, height), sampling))
+        return whole
     if size.by == "halving":
         resized = [round(side * (size / short)) for side in image.size]
         corner = [(side - size) // 2 for side in resized]
@@ -185,13 +202,18 @@ def _in_their_way(image: Image.Image, size: Side) -> Image.Image:
         resized, corner = [size, size], [0, 0]
     else:
         resized = [int(size * side / short) for side in image.size]
-        corner = [round((side - size.crop) / 2) - round((size - size.crop) / 2) for side in resized]
+        corner = [_margin(side, size.crop) - _margin(size, size.crop) for side in resized]
     scale = [before / after for before, after in zip(image.size, resized, strict=True)]
-    left, top = (place * by for place, by in zip(corner, scale, strict=True))
-    box = (left, top, left + size * scale[0], top + size * scale[1])
+    x, y = (place * by for place, by in zip(corner, scale, strict=True))
+    box = (x, y, x + size * scale[0], y + size * scale[1])
     if size.by.startswith("bilinear, aliased"):
-        return image.transform((size, size), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR)
-    return image.resize((size, size), _FILTERS.get(size.by.partition(",")[0], Image.Resampling.BICUBIC), box=box)
+        return _tensor(image.transform((size, size), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR))
+    return _tensor(image.resize((size, size), sampling, box=box))
+
+
+def _margin(side: int, crop: int) -> int:
+    """Pixels before the centre that torchvision crops of a side; what it pads it with counts below 0."""
+    return round((side - crop) / 2) if side >= crop else -((crop - side) // 2)
 
 
 def resize(images: torch.Tensor, size: int) -> torch.Tensor:

@@ -13,11 +13,16 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WHOLE = 2**14
-"""Rows up to which all are worked on at once, in float64."""
+WHOLE = 2**23
+"""Numbers, rows times columns, up to which all are worked on at once, in float64."""
 
-PART = 2**12
-"""Rows of more that are worked on at once: memory is then that of the rows, and not several times that in float64."""
+PART = 2**22
+"""Numbers that are worked on at once of more: memory is then that of the rows, and not several times it in float64."""
+
+
+def rows_at_once(x: torch.Tensor) -> int:
+    """How many rows of ``[N, D]`` are worked on at once."""
+    return max(1, len(x) if x.numel() <= WHOLE else PART // x.shape[1])
 
 
 def standardise(x: torch.Tensor) -> torch.Tensor:
@@ -40,29 +45,55 @@ def _scale(deviation: torch.Tensor) -> torch.Tensor:
 def principal_coordinates(x: torch.Tensor, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
     """Standardised ``[N, D]`` along its principal axes, ``[N, R]``, and the sum of squares of each, ``[R]`` float64."""
     at, squares = coordinates_of(x)
-    if len(x) <= WHOLE:
+    if x.numel() <= WHOLE:
         return at(torch.arange(len(x))).to(dtype), squares
     z = torch.empty(len(x), len(squares), dtype=dtype)
-    for rows in torch.arange(len(x)).split(PART):
+    for rows in torch.arange(len(x)).split(rows_at_once(x)):
         z[rows] = at(rows).to(dtype)
     return z, squares
 
 
 def coordinates_of(x: torch.Tensor) -> tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tensor]:
     """What gives rows of ``[N, D]``, by number, in `principal_coordinates`; and the sums of squares ``[R]``."""
-    if len(x) <= WHOLE:
+    count, columns = x.shape
+    if x.numel() <= WHOLE:
         z = standardise(x.double())
         squares, axes = principal_axes(z)
         return (z @ axes).__getitem__, squares
-    parts = x.split(PART)
-    mean = torch.stack([part.double().sum(0) for part in parts]).sum(0) / len(x)
-    spread = torch.stack([(part.double() - mean).square().sum(0) for part in parts]).sum(0)
-    scale, gram = _scale((spread / (len(x) - 1)).sqrt()), torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64)
-    for part in parts:
-        z = (part.double() - mean) * scale
-        gram.addmm_(z.T, z)
-    squares, axes = spectrum(gram)
+    mean = _mean(x)
+    spread = torch.stack([(part.double() - mean).square().sum(0) for part in x.split(rows_at_once(x))]).sum(0)
+    scale = _scale((spread / (count - 1)).sqrt())
+    if count < columns:
+        gram = x.new_zeros(count, count, dtype=torch.float64)
+        for some in torch.arange(columns).split(max(1, PART // count)):
+            z = (x[:, some].double() - mean[some]) * scale[some]
+            gram.addmm_(z, z.T)
+        squares, left = spectrum(gram)
+        return (left * squares.sqrt()).__getitem__, squares
+    squares, axes = spectrum(_products(x, mean, scale))
     return lambda rows: ((x[rows].double() - mean) * scale) @ axes, squares
+
+
+def covariance(x: torch.Tensor) -> torch.Tensor:
+    """Covariance ``[D, D]`` float64 of columns ``[N, D]``."""
+    if x.numel() > WHOLE:
+        return _products(x, _mean(x)) / (len(x) - 1)
+    values = x.double()
+    values = values - values.mean(0)
+    return values.T @ values / (len(x) - 1)
+
+
+def _mean(x: torch.Tensor) -> torch.Tensor:
+    return torch.stack([part.double().sum(0) for part in x.split(rows_at_once(x))]).sum(0) / len(x)
+
+
+def _products(x: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor | float = 1.0) -> torch.Tensor:
+    """Sums of products ``[D, D]`` of columns around their mean, scaled, of a part of the rows at a time."""
+    products = x.new_zeros(x.shape[1], x.shape[1], dtype=torch.float64)
+    for part in x.split(rows_at_once(x)):
+        z = (part.double() - mean) * scale
+        products.addmm_(z.T, z)
+    return products
 
 
 def principal_axes(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from rcdm_core.linear_classifier import log_probabilities, solve_logistic
-from rcdm_core.principal_axes import PART, WHOLE, coordinates_of, principal_coordinates, spectrum
+from rcdm_core.principal_axes import coordinates_of, principal_coordinates, rows_at_once, spectrum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ def ridge_predictions(
 
     def parts(which: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Numbers of the rows of a mask, as many at a time as are worked on."""
-        return which.nonzero().flatten().split(len(y) if len(y) <= WHOLE else PART)
+        return which.nonzero().flatten().split(rows_at_once(features))
 
     def moments_of(k: int) -> torch.Tensor:
         """Moments of a fold."""
@@ -70,7 +70,7 @@ def ridge_predictions(
 
     def without(*left_out: int) -> torch.Tensor:
         """Moments of the training set that leaves these folds out."""
-        return moments[[k for k in range(folds) if k not in left_out]].sum(0)
+        return reduce(torch.add, (moments[k] for k in range(folds) if k not in left_out))
 
     errors = torch.zeros(folds, len(penalties), y.shape[1], dtype=y.dtype)
     for k in range(folds):

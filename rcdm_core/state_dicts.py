@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 COUNTER = "num_batches_tracked"  # of batch norm: of no use to a trained network
 DEEPEST = 5  # dictionaries within one another that are looked into
 _WRAPPERS = re.compile(r"(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")  # of torch, anywhere in a name
-_AVERAGED = re.compile(r"(^|[^a-z])(ema|swa|teacher)([^a-z]|$)")  # words for averages over a training
+_AVERAGED = re.compile(r"(^|[^a-z])(ema|swa|teacher|n_averaged)([^a-z]|$)")  # words for averages over a training
+_COUNT = "n_averaged"  # what torch's AveragedModel has beside its module
 _AS_STATE = "save the state dict of the network it belongs to, as plain tensors: safetensors, or torch.save"
 
 
@@ -76,12 +77,13 @@ def load_into(
     taken = next(iter(averaged or distinct), None) or _nearest(sets, state, own, path)
     fill(network, taken.tensors, path=path, layout=layout)
     others = [one.place for one in distinct if one is not taken]
-    if not others and not taken.aside:
+    if not others and not taken.aside and _COUNT not in taken.place:
         return path.name
     words = ", ".join([f"the weights {taken.place}", *(f"not those {place}" for place in others)])
     if taken.aside:
         words += f"; {len(taken.aside)} other tensors are left aside (first: {taken.aside[0]})"
-    print(f"{path.name} holds more than one network: taken are {words}", file=sys.stderr)
+    holds = "more than one network" if others or taken.aside else "an average of networks"
+    print(f"{path.name} holds {holds}: taken are {words}", file=sys.stderr)
     return f"{path.name}: {words}"
 
 
@@ -160,10 +162,11 @@ def _sets(state: Mapping[Any, Any], own: Mapping[str, Any], without: tuple[str, 
             inner = tuple(p for p in whole if p != prefix and p.startswith(prefix)) or ("\0",)
             within = {name for name in tensors if name.startswith(prefix) and not name.startswith(inner)}
             plain = {name.removeprefix(prefix): tensors[name] for name in tensors if name in within}
+            count = f"{prefix.removesuffix('module.')}{_COUNT}" if prefix.endswith("module.") else ""
             yield _Set(
-                place=_place(keys, prefix),
+                place=f"{_place(keys, prefix)}{f', averaged ({_COUNT})' if count in tensors else ''}",
                 tensors={name: v for name, v in plain.items() if name in own or not name.startswith(unused)},
-                aside=tuple(n for n, v in tensors.items() if n not in within and isinstance(v, torch.Tensor)),
+                aside=tuple(n for n, v in tensors.items() if n not in {*within, count} and isinstance(v, torch.Tensor)),
             )
 
 

@@ -241,6 +241,7 @@ DINO = {
     "optimizer": {"state": {0: {"exp_avg": KERNEL}}},
     "epoch": 7,
 }
+AVERAGE = {"n_averaged": torch.tensor(7), **{f"module.{name}": value for name, value in STATE.items()}}
 RIGHT: dict[str, tuple[Any, str]] = {
     "plain": (STATE, "weights.pt"),
     "with plain values beside": ({**STATE, "epoch": 3, "note": "best"}, "weights.pt"),
@@ -258,6 +259,15 @@ RIGHT: dict[str, tuple[Any, str]] = {
     "averaged, of basicsr": ({"params": OTHER, "params_ema": STATE}, "under 'params_ema', not those under 'params'"),
     "averaged, deep": ({"module": OTHER, "ema": {"module": STATE, "decay": 0.9}}, "under 'ema' > 'module', not those"),
     "beside its average": ({**OTHER, "ema": STATE}, "under 'ema', not those at the top"),
+    "an average of torch": (AVERAGE, "weights.pt: the weights named module.*, averaged (n_averaged)"),
+    "an average of torch, wrapped": (
+        {f"module.{name}": value for name, value in AVERAGE.items()},
+        "weights.pt: the weights named module.module.*, averaged (n_averaged)",
+    ),
+    "an average of torch beside others": (
+        {"network": OTHER, "averages": AVERAGE},
+        "under 'averages' named module.*, averaged (n_averaged), not those under 'network'",
+    ),
     "of Lightning": ({"state_dict": LIGHTNING}, "under 'state_dict' named model.*; 1 other tensors are left aside"),
     "of DINO": (DINO, "under 'teacher' named backbone.*, not those under 'student' named module.backbone.*"),
 }
@@ -271,7 +281,9 @@ def test_the_weights_that_are_meant_are_taken_and_told(
     torch.save(content, tmp_path / "weights.pt")
     told, into = loaded(tmp_path / "weights.pt")
     assert says in told
-    assert (told == "weights.pt") == (capsys.readouterr().err == "")
+    err = capsys.readouterr().err
+    assert (told == "weights.pt") == (err == "")
+    assert ("more than one" in err) == ("not those" in told or "left aside" in told)
     for key, value in into.state_dict().items():
         torch.testing.assert_close(value, STATE[key])
 

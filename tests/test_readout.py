@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from rcdm_core import readout
-from rcdm_core.principal_axes import principal_coordinates
+from rcdm_core.principal_axes import covariance, principal_coordinates
 from rcdm_core.readout import accuracy, binary_scores, class_predictions, r2, ridge_predictions
 
 
@@ -155,7 +155,7 @@ def test_r2_of_the_mean_is_zero_and_of_the_truth_one() -> None:
     assert math.isnan(r2(torch.ones(5), noise(5)))
 
 
-@pytest.mark.parametrize("dimension", [7, 60])
+@pytest.mark.parametrize("dimension", [7, 60, 400])
 def test_many_rows_are_read_in_parts_as_all_at_once(dimension: int, monkeypatch: pytest.MonkeyPatch) -> None:
     features = torch.cat([noise(300, dimension) + 50, torch.ones(300, 1)], 1)  # far off, and one column is constant
     targets = features[:, :3] @ noise(3, 2, seed=1) + noise(300, 2, seed=2)
@@ -166,11 +166,11 @@ def test_many_rows_are_read_in_parts_as_all_at_once(dimension: int, monkeypatch:
             ridge_predictions(features, targets, groups=groups),
             binary_scores(features, labels, groups=groups),
             *principal_coordinates(features)[1:],
+            covariance(features),
         ]
 
     whole = read()
-    for module in ("readout", "principal_axes"):
-        monkeypatch.setattr(f"rcdm_core.{module}.WHOLE", 100)
-        monkeypatch.setattr(f"rcdm_core.{module}.PART", 64)
+    monkeypatch.setattr("rcdm_core.principal_axes.WHOLE", 100 * dimension)
+    monkeypatch.setattr("rcdm_core.principal_axes.PART", 64 * dimension)
     for ours, theirs in zip(read(), whole, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)

@@ -8,13 +8,15 @@ from copy import copy
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from rcdm_core.fingerprint import shows_an_address
-from rcdm_core.images import Side
+from rcdm_core.images import Side, square
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -265,8 +267,8 @@ def decoded_size(preprocess: nn.Module) -> int | None:
 
     Returns:
         What the first resizing gives, as a `rcdm_core.images.Side` that knows its filter where nothing comes before it;
-        and a margin that is cropped before it; without a resizing, what a crop gives. None where it depends on the
-        image.
+        and a margin that is cropped before it. What a crop gives that comes first, as a `Side` if it is the centre.
+        None where it depends on the image.
     """
     seen, made, by = [], [], ""
     for side in PROBED:
@@ -276,22 +278,56 @@ def decoded_size(preprocess: nn.Module) -> int | None:
             seen.append((side, *resizing.found))
             by = resizing.by
     if not seen:
-        return made[0] if made[0] == made[1] else None
+        return _cropped(preprocess, made[0]) if made[0] == made[1] else None
     if len({after for _, _, after in seen}) > 1:
         return None  # a part of whatever it is given
     side, before, after = seen[0]
     if side == before:
-        return Side(after, f"{by}, squashed" if by and _squashes(preprocess) else by, min(made[0], after))
-    is_cropped = len(seen) == 2 and before == seen[1][1]
-    return max(before, after) if is_cropped else after + side - before
+        return _in_its_way(preprocess, after, by, min(made[0], after)) if by else after
+    if len(seen) == 2 and before == seen[1][1]:
+        return _cropped(preprocess, before, max(before, after))
+    return after + side - before
 
 
-def _squashes(preprocess: nn.Module) -> bool:
-    """Whether it resizes an oblong image to a square."""
+def _in_its_way(preprocess: nn.Module, after: int, by: str, crop: int) -> int:
+    """The side of what resizes first, with how it resizes what is oblong."""
     with suppress(Exception), torch.no_grad(), Resizing() as resizing:  # it may take squares alone
         preprocess(torch.full((1, 3, PROBED[0], PROBED[1] * 2), 0.5))
-        return resizing.is_square
+        if resizing.is_square:
+            return Side(after, f"{by}, squashed", crop)
+        if resizing.found and resizing.found[1] == after:
+            ways = (Side(after, f"{by}, bordered", crop, colour) for colour in _colours(preprocess))
+            return next((way for way in ways if _sees_all_of(preprocess, way)), after)
+    return Side(after, by, crop)
+
+
+def _cropped(preprocess: nn.Module, crop: int, otherwise: int = 0) -> int:
+    """The side of what crops pictures that nothing has resized: that of the centre if it crops this, else another."""
+    way = Side(crop, "cropped", crop)
+    return way if _sees_all_of(preprocess, way) else otherwise or crop
+
+
+def _sees_all_of(preprocess: nn.Module, way: Side) -> bool:
+    """Whether it does the same to oblong pictures and to what comes of them in this way."""
+    rng = np.random.Generator(np.random.Philox(0))
+    with suppress(Exception), torch.no_grad():  # it may take squares alone
+        for height, width in ((way + 31, way + 90), (way // 2 + 101, way // 3 + 60)):
+            picture = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+            whole = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None] / 255
+            found, wanted = preprocess(square(picture, way)[None]), preprocess(whole)
+            if found.shape != wanted.shape or (found - wanted).abs().mean() > 0.05 * wanted.std():
+                return False
+        return True
     return False
+
+
+def _colours(preprocess: nn.Module) -> list[tuple[int, ...]]:
+    """Colours that its steps fill with, in numbers up to 255; black if none says one."""
+    fills = [step.fill for step in getattr(preprocess, "steps", ()) if isinstance(getattr(step, "fill", None), _COLOUR)]
+    return [tuple(int(part) for part in np.broadcast_to(fill, 3)) for fill in fills] or [(0, 0, 0)]
+
+
+_COLOUR = (int, list, tuple)
 
 
 def is_composed(transform: object) -> bool:
