@@ -22,7 +22,7 @@ from typer.testing import Result
 from probes import transformations
 from rcdm_core.data.downloads import DOWNLOADS
 from rcdm_core.errors import UserError
-from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS
+from rcdm_core.rcdm import DEFAULT_SOLVER, SOLVERS, choices
 from rcdm_probe import invariance
 from rcdm_probe.commands import options
 from rcdm_probe.commands.running import unread
@@ -80,8 +80,9 @@ def test_every_command_has_help(command: Command, name: str) -> None:
     assert name == "encoders" or "Example" in result.output
 
 
-def test_defaults_shown_in_help_are_those_of_the_rcdm() -> None:
-    assert (options.DEFAULT_SOLVER, options.DEFAULT_STEPS) == (DEFAULT_SOLVER, DEFAULT_STEPS)
+def test_names_shown_in_help_are_those_that_there_are() -> None:
+    assert tuple(SOLVERS) == choices.SOLVERS
+    assert DEFAULT_SOLVER in SOLVERS
     assert set(options.DATA_SETS) == {name.removesuffix("-train") for name in DOWNLOADS}
 
 
