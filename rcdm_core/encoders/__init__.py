@@ -73,6 +73,7 @@ def load_encoder(
     encoder = load(name, weights=parse_weights(what))
     if is_ssl is not None:
         encoder.is_ssl = is_ssl
+    encoder.is_stateless = name in ENCODERS or load.__name__ == "load_timm"
     encoder.is_examined = True  # a family's own has been; ours are known
     further = [level for level in levels if level not in encoder.levels]
     return (with_layers(encoder, further) if further else encoder).to(device)
