@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
-from scipy.stats import rankdata
 
 from analyses.statistics import auc, correlation, evaluate, mean, mean_reciprocal, r2, ratio, residuals, share
 
@@ -189,6 +188,8 @@ def _wilson_of_auc(scores: Array, area: float, tail: float) -> tuple[float, floa
     of positives above its negative one. Where both kinds hardly overlap, that variance is known from a few images
     alone: an image then counts as at most two.
     """
+    from scipy.stats import rankdata  # as long to import as a thousand images take
+
     negative, positive = scores.T
     n = len(scores)
     below = rankdata(np.concatenate([positive, negative]))[:n] - rankdata(positive)

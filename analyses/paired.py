@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from analyses.bootstrap import RESAMPLES, Estimate, Z, interval
 from analyses.statistics import median
@@ -68,6 +67,8 @@ def signed_rank(differences: Array) -> float:
     Zero differences carry no sign and are left out; where nothing else is left the p-value is 1 (and NaN without data).
     Of few images it is exact, also with ties: all signs that their ranks could have are gone through.
     """
+    from scipy import stats  # as long to import as a thousand images take
+
     moved = differences[differences != 0]
     if len(moved) == 0:
         return 1.0 if len(differences) else np.nan
@@ -84,6 +85,8 @@ def rank_biserial(differences: Array) -> float:
     """
     if len(differences) == 0:
         return np.nan
+    from scipy import stats
+
     moved = differences[differences != 0]
     ranks = stats.rankdata(np.abs(moved))
     return float((ranks * np.sign(moved)).sum() / ranks.sum()) if len(moved) else 0.0
@@ -100,6 +103,8 @@ def chance_auc(scores: Array, folds: int) -> float:
         scores: Of the untouched image and of the changed one, ``[N, 2]``.
         folds: How many parts the images were read in.
     """
+    from scipy import stats
+
     count = len(scores)
     ranks = stats.rankdata(scores.T.ravel()).reshape(2, count)
     swapped = np.square(ranks[1] - ranks[0]).sum() / (2 * count**2) ** 2

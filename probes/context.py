@@ -17,8 +17,10 @@ import torch
 from analyses.records import components, join, records
 from probes.rendering import drawable, starting_noise
 from probes.stages import Stages
+from rcdm_core.precision import device_of
 from rcdm_core.progress import showing, silent, track
 from rcdm_core.representations import encode, represent
+from rcdm_core.workers import shared_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from rcdm_core.zoo.judge import Judge
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _AT_ONCE = 512  # images that are read to be looked at
 
@@ -93,6 +96,16 @@ class Context:
     def each(self, items: Sequence[T], doing: str) -> Iterator[T]:
         """The items one after the other, and a bar that tells how far it is."""
         return iter(track(items, doing, len(items)))
+
+    def shared(self, work: Callable[[T], R], items: Sequence[T], doing: str) -> Iterator[R]:
+        """What ``work`` gives for each item, in order, and a bar; several are worked on at once where that is faster.
+
+        That is on a processor, with encoders that may be asked by several threads. ``work`` draws nothing at random but
+        from seeds of its own, and shows no loop.
+        """
+        alone = any(device_of(one).type != "cpu" or not one.is_reentrant for one in self.encoders)
+        results = map(work, items) if alone else shared_out(work, items)
+        return iter(track(results, doing, len(items)))
 
     def draw(self, count: int) -> np.ndarray:
         """Positions of images drawn by the seed, without repetition: the first of a draw are those of a smaller one."""

@@ -266,8 +266,10 @@ def measure(run: Context, settings: Corruptions) -> Iterator[pd.DataFrame | Pane
                     told = partial(one.run.records, level=one.level, condition=name, strength=severity)
                     yield from (told(measure, values, numbers) for measure, values in seen.items())
 
-    for name in run.each(settings.corruptions, "corrupting"):
-        yield run.kept_records(f"corrupted-{name}", partial(corrupted, name), name, drawn.tolist(), settings)
+    def moved_by(name: str) -> pd.DataFrame:
+        return run.kept_records(f"corrupted-{name}", partial(corrupted, name), name, drawn.tolist(), settings)
+
+    yield from run.shared(moved_by, settings.corruptions, "corrupting")
     first, number = run.images.images(chosen[:1]), chosen[:1].tolist()
     entries = [CORRUPTIONS[name] for name in settings.corruptions]
     shown = [

@@ -41,7 +41,7 @@ from rcdm_core.encoders.soundness import refuse_without_gradients
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.fidelity import frechet_contributions, in_manifold, inception_contributions
 from rcdm_core.images import resize
-from rcdm_core.rcdm import DEFAULT_STEPS, SOLVERS
+from rcdm_core.rcdm.choices import DEFAULT_STEPS, SOLVERS
 from rcdm_core.training_images import TrainingImages, known_split, trained_scenes, unseen
 from reports import blocks
 from reports.figures.fidelity import draw_copies, draw_levels, draw_places, draw_solvers

@@ -163,9 +163,12 @@ def measure(run: Context, settings: Invariance) -> Iterator[pd.DataFrame | Panel
     known = (images.positions.tolist(), images.count, run.levels, settings.seed, fresh)
     for weights, look in {"trained": images.own, "untrained": images.untrained}.items():
         yield from unit_errors(look, WEIGHTS[weights]) if look else ()
-    for name in run.each(settings.transformations, "transforming"):
+
+    def moved_by(name: str) -> pd.DataFrame:
         doses = TRANSFORMATIONS[name].doses
-        yield run.kept_records(f"transformed-{name}", partial(transformed, run, images, name), known, doses)
+        return run.kept_records(f"transformed-{name}", partial(transformed, run, images, name), known, doses)
+
+    yield from run.shared(moved_by, settings.transformations, "transforming")
     if (factors := run.images.factors(images.positions)) is not None:
         yield run.kept_records("factors", partial(known_factors, run, images, components(factors)), known)
     yield doses_panel(images, settings.transformations)
@@ -343,10 +346,16 @@ def known_factors(run: Context, images: Images, parts: Mapping[str, np.ndarray])
     targets = torch.from_numpy(np.stack([parts[name] for name in linear], 1))
     for factor, values in parts.items():
         yield run.records("true", values[:count], images.numbers, condition=factor)
-    for level in run.levels:
-        read = ridge_predictions(images.own.h[level], targets, folds=FOLDS, seed=seed).T
-        classes = class_predictions(images.own.h[level], labels, folds=FOLDS, seed=seed)
-        for factor, found in {"class": classes, **dict(zip(linear, read, strict=True))}.items():
+
+    def read(reading: tuple[str, bool]) -> torch.Tensor:
+        level, of_class = reading
+        if of_class:
+            return class_predictions(images.own.h[level], labels, folds=FOLDS, seed=seed)[None]
+        return ridge_predictions(images.own.h[level], targets, folds=FOLDS, seed=seed).T
+
+    readings = [(level, of_class) for level in run.levels for of_class in (True, False)]
+    for (level, of_class), rows in zip(readings, run.shared(read, readings, "reading factors"), strict=True):
+        for factor, found in zip(["class"] if of_class else linear, rows, strict=True):
             yield run.records("present", found[:count], images.numbers, level=level, condition=factor)
 
 

@@ -22,7 +22,7 @@ from analyses.bootstrap import LEVEL, interval
 from analyses.findings import ERROR_RATE, LEAST, Verdict, aside, p_text
 from rcdm_core.bounds import LARGEST_SEED, check_numbers
 from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.rcdm import BRIEF_STEPS, DEFAULT_SOLVER, SOLVERS
+from rcdm_core.rcdm.choices import BRIEF_STEPS, DEFAULT_SOLVER, SOLVERS
 from reports import phrases
 from reports.names import data_name, is_of, listed
 from reports.tables import as_read

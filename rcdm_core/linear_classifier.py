@@ -120,7 +120,7 @@ def solve_logistic(
     weight = trains / trains.sum(0)
     scaled = torch.zeros(z.shape[1], problems, classes, requires_grad=True)
     bias = torch.zeros(problems, classes, requires_grad=True)
-    optimiser = torch.optim.LBFGS(
+    optimiser = _LBFGS(
         [scaled, bias],
         max_iter=100,
         tolerance_grad=tolerance,
@@ -131,7 +131,7 @@ def solve_logistic(
     rows = torch.arange(len(z))
 
     def closure() -> torch.Tensor:
-        optimiser.zero_grad()
+        scaled.grad = bias.grad = None
         weights = scaled * unit
         misfit = -(log_probabilities(z, weights, bias)[rows, :, codes] * weight).sum()
         loss = misfit + 0.5 * (weights.square().sum((0, 2)) * penalties).sum()
@@ -140,6 +140,12 @@ def solve_logistic(
 
     optimiser.step(closure)
     return (scaled * unit).detach(), bias.detach()
+
+
+class _LBFGS(torch.optim.LBFGS):
+    """PyTorch's, but what it decorates would import PyTorch's compiler, which takes as long as all else."""
+
+    add_param_group = getattr(torch.optim.LBFGS.add_param_group, "__wrapped__", torch.optim.LBFGS.add_param_group)
 
 
 def log_probabilities(z: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rcdm_core.data.imageset import PartOfImages
 from rcdm_core.images import is_resized_by_encoder
-from rcdm_core.rcdm import RCDM
+from rcdm_core.rcdm.rcdm import RCDM
 from rcdm_probe.opening import OpenedRCDMs, default_rcdm
 
 if TYPE_CHECKING:

@@ -19,9 +19,7 @@ from rcdm_core.encoders import Encoder, catalogue, load_encoder
 from rcdm_core.encoders.any_network import admitted
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import is_resized_by_encoder, recipe
-from rcdm_core.rcdm import RCDM, load_rcdm
-from rcdm_core.rcdm.published import load_published
-from rcdm_core.rcdm.rcdm import JoinedRCDM, unknown_condition
+from rcdm_core.rcdm.rcdm import RCDM, JoinedRCDM, unknown_condition
 from rcdm_core.training_images import known_split, names_its_images, unseen
 from reports.decoder import training_command
 
@@ -258,6 +256,8 @@ def _open_rcdms(
         if where == NONE:
             continue
         if where == PUBLISHED:
+            from rcdm_core.rcdm.published import load_published
+
             decoder = load_published(encoder.name, levels, device=device)
         else:
             decoder = shared = shared or _open_shared(where, device)
@@ -276,6 +276,8 @@ def _open_shared(where: _OneOrSeveral, device: str) -> RCDM:
         return JoinedRCDM([_open_shared(one, device) for one in where])
     if isinstance(where, RCDM):
         return where.to(device)
+    from rcdm_core.rcdm.files import load_rcdm
+
     return load_rcdm(None if where == EMBEDDED else where, device=device)
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
-import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -45,7 +44,6 @@ LEGEND = 6.0  # mm: a line of a legend below the plots
 TRAINED = "●"  # stands, in every figure and table, before a transformation that the encoder was trained with
 
 _THEME: dict[Any, Any] = {
-    **sns.axes_style("ticks"),
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": SMALL,
@@ -89,7 +87,9 @@ def theme() -> Iterator[None]:
 
     It is a decorator as well, of a function that draws.
     """
-    with mpl.rc_context({**_DEFAULTS, **_THEME}):
+    import seaborn as sns
+
+    with mpl.rc_context({**_DEFAULTS, **sns.axes_style("ticks"), **_THEME}):
         yield
 
 

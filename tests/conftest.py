@@ -75,6 +75,16 @@ def private_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def coarse_pictures() -> None:
+    """Pictures are drawn in a fifth of the pixels, and in half of the time; `test_figures` looks at them as printed."""
+    from reports import style
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style, "DPI", 60)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def equal_draws() -> None:
     """What a test draws without a seed of its own does not depend on the tests before it."""

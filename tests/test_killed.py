@@ -19,7 +19,7 @@ from small_training import processes
 KILLS = int(os.environ.get("RCDM_PROBE_KILLS", "1"))
 PROBE = (
     "invariance", "-e", "vicreg", "--images", 20, "--gallery", 20, "--rendered", 4, "--varied", 2, "--samples", 2,
-    "--pictures", 1, "--steps", 1, "-t", "grayscale", "-t", "blur", "--out", "out",
+    "--pictures", 1, "--steps", 1, "-t", "grayscale", "-l", "backbone", "--out", "out",
 )  # fmt: skip
 TRAINING = (
     "train", "-e", "simclr", "-l", "projector", "-d", "../photos", "--image-size", 8, "--steps", 30, "--every", 12,

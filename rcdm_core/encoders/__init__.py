@@ -6,6 +6,7 @@ What needs PyTorch is imported when it is first used, so that a list of encoders
 from __future__ import annotations
 
 from difflib import get_close_matches
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rcdm_core.encoders.catalogue import EMBEDDED, ENCODERS, FAMILIES, PUBLISHED
@@ -31,6 +32,15 @@ def __getattr__(name: str) -> Any:
     return Encoder
 
 
+_FAMILIES = {
+    "timm/": "hubs.load_timm",
+    "hf-hub:": "hubs.load_timm",
+    "torchhub/": "hubs.load_torchhub",
+    "python:": "python_function.load_custom",
+}
+"""Beginning of a name to who loads it: only what is needed is imported."""
+
+
 def load_encoder(
     name: str,
     *,
@@ -51,21 +61,19 @@ def load_encoder(
     Raises:
         UserError: No such encoder or layer (says the nearest names), or its weights are not here or do not fit.
     """
-    from rcdm_core.encoders.embedded import load_embedded
     from rcdm_core.encoders.encoder import with_layers
-    from rcdm_core.encoders.hubs import load_timm, load_torchhub
-    from rcdm_core.encoders.published import load_published
-    from rcdm_core.encoders.python_function import load_custom
 
-    families = {"timm/": load_timm, "hf-hub:": load_timm, "torchhub/": load_torchhub, "python:": load_custom}
-    named = dict.fromkeys(EMBEDDED, load_embedded) | dict.fromkeys(PUBLISHED, load_published)
-    load = named.get(name) or next((load for prefix, load in families.items() if name.startswith(prefix)), None)
-    if load is None:
+    named = dict.fromkeys(EMBEDDED, "embedded.load_embedded") | dict.fromkeys(PUBLISHED, "published.load_published")
+    place = named.get(name) or next((place for prefix, place in _FAMILIES.items() if name.startswith(prefix)), None)
+    if place is None:
         raise _unknown(name)
+    module, _, function = place.partition(".")
+    load = getattr(import_module(f"{__name__}.{module}"), function)
     what, is_ssl = split_training(weights)
     encoder = load(name, weights=parse_weights(what))
     if is_ssl is not None:
         encoder.is_ssl = is_ssl
+    encoder.is_stateless = name in ENCODERS or load.__name__ == "load_timm"
     encoder.is_examined = True  # a family's own has been; ours are known
     further = [level for level in levels if level not in encoder.levels]
     return (with_layers(encoder, further) if further else encoder).to(device)

@@ -50,11 +50,13 @@ class Encoder(nn.Module):
     Attributes:
         about: What it computes with besides weights and preprocessing, such as the code of the trunk.
         layers: Layers of the trunk that are levels as well, shallow to deep; see `with_layers`.
+        is_stateless: Whether a pass leaves nothing behind in trunk and projector, so that several can run at once.
         is_examined: Whether it is known as one that can be measured, see `rcdm_core.encoders.any_network.admitted`.
     """
 
     about: str = ""
     layers: tuple[str, ...] = ()
+    is_stateless: bool = False
 
     def __init__(
         self,
@@ -78,6 +80,11 @@ class Encoder(nn.Module):
         self.card = dict(card or {})
         self.is_examined = False
         self.eval().requires_grad_(False)
+
+    @property
+    def is_reentrant(self) -> bool:
+        """Whether several threads may ask it at once: what catches a layer would catch that of another pass."""
+        return self.is_stateless and not self.layers
 
     @property
     def levels(self) -> tuple[str, ...]:

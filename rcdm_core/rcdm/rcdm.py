@@ -19,8 +19,7 @@ from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.fingerprint import fingerprint
 from rcdm_core.precision import device_of, matrix_precision
 from rcdm_core.progress import track
-from rcdm_core.rcdm.guidance import guided
-from rcdm_core.rcdm.solvers import SOLVERS
+from rcdm_core.rcdm.choices import DEFAULT_SOLVER, DEFAULT_STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
 
     from rcdm_core.rcdm.guidance import Guide
     from rcdm_core.rcdm.network import Denoiser
-
-DEFAULT_SOLVER, DEFAULT_STEPS = "sde-dpmsolver++", 12
-BRIEF_STEPS = 8
-"""Steps of probes whose statistics rest on many samples: half as many again in the same time, each less faithful."""
 
 
 class RCDM(nn.Module):
@@ -115,6 +110,9 @@ class RCDM(nn.Module):
             UserError: Unknown condition or solver, more steps than the schedule has, noise of another shape, or
                 representations of another dimension.
         """
+        from rcdm_core.rcdm.guidance import guided
+        from rcdm_core.rcdm.solvers import SOLVERS
+
         if condition not in self.conditions:
             raise unknown_condition(condition, self.conditions)
         if solver not in SOLVERS:

@@ -10,8 +10,7 @@ import typer
 
 from rcdm_core.bounds import LARGEST_SEED
 
-# As in rcdm_core.rcdm and rcdm_core.data, which are too heavy to import for a help text.
-DEFAULT_SOLVER, DEFAULT_STEPS = "sde-dpmsolver++", 12
+# As in rcdm_core.data, which is too heavy to import for a help text.
 DATA_SETS = (
     *("mnist", "fashionmnist", "kmnist", "cifar10", "cifar100", "stl10", "svhn", "usps", "food101", "flowers102"),
     *("dtd", "pets", "aircraft", "gtsrb", "eurosat", "imagenette"),

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from rcdm_core.errors import UserError, legible
+from rcdm_core.rcdm.choices import DEFAULT_SOLVER, DEFAULT_STEPS
 from rcdm_probe.commands import options
 from rcdm_probe.commands.running import new_console, tell
 
@@ -37,8 +38,8 @@ def run(
             metavar="FILE",
         ),
     ] = Path("samples.png"),
-    steps: options.Steps = options.DEFAULT_STEPS,
-    solver: options.Solver = options.DEFAULT_SOLVER,
+    steps: options.Steps = DEFAULT_STEPS,
+    solver: options.Solver = DEFAULT_SOLVER,
     guided: Annotated[
         bool,
         typer.Option(

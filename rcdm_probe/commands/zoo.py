@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from rcdm_core.rcdm.choices import DEFAULT_SOLVER, DEFAULT_STEPS
 from rcdm_probe.commands import options
 from rcdm_probe.commands.running import new_console
 
@@ -69,8 +70,8 @@ def evaluate(
     folder: Folder = Path(".zoo"),
     images: Annotated[int, typer.Option("--images", "-n", min=100, max=10_000, help="Test scenes.")] = 10_000,
     samples: Annotated[int, typer.Option(help="Of these, scenes sampled once for each condition.", min=2)] = 1_000,
-    steps: options.Steps = options.DEFAULT_STEPS,
-    solver: options.Solver = options.DEFAULT_SOLVER,
+    steps: options.Steps = DEFAULT_STEPS,
+    solver: options.Solver = DEFAULT_SOLVER,
     seed: options.Seed = 0,
     garments: Annotated[
         Path | None,

@@ -1,0 +1,10 @@
+"""What a sampling may be told, by name, without the libraries that draw: settings and help texts need no more."""
+
+from __future__ import annotations
+
+SOLVERS = ("sde-dpmsolver++", "dpmsolver++", "unipc", "ddim", "ddpm")
+"""Keys of `rcdm_core.rcdm.solvers.SOLVERS`."""
+
+DEFAULT_SOLVER, DEFAULT_STEPS = "sde-dpmsolver++", 12
+BRIEF_STEPS = 8
+"""Steps of probes whose statistics rest on many samples: half as many again in the same time, each less faithful."""
