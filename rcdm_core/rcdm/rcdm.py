@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from diffusers import DDPMScheduler
 
+    from rcdm_core.rcdm.heads import Basis
     from rcdm_core.rcdm.network import Denoiser
 
 DEFAULT_SOLVER, DEFAULT_STEPS = "sde-dpmsolver++", 12
@@ -40,11 +41,19 @@ class RCDM(nn.Module):
         denoiser: Trained network.
         schedule: The schedule it was trained on.
         card: How it was trained and what it scores.
+        basis: What it is given of images, linearly; None where it was made without.
     """
 
-    def __init__(self, denoiser: Denoiser, *, schedule: DDPMScheduler, card: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        *,
+        schedule: DDPMScheduler,
+        card: Mapping[str, Any] | None = None,
+        basis: Basis | None = None,
+    ) -> None:
         super().__init__()
-        self.denoiser, self.schedule, self.card = denoiser, schedule, dict(card or {})
+        self.denoiser, self.schedule, self.card, self.basis = denoiser, schedule, dict(card or {}), basis
         self.eval().requires_grad_(False)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rcdm_core.bounds import LARGEST_COUNT, check_numbers
@@ -12,6 +12,8 @@ from rcdm_core.rcdm.network import network_settings
 from rcdm_core.training import TrainingSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rcdm_core.rcdm.network import NetworkSettings
     from rcdm_core.rcdm.rcdm import RCDM
 
@@ -32,7 +34,9 @@ class RCDMTraining:
         every: Steps between two looks at held-out images.
         looked_at: Held-out images that are sampled at each look, for each level.
         images: How many are taken at most, a seeded random choice; None takes all.
-        start: An RCDM whose U-Net to begin with, of the shape of ``network``; heads begin afresh. None for none.
+        start: An RCDM whose U-Net to begin with, of the shape of ``network``; heads begin by what it reads
+            (`rcdm_core.rcdm_training.beginning`). None for none.
+        shares: Images of a condition such as ``"vicreg/backbone"`` for each one of a condition that is not named.
 
     Raises:
         UserError: An unknown precision, or a number out of range.
@@ -44,6 +48,7 @@ class RCDMTraining:
     looked_at: int = 100
     images: int | None = None
     start: RCDM | None = None
+    shares: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         loop = self.loop
@@ -97,7 +102,7 @@ def default_settings(
         else learning_rate,
     }
     shape = _shape(name, None if start is None else start.denoiser.settings, image_size)
-    besides = {name: given.pop(name) for name in ("every", "looked_at", "images") if name in given}
+    besides = {name: given.pop(name) for name in ("every", "looked_at", "images", "shares") if name in given}
     return RCDMTraining(network=shape, loop=TrainingSettings(**{**chosen, **given}), start=start, **besides)
 
 
@@ -105,7 +110,7 @@ def _shape(name: str | None, start: NetworkSettings | None, image_size: int) -> 
     """The shape of a name, or of what is begun with; where both are given they must agree."""
     if start is None:
         return network_settings(name or "embedded", image_size)
-    theirs = replace(start, image_size=image_size, whitening=True)  # heads begin afresh
+    theirs = replace(start, image_size=image_size, whitening=True)  # heads are made anew
     if image_size % theirs.multiple:
         raise UserError(
             f"the network of --start cannot halve images of {image_size} pixels often enough",
