@@ -20,7 +20,7 @@ from rcdm_core.encoders.any_network import admitted
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import is_resized_by_encoder, recipe
 from rcdm_core.rcdm import RCDM, load_rcdm
-from rcdm_core.rcdm.published import load_published
+from rcdm_core.rcdm.published import PUBLISHED_RCDMS, load_published
 from rcdm_core.rcdm.rcdm import JoinedRCDM, unknown_condition
 from rcdm_core.training_images import known_split, names_its_images, unseen
 from reports.decoder import training_command
@@ -276,6 +276,18 @@ def _open_shared(where: _OneOrSeveral, device: str) -> RCDM:
         return JoinedRCDM([_open_shared(one, device) for one in where])
     if isinstance(where, RCDM):
         return where.to(device)
+    return load_rcdm(None if where == EMBEDDED else where, device=device)
+
+
+def open_one(where: str, *, device: str = "cpu") -> RCDM:
+    """An RCDM by name or folder: ``"embedded"``, ``"imagenet/vicreg/backbone"``, or where it was written.
+
+    Raises:
+        UserError: There is none, or its file cannot be fetched.
+    """
+    encoder, _, level = where.rpartition("/")
+    if encoder in PUBLISHED_RCDMS and not Path(where).exists():
+        return load_published(encoder, [level], device=device)
     return load_rcdm(None if where == EMBEDDED else where, device=device)
 
 

@@ -121,6 +121,9 @@ _CARD = {
         lambda value: isinstance(value, dict) and all(map(TEXT.holds, value.values())), "the weights of each encoder"
     ),
     "training": Kind(lambda value: isinstance(value, dict), "an object"),
+    "before": several(
+        Kind(lambda card: isinstance(card, dict) and not _training_fault(card.get("training")), "a card"), 1000
+    ),
 }
 _COUNT = whole(0, 1 << 53)
 _LEG = {"images": _COUNT, "settings": Kind(lambda value: not wrong(value, {"seed": _COUNT}, others=True), "settings")}
@@ -150,7 +153,13 @@ def _card_fault(card: dict[str, Any]) -> str:
         return "conditions are called ENCODER/LEVEL"
     if len({condition_key(name) for name in names}) < len(names):
         return "two conditions have one head"
-    training = card.get("training", {})
+    return _training_fault(card.get("training", {}))
+
+
+def _training_fault(training: Any) -> str:
+    """What is told of a training that no RCDM has had, in words; empty where all is well."""
+    if not isinstance(training, dict):
+        return "training is no object"
     known = ("settings", "images", "held_out") if "data_fingerprint" in training else ()
     if fault := wrong(training, _TRAINING, required=known, others=True):
         return f"training: {fault}"

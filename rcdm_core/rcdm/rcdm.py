@@ -63,8 +63,8 @@ class RCDM(nn.Module):
 
     @property
     def cards(self) -> tuple[Mapping[str, Any], ...]:
-        """The card of each training that what it draws comes from."""
-        return (self.card,)
+        """The card of each training that what it draws comes from, those before its own last."""
+        return (self.card, *self.card.get("before", ()))
 
     @property
     def image_size(self) -> int:

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 BASIS, COMPONENTS = "the basis it keeps", "principal components of the images"
 """What heads begin through where no encoder is a guide; the last is for an RCDM of before, which kept no basis."""
 
-CHOICE = 100  # held-out images at once by which a guide is chosen
-
 
 @dataclass(frozen=True)
 class Beginning:
@@ -125,7 +123,7 @@ def _begin_through(
         return Beginning(COMPONENTS, {})
     head.fit(h)
     losses, states = {}, {}
-    draw, count = material.held_out_batches([one], size=CHOICE)
+    draw, count = material.judged(one)
     for name, embeddings in guides.items():
         head.guess(h, embeddings)
         states[name] = {key: tensor.clone() for key, tensor in head.linear.state_dict().items()}

@@ -109,6 +109,16 @@ def draw_repeatedly(rcdm: RCDM, one: Condition, h: torch.Tensor, *, seed: int) -
     return drawn.unflatten(0, (len(h), SAMPLES))
 
 
+def share_within(samples: torch.Tensor) -> float:
+    """Share of the variance of samples ``[R, K, ...]`` that lies within the K of one h: 1 where h says nothing.
+
+    What the means over K hold of it besides, ``within / K``, is taken off the variance between.
+    """
+    within = samples.var(1).mean()
+    between = (samples.mean(1).var(0).mean() - within / samples.shape[1]).clamp(min=0)
+    return (within / (within + between)).item()
+
+
 @torch.no_grad()
 def held_out_loss(learner: RCDMLearner, draw: Callable[[int, slice], Batch], batches: int, precision: str) -> float:
     """Mean loss of a learner in evaluation mode over the first ``batches`` that are drawn, the same at every look."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.rcdm.objective import Batch
 
+JUDGED = 4  # times as many held-out images as are sampled have their loss taken, where there are so many
+_JUDGED_AT_ONCE = 64
 _AT_ONCE = 512  # images that are read to be made into thumbnails
+Given: TypeAlias = "Callable[[Condition, torch.Tensor], torch.Tensor]"
+"""What stands in the place of representations ``[N, D]`` of a condition."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +78,31 @@ class Material:
             self.conditions, self.split.training, batch_size=size, seed=self.seed, device=self.device, shares=shares
         )
 
-    def held_out_batches(
-        self, conditions: Sequence[Condition] | None = None, *, size: int
-    ) -> tuple[Callable[[int, slice], Batch], int]:
-        """Those of the images that are looked at, of all conditions or of some, and how many there are."""
-        rows, asked = self.held_out.rows, conditions or self.conditions
+    def held_out_batches(self, size: int) -> tuple[Callable[[int, slice], Batch], int]:
+        """Those of the images that are sampled, and how many there are."""
+        rows = self.held_out.rows
         few = min(size, len(rows))
-        return batches(asked, rows, batch_size=few, seed=self.seed + 1, device=self.device), len(rows) // few
+        return self._batches_of(self.conditions, rows, few), len(rows) // few
+
+    def judged(self, one: Condition, given: Given = lambda one, h: h) -> tuple[Callable[[int, slice], Batch], int]:
+        """Batches of more held-out images at one condition, by which heads are chosen, and how many there are.
+
+        Args:
+            one: The condition.
+            given: What stands in the place of its representations.
+        """
+        rows = spread(self.split.held_out, JUDGED * len(self.held_out.rows))
+        few = min(_JUDGED_AT_ONCE, len(rows))
+        draw = self._batches_of([one], rows, few)
+
+        def changed(step: int, positions: slice) -> Batch:
+            images, groups, draws = draw(step, positions)
+            return images, [(name, given(one, h)) for name, h in groups], draws
+
+        return changed, len(rows) // few
+
+    def _batches_of(self, asked: Sequence[Condition], rows: np.ndarray, size: int) -> Callable[[int, slice], Batch]:
+        return batches(asked, rows, batch_size=size, seed=self.seed + 1, device=self.device)
 
     def refuse_collapse(self) -> None:
         """Raise a `UserError` where a condition is the same for all images."""

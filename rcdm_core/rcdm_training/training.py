@@ -113,7 +113,7 @@ def train_rcdm(
             with keeping("how heads began", state):
                 kept.save_json({name: vars(how) for name, how in begun.items()}, state / BEGUN)
 
-    draw_held_out, count = material.held_out_batches(size=loop.batch_size)
+    draw_held_out, count = material.held_out_batches(loop.batch_size)
 
     def look(done: int) -> None:
         known = read_looks(state / LOOKS)
@@ -161,6 +161,7 @@ def train_rcdm(
         told = {
             **told_of_encoders(asked),
             "training": training,
+            "before": [{"training": one["training"]} for one in (start.cards if start else ()) if "training" in one],
             "scores": {one.name: {k: v for k, v in row.items() if k != "level"} for one, row in rows},
         }
         best = material.labels[max(last, key=lambda row: row["MRR"])["level"]]
@@ -200,10 +201,11 @@ def told_of_encoders(asked: Mapping[Encoder, Sequence[str]]) -> dict[str, Any]:
 def basis_of(denoiser: Denoiser, material: Material, one: Condition) -> Basis:
     """The basis that an RCDM keeps: what the head of a condition gives of the images from which heads begin."""
     rows = material.beginning
-    embeddings = denoiser.embed([(one.name, one.representations(rows).to(material.device))])
-    return fitted_basis(material.thumbnails(rows).to(material.device), embeddings)
+    device = device_of(denoiser)
+    embeddings = denoiser.embed([(one.name, one.representations(rows).to(device))])
+    return fitted_basis(material.thumbnails(rows).to(device), embeddings)
 
 
-def read_looks(path: Path) -> pd.DataFrame:
+def read_looks(path: Path, by: str = "step") -> pd.DataFrame:
     """What looks have found so far; those in a file that is damaged are lost, and the last of them is taken again."""
-    return kept.load_table(path) if kept.is_sound(path) else pd.DataFrame({"step": []})
+    return kept.load_table(path) if kept.is_sound(path) else pd.DataFrame({by: []})

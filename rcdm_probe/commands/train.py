@@ -105,13 +105,12 @@ def run(
     """
     console = new_console()
     with new_console(stderr=True).status("loading"):
-        from rcdm_core.rcdm import load_rcdm
         from rcdm_core.rcdm_training import default_settings
-        from rcdm_probe.opening import EMBEDDED
+        from rcdm_probe.opening import open_one
         from rcdm_probe.progress import progress_bars
         from rcdm_probe.rcdm_training import conduct, prepare
 
-    beginning = None if start is None else load_rcdm(None if start == EMBEDDED else start)
+    beginning = None if start is None else open_one(start)
     settings = default_settings(
         image_size=image_size,
         network=network,
