@@ -54,10 +54,18 @@ def load_encoder(
     from rcdm_core.encoders.embedded import load_embedded
     from rcdm_core.encoders.encoder import with_layers
     from rcdm_core.encoders.hubs import load_timm, load_torchhub
+    from rcdm_core.encoders.optional_hubs import load_huggingface, load_open_clip
     from rcdm_core.encoders.published import load_published
     from rcdm_core.encoders.python_function import load_custom
 
-    families = {"timm/": load_timm, "hf-hub:": load_timm, "torchhub/": load_torchhub, "python:": load_custom}
+    families = {
+        "timm/": load_timm,
+        "hf-hub:": load_timm,
+        "hf:": load_huggingface,
+        "open_clip:": load_open_clip,
+        "torchhub/": load_torchhub,
+        "python:": load_custom,
+    }
     named = dict.fromkeys(EMBEDDED, load_embedded) | dict.fromkeys(PUBLISHED, load_published)
     load = named.get(name) or next((load for prefix, load in families.items() if name.startswith(prefix)), None)
     if load is None:

@@ -35,7 +35,15 @@ from rcdm_core.rcdm.rcdm import RCDM
 from rcdm_core.rcdm_training.beginning import begin_on
 from rcdm_core.rcdm_training.evaluation import draw_repeatedly, held_out_loss, scores, share_within, spread
 from rcdm_core.rcdm_training.material import gather
-from rcdm_core.rcdm_training.training import basis_of, identity, numbers, read_looks, told_of_data, told_of_encoders
+from rcdm_core.rcdm_training.training import (
+    basis_of,
+    identity,
+    numbers,
+    read_looks,
+    told_before,
+    told_of_data,
+    told_of_encoders,
+)
 from rcdm_core.training import LOSSES, Callbacks, join_processes, portions, train
 
 if TYPE_CHECKING:
@@ -317,7 +325,7 @@ def _save(
         },
         "scores": {**before.get("scores", {}), **{name: stages[last] for name, stages in found.items()}},
         "adapted": {**before.get("adapted", {}), **found},
-        "before": [{"training": one["training"]} for one in old.cards if "training" in one],
+        **told_before(old),
     }
     best = max(labels, key=lambda label: found[labels[label]][last]["MRR"])
     basis = (stays and old.basis) or basis_of(denoiser, material, material.labels[best])

@@ -161,7 +161,7 @@ def train_rcdm(
         told = {
             **told_of_encoders(asked),
             "training": training,
-            "before": [{"training": one["training"]} for one in (start.cards if start else ()) if "training" in one],
+            **(told_before(start) if start else {}),
             "scores": {one.name: {k: v for k, v in row.items() if k != "level"} for one, row in rows},
         }
         best = material.labels[max(last, key=lambda row: row["MRR"])["level"]]
@@ -185,6 +185,12 @@ def told_of_data(images: ImageSet, material: Material) -> dict[str, Any]:
         "images": len(material.split.training),
         "held_out": len(material.split.held_out),
     }
+
+
+def told_before(rcdm: RCDM) -> dict[str, Any]:
+    """What a card says of the trainings before: those of the RCDM that was begun with."""
+    before = [{"training": card["training"]} for card in rcdm.cards if "training" in card]
+    return {"before": before} if before else {}
 
 
 def told_of_encoders(asked: Mapping[Encoder, Sequence[str]]) -> dict[str, Any]:
