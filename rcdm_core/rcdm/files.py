@@ -121,10 +121,12 @@ _CARD = {
         lambda value: isinstance(value, dict) and all(map(TEXT.holds, value.values())), "the weights of each encoder"
     ),
     "training": Kind(lambda value: isinstance(value, dict), "an object"),
+    "adapted": Kind(lambda value: isinstance(value, dict) and all(map(_tells_stages, value.values())), "stages"),
     "before": several(
         Kind(lambda card: isinstance(card, dict) and not _training_fault(card.get("training")), "a card"), 1000
     ),
 }
+_FOUND = dict.fromkeys(("MRR", "mean rank", "gallery"), Kind(lambda value: isinstance(value, (int, float)), "a number"))
 _COUNT = whole(0, 1 << 53)
 _LEG = {"images": _COUNT, "settings": Kind(lambda value: not wrong(value, {"seed": _COUNT}, others=True), "settings")}
 _TRAINING = {
@@ -154,6 +156,12 @@ def _card_fault(card: dict[str, Any]) -> str:
     if len({condition_key(name) for name in names}) < len(names):
         return "two conditions have one head"
     return _training_fault(card.get("training", {}))
+
+
+def _tells_stages(stages: Any) -> bool:
+    """Whether these are stages of an adaptation, by name, with what was found after each."""
+    found = stages.values() if isinstance(stages, dict) else ()
+    return bool(found) and not any(wrong(one, _FOUND, required=tuple(_FOUND), others=True) for one in found)
 
 
 def _training_fault(training: Any) -> str:
