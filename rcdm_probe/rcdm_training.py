@@ -208,7 +208,8 @@ def _refuse_different(out: Path, known: runs.Facts, facts: runs.Facts) -> None:
     for name, ours in facts["arguments"].items():
         theirs = known["arguments"].get(name)
         if theirs != ours:
-            longer, what = name == "steps" and known["finished"], name.removeprefix("network.").replace("_", " ")
+            longer = name == "steps" and known["finished"] and known["probe"] == "train"
+            what = name.removeprefix("network.").replace("_", " ")
             raise UserError(
                 f"{out} holds a training with {what} {_value(theirs)}, not {_value(ours)}",
                 f"to train longer, begin with it: --start {out}, and another folder with --out"

@@ -63,7 +63,7 @@ def test_from_a_pretrained_network_to_pictures(
     assert loss["heads"] <= loss["closed form"] < loss["floor: shuffled h"]
 
     seen = command(
-        "invariance", *given, "--rcdm", "adapted", "-o", "seen", "--images", 12, "--gallery", 20, "--varied", 2,
+        "invariance", *given, "--rcdm", "adapted", "-o", "seen", "--images", 20, "--gallery", 20, "--varied", 2,
         "--samples", 2, "--pictures", 1, "--steps", 2, "-t", "grayscale", "-t", "vertical_shift",
     )  # fmt: skip
     assert seen.exit_code == 0, seen.output

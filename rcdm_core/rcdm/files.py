@@ -239,7 +239,7 @@ def _reason(folder: Path, missing: str) -> str:
     if not folder.is_dir():
         return "there is no such folder"
     if (folder / STATE).is_dir():
-        return "its training has not ended; the same `rcdm-probe train` goes on with it"
+        return "its training has not ended; the same command goes on with it"
     return f"{missing} is missing"
 
 
