@@ -44,7 +44,7 @@ def document(found: Found) -> dict[str, Any]:
     boxes = () if in_grid else found.verdicts
     return {
         **made,
-        "cards": [*made["cards"], *_cards(words, about)],
+        "cards": [*made["cards"], *decoder.adapted_card(run), *_cards(words, about)],
         **({"verdict-grid": _grid(found, words, about)} if in_grid and found.verdicts else {}),
         "verdicts": [verdict_box(verdict, counted=found.probe.counted) for verdict in boxes],
         "no-verdict": found.probe.gist(found)
@@ -52,7 +52,10 @@ def document(found: Found) -> dict[str, Any]:
         "figure": front[0] if front else None,
         "sections": [
             *(blocks.section(title, content) for title, content in shown.items() if content),
-            blocks.section("What this report cannot tell", [blocks.points(words.points("limits", about))]),
+            blocks.section(
+                "What this report cannot tell",
+                [blocks.points([*decoder.adapted_limits(run), *words.points("limits", about)])],
+            ),
             blocks.section(MEASURED, [blocks.points(words.points("method", about)), *measured]),
             blocks.section("Provenance", source, new_page=True),
         ],

@@ -98,12 +98,12 @@ class Callbacks:
     Attributes:
         begin: Called where no checkpoint is gone on from, before the first step: gives the learner its first weights.
         look: Called in the main process with the number of steps done, at the end too, while the learner holds its
-            averaged weights; once more for a step at which it was interrupted.
+            averaged weights; once more for a step at which it was interrupted. Whether that is enough: training ends.
         every: Steps between two looks; 0 for none.
     """
 
     begin: Callable[[], None] = lambda: None
-    look: Callable[[int], None] = lambda done: None
+    look: Callable[[int], bool | None] = lambda done: None
     every: int = 0
 
 
@@ -187,18 +187,22 @@ def train(
     def is_due(done: int) -> bool:
         return bool(callbacks.every and done) and (done % callbacks.every == 0 or done == settings.steps)
 
-    def look(done: int) -> None:
+    def look(done: int) -> bool:
+        enough = False
         if is_due(done):
             if accelerator.is_main_process:
                 with _at_rest(network, trainable, average):
-                    callbacks.look(done)
-            accelerator.wait_for_everyone()
+                    enough = bool(callbacks.look(done))
+            told = torch.tensor(float(enough), device=accelerator.device)
+            enough = bool(accelerator.reduce(told, reduction="sum"))  # which waits for the main process
+        return enough
 
-    look(first)
+    enough = look(first)
     network.train()
     began = time.perf_counter()
     with Deferral() as deferral:
-        for step in track(range(first, settings.steps), folder.name, settings.steps - first):
+        ahead = range(first, first if enough else settings.steps)
+        for step in track(ahead, folder.name, len(ahead)):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, settings)
             loss = _backward(accelerator, prepared, draw, step, mine, settings)
@@ -228,7 +232,9 @@ def train(
             if asked:
                 raise KeyboardInterrupt
             with deferral.lifted():
-                look(done)
+                enough = look(done)
+            if enough:
+                break
     if accelerator.is_main_process:
         (folder / BEFORE).unlink(missing_ok=True)
     if average is not None:
@@ -301,7 +307,9 @@ def _save(
     folder: Path, known: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer, average: EMAModel | None
 ) -> None:
     log = torch.tensor(known["log"], dtype=torch.float64)
-    state = {**known, "log": log, "network": network.state_dict(), "optimizer": optimizer.state_dict()}
+    frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    weights = {name: tensor for name, tensor in network.state_dict().items() if name not in frozen}
+    state = {**known, "log": log, "network": weights, "optimizer": optimizer.state_dict()}
     if average is not None:
         state["average"] = average.state_dict()
     path = folder / CHECKPOINT
@@ -331,7 +339,8 @@ def _restore(
     state: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer, average: EMAModel | None
 ) -> tuple[int, list[list[float]]]:
     """Load a checkpoint; the number of the next step, and the log up to there."""
-    network.load_state_dict(state["network"])
+    frozen = {name: p for name, p in network.named_parameters() if not p.requires_grad}
+    network.load_state_dict({**frozen, **state["network"]})
     optimizer.load_state_dict(state["optimizer"])
     if average is not None:
         average.load_state_dict(state["average"])

@@ -32,7 +32,7 @@ from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS
 from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings
 from rcdm_core.rcdm.objective import RCDMLearner
-from rcdm_core.rcdm_training.store import batches, fill_store
+from rcdm_core.rcdm_training.store import Condition, batches, fill_store
 from rcdm_core.representations import encode
 from rcdm_core.training import TrainingSettings, join_processes, train
 
@@ -206,7 +206,7 @@ def training_rates(
         processes, rows = join_processes(device.type), np.arange(len(images))
         place, size = Path(folder) / "store", network.image_size
         store = fill_store(place, encoder, (level,), images, image_size=size, processes=processes)
-        draw = batches(store, rows, {condition: level}, batch_size=batch_size, seed=seed, device=device)
+        draw = batches([Condition(encoder, level, store)], rows, batch_size=batch_size, seed=seed, device=device)
         bared, batch = copy.deepcopy(learner).train(), draw(0, slice(0, batch_size))
         optimizer = torch.optim.AdamW(bared.parameters(), lr=1e-4, fused=True)
         shown = current()

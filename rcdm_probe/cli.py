@@ -27,6 +27,7 @@ from rcdm_core.allocator import keep_memory
 from rcdm_core.errors import UserError
 from rcdm_core.interruption import stop
 from rcdm_probe.commands import (
+    adapt,
     bench,
     convert,
     encoders,
@@ -172,6 +173,7 @@ app = typer.Typer(
 app.command("reproduce")(reproduce.run)
 app.command("sample")(sample.run)
 app.command("train")(train.run)
+app.command("adapt")(adapt.run)
 app.command("encoders")(encoders.run)
 app.command("convert")(convert.run)
 app.command("bench")(bench.run)

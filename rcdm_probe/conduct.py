@@ -353,6 +353,8 @@ def _cards(probe: Probe, context: Context, ready: Ready) -> dict[str, Any]:
     """What ``run.json`` tells of all that takes part."""
     cards: dict[str, Any] = {"data_card": data_card(context.images, ready.given)}
     cards["drawn_levels"] = list(dict.fromkeys(level for one in context.each_encoder() for level in one.drawn_levels))
+    if adapted := _adapted(context):
+        cards["adapted"] = adapted
     if probe.needs.encoders == "one":
         cards["encoder_card"] = encoder_card(context.encoder, context.levels)
     else:
@@ -365,3 +367,14 @@ def _cards(probe: Probe, context: Context, ready: Ready) -> dict[str, Any]:
     for name, card in ready.cards.items():
         cards[name] = cards.get(name, {}) | card
     return cards
+
+
+def _adapted(context: Context) -> dict[str, Any]:
+    """What was found of the heads, among those that draw, that were put on a denoiser that was trained without them."""
+    told = {}
+    for one in context.each_encoder():
+        for card in one.decoder.cards if one.decoder else ():
+            for level in one.drawn_levels:
+                if stages := card.get("adapted", {}).get(condition := f"{one.encoder.name}/{level}"):
+                    told[condition] = stages
+    return told

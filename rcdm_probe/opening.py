@@ -281,6 +281,20 @@ def _open_shared(where: _OneOrSeveral, device: str) -> RCDM:
     return load_rcdm(None if where == EMBEDDED else where, device=device)
 
 
+def open_one(where: str, *, device: str = "cpu") -> RCDM:
+    """An RCDM by name or folder: ``"embedded"``, ``"imagenet/vicreg/backbone"``, or where it was written.
+
+    Raises:
+        UserError: There is none, or its file cannot be fetched.
+    """
+    from rcdm_core.rcdm.published import PUBLISHED_RCDMS, load_published
+
+    encoder, _, level = where.rpartition("/")
+    if encoder in PUBLISHED_RCDMS and not Path(where).exists():
+        return load_published(encoder, [level], device=device)
+    return _open_shared(where, device)
+
+
 def _cards_of(decoders: Iterable[RCDM]) -> list[Mapping[str, Any]]:
     """The card of every training that RCDMs come from, each once."""
     return [card for decoder in dict.fromkeys(decoders) for card in decoder.cards]

@@ -10,23 +10,25 @@ import shlex
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rcdm_core.errors import UserError
+from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm_training import Observation, RCDMTraining, train_rcdm
+from rcdm_core.rcdm_training.beginning import encoders_at_hand
 from rcdm_core.rcdm_training.training import numbers
 from rcdm_core.training import LOSSES, join_processes
 from rcdm_core.training_images import LEAST_IMAGES
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
-from rcdm_probe.facts import data_card, encoder_card, fingerprint_of
-from rcdm_probe.opening import open_encoder, open_images
+from rcdm_probe.facts import data_card, encoder_card, fingerprint_of, weights_name
+from rcdm_probe.opening import by_name, open_encoder, open_images
 from reports.training import write_curves, write_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from rcdm_core.data.imageset import ImageSet
@@ -38,16 +40,16 @@ class Training:
     """A training, ready to begin or to go on.
 
     Attributes:
-        encoder: The encoder, where this process computes.
-        levels: Its levels to train for.
+        asked: The encoders, where this process computes, with their levels to train for.
+        known: Encoders that the RCDM to begin with draws from.
         images: What to train on.
         settings: How.
         run: The run: its folder is where everything goes.
         is_main: Whether this process is the one that writes and speaks.
     """
 
-    encoder: Encoder
-    levels: tuple[str, ...]
+    asked: Mapping[Encoder, tuple[str, ...]]
+    known: list[Encoder]
     images: ImageSet
     settings: RCDMTraining
     run: runs.Run
@@ -55,24 +57,24 @@ class Training:
 
 
 def prepare(
-    encoder: str | Encoder,
+    encoders: str | Encoder | Sequence[str | Encoder],
     data: str | Path,
     settings: RCDMTraining,
     *,
     out: Path,
     level: str | Sequence[str] | None = None,
-    weights: str | Path | None = None,
+    weights: Mapping[str, str | Path] = MappingProxyType({}),
     device: str = "auto",
 ) -> Training:
     """Load and check all that a training needs, and write ``run.json``; this process was begun with its command.
 
     Args:
-        encoder: Name or encoder.
+        encoders: Name or encoder, or several.
         data: A folder of images, or a data set by name.
         settings: How to train.
         out: Folder of the RCDM.
-        level: Level or levels to train for; None for all that the encoder has of itself.
-        weights: Weights to use instead of the encoder's own.
+        level: Level or levels of each encoder to train for; None for all that it has of itself.
+        weights: Weights to use instead of an encoder's own, by its name.
         device: Where to compute.
 
     Raises:
@@ -80,35 +82,89 @@ def prepare(
     """
     kind = choose_device(device)
     processes = join_processes(kind)
-    network, levels = open_encoder(encoder, level=level, weights=weights, device=str(processes.device))
+    asked = open_asked(encoders, level, weights, device=str(processes.device))
+    known = [] if settings.start is None else encoders_at_hand(settings.start, asked)
     found = open_images(
-        data, seen_by=(network, settings.network), least=LEAST_IMAGES, limit=settings.images, seed=settings.loop.seed
+        data,
+        seen_by=(*asked, *known, settings.network),
+        least=LEAST_IMAGES,
+        limit=settings.images,
+        seed=settings.loop.seed,
     )
-    runs.keep_apart(out, found)
+    conditions = [f"{encoder.name}/{name}" for encoder, levels in asked.items() for name in levels]
+    for name in settings.shares:
+        if name not in conditions:
+            raise unknown_name("condition of --share", name, conditions)
     arguments = {
-        "encoder": network.name,
-        "levels": levels,
-        "weights": None if weights is None else str(weights),
-        "data": str(data),
-        "images": settings.images,
+        **told_of(asked, weights, data, settings.images),
         **{f"network.{name}": value for name, value in settings.network.to_dict().items()},
         **numbers(settings.loop),
         "every": settings.every,
         "looked_at": settings.looked_at,
         "start": fingerprint_of(settings.start),
+        **({"shares": dict(settings.shares)} if settings.shares else {}),
     }
+    return Training(asked, known, found, settings, *begin_run("train", asked, found, arguments, out=out, device=kind))
+
+
+def open_asked(
+    encoders: str | Encoder | Sequence[str | Encoder],
+    level: str | Sequence[str] | None,
+    weights: Mapping[str, str | Path],
+    *,
+    device: str,
+) -> dict[Encoder, tuple[str, ...]]:
+    """Encoders to train for, with their levels: those asked for, or all that an encoder has of itself."""
+    named = by_name(encoders, ())
+    for name in weights.keys() - named.keys():
+        raise unknown_name("encoder of --weights", name, named)
+    return dict(
+        open_encoder(encoder, level=level, weights=weights.get(name), device=device) for name, encoder in named.items()
+    )
+
+
+def told_of(
+    asked: Mapping[Encoder, Sequence[str]],
+    weights: Mapping[str, str | Path],
+    data: str | Path,
+    images: int | None,
+) -> dict[str, Any]:
+    """What is trained for and on, as arguments in ``run.json``."""
+    (first, levels), several = next(iter(asked.items())), len(asked) > 1
+    return {
+        "encoder": ", ".join(encoder.name for encoder in asked),
+        "levels": {encoder.name: levels for encoder, levels in asked.items()} if several else levels,
+        "weights": weights_name(weights) if several else str(weights[first.name]) if weights else None,
+        "data": str(data),
+        "images": images,
+    }
+
+
+def begin_run(
+    kind: str,
+    asked: Mapping[Encoder, tuple[str, ...]],
+    images: ImageSet,
+    arguments: Mapping[str, Any],
+    *,
+    out: Path,
+    device: str,
+) -> tuple[runs.Run, bool]:
+    """Begin a run that leaves an RCDM, or go on with it; the run, and whether this process is the main one."""
+    runs.keep_apart(out, images)
+    several = len(asked) > 1
+    cards = {encoder.name: encoder_card(encoder, levels) for encoder, levels in asked.items()}
+    hashes = {f"encoder {e.name}" if several else "encoder": e.network_fingerprint for e in asked}
     facts = runs.collect_facts(
-        "train",
+        kind,
         command=shlex.join(["rcdm-probe", *sys.argv[1:]]),
         arguments=arguments,
-        hashes={"encoder": network.network_fingerprint, "data": found.fingerprint},
-        device=kind,
-        encoder_card=encoder_card(network, levels),
-        data_card=data_card(found),
+        hashes={**hashes, "data": images.fingerprint},
+        device=device,
+        **({"encoder_cards": cards} if several else {"encoder_card": next(iter(cards.values()))}),
+        data_card=data_card(images),
     )
-    is_main = processes.is_main_process
-    run = runs.begin(facts, out=out, refuse=_refuse_different) if is_main else runs.Run(out, facts)
-    return Training(network, levels, found, settings, run, is_main)
+    is_main = join_processes(device).is_main_process
+    return (runs.begin(facts, out=out, refuse=_refuse_different) if is_main else runs.Run(out, facts)), is_main
 
 
 def conduct(training: Training, *, tell: Callable[[str], None] = lambda line: None) -> pd.DataFrame:
@@ -130,11 +186,11 @@ def conduct(training: Training, *, tell: Callable[[str], None] = lambda line: No
 
     with training.run.locked() if training.is_main else nullcontext():
         train_rcdm(
-            training.encoder,
-            training.levels,
+            training.asked,
             training.images,
             training.settings,
             folder=folder,
+            known=training.known,
             card={"command": training.run.facts["command"]},
             report=report,
         )
@@ -147,20 +203,22 @@ def conduct(training: Training, *, tell: Callable[[str], None] = lambda line: No
 
 def _refuse_different(out: Path, known: runs.Facts, facts: runs.Facts) -> None:
     """Raise a `UserError` where the facts of a folder are not of this training; code and versions may have changed."""
-    if known["probe"] != "train":
+    if known["probe"] != facts["probe"]:
         raise UserError(f"{out} holds a run of another kind", "choose another folder with --out")
     for name, ours in facts["arguments"].items():
         theirs = known["arguments"].get(name)
         if theirs != ours:
-            longer, what = name == "steps" and known["finished"], name.removeprefix("network.").replace("_", " ")
+            longer = name == "steps" and known["finished"] and known["probe"] == "train"
+            what = name.removeprefix("network.").replace("_", " ")
             raise UserError(
                 f"{out} holds a training with {what} {_value(theirs)}, not {_value(ours)}",
                 f"to train longer, begin with it: --start {out}, and another folder with --out"
                 if longer
                 else "give what it began with to go on, or another folder with --out",
             )
-    for name, what in (("encoder", "other weights of the encoder"), ("data", "other images")):
-        if known["hashes"].get(name) != facts["hashes"][name]:
+    for name, value in facts["hashes"].items():
+        if known["hashes"].get(name) != value:
+            what = "other images" if name == "data" else f"other weights of the {name}"
             raise UserError(f"{out} holds a training with {what}", "choose another folder with --out")
 
 

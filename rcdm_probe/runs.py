@@ -163,8 +163,8 @@ class Run:
         begun = self.facts["resumed"][-1] if self.resumed else self.facts["started"]
         with _writing(self.folder):
             if known is not None and (
-                known["finished"] is None or known["probe"] == "train"
-            ):  # which ends where it was
+                known["finished"] is None or known["probe"] in ("train", "adapt")
+            ):  # which end where they were
                 self.facts = {**self.facts, "started": known["started"], "resumed": [*known["resumed"], begun]}
             else:
                 self.facts = {**self.facts, "started": begun, "resumed": []}

@@ -63,6 +63,30 @@ def undrawn(levels: Iterable[str], drawn: Collection[str], run: Mapping[str, Any
     ]
 
 
+def adapted_card(run: Mapping[str, Any]) -> list[Block]:
+    """A card of the first page for heads that were adapted, with their fidelity; none where there are none."""
+    rows = {condition: _fidelity(stages) for condition, stages in run.get("adapted", {}).items()}
+    return [blocks.card("Adapted heads draw", rows)] if rows else []
+
+
+def adapted_limits(run: Mapping[str, Any]) -> list[str]:
+    """What a report cannot tell where adapted heads draw, in sentences."""
+    return [
+        f"The pictures of {condition} are drawn through a head that was adapted to a denoiser trained without it "
+        f"({_fidelity(stages)}). What they show is in h; what they do not show may be what this denoiser cannot draw, "
+        "and not what h has lost."
+        for condition, stages in run.get("adapted", {}).items()
+    ]
+
+
+def _fidelity(stages: Mapping[str, Any]) -> str:
+    """What was found after the last stage of an adaptation, beside the floor of another image's h."""
+    last = [found for name, found in stages.items() if not name.startswith("floor")][-1]
+    floor = next((found["MRR"] for name, found in stages.items() if "shuffled" in name), None)
+    beside = "" if floor is None else f", {floor:.3f} from the h of other images"
+    return f"MRR {last['MRR']:.3f} among {last['gallery']:,.0f} images{beside}"
+
+
 def training_command(encoder: str, levels: Sequence[str] = (), weights: str | None = None) -> str:
     """The command that trains an RCDM on levels of an encoder.
 

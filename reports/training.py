@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from rcdm_core.kept import atomic_path, keeping
 from reports.figures.grid import draw_panel
 from reports.panels import Panel
-from reports.style import DPI, INK, MUTED, TEXT_WIDTH, level_handles, level_looks, new_figure, theme
+from reports.style import DPI, INK, MUTED, TEXT_WIDTH, level_handles, level_looks, new_figure, shifts, theme
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,6 +75,43 @@ def draw_training_curves(losses: pd.DataFrame, fidelity: pd.DataFrame) -> Figure
         axes.grid(axis="y")
     chance = ranks.axhline(_chance(fidelity["gallery"].max()), color=MUTED, linestyle="--", label="chance")
     ranks.legend(handles=[*level_handles(fidelity["level"], line=True), chance])
+    figure.tight_layout()
+    return figure
+
+
+def write_stages(path: Path, stages: pd.DataFrame) -> None:
+    """A picture of what each stage of an adaptation bought; a table as of `draw_stages`."""
+    _write(draw_stages(stages), path)
+
+
+@theme()
+def draw_stages(stages: pd.DataFrame) -> Figure:
+    """Four plots, a row for each stage and floor, a dot for each level.
+
+    Args:
+        stages: One row a (stage, level): ``held-out loss``, ``MRR``, ``mean rank``, ``variance within``, ``gallery``.
+    """
+    figure = new_figure(TEXT_WIDTH, _HEIGHT)
+    names = list(dict.fromkeys(stages["stage"]))
+    plots = figure.subplots(1, 4, sharey=True)
+    looks = level_looks(stages["level"])
+    titles = "held-out loss", f"MRR among {stages['gallery'].max()}", "mean rank", "variance within"
+    for axes, column, title in zip(
+        plots, ("held-out loss", "MRR", "mean rank", "variance within"), titles, strict=True
+    ):
+        for (level, (colour, marker)), shift in zip(looks.items(), shifts(len(looks)), strict=True):
+            rows = stages[stages["level"] == level]
+            y = [names.index(name) + shift for name in rows["stage"]]
+            axes.plot(rows[column], y, color=colour, marker=marker, linestyle="none")
+        axes.set_title(title, loc="left")
+        axes.grid(axis="x")
+        axes.xaxis.set_major_locator(MaxNLocator(3))
+        if column in ("MRR", "variance within"):
+            axes.set_xlim(left=0)
+    plots[0].set_yticks(range(len(names)), names)
+    plots[0].set_ylim(len(names) - 0.5, -0.5)
+    plots[1].axvline(_chance(stages["gallery"].max()), color=MUTED, linestyle="--")
+    plots[-1].legend(handles=level_handles(stages["level"]))
     figure.tight_layout()
     return figure
 

@@ -32,7 +32,7 @@ def train_small(
         network=network, loop=TrainingSettings(**{**LOOP, **loop}), every=every, looked_at=4, start=start
     )
     encoder, images = load_encoder("simclr"), load_data("scenes", image_size=32, limit=60)
-    train_rcdm(encoder, encoder.levels, images, settings, folder=folder)
+    train_rcdm({encoder: encoder.levels}, images, settings, folder=folder)
 
 
 def train_small_among(variables: dict[str, str], folder: Path) -> None:

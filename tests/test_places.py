@@ -20,6 +20,7 @@ WRITING: dict[str, tuple[object, ...]] = {
     "generate": ("-e", "vicreg"),
     "reproduce": (),
     "train": ("-e", "vicreg", "-d", "scenes"),
+    "adapt": ("-e", "vicreg", "-d", "scenes"),
     "convert": ("a.pt",),
     "sample": ("scenes:1", "-e", "vicreg"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import nn
 
 from rcdm_core.encoders import Encoder
 from rcdm_core.errors import UserError
-from rcdm_core.rcdm_training.store import Store, batches, fill_store
+from rcdm_core.rcdm_training.store import Condition, Store, batches, fill_store
 from rcdm_core.representations import refuse_collapse
 from rcdm_core.training import join_processes
 
@@ -54,11 +55,18 @@ def test_collapse_is_judged_over_all_images(
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 6])
 def test_every_level_is_trained_however_small_a_batch_is(tmp_path: Path, batch_size: int) -> None:
-    _, store = filled(tmp_path, Images(12, 12))
-    conditions = dict.fromkeys(("first", "second", "third"), "backbone")
-    draw = batches(store, np.arange(12), conditions, batch_size=batch_size, seed=0, device="cpu")
-    shown = dict.fromkeys(conditions, 0)
-    for step in range(12 // batch_size):
-        for name, h in draw(step, slice(0, batch_size))[1]:
-            shown[name] += len(h)
-    assert set(shown.values()) == {4}
+    encoder, store = filled(tmp_path, Images(12, 12))
+    conditions = [Condition(renamed(encoder, name), "backbone", store) for name in ("first", "second", "third")]
+    for shares, wanted in (({}, [4, 4, 4]), ({"second/backbone": 4}, [2, 8, 2])):
+        draw = batches(conditions, np.arange(12), batch_size=batch_size, seed=0, device="cpu", shares=shares)
+        shown = dict.fromkeys((one.name for one in conditions), 0)
+        for step in range(12 // batch_size):
+            for name, h in draw(step, slice(0, batch_size))[1]:
+                shown[name] += len(h)
+        assert list(shown.values()) == wanted
+
+
+def renamed(encoder: Encoder, name: str) -> Encoder:
+    other = copy(encoder)
+    other.name = name
+    return other

@@ -35,6 +35,8 @@ def __getattr__(name: str) -> Any:
 _FAMILIES = {
     "timm/": "hubs.load_timm",
     "hf-hub:": "hubs.load_timm",
+    "hf:": "optional_hubs.load_huggingface",
+    "open_clip:": "optional_hubs.load_open_clip",
     "torchhub/": "hubs.load_torchhub",
     "python:": "python_function.load_custom",
 }

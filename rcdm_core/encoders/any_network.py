@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 
     from rcdm_core.weights import Fresh
 
-_LIBRARIES = {"rcdm_core", "timm", "torch", "torchvision"}  # their networks are told by their words for themselves
+_LIBRARIES = {
+    "open_clip",
+    "rcdm_core",
+    "timm",
+    "torch",
+    "torchvision",
+    "transformers",
+}  # their networks are told by their words for themselves
 
 
 def measured(

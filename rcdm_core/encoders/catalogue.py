@@ -149,6 +149,14 @@ ENCODERS: Mapping[str, Entry] = {**EMBEDDED, **PUBLISHED}
 FAMILIES: Mapping[str, Family] = {
     "timm/": Family("timm/NAME", "timm/resnet18", "any network of timm, with timm's pretrained weights and transforms"),
     "hf-hub:": Family("hf-hub:ORG/NAME", "hf-hub:timm/resnet18.a1_in1k", "timm networks on the Hugging Face hub"),
+    "hf:": Family(
+        "hf:ORG/NAME", "hf:facebook/dinov2-small", "vision networks of transformers (pip install 'rcdm-probe[hf]')"
+    ),
+    "open_clip:": Family(
+        "open_clip:NAME/TAG",
+        "open_clip:ViT-B-32/laion2b_s34b_b79k",
+        "image towers of OpenCLIP (pip install 'rcdm-probe[clip]')",
+    ),
     "torchhub/": Family(
         "torchhub/REPO:NAME", "torchhub/facebookresearch/vicreg:main:resnet50", "entry points of a torch.hub repository"
     ),

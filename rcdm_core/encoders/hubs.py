@@ -67,7 +67,7 @@ def load_timm(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     if not name.startswith("hf-hub:") and not timm.is_model(architecture):
         raise unknown_name("timm network", architecture, timm.list_models())
     try:
-        with seeded(weights), _hub():
+        with seeded(weights), offline_without_a_network():
             network: Any = timm.create_model(model, pretrained=weights is None, num_classes=0)
     except (OSError, HfHubHTTPError) as error:
         raise UserError(
@@ -111,7 +111,7 @@ def _pooling(network: Any) -> str:
 
 
 @contextmanager
-def _hub() -> Iterator[None]:
+def offline_without_a_network() -> Iterator[None]:
     """Without a network, the Hub's client is told so: it then looks into its cache at once, not after a minute."""
     before = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = before or not _reachable(constants.ENDPOINT.split("/")[2])

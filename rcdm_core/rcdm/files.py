@@ -3,6 +3,7 @@
 - ``unet/``: configuration and weights of the U-Net, as ``UNet2DModel.from_pretrained`` reads them;
 - ``scheduler/``: the schedule it was trained on, as ``DDPMScheduler.from_pretrained`` reads it;
 - ``heads.safetensors``: a head for each condition;
+- ``basis.safetensors``: what the denoiser is given of images (`rcdm_core.rcdm.heads.Basis`); older ones lack it;
 - ``rcdm.json``: the card, with the shape of the network, its conditions, how it was trained and what it scores.
 
 The card is written last: a folder that has one is complete.
@@ -11,6 +12,7 @@ The card is written last: a folder that has one is complete.
 from __future__ import annotations
 
 import json
+import math
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ from rcdm_core.json_files import TEXT, Kind, json_object, several, whole, wrong
 from rcdm_core.kept import atomic_path, keeping
 from rcdm_core.paths import user_path
 from rcdm_core.rcdm.diffusion import schedule_fault
+from rcdm_core.rcdm.heads import Basis
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings, condition_key, shape_fault
 from rcdm_core.rcdm.rcdm import RCDM
 from rcdm_core.state_dicts import prepared
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 UNET, UNET_CONFIG = "unet/diffusion_pytorch_model.safetensors", "unet/config.json"
 SCHEDULE, HEADS, CARD = "scheduler/scheduler_config.json", "heads.safetensors", "rcdm.json"
+BASIS = "basis.safetensors"
 FILES = (UNET, UNET_CONFIG, SCHEDULE, HEADS, CARD)
 STATE = "training"  # folder in which a training keeps its state
 
@@ -44,6 +48,7 @@ def save_rcdm(
     folder: Path,
     *,
     card: Mapping[str, Any],
+    basis: Basis | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> None:
     """Write an RCDM; one that is there already is replaced.
@@ -53,6 +58,7 @@ def save_rcdm(
         schedule: The schedule they were trained on.
         folder: Where to; made if it is not there. Other files in it stay.
         card: How the RCDM was trained and what it scores; shape and conditions are added.
+        basis: What the denoiser is given of images.
         dtype: Of the weights in the files.
 
     Raises:
@@ -65,6 +71,9 @@ def save_rcdm(
         (folder / CARD).unlink(missing_ok=True)
         _write_tensors(denoiser.unet.state_dict(), folder / UNET, dtype)
         _write_tensors(denoiser.heads.state_dict(), folder / HEADS, dtype)
+        (folder / BASIS).unlink(missing_ok=True)
+        if basis is not None:
+            _write_tensors(vars(basis), folder / BASIS, torch.float32)
         _write_json(json.loads(denoiser.unet.to_json_string()), folder / UNET_CONFIG)
         _write_json(json.loads(schedule.to_json_string()), folder / SCHEDULE)
         _write_json({**card, **shape}, folder / CARD)
@@ -112,7 +121,12 @@ _CARD = {
         lambda value: isinstance(value, dict) and all(map(TEXT.holds, value.values())), "the weights of each encoder"
     ),
     "training": Kind(lambda value: isinstance(value, dict), "an object"),
+    "adapted": Kind(lambda value: isinstance(value, dict) and all(map(_tells_stages, value.values())), "stages"),
+    "before": several(
+        Kind(lambda card: isinstance(card, dict) and not _training_fault(card.get("training")), "a card"), 1000
+    ),
 }
+_FOUND = dict.fromkeys(("MRR", "mean rank", "gallery"), Kind(lambda value: isinstance(value, (int, float)), "a number"))
 _COUNT = whole(0, 1 << 53)
 _LEG = {"images": _COUNT, "settings": Kind(lambda value: not wrong(value, {"seed": _COUNT}, others=True), "settings")}
 _TRAINING = {
@@ -141,7 +155,19 @@ def _card_fault(card: dict[str, Any]) -> str:
         return "conditions are called ENCODER/LEVEL"
     if len({condition_key(name) for name in names}) < len(names):
         return "two conditions have one head"
-    training = card.get("training", {})
+    return _training_fault(card.get("training", {}))
+
+
+def _tells_stages(stages: Any) -> bool:
+    """Whether these are stages of an adaptation, by name, with what was found after each."""
+    found = stages.values() if isinstance(stages, dict) else ()
+    return bool(found) and not any(wrong(one, _FOUND, required=tuple(_FOUND), others=True) for one in found)
+
+
+def _training_fault(training: Any) -> str:
+    """What is told of a training that no RCDM has had, in words; empty where all is well."""
+    if not isinstance(training, dict):
+        return "training is no object"
     known = ("settings", "images", "held_out") if "data_fingerprint" in training else ()
     if fault := wrong(training, _TRAINING, required=known, others=True):
         return f"training: {fault}"
@@ -171,7 +197,20 @@ def _read(folder: Path) -> RCDM:
         denoiser = Denoiser(settings, card["conditions"])
     _require_config(denoiser, folder)
     read_weights(denoiser, folder)
-    return RCDM(denoiser, schedule=DDPMScheduler.from_config(schedule), card=card)
+    basis = _read_basis(folder / BASIS, settings.embedding)
+    return RCDM(denoiser, schedule=DDPMScheduler.from_config(schedule), card=card, basis=basis)
+
+
+def _read_basis(path: Path, embedding: int) -> Basis | None:
+    """The basis in a file; None where there is none."""
+    if not path.is_file():
+        return None
+    state = load_state(path)
+    weight, bias = (state.get(name, torch.empty(0)) for name in ("weight", "bias"))
+    side = math.isqrt(weight.shape[-1] // 3)
+    if weight.shape != (embedding, 3 * side**2) or bias.shape != (embedding,):
+        raise UserError(f"{path} is no basis of this RCDM (weight {list(weight.shape)})", _AGAIN)
+    return Basis(weight.float(), bias.float())
 
 
 def _require_size(settings: NetworkSettings, folder: Path) -> None:
@@ -200,7 +239,7 @@ def _reason(folder: Path, missing: str) -> str:
     if not folder.is_dir():
         return "there is no such folder"
     if (folder / STATE).is_dir():
-        return "its training has not ended; the same `rcdm-probe train` goes on with it"
+        return "its training has not ended; the same command goes on with it"
     return f"{missing} is missing"
 
 

@@ -15,10 +15,15 @@ what they mean, for all encoders and levels. They are turned at random into all 
 Adam, which moves every weight alike, learns from many small inputs faster than from a few large ones. Where an encoder
 was trained further, its head guesses instead what the head before it made of the same images, so that the denoiser
 reads on what it has learned to read.
+
+*A basis* is the head of the images themselves: the same regression from thumbnails to what a trained head gives. Every
+RCDM keeps one, so that a new encoder can begin where none that the denoiser knows is at hand.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -97,8 +102,45 @@ def embedded_images(images: torch.Tensor, embedding: int) -> torch.Tensor:
     return GAIN * standardised @ turn.to(images.device)[: standardised.shape[1]]
 
 
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """From images to the embedding, linearly.
+
+    Attributes:
+        weight: Of flattened thumbnails, ``[E, P]``.
+        bias: ``[E]``.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Embeddings ``[N, E]`` of images ``[N, 3, S, S]`` in [0, 1]."""
+        side = math.isqrt(self.weight.shape[1] // images.shape[1])
+        small = F.interpolate(images, size=side, mode="area")
+        return F.linear(small.flatten(1), self.weight.to(images.device), self.bias.to(images.device))
+
+
+def fitted_basis(images: torch.Tensor, embeddings: torch.Tensor) -> Basis:
+    """The basis that gives of images ``[N, 3, S, S]`` what heads came to give, ``[N, E]``, as nearly as it can."""
+    small = thumbnails(images).flatten(1)
+    head = RepresentationHead(small.shape[1], embeddings.shape[1]).to(images.device)
+    head.begin(small, embeddings)
+    linear = folded(head)
+    return Basis(linear.weight.detach(), linear.bias.detach())
+
+
+@torch.no_grad()
+def folded(head: RepresentationHead) -> nn.Linear:
+    """Whitening and linear map in one."""
+    linear = nn.Linear(head.linear.in_features, head.linear.out_features, device=head.mean.device)
+    linear.weight.copy_(head.linear.weight @ head.whitening.T)
+    linear.bias.copy_(head.linear.bias - linear.weight @ head.mean)
+    return linear
+
+
 def thumbnails(images: torch.Tensor) -> torch.Tensor:
-    """Images ``[N, 3, S, S]`` at no more than `THUMBNAIL` pixels a side: all that `embedded_images` looks at."""
+    """Images ``[N, 3, S, S]`` at no more than `THUMBNAIL` pixels a side: all that bases look at."""
     return F.interpolate(images, size=min(THUMBNAIL, images.shape[-1]), mode="area")
 
 

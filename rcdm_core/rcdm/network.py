@@ -221,12 +221,15 @@ class Denoiser(nn.Module):
     Args:
         settings: Shape of the U-Net.
         conditions: Dimension of each condition, as ``{"vicreg/backbone": 384}``.
+        unet: A U-Net of this shape that is there already, which is shared; None for a fresh one.
     """
 
-    def __init__(self, settings: NetworkSettings, conditions: Mapping[str, int]) -> None:
+    def __init__(
+        self, settings: NetworkSettings, conditions: Mapping[str, int], *, unet: UNet2DModel | None = None
+    ) -> None:
         super().__init__()
         self.settings, self.conditions = settings, dict(conditions)
-        self.unet = build_unet(settings).to(memory_format=torch.channels_last)
+        self.unet = unet or build_unet(settings).to(memory_format=torch.channels_last)
         head = RepresentationHead if settings.whitening else nn.Linear
         self.heads = nn.ModuleDict({condition_key(name): head(d, settings.embedding) for name, d in conditions.items()})
 

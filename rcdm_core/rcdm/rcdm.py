@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from diffusers import DDPMScheduler
 
     from rcdm_core.rcdm.guidance import Guide
+    from rcdm_core.rcdm.heads import Basis
     from rcdm_core.rcdm.network import Denoiser
 
 
@@ -37,11 +38,19 @@ class RCDM(nn.Module):
         denoiser: Trained network.
         schedule: The schedule it was trained on.
         card: How it was trained and what it scores.
+        basis: What it is given of images, linearly; None where it was made without.
     """
 
-    def __init__(self, denoiser: Denoiser, *, schedule: DDPMScheduler, card: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        *,
+        schedule: DDPMScheduler,
+        card: Mapping[str, Any] | None = None,
+        basis: Basis | None = None,
+    ) -> None:
         super().__init__()
-        self.denoiser, self.schedule, self.card = denoiser, schedule, dict(card or {})
+        self.denoiser, self.schedule, self.card, self.basis = denoiser, schedule, dict(card or {}), basis
         self.eval().requires_grad_(False)
 
     @property
@@ -51,8 +60,8 @@ class RCDM(nn.Module):
 
     @property
     def cards(self) -> tuple[Mapping[str, Any], ...]:
-        """The card of each training that what it draws comes from."""
-        return (self.card,)
+        """The card of each training that what it draws comes from, those before its own last."""
+        return (self.card, *self.card.get("before", ()))
 
     @property
     def image_size(self) -> int:

@@ -13,12 +13,12 @@ from rcdm_core.precision import device_of, lowered
 from rcdm_core.representations import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.rcdm.objective import Batch, RCDMLearner
     from rcdm_core.rcdm.rcdm import RCDM
-    from rcdm_core.rcdm_training.store import Store
+    from rcdm_core.rcdm_training.material import Material
+    from rcdm_core.rcdm_training.store import Condition
     from rcdm_core.training_images import Split
 
 GALLERY = 2_000  # images among which ranks are taken, the held-out ones first
@@ -31,7 +31,8 @@ class Observation:
 
     Attributes:
         step: Steps done.
-        fidelity: One row a level: ``level``, ``MRR``, ``mean rank``, ``median rank`` (of the representation a sample
+        fidelity: One row a condition: ``level`` (with the encoder where there are several), ``MRR``, ``mean rank``,
+            ``median rank`` (of the representation a sample
             was drawn from, among ``gallery`` images seen from the sample's representation), ``frechet`` (between
             ``samples`` samples and the images they were drawn from, in the encoder's units) and ``frechet relative``
             (over the root of the variance of those images' representations: 1 is as far as one image is from the mean).
@@ -73,33 +74,49 @@ def spread(rows: np.ndarray, count: int) -> np.ndarray:
     return rows[np.arange(kept) * len(rows) // max(kept, 1)]
 
 
-def observe(
-    rcdm: RCDM, encoder: Encoder, levels: Sequence[str], store: Store, held_out: HeldOut, *, step: int, seed: int
-) -> Observation:
-    """Sample held-out images at every level after ``step`` steps, from equal noise, and encode the samples again."""
+def observe(rcdm: RCDM, material: Material, *, step: int, seed: int) -> Observation:
+    """Sample held-out images at every condition after ``step`` steps, from equal noise, and encode the samples."""
+    held_out = material.held_out
     pictured = spread(held_out.rows, PICTURED)
-    noise = rcdm.noise(SAMPLES, seed=seed).repeat(len(pictured), 1, 1, 1)
     fidelity, samples = [], {}
-    for level in levels:
-        condition = f"{encoder.name}/{level}"
-        h = store.representations(level, held_out.rows)
-        drawn = rcdm.sample(h, condition, seed=seed, batch_size=128)
-        of_samples = encode(encoder, drawn)[level]
-        distance = frechet_distance(of_samples, h)
-        fidelity.append(
-            {
-                "level": level,
-                **fidelity_scores(of_samples, store.representations(level, held_out.gallery)),
-                "frechet": distance,
-                "frechet relative": distance / (h - h.mean(0)).square().sum(1).mean().sqrt().item(),
-                "samples": len(h),
-                "gallery": len(held_out.gallery),
-            }
-        )
-        again = store.representations(level, pictured).repeat_interleave(SAMPLES, 0)
-        drawn = rcdm.sample(again, condition, noise=noise, seed=seed, batch_size=128)
-        samples[level] = drawn.unflatten(0, (len(pictured), SAMPLES))
-    return Observation(step=step, fidelity=tuple(fidelity), originals=store.images(pictured), samples=samples)
+    for label, one in material.labels.items():
+        h = one.representations(held_out.rows)
+        fidelity.append({"level": label, **scores(rcdm, one, h, held_out, seed=seed)})
+        samples[label] = draw_repeatedly(rcdm, one, one.representations(pictured), seed=seed)
+    return Observation(step=step, fidelity=tuple(fidelity), originals=material.images(pictured), samples=samples)
+
+
+def scores(rcdm: RCDM, one: Condition, given: torch.Tensor, held_out: HeldOut, *, seed: int) -> dict[str, Any]:
+    """How well what is drawn from representations ``given`` ``[N, D]`` is known again as the held-out images."""
+    drawn = rcdm.sample(given, one.name, seed=seed, batch_size=128)
+    of_samples = encode(one.encoder, drawn)[one.level]
+    h = one.representations(held_out.rows)
+    distance = frechet_distance(of_samples, h)
+    return {
+        **fidelity_scores(of_samples, one.representations(held_out.gallery)),
+        "frechet": distance,
+        "frechet relative": distance / (h - h.mean(0)).square().sum(1).mean().sqrt().item(),
+        "samples": len(h),
+        "gallery": len(held_out.gallery),
+    }
+
+
+def draw_repeatedly(rcdm: RCDM, one: Condition, h: torch.Tensor, *, seed: int) -> torch.Tensor:
+    """`SAMPLES` samples of each representation ``[R, D]``, ``[R, K, 3, S, S]``; the K noises are the same for all."""
+    noise = rcdm.noise(SAMPLES, seed=seed).repeat(len(h), 1, 1, 1)
+    again = h.repeat_interleave(SAMPLES, 0)
+    drawn = rcdm.sample(again, one.name, noise=noise, seed=seed, batch_size=128)
+    return drawn.unflatten(0, (len(h), SAMPLES))
+
+
+def share_within(samples: torch.Tensor) -> float:
+    """Share of the variance of samples ``[R, K, ...]`` that lies within the K of one h: 1 where h says nothing.
+
+    What the means over K hold of it besides, ``within / K``, is taken off the variance between.
+    """
+    within = samples.var(1).mean()
+    between = (samples.mean(1).var(0).mean() - within / samples.shape[1]).clamp(min=0)
+    return (within / (within + between)).item()
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rcdm_core.bounds import LARGEST_COUNT, check_numbers
@@ -12,6 +12,8 @@ from rcdm_core.rcdm.network import network_settings
 from rcdm_core.training import TrainingSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rcdm_core.rcdm.network import NetworkSettings
     from rcdm_core.rcdm.rcdm import RCDM
 
@@ -32,7 +34,9 @@ class RCDMTraining:
         every: Steps between two looks at held-out images.
         looked_at: Held-out images that are sampled at each look, for each level.
         images: How many are taken at most, a seeded random choice; None takes all.
-        start: An RCDM whose U-Net to begin with, of the shape of ``network``; heads begin afresh. None for none.
+        start: An RCDM whose U-Net to begin with, of the shape of ``network``; heads begin by what it reads
+            (`rcdm_core.rcdm_training.beginning`). None for none.
+        shares: Images of a condition such as ``"vicreg/backbone"`` for each one of a condition that is not named.
 
     Raises:
         UserError: An unknown precision, or a number out of range.
@@ -44,6 +48,7 @@ class RCDMTraining:
     looked_at: int = 100
     images: int | None = None
     start: RCDM | None = None
+    shares: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         loop = self.loop
@@ -97,7 +102,7 @@ def default_settings(
         else learning_rate,
     }
     shape = _shape(name, None if start is None else start.denoiser.settings, image_size)
-    besides = {name: given.pop(name) for name in ("every", "looked_at", "images") if name in given}
+    besides = {name: given.pop(name) for name in ("every", "looked_at", "images", "shares") if name in given}
     return RCDMTraining(network=shape, loop=TrainingSettings(**{**chosen, **given}), start=start, **besides)
 
 
@@ -105,7 +110,7 @@ def _shape(name: str | None, start: NetworkSettings | None, image_size: int) -> 
     """The shape of a name, or of what is begun with; where both are given they must agree."""
     if start is None:
         return network_settings(name or "embedded", image_size)
-    theirs = replace(start, image_size=image_size, whitening=True)  # heads begin afresh
+    theirs = replace(start, image_size=image_size, whitening=True)  # heads are made anew
     if image_size % theirs.multiple:
         raise UserError(
             f"the network of --start cannot halve images of {image_size} pixels often enough",
@@ -119,3 +124,64 @@ def _shape(name: str | None, start: NetworkSettings | None, image_size: int) -> 
     if differing:
         raise UserError(f"the network of --start is not {name}: it has {', '.join(differing)}", "leave out --network")
     return ours
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adaptation:
+    """How heads for new encoders are put on a denoiser.
+
+    Attributes:
+        rcdm: Whose denoiser; with a third stage it is this very one that is trained.
+        heads: Loop of the second stage, with its most steps.
+        whole: Loop of the third; None for none.
+        every: Steps of the second stage between two looks at the loss on held-out images.
+        patience: Looks without a better one after which it ends.
+        looked_at: Held-out images that are sampled after each stage, for each level.
+        images: How many are taken at most, a seeded random choice; None takes all.
+
+    Raises:
+        UserError: An unknown precision, or a number out of range.
+    """
+
+    rcdm: RCDM
+    heads: TrainingSettings
+    whole: TrainingSettings | None = None
+    every: int = 50
+    patience: int = 4
+    looked_at: int = 100
+    images: int | None = None
+
+    def __post_init__(self) -> None:
+        for loop in (self.heads, *([self.whole] if self.whole else [])):
+            shape = self.rcdm.denoiser.settings
+            RCDMTraining(
+                network=shape, loop=loop, every=self.every, looked_at=self.looked_at, images=self.images
+            )  # refuses what no training takes
+
+
+def adaptation_settings(
+    rcdm: RCDM, *, steps: int, whole: int, learning_rate: float, whole_rate: float, **given: Any
+) -> Adaptation:
+    """Settings of both loops.
+
+    Args:
+        rcdm: Whose denoiser.
+        steps: Of the second stage, at most.
+        whole: Of the third; 0 for none.
+        learning_rate: Of the second.
+        whole_rate: Of the third.
+        **given: Other fields of `Adaptation` and `TrainingSettings`.
+    """
+    besides = {name: given.pop(name) for name in ("every", "looked_at", "images") if name in given}
+    loop = TrainingSettings(
+        **{
+            "steps": steps,
+            "learning_rate": learning_rate,
+            "weight_decay": 0.0,
+            "warmup": 20,
+            "ema_decay": 0.99,
+            **given,
+        }
+    )
+    further = replace(loop, steps=whole, learning_rate=whole_rate, weight_decay=0.01, ema_decay=0.999)
+    return Adaptation(rcdm=rcdm, heads=loop, whole=further if whole else None, **besides)

@@ -124,40 +124,71 @@ def fill_store(
     return Store(folder, len(images))
 
 
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """A level of an encoder, with its representations of the images that are trained on.
+
+    Attributes:
+        encoder: The encoder.
+        level: Its level.
+        store: Holds them, and the images.
+    """
+
+    encoder: Encoder
+    level: str
+    store: Store
+
+    @property
+    def name(self) -> str:
+        """As RCDMs call it, ``"vicreg/backbone"``."""
+        return f"{self.encoder.name}/{self.level}"
+
+    @property
+    def dimension(self) -> int:
+        """Of its representations."""
+        return self.encoder.dimensions[self.level]
+
+    def representations(self, rows: np.ndarray) -> torch.Tensor:
+        """Those of the images at these positions, ``[N, D]`` float32."""
+        return self.store.representations(self.level, rows)
+
+
 def batches(
-    store: Store,
+    conditions: Sequence[Condition],
     rows: np.ndarray,
-    conditions: Mapping[str, str],
     *,
     batch_size: int,
     seed: int,
     device: torch.device | str,
+    shares: Mapping[str, int] | None = None,
 ) -> Callable[[int, slice], Batch]:
     """What `rcdm_core.training.train` draws from.
 
-    Images come in shuffled passes over the rows. Levels take turns over the images, from batch to batch. Which image a
-    position in a batch has, at which level, and what is random in its loss are functions of ``(seed, step, position)``.
+    Images come in shuffled passes over the rows. Conditions take turns over the images, from batch to batch. Which
+    image a position in a batch has, at which condition, and what is random in its loss are functions of
+    ``(seed, step, position)``.
 
     Args:
-        store: Images and representations.
-        rows: Positions in the store that are trained on.
-        conditions: Level of each condition, as ``{"vicreg/backbone": "backbone"}``.
+        conditions: What images are drawn from; all stores hold the same images.
+        rows: Positions in the stores that are trained on.
         batch_size: Images of a whole batch.
         seed: Seed of everything.
         device: Where batches go.
+        shares: Images of a condition, by name, for each one of a condition that is not named.
     """
-    names, image_size = list(conditions), store.images(rows[:1]).shape[-1]
+    store = conditions[0].store
+    image_size = store.images(rows[:1]).shape[-1]
+    dealt = np.repeat(np.arange(len(conditions)), [(shares or {}).get(one.name, 1) for one in conditions])
 
     def draw(step: int, positions: slice) -> Batch:
         places = np.arange(batch_size)[positions]
         shown = step * batch_size + places  # images before each, in all batches
-        turn = shown % len(names)
+        turn = dealt[shown % len(dealt)]
         order = np.argsort(turn, kind="stable")  # images of one condition together
         _, chosen = shuffled_passes(shown, len(rows), seed=seed)
         chosen, turn = rows[chosen][order], turn[order]
         groups = [
-            (name, store.representations(conditions[name], chosen[turn == number]).to(device))
-            for number, name in enumerate(names)
+            (one.name, one.representations(chosen[turn == number]).to(device)) for number, one in enumerate(conditions)
         ]  # a condition without an image takes part with no rows: every process knows a gradient for every head
         draws = random_draws(step, positions, batch_size=batch_size, image_size=image_size, seed=seed)
         return store.images(chosen).to(device), groups, draws.of(order).to(device)

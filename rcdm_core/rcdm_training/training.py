@@ -1,10 +1,12 @@
-"""From an encoder and images to an RCDM in its folder: representations once, then the loop, with looks along the way.
+"""From encoders and images to an RCDM in its folder: representations once, then the loop, with looks along the way.
 
 What the folder holds while training goes on, and what is written at the end:
 
     training/checkpoint.pt, training/losses.csv    state and log of the loop (`rcdm_core.training`)
     training/looks.parquet, fidelity.csv           what each look found, one row a step and level: kept, and to be read
-    unet/, scheduler/, heads.safetensors, rcdm.json    the RCDM (`rcdm_core.rcdm.files`), when it is done
+    training/begun.json                            through what heads began on a U-Net that was there
+    unet/, scheduler/, heads.safetensors, basis.safetensors, rcdm.json
+                                                   the RCDM (`rcdm_core.rcdm.files`), when it is done
 """
 
 from __future__ import annotations
@@ -22,15 +24,14 @@ from rcdm_core.kept import atomic_path, keeping
 from rcdm_core.precision import device_of
 from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.files import STATE, save_rcdm
-from rcdm_core.rcdm.heads import MOMENTS, thumbnails
+from rcdm_core.rcdm.heads import fitted_basis
 from rcdm_core.rcdm.network import Denoiser, begin_heads
 from rcdm_core.rcdm.objective import RCDMLearner
 from rcdm_core.rcdm.rcdm import RCDM
-from rcdm_core.rcdm_training.evaluation import Observation, choose_held_out, held_out_loss, observe, spread
-from rcdm_core.rcdm_training.store import batches, fill_store, store_folder
-from rcdm_core.representations import refuse_collapse
+from rcdm_core.rcdm_training.beginning import begin_on
+from rcdm_core.rcdm_training.evaluation import Observation, held_out_loss, observe
+from rcdm_core.rcdm_training.material import gather
 from rcdm_core.training import LOSSES, Callbacks, join_processes, portions, train
-from rcdm_core.training_images import hold_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,12 +39,14 @@ if TYPE_CHECKING:
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
+    from rcdm_core.rcdm.heads import Basis
+    from rcdm_core.rcdm_training.material import Material
     from rcdm_core.rcdm_training.settings import RCDMTraining
+    from rcdm_core.rcdm_training.store import Condition
     from rcdm_core.training import TrainingSettings
 
-FIDELITY, LOOKS = "fidelity.csv", "looks.parquet"
+FIDELITY, LOOKS, BEGUN = "fidelity.csv", "looks.parquet", "begun.json"
 _NO_NUMBERS = ("accumulate", "checkpoint_every")
-_AT_ONCE = 512  # images that are read to be made into thumbnails
 
 
 def numbers(loop: TrainingSettings) -> dict[str, Any]:
@@ -52,12 +55,12 @@ def numbers(loop: TrainingSettings) -> dict[str, Any]:
 
 
 def train_rcdm(
-    encoder: Encoder,
-    levels: Sequence[str],
+    asked: Mapping[Encoder, Sequence[str]],
     images: ImageSet,
     settings: RCDMTraining,
     *,
     folder: Path,
+    known: Sequence[Encoder] = (),
     card: Mapping[str, Any] | None = None,
     report: Callable[[Observation, pd.DataFrame], None] = lambda seen, fidelity: None,
 ) -> None:
@@ -66,11 +69,12 @@ def train_rcdm(
     In several processes each takes its share of the work, and only the main one writes and reports.
 
     Args:
-        encoder: A frozen encoder, on the kind of device that computes.
-        levels: Its levels to train for; they share the denoiser, each with a head of its own.
-        images: What to train on, at the larger of the encoder's size and the network's.
+        asked: Frozen encoders, on the kind of device that computes, with the levels to train for; all share the
+            denoiser, each with a head of its own.
+        images: What to train on, at the largest of the encoders' sizes and the network's.
         settings: How.
         folder: Where everything goes; a checkpoint in it goes before ``settings.start``.
+        known: Encoders that ``settings.start`` draws from, through which heads may begin on its U-Net.
         card: Entries of the RCDM's card besides those made here.
         report: Given every look at held-out images, and the table of all so far, before the table is written.
 
@@ -78,46 +82,47 @@ def train_rcdm(
         UserError: Too few images, an encoder that gives nothing usable, a batch that cannot be shared out.
         KeyboardInterrupt: It was stopped; the same call goes on.
     """
-    device = device_of(encoder).type
+    device = device_of(next(iter(asked))).type
     processes = join_processes(device)
     loop, network, start, state = settings.loop, settings.network, settings.start, folder / STATE
     portions(loop, processes=processes.num_processes, rank=processes.process_index)  # a mistake is told at once
-    split = hold_out(len(images), seed=loop.seed)
-    encoder, size = encoder.to(processes.device), network.image_size
-    cached = store_folder(encoder, levels, images, image_size=size)
-    store = fill_store(cached, encoder, levels, images, image_size=size, processes=processes)
-    processes.wait_for_everyone()
-
-    conditions = {f"{encoder.name}/{level}": level for level in levels}
+    material = gather(
+        asked,
+        images,
+        image_size=network.image_size,
+        looked_at=settings.looked_at,
+        seed=loop.seed,
+        processes=processes,
+    )
     torch.manual_seed(loop.seed)
-    denoiser = Denoiser(network, {name: encoder.dimensions[level] for name, level in conditions.items()})
+    denoiser = Denoiser(network, material.dimensions)
     schedule = schedule_for(network)
+    learner = RCDMLearner(denoiser, schedule)
 
     def begin() -> None:
-        refuse_collapse(encoder, {level: store.in_parts(level) for level in levels})
-        if start is not None:
-            denoiser.unet.load_state_dict(start.denoiser.unet.state_dict())
-        rows = spread(split.training, MOMENTS)  # of which no more than thumbnails are in memory at once
-        small = [thumbnails(store.images(rows[i : i + _AT_ONCE])) for i in range(0, len(rows), _AT_ONCE)]
-        representations = {name: store.representations(level, rows) for name, level in conditions.items()}
-        begin_heads(denoiser, torch.cat(small), representations)
+        material.refuse_collapse()
+        if start is None:
+            small = material.thumbnails(material.beginning)
+            begin_heads(
+                denoiser, small, {one.name: one.representations(material.beginning) for one in material.conditions}
+            )
+            return
+        denoiser.unet.load_state_dict(start.denoiser.unet.state_dict())
+        begun = begin_on(learner, start, material, images, known=known, precision=loop.precision)
+        if processes.is_main_process:
+            with keeping("how heads began", state):
+                kept.save_json({name: vars(how) for name, how in begun.items()}, state / BEGUN)
 
-    learner = RCDMLearner(denoiser, schedule)
-    held_out = choose_held_out(split, settings.looked_at)
-    few = min(loop.batch_size, len(held_out.rows))
-    draw, draw_held_out = (
-        batches(store, rows, conditions, batch_size=count, seed=seed, device=processes.device)
-        for rows, count, seed in ((split.training, loop.batch_size, loop.seed), (held_out.rows, few, loop.seed + 1))
-    )
+    draw_held_out, count = material.held_out_batches(loop.batch_size)
 
     def look(done: int) -> None:
-        known = _looks(state / LOOKS)
+        known = read_looks(state / LOOKS)
         if done not in set(known["step"]):
             rcdm = RCDM(copy.deepcopy(denoiser), schedule=schedule)  # frozen, which the one in training must not be
-            seen = observe(rcdm, encoder, levels, store, held_out, step=done, seed=loop.seed)
+            seen = observe(rcdm, material, step=done, seed=loop.seed)
             losses = {
                 "loss": pd.read_csv(state / LOSSES)["loss"].tail(settings.every).mean(),
-                "held-out loss": held_out_loss(learner, draw_held_out, len(held_out.rows) // few, loop.precision),
+                "held-out loss": held_out_loss(learner, draw_held_out, count, loop.precision),
             }
             known = pd.DataFrame(
                 [*known.to_dict("records"), *({"step": done, **losses, **row} for row in seen.fidelity)]
@@ -130,43 +135,83 @@ def train_rcdm(
 
     train(
         learner,
-        draw,
+        material.batches(loop.batch_size, settings.shares),
         loop,
         folder=state,
-        of=repr((encoder.network_fingerprint, tuple(levels), images.fingerprint, network.to_dict(), numbers(loop))),
+        of=repr((identity(asked), images.fingerprint, network.to_dict(), numbers(loop), dict(settings.shares))),
         device=device,
         callbacks=Callbacks(begin, look, settings.every),
     )
     if processes.is_main_process:
         training = {
-            "data": images.name,
-            "data_fingerprint": images.fingerprint,
-            "image_size": int(images.image_size),
-            **({"resized": vars(images.image_size)} if is_resized_by_encoder(images.image_size) else {}),
-            "images": len(split.training),
-            "held_out": len(split.held_out),
+            **told_of_data(images, material),
             "settings": asdict(loop),
+            "shares": dict(settings.shares),
             "objective": schedule.config["prediction_type"],
             "seconds": round(pd.read_csv(state / LOSSES)["seconds"].sum()),
             "processes": processes.num_processes,
             "device": str(processes.device),
             "torch": torch.__version__,
             "began_with": None if start is None else start.fingerprint,
+            "heads_began": kept.load_json(state / BEGUN) or {},
         }
-        looks = _looks(state / LOOKS)
-        last = looks[looks["step"] == looks["step"].max()].drop(columns=["step"])
+        looks = read_looks(state / LOOKS)
+        last = looks[looks["step"] == looks["step"].max()].drop(columns=["step"]).to_dict("records")
+        rows = zip(material.conditions, last, strict=True)
         told = {
-            "name": f"{encoder.name}: {', '.join(levels)}",
-            "encoders": {encoder.name: encoder.network_fingerprint},
-            "levels": list(levels),
-            "preprocessing": repr(encoder.preprocess),
+            **told_of_encoders(asked),
             "training": training,
-            "scores": {f"{encoder.name}/{row.pop('level')}": row for row in last.to_dict("records")},
+            **(told_before(start) if start else {}),
+            "scores": {one.name: {k: v for k, v in row.items() if k != "level"} for one, row in rows},
         }
-        save_rcdm(denoiser, schedule, folder, card={**told, **(card or {})})
+        best = material.labels[max(last, key=lambda row: row["MRR"])["level"]]
+        save_rcdm(denoiser, schedule, folder, card={**told, **(card or {})}, basis=basis_of(denoiser, material, best))
     processes.wait_for_everyone()
 
 
-def _looks(path: Path) -> pd.DataFrame:
+def identity(asked: Mapping[Encoder, Sequence[str]]) -> list[tuple[str, tuple[str, ...]]]:
+    """What encoders and levels are known by, for the key of a training."""
+    return [(encoder.network_fingerprint, tuple(levels)) for encoder, levels in asked.items()]
+
+
+def told_of_data(images: ImageSet, material: Material) -> dict[str, Any]:
+    """What a card says of the images of a training."""
+    size = images.image_size
+    return {
+        "data": images.name,
+        "data_fingerprint": images.fingerprint,
+        "image_size": int(size),
+        **({"resized": vars(size)} if is_resized_by_encoder(size) else {}),
+        "images": len(material.split.training),
+        "held_out": len(material.split.held_out),
+    }
+
+
+def told_before(rcdm: RCDM) -> dict[str, Any]:
+    """What a card says of the trainings before: those of the RCDM that was begun with."""
+    before = [{"training": card["training"]} for card in rcdm.cards if "training" in card]
+    return {"before": before} if before else {}
+
+
+def told_of_encoders(asked: Mapping[Encoder, Sequence[str]]) -> dict[str, Any]:
+    """What a card says of the encoders of a training."""
+    return {
+        "name": "; ".join(f"{encoder.name}: {', '.join(levels)}" for encoder, levels in asked.items()),
+        "encoders": {encoder.name: encoder.network_fingerprint for encoder in asked},
+        "levels": list(dict.fromkeys(level for levels in asked.values() for level in levels)),
+        "preprocessing": "; ".join(dict.fromkeys(repr(encoder.preprocess) for encoder in asked)),
+    }
+
+
+@torch.no_grad()
+def basis_of(denoiser: Denoiser, material: Material, one: Condition) -> Basis:
+    """The basis that an RCDM keeps: what the head of a condition gives of the images from which heads begin."""
+    rows = material.beginning
+    device = device_of(denoiser)
+    embeddings = denoiser.embed([(one.name, one.representations(rows).to(device))])
+    return fitted_basis(material.thumbnails(rows).to(device), embeddings)
+
+
+def read_looks(path: Path, by: str = "step") -> pd.DataFrame:
     """What looks have found so far; those in a file that is damaged are lost, and the last of them is taken again."""
-    return kept.load_table(path) if kept.is_sound(path) else pd.DataFrame({"step": []})
+    return kept.load_table(path) if kept.is_sound(path) else pd.DataFrame({by: []})

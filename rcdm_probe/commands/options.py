@@ -29,6 +29,12 @@ EncoderNames = Annotated[
         "--encoder", "-e", help="Encoder to look into, may be repeated; by default all embedded ones.", metavar="NAME"
     ),
 ]
+EncodersToDraw = Annotated[
+    list[str],
+    typer.Option(
+        "--encoder", "-e", help="Encoder to draw from; may be repeated, for several on one network.", metavar="NAME"
+    ),
+]
 Data = Annotated[str, typer.Option("--data", "-d", help=f"{DATA}.", metavar="DATA")]
 Level = Annotated[str, typer.Option("--level", "-l", help="Level of the encoder to draw from.", metavar="NAME")]
 LevelLookedAt = Annotated[
@@ -154,6 +160,19 @@ def weights_of(texts: list[str] | None, encoders: Sequence[str], *, others: Sequ
             raise UserError(f"--weights {text} does not say whose they are", f"write --weights ENCODER={text}")
         given[name] = path
     return given
+
+
+def shares_of(texts: list[str] | None) -> dict[str, int]:
+    """Shares of the batch by condition, from words such as ``vicreg/backbone=4``."""
+    from rcdm_core.errors import UserError
+
+    shares = {}
+    for text in texts or []:
+        name, _, share = text.rpartition("=")
+        if not name or not share.isdecimal() or not 0 < int(share) < 1000:
+            raise UserError(f"--share {text!r} is no share", "write ENCODER/LEVEL=N, as vicreg/backbone=4")
+        shares[name] = int(share)
+    return shares
 
 
 def one_or_several(values: list[str] | None) -> str | list[str] | None:

@@ -16,7 +16,7 @@ from rcdm_probe.commands.running import new_console, tell, unread
 
 
 def run(
-    encoder: options.EncoderName,
+    encoder: options.EncodersToDraw,
     data: options.Data,
     out: Annotated[
         Path, typer.Option("--out", "-o", parser=options.place, help="Folder of the RCDM.", metavar="FOLDER")
@@ -56,13 +56,25 @@ def run(
     every: Annotated[int, typer.Option(help="Steps between looks at held-out images.", min=1)] = 250,
     looked_at: Annotated[int, typer.Option(help="Held-out images sampled at each look, for each level.", min=2)] = 100,
     start: Annotated[
-        str | None, typer.Option(help="RCDM whose U-Net to begin with: a folder, or embedded.", metavar="FOLDER")
+        str | None,
+        typer.Option(
+            help="RCDM to begin with: a folder, or embedded. Heads begin by what its U-Net reads already.",
+            metavar="FOLDER",
+        ),
     ] = None,
-    weights: options.Weights = None,
+    share: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Images of a batch for one encoder and level, for each one of those that are not named; may be "
+            "repeated. By default all have as many.",
+            metavar="ENCODER/LEVEL=N",
+        ),
+    ] = None,
+    weights: options.WeightsOf = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
 ) -> None:
-    """Train the diffusion model that draws images from an encoder's representations, on your own images.
+    """Train the diffusion model that draws images from encoders' representations, on your own images.
 
     Representations are computed once and kept on disk. A tenth of the images is held out; samples/ and progress.png
     show along the way what is drawn from those, fidelity.csv says how well: MRR (1 is perfect), mean rank, Frechet
@@ -70,7 +82,11 @@ def run(
 
     The defaults suit a few hundred images: minutes on a GPU, 20 on two processor cores, four times that at 64 pixels.
     For thousands of images take more steps (10,000 and up), a larger batch and a larger network; for some tens, expect
-    blurred pictures. To train longer, begin another with --start.
+    blurred pictures. To train longer, begin another with --start. To draw from one more encoder with what is trained
+    already, take rcdm-probe adapt: minutes instead of hours.
+
+    Several encoders and levels share one network, each with a head of its own, so that a difference between two of
+    their pictures comes from the representations and not from two trainings. The batch is shared out among them.
 
     Stop it at any time, or let it be killed: the same command goes on from where it was, to the same weights.
 
@@ -82,18 +98,19 @@ def run(
 
     rcdm-probe invariance --encoder timm/resnet18 --data photos/ --rcdm my-rcdm
 
+    rcdm-probe train -e timm/resnet18 -e timm/vit_small_patch16_dinov3 --data photos/ --steps 4000 --out both
+
     torchrun --nproc-per-node 8 --no-python rcdm-probe train --encoder vicreg --data photos/ --network base
     --image-size 128 --batch-size 256 --steps 200000 --out big-rcdm
     """
     console = new_console()
     with new_console(stderr=True).status("loading"):
-        from rcdm_core.rcdm import load_rcdm
         from rcdm_core.rcdm_training import default_settings
-        from rcdm_probe.opening import EMBEDDED
+        from rcdm_probe.opening import open_one
         from rcdm_probe.progress import progress_bars
         from rcdm_probe.rcdm_training import conduct, prepare
 
-    beginning = None if start is None else load_rcdm(None if start == EMBEDDED else start)
+    beginning = None if start is None else open_one(start)
     settings = default_settings(
         image_size=image_size,
         network=network,
@@ -108,9 +125,11 @@ def run(
         accumulate=accumulate,
         precision=precision,
         seed=seed,
+        shares=options.shares_of(share),
     )
     with progress_bars():
-        training = prepare(encoder, data, settings, out=out, level=level or None, weights=weights, device=device)
+        own = options.weights_of(weights, encoder)
+        training = prepare(encoder, data, settings, out=out, level=level or None, weights=own, device=device)
         if training.is_main:
             tell(training.images.remarks)
         if training.is_main and training.run.resumed:
@@ -130,7 +149,7 @@ def run(
     if skipped := [str(path) for path in training.images.skipped]:
         console.print(f"[yellow]{escape(unread(len(skipped), skipped))}[/]")
     console.print(f"RCDM: [bold]{escape(legible(str(out)))}[/] (samples/, progress.png, fidelity.csv)")
-    words = ["rcdm-probe", "invariance", "--encoder", encoder, "--data", data, "--rcdm", str(out)]
+    words = ["rcdm-probe", "invariance", "--encoder", encoder[0], "--data", data, "--rcdm", str(out)]
     words += [word for name in level or [] for word in ("--level", name)]
-    words += ["--weights", weights] if weights else []
+    words += ["--weights", str(own[encoder[0]])] if encoder[0] in own else []
     console.print(f"Next: {escape(legible(shlex.join(words)))}")

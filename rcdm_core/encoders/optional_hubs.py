@@ -1,0 +1,214 @@
+"""Networks of transformers and of OpenCLIP, which are optional: ``hf:ORG/NAME`` and ``open_clip:NAME/TAG``.
+
+Of a network of transformers the level ``backbone`` is what it pools itself (for a CLIP or SigLIP, its image tower); by
+name there are besides, where it has them, ``class_token`` and ``patches``, the mean of the patches behind its last
+layer. Its image processor tells sizes, filter and normalisation; they are done by torchvision here, so that a gradient
+goes through them. Of a network of OpenCLIP ``backbone`` is the embedding that is compared with texts.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import torch
+from huggingface_hub import constants
+from torch import nn
+from torchvision import transforms
+from torchvision.transforms import InterpolationMode
+
+from rcdm_core.encoders.any_network import fill_network, measured, ready
+from rcdm_core.encoders.hubs import known_training, offline_without_a_network
+from rcdm_core.encoders.preprocess import Steps, decoded_size
+from rcdm_core.errors import UserError, told, unknown_name
+from rcdm_core.weight_files import load_state
+from rcdm_core.weights import Fresh, seeded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from rcdm_core.encoders.encoder import Encoder
+
+_FILTERS = {0: InterpolationMode.NEAREST, 2: InterpolationMode.BILINEAR, 3: InterpolationMode.BICUBIC}
+_ON_TENSORS = (transforms.Resize, transforms.CenterCrop, transforms.ToTensor, transforms.Normalize)
+
+
+class _Level(nn.Module):
+    """Gives on what it is given: a place by which a tensor can be caught."""
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features.clone()
+
+
+class ImageTower(nn.Module):
+    """A vision network of transformers: what it pools, and by name its class token and the mean of its patches.
+
+    Args:
+        network: Gives ``last_hidden_state``, tokens ``[N, T, C]`` or a map ``[N, C, H, W]``, and may pool it.
+        patch: Side of a patch in pixels; 0 for a network without.
+        pools: Whether what it pools is trained; else the class token stands for it, or the mean.
+    """
+
+    def __init__(self, network: nn.Module, patch: int, *, pools: bool) -> None:
+        super().__init__()
+        self.network, self.patch, self.pools = network, patch, pools
+        self.class_token, self.patches = _Level(), _Level()
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Features ``[N, D]`` of ``[N, 3, H, W]``."""
+        found = self.network(pixel_values=pixels)
+        hidden = found.last_hidden_state
+        if hidden.ndim == 4:
+            mean = self.patches(hidden.mean((2, 3)))
+        else:
+            count = (pixels.shape[2] // self.patch) * (pixels.shape[3] // self.patch) if self.patch else hidden.shape[1]
+            before = max(0, hidden.shape[1] - count)
+            mean = self.patches(hidden[:, before:].mean(1))
+            if before:
+                mean = self.class_token(hidden[:, 0])
+        pooler = getattr(found, "pooler_output", None) if self.pools else None
+        return mean if pooler is None else pooler.flatten(1)
+
+
+def load_huggingface(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
+    """An encoder ``hf:ORG/NAME``, or ``hf:./FOLDER``.
+
+    Args:
+        name: A repository of the Hugging Face hub, or a folder as ``save_pretrained`` writes it.
+        weights: A file under the network's own names, or fresh weights; None takes the repository's.
+
+    Raises:
+        UserError: transformers is not installed; there is no such repository here or to be fetched; it holds no vision
+            network with an image processor; or weights do not fit.
+    """
+    transformers = _required("transformers", "hf", name)
+    source = name.removeprefix("hf:")
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        with offline_without_a_network(), seeded(weights):
+            settings = transformers.AutoImageProcessor.from_pretrained(source).to_dict()
+            shape = transformers.AutoConfig.from_pretrained(source)
+            asked: dict[str, Any] = {"config": shape, "output_loading_info": True}
+            info: dict[str, Any] = {}
+            if weights is None:
+                network, info = transformers.AutoModel.from_pretrained(source, **asked)
+            else:
+                network = transformers.AutoModel.from_config(shape)
+                if not isinstance(weights, Fresh):
+                    network, info = type(network).from_pretrained(None, state_dict=load_state(weights), **asked)
+            untrained = [*info.get("missing_keys", ()), *info.get("mismatched_keys", ())]
+    except OSError as error:
+        raise UserError(
+            f"{name} is not on this machine and could not be fetched ({told(error)})",
+            f"check the name, or put a copy of the Hugging Face cache in {constants.HF_HUB_CACHE}",
+        ) from error
+    except UserError:
+        raise
+    except Exception as error:  # whatever a repository of the hub holds
+        raise UserError(
+            f"transformers makes no vision network of {name} ({told(error)})",
+            "the repository has to hold a network of transformers and a preprocessor_config.json",
+        ) from error
+    pools = not any("pooler" in str(key) for key in untrained)  # those of a classifier are not
+    if lacking := [str(key) for key in untrained if "pooler" not in str(key)]:
+        raise UserError(
+            f"{weights or name} lacks {len(lacking)} tensors of the network, the first {lacking[0]}",
+            "give the file that belongs to it, with the names that save_pretrained writes",
+        )
+    network = ready(getattr(network, "vision_model", network), name)
+    patch = getattr(network.config, "patch_size", 0)
+    trunk = ImageTower(network, patch if isinstance(patch, int) else 0, pools=pools)
+    preprocess = Steps(transforms.Compose(_steps(settings, name)))
+    size = decoded_size(preprocess) or max(_sides(settings.get("crop_size") or settings["size"]))
+    encoder = measured(name, trunk, preprocess, size, about=f"{transformers.__version__}{network.config}")
+    encoder.is_ssl = known_training(weights, source)
+    pooling = "the network's own" if pools else "class token, or the mean of patches"
+    filled = "the repository's" if weights is None else str(weights)
+    encoder.card = {
+        "network": type(network).__name__,
+        "weights": filled,
+        "pooling": {"backbone": pooling},
+    } | encoder.card
+    return encoder
+
+
+def _steps(settings: Mapping[str, Any], name: str) -> list[Any]:
+    """What an image processor does to a picture, as torchvision's transforms.
+
+    Raises:
+        UserError: It scales pixels to something else than [0, 1] before it normalises them.
+    """
+    if not settings.get("do_rescale", True) or abs(settings.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-3:
+        raise UserError(
+            f"the image processor of {name} does not scale pixels to [0, 1]",
+            "write a function that returns the network with its transform, and name it python:...",
+        )
+    steps: list[Any] = []
+    if settings.get("do_resize", True):
+        sides = _sides(settings["size"])
+        mode = _FILTERS.get(int(settings.get("resample", 3)), InterpolationMode.BICUBIC)
+        steps.append(transforms.Resize(sides[0] if len(sides) == 1 else sides, mode, antialias=True))
+    if settings.get("do_center_crop"):
+        steps.append(transforms.CenterCrop(_sides(settings["crop_size"])))
+    steps.append(transforms.ToTensor())
+    if settings.get("do_normalize", True):
+        steps.append(transforms.Normalize(settings["image_mean"], settings["image_std"]))
+    return steps
+
+
+def _sides(size: int | Mapping[str, int]) -> tuple[int, ...]:
+    """Height and width, or the short side alone."""
+    if isinstance(size, int):
+        return (size,)
+    known = [size[key] for key in ("height", "width", "shortest_edge") if size.get(key)]
+    return tuple(known) if known else (max(size.values()),)
+
+
+def load_open_clip(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
+    """An encoder ``open_clip:NAME/TAG``: the image tower.
+
+    Args:
+        name: Name of a network of OpenCLIP, and the tag of its weights (``open_clip:ViT-B-32/laion2b_s34b_b79k``).
+        weights: A file under the network's own names, or fresh weights, with which no tag is needed.
+
+    Raises:
+        UserError: OpenCLIP is not installed, has no such network or tag, or weights are not here or do not fit.
+    """
+    library = _required("open_clip", "clip", name)
+    model, _, tag = name.removeprefix("open_clip:").partition("/")
+    if model not in library.list_models():
+        raise unknown_name("network of OpenCLIP", model, library.list_models())
+    tags = library.list_pretrained_tags_by_model(model)
+    if (weights is None or tag) and tag not in tags:
+        raise unknown_name(f"weights of {model}", tag, tags)
+    try:
+        with offline_without_a_network(), seeded(weights):
+            network = library.create_model(model, pretrained=tag if weights is None else None)
+    except Exception as error:  # of the hub, of the file
+        raise UserError(
+            f"the weights of {name} are not on this machine and could not be fetched ({told(error)})",
+            f"give a file with --weights FILE, or a copy of the Hugging Face cache in {constants.HF_HUB_CACHE}",
+        ) from error
+    filled = fill_network(network, weights, of=name, own=tag)
+    settings = library.transform.PreprocessCfg(**network.visual.preprocess_cfg)
+    steps = library.transform.image_transform_v2(settings, is_train=False).transforms
+    preprocess = Steps(transforms.Compose([step for step in steps if isinstance(step, _ON_TENSORS)]))
+    size = decoded_size(preprocess) or max(network.visual.image_size)
+    encoder = measured(name, ready(network.visual, name), preprocess, size, about=library.__version__)
+    encoder.is_ssl = False if isinstance(weights, Fresh) else None
+    about = {"network": model, "weights": filled, "pooling": {"backbone": "the embedding compared with texts"}}
+    encoder.card = about | encoder.card
+    return encoder
+
+
+def _required(module: str, extra: str, name: str) -> Any:
+    """An optional package.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise UserError(f"{name} needs the package {module}", f"pip install 'rcdm-probe[{extra}]'") from error

@@ -1,0 +1,143 @@
+"""What a training has to work with: conditions with their representations, images, and which of them are held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import torch
+
+from rcdm_core.rcdm.heads import MOMENTS, thumbnails
+from rcdm_core.rcdm_training.evaluation import HeldOut, choose_held_out, spread
+from rcdm_core.rcdm_training.store import Condition, batches, fill_store, store_folder
+from rcdm_core.representations import refuse_collapse
+from rcdm_core.training_images import Split, hold_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from accelerate import Accelerator
+
+    from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.encoders.encoder import Encoder
+    from rcdm_core.rcdm.objective import Batch
+
+JUDGED = 4  # times as many held-out images as are sampled have their loss taken, where there are so many
+_JUDGED_AT_ONCE = 64
+_AT_ONCE = 512  # images that are read to be made into thumbnails
+Given: TypeAlias = "Callable[[Condition, torch.Tensor], torch.Tensor]"
+"""What stands in the place of representations ``[N, D]`` of a condition."""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """See `gather`.
+
+    Attributes:
+        conditions: What images are drawn from.
+        split: Which images are trained on.
+        held_out: Which of the others are looked at.
+        seed: Of the split and of the batches.
+        device: Where batches go.
+    """
+
+    conditions: tuple[Condition, ...]
+    split: Split
+    held_out: HeldOut
+    seed: int
+    device: torch.device
+
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """Of each condition, by name."""
+        return {one.name: one.dimension for one in self.conditions}
+
+    @property
+    def labels(self) -> dict[str, Condition]:
+        """Conditions by what tables call them: their level, with the encoder where there are several."""
+        several = len({one.encoder.name for one in self.conditions}) > 1
+        return {one.name if several else one.level: one for one in self.conditions}
+
+    @property
+    def beginning(self) -> np.ndarray:
+        """Positions of the images from which heads begin."""
+        return spread(self.split.training, MOMENTS)
+
+    def images(self, rows: np.ndarray) -> torch.Tensor:
+        """Images at these positions, ``[N, 3, S, S]`` in [0, 1]."""
+        return self.conditions[0].store.images(rows)
+
+    def thumbnails(self, rows: np.ndarray) -> torch.Tensor:
+        """The same, small; no more of them are in memory at once as they are."""
+        return torch.cat([thumbnails(self.images(rows[i : i + _AT_ONCE])) for i in range(0, len(rows), _AT_ONCE)])
+
+    def batches(self, size: int, shares: Mapping[str, int] | None = None) -> Callable[[int, slice], Batch]:
+        """Those that are trained on, as of `rcdm_core.rcdm_training.store.batches`."""
+        return batches(
+            self.conditions, self.split.training, batch_size=size, seed=self.seed, device=self.device, shares=shares
+        )
+
+    def held_out_batches(self, size: int) -> tuple[Callable[[int, slice], Batch], int]:
+        """Those of the images that are sampled, and how many there are."""
+        rows = self.held_out.rows
+        few = min(size, len(rows))
+        return self._batches_of(self.conditions, rows, few), len(rows) // few
+
+    def judged(self, one: Condition, given: Given = lambda one, h: h) -> tuple[Callable[[int, slice], Batch], int]:
+        """Batches of more held-out images at one condition, by which heads are chosen, and how many there are.
+
+        Args:
+            one: The condition.
+            given: What stands in the place of its representations.
+        """
+        rows = spread(self.split.held_out, JUDGED * len(self.held_out.rows))
+        few = min(_JUDGED_AT_ONCE, len(rows))
+        draw = self._batches_of([one], rows, few)
+
+        def changed(step: int, positions: slice) -> Batch:
+            images, groups, draws = draw(step, positions)
+            return images, [(name, given(one, h)) for name, h in groups], draws
+
+        return changed, len(rows) // few
+
+    def _batches_of(self, asked: Sequence[Condition], rows: np.ndarray, size: int) -> Callable[[int, slice], Batch]:
+        return batches(asked, rows, batch_size=size, seed=self.seed + 1, device=self.device)
+
+    def refuse_collapse(self) -> None:
+        """Raise a `UserError` where a condition is the same for all images."""
+        for one in self.conditions:
+            refuse_collapse(one.encoder, {one.level: one.store.in_parts(one.level)})
+
+
+def gather(
+    asked: Mapping[Encoder, Sequence[str]],
+    images: ImageSet,
+    *,
+    image_size: int,
+    looked_at: int,
+    seed: int,
+    processes: Accelerator,
+) -> Material:
+    """Encode the images, once and for all, with every encoder.
+
+    Args:
+        asked: Frozen encoders with their levels.
+        images: At the largest of the encoders' sizes and ``image_size``.
+        image_size: Side in pixels at which they are learned to be drawn.
+        looked_at: Held-out images that are sampled at each look.
+        seed: Of the split.
+        processes: Those that train together.
+
+    Raises:
+        UserError: Too few images, an encoder that gives NaN or infinity, or a full disk.
+    """
+    split = hold_out(len(images), seed=seed)
+    conditions = []
+    for encoder, levels in asked.items():
+        encoder.to(processes.device)
+        folder = store_folder(encoder, levels, images, image_size=image_size)
+        store = fill_store(folder, encoder, levels, images, image_size=image_size, processes=processes)
+        conditions += [Condition(encoder, level, store) for level in levels]
+    processes.wait_for_everyone()
+    return Material(tuple(conditions), split, choose_held_out(split, looked_at), seed, processes.device)

