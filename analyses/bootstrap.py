@@ -178,7 +178,8 @@ def _bounded(values: Array, tails: Array, resamples: int, seed: int, least: floa
 def _wilson(share: float, n: float, z: float) -> tuple[float, float]:
     """Wilson's score interval of a share of ``n`` images."""
     middle, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
+    low, high = (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
+    return min(low, share), max(high, share)  # at 0 and 1 they are equal, but for rounding
 
 
 def _wilson_of_auc(scores: Array, area: float, tail: float) -> tuple[float, float]:

@@ -194,7 +194,8 @@ class Looker:
 def looker(run: Context, positions: np.ndarray, others: slice) -> Looker:
     """The encoder of a context of one looks at a gallery, ``others`` of which give the unit of distances."""
     h = run.represent(positions)
-    return Looker(run, h, {level: Scale.of(h[level][others], run.settings.seed) for level in run.levels})
+    scales = run.shared(lambda level: Scale.of(h[level][others], run.settings.seed), run.levels, "taking the unit")
+    return Looker(run, h, dict(zip(run.levels, scales, strict=True)))
 
 
 @dataclass(frozen=True, eq=False)

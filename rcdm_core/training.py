@@ -57,6 +57,13 @@ class Learner(nn.Module, ABC):
     def after_step(self) -> None:
         """Called after each optimiser step; nothing by default."""
 
+    @property
+    def constant(self) -> frozenset[str]:
+        """Parameters that training leaves as they are, by name; checkpoints do not hold them. Without gradients is not
+        enough: others may be moved by `after_step`.
+        """
+        return frozenset()
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
@@ -282,7 +289,7 @@ def _backward(
 
 
 @contextmanager
-def _at_rest(network: nn.Module, parameters: list[nn.Parameter], average: EMAModel | None) -> Iterator[None]:
+def _at_rest(network: Learner, parameters: list[nn.Parameter], average: EMAModel | None) -> Iterator[None]:
     """Within it the network is in evaluation mode and holds its averaged weights."""
     network.eval()
     if average is not None:
@@ -304,11 +311,10 @@ def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[st
 
 
 def _save(
-    folder: Path, known: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer, average: EMAModel | None
+    folder: Path, known: dict[str, Any], network: Learner, optimizer: torch.optim.Optimizer, average: EMAModel | None
 ) -> None:
     log = torch.tensor(known["log"], dtype=torch.float64)
-    frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
-    weights = {name: tensor for name, tensor in network.state_dict().items() if name not in frozen}
+    weights = {name: tensor for name, tensor in network.state_dict().items() if name not in network.constant}
     state = {**known, "log": log, "network": weights, "optimizer": optimizer.state_dict()}
     if average is not None:
         state["average"] = average.state_dict()
@@ -336,11 +342,10 @@ def _newest_state(folder: Path, of: str) -> dict[str, Any] | None:
 
 
 def _restore(
-    state: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer, average: EMAModel | None
+    state: dict[str, Any], network: Learner, optimizer: torch.optim.Optimizer, average: EMAModel | None
 ) -> tuple[int, list[list[float]]]:
     """Load a checkpoint; the number of the next step, and the log up to there."""
-    frozen = {name: p for name, p in network.named_parameters() if not p.requires_grad}
-    network.load_state_dict({**frozen, **state["network"]})
+    network.load_state_dict({name: network.get_parameter(name) for name in network.constant} | state["network"])
     optimizer.load_state_dict(state["optimizer"])
     if average is not None:
         average.load_state_dict(state["average"])

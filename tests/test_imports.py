@@ -11,8 +11,8 @@ from probes.invariance import PROBE
 from rcdm_probe.conduct import prepare
 few = {"images": 20, "gallery": 20, "transformations": ("blur",)}
 study = prepare(PROBE, "vicreg", rcdm="none", **few)
-records = next(PROBE.measure(study.context, study.context.settings))
-assert {"applied_score", "rank"} <= set(records["measure"])
+made = PROBE.measure(study.context, study.context.settings)
+assert any({"applied_score", "rank"} <= set(records["measure"]) for records in made)
 print(*sorted(sys.modules))
 """
 HEAVY = {

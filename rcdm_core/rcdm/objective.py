@@ -86,6 +86,11 @@ class RCDMLearner(Learner):
         self.denoiser, self.schedule = denoiser, schedule
         self.process = ReverseProcess(schedule, schedule.config["num_train_timesteps"])
 
+    @property
+    def constant(self) -> frozenset[str]:
+        """What is frozen: the U-Net, where heads alone are trained."""
+        return frozenset(name for name, parameter in self.named_parameters() if not parameter.requires_grad)
+
     def forward(self, batch: Batch) -> torch.Tensor:
         """Mean loss of the images of a batch."""
         images, groups, draws = batch
