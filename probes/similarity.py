@@ -13,7 +13,7 @@ rcdm-probe similarity --encoder vicreg --encoder timm/resnet18 --data photos/ --
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 LEAST = 20  # images
 ALIKE, FILLED = ("cka", "rsa"), ("effective_rank", "participation_ratio")
 MOST_WRITTEN = 12  # representations, of more than which a matrix is shown without its numbers
+HELD = 2048  # images, of no more than which the products of every two are held
+_ROWS = 256  # of the products of more images that are worked on at once
 _AT_ONCE = 16  # images that are left out at once
 
 
@@ -74,24 +76,24 @@ def measure(run: Context, settings: Similarity) -> Iterator[pd.DataFrame]:
     =======================  ===========================================================================================
     """
     chosen = run.draw(settings.images)
-    seen: dict[str, torch.Tensor] = {}
+    ranked = chosen[: settings.ranked]
+    inner: dict[str, Products] = {}
+    apart: list[torch.Tensor] = []
     tell: dict[str, Any] = {}
     for one in run.each_encoder():
         by_level = one.represent(chosen)
-        for level in one.levels:
-            name = f"{one.encoder.name}/{level}"
-            seen[name], tell[name] = by_level[level].double(), partial(one.records, level=level)
-    inner = {name: products(h) for name, h in seen.items()}
-    for name, h in run.each(list(seen.items()), "counting dimensions"):
-        yield tell[name]("effective_rank", effective_rank(h), chosen, strength=h.shape[1])
-        yield tell[name]("participation_ratio", participation_ratio(inner[name]), chosen, strength=h.shape[1])
-    pairs = list(combinations(seen, 2))
+        for level in run.each(one.levels, f"counting dimensions of {one.encoder.name}"):
+            h, name = by_level[level].double(), f"{one.encoder.name}/{level}"
+            inner[name], tell[name] = products(h), partial(one.records, level=level)
+            apart.append(torch.pdist(h[: len(ranked)] - h.mean(0)))
+            yield tell[name]("effective_rank", effective_rank(h), chosen, strength=h.shape[1])
+            yield tell[name]("participation_ratio", participation_ratio(inner[name]), chosen, strength=h.shape[1])
+    pairs = list(combinations(inner, 2))
     for first, second in run.each(pairs, "comparing representations"):
         yield tell[first]("cka", cka(inner[first], inner[second]), chosen, condition=second)
     if pairs:
-        ranked = chosen[: settings.ranked]
-        alike = rsa(torch.stack([torch.pdist(h[: len(ranked)] - h.mean(0)) for h in seen.values()]))
-        places = {name: place for place, name in enumerate(seen)}
+        alike = rsa(torch.stack(apart))
+        places = {name: place for place, name in enumerate(inner)}
         for first, second in pairs:
             yield tell[first]("rsa", alike[places[first], places[second]], ranked, condition=second)
 
@@ -112,10 +114,48 @@ def shares(whole: torch.Tensor, without: torch.Tensor) -> torch.Tensor:
     return whole[..., None] + (count - 1) * (without.mean(-1, keepdim=True) - without)
 
 
-def products(h: torch.Tensor) -> torch.Tensor:
-    """Inner products ``[N, N]`` of representations ``[N, D]`` around their mean, in units of their mean square."""
+@dataclass(frozen=True, eq=False)
+class Products:
+    """Inner products of N representations around their mean, in units of their mean square.
+
+    Attributes:
+        h: The representations so, ``[N, D]``.
+        squares: Products of each with itself, ``[N]``.
+        held: Those of every two, ``[N, N]``, 0 of each with itself; None where they are more than are held.
+    """
+
+    h: torch.Tensor
+    squares: torch.Tensor
+    held: torch.Tensor | None
+
+    def blocks(self) -> Iterator[torch.Tensor]:
+        """As `held`, some rows at a time."""
+        if self.held is not None:
+            yield self.held
+            return
+        for rows in torch.arange(len(self.h)).split(_ROWS):
+            block = self.h[rows] @ self.h.T
+            yield block.index_put((torch.arange(len(rows)), rows), block.new_zeros(()))
+
+    def times(self, vector: torch.Tensor) -> torch.Tensor:
+        """`held` times a vector ``[N]``."""
+        return self.h @ (self.h.T @ vector) - self.squares * vector if self.held is None else self.held @ vector
+
+    @cached_property
+    def own(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """`hsic` of these with themselves."""
+        return hsic(self, self)
+
+
+def products(h: torch.Tensor) -> Products:
+    """The `Products` of representations ``[N, D]``."""
     h = h - h.mean(0)
-    return h @ h.T / h.square().sum(1).mean()
+    unit = h.square().sum(1).mean()
+    if len(h) > HELD:
+        h = h / unit.sqrt()
+        return Products(h, h.square().sum(1), None)
+    whole = h @ h.T / unit
+    return Products(h, whole.diag(), whole - torch.diag(whole.diag()))
 
 
 def _hsic(total: Any, dot: Any, sums: Any, count: int) -> Any:
@@ -123,38 +163,42 @@ def _hsic(total: Any, dot: Any, sums: Any, count: int) -> Any:
     return (total + sums / ((count - 1) * (count - 2)) - 2 * dot / (count - 2)) / (count * (count - 3))
 
 
-def hsic(first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Debiased HSIC of two matrices of inner products ``[N, N]``: on all images, and without each of them, ``[N]``.
+def hsic(first: Products, second: Products) -> tuple[torch.Tensor, torch.Tensor]:
+    """Debiased HSIC of two `products`: on all images, and without each of them, ``[N]``.
 
     Its expectation is the squared Frobenius norm of the cross-covariance of the two representations.
     """
-    count = len(first)
-    a, b = (matrix - torch.diag(matrix.diag()) for matrix in (first, second))
-    row_a, row_b, row_ab = a.sum(1), b.sum(1), (a * b).sum(1)
+    count = len(first.h)
+    rows = [
+        torch.stack([a.sum(1), b.sum(1), (a * b).sum(1)])
+        for a, b in zip(first.blocks(), second.blocks(), strict=True)
+    ]  # fmt: skip
+    row_a, row_b, row_ab = torch.cat(rows, 1)
     whole = _hsic(row_ab.sum(), row_a @ row_b, row_a.sum() * row_b.sum(), count)
-    dot = row_a @ row_b - row_a * row_b - b @ row_a - a @ row_b + row_ab
+    dot = row_a @ row_b - row_a * row_b - second.times(row_a) - first.times(row_b) + row_ab
     sums = (row_a.sum() - 2 * row_a) * (row_b.sum() - 2 * row_b)
     return whole, _hsic(row_ab.sum() - 2 * row_ab, dot, sums, count - 1)
 
 
-def cka(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+def cka(first: Products, second: Products) -> torch.Tensor:
     """Debiased linear CKA (Kornblith et al. 2019, Murphy et al. 2024) of two `products`: `shares` ``[N]``.
 
     1 where one representation is the other up to rotation, scale and shift; 0 in expectation where they are
     independent, so that a value may be a little below. NaN where one does not vary.
     """
-    (both, both_), (one, one_), (other, other_) = hsic(first, second), hsic(first, first), hsic(second, second)
+    (both, both_), (one, one_), (other, other_) = hsic(first, second), first.own, second.own
     return shares(both / (one * other).sqrt(), both_ / (one_ * other_).sqrt())
 
 
-def participation_ratio(inner: torch.Tensor) -> torch.Tensor:
+def participation_ratio(inner: Products) -> torch.Tensor:
     """``(tr C)^2 / tr C^2`` of the covariance C, both estimated without bias, of `products`: `shares` ``[N]``.
 
     D where all D dimensions vary alike and independently, 1 where all that varies is one direction.
     """
-    count, squares = len(inner), inner.diag()
+    squares = inner.squares
+    count = len(squares)
     trace, without = squares.sum() / (count - 1), (squares.sum() - squares * count / (count - 1)) / (count - 2)
-    whole, without_ = hsic(inner, inner)
+    whole, without_ = inner.own
     return shares(trace**2 / whole, without**2 / without_)
 
 

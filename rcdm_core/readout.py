@@ -61,12 +61,11 @@ def ridge_predictions(
         """Numbers of the rows of a mask, as many at a time as are worked on."""
         return which.nonzero().flatten().split(rows_at_once(features))
 
-    def moments_of(k: int) -> torch.Tensor:
-        """Moments of a fold."""
-        rows = (torch.cat([z(part), y[part], y.new_ones(len(part), 1)], 1) for part in parts(fold == k))
-        return reduce(torch.add, (part.T @ part for part in rows))
-
-    moments = torch.stack([moments_of(k) for k in range(folds)])
+    moments = y.new_zeros(folds, *2 * (len(squares) + y.shape[1] + 1,))
+    for k in range(folds):
+        for part in parts(fold == k):
+            rows = torch.cat([z(part), y[part], y.new_ones(len(part), 1)], 1)
+            moments[k].addmm_(rows.T, rows)
 
     def without(*left_out: int) -> torch.Tensor:
         """Moments of the training set that leaves these folds out."""

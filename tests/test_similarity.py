@@ -61,6 +61,20 @@ def test_cka_is_that_of_the_definition(seen: list[torch.Tensor]) -> None:
     assert_is(cka(products(seen[0]), products(seen[1])), by_definition, seen[0], seen[1])
 
 
+def test_products_of_many_images_are_worked_on_in_blocks(
+    seen: list[torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def numbers() -> list[torch.Tensor]:
+        one, other = products(seen[0]), products(seen[1])
+        return [cka(one, other), participation_ratio(one)]
+
+    whole = numbers()
+    monkeypatch.setattr("probes.similarity.HELD", COUNT - 1)
+    monkeypatch.setattr("probes.similarity._ROWS", 7)
+    for ours, theirs in zip(numbers(), whole, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
 def test_rsa_is_spearmans_correlation_of_distances_ties_and_all(seen: list[torch.Tensor]) -> None:
     def of(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return torch.tensor(spearmanr(torch.pdist(a), torch.pdist(b)).statistic)
