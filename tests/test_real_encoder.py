@@ -56,7 +56,7 @@ def test_from_a_pretrained_network_to_pictures(
     given = ("-e", ENCODER, "--weights", f"{weights}:supervised", "-d", emoji)
     made = command(
         "adapt", *given, "--rcdm", "embedded", "-o", "adapted", "--steps", 2, "--every", 1, "--batch-size", 4,
-        "--looked-at", 4,
+        "--looked-at", 2,
     )  # fmt: skip
     assert made.exit_code == 0, made.output
     loss = pd.read_csv(tmp_path / "adapted" / "stages.csv").set_index("stage")["held-out loss"]

@@ -148,6 +148,22 @@ def test_a_stopped_training_goes_on_to_the_same_weights(
         assert (tmp_path / "mine" / name).read_bytes() == (finished[0] / name).read_bytes(), name
 
 
+def test_several_encoders_share_a_network(photos: Path, command: Command, tmp_path: Path) -> None:
+    words = ("train", "-e", "simclr", "-e", "vicreg", "-l", "projector", "-d", photos, "-o", tmp_path / "both", *BRIEF)
+    wrong = command(*words, "--share", "vicreg/backbone=3")
+    assert wrong.exit_code == 2
+    assert "did you mean vicreg/projector" in wrong.output
+    result = command(*words, "--share", "vicreg/projector=3")
+    assert result.exit_code == 0, result.output
+    rcdm = load_rcdm(tmp_path / "both")
+    assert rcdm.conditions == {"simclr/projector": 128, "vicreg/projector": 512}
+    assert set(rcdm.card["scores"]) == set(rcdm.conditions)
+    assert rcdm.card["encoders"].keys() == {"simclr", "vicreg"}
+    assert rcdm.basis is not None
+    table = pd.read_csv(tmp_path / "both" / "fidelity.csv")
+    assert set(table["level"]) == set(rcdm.conditions)
+
+
 def test_training_may_begin_with_another_rcdms_network(finished: tuple[Path, str]) -> None:
     start = load_rcdm(finished[0])
     shape = start.denoiser.settings
