@@ -245,6 +245,8 @@ def measure(run: Context, settings: Adversarial) -> Iterator[pd.DataFrame | Pane
                                it is the unit of
     ``smallest_budget``        smallest budget known to flip the decision, infinite where none did; attack
     ``class_seen``             whether the judge sees the true class in a sample from h(x + d); attack or noise; budget
+    ``class_judged``           whether it sees it in the image itself
+    ``class_of_others``        share of the other images whose class it sees in the sample from h(x): the floor
     ``transferred``            ``correct`` under the adversaries made for another encoder; that encoder; budget
     ``effort``                 ``strength`` of the attack after more and more work; what was done; budget
     ``change``                 difference of the attack's loss between two near points; attack
@@ -542,10 +544,15 @@ def _drawn(
         numbers = study.numbers(rows) * len(states)
         drawn = study.run.render("attacked", settings.level, h, numbers)[:, 0].split(len(rows))
         samples[name] = {heading: part for (heading, _, _), part in zip(states, drawn, strict=True)}
-        for (_, condition, strength), part in zip(states, drawn, strict=True):
-            if read is not None and labels is not None:
-                seen = read(part) == labels[rows].numpy()
-                yield study.records("class_seen", seen, rows, condition=condition, strength=strength)
+        if read is None or labels is None:
+            continue
+        true, told = labels[rows].numpy(), [read(part) for part in drawn]
+        yield study.records("class_judged", read(versions[name][0]) == true, rows)
+        if len(true) > 1:
+            hits = told[0][:, None] == true
+            yield study.records("class_of_others", (hits.sum(1) - hits.diagonal()) / (len(true) - 1), rows)
+        for (_, condition, strength), seen in zip(states, told, strict=True):
+            yield study.records("class_seen", seen == true, rows, condition=condition, strength=strength)
     originals = next(iter(versions.values()))[0][: settings.pictures]
     for place, original in enumerate(originals if samples else ()):
         shown = {name: {heading: part[place] for heading, part in own.items()} for name, own in samples.items()}

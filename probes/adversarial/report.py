@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 ASPECTS: Mapping[str, Statistic] = {"displacement": median, "whitened": median, "accuracy": mean, "rendered": mean}
 """What a comparison can be about, and what stands for all images; kept apart, because they can disagree."""
 
+JUDGED, OF_OTHERS = "image", "another image"
+"""What else the judge sees the class in, or of: the image itself, and the sample of another one."""
+
 WORDED = ("displacement", "accuracy", "rendered")
 """Aspects that have a word; that of the whitened displacement is told beside the plain one's where it differs."""
 
@@ -166,11 +169,17 @@ def budgets(found: Found) -> pd.DataFrame:
 def rendered(found: Found) -> pd.DataFrame:
     """How often the judge still sees the true class in what is drawn from ``h``.
 
-    One row an (``encoder``, ``condition``, ``strength``): ``class_seen``; ``images``.
+    One row an (``encoder``, ``condition``, ``strength``): ``class_seen``; ``images``. Two more of an encoder tell what
+    the judge sees in the images themselves, and the floor, how often it sees the class of another image.
     """
-    groups = measured(found.records, "class_seen").groupby(_KEYS, sort=False)
-    rows = {key: {"class_seen": found.interval(_by_image(own), share)} for key, own in groups}
-    return tabulate(rows, _KEYS, ("class_seen",))
+    beside = {"class_judged": JUDGED, "class_of_others": OF_OTHERS}
+    rows = measured(found.records, *beside, "class_seen")
+    rows = rows.assign(condition=rows["measure"].map(beside).fillna(rows["condition"]))
+    rows = rows.assign(strength=rows["strength"].fillna(0.0))
+    groups = rows.groupby(_KEYS, sort=False)
+    return tabulate(
+        {key: {"class_seen": found.interval(_by_image(own), share)} for key, own in groups}, _KEYS, ("class_seen",)
+    )
 
 
 def effort(found: Found) -> pd.DataFrame:
@@ -626,7 +635,8 @@ def printed_rendered(found: Found) -> pd.DataFrame:
     entry = first(found)
     rows: dict[str, dict[str, str]] = {}
     for _, row in found.tables["rendered"].iterrows():
-        named = {"": "h(x)", entry.noise: "noise"}.get(row["condition"], f"{row['condition']} {row['strength']:g}")
+        names = {"": "h(x)", entry.noise: "noise", JUDGED: JUDGED, OF_OTHERS: OF_OTHERS}
+        named = names.get(row["condition"], f"{row['condition']} {row['strength']:g}")
         rows.setdefault(row["encoder"], {"encoder": row["encoder"]})[named] = cell(row, "class_seen")
     return pd.DataFrame(list(rows.values()))
 
