@@ -38,14 +38,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def emoji(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Flags and people, 35 of each."""
+    """Flags and people, 26 of each."""
     folder = tmp_path_factory.mktemp("emoji")
     known = json.loads((EMOJI / "emoji.json").read_text())
     for name in ("Flags", "People & Body"):
         place = folder / name.split()[0].lower()
         place.mkdir()
         shown = [one["image"] for one in known if one["category"] == name and one["has_img_google"]]
-        for image in shown[:35]:
+        for image in shown[:26]:
             copy(EMOJI / "img" / "google" / "64" / image, place / image)
     return folder
 
@@ -64,7 +64,7 @@ def test_from_a_pretrained_network_to_pictures(
 
     seen = command(
         "invariance", *given, "--rcdm", "adapted", "-o", "seen", "--images", 20, "--gallery", 20, "--varied", 2,
-        "--samples", 2, "--pictures", 1, "--steps", 2, "-t", "grayscale", "-t", "vertical_shift",
+        "--samples", 2, "--pictures", 1, "--steps", 2, "-t", "grayscale",
     )  # fmt: skip
     assert seen.exit_code == 0, seen.output
     report = (tmp_path / "seen" / "report.json").read_text()
