@@ -418,6 +418,7 @@ PROBE = Probe(
         "severities": lambda found: _summed(found, "encoder", "condition", "strength"),
     },
     verdicts=verdicts,
+    rows_in=dict.fromkeys(ASPECTS, "gains"),
     names=names,
     printed={"corruptions": side_by_side},
     page={

@@ -262,6 +262,7 @@ PROBE = Probe(
     finding={"neighbourhood": 4},
     counted="pictures",
     rests_on={"neighbourhood": "count"},
+    rows_in={"neighbourhood": "comparison"},
     names=names,
     page={
         "": [Show("figure", "kinds", kinds_figure, across=kinds_across)],

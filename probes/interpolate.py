@@ -779,6 +779,7 @@ PROBE = Probe(
     finding={"interpolation": 4},
     counted="pairs",
     rests_on={"interpolation": "pairs"},
+    rows_in={"interpolation": "factors or distances"},
     names=names,
     page={
         "": [

@@ -1173,6 +1173,7 @@ PROBE = Probe(
     },
     verdicts=verdicts,
     finding={"backbone": 1, "closer": 2, "invariant": 2},
+    rows_in={"": "augmentations-backbone", "closer": "comparison", "invariant": "augmentations-projector"},
     names=names,
     page={
         "": [Show("figure", "displacement", displacement_figure, across=displacement_across)],

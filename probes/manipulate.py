@@ -986,6 +986,7 @@ PROBE = Probe(
     verdicts=verdicts,
     finding={"manipulation": 4, "directions": 4},
     rests_on={"directions": "moved"},
+    rows_in={"manipulation": "transplant", "directions": "directions"},
     names=names,
     page={
         "": [

@@ -207,6 +207,7 @@ PROBE = Probe(
     measure=measure,
     tables={"places": places, "covers": covers},
     verdicts=verdicts,
+    rows_in={"fewer places": "places"},
     page={
         "Where each level looks": [Show("panel", "lit"), Show("map", "where")],
         "In numbers": [Show("table", "places"), Show("table", "covers")],

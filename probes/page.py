@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from analyses.findings import Verdict
     from probes.probe import Found, Show
     from reports.blocks import Block
     from reports.panels import Map, Panel
@@ -27,7 +28,7 @@ MEASURED = "How it was measured"  # the section of the method; what a page has u
 
 
 def document(found: Found) -> dict[str, Any]:
-    """The report as plain data, for ``templates/report.typ``."""
+    """The report as plain data, for PDF and page."""
     words, about, run = found.probe.wording, found.names, found.run
     made = head(
         run,
@@ -46,7 +47,7 @@ def document(found: Found) -> dict[str, Any]:
         **made,
         "cards": [*made["cards"], *decoder.adapted_card(run), *_cards(words, about)],
         **({"verdict-grid": _grid(found, words, about)} if in_grid and found.verdicts else {}),
-        "verdicts": [verdict_box(verdict, counted=found.probe.counted) for verdict in boxes],
+        "verdicts": [verdict_box(one, counted=found.probe.counted, rows=_rows_in(found, one)) for one in boxes],
         "no-verdict": found.probe.gist(found)
         or (words.text("no verdict", about) if "no verdict" in words.sections else "No verdict."),
         "figure": front[0] if front else None,
@@ -81,11 +82,24 @@ def _grid(found: Found, words: Words, about: Mapping[str, Any]) -> dict[str, Any
         "claim": words.text("grid", about),
         "columns": [column.heading for column in columns],
         "rows": [
-            {"name": one, "cells": [verdict_cell(told.get((one, column.name))) for column in columns]}
+            {"name": one, "cells": [_cell(found, told.get((one, column.name))) for column in columns]}
             for one in ordered_levels(one for one, _ in told)
         ],
         "rule": " ".join(dict.fromkeys(verdict.rule for verdict in found.verdicts)),
     }
+
+
+def _cell(found: Found, verdict: Verdict | None) -> dict[str, str] | str:
+    return verdict_cell(verdict, rows=_rows_in(found, verdict) if verdict else "")
+
+
+def _rows_in(found: Found, verdict: Verdict) -> str:
+    """The printed table that a verdict's number stands in: of one a level, that of its level; empty for none."""
+    for family in filter(None, found.probe.rows_in.get(verdict.aspect, "").split(" or ")):
+        held = [name for name in found.printed if is_of(name, family)]
+        if held:
+            return next((name for name in held if name == f"{family}-{file_name(verdict.level)}"), held[0])
+    return ""
 
 
 def write(found: Found, folder: Path) -> Path:

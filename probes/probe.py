@@ -261,6 +261,8 @@ class Probe:
         counted: What the verdicts rest on: images, or pairs or pictures.
         rests_on: Setting that says how many of these the verdict on an aspect rests on at most; ``images`` of an aspect
             that is not there.
+        rows_in: Table, or family of one a level, that the number of a verdict stands in or is made of, by its aspect
+            (empty for none): on the page, the number leads there. ``a or b``: the first that there is.
         names: What the words tell besides settings and arguments.
         quick: Settings of ``reproduce --quick``.
         unlabelled: Settings of `reproduce` where images have no classes.
@@ -282,6 +284,7 @@ class Probe:
     finding: Mapping[str, int] = field(default_factory=dict)
     counted: str = "images"
     rests_on: Mapping[str, str] = field(default_factory=dict)
+    rows_in: Mapping[str, str] = field(default_factory=dict)
     names: Callable[[Found], Mapping[str, Any]] = lambda found: {}
     gist: Callable[[Found], str] = lambda found: ""
     printed: Mapping[str, Callable[[Found], pd.DataFrame]] = field(default_factory=dict)

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from analyses.findings import Verdict
 
 
-def verdict_box(verdict: Verdict, *, counted: str = "images") -> dict[str, str]:
+def verdict_box(verdict: Verdict, *, counted: str = "images", rows: str = "") -> dict[str, str]:
     """A verdict as the box of the first page shows it.
 
     Args:
         verdict: The finding tested.
         counted: What its ``n`` are.
+        rows: Name of the table that its number stands in; empty where there is none.
     """
     return {
         "word": verdict.word,
@@ -28,6 +29,7 @@ def verdict_box(verdict: Verdict, *, counted: str = "images") -> dict[str, str]:
         "test": next(_test(verdict), "by its interval"),
         "images": f"{verdict.n} {counted}",
         "rule": verdict.rule,
+        "rows": rows,
     }
 
 
@@ -43,14 +45,15 @@ def _test(verdict: Verdict) -> Iterator[str]:
         yield f"p {p_equals(verdict.p_value)}"
 
 
-def verdict_cell(verdict: Verdict | None) -> dict[str, str] | str:
-    """A verdict as one cell of a grid of verdicts; None where the finding was not tested there."""
+def verdict_cell(verdict: Verdict | None, *, rows: str = "") -> dict[str, str] | str:
+    """A verdict as one cell of a grid of verdicts, ``rows`` as of `verdict_box`; None where it was not tested there."""
     if verdict is None:
         return "not measured"
     return {
         "word": verdict.word,
         **_estimate(verdict),
         "test": ", ".join([*_test(verdict), f"{verdict.n} images"]),
+        "rows": rows,
     }
 
 

@@ -1,8 +1,8 @@
 """What every report leaves in a run folder.
 
 ``figures/`` (PNG at 300 dpi, SVG), ``tables/`` (CSV, LaTeX), ``report.json`` (the document as plain data, for programs
-that gather reports) and ``report.pdf``. Every printed table is there in both formats: as CSV the numbers in full
-precision where there are such of its name, else its cells as read.
+that gather reports), ``report.pdf`` and ``report.html``. Every printed table is there in both formats: as CSV the
+numbers in full precision where there are such of its name, else its cells as read.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pandas as pd
 
 from rcdm_core.kept import atomic_path
 from reports import style, tables
+from reports.html import compile_html
 from reports.pdf import compile_pdf
 from reports.verdicts import verdict_table
 
@@ -43,7 +44,7 @@ def write_report(
         numbers: Tables as numbers, by file name; those without rows are left out.
         printed: Tables as a reader sees them, by name.
         figures: File names with figures; taken one by one, so that they need not exist together.
-        document: The report as plain data, for ``templates/report.typ``.
+        document: The report as plain data, for the templates ``report.typ`` and ``report.html.jinja``.
         verdicts: The findings tested; written as the table ``verdicts``.
 
     Returns:
@@ -65,4 +66,5 @@ def write_report(
         tables.save_latex(folder / "tables", table)
     with atomic_path(folder / "report.json") as temporary:
         temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    compile_html(document, template="report", folder=folder)
     return compile_pdf(document, template="report", folder=folder)

@@ -1,17 +1,22 @@
-"""The HTML page: the same content as the PDF, whole in one file, and figures that zoom, in a real headless browser."""
+"""The HTML page: the same content as the PDF, whole in one file; figures zoom, tables sort, in a real browser."""
 
 from __future__ import annotations
 
 import html
+import os
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
 from probes.page import document
+from rcdm_probe.known_probes import load_probe, places
 from reports.html import compile_html
+from reports.names import is_of
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+AXE = Path(os.environ.get("AXE_CORE", "node_modules/axe-core/axe.min.js"))
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
@@ -21,8 +26,8 @@ def shown(invariance_report):
 
 
 @pytest.fixture(scope="module")
-def page_file(shown, invariance_report):
-    return compile_html(shown, template="report", folder=invariance_report[1])
+def page_file(invariance_report):
+    return invariance_report[1] / "report.html"
 
 
 @pytest.fixture(scope="module")
@@ -109,4 +114,47 @@ def test_contents_lead_to_every_section_and_a_narrow_window_fits(shown, page):
     assert page.locator("nav a").count() == len(shown["sections"])
     page.set_viewport_size({"width": 400, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.set_viewport_size({"width": 1000, "height": 900})
+    assert page.evaluate("[...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth)")
     page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_the_number_of_a_verdict_leads_to_its_rows(shown, page):
+    links = page.locator("a.number")
+    assert links.count() == len(shown["verdicts"])
+    for verdict, link in zip(shown["verdicts"], links.all(), strict=True):
+        link.click()
+        told = page.locator(":target").inner_text()
+        assert f"{verdict['value']} {verdict['interval']}" in told or page.locator(":target table").count()
+
+
+def test_a_table_is_sorted_both_ways_and_back(page):
+    column = "[...document.querySelectorAll('#table-comparison tbody tr')].map(row => row.cells[2].textContent)"
+    printed = page.evaluate(column)
+    button = page.locator("#table-comparison thead th").nth(2).locator("button")
+    first = [float(cell.split()[0].replace("−", "-")) for cell in printed if cell != "–"]
+    for order, wanted in (("ascending", sorted(first)), ("descending", sorted(first, reverse=True))):
+        button.click()
+        cells = [cell for cell in page.evaluate(column) if cell != "–"]
+        assert [float(cell.split()[0].replace("−", "-")) for cell in cells] == wanted
+        assert page.locator(f"#table-comparison [aria-sort={order}]").count() == 1
+    button.click()
+    assert page.evaluate(column) == printed
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: npm install axe-core, or AXE_CORE=.../axe.min.js")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_keeps_a_reader_out(page, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run()")["violations"]
+    page.emulate_media(color_scheme="light")
+    assert not [one["id"] for one in found if one["impact"] in ("serious", "critical")]
+
+
+def test_every_claim_of_a_probe_has_a_table_on_its_page():
+    for probe in map(load_probe, places()):
+        families = [one for held in probe.rows_in.values() for one in held.split(" or ")]
+        shown = [show.name for shows in probe.page.values() for show in shows if getattr(show, "kind", "") == "table"]
+        assert all(any(is_of(family, name) for name in shown) for family in families), probe.name
+        assert bool(families) == any(section.startswith("verdict ") for section in probe.wording.sections), probe.name

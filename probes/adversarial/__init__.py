@@ -39,6 +39,7 @@ PROBE = Probe(
     verdicts=report.verdicts,
     finding=dict.fromkeys(report.WORDED, 3),
     rests_on={"rendered": "rendered"},
+    rows_in=dict.fromkeys(report.WORDED, "comparison"),
     names=report.names,
     page=report.PAGE,
     quick={"images": 80, "training": 1000, "checked": 16, "rendered": 24, "steps": 6},

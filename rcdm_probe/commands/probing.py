@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from probes.probe import Option, Probe
 
 _COMMON = ("steps", "solver", "seed", "batch_size")  # settings that most probes have, behind their own
-_EVERY_RUN = """Leaves report.pdf, figures, tables (CSV, LaTeX), all records and run.json in the run folder.
+_EVERY_RUN = """Leaves report.pdf, report.html, figures, tables (CSV, LaTeX), records and run.json in the run folder.
 
 Stop it at any time: the same command goes on from what was done."""
 

@@ -11,7 +11,6 @@ from rcdm_probe.reproduction_report.claims import CLAIMS
 from rcdm_probe.reproduction_report.tables import finding_table, parts_table, rules, verdict_grid
 from reports import blocks, phrases
 from reports.figures.grid import draw_panel
-from reports.html import compile_html
 from reports.names import data_name, listed
 from reports.provenance import head, provenance
 from reports.writing import write_report
@@ -28,14 +27,13 @@ if TYPE_CHECKING:
 
 
 def write(folder: Path, content: Content) -> Path:
-    """Write the report into a run folder as PDF and as a page (see `reports.writing`); gives the path of the PDF."""
-    told = document(content)
+    """Write the report into a run folder (see `reports.writing`); gives the path of the PDF."""
     shown = [one for probes in content.shown.values() for several in probes.values() for one in several]
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     for name, theirs in ((name, theirs) for one in shown for name, theirs in one.pictures.items()):
         for ending in ("svg", "png"):
             shutil.copyfile(theirs.with_name(f"{theirs.name}.{ending}"), folder / "figures" / f"{name}.{ending}")
-    path = write_report(
+    return write_report(
         folder,
         {
             "findings": content.findings,
@@ -44,10 +42,8 @@ def write(folder: Path, content: Content) -> Path:
         },
         printed_tables(content) | {one.table.name: one.table for one in shown if one.table},
         figures=_figures(content),
-        document=told,
+        document=document(content),
     )
-    compile_html(told, template="report", folder=folder)
-    return path
 
 
 def printed_tables(content: Content) -> dict[str, Table]:

@@ -62,6 +62,7 @@ def _grid_cell(row: pd.Series | None, finding: int, encoder: str, content: Conte
         "value": number(row["value"]),
         "interval": f"[{number(row['low'])}, {number(row['high'])}]",
         "test": "",
+        "rows": f"finding-{finding}",
     }
 
 
