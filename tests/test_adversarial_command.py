@@ -303,15 +303,19 @@ def test_labelled_images_of_ones_own_and_a_judge_that_is_not_under_attack(
     run = json.loads((tmp_path / "run" / "run.json").read_text())
     assert run["arguments"]["judge"] == "dino"
     assert run["arguments"]["weights"] == "simclr=random"
-    seen = pd.read_parquet(tmp_path / "run" / "records.parquet").query("measure == 'class_seen'")
+    records = pd.read_parquet(tmp_path / "run" / "records.parquet")
+    seen = records.query("measure == 'class_seen'")
     assert set(seen["encoder"]) == {"simclr", "vicreg"}
     assert set(seen["condition"]) == {"", "noise", "FGSM"}
     assert (tmp_path / "run" / "tables" / "rendered.csv").is_file()
     assert run["data_card"]["attacked"] == 30
     assert run["data_card"]["training the classifiers"] == 42
     assert "as the paper has it" not in (tmp_path / "run" / "report.json").read_text()  # vicreg is no supervised one
+    beside = {"image": "class_judged", "another image": "class_of_others"}
     for row in rows_of(tmp_path / "run", "rendered"):
-        kept = values_of(seen, "class_seen", row, "condition", "strength")
+        measure = beside.get(row["condition"])
+        of = records.query("measure == @measure") if measure else seen
+        kept = values_of(of, measure or "class_seen", row, *(() if measure else ("condition", "strength")))
         assert row["class_seen"] == pytest.approx(kept.sum() / len(kept))
     assert "fashion scenes are not ImageNet" not in (tmp_path / "run" / "report.json").read_text()
 
