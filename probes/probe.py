@@ -309,9 +309,9 @@ class Tables(Mapping[str, "pd.DataFrame"]):
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         if name not in self._made:
-            from reports.notebook import Captioned
+            from reports.notebook import captioned
 
-            self._made[name] = Captioned.of(self._found.probe.tables[name](self._found), partial(self._caption, name))
+            self._made[name] = captioned(self._found.probe.tables[name](self._found), partial(self._caption, name))
         return self._made[name]
 
     def _caption(self, name: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from functools import partial
 from html import escape
 from io import BytesIO
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,26 +24,16 @@ _CSS_INCH = 96
 _WORDS = {"supported": "#1a7f37", "not supported": "#cf222e"}  # others are neither
 
 
-class Captioned(pd.DataFrame):
-    """A table that stands in a notebook under its caption; whatever is made of it is a plain DataFrame."""
+def captioned(table: pd.DataFrame, caption_of: Callable[[], str]) -> pd.DataFrame:
+    """The same table, which stands in a notebook under its caption; what is made of it has none."""
+    table = pd.DataFrame(table)
+    shown = partial(_under_caption, table, caption_of)
+    object.__setattr__(table, "_repr_html_", shown)  # a class of its own would be unequal to what a CSV is read into
+    return table
 
-    _metadata: ClassVar[list[str]] = ["caption_of"]
-    caption_of: Callable[[], str]
 
-    @classmethod
-    def of(cls, table: pd.DataFrame, caption_of: Callable[[], str]) -> Captioned:
-        """A table with what tells its caption when it is looked at."""
-        captioned = cls(table)
-        captioned.caption_of = caption_of
-        return captioned
-
-    @property
-    def caption(self) -> str:
-        """What it shows and how to read it; empty where a report prints it under none."""
-        return self.caption_of()
-
-    def _repr_html_(self) -> str:
-        return f"<p>{escape(self.caption)}</p>{super()._repr_html_()}"
+def _under_caption(table: pd.DataFrame, caption_of: Callable[[], str]) -> str:
+    return f"<p>{escape(caption_of())}</p>{pd.DataFrame._repr_html_(table)}"
 
 
 def rasterised(figure: Figure) -> Image.Image:

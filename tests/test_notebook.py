@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from html import escape
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,6 @@ from PIL import Image
 
 from rcdm_core.progress import current, silent, track
 from rcdm_probe import progress
-from reports.notebook import Captioned
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "look.ipynb"
 
@@ -49,11 +49,12 @@ def test_a_result_shows_verdicts_a_figure_and_what_a_name_holds_as_text(invarian
     assert "<script>" not in replace(found, run=run)._repr_html_()
 
 
-def test_tables_have_captions_and_what_is_made_of_them_is_plain(invariance_report: tuple[Any, Path]) -> None:
+def test_tables_have_captions_and_what_is_made_of_them_has_none(invariance_report: tuple[Any, Path]) -> None:
     table = invariance_report[0].tables["comparison"]
-    assert isinstance(table, Captioned)
-    assert table.caption == invariance_report[0].printed["comparison"].caption
-    assert type(table.head()) is pd.DataFrame
+    caption = invariance_report[0].printed["comparison"].caption
+    assert table._repr_html_() == f"<p>{escape(caption)}</p>{pd.DataFrame(table)._repr_html_()}"
+    assert "<p>" not in table.head()._repr_html_()
+    assert type(table) is pd.DataFrame  # as what its CSV is read into
 
 
 def test_pictures_are_images_and_stand_on_axes(invariance_report: tuple[Any, Path]) -> None:
