@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reports import blocks, decoder
-from reports.figures.grid import draw_maps, draw_panel
 from reports.names import file_name, is_of
 from reports.provenance import head, provenance, several_encoders
 from reports.style import ordered_levels
@@ -129,11 +129,21 @@ def no_decoder(found: Found) -> list[Block]:
 
 def _figures(found: Found) -> Iterator[tuple[str, Figure]]:
     """The figures of the report with their file names, drawn one by one."""
-    for show in (show for shows in found.probe.page.values() for show in shows if not callable(show)):
-        if show.draw is not None and show.when(found):
-            yield file_name(show.name), show.draw(found)
-    yield from ((file_name(panel.name), draw_panel(panel)) for panel in found.panels)
-    yield from ((file_name(map_.name), draw_maps(map_)) for map_ in found.maps)
+    yield from ((name, draw()) for name, draw in _drawn_by(found).items())
+
+
+def _drawn_by(found: Found) -> dict[str, Callable[[], Figure]]:
+    """What draws each figure, by file name."""
+    shows = [show for shows in found.probe.page.values() for show in shows if not callable(show)]
+    drawn = {file_name(show.name): partial(show.draw, found) for show in shows if show.draw and show.when(found)}
+    return {**drawn, **{file_name(one.name): one.figure for one in (*found.panels, *found.maps)}}
+
+
+def first_figure(found: Found) -> Figure | None:
+    """The figure of the first page; None where there is none."""
+    front = next(_blocks(found, found.probe.page.get("", ())), None)
+    draw = front and _drawn_by(found).get(blocks.figure_name(front))
+    return draw() if draw else None
 
 
 def _blocks(found: Found, shows: Sequence[Show | Callable[[Found], Iterable[Block]]]) -> Iterator[Block]:

@@ -13,7 +13,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -312,8 +312,14 @@ class Tables(Mapping[str, "pd.DataFrame"]):
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         if name not in self._made:
-            self._made[name] = self._found.probe.tables[name](self._found)
+            from reports.notebook import captioned
+
+            self._made[name] = captioned(self._found.probe.tables[name](self._found), partial(self._caption, name))
         return self._made[name]
+
+    def _caption(self, name: str) -> str:
+        """What a report says above a table."""
+        return next((one.caption for of, one in self._found.printed.items() if is_of(of, name)), "")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._found.probe.tables)

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from rcdm_core.allocator import keep_memory
     from rcdm_core.encoders import load_encoder
-    from rcdm_core.rcdm import load_rcdm
+    from rcdm_core.rcdm import RCDM, load_rcdm
     from rcdm_probe.conduct import Result
+    from rcdm_probe.handing_on import push_run
     from rcdm_probe.reproduction import ReproductionResult, reproduce
 
     adversarial: Callable[..., Result]
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     similarity: Callable[..., Result]
 
 __all__ = [
+    "RCDM",
     "ReproductionResult",
     "Result",
     "adversarial",
@@ -44,6 +46,7 @@ __all__ = [
     "load_rcdm",
     "manipulate",
     "occlusion",
+    "push_run",
     "reproduce",
     "similarity",
 ]
@@ -53,7 +56,9 @@ _HOMES = {
     "reproduce": "rcdm_probe.reproduction",
     "keep_memory": "rcdm_core.allocator",
     "Result": "rcdm_probe.conduct",
+    "push_run": "rcdm_probe.handing_on",
     "load_encoder": "rcdm_core.encoders",
+    "RCDM": "rcdm_core.rcdm",
     "load_rcdm": "rcdm_core.rcdm",
 }
 

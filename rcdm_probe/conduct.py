@@ -10,9 +10,10 @@ import inspect
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, asdict, dataclass, fields, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
@@ -25,12 +26,15 @@ from probes.stages import Stages
 from rcdm_core.encoders.catalogue import EMBEDDED
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.features import default_features, load_features
-from rcdm_core.progress import current, showing
+from rcdm_core.progress import showing
 from rcdm_core.representations import representation_cache
 from rcdm_core.zoo.judge import load_judge
 from rcdm_probe import opening, runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
+from rcdm_probe.handing_on import push_run
+from rcdm_probe.progress import asked_for
+from reports import notebook
 from reports.panels import Map, Panel
 
 if TYPE_CHECKING:
@@ -51,9 +55,15 @@ _FORMER = {"encoders": "encoder", "levels": "level"}
 """Arguments of versions before, and what they are called now."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Result(Found):
-    """What a probe found; it can be saved."""
+    """What a probe found; it can be saved, and shows itself in a notebook.
+
+    Attributes:
+        saved: Folders in which it was saved.
+    """
+
+    saved: list[Path] = field(default_factory=list, compare=False)
 
     def save(self, folder: str | Path) -> Path:
         """Write report, figures, tables, records and ``run.json``.
@@ -67,7 +77,28 @@ class Result(Found):
         Raises:
             UserError: The folder cannot be written.
         """
-        return runs.save(Path(folder), records=self.records, facts=self.run, write=partial(page.write, self))
+        report = runs.save(Path(folder), records=self.records, facts=self.run, write=partial(page.write, self))
+        self.saved.append(report.parent)
+        return report
+
+    def push_to_hub(self, name: str, *, private: bool = False) -> str:
+        """Hand it on as a dataset of the Hugging Face hub, as `rcdm_probe.push_run` does; gives the address."""
+        with TemporaryDirectory() as folder:
+            return push_run(replace(self, saved=[]).save(folder).parent, name, private=private)
+
+    def __repr__(self) -> str:
+        return f"<what {self.probe.name} found on {', '.join(self.encoders)}: {len(self.records)} records>"
+
+    def _repr_html_(self) -> str:
+        about, words = self.names, self.probe.wording
+        return notebook.summary(
+            words.title.format_map(about),
+            words.subtitle.format_map(about),
+            verdicts=[(verdict.heading, verdict.word, verdict.sentence) for verdict in self.verdicts],
+            sentences=filter(None, [self.probe.gist(self)]),
+            figure=page.first_figure(self),
+            saved=self.saved,
+        )
 
 
 @dataclass(frozen=True)
@@ -214,10 +245,11 @@ def carry_out(
         prepare: Gives the study.
         conduct: Takes the study and ``workdir``; gives the result, which has its ``run``.
         workdir: Folder in which finished parts are kept; None keeps nothing.
-        progress: Told of every long loop; None leaves that to whoever was set with `rcdm_core.progress.showing`.
+        progress: Told of every long loop; None leaves that to whoever was set with `rcdm_core.progress.showing`, or
+            shows bars in a notebook.
     """
     begun = time.perf_counter()
-    with showing(progress or current()):
+    with asked_for() if progress is None else showing(progress):
         result = conduct(prepare(), workdir=None if workdir is None else Path(workdir))
     runs.close(result.run, seconds=time.perf_counter() - begun)
     return result

@@ -6,9 +6,10 @@ The same arguments go on from there; others are refused, with the name of the on
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -28,8 +29,10 @@ from rcdm_probe.opening import by_name, open_encoder, open_images
 from reports.training import write_curves, write_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from accelerate.tracking import GeneralTracker
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
@@ -167,14 +170,61 @@ def begin_run(
     return (runs.begin(facts, out=out, refuse=_refuse_different) if is_main else runs.Run(out, facts)), is_main
 
 
-def conduct(training: Training, *, tell: Callable[[str], None] = lambda line: None) -> pd.DataFrame:
+TRACKERS = ("tensorboard", "wandb")
+"""Trackers of accelerate that can follow a training; each needs the package of its name."""
+
+
+def check_tracker(name: str) -> None:
+    """Raise a `UserError` where there is no such tracker, or its package is not installed."""
+    from accelerate.tracking import get_available_trackers
+
+    if name not in TRACKERS:
+        raise unknown_name("tracker", name, TRACKERS)
+    if name not in get_available_trackers():
+        raise UserError(f"--log {name} needs the package {name}", f"pip install {name}")
+
+
+@contextmanager
+def _tracker(name: str | None, training: Training) -> Iterator[GeneralTracker | None]:
+    """A tracker of accelerate in the folder of the training, or on its service, told with what it is trained."""
+    if name is None or not training.is_main:
+        yield None
+        return
+    from accelerate.tracking import LOGGER_TYPE_TO_CLASS
+
+    check_tracker(name)
+    folder, facts = training.run.folder, training.run.facts
+    whose = hashlib.sha256(f"{folder.resolve()} {facts['started']}".encode()).hexdigest()[:16]  # goes on where it was
+    about: dict[str, Any] = {
+        "tensorboard": {"run_name": "log", "logging_dir": str(folder)},
+        "wandb": {"run_name": "rcdm-probe", "dir": str(folder), "name": folder.name, "id": whose, "resume": "allow"},
+    }
+    tracker = LOGGER_TYPE_TO_CLASS[name](**about[name])
+    tracker.start()
+    if not training.run.resumed:
+        plain = {key: one if isinstance(one, int | float) else str(one) for key, one in facts["arguments"].items()}
+        tracker.store_init_configuration(plain)
+    try:
+        yield tracker
+    finally:
+        tracker.finish()
+
+
+def conduct(
+    training: Training, *, tell: Callable[[str], None] = lambda line: None, log: str | None = None
+) -> pd.DataFrame:
     """Train, with pictures along the way; ``tell`` is told in one line what each look at held-out images found.
+
+    Args:
+        training: From `prepare`.
+        tell: Told of each look.
+        log: A key of `TRACKERS`, which is told the loss of every step and what each look found, whenever it looks.
 
     Returns:
         ``fidelity.csv``: what each look found.
 
     Raises:
-        UserError: Another process trains in the folder.
+        UserError: Another process trains in the folder, or the tracker's package is not installed.
     """
     folder = training.run.folder
 
@@ -183,8 +233,10 @@ def conduct(training: Training, *, tell: Callable[[str], None] = lambda line: No
         write_samples(folder / "samples" / f"step-{seen.step:07d}.png", seen.originals, seen.samples)
         write_curves(folder / "progress.png", losses, fidelity)
         tell(_sentence(seen, fidelity))
+        if tracker is not None:
+            _track(tracker, seen.step, losses, fidelity)
 
-    with training.run.locked() if training.is_main else nullcontext():
+    with training.run.locked() if training.is_main else nullcontext(), _tracker(log, training) as tracker:
         train_rcdm(
             training.asked,
             training.images,
@@ -199,6 +251,17 @@ def conduct(training: Training, *, tell: Callable[[str], None] = lambda line: No
             runs.close(training.run.facts, seconds=seconds)
             training.run.finish()
     return pd.read_csv(folder / "fidelity.csv")
+
+
+def _track(tracker: GeneralTracker, step: int, losses: pd.DataFrame, fidelity: pd.DataFrame) -> None:
+    """Tell what is new since the look before: so nothing is told twice, however often a training goes on."""
+    before = max(fidelity.loc[fidelity["step"] < step, "step"], default=0)
+    for row in losses[losses["step"].between(before, step - 1)].to_dict("records"):
+        tracker.log({name: row[name] for name in ("loss", "gradient_norm")}, step=int(row["step"]))
+    for row in fidelity[fidelity["step"] == step].to_dict("records"):
+        numbers = {name: row[name] for name in ("MRR", "mean rank", "frechet relative")}
+        told = {f"{row['level']}/{name}": value for name, value in numbers.items()}
+        tracker.log({**told, "held-out loss": row["held-out loss"]}, step=step)
 
 
 def _refuse_different(out: Path, known: runs.Facts, facts: runs.Facts) -> None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -31,9 +32,11 @@ from rcdm_probe import runs
 from rcdm_probe.conduct import Asked, carry_out, weights_by_encoder
 from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
+from rcdm_probe.handing_on import push_run
 from rcdm_probe.known_probes import load_probe, places
 from rcdm_probe.opening import OpenedRCDMs, RCDMSource, by_name, open_encoders, open_images, open_rcdms
 from rcdm_probe.reproduction_report.joining import findings_of
+from reports import notebook
 from reports.finished import FinishedRun
 from reports.names import listed, sentence
 from reports.panels import Panel
@@ -53,9 +56,15 @@ SCALES = ("quick", "full")
 """How much each probe measures: as its ``quick`` says, or by default."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ReproductionResult(report.Content):
-    """What a reproduction found; it can be saved."""
+    """What a reproduction found; it can be saved, and shows itself in a notebook.
+
+    Attributes:
+        saved: Folders in which it was saved.
+    """
+
+    saved: list[Path] = field(default_factory=list, compare=False)
 
     def save(self, folder: str | Path) -> Path:
         """Write ``report.pdf``, ``report.html``, figures, tables and ``run.json``; gives the path of the PDF.
@@ -64,7 +73,22 @@ class ReproductionResult(report.Content):
             UserError: The folder cannot be written.
         """
         records = self.findings[["finding", "aspect", "level", "encoder", "value", "low", "high"]]
-        return runs.save(Path(folder), records=records, facts=self.run, write=partial(report.write, content=self))
+        written = runs.save(Path(folder), records=records, facts=self.run, write=partial(report.write, content=self))
+        self.saved.append(written.parent)
+        return written
+
+    def push_to_hub(self, name: str, *, private: bool = False) -> str:
+        """Hand it on as a dataset of the Hugging Face hub, as `rcdm_probe.push_run` does; gives the address."""
+        with TemporaryDirectory() as folder:
+            return push_run(replace(self, saved=[]).save(folder).parent, name, private=private)
+
+    def __repr__(self) -> str:
+        return f"<what a reproduction found on {', '.join(self.is_ssl)}: {len(self.findings)} findings>"
+
+    def _repr_html_(self) -> str:
+        title, subtitle = report.titles(self)
+        figure = None if self.kept is None else self.kept.figure()
+        return notebook.summary(title, subtitle, sentences=report.in_short(self), figure=figure, saved=self.saved)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 Facts = dict[str, Any]
 PARTS = ".rcdm-probe-parts"
 """Folder within a run folder; named so that no user has one of this name."""
+FORMAT = 1
+"""Of ``run.json`` (``docs/schemas/run.schema.json``); another number where a program that reads this one would fail."""
 LOCK = ".rcdm-probe-lock"
 """File within a folder that is written by one process at a time; it stays."""
 
@@ -87,6 +89,7 @@ def collect_facts(
         A dictionary that JSON can hold; ``finished``, ``seconds`` and ``peak_memory_gb`` are null until `Run.close`.
     """
     facts = {
+        "format": FORMAT,
         "probe": probe,
         "command": command,
         "arguments": dict(arguments),
@@ -375,11 +378,11 @@ def refuse_different(folder: Path, known: Facts, facts: Facts) -> None:
 
 def _publish(folder: Path, facts: Facts) -> None:
     """Write the facts of a finished run, with the digests of what it leaves behind."""
-    digests = {name: _digest(folder / name) for name in _left_behind(folder)}
+    digests = {name: _digest(folder / name) for name in left_behind(folder)}
     kept.save_json({**facts, _FILES: digests}, folder / RUN)
 
 
-def _left_behind(folder: Path) -> list[str]:
+def left_behind(folder: Path) -> list[str]:
     """Names of the files of a report."""
     found = itertools.chain.from_iterable(folder.glob(pattern) for pattern in _REPORT)
     return sorted(path.relative_to(folder).as_posix() for path in found if not path.name.startswith("."))

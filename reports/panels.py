@@ -1,13 +1,14 @@
 """Panels and maps: the pictures that a probe leaves, before anyone has drawn them.
 
 A panel is a labelled grid of images, a map a labelled row of pixel maps. They hold numbers and labels, and no layout;
-their captions are words of the report.
+their captions are words of the report. Both can be looked at.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,9 +17,45 @@ from rcdm_core.images import resize
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+
+class Picture(ABC):
+    """What can be looked at: in a notebook, as an image, and on axes of one's own."""
+
+    name: str
+
+    @abstractmethod
+    def figure(self) -> Figure:
+        """The picture with its labels, as a report prints it."""
+
+    def image(self) -> Image.Image:
+        """The same as pixels."""
+        from reports.notebook import rasterised
+
+        return rasterised(self.figure())
+
+    def plot(self, ax: Any = None) -> Any:
+        """The same on axes of matplotlib, by default those of a new figure of ``pyplot``; gives the axes."""
+        image = self.image()
+        if ax is None:
+            from matplotlib import pyplot
+
+            ax = pyplot.figure(figsize=[side / image.info["dpi"][0] for side in image.size]).add_axes((0, 0, 1, 1))
+        ax.imshow(image)
+        ax.set_axis_off()
+        return ax
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        from reports.notebook import css_size, png
+
+        image = self.image()
+        return png(image), css_size(image)
+
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class Panel(Picture):
     """A grid of images.
 
     Args:
@@ -29,7 +66,7 @@ class Panel:
     """
 
     name: str
-    images: torch.Tensor
+    images: torch.Tensor = field(repr=False)
     rows: tuple[str, ...]
     columns: tuple[str, ...]
 
@@ -40,9 +77,15 @@ class Panel:
                 f"shape {tuple(self.images.shape)}"
             )
 
+    def figure(self) -> Figure:
+        """The grid with its labels, within the width of a text block."""
+        from reports.figures.grid import draw_panel
+
+        return draw_panel(self)
+
 
 @dataclass(frozen=True, eq=False)
-class Map:
+class Map(Picture):
     """Pixel maps of one quantity.
 
     Args:
@@ -53,7 +96,7 @@ class Map:
     """
 
     name: str
-    values: torch.Tensor
+    values: torch.Tensor = field(repr=False)
     labels: tuple[str, ...]
     unit: str
 
@@ -62,6 +105,12 @@ class Map:
             raise ValueError(
                 f"map {self.name!r}: {len(self.labels)} labels do not name values of shape {tuple(self.values.shape)}"
             )
+
+    def figure(self) -> Figure:
+        """The maps side by side, on one scale of colours."""
+        from reports.figures.grid import draw_maps
+
+        return draw_maps(self)
 
 
 def numbered(images: torch.Tensor) -> tuple[str, ...]:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from reports.tables import Table
 
 
+FORMAT = 1
+"""Of ``report.json`` (``docs/schemas/report.schema.json``); another number where who reads this one would fail."""
+
+
 def write_report(
     folder: Path,
     numbers: Mapping[str, pd.DataFrame],
@@ -65,6 +69,7 @@ def write_report(
     for table in readable:
         tables.save_latex(folder / "tables", table)
     with atomic_path(folder / "report.json") as temporary:
-        temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        whole = {"format": FORMAT, **document}
+        temporary.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     compile_html(document, template="report", folder=folder)
     return compile_pdf(document, template="report", folder=folder)

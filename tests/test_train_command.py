@@ -14,6 +14,8 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from accelerate import tracking
+from accelerate.tracking import GeneralTracker
 from diffusers import DDPMScheduler, UNet2DModel
 from PIL import Image
 from safetensors.torch import save_file
@@ -310,3 +312,36 @@ def test_frechet_distance_is_that_of_gaussians() -> None:
     assert frechet_distance(a, b) ** 2 == pytest.approx(4 + 1 + 4, rel=0.03)  # means, then (s_a - s_b)^2
     few = torch.randn(5, 40, generator=random)
     assert frechet_distance(few, few + 1) == pytest.approx(40**0.5, rel=1e-5)  # fewer rows than dimensions
+
+
+def test_a_tracker_is_told_every_step_once_also_by_a_training_that_went_on(
+    command: Command, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, dict[str, float]]] = []
+
+    class Kept(GeneralTracker):
+        name, requires_logging_directory, tracker = "kept", False, None
+
+        def log(self, values: dict[str, float], step: int | None = None, **_: object) -> None:
+            told.append((step or 0, values))
+
+    monkeypatch.setattr(tracking, "get_available_trackers", lambda: ["tensorboard"])
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "tensorboard", lambda **about: Kept())
+    words = ("train", "-e", "simclr", "-l", "projector", "-d", photos, "-o", tmp_path / "mine", *BRIEF)
+    with stopped_at(tmp_path / "mine", "samples/*.png"):
+        assert command(*words, "--log", "tensorboard").exit_code == 130
+    assert command(*words, "--log", "tensorboard").exit_code == 0
+    assert [step for step, values in told if "gradient_norm" in values] == [0, 1, 2, 3]
+    assert [step for step, values in told if "projector/MRR" in values and "held-out loss" in values] == [2, 4]
+
+
+@pytest.mark.parametrize("log, line", [("wandb", "pip install wandb"), ("tensorbord", "did you mean tensorboard?")])
+def test_a_tracker_that_is_not_there_is_told_before_anything_is_written(
+    command: Command, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: str, line: str
+) -> None:
+    monkeypatch.setattr(tracking, "get_available_trackers", list)
+    result = command("train", "-e", "simclr", "-d", photos, "-o", tmp_path / "mine", *BRIEF, "--log", log)
+    assert result.exit_code == 2
+    assert line in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "mine").exists()

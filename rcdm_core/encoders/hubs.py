@@ -12,12 +12,9 @@ ImageNet's usual one is taken, and the card says so; for another, write a functi
 from __future__ import annotations
 
 import re
-import socket
-from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.request import getproxies
 
 import timm
 import torch
@@ -32,12 +29,11 @@ from torch import nn
 from rcdm_core.encoders.any_network import fill_network, measured, ready
 from rcdm_core.encoders.preprocess import Steps, decoded_size
 from rcdm_core.errors import UserError, told, unknown_name
+from rcdm_core.hub import offline_without_a_network
 from rcdm_core.paths import user_path
 from rcdm_core.weights import Fresh, seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rcdm_core.encoders.encoder import Encoder
 
 IMAGE_SIZE = 224  # pixels
@@ -108,23 +104,6 @@ def _pooling(network: Any) -> str:
     else:
         kind, average = pool, "mean of patches"
     return {"avg": average, "token": "class token", "map": "attention pooling", "": "none"}.get(kind, str(kind))
-
-
-@contextmanager
-def offline_without_a_network() -> Iterator[None]:
-    """Without a network, the Hub's client is told so: it then looks into its cache at once, not after a minute."""
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or not _reachable(constants.ENDPOINT.split("/")[2])
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
-
-
-def _reachable(host: str) -> bool:
-    with suppress(OSError):
-        return bool(getproxies() or socket.getaddrinfo(host.partition(":")[0], 443))  # a proxy knows the names
-    return False
 
 
 def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:

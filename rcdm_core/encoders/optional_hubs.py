@@ -18,9 +18,10 @@ from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
 from rcdm_core.encoders.any_network import fill_network, measured, ready
-from rcdm_core.encoders.hubs import known_training, offline_without_a_network
+from rcdm_core.encoders.hubs import known_training
 from rcdm_core.encoders.preprocess import Steps, decoded_size
 from rcdm_core.errors import UserError, told, unknown_name
+from rcdm_core.hub import offline_without_a_network
 from rcdm_core.weight_files import load_state
 from rcdm_core.weights import Fresh, seeded
 

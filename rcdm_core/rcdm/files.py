@@ -20,12 +20,14 @@ import torch
 from diffusers import DDPMScheduler
 from safetensors.torch import save_file
 
+from rcdm_core import hub
 from rcdm_core.errors import UserError
 from rcdm_core.json_files import TEXT, Kind, json_object, several, whole, wrong
 from rcdm_core.kept import atomic_path, keeping
 from rcdm_core.paths import user_path
 from rcdm_core.rcdm.diffusion import schedule_fault
 from rcdm_core.rcdm.heads import Basis
+from rcdm_core.rcdm.model_card import MADE, model_card
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings, condition_key, shape_fault
 from rcdm_core.rcdm.rcdm import RCDM
 from rcdm_core.state_dicts import prepared
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
 UNET, UNET_CONFIG = "unet/diffusion_pytorch_model.safetensors", "unet/config.json"
 SCHEDULE, HEADS, CARD = "scheduler/scheduler_config.json", "heads.safetensors", "rcdm.json"
-BASIS = "basis.safetensors"
+BASIS, README = "basis.safetensors", "README.md"
 FILES = (UNET, UNET_CONFIG, SCHEDULE, HEADS, CARD)
 STATE = "training"  # folder in which a training keeps its state
 
@@ -79,16 +81,37 @@ def save_rcdm(
         _write_json({**card, **shape}, folder / CARD)
 
 
+def write_readme(folder: Path, *, name: str) -> None:
+    """Write the README of an RCDM's folder, made from its card; one of somebody's own stays.
+
+    Args:
+        folder: That of the RCDM.
+        name: What it is loaded by.
+
+    Raises:
+        UserError: There is no RCDM, or the folder cannot be written.
+    """
+    card, path = read_card(folder), folder / README
+    if path.exists() and MADE not in path.read_text(encoding="utf-8", errors="replace"):
+        return
+    with keeping("the README of the RCDM", folder), atomic_path(path) as temporary:
+        told = model_card(card, image_size=card["network"]["image_size"], name=name)
+        temporary.write_text(told, encoding="utf-8")
+
+
 def load_rcdm(path: str | Path | None = None, *, device: str | torch.device = "cpu") -> RCDM:
     """A trained RCDM, frozen.
 
     Args:
-        path: A folder as `save_rcdm` writes it; by default the one that ships in the package.
+        path: A folder as `save_rcdm` writes it, or ``hf:ORG/NAME`` of the Hugging Face hub; by default the one that
+            ships in the package.
         device: Where to put it.
 
     Raises:
-        UserError: A file is missing or damaged; says which.
+        UserError: A file is missing or damaged; says which. Or it cannot be fetched.
     """
+    if path is not None and str(path).startswith(hub.PREFIX):
+        path = hub.fetched(str(path).removeprefix(hub.PREFIX), (*FILES, BASIS))
     if path is not None:
         return _read(user_path(path, "the folder of the RCDM")).to(device)
     with as_file(files("rcdm_core.zoo") / "weights" / "rcdm") as folder:

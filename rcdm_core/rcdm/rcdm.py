@@ -9,6 +9,8 @@ import hashlib
 import json
 import zlib
 from functools import cached_property, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +19,7 @@ from torch import nn
 from rcdm_core.bounds import LARGEST_SEED, check_whole
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.fingerprint import fingerprint
+from rcdm_core.paths import user_path
 from rcdm_core.precision import device_of, matrix_precision
 from rcdm_core.progress import track
 from rcdm_core.rcdm.choices import DEFAULT_SOLVER, DEFAULT_STEPS
@@ -74,6 +77,57 @@ class RCDM(nn.Module):
         schedule = {key: value for key, value in self.schedule.config.items() if not key.startswith("_")}  # no versions
         about = {"network": self.denoiser.settings.to_dict(), "schedule": schedule}
         return fingerprint(self, json.dumps(about, sort_keys=True))
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path | None = None, *, device: str | torch.device = "cpu") -> RCDM:
+        """A trained RCDM, frozen.
+
+        Args:
+            name: A folder, ``ORG/NAME`` of the Hugging Face hub where there is no such folder, or None for the one that
+                ships in the package.
+            device: Where to put it.
+
+        Raises:
+            UserError: It is not there or cannot be fetched, or a file is missing or damaged.
+        """
+        from rcdm_core import hub
+        from rcdm_core.rcdm.files import load_rcdm
+
+        on_hub = name is not None and hub.is_name(name) and not Path(name).exists()
+        return load_rcdm(f"{hub.PREFIX}{name}" if on_hub else name, device=device)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write it into a folder, with a README made from its card; gives the folder.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        return self._save(user_path(folder, "the folder of the RCDM"), name=str(folder))
+
+    def push_to_hub(self, name: str, *, private: bool = False) -> str:
+        """Hand it on to a repository of the Hugging Face hub, with a page made from its card; gives the address.
+
+        Args:
+            name: ``ORG/NAME``; made if it is not there.
+            private: Whether a new repository is for its owner's eyes alone.
+
+        Raises:
+            UserError: There is no network, or the hub refuses.
+        """
+        from rcdm_core import hub
+        from rcdm_core.rcdm.files import BASIS, FILES, README
+
+        with TemporaryDirectory() as folder:
+            self._save(Path(folder), name=name)
+            files = [file for file in (*FILES, BASIS, README) if Path(folder, file).exists()]
+            return hub.handed_on(Path(folder), files, name, private=private)
+
+    def _save(self, folder: Path, *, name: str) -> Path:
+        from rcdm_core.rcdm.files import save_rcdm, write_readme
+
+        save_rcdm(self.denoiser, self.schedule, folder, card=self.card, basis=self.basis)
+        write_readme(folder, name=name)
+        return folder
 
     def noise(self, count: int, *, seed: int) -> torch.Tensor:
         """Starting noise ``[count, 3, S, S]``; the first images of a longer draw are those of a shorter one."""
@@ -183,6 +237,9 @@ class JoinedRCDM(RCDM):
         }
         super().__init__(first.denoiser, schedule=first.schedule, card=card)
         self.members, self._of_condition = nn.ModuleList(members), of_condition
+
+    def _save(self, folder: Path, *, name: str) -> Path:
+        raise UserError("several RCDMs that were joined are not one", "hand on each of them: its members")
 
     @property
     def conditions(self) -> dict[str, int]:

@@ -70,6 +70,12 @@ def run(
             metavar="ENCODER/LEVEL=N",
         ),
     ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            help="Follow it elsewhere, too: tensorboard (into FOLDER/log) or wandb; off by default.", metavar="NAME"
+        ),
+    ] = None,
     weights: options.WeightsOf = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -108,8 +114,10 @@ def run(
         from rcdm_core.rcdm_training import default_settings
         from rcdm_probe.opening import open_one
         from rcdm_probe.progress import progress_bars
-        from rcdm_probe.rcdm_training import conduct, prepare
+        from rcdm_probe.rcdm_training import check_tracker, conduct, prepare
 
+    if log is not None:
+        check_tracker(log)
     beginning = None if start is None else open_one(start)
     settings = default_settings(
         image_size=image_size,
@@ -135,7 +143,9 @@ def run(
         if training.is_main and training.run.resumed:
             console.print(f"going on in {escape(legible(str(out)))}")
         # In a log no bar shows that it goes on.
-        found = conduct(training, tell=lambda line: None if console.is_terminal else console.print(escape(line)))
+        found = conduct(
+            training, tell=lambda line: None if console.is_terminal else console.print(escape(line)), log=log
+        )
     if not training.is_main:
         return
     last = found[found["step"] == found["step"].max()]

@@ -6,6 +6,6 @@ side by side.
 """
 
 from rcdm_probe.reproduction_report.content import Content
-from rcdm_probe.reproduction_report.report import document, write
+from rcdm_probe.reproduction_report.report import document, in_short, titles, write
 
-__all__ = ["Content", "document", "write"]
+__all__ = ["Content", "document", "in_short", "titles", "write"]

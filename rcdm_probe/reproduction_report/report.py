@@ -64,14 +64,9 @@ def _figures(content: Content) -> Iterator[tuple[str, Figure]]:
 
 def document(content: Content) -> dict[str, Any]:
     """The report as plain data, for PDF and page."""
-    run, names = content.run, list(content.is_ssl)
+    run, (title, subtitle) = content.run, titles(content)
     return {
-        **head(
-            run,
-            title="Do the findings hold?",
-            subtitle=f"The four findings of the RCDM paper on {listed(names)}, with {data_name(run)}",
-            keywords=["reproduction", *content.probes, *names],
-        ),
+        **head(run, title=title, subtitle=subtitle, keywords=["reproduction", *content.probes, *content.is_ssl]),
         "floating": True,
         "verdicts": [],
         "verdict-grid": verdict_grid(content),
@@ -101,6 +96,12 @@ def document(content: Content) -> dict[str, Any]:
             blocks.section("Provenance", provenance(run)),
         ],
     }
+
+
+def titles(content: Content) -> tuple[str, str]:
+    """What the report is about, and on what."""
+    on = f"{listed(list(content.is_ssl))}, with {data_name(content.run)}"
+    return "Do the findings hold?", f"The four findings of the RCDM paper on {on}"
 
 
 def _kept_figure() -> Block:
