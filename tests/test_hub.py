@@ -35,12 +35,18 @@ class Repositories(BaseHTTPRequestHandler):
             for line in map(json.loads, body.splitlines()):
                 if line["key"] == "file":
                     self.files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-            return self._say({"commitUrl": "http://x/commit", "commitOid": SHA, "success": True})
+            address = f"http://{self.headers['Host']}/someone/it/commit/{SHA}"
+            return self._say({"commitUrl": address, "commitOid": SHA, "success": True})
         if "/preupload/" in self.path:
-            modes = [{"path": one["path"], "uploadMode": "regular"} for one in json.loads(body)["files"]]
+            modes = [
+                {"path": one["path"], "uploadMode": "regular", "shouldIgnore": False}
+                for one in json.loads(body)["files"]
+            ]
             return self._say({"files": modes})
         if self.path == "/api/repos/create":
-            return self._say({"url": f"http://{self.headers['Host']}/{json.loads(body)['name']}"})
+            asked = json.loads(body)
+            name = f"{asked.get('organization', 'someone')}/{asked['name'].rpartition('/')[2]}"
+            return self._say({"url": f"http://{self.headers['Host']}/{name}"})
         return self._say({"errors": [], "warnings": []})
 
     def do_GET(self) -> None:
