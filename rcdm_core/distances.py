@@ -16,6 +16,8 @@ from rcdm_core.principal_axes import covariance
 
 _TIE = 32 * torch.finfo(torch.float32).eps  # what rounding does to a squared distance, over |query|^2 + |gallery|^2
 
+_ROUNDING = 16 * torch.finfo(torch.float32).eps  # of representations, by their length: sums of many terms
+
 _ROWS = 4096  # that are compared at once
 
 
@@ -105,7 +107,8 @@ def whitening(representations: torch.Tensor) -> torch.Tensor:
         UserError: The representations do not vary.
     """
     variances, axes = torch.linalg.eigh(covariance(representations))  # ascending
-    varying = int((variances > 1e-12 * variances[-1]).sum())
+    squares = torch.linalg.vector_norm(representations, dtype=torch.float64).item() ** 2 / len(representations)
+    varying = int((variances > max(1e-12 * variances[-1].item(), _ROUNDING**2 * squares)).sum())
     if varying == 0 or not variances[-1] > 0:
         raise UserError("all images have one and the same representation", "the encoder has collapsed")
     least = variances[-min(varying, max(1, len(representations) // 10))]

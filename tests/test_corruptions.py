@@ -85,6 +85,8 @@ def test_white_representations_vary_alike_and_dead_dimensions_stay_dead() -> Non
     assert whitening(few).isfinite().all()
     small = 1e-6 * few
     torch.testing.assert_close(few.double() @ whitening(few), small.double() @ whitening(small), rtol=1e-4, atol=1e-6)
+    line = torch.randn(60, 1) @ torch.randn(1, 8) + 3  # beside it all that varies is its rounding
+    assert (torch.linalg.eigvalsh(whitening(line))[1:] / torch.linalg.eigvalsh(whitening(line))[0]).max() < 1.001
     with pytest.raises(UserError, match="one and the same"):
         whitening(torch.ones(5, 3))
 
@@ -122,9 +124,11 @@ def test_planted_encoders_get_their_words(scenes: ImageSet) -> None:
     assert twin == pytest.approx(own, rel=1e-3)
 
 
-def test_without_labels_nothing_is_decided(scenes: ImageSet) -> None:
+@pytest.mark.parametrize("labels", [None, np.zeros(1000, np.int64)])
+def test_without_labels_of_two_classes_nothing_is_decided(scenes: ImageSet, labels: np.ndarray | None) -> None:
     class Unlabelled:
-        labels = None
+        def __init__(self) -> None:
+            self.labels = labels
 
         def __getattr__(self, name: str) -> object:
             return getattr(scenes, name)
