@@ -115,7 +115,7 @@ class Context:
         """Representations of images at every level, ``[N, D]`` each, kept in the cache."""
         return represent(
             self.encoder, self.images, positions,
-            batch_size=self.settings.batch_size, cache=self.cache,
+            batch_size=self.settings.batch_size, cache=self.cache, asked=self.levels,
         )  # fmt: skip
 
     def encode(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:

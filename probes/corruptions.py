@@ -208,7 +208,7 @@ class Looker:
         level: Level that is looked at.
         h: Representations of the images untouched, ``[N, D]``.
         scale: What displacements are counted in, of other images.
-        classifier: The linear classifier on the level; None without labels.
+        classifier: The linear classifier on the level; None without labels of two classes.
     """
 
     run: Context
@@ -229,8 +229,8 @@ def looker(run: Context, chosen: np.ndarray, others: np.ndarray) -> Looker:
     """The encoder of a context of one, with what other images say about it."""
     (level,), seed = run.levels, run.settings.seed
     apart, classifier = run.represent(others)[level], None
-    if run.images.labels is not None:
-        labels = torch.tensor(run.images.labels[others])
+    labels = None if run.images.labels is None else torch.tensor(run.images.labels[others])
+    if labels is not None and len(labels.unique()) > 1:  # of one class alone, displacements are measured
         classifier = fit_classifier(apart, labels, len(run.images.class_names), seed=seed)
     return Looker(run, level, run.represent(chosen)[level], Scale.of(apart, seed), classifier)
 

@@ -17,6 +17,8 @@ from rcdm_core.errors import UserError
 
 _TIE = 32 * torch.finfo(torch.float32).eps  # what rounding does to a squared distance, over |query|^2 + |gallery|^2
 
+_ROUNDING = 16 * torch.finfo(torch.float32).eps  # of representations, by their length: sums of many terms
+
 _ROWS = 4096  # that are compared at once
 
 
@@ -119,11 +121,12 @@ class Whitening:
             UserError: The representations do not vary.
         """
         values = some(representations, images, seed).double()
+        rounding = _ROUNDING**2 * values.square().sum(1).mean()
         values = values - values.mean(0)
         count, wide = len(values) - 1, values.shape[1] > len(values)
         # Of more dimensions than images, the axes follow from the products of the images, which are fewer.
         squared, axes = torch.linalg.eigh((values @ values.T if wide else values.T @ values) / count)  # ascending
-        varying = int((squared > 1e-12 * squared[-1]).sum())
+        varying = int((squared > torch.maximum(1e-12 * squared[-1], rounding)).sum())
         if varying == 0 or not squared[-1] > 0:
             raise UserError("all images have one and the same representation", "the encoder has collapsed")
         trusted = min(varying, max(1, len(values) // 10))

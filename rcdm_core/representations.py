@@ -94,6 +94,7 @@ def represent(
     *,
     batch_size: int = 256,
     cache: Path | None = None,
+    asked: Sequence[str] | None = None,
 ) -> dict[str, torch.Tensor]:
     """Representations of images at every level of an encoder.
 
@@ -103,13 +104,14 @@ def represent(
         indices: Positions in the set ``[N]``; rows come in this order.
         batch_size: Images in one pass.
         cache: Folder of kept representations, such as `representation_cache`; None keeps nothing.
+        asked: Levels that have to vary; None for all.
 
     Returns:
         ``{level: [N, D] float32}``, on the CPU.
 
     Raises:
-        UserError: A representation holds NaN or infinity, or a level does not vary (a collapsed encoder), or the cache
-            cannot be written.
+        UserError: A representation holds NaN or infinity, or a level that is asked for does not vary (a collapsed
+            encoder), or the cache cannot be written.
     """
     indices = np.asarray(indices, np.int64)
     folder = cache / _key(encoder, images, indices) if cache else None
@@ -133,7 +135,8 @@ def represent(
             with keeping("representations", folder, remedy=OTHER_CACHE):
                 rows = chunks[chunk]
                 kept.save_tensors({level: h[rows] for level, h in result.items()}, _file(folder, rows))
-    refuse_collapse(encoder, {level: h.split(CHUNK) for level, h in result.items()})
+    wanted = result if asked is None else asked
+    refuse_collapse(encoder, {level: result[level].split(CHUNK) for level in wanted})
     return result
 
 

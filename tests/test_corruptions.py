@@ -80,6 +80,8 @@ def test_white_representations_vary_alike_and_dead_dimensions_stay_dead() -> Non
     variances = Whitening.of(h)(h - h.mean(0)).var(0)
     assert variances[:4] == pytest.approx(torch.ones(4).numpy(), rel=1e-6)
     assert variances[4] == 0
+    line = torch.randn(60, 1) @ torch.randn(1, 8) + 3  # beside it all that varies is its rounding
+    assert Whitening.of(line).axes.shape == (8, 1)
     with pytest.raises(UserError, match="one and the same"):
         Whitening.of(torch.ones(5, 3))
 
@@ -126,9 +128,11 @@ def test_planted_encoders_get_their_words(scenes: ImageSet) -> None:
     assert twin == pytest.approx(own, rel=1e-3)
 
 
-def test_without_labels_nothing_is_decided(scenes: ImageSet) -> None:
+@pytest.mark.parametrize("labels", [None, np.zeros(1000, np.int64)])
+def test_without_labels_of_two_classes_nothing_is_decided(scenes: ImageSet, labels: np.ndarray | None) -> None:
     class Unlabelled:
-        labels = None
+        def __init__(self) -> None:
+            self.labels = labels
 
         def __getattr__(self, name: str) -> object:
             return getattr(scenes, name)

@@ -157,6 +157,7 @@ def test_a_collapsed_encoder_is_named_as_such_each_time(tmp_path: Path, bias: fl
     for _ in range(2):
         with pytest.raises(UserError, match="collapsed encoder: 'tiny' .* at level 'projector'"):
             represent(encoder, SCENES, range(10), cache=tmp_path)
+    assert represent(encoder, SCENES, range(10), cache=tmp_path, asked=["backbone"])["backbone"].shape == (10, 32)
 
 
 def test_a_small_but_real_spread_is_no_collapse() -> None:
