@@ -1,0 +1,217 @@
+"""The page of ``rcdm-probe explore``: controls, and what `rcdm_probe.exploring` makes of them. It computes nothing.
+
+It is served to this machine alone: no sharing link, no analytics, fonts of the system.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from html import escape
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported
+
+import gradio as gr
+from PIL import Image
+
+from probes.transformations import TRANSFORMATIONS
+from rcdm_core.errors import UserError, first_line
+from rcdm_probe import exploring
+from rcdm_probe.exploring import CHANGES, EDITS, Change
+from reports.figures.grid import compose
+from reports.names import listed
+from reports.tables import number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import torch
+
+    from rcdm_probe.exploring import Chosen, Seen, World
+
+OFFERED = 24  # images of the data that are there to be clicked on
+SECOND = ("between", "common dimensions")  # kinds of change that can make use of a second image
+LARGEST = 32  # 255ths: a change beyond is plain to see
+_SIDE = 64  # dots: smaller pictures are enlarged, each pixel to a square
+_CSS = """
+.seen { display: flex; flex-wrap: wrap; gap: 2rem; }
+.seen section { flex: 1 1 18rem; min-width: 0; }
+.seen h3 { margin: .8rem 0 .2rem; font-size: 1rem; }
+.seen figure { display: inline-block; margin: .2rem .8rem .2rem 0; vertical-align: top; max-width: 100%; }
+.seen img { display: block; max-width: 100%; image-rendering: pixelated; }
+.seen meter { width: 8rem; vertical-align: middle; }
+.or, .min_value, .max_value { color: inherit !important; }
+.problem { padding: .6rem 1rem; border-left: 4px solid #e69f00; }
+"""
+
+
+def serve(world: World, *, port: int | None, browser: bool) -> str:
+    """Open the page to this machine alone, while this process lives; gives its address.
+
+    Args:
+        world: What it shows.
+        port: Of the loopback address; None takes a free one.
+        browser: Whether a browser is opened.
+
+    Raises:
+        UserError: The port is taken.
+    """
+    fonts: Any = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+    try:
+        _, address, _ = build(world).launch(
+            server_name="127.0.0.1", server_port=port, inbrowser=browser, share=False, ssr_mode=False, quiet=True,
+            prevent_thread_lock=True, footer_links=[], css=_CSS, theme=gr.themes.Default(**fonts),
+        )  # fmt: skip
+    except OSError as error:
+        raise UserError(f"no page can be served ({first_line(error)})", "choose another --port") from error
+    return str(address)
+
+
+def build(world: World) -> gr.Blocks:
+    """The page."""
+    images = world.context.images
+    names, first = listed([one.name for one in world.context.encoders]), TRANSFORMATIONS["rotation"]
+    changed = [(entry.label, name) for name, entry in TRANSFORMATIONS.items()]
+    with gr.Blocks(title=f"rcdm-probe: {names}", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+        gr.Markdown(f"# Seen by {names}\nMoved: 0 is unmoved, 1 as far as another image of {images.name}.")
+        with gr.Row():
+            with gr.Column(min_width=300):
+                kind = gr.Radio(list(CHANGES), value="transformation", label="Change")
+                with gr.Column() as transforming:
+                    which = gr.Dropdown(changed, value=first.name, label="Transformation")
+                    dose = gr.Slider(0, first.doses[-1], first.reference, label=f"Dose: {first.unit}")
+                with gr.Column(visible=False) as going:
+                    way = gr.Slider(0, 1, 0.5, label="Way from the image to the second image")
+                with gr.Column(visible=False) as editing:
+                    edit = gr.Radio([(told, name) for name, told in EDITS.items()], value="removed", label="Edit")
+                    share = gr.Slider(0, 1, 1, label="How far")
+                with gr.Column(visible=False) as attacking:
+                    budget = gr.Slider(0, LARGEST, 4, step=0.5, label="Budget: 255ths of the range of a pixel")
+                sides = _chooser(world, "Image", 0)
+                with gr.Column(visible=False) as beside:
+                    sides += _chooser(world, "Second image", 1)
+                button, message = gr.Button("Save as a figure"), gr.HTML()
+            with gr.Column(scale=2, min_width=300):
+                result, state = gr.HTML(), gr.State(None)
+        parts = dict(zip(CHANGES, (transforming, going, editing, attacking), strict=True))
+        controls = [*sides, kind, which, dose, way, edit, share, budget]
+        hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        drawing: dict[str, Any] = {
+            "fn": lambda *values: redrawn(world, *values), "inputs": controls, "outputs": [result, state],
+            "trigger_mode": "always_last", "concurrency_limit": 1, **hidden,
+        }  # fmt: skip
+
+        def fitting(now: str) -> list[Any]:
+            return [gr.update(visible=one) for one in (*(now == part for part in parts), now in SECOND)]
+
+        kind.change(fitting, kind, [*parts.values(), beside], **hidden)
+        which.input(_fitted, which, dose, **hidden).then(**drawing)
+        moved = [control.input for control in (kind, dose, way, edit, share, budget)]
+        gr.on([page.load, *(side.change for side in sides), *moved], **drawing)
+        button.click(lambda kept: saved(world, kept), state, message, **hidden)
+    return page
+
+
+def _chooser(world: World, title: str, place: int) -> list[Any]:
+    """Controls that choose an image: one of the data by its number, or a file in its place."""
+    images, offered = world.context.images, [int(one) for one in world.gallery[:OFFERED]]
+    with gr.Column():
+        own = gr.File(label=f"{title}: drop your own", type="filepath", height=120)  # read, and refused, by us
+        chosen = gr.Number(
+            offered[place], label=f"{title}: number in {images.name}", precision=0, minimum=0, maximum=len(images) - 1
+        )
+        thumbnails = [_pil(image[None]) for image in images.images(offered)]
+        gallery = gr.Gallery(
+            thumbnails, label=f"{title}: some of {images.name}", columns=6, height=150, allow_preview=False,
+            show_label=False, interactive=False, buttons=[],
+        )  # fmt: skip
+
+        def pick(event: gr.SelectData) -> tuple[int, None]:
+            return offered[event.index], None
+
+        gallery.select(pick, None, [chosen, own], show_progress="hidden", api_visibility="private")
+    return [chosen, own]
+
+
+def _fitted(which: str) -> Any:
+    """The slider of doses as a transformation has them."""
+    entry = TRANSFORMATIONS[which]
+    return gr.update(maximum=entry.doses[-1], value=entry.reference, label=f"Dose: {entry.unit}")
+
+
+def redrawn(
+    world: World, first: int, own: str | None, second: int, others: str | None, kind: str, which: str, *amounts: Any
+) -> tuple[str, tuple[Any, ...] | None]:
+    """What the controls ask for, as HTML, and what there is to be saved; of a mistake, the message and nothing."""
+    dose, way, edit, share, budget = amounts
+    change = {
+        "transformation": Change(kind, which, dose),
+        "between": Change(kind, amount=way),
+        "common dimensions": Change(kind, edit, share),
+        "attack": Change(kind, amount=budget),
+    }[kind]
+    try:
+        image, other = (
+            exploring.given(world, file) if file else exploring.of_data(world, number)
+            for number, file in ((first, own), (second, others))
+        )
+        seen = exploring.see(world, image, other, change)
+    except (UserError, RuntimeError, OSError, ValueError) as error:
+        return _problem(error), None
+    return shown(seen, image, other, change), (seen, image, other, change)
+
+
+def saved(world: World, kept: tuple[Any, ...] | None) -> str:
+    """Save what is shown; tells where, as HTML."""
+    if kept is None:
+        return _problem(UserError("there is nothing to save", "wait until something is shown"))
+    try:
+        report: Path = exploring.save(world, *kept)
+    except UserError as error:
+        return _problem(error)
+    return f"<p>Saved: {escape(str(report.parent))}</p>"
+
+
+def shown(seen: Sequence[Seen], image: Chosen, other: Chosen, change: Change) -> str:
+    """What was computed, as HTML: encoders side by side, their levels one below the other."""
+    second = {f"second: {other.name}": other.pixels[None]} if change.kind in SECOND else {}
+    out = [_pictures({image.name: image.pixels[None], **second})]
+    for name, levels in groupby(seen, key=lambda one: one.encoder):
+        out.append(f"<section><h2>{escape(name)}</h2>")
+        for one in levels:
+            moved, level = number(one.moved), escape(one.level)
+            meter = f'<meter max="1" value="{min(one.moved, 1):.3f}" aria-label="{level} moved"></meter>'
+            out.append(f"<h3>{level} moved by {moved} {meter}</h3>")
+            pictures = {"drawn from h": one.before, "drawn from the changed h": one.after, "nearest images": one.near}
+            changed = {} if one.picture is None else {change.told: one.picture[None]}
+            out.append(_pictures({**changed, **pictures}))
+            if not len(one.before):
+                out.append("<p>Nothing draws from this level: train an RCDM for it, and give it with --rcdm.</p>")
+        out.append("</section>")
+    return f'<div class="seen" role="status">{"".join(out)}</div>'
+
+
+def _pictures(rows: Mapping[str, torch.Tensor]) -> str:
+    """Pictures ``[N, 3, S, S]`` by caption; those that there are none of are left out."""
+    out = []
+    for caption, images in rows.items():
+        if len(images):
+            data, told = io.BytesIO(), escape(caption)
+            _pil(images).save(data, "PNG", compress_level=1)
+            address = "data:image/png;base64," + base64.b64encode(data.getvalue()).decode("ascii")
+            out.append(f'<figure><img src="{address}" alt="{told}"><figcaption>{told}</figcaption></figure>')
+    return f"<div>{''.join(out)}</div>"
+
+
+def _pil(images: torch.Tensor) -> Image.Image:
+    """Images ``[N, 3, S, S]`` side by side."""
+    return Image.fromarray(compose(images[None].numpy(), max(1, _SIDE // images.shape[-1])))
+
+
+def _problem(error: Exception) -> str:
+    told = str(error) if isinstance(error, UserError) else first_line(error)
+    return f'<p class="problem" role="alert">{escape(told)}</p>'

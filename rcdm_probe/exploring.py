@@ -1,0 +1,441 @@
+"""What the page of ``rcdm-probe explore`` shows, computed: an image changed, and what every level makes of it.
+
+A change gives representations ``h`` in the place of the image's own: those of a changed image, points between two
+images, or ``h`` edited. What is drawn of both starts from equal noise, as everywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from analyses.records import join, number_images, records
+from probes.adversarial.attacks import Displacement
+from probes.adversarial.target import Attacked
+from probes.context import Context
+from probes.interpolate import linear
+from probes.manipulate import LEAST, Manipulate, common_dimensions, edited, find_rule
+from probes.probe import Sampling, option
+from probes.transformations import TRANSFORMATIONS
+from rcdm_core.data.registry import SCENES
+from rcdm_core.distances import relative_displacement, typical_distance
+from rcdm_core.encoders.soundness import refuse_without_gradients
+from rcdm_core.errors import UserError
+from rcdm_core.images import read_picture, resize
+from rcdm_core.representations import representation_cache
+from rcdm_probe import opening, runs
+from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
+from reports import blocks
+from reports.figures.grid import draw_panel
+from reports.names import listed, words
+from reports.panels import Panel
+from reports.provenance import head, several_encoders
+from reports.tables import Table, number
+from reports.writing import write_report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+
+    from rcdm_core.encoders import Encoder
+
+ATTACK_STEPS = 10
+KEPT = 256  # drawings of unchanged images that are kept, so that a slider draws the changed ones alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explore(Sampling):
+    """How much is drawn at each move of a slider: little, so that it answers at once."""
+
+    steps: int = option(4, "Solver steps for each picture.", least=1, most=1000, metavar="K")
+    samples: int = option(2, "Pictures from each representation.", least=1, most=16, metavar="N")
+    gallery: int = option(1000, "Images whose distance is the unit, and that neighbours are among.", least=2)
+    neighbours: int = option(5, "Nearest images of the gallery that are shown.", least=1, metavar="K")
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """What is open while a page is shown.
+
+    Attributes:
+        context: Encoders, decoders, images and settings.
+        gallery: Positions of the images that neighbours are among, ``[M]``.
+        known: Their representations, by name of the encoder and level, ``[M, D]`` each.
+        units: The typical distance of two of them, likewise.
+        arguments: How it was asked for, for the record.
+        command: The command line that opens it.
+        drawn: Pictures of unchanged images that were drawn before.
+    """
+
+    context: Context
+    gallery: np.ndarray
+    known: Mapping[str, Mapping[str, torch.Tensor]]
+    units: Mapping[tuple[str, str], float]
+    arguments: Mapping[str, Any]
+    command: str
+    drawn: dict[tuple[str, ...], torch.Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """An image that is looked at.
+
+    Attributes:
+        pixels: ``[3, S, S]`` in [0, 1].
+        number: Its position in the data; their number for an image that was given.
+        name: What it is called.
+    """
+
+    pixels: torch.Tensor
+    number: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is done to an image, or to its representation: ``kind`` of `CHANGES`, ``which`` and by how much."""
+
+    kind: str
+    which: str = ""
+    amount: float = 0.0
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        return f"{words(self.which or self.kind)} {self.amount:g}"
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What one level of one encoder makes of a change.
+
+    Attributes:
+        encoder: Name of the encoder.
+        level: Name of the level.
+        moved: Distance of the changed ``h`` from the image's own, over the typical distance of two images.
+        picture: The changed image, ``[3, S, S]``; None where ``h`` was changed and no image.
+        before: Samples from the image's own ``h``, ``[K, 3, S, S]``; none (K = 0) without a decoder.
+        after: Samples from the changed one, from equal noise.
+        near: The nearest images of the gallery, ``[N, 3, S, S]``.
+    """
+
+    encoder: str
+    level: str
+    moved: float
+    picture: torch.Tensor | None
+    before: torch.Tensor
+    after: torch.Tensor
+    near: torch.Tensor
+
+
+def open_world(
+    encoders: Sequence[str],
+    data: str | Path = "scenes",
+    *,
+    rcdm: opening.RCDMSource | None = None,
+    weights: Mapping[str, str | Path] | None = None,
+    level: Sequence[str] | None = None,
+    device: str = "cpu",
+    settings: Explore | None = None,
+    command: str = "",
+) -> World:
+    """Load encoders, decoders and images, and encode the gallery.
+
+    Args:
+        encoders: Their names.
+        data: Name, or folder.
+        rcdm: What draws, as of `rcdm_probe.opening.open_rcdms`.
+        weights: Instead of an encoder's own, by its name.
+        level: Levels; None for all.
+        device: Where to compute.
+        settings: How much is drawn.
+        command: The command line, for the record.
+
+    Raises:
+        UserError: An argument is mistaken.
+    """
+    named, settings = opening.by_name(list(encoders), ()), settings or Explore()
+    opened = opening.open_encoders([(one, level) for one in named.values()], weights or {}, device=device)
+    levels = tuple(level or dict.fromkeys(name for one in opened for name in one.levels))
+    decoders = opening.open_rcdms(rcdm, opened, levels, device=device)
+    limit = None if str(data) in SCENES else settings.gallery  # scenes cost nothing until they are looked at
+    seen_by = (*opened, *decoders.values())
+    images = opening.open_images(data, seen_by=seen_by, least=2, limit=limit, seed=settings.seed)
+    context = Context(
+        encoders=opened, levels=levels, images=images, data=data, decoders=decoders,
+        settings=replace(settings, levels=levels), cache=representation_cache(),
+    )  # fmt: skip
+    gallery = context.draw(settings.gallery)
+    known = {one.encoder.name: one.represent(gallery) for one in context.each_encoder()}
+    units = {
+        (one.encoder.name, name): typical_distance(known[one.encoder.name][name], seed=settings.seed)
+        for one in context.each_encoder()
+        for name in one.levels
+    }
+    arguments = {
+        "encoder": "+".join(named), "data": str(data), "rcdm": rcdm_names(rcdm, opened, levels),
+        "weights": weights_name(weights or {}), "device": device,
+        **{name: getattr(settings, name) for name in ("steps", "solver", "samples", "gallery", "seed")},
+    }  # fmt: skip
+    return World(context, gallery, known, units, arguments, command or f"open_world({list(encoders)!r}, {str(data)!r})")
+
+
+def of_data(world: World, position: int) -> Chosen:
+    """An image of the data."""
+    images = world.context.images
+    if not 0 <= position < len(images):
+        raise UserError(f"there is no image {position}", f"{images.name} has numbers from 0 to {len(images) - 1}")
+    return Chosen(images.images([position])[0], position, f"image {position} of {images.name}")
+
+
+def given(world: World, path: str | Path) -> Chosen:
+    """An image file of the user."""
+    images = world.context.images
+    return Chosen(read_picture(Path(path), images.image_size).pixels, len(images), Path(path).name)
+
+
+def see(world: World, image: Chosen, other: Chosen | None, change: Change) -> list[Seen]:
+    """What every level of every encoder makes of a change.
+
+    Args:
+        world: What is open.
+        image: The image.
+        other: A second one, for changes that need two.
+        change: What is done.
+
+    Raises:
+        UserError: The change is not possible: without a second image, a gradient, or enough of a gallery.
+    """
+    if change.kind in TWO and other is None:
+        raise UserError(f"{words(change.kind)} needs a second image", "choose one")
+    return [
+        seen
+        for run in world.context.each_encoder()
+        for seen in _levels(world, run, image, CHANGES[change.kind](world, run, image, other, change))
+    ]
+
+
+def _levels(
+    world: World, run: Context, image: Chosen, changed: Mapping[str, tuple[torch.Tensor, torch.Tensor | None]]
+) -> list[Seen]:
+    """Every level of an encoder: of a changed ``h`` and, where there is one, a changed image each."""
+    name, own = run.encoder.name, run.encode(image.pixels[None])
+    count = min(run.settings.neighbours, len(world.gallery))
+    out = []
+    for level in run.levels:
+        h, picture = changed[level]
+        nearest = torch.cdist(h.double(), world.known[name][level].double())[0].topk(count, largest=False).indices
+        out.append(
+            Seen(
+                name,
+                level,
+                relative_displacement(h, own[level], world.units[name, level]).item(),
+                picture,
+                _drawn(world, run, level, own[level], image, keep=True),
+                _drawn(world, run, level, h, image),
+                run.images.images(world.gallery[nearest.numpy()]),
+            )
+        )
+    return out
+
+
+def _drawn(
+    world: World, run: Context, level: str, h: torch.Tensor, image: Chosen, *, keep: bool = False
+) -> torch.Tensor:
+    if level not in run.drawn_levels:
+        return torch.zeros(0, 3, run.images.image_size, run.images.image_size)
+    key = (run.encoder.name, level, hashlib.sha256(h.numpy().tobytes()).hexdigest(), str(image.number))
+    if key not in world.drawn:
+        made = run.render("explored", level, h, [image.number], range(run.settings.samples))[0]
+        if not keep:
+            return made
+        if len(world.drawn) >= KEPT:
+            world.drawn.clear()
+        world.drawn[key] = made
+    return world.drawn[key]
+
+
+# Changes: of an image, and of each level of a representation
+
+
+def _transformed(
+    world: World, run: Context, image: Chosen, other: Chosen | None, change: Change
+) -> dict[str, tuple[torch.Tensor, torch.Tensor | None]]:
+    apply = TRANSFORMATIONS[change.which].apply
+    moved = apply(image.pixels[None], change.amount, run.settings.seed, numbers=[image.number])
+    return {level: (h, moved[0]) for level, h in run.encode(moved).items()}
+
+
+def _between(
+    world: World, run: Context, image: Chosen, other: Chosen | None, change: Change
+) -> dict[str, tuple[torch.Tensor, torch.Tensor | None]]:
+    assert other is not None
+    ends = run.encode(torch.stack([image.pixels, other.pixels]))
+    t = torch.tensor([change.amount], dtype=torch.float64)
+    return {level: (linear(h[:1], h[1:], t)[:, 0], None) for level, h in ends.items()}
+
+
+def _common(
+    world: World, run: Context, image: Chosen, other: Chosen | None, change: Change
+) -> dict[str, tuple[torch.Tensor, torch.Tensor | None]]:
+    if len(world.gallery) < LEAST:
+        raise UserError(
+            f"{run.images.name} has {len(world.gallery)} images, too few for near neighbours", f"it takes {LEAST}"
+        )
+    sides, settings, out = [image, other or image], Manipulate(), {}
+    both = run.encode(torch.stack([side.pixels for side in sides]))
+    places = {int(position): row for row, position in enumerate(world.gallery)}
+    rows = torch.tensor([places.get(side.number, -1) for side in sides])
+    for level in run.levels:
+        known, h = world.known[run.encoder.name][level], both[level]
+        rule = find_rule(known, settings)
+        mask = common_dimensions(rule, h, known, rows, settings.neighbours)
+        made = edited(h[:1], h[1:], rule, mask[:1], mask[1:], seed=run.settings.seed, images=[image.number])
+        out[level] = torch.lerp(h[:1], made[change.which], change.amount), None
+    return out
+
+
+def _attacked(
+    world: World, run: Context, image: Chosen, other: Chosen | None, change: Change
+) -> dict[str, tuple[torch.Tensor, torch.Tensor | None]]:
+    out = {}
+    for level in run.levels:
+        _check_gradients(run.encoder, level)
+        with torch.random.fork_rng():
+            torch.manual_seed(run.settings.seed)
+            model = Attacked(run.encoder, level, nn.Identity(), "auto")
+            attack = Displacement(model, change.amount / 255, ATTACK_STEPS)
+            moved = attack(image.pixels[None]).cpu() if change.amount else image.pixels[None]
+        out[level] = run.encode(moved)[level], moved[0]
+    return out
+
+
+@cache
+def _check_gradients(encoder: Encoder, level: str) -> None:
+    """Refuse an encoder that no attack can be built on; looked at once."""
+    refuse_without_gradients(encoder, level)
+
+
+CHANGES = {"transformation": _transformed, "between": _between, "common dimensions": _common, "attack": _attacked}
+"""Every kind of change; the amount is a dose, the way from one image to another, the same of an edit, or 255ths."""
+
+TWO = ("between",)
+"""Kinds that need a second image."""
+
+EDITS = {"removed": "remove the image's own", "transplanted": "put in those of the second image"}
+"""What can be done to common dimensions."""
+
+
+# What is kept of it
+
+
+def panel(seen: Sequence[Seen], image: Chosen) -> Panel:
+    """All that is shown, a row a level; what there is none of is white."""
+    size = max(one.shape[-1] for level in seen for one in (level.before, level.near))
+    samples, near = max(len(level.before) for level in seen), len(seen[0].near)
+    white = torch.ones(1, 3, size, size)
+    sized = partial(resize, size=size)
+    rows = [
+        torch.cat(
+            [
+                sized(image.pixels[None]),
+                white if level.picture is None else sized(level.picture[None]),
+                *(sized(of) if len(of) else white.expand(samples, -1, -1, -1) for of in (level.before, level.after)),
+                sized(level.near),
+            ]
+        )
+        for level in seen
+    ]
+    columns = ("image", "changed", *(f"from h {i + 1}" for i in range(samples)))
+    columns += (*(f"from changed h {i + 1}" for i in range(samples)), *(f"nearest {i + 1}" for i in range(near)))
+    return Panel("seen", torch.stack(rows), tuple(f"{level.encoder}, {level.level}" for level in seen), columns)
+
+
+def save(
+    world: World,
+    seen: Sequence[Seen],
+    image: Chosen,
+    other: Chosen | None,
+    change: Change,
+    *,
+    root: Path = Path("runs"),
+) -> Path:
+    """Keep what is shown as a run: figure, table, records, and where they come from; gives the path of the report.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    context = world.context
+    shown = {"image": image.name, **({"other": other.name} if other else {})}
+    pixels = {what: one.pixels for what, one in (("image", image), ("other image", other)) if one}
+    facts = runs.collect_facts(
+        "explore",
+        command=world.command,
+        arguments={**world.arguments, **shown, "change": change.told},
+        hashes={
+            **{one.name: one.fingerprint for one in context.encoders},
+            **{f"rcdm of {name}": decoder.fingerprint for name, decoder in context.decoders.items()},
+            **{what: hashlib.sha256(one.numpy().tobytes()).hexdigest() for what, one in pixels.items()},
+            "data": context.images.fingerprint,
+        },
+        device=world.arguments["device"],
+        encoder_cards={one.encoder.name: encoder_card(one.encoder, one.levels) for one in context.each_encoder()},
+        data_card=data_card(context.images),
+    )
+    runs.close(facts, seconds=0.0)
+    moved, images = number_images(
+        join(
+            [
+                records(
+                    "relative_displacement", [one.moved], [image.number], encoder=one.encoder, level=one.level,
+                    condition=change.which or change.kind, strength=change.amount,
+                )
+                for one in seen
+            ]
+        ),
+        context.images,
+    )  # fmt: skip
+    table = Table(
+        "displacement",
+        "How far each level moved. Distance of the changed h from the image's own, over the median distance of two "
+        "images: 0 is unmoved, 1 as far as another image.",
+        ("encoder", "level", "displacement"),
+        tuple((one.encoder, one.level, number(one.moved)) for one in seen),
+    )
+    document = {
+        **head(
+            facts,
+            title=f"{image.name}: {change.told}",
+            subtitle=listed([one.name for one in context.encoders]),
+            keywords=["explore"],
+        ),
+        "verdicts": [],
+        "no-verdict": "One image, looked at: no claim is tested.",
+        "figure": blocks.figure(
+            "seen",
+            f"What each level makes of {change.told}.",
+            "The image, and the changed one where an image was changed; samples drawn from its own h, and from the "
+            "changed h by equal noise; the images of the gallery that are nearest to the changed h.",
+            "What changes between the samples is what the change did to h.",
+        ),
+        "sections": [
+            blocks.section("In numbers", [blocks.table(table)]),
+            blocks.section("Provenance", several_encoders(facts, ("method", "self_supervised", "levels"))),
+        ],
+    }
+    write = partial(
+        write_report, numbers={"displacement": moved, "images": images}, printed={table.name: table},
+        figures=[("seen", draw_panel(panel(seen, image)))], document=document,
+    )  # fmt: skip
+    run = runs.begin(facts, out=None, root=root)
+    with run.locked():
+        report = runs.save(run.folder, records=moved, facts=run.facts, write=write)
+        run.finish()
+    return report

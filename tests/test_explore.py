@@ -1,0 +1,132 @@
+"""The page of ``explore``: what it computes, without a browser; and the page itself, in a real headless one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.util import find_spec
+
+import pytest
+import torch
+from PIL import Image
+
+from rcdm_core.errors import UserError
+from rcdm_probe.exploring import Change, Explore, given, of_data, open_world, save, see
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+TURN = "transformation", "rotation"
+
+
+@pytest.fixture(scope="module")
+def world(tiny_rcdm):
+    return open_world(["vicreg"], rcdm=str(tiny_rcdm), settings=Explore(samples=1, steps=1, gallery=600))
+
+
+@pytest.fixture(scope="module")
+def images(world):
+    return of_data(world, int(world.gallery[0])), of_data(world, int(world.gallery[1]))
+
+
+@pytest.mark.parametrize(
+    "change", [Change(*TURN, 0), Change("between"), Change("common dimensions", "transplanted"), Change("attack")]
+)
+def test_a_change_of_nothing_changes_nothing(world, images, change):
+    for seen in see(world, *images, change):
+        assert seen.moved == pytest.approx(0, abs=1e-5)
+        assert torch.allclose(seen.before, seen.after, atol=1e-4)
+
+
+def test_the_image_is_nearest_to_itself_and_the_way_ends_at_the_other(world, images):
+    for seen in see(world, *images, Change("between", amount=1.0)):
+        assert seen.moved > 0.1
+        assert torch.equal(seen.near[0], images[1].pixels)
+
+
+def test_a_dose_moves_every_level_and_what_is_drawn_of_it(world, images):
+    some, more = (see(world, *images, Change(*TURN, dose)) for dose in (10.0, 45.0))
+    for less, seen in zip(some, more, strict=True):
+        assert 0 < less.moved < seen.moved
+        assert not torch.equal(seen.before, seen.after)
+        assert torch.equal(less.before, seen.before)
+
+
+def test_an_attack_stays_in_its_budget_and_moves_more_than_it_looks(world, images):
+    for seen in see(world, *images, Change("attack", amount=4.0)):
+        assert (seen.picture - images[0].pixels).abs().max() <= 4 / 255 + 1e-6
+        assert seen.moved > 0.1
+
+
+@pytest.mark.parametrize("edit", ["removed", "transplanted"])
+def test_common_dimensions_are_removed_and_put_in(world, images, edit):
+    halves, wholes = (see(world, *images, Change("common dimensions", edit, share)) for share in (0.5, 1.0))
+    for half, whole in zip(halves, wholes, strict=True):
+        assert half.moved == pytest.approx(whole.moved / 2, rel=1e-4, abs=1e-5)
+    assert max(whole.moved for whole in wholes) > 0.1
+
+
+def test_what_is_not_possible_is_told_with_the_remedy(world, images, tmp_path):
+    with pytest.raises(UserError, match="numbers from 0 to 9999"):
+        of_data(world, 10_000)
+    with pytest.raises(UserError, match="second image"):
+        see(world, images[0], None, Change("between", amount=0.5))
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(UserError, match=r"text\.png"):
+        given(world, tmp_path / "text.png")
+
+
+def test_without_a_decoder_the_numbers_are_there(images):
+    bare = open_world(["vicreg"], rcdm="none", settings=Explore(gallery=30))
+    assert all(seen.moved > 0 and not len(seen.after) for seen in see(bare, *images, Change(*TURN, 20.0)))
+    with pytest.raises(UserError, match="too few for near neighbours"):
+        see(bare, *images, Change("common dimensions", "removed", 1.0))
+
+
+def test_what_is_shown_is_saved_with_where_it_comes_from(world, images, tmp_path):
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "mine.png")
+    mine, change = given(world, tmp_path / "mine.png"), Change(*TURN, 20.0)
+    folder = save(world, see(world, mine, images[1], change), mine, images[1], change, root=tmp_path).parent
+    for name in ("report.pdf", "report.html", "figures/seen.png", "tables/displacement.csv", "records.parquet"):
+        assert (folder / name).is_file()
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["finished"]
+    assert (facts["arguments"]["image"], facts["arguments"]["change"]) == ("mine.png", "rotation 20")
+    assert {"vicreg", "rcdm of vicreg", "image", "other image", "data"} == set(facts["hashes"])
+
+
+@pytest.fixture(scope="module")
+def page(world, tmp_path_factory):
+    if BROWSER is None or find_spec("gradio") is None:
+        pytest.skip("needs gradio and a chromium browser on the PATH")
+    from playwright.sync_api import sync_playwright
+
+    from rcdm_probe.explore_page import serve
+
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.chdir(tmp_path_factory.mktemp("explored"))
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
+        opened = browser.new_page(viewport={"width": 1280, "height": 900})
+        opened.requests = []
+        opened.on("request", lambda request: opened.requests.append(request.url))
+        opened.goto(serve(world, port=None, browser=False))
+        opened.wait_for_selector(".seen meter", timeout=60_000)
+        yield opened
+        browser.close()
+
+
+def test_a_slider_redraws_and_all_stays_on_this_machine(page, tmp_path):
+    told = "document.querySelector('.seen section').innerText"
+    before = page.evaluate(told)
+    page.get_by_label("Dose: degrees").first.fill("40")
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"{told} !== {json.dumps(before)}")
+    assert "rotation 40" in page.inner_text(".seen")
+    page.get_by_label("attack").check()
+    page.wait_for_function("document.querySelector('.seen').innerText.includes('attack 4')")
+    page.get_by_role("button", name="Save as a figure").click()
+    page.wait_for_selector("text=Saved: runs/")
+    (tmp_path / "text.png").write_text("no picture")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "text.png")
+    page.wait_for_selector("[role=alert]")
+    page.set_viewport_size({"width": 400, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in page.requests)
