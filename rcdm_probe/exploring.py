@@ -42,6 +42,8 @@ from reports.writing import write_report
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from rcdm_core.rcdm import RCDM
+
     import numpy as np
 
     from rcdm_core.encoders import Encoder
@@ -166,7 +168,7 @@ def open_world(
     levels = tuple(level or dict.fromkeys(name for one in opened for name in one.levels))
     decoders = opening.open_rcdms(rcdm, opened, levels, device=device)
     limit = None if str(data) in SCENES else settings.gallery  # scenes cost nothing until they are looked at
-    seen_by = (*opened, *decoders.values())
+    seen_by: list[Encoder | RCDM] = [*opened, *decoders.values()]
     images = opening.open_images(data, seen_by=seen_by, least=2, limit=limit, seed=settings.seed)
     context = Context(
         encoders=opened, levels=levels, images=images, data=data, decoders=decoders,
@@ -289,7 +291,7 @@ def _common(
         raise UserError(
             f"{run.images.name} has {len(world.gallery)} images, too few for near neighbours", f"it takes {LEAST}"
         )
-    sides, settings, out = [image, other or image], Manipulate(), {}
+    sides, settings, out = [image, other or image], Manipulate(), dict[str, tuple[torch.Tensor, torch.Tensor | None]]()
     both = run.encode(torch.stack([side.pixels for side in sides]))
     places = {int(position): row for row, position in enumerate(world.gallery)}
     rows = torch.tensor([places.get(side.number, -1) for side in sides])
