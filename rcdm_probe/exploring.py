@@ -42,11 +42,10 @@ from reports.writing import write_report
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rcdm_core.rcdm import RCDM
-
     import numpy as np
 
     from rcdm_core.encoders import Encoder
+    from rcdm_core.rcdm import RCDM
 
 ATTACK_STEPS = 10
 KEPT = 256  # drawings of unchanged images that are kept, so that a slider draws the changed ones alone
