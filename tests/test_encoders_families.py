@@ -254,7 +254,7 @@ def test_ones_own_network_is_pooled_and_resized_to(tmp_path: Path) -> None:
         ("numpy_preprocessing", "gradients do not pass through the preprocessing of python:own:numpy_preprocessing"),
         ("broken", r"fails .ValueError: no weights today.: own.py, line \d+"),
         ("words", "returns a str: it has to return a torch.nn.Module"),
-        ("no_backbone", r"gives {'head': \(3, 6\)} for 3 images: it has to give \[N, D\] at a level named backbone"),
+        ("no_backbone", r"gives {'head': \(2, 6\)} for 2 images: it has to give \[N, D\] at a level named backbone"),
         ("deep", "encoder python:own:deep fails on images of 224x224 pixels .RuntimeError"),
         ("forgetful", "fails on images of 224x224 pixels .NameError: name 'undefined' is not defined"),
         ("untold", "a step of the preprocessing of python:own:untold shows neither its code nor its settings"),
