@@ -97,14 +97,14 @@ class Context:
         """The items one after the other, and a bar that tells how far it is."""
         return iter(track(items, doing, len(items)))
 
-    def shared(self, work: Callable[[T], R], items: Sequence[T], doing: str) -> Iterator[R]:
+    def shared(self, work: Callable[[T], R], items: Sequence[T], doing: str, holds: int = 0) -> Iterator[R]:
         """What ``work`` gives for each item, in order, and a bar; several are worked on at once where that is faster.
 
         That is on a processor, with encoders that may be asked by several threads. ``work`` draws nothing at random but
-        from seeds of its own, and shows no loop.
+        from seeds of its own, and shows no loop. ``holds``: how many bytes of memory an item takes, where it is much.
         """
         alone = any(device_of(one).type != "cpu" or not one.is_reentrant for one in self.encoders)
-        results = map(work, items) if alone else shared_out(work, items)
+        results = map(work, items) if alone else shared_out(work, items, holds)
         return iter(track(results, doing, len(items)))
 
     def draw(self, count: int) -> np.ndarray:

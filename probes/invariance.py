@@ -168,7 +168,7 @@ def measure(run: Context, settings: Invariance) -> Iterator[pd.DataFrame | Panel
         doses = TRANSFORMATIONS[name].doses
         return run.kept_records(f"transformed-{name}", partial(transformed, run, images, name), known, doses)
 
-    yield from run.shared(moved_by, settings.transformations, "transforming")
+    yield from run.shared(moved_by, settings.transformations, "transforming", images.holds)
     if (factors := run.images.factors(images.positions)) is not None:
         yield run.kept_records("factors", partial(known_factors, run, images, components(factors)), known)
     yield doses_panel(images, settings.transformations)
@@ -222,6 +222,11 @@ class Images:
     def numbers(self) -> np.ndarray:
         """Positions of the images that statistics rest on, ``[N]``."""
         return self.positions[: self.count]
+
+    @property
+    def holds(self) -> int:
+        """Bytes of the representations of these images, untouched and at three doses."""
+        return 4 * 4 * self.count * sum(self.run.encoder.dimensions[level] for level in self.run.levels)
 
     def untouched(self, which: slice) -> torch.Tensor:
         """Some of these images, ``[n, 3, S, S]``, decoded again where they are not held."""
@@ -287,7 +292,8 @@ def transformed(run: Context, images: Images, name: str) -> Iterator[pd.DataFram
     """How far a transformation moves h at every dose, and what a linear readout tells of it."""
     every, reference = (0.0, *TRANSFORMATIONS[name].doses), TRANSFORMATIONS[name].reference
     moved, untrained = images.moved(name)
-    for level, versions in moved.items():
+    for level in run.levels:
+        versions = moved.pop(level)  # and is let go of when it is read
         gallery, original, scale = images.own.h[level], versions[0], images.own.scales[level]
         told, targets = partial(run.records, level=level, condition=name), torch.arange(images.count)
         for dose, h in zip(every[1:], versions[1:], strict=True):

@@ -19,18 +19,24 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
+HELD = 2**29
+"""Bytes that workers hold together: where one needs more, it works alone, with all threads."""
 
-def shared_out(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+
+def shared_out(work: Callable[[T], R], items: Sequence[T], holds: int = 0) -> Iterator[R]:
     """What ``work`` gives for each item, in order.
 
-    ``OMP_NUM_THREADS`` and `torch.set_num_threads` say how many work at once. Where the loop over the results is left
-    early, what has not been begun never is.
+    ``OMP_NUM_THREADS`` and `torch.set_num_threads` say how many work at once, and no more than together hold `HELD`:
+    ``holds`` is the size in bytes of what an item holds. Where the loop over the results is left early, what has not
+    been begun never is.
     """
-    if (threads := torch.get_num_threads()) == 1:
+    threads = torch.get_num_threads()
+    workers = min(threads, HELD // max(holds, 1))
+    if workers < 2:
         yield from map(work, items)
         return
     torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))  # each thread counts its own
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))  # each thread counts its own
     try:
         for result in [pool.submit(work, item) for item in items]:
             yield result.result()
