@@ -10,12 +10,12 @@ import ctypes
 import os
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
-_LARGEST_BLOCK, _LARGEST_REST = 1 << 30, (1 << 31) - 1  # bytes: taken from the heap up to; kept at its end up to
+_LARGEST_BLOCK, _LARGEST_REST = 1 << 27, (1 << 31) - 1  # bytes: taken from the heap up to; kept at its end up to
 _OWN = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "GLIBC_TUNABLES")
 
 
 def keep_memory() -> bool:
-    """Let glibc's allocator keep freed blocks of up to 1 GB for the next tensor, for the rest of the process.
+    """Let glibc's allocator keep freed blocks of up to 128 MB for the next tensor, for the rest of the process.
 
     The command line calls it as it starts; a program that uses the package calls it once, before its first tensor. What
     is freed is kept until the process ends, so that the peak of its memory can be a little higher. Where the C library

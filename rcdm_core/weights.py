@@ -13,11 +13,9 @@ import re
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 from rcdm_core.bounds import LARGEST_SEED, check_whole
 from rcdm_core.errors import UserError
@@ -116,6 +114,8 @@ def fetch(url: str, *, licence: str, sha256: str | None = None, name: str | None
     Raises:
         UserError: It is not here and cannot be fetched (says which file to put where), or arrives damaged.
     """
+    from http.client import HTTPException  # a tenth of a second of every start, and needed once
+
     path = weight_file(url, name)
     if not path.is_file():
         try:
@@ -132,6 +132,8 @@ def fetch(url: str, *, licence: str, sha256: str | None = None, name: str | None
 
 
 def _download(url: str, path: Path, *, sha256: str | None, description: str) -> None:
+    from urllib.request import urlopen
+
     digest = hashlib.sha256()
     with urlopen(url, timeout=TIMEOUT) as answer, path.open("wb") as file:
         size = int(answer.headers.get("Content-Length") or 0)
