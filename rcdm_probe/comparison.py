@@ -58,8 +58,10 @@ class ComparisonResult:
         probe: Name of the probe.
         runs: The finished runs by name, the baseline first.
         records: What was joined: one number a row, of a ``run``, a ``file`` (or index of an image) and a `KEY`.
-        tables: ``differences``: one row a (``measure``, ``level``, ``condition``, ``run``), over doses and samples, with
-            ``baseline``, ``value`` and the paired ``difference``; ``doses``: the same dose by dose; ``verdicts``.
+        tables: ``differences``: one row a (``measure``, ``level``, ``condition``, ``run``), over doses and samples:
+            ``baseline``, ``value``, the paired ``difference``, Wilcoxon's ``p_value``, ``p_holm`` over the table, the
+            rank-biserial ``effect``, ``images``, ``outcome``. ``doses``: the same dose by dose. ``verdicts``: one row a
+            claim, the word of each run.
         told: What has to be known of what was compared, in sentences.
         run: The content of ``run.json``.
         saved: Folders in which it was saved.
@@ -118,7 +120,7 @@ class Study:
     errors: np.ndarray
     verdicts: pd.DataFrame
     told: tuple[str, ...]
-    facts: runs.Facts
+    facts: dict[str, Any]
     images: None = None
 
 
@@ -172,7 +174,8 @@ def prepare(folders: Sequence[str | Path], *, command: str = "") -> Study:
     keys = pd.DataFrame(common, columns=KEY)
     told += _left_out(keys, dict(zip(compared, (table.index.to_frame(index=False) for table in tables), strict=True)))
     measured = {name: len(run.tables["images"]) for name, run in compared.items()}
-    told.insert(0, f"{len(files)} images are in every run; they have {_by_run(measured)}.")
+    if set(measured.values()) != {len(files)}:
+        told.insert(0, f"{len(files)} images are in every run, of {_by_run(measured)}; the others are left out.")
     units = [[of.get((key[0], key[1], key[2]), 0.0) for key in common] for of in errors]
     joined = [table.reindex(index=tables[0].index.intersection(common), columns=files) for table in tables]
     return Study(
@@ -194,7 +197,7 @@ def prepare(folders: Sequence[str | Path], *, command: str = "") -> Study:
                 "runs": [str(run.folder) for run in opened],
                 "seed": 0,
             },
-            hashes={f"{kind} of {name}": value for name, run in compared.items() for kind, value in run.run["hashes"].items()},
+            hashes={f"{of} of {name}": sha for name, run in compared.items() for of, sha in run.run["hashes"].items()},
             device="cpu",
             encoder_cards={f"{name}: {of}": card for name, run in compared.items() for of, card in _cards(run)},
             data_card={**facts["data_card"], "images": len(files), "remarks": told},
@@ -214,10 +217,9 @@ def conduct(study: Study, *, workdir: Path | None = None) -> ComparisonResult:
     if len(whole) < len(study.keys):
         tables["doses"] = _differences(study, KEY, {tuple(key): [i] for i, key in enumerate(study.keys.to_numpy())})
     tables["verdicts"] = study.verdicts
-    wide = pd.concat(
-        {name: pd.DataFrame(of, pd.MultiIndex.from_frame(study.keys), study.files) for name, of in zip(study.runs, study.values, strict=True)},
-        names=["run"],
-    )  # fmt: skip
+    index = pd.MultiIndex.from_frame(study.keys)
+    of_runs = {name: pd.DataFrame(of, index, study.files) for name, of in zip(study.runs, study.values, strict=True)}
+    wide = pd.concat(of_runs, names=["run"])
     records = wide.rename_axis(columns="file").stack().rename("value").dropna().reset_index()
     return ComparisonResult(study.probe.name, study.runs, records, tables, study.told, study.facts)
 
@@ -246,9 +248,8 @@ def _opened(folder: Path) -> FinishedRun:
 
 
 def _cards(run: FinishedRun) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    return (
-        run.run["encoder_cards"].items() if "encoder_cards" in run.run else [(run.encoders[0], run.run["encoder_card"])]
-    )
+    one = run.run.get("encoder_card")
+    return run.run["encoder_cards"].items() if one is None else [(one["name"], one)]
 
 
 def _encoders(opened: Sequence[FinishedRun]) -> list[dict[str, str]]:
@@ -288,8 +289,7 @@ def _files_in_common(compared: Mapping[str, FinishedRun]) -> pd.Index:
 def _files(run: FinishedRun) -> pd.Series:
     """Class of each image of a run, empty where there are none, by its file."""
     images = run.tables["images"]
-    classes = images["class"] if "class" in images else ""
-    return images.assign(told=classes).fillna({"told": ""}).astype(str).set_index("file")["told"]
+    return images.assign(told=images.get("class", "")).fillna({"told": ""}).astype(str).set_index("file")["told"]
 
 
 def _asked_otherwise(compared: Mapping[str, FinishedRun]) -> Iterator[str]:
@@ -305,7 +305,7 @@ def _asked_otherwise(compared: Mapping[str, FinishedRun]) -> Iterator[str]:
     if len(set(drawn.values())) > 1:
         yield f"What draws differs: {_by_run(drawn)}. Numbers that rest on samples compare decoders as well."
     if len({run.run["hashes"].get("data") for run in compared.values()}) > 1:
-        yield "The sets of images differ, in choice, size or content: images are paired by name, their pixels unchecked."
+        yield "The sets of images differ, in choice, size or content: images are paired by name, pixels unchecked."
 
 
 def _made_otherwise(compared: Mapping[str, FinishedRun]) -> Iterator[str]:

@@ -25,8 +25,29 @@ if TYPE_CHECKING:
     from rcdm_probe.comparison import ComparisonResult
     from reports.blocks import Block
 
+OUTCOMES = ("higher", "lower", "not clear", "equal", "too few")
 MOST = 40
 """Rows of a figure: of more, those with the smallest p."""
+
+LIMITS = (
+    "A difference says that numbers differ, not which run is better.",
+    "Each run is one training and one draw: another seed of either may differ by more than two runs here do. Compare "
+    "runs of several seeds to see by how much.",
+    "Numbers that are no mean or median over single images (AUC, R2, Frechet distances) are not compared.",
+    phrases.OF_INTERVALS,
+)
+METHOD = (
+    "Nothing was measured again: records of finished runs were joined by image, its file below the folder of the data, "
+    "or its index in the set. An image counts where every run has it.",
+    "An image's value is the mean over doses and samples that all runs have; dose by dose, the same is in "
+    "tables/doses.csv, corrected over its own rows.",
+    f"Intervals are 95% bootstrap over images, {RESAMPLES:,} resamples, of the paired differences: their median where "
+    "runs are summed up by medians, else their mean. Where a number is counted in a unit that was measured (the "
+    "distance to another image), they hold its error.",
+    "p is of the two-sided Wilcoxon signed-rank test, Holm-corrected over all rows of the differences. Higher or "
+    f"lower: the whole interval lies on that side of 0 and p is below {ERROR_RATE}; equal: no image differs; too few: "
+    f"below {LEAST} images.",
+)
 
 
 def write(folder: Path, content: ComparisonResult) -> Path:
@@ -85,42 +106,8 @@ def document(content: ComparisonResult) -> dict[str, Any]:
         "sections": [
             blocks.section("Differences", [block for block in by_measure if block]),
             *([blocks.section("Verdicts of the runs", [blocks.table(verdicts)])] if verdicts.rows else []),
-            blocks.section(
-                "What this report cannot tell",
-                [
-                    blocks.points(
-                        [
-                            *content.told,
-                            "A difference says that numbers differ, not which run is better.",
-                            "Each run is one training and one draw: another seed of either may differ by more than two "
-                            "runs here do. Compare runs of several seeds to see by how much.",
-                            "Numbers that are no mean or median over single images (AUC, R2, Frechet distances) are not "
-                            "compared.",
-                            phrases.OF_INTERVALS,
-                        ]
-                    )
-                ],
-            ),
-            blocks.section(
-                "How it was compared",
-                [
-                    blocks.points(
-                        [
-                            "Nothing was measured again: records of finished runs were joined by image, its file below "
-                            "the folder of the data, or its index in the set. An image counts where every run has it.",
-                            "An image's value is the mean over doses and samples that all runs have; dose by dose, the "
-                            "same is in tables/doses.csv, corrected over its own rows.",
-                            f"Intervals are 95% bootstrap over images, {RESAMPLES:,} resamples, of the paired differences: "
-                            "their median where runs are summed up by medians, else their mean. Where a number is counted "
-                            "in a unit that was measured (the distance to another image), they hold its error.",
-                            "p is of the two-sided Wilcoxon signed-rank test, Holm-corrected over all rows of the "
-                            "differences. Higher or lower: the whole interval lies on that side of 0 and p is below "
-                            f"{ERROR_RATE}; equal: no image differs; too few: below {LEAST} images.",
-                        ]
-                    ),
-                    blocks.table(_runs_table(content)),
-                ],
-            ),
+            blocks.section("What this report cannot tell", [blocks.points([*content.told, *LIMITS])]),
+            blocks.section("How it was compared", [blocks.points(METHOD), blocks.table(_runs_table(content))]),
             blocks.section("Provenance", provenance(content.run), new_page=True),
         ],
     }
@@ -163,12 +150,12 @@ def _figure_blocks(content: ComparisonResult) -> Iterator[Block]:
         yield blocks.figure(
             file_name(str(measure)),
             f"By how much the runs differ: {label(content, str(measure))}.",
-            f"A plot for each run beside the baseline A ({runs}); dots: the paired difference over images, run minus A, "
-            "lines: its 95% bootstrap interval, a colour and shape for each level."
+            f"A plot for each run beside the baseline A ({runs}). Dots: the paired difference over images, run minus "
+            "A; lines: its 95% bootstrap interval; a colour and shape for each level."
             + (f" Of {count} rows, the {MOST} with the smallest p." if count > MOST else ""),
-            "Dashed is no difference. Right of it the number is higher in the run than in A, left of it lower; where the "
-            "line crosses it, the images do not tell. Whether a difference outlasts the correction for all rows, the "
-            "table says.",
+            "Dashed is no difference. Right of it the number is higher in the run than in A, left of it lower; where a "
+            "line crosses it, the images do not tell. Which differences outlast the correction for all rows, the table "
+            "says.",
         )
 
 
@@ -189,9 +176,9 @@ def _difference_tables(content: ComparisonResult) -> Iterator[Table]:
         kept = {name: list(cells) for name, cells in columns.items() if name != "level" or any(cells)}
         yield Table(
             name=file_name(f"differences-{measure}"),
-            caption=f"{label(content, str(measure)).capitalize()}, run beside run. With 95% bootstrap intervals, of the "
-            "baseline A, of the run, and of their paired difference over n images; p by Wilcoxon, Holm-corrected over "
-            f"all {len(content.tables['differences'])} rows of all measures.",
+            caption=f"{label(content, str(measure)).capitalize()}, run beside run. With 95% bootstrap intervals: of "
+            "the baseline A, of the run, and of their paired difference over n images; p by Wilcoxon, Holm-corrected "
+            f"over all {len(content.tables['differences'])} rows of all measures.",
             columns=tuple(kept),
             rows=tuple(zip(*kept.values(), strict=True)),
         )
@@ -206,15 +193,13 @@ def difference(row: pd.Series) -> str:
 def _verdict_table(content: ComparisonResult) -> Table:
     table = content.tables["verdicts"]
     several = [name for name in ("level", "encoder") if table[name].any()]
-    read = table.assign(differ=table["differ"].map({True: "yes", False: "no"}))[
-        ["claim", *several, *content.runs, "differ"]
-    ]
+    shown = table[["claim", *several, *content.runs]].assign(changed=table["differ"].map({True: "yes", False: "no"}))
     return Table(
         name="words",
-        caption="The verdict of each run, side by side. Each is by its own run's rule, over all images of that run; two "
-        "words can differ although the numbers hardly do: see the differences.",
-        columns=tuple(read.rename(columns={"differ": "changed"})),
-        rows=tuple(tuple(map(str, row)) for row in read.itertuples(index=False)),
+        caption="The verdict of each run, side by side. Each is by the rule of its run, over all images of that run. "
+        "Two words can differ although the numbers hardly do: the differences tell.",
+        columns=tuple(shown),
+        rows=tuple(tuple(map(str, row)) for row in shown.itertuples(index=False)),
     )
 
 

@@ -15,7 +15,7 @@ from rcdm_core.errors import legible
 from rcdm_probe.commands import options
 from rcdm_probe.commands.running import carry_out, command_line, new_console
 
-SHOWN = 15  # rows of the terminal's table
+SHOWN = 30  # rows of the terminal's table
 
 
 def run(
@@ -62,15 +62,17 @@ def run(
     for name, of in result.runs.items():
         console.print(escape(legible(f"{name}: {'+'.join(of.encoders)}, {of.folder}")))
     every = result.tables["differences"]
-    clearest = every.loc[every.sort_values("p_value", kind="stable").index[:SHOWN]].sort_index()
-    title = "run minus A, paired by image" + (f": the {SHOWN} clearest of {len(every)}" if len(every) > SHOWN else "")
+    first = every[every["measure"] == every["measure"].iloc[0]]
+    clearest = first.loc[first.sort_values("p_value", kind="stable").index[:SHOWN]].sort_index()
+    title = f"{label(result, first['measure'].iloc[0])}: run minus A, paired by image"
+    title += f", the {SHOWN} clearest of {len(first)}" if len(first) > SHOWN else ""
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("number", "run", "A", "run's", "difference [95%]", "is"):
+    for heading in ("", "run", "A", "run's", "difference [95%]", "is"):
         table.add_column(heading, overflow="fold")
     for _, row in clearest.iterrows():
-        about = [row["encoder"], row["level"], words(row["condition"]), label(result, row["measure"])]
+        about = ", ".join(filter(None, (row["encoder"], row["level"], words(row["condition"]))))
         cells = (row["run"], number(row["baseline"]), number(row["value"]), difference(row), row["outcome"])
-        table.add_row(escape(", ".join(filter(None, about))), *map(escape, cells))
+        table.add_row(*map(escape, (about, *cells)))
     console.print(table)
     for sentence in in_short(result):
         console.print(escape(sentence))
