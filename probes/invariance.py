@@ -1225,7 +1225,6 @@ PROBE = Probe(
     compared={
         PLAIN: Compared(median),
         WHITENED: Compared(median),
-        "cosine": Compared(median),
         "rank": Compared(mean_reciprocal, ("gallery",)),
         "within_variance": Compared(rests_on=("steps", "solver")),
     },

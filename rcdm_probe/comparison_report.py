@@ -104,10 +104,10 @@ def document(content: ComparisonResult) -> dict[str, Any]:
         "no-verdict": " ".join(in_short(content)),
         "figure": shown[0],
         "sections": [
-            blocks.section("Differences", [block for block in by_measure if block]),
             *([blocks.section("Verdicts of the runs", [blocks.table(verdicts)])] if verdicts.rows else []),
+            blocks.section("Differences", [block for block in by_measure if block]),
             blocks.section("What this report cannot tell", [blocks.points([*content.told, *LIMITS])]),
-            blocks.section("How it was compared", [blocks.points(METHOD), blocks.table(_runs_table(content))]),
+            blocks.section("How it was compared", [blocks.table(_runs_table(content)), blocks.points(METHOD)]),
             blocks.section("Provenance", provenance(content.run), new_page=True),
         ],
     }
@@ -151,8 +151,8 @@ def _figure_blocks(content: ComparisonResult) -> Iterator[Block]:
             file_name(str(measure)),
             f"By how much the runs differ: {label(content, str(measure))}.",
             f"A plot for each run beside the baseline A ({runs}). Dots: the paired difference over images, run minus "
-            "A; lines: its 95% bootstrap interval; a colour and shape for each level."
-            + (f" Of {count} rows, the {MOST} with the smallest p." if count > MOST else ""),
+            "A, of each image's mean over the doses that all runs have; lines: its 95% bootstrap interval; a colour and "
+            "shape for each level." + (f" Of {count} rows, the {MOST} with the smallest p." if count > MOST else ""),
             "Dashed is no difference. Right of it the number is higher in the run than in A, left of it lower; where a "
             "line crosses it, the images do not tell. Which differences outlast the correction for all rows, the table "
             "says.",
@@ -176,8 +176,9 @@ def _difference_tables(content: ComparisonResult) -> Iterator[Table]:
         kept = {name: list(cells) for name, cells in columns.items() if name != "level" or any(cells)}
         yield Table(
             name=file_name(f"differences-{measure}"),
-            caption=f"{label(content, str(measure)).capitalize()}, run beside run. With 95% bootstrap intervals: of "
-            "the baseline A, of the run, and of their paired difference over n images; p by Wilcoxon, Holm-corrected "
+            caption=f"{label(content, str(measure)).capitalize()}, run beside run. Of each image its mean over "
+            "all doses in common. With 95% bootstrap intervals: of the baseline A, of the run, and of their paired "
+            "difference over n images; p by Wilcoxon, Holm-corrected "
             f"over all {len(content.tables['differences'])} rows of all measures.",
             columns=tuple(kept),
             rows=tuple(zip(*kept.values(), strict=True)),
