@@ -151,8 +151,9 @@ def _figure_blocks(content: ComparisonResult) -> Iterator[Block]:
             file_name(str(measure)),
             f"By how much the runs differ: {label(content, str(measure))}.",
             f"A plot for each run beside the baseline A ({runs}). Dots: the paired difference over images, run minus "
-            "A, of each image's mean over the doses that all runs have; lines: its 95% bootstrap interval; a colour and "
-            "shape for each level." + (f" Of {count} rows, the {MOST} with the smallest p." if count > MOST else ""),
+            "A, of each image's mean over the doses that all runs have; lines: its 95% bootstrap interval; a colour "
+            "and shape for each level."
+            + (f" Of {count} rows, the {MOST} with the smallest p." if count > MOST else ""),
             "Dashed is no difference. Right of it the number is higher in the run than in A, left of it lower; where a "
             "line crosses it, the images do not tell. Which differences outlast the correction for all rows, the table "
             "says.",

@@ -50,6 +50,7 @@ def left(
     cards = {one: {"name": one, "levels": {"backbone": 4}} for one in encoders}
     card = {"encoder_card": cards[encoders[0]]} if len(encoders) == 1 else {"encoder_cards": cards}
     told = {"encoder": "+".join(encoders), "data": "scenes", "seed": 0, "gallery": 100, **arguments}
+    told["asked"] = [*conditions, turned]  # two runs differ in something
     hashes = {"encoder": f"{moved.sum() * 1e6:064.0f}", "data": "0" * 64}
     facts = runs.collect_facts(
         probe, command="", arguments=told, hashes=hashes, device="cpu", data_card={"name": "scenes"}, **card
