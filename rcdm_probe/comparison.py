@@ -87,7 +87,7 @@ class ComparisonResult:
         return written
 
     def __repr__(self) -> str:
-        return f"<{report.titles(self)[0]} {len(self.tables['differences'])} differences>"
+        return f"<{report.titles(self)[0]}: {len(self.tables['differences'])} differences>"
 
     def _repr_html_(self) -> str:
         title, subtitle = report.titles(self)

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,21 @@ from typer.testing import Result
 from analyses.records import join, records
 from probes.invariance import PROBE
 from rcdm_core.errors import UserError
-from rcdm_probe import compare, comparison, runs
+from rcdm_probe import compare, comparison, occlusion, runs
 
 RNG = np.random.default_rng(0)
 MOVED, RANKS = RNG.gamma(2, 0.2, 60), RNG.integers(1, 9, 60).astype(float)  # of images 0 to 59
 SHIFT = RNG.normal(0.3, 0.02, 60)  # what is planted, image by image
 BEHIND = {"finished": "2026-01-01T00:00:00+00:00", "seconds": 1.0, "peak_memory_gb": 1.0}
+
+
+def behind(images: pd.DataFrame, folder: Path, **tables: pd.DataFrame) -> Path:
+    """Of what a report leaves behind, what is read again."""
+    (folder / "tables").mkdir()
+    for name, table in {"images": images, **tables}.items():
+        table.to_csv(folder / "tables" / f"{name}.csv", index=False)
+    (folder / "report.json").write_text("{}")
+    return folder / "report.pdf"
 
 
 def left(
@@ -56,15 +66,9 @@ def left(
         probe, command="", arguments=told, hashes=hashes, device="cpu", data_card={"name": "scenes"}, **card
     )
 
-    def write(folder: Path) -> Path:
-        (folder / "tables").mkdir()
-        listed = pd.DataFrame({"image": own, "file": own, "class": (own + turned) % 3})
-        listed.to_csv(folder / "tables" / "images.csv", index=False)
-        verdict = {"finding": 1, "encoder": encoders[0], "aspect": "", "level": "", "word": word}
-        pd.DataFrame([verdict]).to_csv(folder / "tables" / "verdicts.csv", index=False)
-        (folder / "report.json").write_text("{}")
-        return folder / "report.pdf"
-
+    listed = pd.DataFrame({"image": own, "file": own, "class": (own + turned) % 3})
+    verdict = pd.DataFrame([{"finding": 1, "encoder": encoders[0], "aspect": "", "level": "", "word": word}])
+    write = partial(behind, listed, verdicts=verdict)
     runs.save(folder, records=join(tables), facts={**facts, **(BEHIND if finished else {})}, write=write)
     return folder
 
@@ -174,9 +178,9 @@ def test_a_probe_of_sets_of_pictures_is_refused_and_so_is_a_single_run(tmp_path:
 def test_two_real_runs_are_compared_in_a_folder_like_any_other(
     command: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = ("--images", 20, "--gallery", 20, "--places", 2)
     for encoder in ("vicreg", "supervised"):
-        assert command("occlusion", "-e", encoder, *few, "--level", "backbone", "--out", encoder).exit_code == 0
+        found = occlusion(encoder, level="backbone", images=20, gallery=20, places=2)
+        runs.save(tmp_path / encoder, records=found.records, facts=found.run, write=partial(behind, found.images))
     monkeypatch.setenv("COLUMNS", "80")
     result = command("compare", "vicreg", "supervised", "--out", "beside")
     assert result.exit_code == 0, result.output

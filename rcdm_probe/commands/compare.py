@@ -20,7 +20,7 @@ SHOWN = 30  # rows of the terminal's table
 
 def run(
     folders: Annotated[
-        list[str], typer.Argument(help="Folders of finished runs, the baseline first.", metavar="RUN RUN [...]")
+        list[str], typer.Argument(help="Folders of finished runs, two or more, the baseline first.", metavar="RUN")
     ],
     out: Annotated[
         Path | None,
