@@ -177,7 +177,7 @@ def prepare(folders: Sequence[str | Path], *, command: str = "") -> Study:
     if set(measured.values()) != {len(files)}:
         told.insert(0, f"{len(files)} images are in every run, of {_by_run(measured)}; the others are left out.")
     units = [[of.get((key[0], key[1], key[2]), 0.0) for key in common] for of in errors]
-    joined = [table.reindex(index=tables[0].index.intersection(common), columns=files) for table in tables]
+    joined = [table.reindex(index=pd.MultiIndex.from_tuples(common), columns=files) for table in tables]
     return Study(
         probe,
         compared,

@@ -84,7 +84,7 @@ def in_short(content: ComparisonResult) -> Iterator[str]:
             lambda row: " ".join(filter(None, row)), axis=1
         )
         yield (
-            f"Of {len(verdicts)} verdicts, {len(changed)} {'has' if len(changed) == 1 else 'have'} another word"
+            f"Of {len(verdicts)} verdicts, {len(changed) or 'none'} {'have' if len(changed) > 1 else 'has'} another word"
             + (f": {'; '.join(changed)}." if len(changed) else ".")
         )
 
