@@ -83,10 +83,9 @@ def in_short(content: ComparisonResult) -> Iterator[str]:
         changed = verdicts.loc[verdicts["differ"], ["claim", "level"]].apply(
             lambda row: " ".join(filter(None, row)), axis=1
         )
-        yield (
-            f"Of {len(verdicts)} verdicts, {len(changed) or 'none'} {'have' if len(changed) > 1 else 'has'} another word"
-            + (f": {'; '.join(changed)}." if len(changed) else ".")
-        )
+        has = "have" if len(changed) > 1 else "has"
+        which = f": {'; '.join(changed)}" if changed else ""
+        yield f"Of {len(verdicts)} verdicts, {len(changed) or 'none'} {has} another word{which}."
 
 
 def document(content: ComparisonResult) -> dict[str, Any]:
