@@ -31,7 +31,7 @@ from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.records import right_images
 from analyses.statistics import mean, median, share
 from analyses.tables import estimate_of, measured, tabulate
-from probes.probe import Judgement, Needs, Probe, Settings, Show, check_names, option
+from probes.probe import Compared, Judgement, Needs, Probe, Settings, Show, check_names, option
 from probes.scale import MOVED, Scale, check_others, unit_error
 from probes.transformations import Transformation, warp
 from rcdm_core.linear_classifier import LinearClassifier, fit_classifier
@@ -431,6 +431,7 @@ PROBE = Probe(
         ],
         "What the corruptions look like": [Show("panel", "corrupted")],
     },
+    compared={measure: Compared(statistic) for measure, statistic in ASPECTS.values()},
     quick={"images": 80, "gallery": 500},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

@@ -34,7 +34,7 @@ from analyses.statistics import mean, mean_reciprocal, median, r2, ratio, share
 from analyses.tables import by_image, headings, measured, tabulate
 from analyses.uniform import uniformity
 from probes.context import Context, in_parts
-from probes.probe import Needs, Probe, Ready, Sampling, Show, option
+from probes.probe import Compared, Needs, Probe, Ready, Sampling, Show, option
 from probes.stages import Stages
 from rcdm_core.distances import nearest, retrieval_ranks
 from rcdm_core.encoders.soundness import refuse_without_gradients
@@ -898,6 +898,10 @@ PROBE = Probe(
             Show("table", "copies"),
             Show("panel", "nearest_training"),
         ],
+    },
+    compared={
+        "sample_rank": Compared(mean_reciprocal, ("gallery",)),
+        "guided_rank": Compared(mean_reciprocal, ("gallery",)),
     },
     quick={
         "images": 30,

@@ -269,6 +269,7 @@ PROBE = Probe(
         "What was drawn": [Show("panel", "kinds"), Show("panel", "neighbours"), undrawn],
         "In numbers": [Show("table", "kinds"), Show("table", "comparison")],
     },
+    compared={},
     quick={"count": 64, "gallery": 600, "steps": 6},
     shown_in={4: ("kinds",)},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),

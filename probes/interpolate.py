@@ -805,6 +805,7 @@ PROBE = Probe(
             Show("table", "comparison"),
         ],
     },
+    compared={},
     quick={"pairs": 24, "points": 5, "paths": ("linear",), "steps": 6},
     shown_in={4: ("orders", "sentences", "strip-1")},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),

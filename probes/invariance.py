@@ -34,7 +34,7 @@ from analyses.records import components
 from analyses.statistics import auc, mean, mean_reciprocal, median, r2, ratio, share
 from analyses.tables import by_image, estimate_of, headings, measured, summed, tabulate
 from probes.page import MEASURED, no_decoder, undrawn
-from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, check_names, option
+from probes.probe import Compared, Judgement, Needs, Probe, Ready, Sampling, Show, check_names, option
 from probes.scale import MOVED, PLAIN, WHITENED, Scale, unit_error
 from probes.transformations import TRANSFORMATIONS
 from probes.untrained import is_untrained, untrained_of
@@ -1227,6 +1227,12 @@ PROBE = Probe(
         "variance": printed_variance,
         "doses": printed_doses,
         "moves": printed_moves,
+    },
+    compared={
+        PLAIN: Compared(median),
+        WHITENED: Compared(median),
+        "rank": Compared(mean_reciprocal, ("gallery",)),
+        "within_variance": Compared(rests_on=("steps", "solver")),
     },
     quick={
         "images": 64, "gallery": 600, "rendered": 36, "varied": 6, "samples": 3, "pictures": 3, "compared": 1,

@@ -33,7 +33,7 @@ from analyses.records import components
 from analyses.statistics import mean, median, ratio, share
 from analyses.tables import by_image, estimate_of, measured, tabulate
 from probes.page import undrawn
-from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
+from probes.probe import Compared, Judgement, Needs, Probe, Ready, Sampling, Show, option
 from rcdm_core.data.registry import open_given
 from rcdm_core.distances import relative_displacement, typical_distance
 from rcdm_core.errors import UserError
@@ -1049,6 +1049,7 @@ PROBE = Probe(
         "side-effects": printed_side_effects,
         "shares": printed_shares,
     },
+    compared={f"{what}_displacement": Compared(median, ("gallery",)) for what in ("edited", "sample")},
     quick={"images": 20, "gallery": 1000, "strengths": (2.0,), "steps": 6},
     shown_in={4: ("transplant", "side-effects")},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),

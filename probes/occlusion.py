@@ -26,7 +26,7 @@ from scipy.stats import rankdata
 from analyses.findings import word_for
 from analyses.statistics import correlation, mean, median, share
 from analyses.tables import by_image, summed, tabulate
-from probes.probe import Judgement, Needs, Probe, Settings, Show, option
+from probes.probe import Compared, Judgement, Needs, Probe, Settings, Show, option
 from probes.scale import check_others
 from rcdm_core.distances import relative_displacement, typical_distance
 from rcdm_core.errors import UserError
@@ -212,6 +212,7 @@ PROBE = Probe(
         "Where each level looks": [Show("panel", "lit"), Show("map", "where")],
         "In numbers": [Show("table", "places"), Show("table", "covers")],
     },
+    compared={"occluded": Compared(median, ("places",))},
     quick={"images": 40, "gallery": 400, "places": 4},
     shown_in={0: ("lit",)},
     words="""

@@ -20,6 +20,7 @@ import numpy as np
 
 from analyses.bootstrap import LEVEL, interval
 from analyses.findings import ERROR_RATE, LEAST, Verdict, aside, p_text
+from analyses.statistics import mean
 from rcdm_core.bounds import LARGEST_SEED, check_numbers
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm.choices import BRIEF_STEPS, DEFAULT_SOLVER, SOLVERS
@@ -235,6 +236,20 @@ class Show:
     across: Callable[[Sequence[FinishedRun]], Figure] | None = None
 
 
+@dataclass(frozen=True)
+class Compared:
+    """How finished runs are compared by a measure, image by image (``rcdm-probe compare``).
+
+    Attributes:
+        statistic: What stands for all images; of a median the difference is that of the paired differences, else a
+            mean.
+        rests_on: Settings without which its values mean something else: not compared where runs differ in one.
+    """
+
+    statistic: Statistic = mean
+    rests_on: tuple[str, ...] = ()
+
+
 Page: TypeAlias = "Mapping[str, Sequence[Show | Callable[[Found], Iterable[Block]]]]"
 
 
@@ -264,6 +279,8 @@ class Probe:
         rows_in: Table, or family of one a level, that the number of a verdict stands in or is made of, by its aspect
             (empty for none): on the page, the number leads there. ``a or b``: the first that there is.
         names: What the words tell besides settings and arguments.
+        compared: Measures of which a value says something of its image by itself, by which finished runs are compared;
+            None for all, by their means; empty where there are none.
         quick: Settings of ``reproduce --quick``.
         unlabelled: Settings of `reproduce` where images have no classes.
         shown_in: Finding of the paper -> names of figures and tables that its section of `reproduce` shows, as their
@@ -288,6 +305,7 @@ class Probe:
     names: Callable[[Found], Mapping[str, Any]] = lambda found: {}
     gist: Callable[[Found], str] = lambda found: ""
     printed: Mapping[str, Callable[[Found], pd.DataFrame]] = field(default_factory=dict)
+    compared: Mapping[str, Compared] | None = None
     quick: Mapping[str, Any] = field(default_factory=dict)
     unlabelled: Mapping[str, Any] = field(default_factory=dict)
     shown_in: Mapping[int, Sequence[str]] = field(default_factory=dict)

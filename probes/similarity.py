@@ -326,6 +326,7 @@ PROBE = Probe(
         ],
         "How many dimensions are filled": [Show("table", "filled")],
     },
+    compared={},
     quick={"images": 300, "ranked": 150},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

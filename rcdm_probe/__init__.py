@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rcdm_core.allocator import keep_memory
     from rcdm_core.encoders import load_encoder
     from rcdm_core.rcdm import RCDM, load_rcdm
+    from rcdm_probe.comparison import ComparisonResult, compare
     from rcdm_probe.conduct import Result
     from rcdm_probe.handing_on import push_run
     from rcdm_probe.reproduction import ReproductionResult, reproduce
@@ -33,9 +34,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RCDM",
+    "ComparisonResult",
     "ReproductionResult",
     "Result",
     "adversarial",
+    "compare",
     "corruptions",
     "fidelity",
     "generate",
@@ -52,6 +55,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ComparisonResult": "rcdm_probe.comparison",
+    "compare": "rcdm_probe.comparison",
     "ReproductionResult": "rcdm_probe.reproduction",
     "reproduce": "rcdm_probe.reproduction",
     "keep_memory": "rcdm_core.allocator",

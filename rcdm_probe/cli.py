@@ -29,6 +29,7 @@ from rcdm_core.interruption import stop
 from rcdm_probe.commands import (
     adapt,
     bench,
+    compare,
     convert,
     encoders,
     explore,
@@ -44,7 +45,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 USER_ERROR, INTERRUPTED = 2, 130
-ALL_AT_ONCE = ("sample", "explore", "encoders", "convert", "bench", "evaluate")  # what they had done is lost with them
+ALL_AT_ONCE = (
+    "compare",
+    "sample",
+    "explore",
+    "encoders",
+    "convert",
+    "bench",
+    "evaluate",
+)  # what they had done is lost with them
 GARBAGE = 100_000  # new objects before a collection; with Python's own 700, importing PyTorch collects a second long
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
 _GIVEN = "rcdm_probe.given"  # what was given for each parameter, in the context of the parser
@@ -172,6 +181,7 @@ app = typer.Typer(
     ),
 )
 app.command("reproduce")(reproduce.run)
+app.command("compare")(compare.run)
 app.command("sample")(sample.run)
 app.command("explore")(explore.run)
 app.command("train")(train.run)

@@ -311,7 +311,7 @@ def finished(facts: Facts, *, root: Path = Path("runs")) -> Path | None:
     """
     same = [(folder, known) for folder, known in _runs(root) if known["finished"] and _is_same(known, facts)]
     newest_first = sorted(same, key=lambda run: run[1]["finished"], reverse=True)
-    return next((folder for folder, known in newest_first if _is_whole(folder, known)), None)
+    return next((folder for folder, _ in newest_first if _is_whole(folder)), None)
 
 
 def save(folder: Path, *, records: pd.DataFrame, facts: Facts, write: Callable[[Path], Path]) -> Path:
@@ -392,17 +392,23 @@ def _digest(path: Path) -> str:
     return hashlib.blake2b(path.read_bytes(), digest_size=kept.SEAL).hexdigest()
 
 
-def _is_whole(folder: Path, facts: Facts) -> bool:
-    """Whether the files of a finished run are as it left them; of those that are not it is told."""
+def damaged(folder: Path) -> Path | None:
+    """The first file of a finished run that is not as it left it; None where all are."""
     for name, known in ((kept.load_json(folder / RUN) or {}).get(_FILES) or {}).items():
         try:
             if _digest(folder / name) == known:
                 continue
         except OSError:
             pass
-        kept.tell_damaged(folder / name, "the probe is run again")
-        return False
-    return True
+        return folder / name
+    return None
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the files of a finished run are as it left them; of one that is not it is told."""
+    if (path := damaged(folder)) is not None:
+        kept.tell_damaged(path, "the probe is run again")
+    return path is None
 
 
 def _runs(root: Path) -> Iterator[tuple[Path, Facts]]:

@@ -11,9 +11,10 @@ rcdm-probe adversarial --encoder timm/resnet18 --reference vicreg --data photos/
 
 from pathlib import Path
 
+from analyses.statistics import median
 from probes.adversarial import report
 from probes.adversarial.measurement import LEAST_IMAGES, Adversarial, measure, ready
-from probes.probe import Needs, Probe
+from probes.probe import Compared, Needs, Probe
 
 PROBE = Probe(
     name="adversarial",
@@ -42,6 +43,13 @@ PROBE = Probe(
     rows_in=dict.fromkeys(report.WORDED, "comparison"),
     names=report.names,
     page=report.PAGE,
+    compared={
+        "correct": Compared(rests_on=("attack_steps", "restarts", "training")),
+        "relative_displacement": Compared(median, ("attack_steps", "restarts")),
+        "whitened_displacement": Compared(median, ("attack_steps", "restarts")),
+        "covered": Compared(median, ("attack_steps", "restarts")),
+        "class_seen": Compared(rests_on=("attack_steps", "restarts", "steps", "solver")),
+    },
     quick={"images": 80, "training": 1000, "checked": 16, "rendered": 24, "steps": 6},
     unlabelled={"attacks": ("Displacement",)},
     shown_in={3: ("gains", "robustness", "stakes", "smallest-budget", "rendered", "transfers")},

@@ -1,0 +1,439 @@
+"""Finished runs of one probe beside each other, paired by image: two encoders, two checkpoints, two seeds.
+
+Nothing is measured again. Records of the same number (measure, level, condition, dose) of the same image are joined
+over the runs, and every run is compared with the first. What not every run has is left out, and told.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analyses.bootstrap import interval
+from analyses.findings import LEAST, word_of_gain
+from analyses.paired import holm, rank_biserial, signed_rank
+from analyses.records import PARTNER
+from analyses.statistics import mean, mean_reciprocal, median, share
+from analyses.tables import estimate_of
+from probes.probe import Compared
+from rcdm_core.errors import UserError
+from rcdm_core.paths import user_path
+from rcdm_core.progress import track
+from rcdm_probe import comparison_report as report
+from rcdm_probe import runs
+from rcdm_probe.conduct import carry_out
+from rcdm_probe.known_probes import load_probe, places
+from rcdm_probe.reproduction import read_run
+from reports import notebook
+from reports.names import listed, words
+from reports.provenance import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from probes.probe import Probe
+    from rcdm_core.progress import Progress
+    from reports.finished import FinishedRun
+
+NAMES = "ABCDEFGHI"
+"""What the runs are called, the first one, with which all others are compared, ``A``."""
+KEY = ["encoder", "measure", "level", "condition", "strength"]
+"""What tells the numbers of an image apart; ``encoder`` only where runs are on several, and all on the same."""
+WORDS = {"supported": "higher", "not supported": "lower", "inconclusive": "not clear"}
+
+_NOT_ASKED = {"encoder", "weights", "data", "device", "batch_size", "levels", "rcdm"}  # told otherwise, or no matter
+
+
+@dataclass(frozen=True, repr=False)
+class ComparisonResult:
+    """What a comparison of finished runs found; it can be saved, and shows itself in a notebook.
+
+    Attributes:
+        probe: Name of the probe.
+        runs: The finished runs by name, the baseline first.
+        records: What was joined: one number a row, of a ``run``, a ``file`` (or index of an image) and a `KEY`.
+        tables: ``differences``: one row a (``measure``, ``level``, ``condition``, ``run``), over doses and samples:
+            ``baseline``, ``value``, the paired ``difference``, Wilcoxon's ``p_value``, ``p_holm`` over the table, the
+            rank-biserial ``effect``, ``images``, ``outcome``. ``doses``: the same dose by dose. ``verdicts``: one row a
+            claim, the word of each run.
+        told: What has to be known of what was compared, in sentences.
+        run: The content of ``run.json``.
+        saved: Folders in which it was saved.
+    """
+
+    probe: str
+    runs: Mapping[str, FinishedRun]
+    records: pd.DataFrame
+    tables: Mapping[str, pd.DataFrame]
+    told: tuple[str, ...]
+    run: dict[str, Any]
+    saved: list[Path] = field(default_factory=list, compare=False)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write report, figures, tables, records and ``run.json``; gives the path of the PDF.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        write = partial(report.write, content=self)
+        written = runs.save(Path(folder), records=self.records, facts=self.run, write=write)
+        self.saved.append(written.parent)
+        return written
+
+    def __repr__(self) -> str:
+        return f"<{report.titles(self)[0]}: {len(self.tables['differences'])} differences>"
+
+    def _repr_html_(self) -> str:
+        title, subtitle = report.titles(self)
+        figure = next(figure for _, figure in report.figures(self))
+        return notebook.summary(title, subtitle, sentences=report.in_short(self), figure=figure, saved=self.saved)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A comparison, ready to be conducted.
+
+    Attributes:
+        probe: The probe.
+        runs: The finished runs by name.
+        keys: What the numbers are that every run has, one row each: `KEY`.
+        files: The images that every run has, ``[N]``.
+        values: ``[runs, keys, N]``; NaN where a run did not measure a number of an image.
+        errors: Standard error of the unit that a number is counted in, as a share of it, ``[runs, keys]``.
+        verdicts: The words of the runs.
+        told: As of `ComparisonResult`.
+        facts: The content of ``run.json``.
+        images: No set of images is open.
+    """
+
+    probe: Probe
+    runs: Mapping[str, FinishedRun]
+    keys: pd.DataFrame
+    files: pd.Index
+    values: np.ndarray
+    errors: np.ndarray
+    verdicts: pd.DataFrame
+    told: tuple[str, ...]
+    facts: dict[str, Any]
+    images: None = None
+
+
+def compare(folders: Sequence[str | Path], *, progress: Progress | None = None) -> ComparisonResult:
+    """Compare finished runs of one probe, image by image.
+
+    Args:
+        folders: Run folders, the baseline first: each other run is compared with that.
+        progress: Told of every long loop.
+
+    Returns:
+        The differences with their intervals; ``.save(folder)`` writes the report.
+
+    Raises:
+        UserError: A folder holds no finished run, two hold the same, or the runs have too little in common.
+    """
+    return carry_out(partial(prepare, folders), conduct, progress=progress)
+
+
+def prepare(folders: Sequence[str | Path], *, command: str = "") -> Study:
+    """Read the runs, and join their records.
+
+    Args:
+        folders: As of `compare`.
+        command: The command line, for the record; empty for a call from Python.
+
+    Raises:
+        UserError: As of `compare`.
+    """
+    opened = [_opened(user_path(folder, "the folder of a run")) for folder in folders]
+    if not 2 <= len(opened) <= len(NAMES):
+        problem = f"{len(opened)} {'run' if len(opened) == 1 else 'runs'}: 2 to {len(NAMES)} can be compared"
+        raise UserError(problem, "name their folders, the baseline first")
+    for place, run in enumerate(opened):
+        for other in opened[:place]:
+            if run.run == other.run:
+                raise UserError(f"{run.folder} is the same run as {other.folder}", "name each run once")
+            if run.probe != other.probe:
+                problem = f"{other.folder} holds a run of {other.probe}, {run.folder} one of {run.probe}"
+                raise UserError(problem, "compare runs of one probe")
+    compared = dict(zip(NAMES, opened, strict=False))
+    probe, facts = load_probe(opened[0].probe), opened[0].run
+    names = _encoders(opened)
+    files = _files_in_common(compared)
+    told = [*_asked_otherwise(compared), *_made_otherwise(compared)]
+    measures = _measures(probe, compared, told)
+    tables, errors = zip(*(_joinable(run, of, measures) for run, of in zip(opened, names, strict=True)), strict=True)
+    common = [key for key in tables[0].index if all(key in table.index for table in tables)]
+    if not common:
+        raise UserError(f"the runs of {probe.name} have no number in common", "give them the same level and conditions")
+    keys = pd.DataFrame(common, columns=KEY)
+    told += _left_out(keys, dict(zip(compared, (table.index.to_frame(index=False) for table in tables), strict=True)))
+    measured = {name: len(run.tables["images"]) for name, run in compared.items()}
+    if set(measured.values()) != {len(files)}:
+        told.insert(0, f"{len(files)} images are in every run, of {_by_run(measured)}; the others are left out.")
+    units = [[of.get((key[0], key[1], key[2]), 0.0) for key in common] for of in errors]
+    joined = [table.reindex(index=pd.MultiIndex.from_tuples(common), columns=files) for table in tables]
+    return Study(
+        probe,
+        compared,
+        keys,
+        files,
+        np.stack([table.to_numpy(float) for table in joined]),
+        np.array(units, dtype=float),
+        _verdicts(compared, names),
+        tuple(told),
+        runs.collect_facts(
+            "compare",
+            command=command or f"rcdm_probe.compare({[str(run.folder) for run in opened]!r})",
+            arguments={
+                "probe": probe.name,
+                "encoder": "+".join(dict.fromkeys(str(run.run["arguments"]["encoder"]) for run in opened)),
+                "data": facts["arguments"]["data"],
+                "runs": [str(run.folder) for run in opened],
+                "seed": 0,
+            },
+            hashes={f"{of} of {name}": sha for name, run in compared.items() for of, sha in run.run["hashes"].items()},
+            device="cpu",
+            encoder_cards={f"{name}: {of}": card for name, run in compared.items() for of, card in _cards(run)},
+            data_card={**facts["data_card"], "images": len(files), "remarks": told},
+        ),
+    )  # fmt: skip
+
+
+def conduct(study: Study, *, workdir: Path | None = None) -> ComparisonResult:
+    """Compare.
+
+    Args:
+        study: From `prepare`.
+        workdir: Not needed: it takes seconds.
+    """
+    whole = study.keys.groupby(KEY[:-1], sort=False).indices
+    tables = {"differences": _differences(study, KEY[:-1], whole)}
+    if len(whole) < len(study.keys):
+        tables["doses"] = _differences(study, KEY, {tuple(key): [i] for i, key in enumerate(study.keys.to_numpy())})
+    tables["verdicts"] = study.verdicts
+    index = pd.MultiIndex.from_frame(study.keys)
+    of_runs = {name: pd.DataFrame(of, index, study.files) for name, of in zip(study.runs, study.values, strict=True)}
+    wide = pd.concat(of_runs, names=["run"])
+    records = wide.rename_axis(columns="file").stack().rename("value").dropna().reset_index()
+    return ComparisonResult(study.probe.name, study.runs, records, tables, study.told, study.facts)
+
+
+def compared_as(probe: Probe, measure: str) -> Compared:
+    """How runs are compared by a measure."""
+    return (probe.compared or {}).get(measure, Compared())
+
+
+def _opened(folder: Path) -> FinishedRun:
+    """A finished run of a probe, whole."""
+    facts = runs.read_facts(folder)
+    if facts is None:
+        raise UserError(f"{folder} holds no run", "name the folder that a probe has made: it has a run.json")
+    if not facts["finished"]:
+        raise UserError(f"the run in {folder} is not finished", "give its command again, it goes on from what was done")
+    if facts["probe"] not in places():
+        problem = f"{folder} holds a run of {facts['probe']}, which is no probe at hand"
+        raise UserError(problem, f"compare runs of a probe: {listed(list(places()))}")
+    if (path := runs.damaged(folder)) is not None:
+        raise UserError(f"{path} is not as its run has left it", "run the probe again")
+    run = read_run(folder)
+    if "images" not in run.tables:
+        raise UserError(f"the run in {folder} does not say which images its numbers are of", "run the probe again")
+    return run
+
+
+def _cards(run: FinishedRun) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    one = run.run.get("encoder_card")
+    return run.run["encoder_cards"].items() if one is None else [(one["name"], one)]
+
+
+def _encoders(opened: Sequence[FinishedRun]) -> list[dict[str, str]]:
+    """Encoders of each run, by what they are called in the comparison: nothing where there is one to compare."""
+    shared = [name for name in opened[0].encoders if all(name in run.encoders for run in opened)]
+    own = [[name for name in run.encoders if len(run.encoders) == 1 or name not in shared] for run in opened]
+    if all(len(names) == 1 for names in own):
+        return [{names[0]: ""} for names in own]
+    if not shared:
+        raise UserError("the runs are on several encoders, of which none is in all", "run the probe on the same ones")
+    return [{name: name for name in shared}] * len(opened)
+
+
+def _files_in_common(compared: Mapping[str, FinishedRun]) -> pd.Index:
+    """The images that every run has numbers of, by their file, or index in one set of data.
+
+    Raises:
+        UserError: They are too few, or other images by the same name.
+    """
+    (first, *others), found = compared.values(), {name: _files(run) for name, run in compared.items()}
+    files = next(iter(found.values())).index
+    for (name, of), run in zip(list(found.items())[1:], others, strict=True):
+        data = [str(one.run["arguments"]["data"]) for one in (first, run)]
+        files = files.intersection(of.index)
+        if data[0].lower() != data[1].lower() and files.str.fullmatch(r"\d+").all():  # numbers of images in other sets
+            files = files[:0]
+        classes = [one.reindex(files) for one in (found["A"], of)]
+        if (classes[0] != classes[1]).any():
+            raise UserError(f"images of one name are of other classes in A and {name}", "compare runs on the same data")
+    if len(files) < LEAST:
+        counts = ", ".join(f"{len(of)} in {compared[name].folder}" for name, of in found.items())
+        problem = f"the runs have {len(files)} images in common ({counts}), fewer than {LEAST}"
+        raise UserError(problem, "run the probe on the same --data with the same --seed and as many --images")
+    return files
+
+
+def _files(run: FinishedRun) -> pd.Series:
+    """Class of each image of a run, empty where there are none, by its file."""
+    images = run.tables["images"]
+    return images.assign(told=images.get("class", "")).fillna({"told": ""}).astype(str).set_index("file")["told"]
+
+
+def _asked_otherwise(compared: Mapping[str, FinishedRun]) -> Iterator[str]:
+    """Settings in which the runs differ, but for names and grids: of these, what is in common is compared."""
+    asked = {name: run.run["arguments"] for name, run in compared.items()}
+    for setting in dict.fromkeys(key for arguments in asked.values() for key in arguments):
+        told = {name: arguments.get(setting) for name, arguments in asked.items()}
+        if setting in _NOT_ASKED or any(isinstance(value, list) for value in told.values()):
+            continue
+        if len(set(map(str, told.values()))) > 1:
+            yield f"{words(setting).capitalize()} differs, and a difference may be due to that: {_by_run(told)}."
+    drawn = {name: arguments.get("rcdm") for name, arguments in asked.items()}
+    if len(set(drawn.values())) > 1:
+        yield f"What draws differs: {_by_run(drawn)}. Numbers that rest on samples compare decoders as well."
+    if len({run.run["hashes"].get("data") for run in compared.values()}) > 1:
+        yield "The sets of images differ, in choice, size or content: images are paired by name, pixels unchecked."
+
+
+def _made_otherwise(compared: Mapping[str, FinishedRun]) -> Iterator[str]:
+    """Versions of packages, code and files in which the runs differ."""
+    versions = {name: run.run.get("versions", {}) for name, run in compared.items()}
+    for package in dict.fromkeys(key for of in versions.values() for key in of):
+        told = {name: of.get(package) for name, of in versions.items()}
+        if len(set(told.values())) > 1:
+            yield f"Versions of {package} differ: {_by_run(told)}."
+    for key, what in (("git_commit", "The code differs"), ("format", "Formats of run.json differ")):
+        told = {name: run.run.get(key) for name, run in compared.items()}
+        if len(set(told.values())) > 1:
+            yield f"{what}: {_by_run({name: str(value)[:12] for name, value in told.items()})}."
+
+
+def _by_run(told: Mapping[str, Any]) -> str:
+    return ", ".join(f"{plain(value)} ({name})" for name, value in told.items())
+
+
+def _measures(probe: Probe, compared: Mapping[str, FinishedRun], told: list[str]) -> Mapping[str, Compared] | None:
+    """By what runs are compared; what settings forbid is told."""
+    if probe.compared is None:
+        return None
+    if not probe.compared:
+        problem = f"{probe.name} measures sets of images and pictures, none of whose numbers belongs to one image"
+        raise UserError(
+            problem, "name all encoders in one run, where it takes several, or read the reports side by side"
+        )
+    allowed = {}
+    for measure, about in probe.compared.items():
+        asked = [{str(run.run["arguments"].get(setting)) for run in compared.values()} for setting in about.rests_on]
+        differ = [words(name) for name, values in zip(about.rests_on, asked, strict=True) if len(values) > 1]
+        if differ:
+            told.append(f"Left out: {words(measure)}, which means something else with another {listed(differ)}.")
+        else:
+            allowed[measure] = about
+    return allowed
+
+
+def _joinable(
+    run: FinishedRun, names: Mapping[str, str], measures: Mapping[str, Compared] | None
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Numbers of images, and how surely the units are known that they are counted in.
+
+    Returns:
+        One row a `KEY`, in order of appearance, one column a file; of several samples the mean. And standard errors of
+        units, as shares of them, by encoder, measure and level.
+    """
+    try:
+        records = pd.read_parquet(run.folder / "records.parquet")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{run.folder / 'records.parquet'} cannot be read", "run the probe again") from error
+    records = records[records["encoder"].isin(list(names))]
+    records = records.assign(encoder=records["encoder"].map(names), strength=records["strength"].fillna(0.0))
+    errors = records[records["measure"] == "unit_error"].set_index(["encoder", "condition", "level"])["value"]
+    wanted = records["measure"].ne(PARTNER) if measures is None else records["measure"].isin(list(measures))
+    rows = records[wanted & (records["image"] >= 0)]
+    inverse = rows["measure"].isin([name for name, of in (measures or {}).items() if of.statistic is mean_reciprocal])
+    values = rows["value"].where(np.isfinite(rows["value"]))
+    files = rows["image"].map(run.tables["images"].set_index("image")["file"].astype(str))
+    rows = rows.assign(file=files, value=values.where(~inverse, 1 / values))
+    order = pd.MultiIndex.from_frame(rows[KEY].drop_duplicates())
+    return rows.groupby([*KEY, "file"])["value"].mean().unstack("file").reindex(order), errors
+
+
+def _left_out(keys: pd.DataFrame, own: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """What not every run has: measures, of those in common levels, and so on."""
+    for column in ("measure", "level", "condition"):
+        missing: dict[str, list[str]] = {}
+        for name, of in own.items():
+            for value in of.loc[~of[column].isin(keys[column]), column].unique():
+                missing.setdefault(words(value) or "untouched", []).append(name)
+        own = {name: of[of[column].isin(keys[column])] for name, of in own.items()}
+        if missing:
+            what = ", ".join(f"{value} (only in {listed(of)})" for value, of in missing.items())
+            yield f"Left out, for not every run has it: {column} {what}."
+    if doses := {name: len(of) - len(keys) for name, of in own.items() if len(of) > len(keys)}:
+        yield f"Left out, for not every run has them: further doses, {_by_run(doses)}."
+
+
+def _differences(study: Study, names: Sequence[str], groups: Mapping[Any, Sequence[int]]) -> pd.DataFrame:
+    """Each run beside the first: one row a run and a group of numbers, of which an image's value is the mean."""
+    lines = []
+    for key, members in track(groups.items(), "comparing", len(groups)):
+        told = dict(zip(names, key, strict=True))
+        statistic = compared_as(study.probe, told["measure"]).statistic
+        own = share if statistic is mean_reciprocal else statistic  # they are reciprocal already
+        values = study.values[:, members].mean(1)
+        values = values[:, ~np.isnan(values).any(0)]
+        if not values.size:
+            continue
+        base, *others = (interval(of_run, own) for of_run in values)
+        errors = study.errors[:, members].max(1) * np.abs(np.median(values, axis=1))
+        for place, run in enumerate(list(study.runs)[1:], 1):
+            apart = values[place] - values[0]
+            gain = interval(apart, median if statistic is median else mean)
+            gain = gain.widened(float(np.hypot(errors[0], errors[place])))
+            numbers = {**base.columns("baseline"), **others[place - 1].columns("value"), **gain.columns("difference")}
+            about = {"p_value": signed_rank(apart), "p_holm": math.nan, "effect": rank_biserial(apart)}
+            lines.append({**told, "run": run, **numbers, **about, "images": gain.n})
+    table = pd.DataFrame(lines)
+    table = table.assign(p_holm=holm(table["p_value"].where(table["images"] >= LEAST)))
+    return table.assign(outcome=[_outcome(row) for _, row in table.iterrows()])
+
+
+def _outcome(row: pd.Series) -> str:
+    """The word of a difference: the whole interval on one side of 0, and p, Holm-corrected over the table."""
+    if row["images"] < LEAST:
+        return "too few"
+    word = word_of_gain(estimate_of(row, "difference"), row["p_holm"])
+    return "equal" if word == "inconclusive" and row["effect"] == 0 and row["p_value"] == 1 else WORDS[word]
+
+
+def _verdicts(compared: Mapping[str, FinishedRun], names: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+    """The word of every run on each claim: one row a claim, a column a run, and whether they ``differ``."""
+    told: dict[tuple[Any, ...], dict[str, str]] = {}
+    for (name, run), of in zip(compared.items(), names, strict=True):
+        if "verdicts" not in run.tables:
+            continue
+        for _, row in run.tables["verdicts"].fillna({"aspect": "", "level": ""}).iterrows():
+            if row["encoder"] in of:
+                heading = f"Finding {row['finding']}" if row["finding"] else "Beyond the paper"
+                key = (", ".join(filter(None, (heading, row["aspect"]))), row["level"], of[row["encoder"]])
+                told.setdefault(key, {})[name] = row["word"]
+    rows = [
+        dict(zip(("claim", "level", "encoder"), key, strict=True))
+        | {name: words_of.get(name, "not measured") for name in compared}
+        | {"differ": len({words_of.get(name) for name in compared}) > 1}
+        for key, words_of in told.items()
+    ]
+    return pd.DataFrame(rows, columns=["claim", "level", "encoder", *compared, "differ"])

@@ -1,0 +1,197 @@
+"""Finished runs beside each other: what is joined, what is found, what is left out, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_schemas import validator
+from typer.testing import Result
+
+from analyses.records import join, records
+from probes.invariance import PROBE
+from rcdm_core.errors import UserError
+from rcdm_probe import compare, comparison, occlusion, runs
+
+RNG = np.random.default_rng(0)
+MOVED, RANKS = RNG.gamma(2, 0.2, 60), RNG.integers(1, 9, 60).astype(float)  # of images 0 to 59
+SHIFT = RNG.normal(0.3, 0.02, 60)  # what is planted, image by image
+BEHIND = {"finished": "2026-01-01T00:00:00+00:00", "seconds": 1.0, "peak_memory_gb": 1.0}
+
+
+def behind(images: pd.DataFrame, folder: Path, **tables: pd.DataFrame) -> Path:
+    """Of what a report leaves behind, what is read again."""
+    (folder / "tables").mkdir()
+    for name, table in {"images": images, **tables}.items():
+        table.to_csv(folder / "tables" / f"{name}.csv", index=False)
+    (folder / "report.json").write_text("{}")
+    return folder / "report.pdf"
+
+
+def left(
+    folder: Path,
+    images: Sequence[int] = range(60),
+    *,
+    moved: np.ndarray = MOVED,
+    word: str = "supported",
+    probe: str = "invariance",
+    encoders: Sequence[str] = ("vicreg",),
+    conditions: Sequence[str] = ("crop",),
+    finished: bool = True,
+    turned: int = 0,
+    **arguments: Any,
+) -> Path:
+    """A folder as a run on these images leaves it behind, in their order; ``moved [60]`` by number of the image."""
+    own = np.array(images)
+    tables = [
+        records(measure, values[own], own, encoder=encoder, level="backbone", condition=condition, strength=0.5)
+        for encoder in encoders
+        for condition in conditions
+        for measure, values in (("relative_displacement", moved + 0.1 * (encoder == "b")), ("rank", RANKS))
+    ]
+    cards = {one: {"name": one, "levels": {"backbone": 4}} for one in encoders}
+    card = {"encoder_card": cards[encoders[0]]} if len(encoders) == 1 else {"encoder_cards": cards}
+    told = {"encoder": "+".join(encoders), "data": "scenes", "seed": 0, "gallery": 100, **arguments}
+    told["asked"] = [*conditions, turned]  # two runs differ in something
+    hashes = {"encoder": f"{moved.sum() * 1e6:064.0f}", "data": "0" * 64}
+    facts = runs.collect_facts(
+        probe, command="", arguments=told, hashes=hashes, device="cpu", data_card={"name": "scenes"}, **card
+    )
+
+    listed = pd.DataFrame({"image": own, "file": own, "class": (own + turned) % 3})
+    verdict = pd.DataFrame([{"finding": 1, "encoder": encoders[0], "aspect": "", "level": "", "word": word}])
+    write = partial(behind, listed, verdicts=verdict)
+    runs.save(folder, records=join(tables), facts={**facts, **(BEHIND if finished else {})}, write=write)
+    return folder
+
+
+def test_a_planted_difference_is_found_on_the_images_in_common_and_none_where_there_is_none(tmp_path: Path) -> None:
+    a = left(tmp_path / "a", range(40))
+    b = left(tmp_path / "b", RNG.permutation(range(10, 60)), moved=MOVED + SHIFT, word="inconclusive")
+    c = left(tmp_path / "c", range(60), moved=MOVED + RNG.normal(0, 0.05, 60))
+    result = compare([a, b, c])
+    table = result.tables["differences"].set_index(["measure", "run"])
+    planted = table.loc[("relative_displacement", "B")]
+    assert planted["difference"] == pytest.approx(np.median(SHIFT[10:40]))
+    assert planted["baseline"] == pytest.approx(np.median(MOVED[10:40]))
+    assert (planted["images"], planted["outcome"], planted["effect"]) == (30, "higher", 1)
+    assert planted["difference_low"] <= planted["difference"] <= planted["difference_high"] < 0.35
+    assert table.loc[("relative_displacement", "C"), "outcome"] == "not clear"
+    assert table.loc[("rank", "B"), "outcome"] == "equal"
+    assert table.loc[("rank", "B"), "value"] == pytest.approx((1 / RANKS[10:40]).mean())
+    assert planted["p_holm"] == pytest.approx(4 * planted["p_value"])  # four rows, and the smallest of them
+    assert result.tables["verdicts"][["A", "B", "C", "differ"]].to_numpy().tolist() == [
+        ["supported", "inconclusive", "supported", True]
+    ]
+    assert result.told[0].startswith("30 images are in every run, of 40 (A), 50 (B), 60 (C)")
+    assert set(result.records["file"]) == {str(i) for i in range(10, 40)}
+
+
+def test_what_not_every_run_has_or_means_is_left_out_and_told(tmp_path: Path) -> None:
+    a = left(tmp_path / "a", conditions=("crop", "blur"), steps=8)
+    b = left(tmp_path / "b", moved=MOVED + SHIFT, gallery=200, steps=9)
+    result = compare([a, b])
+    assert set(result.tables["differences"]["measure"]) == {"relative_displacement"}
+    assert set(result.tables["differences"]["condition"]) == {"crop"}
+    told = " ".join(result.told)
+    assert "Left out: rank, which means something else with another gallery" in told
+    assert "condition blur (only in A)" in told
+    assert "Steps differs, and a difference may be due to that: 8 (A), 9 (B)" in told
+
+
+def test_other_versions_and_formats_are_told(tmp_path: Path) -> None:
+    a, b = left(tmp_path / "a"), left(tmp_path / "b", moved=MOVED + SHIFT)
+    known = runs.read_facts(b)
+    assert known is not None
+    runs.kept.save_json({**known, "format": 7, "versions": {**known["versions"], "torch": "1.0"}}, b / "run.json")
+    told = " ".join(compare([a, b]).told)
+    assert "Formats of run.json differ: 1 (A), 7 (B)" in told
+    assert "Versions of torch differ" in told
+
+
+def test_of_runs_on_several_encoders_the_one_that_they_do_not_share_is_compared(tmp_path: Path) -> None:
+    about: dict[str, Any] = {"probe": "corruptions"}
+    a = left(tmp_path / "a", encoders=("supervised", "a"), **about)
+    b = left(tmp_path / "b", encoders=("supervised", "b"), **about)
+    row = compare([a, b]).tables["differences"].iloc[0]
+    assert (row["encoder"], row["difference"]) == ("", pytest.approx(0.1))
+    c = left(tmp_path / "c", encoders=("supervised", "a"), moved=MOVED + SHIFT, **about)
+    assert set(compare([a, c]).tables["differences"]["encoder"]) == {"supervised", "a"}
+
+
+def test_any_probe_is_compared_by_all_that_it_records_of_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "load_probe", lambda name: replace(PROBE, compared=None))
+    table = compare([left(tmp_path / "a"), left(tmp_path / "b", moved=MOVED + SHIFT)]).tables["differences"]
+    by_measure = table.set_index("measure")
+    assert by_measure.loc["relative_displacement", "difference"] == pytest.approx(SHIFT.mean())
+    assert by_measure.loc["rank", "value"] == pytest.approx(RANKS.mean())
+
+
+def spoilt(folder: Path) -> Path:
+    with (folder / "records.parquet").open("ab") as file:
+        file.write(b"x")
+    return folder
+
+
+REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "the same": (lambda to: to.parent / "a", "is the same run as"),
+    "a copy": (lambda to: Path(shutil.copytree(to.parent / "a", to)), "is the same run as"),
+    "nothing": (lambda to: to, "holds no run"),
+    "unfinished": (lambda to: left(to, finished=False), "is not finished: give its command again"),
+    "of no probe": (lambda to: left(to, probe="train"), "which is no probe at hand"),
+    "another probe": (lambda to: left(to, probe="occlusion"), "holds a run of invariance"),
+    "damaged": (lambda to: spoilt(left(to)), "is not as its run has left it"),
+    "other images": (lambda to: left(to, range(45, 60), moved=SHIFT), r"15 images in common \(60 in .*, 15 in"),
+    "other data": (lambda to: left(to, data="cifar10"), "0 images in common"),
+    "other classes": (lambda to: left(to, turned=1), "are of other classes in A and B"),
+    "no level in common": (lambda to: left(to, conditions=("hue",)), "no number in common"),
+}
+
+
+@pytest.mark.parametrize("what", list(REFUSED))
+def test_what_cannot_be_compared_is_refused_in_a_line(what: str, tmp_path: Path) -> None:
+    make, told = REFUSED[what]
+    a = left(tmp_path / "a")
+    with pytest.raises(UserError, match=told) as error:
+        compare([a, make(tmp_path / "b")])
+    assert "\n" not in str(error.value)
+
+
+def test_a_probe_of_sets_of_pictures_is_refused_and_so_is_a_single_run(tmp_path: Path) -> None:
+    a, b = (left(tmp_path / name, probe="generate", seed=seed) for seed, name in enumerate("ab"))
+    with pytest.raises(UserError, match="none of whose numbers belongs to one image"):
+        compare([a, b])
+    with pytest.raises(UserError, match="1 run: 2 to 9 can be compared"):
+        compare([a])
+
+
+def test_two_real_runs_are_compared_in_a_folder_like_any_other(
+    command: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for encoder in ("vicreg", "supervised"):
+        found = occlusion(encoder, level="backbone", images=20, gallery=20, places=2)
+        runs.save(tmp_path / encoder, records=found.records, facts=found.run, write=partial(behind, found.images))
+    monkeypatch.setenv("COLUMNS", "80")
+    result = command("compare", "vicreg", "supervised", "--out", "beside")
+    assert result.exit_code == 0, result.output
+    assert max(map(len, result.output.splitlines()[2:20])) <= 80
+    folder = tmp_path / "beside"
+    for name in ("run", "report"):
+        validator(name).validate(json.loads((folder / f"{name}.json").read_text()))
+    assert {path.name for path in folder.iterdir()} >= {"report.pdf", "report.html", "records.parquet"}
+    own = [pd.read_parquet(tmp_path / encoder / "records.parquet") for encoder in ("vicreg", "supervised")]
+    a, b = (table[table["condition"] == "grey"].groupby("image")["value"].mean() for table in own)
+    row = pd.read_csv(folder / "tables" / "differences.csv").set_index("condition").loc["grey"]
+    assert row["difference"] == pytest.approx((b - a).median())
+    wrong = command("compare", "vicreg", "nowhere")
+    assert (wrong.exit_code, wrong.stderr.count("\n")) == (2, 1)
