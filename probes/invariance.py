@@ -38,6 +38,7 @@ from probes.probe import Compared, Judgement, Needs, Probe, Ready, Sampling, Sho
 from probes.scale import MOVED, PLAIN, WHITENED, Scale, unit_error
 from probes.transformations import TRANSFORMATIONS
 from probes.untrained import is_untrained, untrained_of
+from rcdm_core.allocator import give_back
 from rcdm_core.distances import cosine, retrieval_ranks
 from rcdm_core.encoders.catalogue import EMBEDDED, SSL_AUGMENTATIONS
 from rcdm_core.errors import UserError, unknown_name
@@ -294,6 +295,8 @@ def transformed(run: Context, images: Images, name: str) -> Iterator[pd.DataFram
     moved, untrained = images.moved(name)
     for level in run.levels:
         versions = moved.pop(level)  # and is let go of when it is read
+        if images.held is None:
+            give_back()  # many images: what encoding kept, or reading the level before
         gallery, original, scale = images.own.h[level], versions[0], images.own.scales[level]
         told, targets = partial(run.records, level=level, condition=name), torch.arange(images.count)
         for dose, h in zip(every[1:], versions[1:], strict=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from contextlib import suppress
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 _LARGEST_BLOCK, _LARGEST_REST = 1 << 27, (1 << 31) - 1  # bytes: taken from the heap up to; kept at its end up to
@@ -31,6 +32,13 @@ def keep_memory() -> bool:
     if _address(ctypes.CDLL(None).malloc) != _address(libc.malloc):  # jemalloc, tcmalloc, ...
         return False
     return bool(libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_BLOCK) and libc.mallopt(_M_TRIM_THRESHOLD, _LARGEST_REST))
+
+
+def give_back() -> None:
+    """Give what `keep_memory` has kept, and nothing uses, back to the system; before what needs much memory."""
+    if _is_glibc():
+        with suppress(AttributeError, OSError):  # another C library that is loaded as glibc is
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _is_glibc() -> bool:

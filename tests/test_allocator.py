@@ -66,3 +66,21 @@ def test_another_allocator_stays_as_it_is(tmp_path: Path) -> None:
     )
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
     assert faults(LD_PRELOAD=str(library))[0] == "False"
+
+
+def test_what_was_kept_is_given_back() -> None:
+    given = """
+import ctypes, psutil
+from rcdm_core.allocator import give_back, keep_memory
+keep_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+block, above = libc.malloc(1 << 26), libc.malloc(1 << 20)  # the second one lies above: the heap does not end at a hole
+ctypes.memset(block, 1, 1 << 26)
+libc.free(block)
+kept = psutil.Process().memory_info().rss
+give_back()
+print(kept - psutil.Process().memory_info().rss)
+"""
+    run = subprocess.run([sys.executable, "-c", given], capture_output=True, text=True, check=True)
+    assert int(run.stdout) > 1 << 25
