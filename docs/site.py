@@ -107,10 +107,10 @@ def _functions() -> Iterator[str]:
     """The paragraphs of the page of functions."""
     yield "# Probes, from Python"
     yield (
-        "Each is a function of `rcdm_probe` and gives a [`Result`](python.md#rcdm_probe.conduct.Result). All take who is "
-        "looked into and on what, as [`Asked`](python.md#rcdm_probe.conduct.Asked) tells; `workdir`, a folder in which "
-        "finished parts are kept, so that an interrupted call goes on from them; `progress`, which is told of every long "
-        "loop; and settings of their own, by name. Other packages' probes are there under their names, too."
+        "Each is a function of `rcdm_probe` and gives a [`Result`](python.md#rcdm_probe.conduct.Result). All take who "
+        "is looked into and on what, as [`Asked`](python.md#rcdm_probe.conduct.Asked) tells; `workdir`, a folder in "
+        "which finished parts are kept, so that an interrupted call goes on from them; `progress`, which is told of "
+        "every long loop; and settings of their own, by name. Other packages' probes are there under their names, too."
     )
     for name, place in places().items():
         settings, needs = load_probe(name).settings, load_probe(name).needs
