@@ -53,7 +53,9 @@ def test_the_python_of_the_readme_uses_nothing_that_it_does_not_define():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_and_pictures_are_there(page):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
-        if not target.startswith("http"):
+        if (
+            not target.startswith("http") and target != "functions.md"
+        ):  # which `mkdocs build --strict` makes, and checks
             assert (page.parent / target).exists(), target
 
 
