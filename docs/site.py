@@ -29,13 +29,13 @@ ROOT = Path(__file__).parent.parent
 BESIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "NOTICE", "examples/*", "tests/calibrated.py")
 """What pages of this folder link to, outside of it."""
 
-_COMMANDS, _FUNCTIONS = "commands", "functions.md"
+_FUNCTIONS = "functions.md"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Name the commands in the navigation."""
     assert config.nav is not None
-    config.nav.append({"Commands": [f"{_COMMANDS}/{name}.md" for name, _ in _commands()]})
+    config.nav.append({"Commands": [_place(name) for name, _ in _commands()]})
     return config
 
 
@@ -45,7 +45,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path in (path for pattern in BESIDE for path in sorted(ROOT.glob(pattern)) if path.is_file()):
         files.append(File.generated(config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path)))
     for name, command in _commands():
-        files.append(File.generated(config, f"{_COMMANDS}/{name}.md", content="\n\n".join(_page(name, command))))
+        files.append(File.generated(config, _place(name), content="\n\n".join(_page(name, command))))
     files.append(File.generated(config, _FUNCTIONS, content="\n\n".join(_functions())))
     return files
 
@@ -56,6 +56,10 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         return markdown.replace("](docs/", "](")
     above = "../" * page.file.src_uri.count("/")
     return markdown.replace(f"]({above}docs/", f"]({above}").replace(f"](../{above}", f"]({above}")
+
+
+def _place(command: str) -> str:
+    return f"commands/{command.replace(' ', '-')}.md"
 
 
 def _commands() -> Iterator[tuple[str, Any]]:
