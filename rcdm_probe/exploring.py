@@ -313,7 +313,7 @@ def _attacked(
             torch.manual_seed(run.settings.seed)
             model = Attacked(run.encoder, level, nn.Identity(), "auto")
             attack = Displacement(model, change.amount / 255, ATTACK_STEPS)
-            moved = attack(image.pixels[None]).cpu() if change.amount else image.pixels[None]
+            moved = attack(image.pixels[None], None).cpu() if change.amount else image.pixels[None]
         out[level] = run.encode(moved)[level], moved[0]
     return out
 
