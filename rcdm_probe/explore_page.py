@@ -37,6 +37,9 @@ OFFERED = 24  # images of the data that are there to be clicked on
 SECOND = ("between", "common dimensions")  # kinds of change that can make use of a second image
 LARGEST = 32  # 255ths: a change beyond is plain to see
 _SIDE = 64  # dots: smaller pictures are enlarged, each pixel to a square
+_UPLOADS = """() => new MutationObserver(() =>
+    document.querySelectorAll(".upload-container[aria-label]").forEach(one => one.removeAttribute("aria-label"))
+).observe(document.body, {childList: true, subtree: true})"""  # gradio names them by other words than they show
 _CSS = """
 .seen { display: flex; flex-wrap: wrap; gap: 2rem; }
 .seen section { flex: 1 1 18rem; min-width: 0; }
@@ -64,7 +67,7 @@ def serve(world: World, *, port: int | None, browser: bool) -> str:
     try:
         _, address, _ = build(world).launch(
             server_name="127.0.0.1", server_port=port, inbrowser=browser, share=False, ssr_mode=False, quiet=True,
-            prevent_thread_lock=True, footer_links=[], css=_CSS, theme=gr.themes.Default(**fonts),
+            prevent_thread_lock=True, footer_links=[], css=_CSS, js=_UPLOADS, theme=gr.themes.Default(**fonts),
         )  # fmt: skip
     except OSError as error:
         raise UserError(f"no page can be served ({first_line(error)})", "choose another --port") from error
