@@ -226,8 +226,9 @@ class Images:
 
     @property
     def holds(self) -> int:
-        """Bytes of the representations of these images, untouched and at three doses."""
-        return 4 * 4 * self.count * sum(self.run.encoder.dimensions[level] for level in self.run.levels)
+        """Bytes of the representations of these images, untouched and at every dose of a transformation."""
+        versions = 1 + max(len(TRANSFORMATIONS[name].doses) for name in self.run.settings.transformations)
+        return 4 * versions * self.count * sum(self.run.encoder.dimensions[level] for level in self.run.levels)
 
     def untouched(self, which: slice) -> torch.Tensor:
         """Some of these images, ``[n, 3, S, S]``, decoded again where they are not held."""

@@ -315,6 +315,10 @@ class Probe:
         """Its words, read."""
         return read_words(self.words)
 
+    def compared_by(self, measure: str) -> Compared:
+        """How finished runs are compared by a measure."""
+        return (self.compared or {}).get(measure, Compared())
+
     @property
     def about(self) -> str:
         """What it says of itself: the docstring of the module that assigns it, or of the package that this is in."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from rcdm_core.allocator import keep_memory
     from rcdm_core.encoders import load_encoder
     from rcdm_core.rcdm import RCDM, load_rcdm
-    from rcdm_probe.comparison import ComparisonResult, compare
+    from rcdm_probe.comparison import compare
+    from rcdm_probe.comparison_report import ComparisonResult
     from rcdm_probe.conduct import Result
     from rcdm_probe.handing_on import push_run
     from rcdm_probe.reproduction import ReproductionResult, reproduce
@@ -55,7 +56,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ComparisonResult": "rcdm_probe.comparison",
+    "ComparisonResult": "rcdm_probe.comparison_report",
     "compare": "rcdm_probe.comparison",
     "ReproductionResult": "rcdm_probe.reproduction",
     "reproduce": "rcdm_probe.reproduction",

@@ -45,15 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 USER_ERROR, INTERRUPTED = 2, 130
-ALL_AT_ONCE = (
-    "compare",
-    "sample",
-    "explore",
-    "encoders",
-    "convert",
-    "bench",
-    "evaluate",
-)  # what they had done is lost with them
+ALL_AT_ONCE = ("compare", "sample", "explore", "encoders", "convert", "bench", "evaluate")
+"""Commands of which what they had done is lost with them."""
 GARBAGE = 100_000  # new objects before a collection; with Python's own 700, importing PyTorch collects a second long
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
 _GIVEN = "rcdm_probe.given"  # what was given for each parameter, in the context of the parser

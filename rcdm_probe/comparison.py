@@ -7,9 +7,8 @@ over the runs, and every run is compared with the first. What not every run has 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,23 +20,22 @@ from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.records import PARTNER
 from analyses.statistics import mean, mean_reciprocal, median, share
 from analyses.tables import estimate_of
-from probes.probe import Compared
 from rcdm_core.errors import UserError
 from rcdm_core.paths import user_path
 from rcdm_core.progress import track
-from rcdm_probe import comparison_report as report
 from rcdm_probe import runs
+from rcdm_probe.comparison_report import ComparisonResult
 from rcdm_probe.conduct import carry_out
 from rcdm_probe.known_probes import load_probe, places
 from rcdm_probe.reproduction import read_run
-from reports import notebook
 from reports.names import listed, words
 from reports.provenance import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from probes.probe import Probe
+    from probes.probe import Compared, Probe
     from rcdm_core.progress import Progress
     from reports.finished import FinishedRun
 
@@ -48,51 +46,6 @@ KEY = ["encoder", "measure", "level", "condition", "strength"]
 WORDS = {"supported": "higher", "not supported": "lower", "inconclusive": "not clear"}
 
 _NOT_ASKED = {"encoder", "weights", "data", "device", "batch_size", "levels", "rcdm"}  # told otherwise, or no matter
-
-
-@dataclass(frozen=True, repr=False)
-class ComparisonResult:
-    """What a comparison of finished runs found; it can be saved, and shows itself in a notebook.
-
-    Attributes:
-        probe: Name of the probe.
-        runs: The finished runs by name, the baseline first.
-        records: What was joined: one number a row, of a ``run``, a ``file`` (or index of an image) and a `KEY`.
-        tables: ``differences``: one row a (``measure``, ``level``, ``condition``, ``run``), over doses and samples:
-            ``baseline``, ``value``, the paired ``difference``, Wilcoxon's ``p_value``, ``p_holm`` over the table, the
-            rank-biserial ``effect``, ``images``, ``outcome``. ``doses``: the same dose by dose. ``verdicts``: one row a
-            claim, the word of each run.
-        told: What has to be known of what was compared, in sentences.
-        run: The content of ``run.json``.
-        saved: Folders in which it was saved.
-    """
-
-    probe: str
-    runs: Mapping[str, FinishedRun]
-    records: pd.DataFrame
-    tables: Mapping[str, pd.DataFrame]
-    told: tuple[str, ...]
-    run: dict[str, Any]
-    saved: list[Path] = field(default_factory=list, compare=False)
-
-    def save(self, folder: str | Path) -> Path:
-        """Write report, figures, tables, records and ``run.json``; gives the path of the PDF.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
-        write = partial(report.write, content=self)
-        written = runs.save(Path(folder), records=self.records, facts=self.run, write=write)
-        self.saved.append(written.parent)
-        return written
-
-    def __repr__(self) -> str:
-        return f"<{report.titles(self)[0]}: {len(self.tables['differences'])} differences>"
-
-    def _repr_html_(self) -> str:
-        title, subtitle = report.titles(self)
-        figure = next(figure for _, figure in report.figures(self))
-        return notebook.summary(title, subtitle, sentences=report.in_short(self), figure=figure, saved=self.saved)
 
 
 @dataclass(frozen=True)
@@ -222,11 +175,6 @@ def conduct(study: Study, *, workdir: Path | None = None) -> ComparisonResult:
     wide = pd.concat(of_runs, names=["run"])
     records = wide.rename_axis(columns="file").stack().rename("value").dropna().reset_index()
     return ComparisonResult(study.probe.name, study.runs, records, tables, study.told, study.facts)
-
-
-def compared_as(probe: Probe, measure: str) -> Compared:
-    """How runs are compared by a measure."""
-    return (probe.compared or {}).get(measure, Compared())
 
 
 def _opened(folder: Path) -> FinishedRun:
@@ -391,7 +339,7 @@ def _differences(study: Study, names: Sequence[str], groups: Mapping[Any, Sequen
     lines = []
     for key, members in track(groups.items(), "comparing", len(groups)):
         told = dict(zip(names, key, strict=True))
-        statistic = compared_as(study.probe, told["measure"]).statistic
+        statistic = study.probe.compared_by(told["measure"]).statistic
         own = share if statistic is mean_reciprocal else statistic  # they are reciprocal already
         values = study.values[:, members].mean(1)
         values = values[:, ~np.isnan(values).any(0)]

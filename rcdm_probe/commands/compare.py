@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,16 +21,7 @@ def run(
     folders: Annotated[
         list[str], typer.Argument(help="Folders of finished runs, two or more, the baseline first.", metavar="RUN")
     ],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            parser=options.place,
-            help="Run folder; by default runs/<date>-compare-<encoders>.",
-            metavar="FOLDER",
-        ),
-    ] = None,
+    out: options.RunFolder = None,
 ) -> None:
     """Compare finished runs of one probe: two encoders, two checkpoints of a training, two seeds; nothing is run again.
 

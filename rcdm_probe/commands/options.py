@@ -20,6 +20,21 @@ DATA = (
     f"torchvision: {', '.join(DATA_SETS)}; most have a training split as well, such as cifar10-train"
 )
 
+
+def place(text: str | Path) -> Path:
+    """Where to write, as an option names it; ``~`` and ``~user`` are homes where the shell has left them.
+
+    Raises:
+        UserError: It names nothing, or what cannot be.
+    """
+    from rcdm_core.errors import UserError
+    from rcdm_core.paths import user_path
+
+    if not str(text).strip():
+        raise UserError("an empty name is no place to write", "name one, or leave the option out")
+    return user_path(text, "the place to write")
+
+
 EncoderName = Annotated[
     str, typer.Option("--encoder", "-e", help="Encoder to look into; `rcdm-probe encoders` lists them.", metavar="NAME")
 ]
@@ -99,24 +114,20 @@ Solver = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Seed of every random draw.", metavar="S")]
+RunFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        parser=place,
+        help="Folder of the report; by default in runs/, by date.",
+        metavar="FOLDER",
+    ),
+]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Images that go through a network at once.")]
 Device = Annotated[
     str, typer.Option("--device", help="auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.", metavar="NAME")
 ]
-
-
-def place(text: str | Path) -> Path:
-    """Where to write, as an option names it; ``~`` and ``~user`` are homes where the shell has left them.
-
-    Raises:
-        UserError: It names nothing, or what cannot be.
-    """
-    from rcdm_core.errors import UserError
-    from rcdm_core.paths import user_path
-
-    if not str(text).strip():
-        raise UserError("an empty name is no place to write", "name one, or leave the option out")
-    return user_path(text, "the place to write")
 
 
 def refuse(context: typer.Context, *names: str, because: str) -> None:

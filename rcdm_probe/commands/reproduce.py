@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -41,16 +40,7 @@ def run(
         bool, typer.Option("--quick/--full", help="Fewer images for each probe, or as many as each takes by default.")
     ] = False,
     seed: options.Seed = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            parser=options.place,
-            help="Folder of the report; by default in runs/, by date.",
-            metavar="FOLDER",
-        ),
-    ] = None,
+    out: options.RunFolder = None,
     rcdm: options.RcdmFoldersOrNone = None,
     device: options.Device = "auto",
 ) -> None:
