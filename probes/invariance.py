@@ -305,6 +305,8 @@ def transformed(run: Context, images: Images, name: str) -> Iterator[pd.DataFram
                 yield told(measure, values, images.numbers, strength=dose)
             yield told("cosine", cosine(h, original), images.numbers, strength=dose)
             yield told("rank", retrieval_ranks(h, gallery, targets), images.numbers, strength=dose)
+        if images.held is None:
+            give_back()  # and what comparing them kept
         read = readings(versions, every, reference, run.settings.seed)
         for measure, by_dose in read.items():
             for dose, part in by_dose.items():

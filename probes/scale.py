@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from analyses.tables import measured
-from rcdm_core.distances import Whitening, relative_displacement, some, typical_distance, typical_error
+from rcdm_core.distances import ROWS, Whitening, relative_displacement, some, typical_distance, typical_error
 from rcdm_core.errors import UserError
-from rcdm_core.principal_axes import rows_at_once
 from reports.tables import rows_where
 
 if TYPE_CHECKING:
@@ -83,9 +82,8 @@ class Scale:
 
     def displacements(self, moved: torch.Tensor, original: torch.Tensor) -> dict[str, torch.Tensor]:
         """Displacement ``[N]`` of representations ``[N, D]``, by measure."""
-        rows = rows_at_once(moved)
         white = [
             torch.linalg.vector_norm(self.whiten(one.double() - other.double()), dim=1)
-            for one, other in zip(moved.split(rows), original.split(rows), strict=True)
+            for one, other in zip(moved.split(ROWS), original.split(ROWS), strict=True)
         ]
         return {PLAIN: self.displacement(moved, original), WHITENED: torch.cat(white) / self.units[1]}

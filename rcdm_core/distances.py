@@ -19,7 +19,8 @@ _TIE = 32 * torch.finfo(torch.float32).eps  # what rounding does to a squared di
 
 _ROUNDING = 16 * torch.finfo(torch.float32).eps  # of representations, by their length: sums of many terms
 
-_ROWS = 4096  # that are compared at once
+ROWS = 512
+"""Pairs that are compared at once, so that memory holds no copies of whole sets in float64."""
 
 
 def typical_distance(representations: torch.Tensor, *, images: int = 3000, seed: int = 0) -> float:
@@ -91,7 +92,7 @@ def relative_displacement(moved: torch.Tensor, original: torch.Tensor, typical: 
     Returns:
         ``[N]``, float64: 0 is unchanged, 1 is as far away as another image.
     """
-    pairs = zip(moved.split(_ROWS), original.split(_ROWS), strict=True)
+    pairs = zip(moved.split(ROWS), original.split(ROWS), strict=True)
     return torch.cat([torch.linalg.vector_norm(a.double() - b.double(), dim=1) for a, b in pairs]) / typical
 
 
@@ -142,12 +143,12 @@ class Whitening:
 
 def cosine(moved: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
     """Cosine similarity of paired rows: ``[N, D]``, ``[N, D]`` -> ``[N]`` float64 in [-1, 1]."""
-    pairs = zip(moved.split(_ROWS), original.split(_ROWS), strict=True)
+    pairs = zip(moved.split(ROWS), original.split(ROWS), strict=True)
     return torch.cat([F.cosine_similarity(a.double(), b.double(), dim=1) for a, b in pairs]).clamp(-1, 1)
 
 
 def retrieval_ranks(
-    queries: torch.Tensor, gallery: torch.Tensor, targets: torch.Tensor, *, block: int = 512
+    queries: torch.Tensor, gallery: torch.Tensor, targets: torch.Tensor, *, block: int = ROWS
 ) -> torch.Tensor:
     """Rank of each query's target among the gallery, by Euclidean distance.
 
@@ -192,7 +193,7 @@ def _centred(rows: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
     return (rows - centre.to(rows.dtype)).float()
 
 
-def nearest(queries: torch.Tensor, gallery: torch.Tensor, *, block: int = 512) -> tuple[torch.Tensor, torch.Tensor]:
+def nearest(queries: torch.Tensor, gallery: torch.Tensor, *, block: int = ROWS) -> tuple[torch.Tensor, torch.Tensor]:
     """The nearest row of a gallery to each query, by Euclidean distance, at the speed of a matrix product.
 
     Args:

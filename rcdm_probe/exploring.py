@@ -32,7 +32,6 @@ from rcdm_core.representations import representation_cache
 from rcdm_probe import opening, runs
 from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
 from reports import blocks
-from reports.figures.grid import draw_panel
 from reports.names import listed, words
 from reports.panels import Panel
 from reports.provenance import head, several_encoders
@@ -433,7 +432,7 @@ def save(
     }
     write = partial(
         write_report, numbers={"displacement": moved, "images": images}, printed={table.name: table},
-        figures=[("seen", draw_panel(panel(seen, image)))], document=document,
+        figures=[("seen", panel(seen, image).figure())], document=document,
     )  # fmt: skip
     run = runs.begin(facts, out=None, root=root)
     with run.locked():

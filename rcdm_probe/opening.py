@@ -276,7 +276,7 @@ def _open_shared(where: _OneOrSeveral, device: str) -> RCDM:
         return JoinedRCDM([_open_shared(one, device) for one in where])
     if isinstance(where, RCDM):
         return where.to(device)
-    from rcdm_core.rcdm.files import load_rcdm
+    from rcdm_core.rcdm.rcdm import load_rcdm
 
     return load_rcdm(None if where == EMBEDDED else where, device=device)
 

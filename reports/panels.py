@@ -81,7 +81,7 @@ class Panel(Picture):
         """The grid with its labels, within the width of a text block."""
         from reports.figures.grid import draw_panel
 
-        return draw_panel(self)
+        return draw_panel(self.images, self.rows, self.columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ class Map(Picture):
         """The maps side by side, on one scale of colours."""
         from reports.figures.grid import draw_maps
 
-        return draw_maps(self)
+        return draw_maps(self.values, self.labels, self.unit)
 
 
 def numbered(images: torch.Tensor) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ import torch
 from matplotlib.ticker import MaxNLocator
 
 from rcdm_core.kept import atomic_path, keeping
-from reports.figures.grid import draw_panel
 from reports.panels import Panel
 from reports.style import DPI, INK, MUTED, TEXT_WIDTH, level_handles, level_looks, new_figure, shifts, theme
 
@@ -35,7 +34,7 @@ def write_samples(path: Path, originals: torch.Tensor, samples: Mapping[str, tor
     """
     drawn = torch.cat([originals[:, None], *samples.values()], 1)
     columns = [f"{level} {k + 1}" for level, s in samples.items() for k in range(s.shape[1])]
-    _write(draw_panel(Panel(path.stem, drawn, ("",) * len(originals), ("image", *columns))), path)
+    _write(Panel(path.stem, drawn, ("",) * len(originals), ("image", *columns)).figure(), path)
 
 
 def write_curves(path: Path, losses: pd.DataFrame, fidelity: pd.DataFrame) -> None:

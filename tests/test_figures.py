@@ -25,7 +25,7 @@ from reports import style
 from reports.figures.by_encoder import draw_by_encoder, draw_matrices_by_encoder
 from reports.figures.displacement import draw_displacement
 from reports.figures.factors import draw_factors
-from reports.figures.grid import DPI, compose, draw_maps, draw_panel
+from reports.figures.grid import DPI, compose
 from reports.names import FACTOR_LABELS
 from reports.panels import Map, Panel
 
@@ -66,7 +66,7 @@ def test_composing_repeats_every_pixel_and_changes_none():
 
 def test_a_panel_reaches_the_page_dot_for_dot(tmp_path):
     given = panel()
-    style.save(draw_panel(given), tmp_path, "p")
+    style.save(given.figure(), tmp_path, "p")
     page = np.asarray(Image.open(tmp_path / "p.png").convert("RGB")).astype(int)
     wanted = compose(given.images.numpy(), 5).astype(int)  # 14 mm at 300 dpi hold 5 dots a pixel
     printed = page[-wanted.shape[0] :, -wanted.shape[1] :]
@@ -77,7 +77,7 @@ def test_a_panel_reaches_the_page_dot_for_dot(tmp_path):
     "size, columns, millimetres", [(32, 9, 13.5), (64, 6, 16.3), (128, 6, 21.7), (128, 8, 19.8), (224, 10, 15.8)]
 )
 def test_images_of_many_pixels_are_printed_larger(size, columns, millimetres):
-    (axes,) = draw_panel(panel(1, columns, size)).axes
+    (axes,) = panel(1, columns, size).figure().axes
     printed = axes.get_window_extent().height / style.DPI * 25.4
     assert printed == pytest.approx(millimetres, abs=0.7)
 
@@ -85,7 +85,7 @@ def test_images_of_many_pixels_are_printed_larger(size, columns, millimetres):
 def test_images_that_fill_the_page_unevenly_are_resampled_not_cut(tmp_path):
     left, right = torch.zeros(3, 224, 112), torch.ones(3, 224, 112)
     given = Panel("p", torch.cat([left, right], -1)[None, None], ("",), ("",))
-    style.save(draw_panel(given), tmp_path, "p")
+    style.save(given.figure(), tmp_path, "p")
     page = np.asarray(Image.open(tmp_path / "p.png").convert("L"))
     row = page[len(page) // 2]
     assert (row < 8).sum() == pytest.approx((row > 247).sum(), abs=4)
@@ -94,14 +94,14 @@ def test_images_that_fill_the_page_unevenly_are_resampled_not_cut(tmp_path):
 
 @pytest.mark.parametrize("rows, columns, size", [(1, 1, 32), (13, 6, 32), (3, 14, 32), (2, 25, 32), (2, 4, 224)])
 def test_no_panel_is_wider_than_the_text_or_taller_than_the_page(rows, columns, size):
-    width, height = draw_panel(panel(rows, columns, size)).get_size_inches() * 25.4
+    width, height = panel(rows, columns, size).figure().get_size_inches() * 25.4
     assert width <= style.TEXT_WIDTH + 0.5
     assert height <= 190
 
 
 def test_columns_of_a_level_share_one_heading_in_its_colour():
     labels = ("input", "backbone 1", "backbone 2", "projector 1", "projector 2")
-    texts = {text.get_text(): text.get_color() for text in draw_panel(panel(columns=5, labels=labels)).texts}
+    texts = {text.get_text(): text.get_color() for text in panel(columns=5, labels=labels).figure().texts}
     assert texts["backbone"] == style.LEVEL_COLOURS["backbone"]
     assert texts["projector"] == style.LEVEL_COLOURS["projector"]
     assert "backbone 1" not in texts
@@ -109,7 +109,7 @@ def test_columns_of_a_level_share_one_heading_in_its_colour():
 
 def test_maps_share_one_scale_from_zero():
     values = torch.stack([torch.full((8, 8), 0.1), torch.full((8, 8), 0.4)])
-    figure = draw_maps(Map("m", values, ("backbone", "projector"), "a unit with a rather long name"))
+    figure = Map("m", values, ("backbone", "projector"), "a unit with a rather long name").figure()
     limits = {axes.images[0].get_clim() for axes in figure.axes if axes.images}
     assert limits == {(0.0, float(values.max()))}
 
@@ -233,7 +233,7 @@ def test_nothing_is_left_in_the_users_matplotlib(full):
     from matplotlib import _pylab_helpers
 
     before = dict(mpl.rcParams)
-    draw_panel(panel())
+    panel().figure()
     assert dict(mpl.rcParams) == before
     assert not _pylab_helpers.Gcf.get_all_fig_managers()
 

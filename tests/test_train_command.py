@@ -31,7 +31,7 @@ from rcdm_core.fidelity import frechet_distance
 from rcdm_core.progress import showing
 from rcdm_core.rcdm import load_rcdm
 from rcdm_core.rcdm_training import default_settings
-from rcdm_core.rcdm_training.evaluation import choose_held_out
+from rcdm_core.rcdm_training.material import choose_held_out
 from rcdm_core.rcdm_training.store import Store, fill_store
 from rcdm_core.representations import encode
 from rcdm_core.training import join_processes

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from rcdm_core.rcdm.choices import BRIEF_STEPS, DEFAULT_SOLVER, DEFAULT_STEPS
 
 if TYPE_CHECKING:
-    from rcdm_core.rcdm.files import load_rcdm, save_rcdm
+    from rcdm_core.rcdm.files import save_rcdm
     from rcdm_core.rcdm.network import NETWORKS, network_settings
-    from rcdm_core.rcdm.rcdm import RCDM
+    from rcdm_core.rcdm.rcdm import RCDM, load_rcdm
     from rcdm_core.rcdm.solvers import SOLVERS
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "load_rcdm": "files",
+    "load_rcdm": "rcdm",
     "save_rcdm": "files",
     "NETWORKS": "network",
     "network_settings": "network",

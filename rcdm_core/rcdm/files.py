@@ -29,7 +29,6 @@ from rcdm_core.rcdm.diffusion import schedule_fault
 from rcdm_core.rcdm.heads import Basis
 from rcdm_core.rcdm.model_card import MADE, model_card
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings, condition_key, shape_fault
-from rcdm_core.rcdm.rcdm import RCDM
 from rcdm_core.state_dicts import prepared
 from rcdm_core.weight_files import load_state
 
@@ -99,13 +98,11 @@ def write_readme(folder: Path, *, name: str) -> None:
         temporary.write_text(told, encoding="utf-8")
 
 
-def load_rcdm(path: str | Path | None = None, *, device: str | torch.device = "cpu") -> RCDM:
-    """A trained RCDM, frozen.
+def load_parts(path: str | Path | None = None) -> dict[str, Any]:
+    """What a trained RCDM is made of: ``denoiser``, ``schedule``, ``card`` and ``basis``.
 
     Args:
-        path: A folder as `save_rcdm` writes it, or ``hf:ORG/NAME`` of the Hugging Face hub; by default the one that
-            ships in the package.
-        device: Where to put it.
+        path: As of `rcdm_core.rcdm.rcdm.load_rcdm`.
 
     Raises:
         UserError: A file is missing or damaged; says which. Or it cannot be fetched.
@@ -113,9 +110,9 @@ def load_rcdm(path: str | Path | None = None, *, device: str | torch.device = "c
     if path is not None and str(path).startswith(hub.PREFIX):
         path = hub.fetched(str(path).removeprefix(hub.PREFIX), (*FILES, BASIS))
     if path is not None:
-        return _read(user_path(path, "the folder of the RCDM")).to(device)
+        return _read(user_path(path, "the folder of the RCDM"))
     with as_file(files("rcdm_core.zoo") / "weights" / "rcdm") as folder:
-        return _read(folder).to(device)
+        return _read(folder)
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -209,7 +206,7 @@ def read_weights(denoiser: Denoiser, folder: Path) -> None:
     denoiser.unet.to(memory_format=torch.channels_last)
 
 
-def _read(folder: Path) -> RCDM:
+def _read(folder: Path) -> dict[str, Any]:
     card = read_card(folder)
     settings = NetworkSettings.from_dict(card["network"])
     schedule = json_object(folder / SCHEDULE, what="schedule", remedy=_AGAIN)
@@ -220,8 +217,12 @@ def _read(folder: Path) -> RCDM:
         denoiser = Denoiser(settings, card["conditions"])
     _require_config(denoiser, folder)
     read_weights(denoiser, folder)
-    basis = _read_basis(folder / BASIS, settings.embedding)
-    return RCDM(denoiser, schedule=DDPMScheduler.from_config(schedule), card=card, basis=basis)
+    return {
+        "denoiser": denoiser,
+        "schedule": DDPMScheduler.from_config(schedule),
+        "card": card,
+        "basis": _read_basis(folder / BASIS, settings.embedding),
+    }
 
 
 def _read_basis(path: Path, embedding: int) -> Basis | None:

@@ -91,7 +91,6 @@ class RCDM(nn.Module):
             UserError: It is not there or cannot be fetched, or a file is missing or damaged.
         """
         from rcdm_core import hub
-        from rcdm_core.rcdm.files import load_rcdm
 
         on_hub = name is not None and hub.is_name(name) and not Path(name).exists()
         return load_rcdm(f"{hub.PREFIX}{name}" if on_hub else name, device=device)
@@ -262,6 +261,22 @@ class JoinedRCDM(RCDM):
         if condition not in self._of_condition:
             raise unknown_condition(condition, self._of_condition)
         return self._of_condition[condition].sample(h, condition, **settings)
+
+
+def load_rcdm(path: str | Path | None = None, *, device: str | torch.device = "cpu") -> RCDM:
+    """A trained RCDM, frozen.
+
+    Args:
+        path: A folder as `save_pretrained` writes it, or ``hf:ORG/NAME`` of the Hugging Face hub; by default the one
+            that ships in the package.
+        device: Where to put it.
+
+    Raises:
+        UserError: A file is missing or damaged; says which. Or it cannot be fetched.
+    """
+    from rcdm_core.rcdm.files import load_parts
+
+    return RCDM(**load_parts(path)).to(device)
 
 
 def unknown_condition(condition: str, known: Iterable[str]) -> UserError:

@@ -33,8 +33,8 @@ from rcdm_core.rcdm.network import Denoiser, condition_key
 from rcdm_core.rcdm.objective import RCDMLearner
 from rcdm_core.rcdm.rcdm import RCDM
 from rcdm_core.rcdm_training.beginning import begin_on
-from rcdm_core.rcdm_training.evaluation import draw_repeatedly, held_out_loss, scores, share_within, spread
-from rcdm_core.rcdm_training.material import gather
+from rcdm_core.rcdm_training.evaluation import draw_repeatedly, held_out_loss, scores, share_within
+from rcdm_core.rcdm_training.material import gather, spread
 from rcdm_core.rcdm_training.training import (
     basis_of,
     identity,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from rcdm_core.fidelity import fidelity_scores, frechet_distance
 from rcdm_core.precision import device_of, lowered
+from rcdm_core.rcdm_training.material import spread
 from rcdm_core.representations import encode
 
 if TYPE_CHECKING:
@@ -17,11 +17,9 @@ if TYPE_CHECKING:
 
     from rcdm_core.rcdm.objective import Batch, RCDMLearner
     from rcdm_core.rcdm.rcdm import RCDM
-    from rcdm_core.rcdm_training.material import Material
+    from rcdm_core.rcdm_training.material import HeldOut, Material
     from rcdm_core.rcdm_training.store import Condition
-    from rcdm_core.training_images import Split
 
-GALLERY = 2_000  # images among which ranks are taken, the held-out ones first
 PICTURED, SAMPLES = 8, 4  # rows of the picture, and its samples in a row for each level
 
 
@@ -44,34 +42,6 @@ class Observation:
     fidelity: tuple[Mapping[str, Any], ...]
     originals: torch.Tensor
     samples: Mapping[str, torch.Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """The images that a training is judged by, always the same.
-
-    Attributes:
-        rows: Positions in the store of those that are sampled, spread evenly over all that are held out.
-        gallery: Positions of the images among which ranks are taken: first `rows`, then the other held-out images,
-            then images that are trained on, as far as they are needed.
-    """
-
-    rows: np.ndarray
-    gallery: np.ndarray
-
-
-def choose_held_out(split: Split, count: int) -> HeldOut:
-    """At most ``count`` held-out images to be sampled, and the gallery of their ranks."""
-    rows = spread(split.held_out, count)
-    others = np.setdiff1d(split.held_out, rows)
-    further = spread(split.training, max(0, GALLERY - len(split.held_out)))
-    return HeldOut(rows=rows, gallery=np.concatenate([rows, others, further]))
-
-
-def spread(rows: np.ndarray, count: int) -> np.ndarray:
-    """At most ``count`` of the rows, evenly spaced."""
-    kept = min(count, len(rows))
-    return rows[np.arange(kept) * len(rows) // max(kept, 1)]
 
 
 def observe(rcdm: RCDM, material: Material, *, step: int, seed: int) -> Observation:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
 import torch
 
 from rcdm_core.rcdm.heads import MOMENTS, thumbnails
-from rcdm_core.rcdm_training.evaluation import HeldOut, choose_held_out, spread
 from rcdm_core.rcdm_training.store import Condition, batches, fill_store, store_folder
 from rcdm_core.representations import refuse_collapse
 from rcdm_core.training_images import Split, hold_out
@@ -16,18 +16,46 @@ from rcdm_core.training_images import Split, hold_out
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import numpy as np
     from accelerate import Accelerator
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.rcdm.objective import Batch
 
+GALLERY = 2_000  # images among which ranks are taken, the held-out ones first
 JUDGED = 4  # times as many held-out images as are sampled have their loss taken, where there are so many
 _JUDGED_AT_ONCE = 64
 _AT_ONCE = 512  # images that are read to be made into thumbnails
 Given: TypeAlias = "Callable[[Condition, torch.Tensor], torch.Tensor]"
 """What stands in the place of representations ``[N, D]`` of a condition."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """The images that a training is judged by, always the same.
+
+    Attributes:
+        rows: Positions in the store of those that are sampled, spread evenly over all that are held out.
+        gallery: Positions of the images among which ranks are taken: first `rows`, then the other held-out images,
+            then images that are trained on, as far as they are needed.
+    """
+
+    rows: np.ndarray
+    gallery: np.ndarray
+
+
+def choose_held_out(split: Split, count: int) -> HeldOut:
+    """At most ``count`` held-out images to be sampled, and the gallery of their ranks."""
+    rows = spread(split.held_out, count)
+    others = np.setdiff1d(split.held_out, rows)
+    further = spread(split.training, max(0, GALLERY - len(split.held_out)))
+    return HeldOut(rows=rows, gallery=np.concatenate([rows, others, further]))
+
+
+def spread(rows: np.ndarray, count: int) -> np.ndarray:
+    """At most ``count`` of the rows, evenly spaced."""
+    kept = min(count, len(rows))
+    return rows[np.arange(kept) * len(rows) // max(kept, 1)]
 
 
 @dataclass(frozen=True, eq=False)

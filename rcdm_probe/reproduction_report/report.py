@@ -10,7 +10,6 @@ from rcdm_probe.known_probes import load_probe
 from rcdm_probe.reproduction_report.claims import CLAIMS
 from rcdm_probe.reproduction_report.tables import finding_table, parts_table, rules, verdict_grid
 from reports import blocks, phrases
-from reports.figures.grid import draw_panel
 from reports.names import data_name, listed
 from reports.provenance import head, provenance
 from reports.writing import write_report
@@ -55,7 +54,7 @@ def printed_tables(content: Content) -> dict[str, Table]:
 def _figures(content: Content) -> Iterator[tuple[str, Figure]]:
     """The figures that are drawn anew, with their file names."""
     if content.kept is not None:
-        yield "kept", draw_panel(content.kept)
+        yield "kept", content.kept.figure()
     for probes in content.shown.values():
         for one in (one for several in probes.values() for one in several):
             if one.draw is not None:

@@ -23,9 +23,9 @@ from matplotlib.textpath import TextPath
 from reports.style import DPI, INK, LEVEL_COLOURS, NORMAL, SMALL, TEXT_WIDTH, new_figure, theme
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from collections.abc import Sequence
 
-    from reports.panels import Map, Panel
+    from matplotlib.figure import Figure
 
 _GUTTER, _GROUP_GUTTER = 4, 28  # dots between images; between groups of columns
 _LARGEST = 14.0  # mm: an image is never printed larger, unless it has pixels for that:
@@ -71,13 +71,19 @@ def compose(images: np.ndarray, scale: int, gutter: int = _GUTTER, gaps: tuple[i
 
 
 @theme()
-def draw_panel(panel: Panel) -> Figure:
-    """The panel with its row labels at the left and its column labels above, within the text block."""
-    images = panel.images.float().cpu().numpy()
-    row_labels = [_wrapped(text) for text in panel.rows]
-    headings = _headings(panel.columns)
+def draw_panel(pictures: torch.Tensor, rows: Sequence[str], columns: Sequence[str]) -> Figure:
+    """A grid of images with row labels at the left and column labels above, within the text block.
+
+    Args:
+        pictures: ``[R, C, 3, H, W]`` in [0, 1].
+        rows: A label for each row.
+        columns: A label for each column.
+    """
+    images = pictures.float().cpu().numpy()
+    row_labels = [_wrapped(text) for text in rows]
+    headings = _headings(columns)
     gaps = _gaps(headings, images.shape[1])
-    left = _dots(max(map(_text_width, row_labels)) + _MARGIN * any(panel.rows))
+    left = _dots(max(map(_text_width, row_labels)) + _MARGIN * any(rows))
     images, scale = _fitted(images, _dots(TEXT_WIDTH) - left - sum(gaps))
     picture = compose(images, scale, gaps=gaps)
     side_high, side_wide = images.shape[-2] * scale, images.shape[-1] * scale
@@ -86,7 +92,7 @@ def draw_panel(panel: Panel) -> Figure:
     widest = max(_text_width(h.text) - (starts[h.last] - starts[h.first] + side_wide) / _dots(1) for h in headings)
     slant = _SLANT if widest > 0 else 0.0
     longest = max(_text_width(heading.text) for heading in headings)
-    top = _dots(longest * math.sin(math.radians(slant)) + _LINE if any(panel.columns) else 0.5)
+    top = _dots(longest * math.sin(math.radians(slant)) + _LINE if any(columns) else 0.5)
     beyond = [
         starts[h.first] + side_wide / 2 + _dots(_text_width(h.text)) * math.cos(math.radians(slant)) for h in headings
     ]
@@ -101,7 +107,7 @@ def draw_panel(panel: Panel) -> Figure:
     axes.set_axis_off()
     for row, text in enumerate(row_labels):
         y = 1 - (top + row * (side_high + _GUTTER) + side_high / 2) / total_high
-        colour = LEVEL_COLOURS.get(panel.rows[row], INK)
+        colour = LEVEL_COLOURS.get(rows[row], INK)
         figure.text((left - _dots(_MARGIN)) / total_wide, y, text, ha="right", va="center", color=colour)
     for heading in headings:
         middle = left + (starts[heading.first] + starts[heading.last] + side_wide) / 2
@@ -126,7 +132,7 @@ def _fitted(images: np.ndarray, room: int) -> tuple[np.ndarray, int]:
     return resampled.unflatten(0, (rows, columns)).numpy(), 1
 
 
-def _headings(columns: tuple[str, ...]) -> list[_Heading]:
+def _headings(columns: Sequence[str]) -> list[_Heading]:
     """Column labels; numbered columns of one level become one."""
     out: list[_Heading] = []
     for base, run in itertools.groupby(enumerate(columns), key=lambda item: _level(item[1]) or item):
@@ -174,20 +180,20 @@ def _text_width(text: str) -> float:
 
 
 @theme()
-def draw_maps(maps: Map) -> Figure:
-    """The maps with their labels above and one colour bar at the right; dark is 0."""
-    values = maps.values.float().cpu().numpy()
+def draw_maps(maps: torch.Tensor, labels: Sequence[str], unit: str) -> Figure:
+    """Maps ``[K, H, W]`` with their labels above and one colour bar at the right; dark is 0."""
+    values = maps.float().cpu().numpy()
     count = len(values)
     side = min(_SIDE, (TEXT_WIDTH - _BAR - _GAP * (count - 1)) / count)
     width, height = count * side + (count - 1) * _GAP + _BAR, side + _BOTTOM + _TITLE
     figure = new_figure(width, height)
-    for place, (value, label) in enumerate(zip(values, maps.labels, strict=True)):
+    for place, (value, label) in enumerate(zip(values, labels, strict=True)):
         axes = figure.add_axes((place * (side + _GAP) / width, _BOTTOM / height, side / width, side / height))
         shown = axes.imshow(value, cmap="cividis", vmin=0, vmax=float(values.max()), interpolation="nearest")
         axes.set_xticks([])
         axes.set_yticks([])
         axes.set_title(label, fontsize=NORMAL, pad=3)
     bar = figure.add_axes(((width - _BAR + 2) / width, _BOTTOM / height, 2.5 / width, side / height))
-    figure.colorbar(shown, cax=bar).set_label("\n".join(textwrap.wrap(maps.unit, _UNIT)))
+    figure.colorbar(shown, cax=bar).set_label("\n".join(textwrap.wrap(unit, _UNIT)))
     bar.spines[:].set_linewidth(0)
     return figure
