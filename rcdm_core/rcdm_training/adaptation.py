@@ -174,7 +174,7 @@ def adapt_rcdm(
     means = {one.name: one.representations(material.beginning).mean(0) for one in material.conditions}
     measure(MEAN, lambda one, h: means[one.name].expand_as(h))
     if processes.is_main_process:
-        _save(asked, images, settings, denoiser.cpu(), material, folder, processes, card or {})
+        _save(measure, asked, images, card or {})
     processes.wait_for_everyone()
 
 
@@ -277,17 +277,11 @@ def _load_heads(denoiser: Denoiser, path: Path) -> None:
 
 
 def _save(
-    asked: Mapping[Encoder, Sequence[str]],
-    images: ImageSet,
-    settings: Adaptation,
-    denoiser: Denoiser,
-    material: Material,
-    folder: Path,
-    processes: Accelerator,
-    card: Mapping[str, Any],
+    measured: _Measuring, asked: Mapping[Encoder, Sequence[str]], images: ImageSet, card: Mapping[str, Any]
 ) -> None:
     """Write the RCDM: with the heads that the denoiser had, unless it was trained."""
-    old, state = settings.rcdm, folder / STATE
+    settings, material, state = measured.settings, measured.material, measured.folder / STATE
+    denoiser, processes, old = measured.learner.denoiser.cpu(), measured.processes, settings.rcdm
     stays = settings.whole is None
     before = old.card if stays else {}
     shape = old.denoiser.settings if stays else denoiser.settings
@@ -329,4 +323,4 @@ def _save(
     }
     best = max(labels, key=lambda label: found[labels[label]][last]["MRR"])
     basis = (stays and old.basis) or basis_of(denoiser, material, material.labels[best])
-    save_rcdm(both, old.schedule, folder, card={**made, **card}, basis=basis)
+    save_rcdm(both, old.schedule, measured.folder, card={**made, **card}, basis=basis)
