@@ -338,8 +338,9 @@ def readings(
     def rows(doses: tuple[float, ...]) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.tensor(doses).repeat_interleave(count), torch.arange(count).repeat(len(doses))
 
-    (doses, groups), two = rows(pair), versions[[0, every.index(reference)]]
-    scores = binary_scores(two.flatten(0, 1), doses > 0, folds=FOLDS, seed=seed, groups=groups)
+    doses, groups = rows(pair)
+    two = [0, every.index(reference)]
+    scores = binary_scores(versions[two].flatten(0, 1), doses > 0, folds=FOLDS, seed=seed, groups=groups)
     doses, groups = rows(every)
     predicted = ridge_predictions(versions.flatten(0, 1), doses, folds=FOLDS, seed=seed, groups=groups)
     return {

@@ -10,7 +10,7 @@ import ctypes
 import os
 from contextlib import suppress
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of mallopt(3)
 _LARGEST_BLOCK, _LARGEST_REST = 1 << 27, (1 << 31) - 1  # bytes: taken from the heap up to; kept at its end up to
 _OWN = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "GLIBC_TUNABLES")
 
@@ -31,6 +31,7 @@ def keep_memory() -> bool:
     libc = ctypes.CDLL("libc.so.6")
     if _address(ctypes.CDLL(None).malloc) != _address(libc.malloc):  # jemalloc, tcmalloc, ...
         return False
+    libc.mallopt(_M_ARENA_MAX, 1)  # or each thread keeps a heap of its own, which nobody else uses or gives back
     return bool(libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_BLOCK) and libc.mallopt(_M_TRIM_THRESHOLD, _LARGEST_REST))
 
 

@@ -93,7 +93,8 @@ def class_predictions(
 ) -> torch.Tensor:
     """Out-of-fold classes ``[N]`` of a multinomial logistic regression: features ``[N, D]``, integer labels ``[N]``."""
     classes, codes = torch.unique(torch.tensor(np.asarray(labels)), return_inverse=True)
-    return classes[_log_probabilities(features, codes, folds=folds, seed=seed, groups=None).argmax(1)]
+    coordinates = principal_coordinates(features, torch.float32)
+    return classes[_log_probabilities(*coordinates, codes, folds=folds, seed=seed, groups=None).argmax(1)]
 
 
 def binary_scores(
@@ -114,7 +115,9 @@ def binary_scores(
         groups: ``[N]``; rows of one group are never parted over two folds.
     """
     codes = torch.tensor(np.asarray(labels)).long()
-    log_probabilities = _log_probabilities(features, codes, folds=folds, seed=seed, groups=groups)
+    coordinates = principal_coordinates(features, torch.float32)
+    del features  # as large as their coordinates, and needed no more where nobody else holds them
+    log_probabilities = _log_probabilities(*coordinates, codes, folds=folds, seed=seed, groups=groups)
     return log_probabilities[:, 1] - log_probabilities[:, 0]
 
 
@@ -164,17 +167,17 @@ def _ridge(moments: torch.Tensor, dimension: int, penalties: torch.Tensor) -> Ca
 
 
 def _log_probabilities(
-    features: torch.Tensor,
+    z: torch.Tensor,
+    squares: torch.Tensor,
     codes: torch.Tensor,
     *,
     folds: int,
     seed: int,
     groups: torch.Tensor | np.ndarray | None,
 ) -> torch.Tensor:
-    """Out-of-fold log-probabilities ``[N, C]`` for codes ``[N]`` in 0 .. C-1."""
-    fold = _assign_folds(len(features), folds, seed, groups)
-    z, squares = principal_coordinates(features, torch.float32)
-    variances = (squares / len(features)).float()
+    """Out-of-fold log-probabilities ``[N, C]`` for codes ``[N]`` in 0 .. C-1, from `principal_coordinates`."""
+    fold = _assign_folds(len(z), folds, seed, groups)
+    variances = (squares / len(z)).float()
 
     penalties = torch.tensor(LOGISTIC_PENALTIES)
     outer = torch.arange(folds)

@@ -26,6 +26,7 @@ from typer.models import CommandInfo
 from rcdm_core.allocator import keep_memory
 from rcdm_core.errors import UserError
 from rcdm_core.interruption import stop
+from rcdm_core.kept import cache_folder
 from rcdm_probe.commands import (
     adapt,
     bench,
@@ -66,6 +67,7 @@ class Commands(TyperGroup):
         with one_line(lambda: ctx.invoked_subcommand):
             if not _stands():
                 raise UserError("the folder in which this was started is gone", "change into another")
+            os.environ.setdefault("MPLCONFIGDIR", str(cache_folder() / "matplotlib"))  # nothing is left elsewhere
             return super().invoke(ctx)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
