@@ -36,18 +36,23 @@ LIMITS = (
     "A difference says that numbers differ, not which run is better.",
     "Each run is one training and one draw: another seed of either may differ by more than two runs here do. Compare "
     "runs of several seeds to see by how much.",
-    "Numbers that are no mean or median over single images (AUC, R2, Frechet distances) are not compared.",
+    "Compared is what says something of single images, pairs or factors; the reports of the runs hold more.",
     phrases.OF_INTERVALS,
 )
 METHOD = (
     "Nothing was measured again: records of finished runs were joined by image, its file below the folder of the data, "
-    "or its index in the set. An image counts where every run has it.",
-    "An image's value is the mean over doses and samples that all runs have; dose by dose, the same is in "
+    "or its index in the set; those of interpolate by pair of images. An image counts where every run has it, a number "
+    "where A and the run have it.",
+    "An image's value is the mean over doses and samples that both runs have; dose by dose, the same is in "
     "tables/doses.csv, corrected over its own rows.",
     f"Intervals are 95% bootstrap over images, {RESAMPLES:,} resamples, of the paired differences: their median where "
     "runs are summed up by medians, else their mean. Where a number is counted in a unit that was measured (the "
     "distance to another image), they hold its error.",
-    "p is of the two-sided Wilcoxon signed-rank test, Holm-corrected over all rows of the differences. Higher or "
+    "A number of all images at once (AUC, R2, CKA, effective rank, Frechet distance) is taken apart into what each "
+    "image adds to it, by its derivative or the jackknife: their mean is the number, and a difference is paired like "
+    "any other. Its interval is that of this mean, and may differ a little from that in the report of a run.",
+    "p is of the two-sided Wilcoxon signed-rank test, and of such a number of Student's t test of what images add to "
+    "the difference; Holm-corrected over all rows of the differences. Higher or "
     f"lower: the whole interval lies on that side of 0 and p is below {ERROR_RATE}; equal: no image differs; too few: "
     f"below {LEAST} images.",
 )
@@ -63,8 +68,9 @@ class ComparisonResult:
         records: What was joined: one number a row, of a ``run``, a ``file`` (or index of an image), a measure, level,
             condition and dose.
         tables: ``differences``: one row a (``measure``, ``level``, ``condition``, ``run``), over doses and samples:
-            ``baseline``, ``value``, the paired ``difference``, Wilcoxon's ``p_value``, ``p_holm`` over the table, the
-            rank-biserial ``effect``, ``images``, ``outcome``. ``doses``: the same dose by dose. ``verdicts``: one row a
+            ``baseline``, ``value``, the paired ``difference``, its ``p_value``, ``p_holm`` over the table, the
+            rank-biserial ``effect`` where single images have values, ``images`` and how many of them ``changed``,
+            ``outcome``. ``doses``: the same dose by dose. ``verdicts``: one row a
             claim, the word of each run.
         told: What has to be known of what was compared, in sentences.
         run: The content of ``run.json``.
@@ -126,9 +132,8 @@ def in_short(content: ComparisonResult) -> Iterator[str]:
         told = [f"{counts[word]} {word}" for word in OUTCOMES if word in counts]
         yield f"{run} beside A, in {len(own)} numbers: {', '.join(told)} (p Holm-corrected over all of them)."
     if len(verdicts):
-        changed = verdicts.loc[verdicts["differ"], ["claim", "level"]].apply(
-            lambda row: " ".join(filter(None, row)), axis=1
-        )
+        differ = verdicts[verdicts["differ"]]
+        changed = [" ".join(filter(None, row)) for row in zip(differ["claim"], differ["level"], strict=True)]
         has = "have" if len(changed) > 1 else "has"
         which = f": {'; '.join(changed)}" if changed else ""
         yield f"Of {len(verdicts)} verdicts, {len(changed) or 'none'} {has} another word{which}."
@@ -160,7 +165,10 @@ def document(content: ComparisonResult) -> dict[str, Any]:
 
 def label(content: ComparisonResult, measure: str) -> str:
     """A measure, and how it is summed up."""
-    statistic = load_probe(content.probe).compared_by(measure).statistic
+    about = load_probe(content.probe).compared_by(measure)
+    statistic = about.statistic
+    if about.shares:
+        return words(measure)
     if statistic is mean_reciprocal:
         return f"mean reciprocal {words(measure)}"
     return f"{words(measure)}, {'median' if statistic is median else 'mean'}"
@@ -196,7 +204,7 @@ def _figure_blocks(content: ComparisonResult) -> Iterator[Block]:
             file_name(str(measure)),
             f"By how much the runs differ: {label(content, str(measure))}.",
             f"A plot for each run beside the baseline A ({runs}). Dots: the paired difference over images, run minus "
-            "A, of each image's mean over the doses that all runs have; lines: its 95% bootstrap interval; a colour "
+            "A, of each image's mean over the doses that both have; lines: its 95% bootstrap interval; a colour "
             "and shape for each level."
             + (f" Of {count} rows, the {MOST} with the smallest p." if count > MOST else ""),
             "Dashed is no difference. Right of it the number is higher in the run than in A, left of it lower; where a "

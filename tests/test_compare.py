@@ -167,9 +167,9 @@ def test_what_cannot_be_compared_is_refused_in_a_line(what: str, tmp_path: Path)
     assert "\n" not in str(error.value)
 
 
-def test_a_probe_of_sets_of_pictures_is_refused_and_so_is_a_single_run(tmp_path: Path) -> None:
+def test_a_probe_of_pictures_alone_is_refused_and_so_is_a_single_run(tmp_path: Path) -> None:
     a, b = (left(tmp_path / name, probe="generate", seed=seed) for seed, name in enumerate("ab"))
-    with pytest.raises(UserError, match="none of whose numbers belongs to one image"):
+    with pytest.raises(UserError, match="no number belongs to one image of the data"):
         compare([a, b])
     with pytest.raises(UserError, match="1 run: 2 to 9 can be compared"):
         compare([a])
