@@ -415,7 +415,7 @@ def comparable(records: pd.DataFrame) -> pd.DataFrame:
     for (level, path), apart, _, pairs in distances_of(records):
         place = placed(apart)
         numbers = {
-            "nearest_to_own_point": ratio_shares(beyond_chance(apart)),
+            "own_point": ratio_shares(beyond_chance(apart)),
             "order_in_h": place["approach"],
             "distance_to_own_point": place["own"],
         }
@@ -800,7 +800,7 @@ PROBE = Probe(
     counted="pairs",
     compared={
         "order_of_factors": Compared(correlation, DRAWN),
-        "nearest_to_own_point": Compared(rests_on=DRAWN, shares=True),
+        "own_point": Compared(rests_on=DRAWN, shares=True, called="samples nearer to their own point, beyond chance"),
         "order_in_h": Compared(correlation, DRAWN),
         "distance_to_own_point": Compared(median, DRAWN),
     },

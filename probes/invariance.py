@@ -92,7 +92,6 @@ WEIGHTS = {"trained": "", "untrained": "untrained_"}
 """Whose displacement a measure is, and what its name begins with: of the encoder, and of its architecture untrained."""
 
 PAIR = BACKBONE, PROJECTOR = "backbone", "projector"
-AUC, R2 = "AUC_of_applied", "R2_of_strength"  # what finished runs are compared by
 MISSING = Estimate(np.nan, np.nan, np.nan, 0)
 
 
@@ -673,9 +672,9 @@ def comparable(records: pd.DataFrame) -> pd.DataFrame:
         scores, doses, images = read_off(rows)
         told = partial(tell, level=level, condition=condition)
         if len(scores):
-            made.append(told(AUC, auc_shares(scores.to_numpy()), scores.index))
+            made.append(told("auc", auc_shares(scores.to_numpy()), scores.index))
         if len(doses):
-            made.append(told(R2, r2_shares(doses), images))
+            made.append(told("r2", r2_shares(doses), images))
     rows = of_factors(measured(records, "true", "present", "rendered"))
     truths = truths_of(rows)
     readings = measured(rows, "present", "rendered").groupby(["measure", "level", "factor"], sort=False)
@@ -1286,10 +1285,12 @@ PROBE = Probe(
         PLAIN: Compared(median),
         WHITENED: Compared(median),
         "rank": Compared(mean_reciprocal, ("gallery",)),
-        AUC: Compared(share, ("images",), shares=True),
-        R2: Compared(rests_on=("images",), shares=True),
-        "present": Compared(rests_on=("gallery",), shares=True),
-        "rendered": Compared(rests_on=("steps", "solver"), shares=True),
+        "auc": Compared(share, ("images",), shares=True, called="AUC of telling transformed from untouched"),
+        "r2": Compared(rests_on=("images",), shares=True, called="R2 of the strength"),
+        "present": Compared(rests_on=("gallery",), shares=True, called="factors present, R2 (class: accuracy)"),
+        "rendered": Compared(
+            rests_on=("steps", "solver"), shares=True, called="factors rendered, R2 (class: accuracy)"
+        ),
         "within_variance": Compared(rests_on=("steps", "solver")),
     },
     comparable=comparable,

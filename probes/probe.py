@@ -247,12 +247,14 @@ class Compared:
         shares: Whether a value is what an image adds to one number of all images, which is the mean of them: Student's
             t tests their differences, as one of them says nothing by itself.
         whole: Whether a value is recorded of its image among all of a run: not compared where runs are on other sets.
+        called: What it is, where the name of the measure does not say it.
     """
 
     statistic: Statistic = mean
     rests_on: tuple[str, ...] = ()
     shares: bool = False
     whole: bool = False
+    called: str = ""
 
 
 Page: TypeAlias = "Mapping[str, Sequence[Show | Callable[[Found], Iterable[Block]]]]"

@@ -333,8 +333,9 @@ PROBE = Probe(
         "How many dimensions are filled": [Show("table", "filled")],
     },
     compared={
-        **dict.fromkeys((*FILLED, "cka"), Compared(shares=True, whole=True)),
-        "rsa": Compared(rests_on=("ranked",), shares=True, whole=True),
+        **dict.fromkeys(FILLED, Compared(shares=True, whole=True)),
+        "cka": Compared(shares=True, whole=True, called="linear CKA with another level"),
+        "rsa": Compared(rests_on=("ranked",), shares=True, whole=True, called="RSA with another level"),
     },
     comparable=comparable,
     quick={"images": 300, "ranked": 150},

@@ -7,6 +7,7 @@ images, are joined over the runs, and every run is compared with the first in wh
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -122,7 +123,7 @@ def prepare(folders: Sequence[str | Path], *, command: str = "") -> Study:
         raise UserError(problem, "read the reports side by side")
     units = {name: _units(run) for name, run in compared.items()}
     files = _files_in_common(compared, units, probe.counted)
-    told = [*_asked_otherwise(compared), *_made_otherwise(compared)]
+    told = [*_one_of_several(compared, names), *_asked_otherwise(compared), *_made_otherwise(compared)]
     measures = _measures(probe, compared, {len(files), *map(len, units.values())} == {len(files)}, told)
     joinable = partial(_joinable, probe=probe, measures=measures, files=files)
     each = zip(opened, names, units.values(), strict=True)
@@ -154,7 +155,7 @@ def prepare(folders: Sequence[str | Path], *, command: str = "") -> Study:
             command=command or f"rcdm_probe.compare({[str(run.folder) for run in opened]!r})",
             arguments={
                 "probe": probe.name,
-                "encoder": "+".join(dict.fromkeys(str(run.run["arguments"]["encoder"]) for run in opened)),
+                "encoder": "+".join(dict.fromkeys(name for run in opened for name in run.encoders)),
                 "data": facts["arguments"]["data"],
                 "runs": [str(run.folder) for run in opened],
                 "seed": 0,
@@ -162,7 +163,7 @@ def prepare(folders: Sequence[str | Path], *, command: str = "") -> Study:
             hashes={f"{of} of {name}": sha for name, run in compared.items() for of, sha in run.run["hashes"].items()},
             device="cpu",
             encoder_cards={f"{name}: {of}": card for name, run in compared.items() for of, card in _cards(run)},
-            data_card={**facts["data_card"], "images": len(files), "remarks": told},
+            data_card={**facts["data_card"], probe.counted: len(files), "remarks": told},
         ),
     )  # fmt: skip
 
@@ -220,6 +221,14 @@ def _encoders(opened: Sequence[FinishedRun]) -> list[dict[str, str]]:
     return [{name: name for name in shared}] * len(opened)
 
 
+def _one_of_several(compared: Mapping[str, FinishedRun], names: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Which encoder of each run is compared, where that does not go without saying."""
+    if any(
+        set(of.values()) == {""} and len(run.encoders) > 1 for run, of in zip(compared.values(), names, strict=True)
+    ):
+        yield f"Compared are {_by_run({name: next(iter(of)) for name, of in zip(compared, names, strict=True)})}."
+
+
 def _units(run: FinishedRun) -> pd.DataFrame:
     """What the numbers of a run are of, by the number of the image: ``file``, or two of a pair, and ``class`` or empty.
 
@@ -269,11 +278,13 @@ def _files_in_common(compared: Mapping[str, FinishedRun], units: Mapping[str, pd
 def _asked_otherwise(compared: Mapping[str, FinishedRun]) -> Iterator[str]:
     """Settings in which the runs differ, but for names and grids: of these, what is in common is compared."""
     asked = {name: run.run["arguments"] for name, run in compared.items()}
+    encoders = {name: f"^({'|'.join(map(re.escape, run.encoders))})/" for name, run in compared.items()}  # of a level
     for setting in dict.fromkeys(key for arguments in asked.values() for key in arguments):
         told = {name: arguments.get(setting) for name, arguments in asked.items()}
         if setting in _NOT_ASKED or any(isinstance(value, list) for value in told.values()):
             continue
-        if len(set(map(str, told.values()))) > 1:
+        own = {re.sub(encoders[name], "", str(value)) for name, value in told.items()}
+        if len(own) > 1:
             yield f"{words(setting).capitalize()} differs, and a difference may be due to that: {_by_run(told)}."
     drawn = {name: arguments.get("rcdm") for name, arguments in asked.items()}
     if len(set(drawn.values())) > 1:
@@ -307,12 +318,13 @@ def _measures(
         return None
     allowed = {}
     for measure, about in probe.compared.items():
+        name = about.called or words(measure)
         asked = [{str(run.run["arguments"].get(setting)) for run in compared.values()} for setting in about.rests_on]
-        differ = [words(name) for name, values in zip(about.rests_on, asked, strict=True) if len(values) > 1]
+        differ = [words(setting) for setting, values in zip(about.rests_on, asked, strict=True) if len(values) > 1]
         if differ:
-            told.append(f"Left out: {words(measure)}, which means something else with another {listed(differ)}.")
+            told.append(f"Left out: {name}, which means something else with another {listed(differ)}.")
         elif about.whole and not same:
-            told.append(f"Left out: {words(measure)}, which is of all images of a run, and these are not the same.")
+            told.append(f"Left out: {name}, which is of all images of a run, and these are not the same.")
         else:
             allowed[measure] = about
     return allowed
@@ -405,7 +417,7 @@ def _outcome(row: pd.Series) -> str:
 
 
 def _verdicts(compared: Mapping[str, FinishedRun], names: Sequence[Mapping[str, str]]) -> pd.DataFrame:
-    """The word of every run on each claim: one row a claim, a column a run, and whether they ``differ``."""
+    """The word of every run on each claim: one row a claim, a column a run, and whether those measured ``differ``."""
     told: dict[tuple[Any, ...], dict[str, str]] = {}
     for (name, run), of in zip(compared.items(), names, strict=True):
         if "verdicts" not in run.tables:
@@ -418,7 +430,7 @@ def _verdicts(compared: Mapping[str, FinishedRun], names: Sequence[Mapping[str, 
     rows = [
         dict(zip(("claim", "level", "encoder"), key, strict=True))
         | {name: words_of.get(name, "not measured") for name in compared}
-        | {"differ": len({words_of.get(name) for name in compared}) > 1}
+        | {"differ": len(set(words_of.values())) > 1}
         for key, words_of in told.items()
     ]
     return pd.DataFrame(rows, columns=["claim", "level", "encoder", *compared, "differ"])

@@ -36,7 +36,8 @@ LIMITS = (
     "A difference says that numbers differ, not which run is better.",
     "Each run is one training and one draw: another seed of either may differ by more than two runs here do. Compare "
     "runs of several seeds to see by how much.",
-    "Compared is what says something of single images, pairs or factors; the reports of the runs hold more.",
+    "Compared are numbers that belong to an image, or can be taken apart into what images add to them; the reports of "
+    "the runs hold more.",
     phrases.OF_INTERVALS,
 )
 METHOD = (
@@ -119,7 +120,8 @@ def write(folder: Path, content: ComparisonResult) -> Path:
 def titles(content: ComparisonResult) -> tuple[str, str]:
     """What the report is about, and on what."""
     runs = listed([f"{name} ({'+'.join(run.encoders)})" for name, run in content.runs.items()])
-    return f"{content.probe.capitalize()}, run beside run", f"{runs}, paired by image, on {data_name(content.run)}"
+    on = f"paired by {unit(content)}, on {data_name(content.run)}"
+    return f"{content.probe.capitalize()}, run beside run", f"{runs}, {on}"
 
 
 def in_short(content: ComparisonResult) -> Iterator[str]:
@@ -163,15 +165,20 @@ def document(content: ComparisonResult) -> dict[str, Any]:
     }
 
 
+def unit(content: ComparisonResult) -> str:
+    """What is paired."""
+    return load_probe(content.probe).counted.removesuffix("s")
+
+
 def label(content: ComparisonResult, measure: str) -> str:
     """A measure, and how it is summed up."""
     about = load_probe(content.probe).compared_by(measure)
-    statistic = about.statistic
+    name = about.called or words(measure)
     if about.shares:
-        return words(measure)
-    if statistic is mean_reciprocal:
-        return f"mean reciprocal {words(measure)}"
-    return f"{words(measure)}, {'median' if statistic is median else 'mean'}"
+        return name
+    if about.statistic is mean_reciprocal:
+        return f"mean reciprocal {name}"
+    return f"{name}, {'median' if about.statistic is median else 'mean'}"
 
 
 def figures(content: ComparisonResult) -> Iterator[tuple[str, Figure]]:
@@ -193,7 +200,8 @@ def figures(content: ComparisonResult) -> Iterator[tuple[str, Figure]]:
 
 def _row_labels(rows: pd.DataFrame) -> list[str]:
     both = zip(rows["encoder"], rows["condition"], strict=True)
-    return [", ".join(filter(None, (encoder, words(condition)))) or "untouched" for encoder, condition in both]
+    without = "untouched" if rows["condition"].any() else ""
+    return [", ".join(filter(None, (encoder, words(condition)))) or without for encoder, condition in both]
 
 
 def _figure_blocks(content: ComparisonResult) -> Iterator[Block]:
@@ -203,18 +211,18 @@ def _figure_blocks(content: ComparisonResult) -> Iterator[Block]:
         yield blocks.figure(
             file_name(str(measure)),
             f"By how much the runs differ: {label(content, str(measure))}.",
-            f"A plot for each run beside the baseline A ({runs}). Dots: the paired difference over images, run minus "
-            "A, of each image's mean over the doses that both have; lines: its 95% bootstrap interval; a colour "
-            "and shape for each level."
-            + (f" Of {count} rows, the {MOST} with the smallest p." if count > MOST else ""),
+            f"A plot for each run beside the baseline A ({runs}). Dots: the difference, run minus A, paired by "
+            f"{unit(content)} and over the doses that both have; lines: its 95% bootstrap interval; a colour and shape "
+            "for each level." + (f" Of {count} rows, the {MOST} with the smallest p." if count > MOST else ""),
             "Dashed is no difference. Right of it the number is higher in the run than in A, left of it lower; where a "
-            "line crosses it, the images do not tell. Which differences outlast the correction for all rows, the table "
+            "line crosses it, they do not tell. Which differences outlast the correction for all rows, the table "
             "says.",
         )
 
 
 def _difference_tables(content: ComparisonResult) -> Iterator[Table]:
     """The rows of each measure, as read."""
+    probe = load_probe(content.probe)
     for measure, rows in content.tables["differences"].groupby("measure", sort=False):
         columns = {
             "condition": _row_labels(rows),
@@ -227,12 +235,16 @@ def _difference_tables(content: ComparisonResult) -> Iterator[Table]:
             "n": rows["images"].map(str),
             "run is": rows["outcome"],
         }
-        kept = {name: list(cells) for name, cells in columns.items() if name != "level" or any(cells)}
+        kept = {
+            name: list(cells) for name, cells in columns.items() if name not in ("condition", "level") or any(cells)
+        }
+        what, shares = label(content, str(measure)), probe.compared_by(str(measure)).shares
         yield Table(
             name=file_name(f"differences-{measure}"),
-            caption=f"{label(content, str(measure)).capitalize()}, run beside run. Of each image its mean over "
-            "all doses in common. With 95% bootstrap intervals: of the baseline A, of the run, and of their paired "
-            "difference over n images; p by Wilcoxon, Holm-corrected "
+            caption=f"{what[0].upper()}{what[1:]}, run beside run. With 95% bootstrap intervals: of the baseline A, of "
+            f"the run, and of their paired difference over n {probe.counted}"
+            f"{'' if shares else ', of each its mean over the doses that both have'}; "
+            f"p by {'Student' if shares else 'Wilcoxon'}, Holm-corrected "
             f"over all {len(content.tables['differences'])} rows of all measures.",
             columns=tuple(kept),
             rows=tuple(zip(*kept.values(), strict=True)),

@@ -43,7 +43,7 @@ def run(
     console = new_console()
     with new_console(stderr=True).status("loading"):
         from rcdm_probe.comparison import conduct, prepare
-        from rcdm_probe.comparison_report import difference, in_short, label
+        from rcdm_probe.comparison_report import difference, in_short, label, unit
         from reports.names import words
         from reports.tables import number
 
@@ -54,7 +54,7 @@ def run(
     every = result.tables["differences"]
     first = every[every["measure"] == every["measure"].iloc[0]]
     clearest = first.loc[first.sort_values("p_value", kind="stable").index[:SHOWN]].sort_index()
-    title = f"{label(result, first['measure'].iloc[0])}: run minus A, paired by image"
+    title = f"{label(result, first['measure'].iloc[0])}: run minus A, paired by {unit(result)}"
     title += f", the {SHOWN} clearest of {len(first)}" if len(first) > SHOWN else ""
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("", "run", "A", "run's", "difference [95%]", "is"):
