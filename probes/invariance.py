@@ -659,7 +659,7 @@ def beside_truth(true: pd.DataFrame, read: pd.DataFrame, factor: str) -> tuple[n
     """What an agreement is told by: shares of right samples ``[N]``, or as `r2` takes them; and the images."""
     images, answer = answers(true, read)
     target = true.loc[images].to_numpy()[:, None, :]
-    if factor == "class":
+    if factor == "class" and len(images):
         return (answer == target).mean(axis=(1, 2)), images
     return np.stack(np.broadcast_arrays(target, answer), axis=-1), images
 

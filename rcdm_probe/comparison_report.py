@@ -120,8 +120,7 @@ def write(folder: Path, content: ComparisonResult) -> Path:
 def titles(content: ComparisonResult) -> tuple[str, str]:
     """What the report is about, and on what."""
     runs = listed([f"{name} ({'+'.join(run.encoders)})" for name, run in content.runs.items()])
-    on = f"paired by {unit(content)}, on {data_name(content.run)}"
-    return f"{content.probe.capitalize()}, run beside run", f"{runs}, {on}"
+    return f"{content.probe.capitalize()}, run beside run", f"{runs}, {paired(content)}, on {data_name(content.run)}"
 
 
 def in_short(content: ComparisonResult) -> Iterator[str]:
@@ -165,9 +164,10 @@ def document(content: ComparisonResult) -> dict[str, Any]:
     }
 
 
-def unit(content: ComparisonResult) -> str:
-    """What is paired."""
-    return load_probe(content.probe).counted.removesuffix("s")
+def paired(content: ComparisonResult) -> str:
+    """How runs are paired: ``image by image``."""
+    unit = load_probe(content.probe).counted.removesuffix("s")
+    return f"{unit} by {unit}"
 
 
 def label(content: ComparisonResult, measure: str) -> str:
@@ -211,8 +211,8 @@ def _figure_blocks(content: ComparisonResult) -> Iterator[Block]:
         yield blocks.figure(
             file_name(str(measure)),
             f"By how much the runs differ: {label(content, str(measure))}.",
-            f"A plot for each run beside the baseline A ({runs}). Dots: the difference, run minus A, paired by "
-            f"{unit(content)} and over the doses that both have; lines: its 95% bootstrap interval; a colour and shape "
+            f"A plot for each run beside the baseline A ({runs}). Dots: the difference, run minus A, "
+            f"{paired(content)}, over the doses that both have; lines: its 95% bootstrap interval; a colour and shape "
             "for each level." + (f" Of {count} rows, the {MOST} with the smallest p." if count > MOST else ""),
             "Dashed is no difference. Right of it the number is higher in the run than in A, left of it lower; where a "
             "line crosses it, they do not tell. Which differences outlast the correction for all rows, the table "

@@ -64,7 +64,7 @@ def draw_by_encoder(
     shifts = np.linspace(0.34, -0.34, len(looks) * beside) if len(looks) * beside > 1 else np.zeros(1)
     numbers = table[[f"{name}{end}" for name in series for end in ("", "_low", "_high")]].to_numpy(float)
     low, high = min(line, float(np.nanmin(numbers))), max(line, float(np.nanmax(numbers)))
-    edge, room = max(low, least), 0.04 * (high - max(low, least))
+    edge, room = max(low, least), 0.04 * (high - max(low, least) or 1.0)
     with theme():
         handles = [
             *level_handles(looks),
