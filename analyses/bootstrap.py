@@ -23,7 +23,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from analyses.statistics import auc, correlation, evaluate, mean, mean_reciprocal, r2, ratio, residuals, share
+from analyses.statistics import (
+    auc,
+    auc_shares,
+    correlation,
+    evaluate,
+    mean,
+    mean_reciprocal,
+    r2,
+    ratio,
+    residuals,
+    share,
+)
 
 if TYPE_CHECKING:
     from analyses.statistics import Array, Statistic
@@ -185,17 +196,11 @@ def _wilson(share: float, n: float, z: float) -> tuple[float, float]:
 def _wilson_of_auc(scores: Array, area: float, tail: float) -> tuple[float, float]:
     """Wilson's interval of an AUC, as if it were the share of hits among as many images as have its variance.
 
-    By DeLong et al. (1988), an image moves the AUC by the share of negatives below its positive score, plus the share
-    of positives above its negative one. Where both kinds hardly overlap, that variance is known from a few images
-    alone: an image then counts as at most two.
+    Where both kinds hardly overlap, that variance is known from a few images alone: an image then counts as at most
+    two.
     """
-    from scipy.stats import rankdata  # as long to import as a thousand images take
-
-    negative, positive = scores.T
     n = len(scores)
-    below = rankdata(np.concatenate([positive, negative]))[:n] - rankdata(positive)
-    above = rankdata(-np.concatenate([negative, positive]))[:n] - rankdata(-negative)
-    variance = ((below + above) / n).var(ddof=1) / n
+    variance = auc_shares(scores).var(ddof=1) / n
     alike = area * (1 - area) / variance if variance > 0 else n
     return _wilson(area, alike, stdtrit(n - 1, tail))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import stdtr
 
 from analyses.bootstrap import RESAMPLES, Estimate, Z, interval
 from analyses.statistics import median
@@ -76,6 +77,14 @@ def signed_rank(differences: Array) -> float:
         ranks = np.sign(moved) * stats.rankdata(np.abs(moved))
         return float(stats.permutation_test((ranks,), np.sum, permutation_type="samples", vectorized=True).pvalue)
     return float(stats.wilcoxon(moved).pvalue)
+
+
+def students_t(differences: Array) -> float:
+    """Two-sided p-value of Student's t test that the mean of ``differences [N]`` is 0; 1 where all are 0."""
+    if len(differences) < 2:
+        return np.nan
+    value, error = differences.mean(), differences.std(ddof=1) / np.sqrt(len(differences))
+    return float(2 * stdtr(len(differences) - 1, -abs(value) / error)) if error else float(value == 0)
 
 
 def rank_biserial(differences: Array) -> float:

@@ -431,7 +431,10 @@ PROBE = Probe(
         ],
         "What the corruptions look like": [Show("panel", "corrupted")],
     },
-    compared={measure: Compared(statistic) for measure, statistic in ASPECTS.values()},
+    compared={
+        measure: Compared(statistic, ("gallery",) if measure == "correct" else ())
+        for measure, statistic in ASPECTS.values()
+    },
     quick={"images": 80, "gallery": 500},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

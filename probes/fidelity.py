@@ -902,6 +902,10 @@ PROBE = Probe(
     compared={
         "sample_rank": Compared(mean_reciprocal, ("gallery",)),
         "guided_rank": Compared(mean_reciprocal, ("gallery",)),
+        "frechet": Compared(rests_on=("features",), shares=True, whole=True, called="squared Frechet distance"),
+        "inception_score": Compared(rests_on=("features",), shares=True, whole=True),
+        "precision": Compared(share, ("features",), whole=True),
+        "recall": Compared(share, ("features",), whole=True),
     },
     quick={
         "images": 30,

@@ -34,11 +34,12 @@ from scipy.stats import rankdata
 
 from analyses.findings import ERROR_RATE, word_for
 from analyses.paired import TEST, holm, signed_rank, tested
-from analyses.records import PARTNER
-from analyses.statistics import correlation, mean, median, ratio, share
+from analyses.records import PARTNER, join
+from analyses.records import records as as_records
+from analyses.statistics import correlation, mean, median, ratio, ratio_shares, share
 from analyses.tables import by_image, headings, measured, tabulate
 from probes.page import undrawn
-from probes.probe import Judgement, Needs, Probe, Ready, Sampling, Show, option
+from probes.probe import Compared, Judgement, Needs, Probe, Ready, Sampling, Show, option
 from rcdm_core.data.registry import SCENE, open_given
 from rcdm_core.data.scenes import CIRCULAR, RANGES
 from rcdm_core.distances import typical_distance
@@ -81,6 +82,7 @@ WRONG_END = "wrong end"  # the other control: the same readings scored against a
 ORDER, OWN_POINT = "order", "own point"  # what paths are compared by
 CLASS, ALL = "class", "all"
 KEYS = ("level", "path", "factor")
+DRAWN = ("points", "steps", "solver")  # settings that the numbers of a pair rest on
 
 _PARALLEL = 1e-4  # radians: nearer than this to 0 or to pi, the great circle of two directions is rounding
 _LEGEND = 5.0  # mm
@@ -357,15 +359,15 @@ def of_pairs(records: pd.DataFrame, shift: int = 0) -> dict[tuple[str, str], pd.
     return {(level, path): rows.groupby("image")["order"].mean() for (level, path), rows in by_path}
 
 
-def distances_of(records: pd.DataFrame) -> Iterator[tuple[tuple[str, str], Array, Array]]:
-    """Of each (level, path): distances ``[pairs, samples, points]`` along the path, and the positions ``[points]``."""
+def distances_of(records: pd.DataFrame) -> Iterator[tuple[tuple[str, str], Array, Array, pd.Index]]:
+    """Of each (level, path): distances ``[pairs, samples, points]`` along it, positions ``[points]``, and the pairs."""
     rows = measured(records, "distance")
     origin = rows["condition"].str.rpartition(": ")
     rows = rows.assign(path=origin[0], origin=origin[2].astype(int))
     for (level, path), part in rows.groupby(["level", "path"], sort=False):
         wide = by_image(part, "origin", "strength")
         at = wide.columns.levels[1].to_numpy()
-        yield (level, path), wide.to_numpy().reshape(len(wide), len(at), len(at)), at
+        yield (level, path), wide.to_numpy().reshape(len(wide), len(at), len(at)), at, wide.index
 
 
 def placed(apart: Array) -> dict[str, Array]:
@@ -402,6 +404,24 @@ def beyond_chance(apart: Array) -> Array:
     """
     place = placed(apart)
     return np.stack([place["own_point"] - place["own_point_chance"], 1 - place["own_point_chance"]], 1)
+
+
+def comparable(records: pd.DataFrame) -> pd.DataFrame:
+    """Records by which finished runs are compared, one number a pair and path: its condition."""
+    encoder = records["encoder"].iloc[0]
+    found: list[tuple[Any, ...]] = [
+        ("order_of_factors", level, path, own.index, own) for (level, path), own in of_pairs(records).items()
+    ]
+    for (level, path), apart, _, pairs in distances_of(records):
+        place = placed(apart)
+        numbers = {
+            "own_point": ratio_shares(beyond_chance(apart)),
+            "order_in_h": place["approach"],
+            "distance_to_own_point": place["own"],
+        }
+        found += [(name, level, path, pairs, values) for name, values in numbers.items()]
+    tell = partial(as_records, encoder=encoder)
+    return join([tell(name, values, of, level=level, condition=path) for name, level, path, of, values in found])
 
 
 # Tables: intervals are over pairs of images, and ``pairs`` is how many a row rests on
@@ -492,7 +512,7 @@ def distances(found: Found) -> pd.DataFrame:
     }  # fmt: skip
     names = ("own_point", "own_point_chance", "beyond_chance", "rank", "rank_chance", "approach", *medians)
     rows = {}
-    for (level, path), apart, _ in distances_of(found.records):
+    for (level, path), apart, *_ in distances_of(found.records):
         aside = by_image(rows_where(offsets, level=level, condition=path), "strength")
         numbers = placed(apart) | {"offset": aside.iloc[:, 1:-1].mean(axis=1)}
         rows[level, path] = {
@@ -512,7 +532,7 @@ def approach(found: Found) -> pd.DataFrame:
             name: found.interval(apart[:, place, point], median)
             for name, point in (("own", place), ("first", 0), ("second", -1))
         }
-        for (level, path), apart, positions in distances_of(found.records)
+        for (level, path), apart, positions, _ in distances_of(found.records)
         for place, at in enumerate(positions)
     }
     return tabulate(rows, ("level", "path", "position"), tuple(_KINDS), counted="pairs")
@@ -526,7 +546,7 @@ def comparison(found: Found) -> pd.DataFrame:
     `ORDER` (Spearman's correlation) and `OWN_POINT` (a share, less that of chance).
     """
     right, wrong = of_pairs(found.records), of_pairs(found.records, 1)
-    shares, rows = {key: pd.Series(beyond_chance(apart)[:, 0]) for key, apart, _ in distances_of(found.records)}, {}
+    shares, rows = {key: pd.Series(beyond_chance(apart)[:, 0]) for key, apart, *_ in distances_of(found.records)}, {}
     for level in dict.fromkeys(level for level, _ in shares):
         first, *others = [path for at, path in shares if at == level]
         if (level, first) in wrong:
@@ -560,7 +580,7 @@ def verdicts(found: Found) -> Iterator[Judgement]:
     """Whether what is drawn along the first path changes from A to B, level by level; none from a single pair."""
     right, wrong = of_pairs(found.records), of_pairs(found.records, 1)
     first = found.settings.paths[0]
-    for (level, path), apart, _ in distances_of(found.records):
+    for (level, path), apart, *_ in distances_of(found.records):
         if path != first or len(apart) < 2:
             continue
         places, judged = beyond_chance(apart), partial(Judgement, "interpolation", level=level)
@@ -778,6 +798,13 @@ PROBE = Probe(
     verdicts=verdicts,
     finding={"interpolation": 4},
     counted="pairs",
+    compared={
+        "order_of_factors": Compared(correlation, DRAWN),
+        "own_point": Compared(rests_on=DRAWN, shares=True, called="samples nearer to their own point, beyond chance"),
+        "order_in_h": Compared(correlation, DRAWN),
+        "distance_to_own_point": Compared(median, DRAWN),
+    },
+    comparable=comparable,
     rests_on={"interpolation": "pairs"},
     rows_in={"interpolation": "factors or distances"},
     names=names,
@@ -805,7 +832,6 @@ PROBE = Probe(
             Show("table", "comparison"),
         ],
     },
-    compared={},
     quick={"pairs": 24, "points": 5, "paths": ("linear",), "steps": 6},
     shown_in={4: ("orders", "sentences", "strip-1")},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),

@@ -30,8 +30,9 @@ from analyses.findings import ERROR_RATE, word_for, word_of_gain
 from analyses.findings import LEAST as FEWEST
 from analyses.floors import of_others
 from analyses.paired import chance_auc, compare, holm, signed_rank
-from analyses.records import components
-from analyses.statistics import auc, mean, mean_reciprocal, median, r2, ratio, share
+from analyses.records import components, join
+from analyses.records import records as as_records
+from analyses.statistics import auc, auc_shares, mean, mean_reciprocal, median, r2, r2_shares, ratio, share
 from analyses.tables import by_image, estimate_of, headings, measured, summed, tabulate
 from probes.page import MEASURED, no_decoder, undrawn
 from probes.probe import Compared, Judgement, Needs, Probe, Ready, Sampling, Show, check_names, option
@@ -565,6 +566,21 @@ def displacement(found: Found) -> pd.DataFrame:
     return table.assign(place=place).sort_values(["place", "strength"], ignore_index=True).drop(columns="place")
 
 
+def read_off(rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, pd.Index]:
+    """What was read of a transformation at a level: by what the `auc` and the `r2` are told.
+
+    Returns:
+        Scores of the untouched and of the transformed image, ``[N, 2]``; true and predicted doses ``[N, doses, 1, 2]``,
+        and the images that these are of. Nothing, where there is no or but one dose.
+    """
+    scores = by_image(measured(rows, "applied_score"), "strength")
+    doses = by_image(measured(rows, "strength_predicted"), "strength")
+    true = np.broadcast_to(doses.columns.to_numpy(dtype=np.float64), doses.shape)
+    several = (doses.columns > 0).sum() > 1
+    pairs = np.stack([true, doses.to_numpy()], axis=-1)[:, :, None]
+    return scores if scores.shape[1] == 2 else scores[:0], pairs if several else pairs[:0], doses.index
+
+
 def readability(found: Found) -> pd.DataFrame:
     """How well a linear readout of ``h`` tells that a transformation was applied, and how strongly.
 
@@ -578,14 +594,11 @@ def readability(found: Found) -> pd.DataFrame:
         return Estimate(0.5, 0.5 - reach, 0.5 + reach, len(scores))
 
     def sum_up(rows: pd.DataFrame) -> dict[str, Estimate]:
-        scores = by_image(measured(rows, "applied_score"), "strength")
-        doses = by_image(measured(rows, "strength_predicted"), "strength")
-        true = np.broadcast_to(doses.columns.to_numpy(dtype=np.float64), doses.shape)
-        pairs = np.stack([true, doses.to_numpy()], axis=-1)[:, :, None]
+        scores, doses, _ = read_off(rows)
         return {
-            "auc": found.interval(scores, auc) if scores.shape[1] == 2 else MISSING,
-            "chance": by_chance(scores) if scores.shape[1] == 2 else MISSING,
-            "r2": found.interval(pairs, r2) if (doses.columns > 0).sum() > 1 else MISSING,
+            "auc": found.interval(scores, auc),
+            "chance": by_chance(scores) if len(scores) else MISSING,
+            "r2": found.interval(doses, r2),
         }
 
     rows = measured(found.records, "applied_score", "strength_predicted")
@@ -604,8 +617,8 @@ def factors(found: Found) -> pd.DataFrame:
     of them were ``rendered_images``.
     """
     rows = measured(found.records, "true", "present", "rendered", "judged", "of_mean_h")
-    rows = rows.assign(factor=rows["condition"].str.removesuffix(".cos").str.removesuffix(".sin"))
-    truths = {factor: by_image(true, "condition") for factor, true in measured(rows, "true").groupby("factor")}
+    rows = of_factors(rows)
+    truths = truths_of(rows)
     judged = dict(list(measured(rows, "judged").groupby("factor")))
 
     def sum_up(read: pd.DataFrame) -> dict[str, Any]:
@@ -629,15 +642,51 @@ def factors(found: Found) -> pd.DataFrame:
     return table.assign(rendered_images=rendered.fillna(0).astype(int))
 
 
+def of_factors(rows: pd.DataFrame) -> pd.DataFrame:
+    """Records of components of factors, with a column ``factor``."""
+    return rows.assign(factor=rows["condition"].str.removesuffix(".cos").str.removesuffix(".sin"))
+
+
+def truths_of(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """What is known of each factor, ``[images, components]``, from `of_factors`."""
+    return {str(factor): by_image(true, "condition") for factor, true in measured(rows, "true").groupby("factor")}
+
+
 def agreement(found: Found, true: pd.DataFrame, read: pd.DataFrame, factor: str) -> Estimate:
     """Agreement of readings with the truth ``[images, components]``; an image may have been read in several samples."""
+    values, _ = beside_truth(true, read, factor)
+    return found.interval(values, share if factor == "class" else r2)
+
+
+def beside_truth(true: pd.DataFrame, read: pd.DataFrame, factor: str) -> tuple[np.ndarray, pd.Index]:
+    """What an agreement is told by: shares of right samples ``[N]``, or as `r2` takes them; and the images."""
     images, answer = answers(true, read)
-    if len(images) == 0:
-        return MISSING
     target = true.loc[images].to_numpy()[:, None, :]
-    if factor == "class":
-        return found.interval((answer == target).mean(axis=(1, 2)), share)
-    return found.interval(np.stack(np.broadcast_arrays(target, answer), axis=-1), r2)
+    if factor == "class" and len(images):
+        return (answer == target).mean(axis=(1, 2)), images
+    return np.stack(np.broadcast_arrays(target, answer), axis=-1), images
+
+
+def comparable(records: pd.DataFrame) -> pd.DataFrame:
+    """Records by which finished runs are compared: readouts as what each image adds to their AUC, R2 or accuracy."""
+    tell, made = partial(as_records, encoder=records["encoder"].iloc[0]), []
+    read = measured(records, "applied_score", "strength_predicted")
+    for (level, condition), rows in read.groupby(["level", "condition"], sort=False):
+        scores, doses, images = read_off(rows)
+        told = partial(tell, level=level, condition=condition)
+        if len(scores):
+            made.append(told("auc", auc_shares(scores.to_numpy()), scores.index))
+        if len(doses):
+            made.append(told("r2", r2_shares(doses), images))
+    rows = of_factors(measured(records, "true", "present", "rendered"))
+    truths = truths_of(rows)
+    readings = measured(rows, "present", "rendered").groupby(["measure", "level", "factor"], sort=False)
+    for (measure, level, factor), own in readings:
+        values, images = beside_truth(truths[factor], own, factor)
+        if len(images):
+            values = values if factor == "class" else r2_shares(values)
+            made.append(tell(measure, values, images, level=level, condition=factor))
+    return join([records[~records["measure"].isin(("present", "rendered"))], *made])
 
 
 def agreement_of_others(true: pd.DataFrame, read: pd.DataFrame, factor: str, *, paired: bool) -> float:
@@ -1239,8 +1288,15 @@ PROBE = Probe(
         PLAIN: Compared(median),
         WHITENED: Compared(median),
         "rank": Compared(mean_reciprocal, ("gallery",)),
+        "auc": Compared(share, ("images",), shares=True, called="AUC of telling transformed from untouched"),
+        "r2": Compared(rests_on=("images",), shares=True, called="R2 of the strength"),
+        "present": Compared(rests_on=("gallery",), shares=True, called="factors present, R2 (class: accuracy)"),
+        "rendered": Compared(
+            rests_on=("steps", "solver"), shares=True, called="factors rendered, R2 (class: accuracy)"
+        ),
         "within_variance": Compared(rests_on=("steps", "solver")),
     },
+    comparable=comparable,
     quick={
         "images": 64, "gallery": 600, "rendered": 36, "varied": 6, "samples": 3, "pictures": 3, "compared": 1,
         "steps": 6,

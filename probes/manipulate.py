@@ -95,6 +95,9 @@ FAR = {"far": "random ones, until h has moved as far"}
 GAINS = {"": "random", "_far": "far"}
 """Endings of the columns of a gain, and the control that it is over."""
 
+EDITED = ("images", "seed", "gallery", "neighbours", "shared", "quantile")
+"""Settings that say what an edit of an image is: the first two, which target it has."""
+
 _REMOVAL, _TRANSPLANT = 0, 1  # streams of random orders
 _BLOCK = 64  # images whose neighbours are looked at together
 _COMPONENTS = r"\.(?:cos|sin)$"
@@ -1049,7 +1052,10 @@ PROBE = Probe(
         "side-effects": printed_side_effects,
         "shares": printed_shares,
     },
-    compared={f"{what}_displacement": Compared(median, ("gallery",)) for what in ("edited", "sample")},
+    compared={
+        "edited_displacement": Compared(median, EDITED),
+        "sample_displacement": Compared(median, (*EDITED, "steps", "solver")),
+    },
     quick={"images": 20, "gallery": 1000, "strengths": (2.0,), "steps": 6},
     shown_in={4: ("transplant", "side-effects")},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),

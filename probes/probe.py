@@ -244,10 +244,17 @@ class Compared:
         statistic: What stands for all images; of a median the difference is that of the paired differences, else a
             mean.
         rests_on: Settings without which its values mean something else: not compared where runs differ in one.
+        shares: Whether a value is what an image adds to one number of all images, which is the mean of them: Student's
+            t tests their differences, as one of them says nothing by itself.
+        whole: Whether a value is recorded of its image among all of a run: not compared where runs are on other sets.
+        called: What it is, where the name of the measure does not say it.
     """
 
     statistic: Statistic = mean
     rests_on: tuple[str, ...] = ()
+    shares: bool = False
+    whole: bool = False
+    called: str = ""
 
 
 Page: TypeAlias = "Mapping[str, Sequence[Show | Callable[[Found], Iterable[Block]]]]"
@@ -281,6 +288,8 @@ class Probe:
         names: What the words tell besides settings and arguments.
         compared: Measures of which a value says something of its image by itself, by which finished runs are compared;
             None for all, by their means; empty where there are none.
+        comparable: Records by which finished runs are compared, made of those of one encoder on the images that are in
+            every run.
         quick: Settings of ``reproduce --quick``.
         unlabelled: Settings of `reproduce` where images have no classes.
         shown_in: Finding of the paper -> names of figures and tables that its section of `reproduce` shows, as their
@@ -306,6 +315,7 @@ class Probe:
     gist: Callable[[Found], str] = lambda found: ""
     printed: Mapping[str, Callable[[Found], pd.DataFrame]] = field(default_factory=dict)
     compared: Mapping[str, Compared] | None = None
+    comparable: Callable[[pd.DataFrame], pd.DataFrame] = lambda records: records
     quick: Mapping[str, Any] = field(default_factory=dict)
     unlabelled: Mapping[str, Any] = field(default_factory=dict)
     shown_in: Mapping[int, Sequence[str]] = field(default_factory=dict)

@@ -24,7 +24,7 @@ import torch
 
 from analyses.statistics import mean
 from analyses.tables import estimate_of, measured, tabulate
-from probes.probe import Needs, Probe, Settings, Show, option
+from probes.probe import Compared, Needs, Probe, Settings, Show, option
 from rcdm_core.errors import UserError
 from rcdm_core.progress import track
 from reports.style import TEXT_WIDTH, new_figure, theme
@@ -249,6 +249,12 @@ def _rank_correlations(ranked: Sequence[tuple[torch.Tensor, ...]], gone: torch.T
     return torch.einsum("rbp,sbp->brs", *[torch.stack(ranks)] * 2)
 
 
+def comparable(records: pd.DataFrame) -> pd.DataFrame:
+    """Records by which finished runs on two encoders are compared: no number tells any more which it is."""
+    own = f"{records['encoder'].iloc[0]}/"
+    return records.assign(condition=records["condition"].str.removeprefix(own), strength=np.nan)
+
+
 # Tables, figure, page
 
 
@@ -326,7 +332,12 @@ PROBE = Probe(
         ],
         "How many dimensions are filled": [Show("table", "filled")],
     },
-    compared={},
+    compared={
+        **dict.fromkeys(FILLED, Compared(shares=True, whole=True)),
+        "cka": Compared(shares=True, whole=True, called="linear CKA with another level"),
+        "rsa": Compared(rests_on=("ranked",), shares=True, whole=True, called="RSA with another level"),
+    },
+    comparable=comparable,
     quick={"images": 300, "ranked": 150},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

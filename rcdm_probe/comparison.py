@@ -1,12 +1,13 @@
 """Finished runs of one probe beside each other, paired by image: two encoders, two checkpoints, two seeds.
 
-Nothing is measured again. Records of the same number (measure, level, condition, dose) of the same image are joined
-over the runs, and every run is compared with the first. What not every run has is left out, and told.
+Nothing is measured again. Records of the same number (measure, level, condition, dose) of the same image, or pair of
+images, are joined over the runs, and every run is compared with the first in what both have; the rest is told.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from analyses.bootstrap import interval
-from analyses.findings import LEAST, word_of_gain
-from analyses.paired import holm, rank_biserial, signed_rank
-from analyses.records import PARTNER
+from analyses.findings import LEAST, ROUNDING, word_of_gain
+from analyses.paired import holm, rank_biserial, signed_rank, students_t
+from analyses.records import PARTNER, join
 from analyses.statistics import mean, mean_reciprocal, median, share
 from analyses.tables import estimate_of
 from rcdm_core.errors import UserError
@@ -55,8 +56,8 @@ class Study:
     Attributes:
         probe: The probe.
         runs: The finished runs by name.
-        keys: What the numbers are that every run has, one row each: `KEY`.
-        files: The images that every run has, ``[N]``.
+        keys: What the numbers are that the first run and another have, one row each: `KEY`.
+        files: The images that every run has, or pairs of them, ``[N]``.
         values: ``[runs, keys, N]``; NaN where a run did not measure a number of an image.
         errors: Standard error of the unit that a number is counted in, as a share of it, ``[runs, keys]``.
         verdicts: The words of the runs.
@@ -117,27 +118,36 @@ def prepare(folders: Sequence[str | Path], *, command: str = "") -> Study:
     compared = dict(zip(NAMES, opened, strict=False))
     probe, facts = load_probe(opened[0].probe), opened[0].run
     names = _encoders(opened)
-    files = _files_in_common(compared)
-    told = [*_asked_otherwise(compared), *_made_otherwise(compared)]
-    measures = _measures(probe, compared, told)
-    tables, errors = zip(*(_joinable(run, of, measures) for run, of in zip(opened, names, strict=True)), strict=True)
-    common = [key for key in tables[0].index if all(key in table.index for table in tables)]
-    if not common:
-        raise UserError(f"the runs of {probe.name} have no number in common", "give them the same level and conditions")
-    keys = pd.DataFrame(common, columns=KEY)
-    told += _left_out(keys, dict(zip(compared, (table.index.to_frame(index=False) for table in tables), strict=True)))
-    measured = {name: len(run.tables["images"]) for name, run in compared.items()}
+    if probe.compared == {}:
+        problem = f"{probe.name} makes pictures, of which no number belongs to one image of the data"
+        raise UserError(problem, "read the reports side by side")
+    units = {name: _units(run) for name, run in compared.items()}
+    files = _files_in_common(compared, units, probe.counted)
+    told = [*_one_of_several(compared, names), *_asked_otherwise(compared), *_made_otherwise(compared)]
+    measures = _measures(probe, compared, {len(files), *map(len, units.values())} == {len(files)}, told)
+    joinable = partial(_joinable, probe=probe, measures=measures, files=files)
+    each = zip(opened, names, units.values(), strict=True)
+    tables, errors = zip(*(joinable(run, of, unit["file"]) for run, of, unit in each), strict=True)
+    values = np.stack([table.reindex(index=tables[0].index, columns=files).to_numpy(float) for table in tables])
+    paired = (~np.isnan(values[0]) & ~np.isnan(values[1:])).any((0, 2))
+    if not paired.any():
+        problem = f"the runs of {probe.name} have no number in common"
+        raise UserError(problem, " ".join(["give them the same levels, conditions and settings.", *told]).rstrip("."))
+    keys = tables[0].index[paired].to_frame(index=False)
+    told += _not_in_all(dict(zip(compared, (table.index.to_frame(index=False) for table in tables), strict=True)))
+    measured = {name: len(unit) for name, unit in units.items()}
     if set(measured.values()) != {len(files)}:
-        told.insert(0, f"{len(files)} images are in every run, of {_by_run(measured)}; the others are left out.")
-    units = [[of.get((key[0], key[1], key[2]), 0.0) for key in common] for of in errors]
-    joined = [table.reindex(index=pd.MultiIndex.from_tuples(common), columns=files) for table in tables]
+        told.insert(
+            0, f"{len(files)} {probe.counted} are in every run, of {_by_run(measured)}; the others are left out."
+        )
+    shares = [[of.get(key, 0.0) for key in keys[KEY[:3]].itertuples(index=False, name=None)] for of in errors]
     return Study(
         probe,
         compared,
         keys,
         files,
-        np.stack([table.to_numpy(float) for table in joined]),
-        np.array(units, dtype=float),
+        values[:, paired],
+        np.array(shares, dtype=float),
         _verdicts(compared, names),
         tuple(told),
         runs.collect_facts(
@@ -145,7 +155,7 @@ def prepare(folders: Sequence[str | Path], *, command: str = "") -> Study:
             command=command or f"rcdm_probe.compare({[str(run.folder) for run in opened]!r})",
             arguments={
                 "probe": probe.name,
-                "encoder": "+".join(dict.fromkeys(str(run.run["arguments"]["encoder"]) for run in opened)),
+                "encoder": "+".join(dict.fromkeys(name for run in opened for name in run.encoders)),
                 "data": facts["arguments"]["data"],
                 "runs": [str(run.folder) for run in opened],
                 "seed": 0,
@@ -153,7 +163,7 @@ def prepare(folders: Sequence[str | Path], *, command: str = "") -> Study:
             hashes={f"{of} of {name}": sha for name, run in compared.items() for of, sha in run.run["hashes"].items()},
             device="cpu",
             encoder_cards={f"{name}: {of}": card for name, run in compared.items() for of, card in _cards(run)},
-            data_card={**facts["data_card"], "images": len(files), "remarks": told},
+            data_card={**facts["data_card"], probe.counted: len(files), "remarks": told},
         ),
     )  # fmt: skip
 
@@ -211,43 +221,70 @@ def _encoders(opened: Sequence[FinishedRun]) -> list[dict[str, str]]:
     return [{name: name for name in shared}] * len(opened)
 
 
-def _files_in_common(compared: Mapping[str, FinishedRun]) -> pd.Index:
-    """The images that every run has numbers of, by their file, or index in one set of data.
+def _one_of_several(compared: Mapping[str, FinishedRun], names: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Which encoder of each run is compared, where that does not go without saying."""
+    if any(
+        set(of.values()) == {""} and len(run.encoders) > 1 for run, of in zip(compared.values(), names, strict=True)
+    ):
+        yield f"Compared are {_by_run({name: next(iter(of)) for name, of in zip(compared, names, strict=True)})}."
+
+
+def _units(run: FinishedRun) -> pd.DataFrame:
+    """What the numbers of a run are of, by the number of the image: ``file``, or two of a pair, and ``class`` or empty.
+
+    A file is the path below the folder of the data, or the index in a set.
+    """
+    images = run.tables["images"].set_index("image")
+    images = pd.DataFrame({"file": images["file"].astype(str), "class": images.get("class", "")})
+    records = _records(run)
+    partners = records[records["measure"] == PARTNER].set_index("image")["value"].map(images["file"]).dropna()
+    if not len(partners):
+        return images.fillna("").astype(str)
+    images = images.loc[partners.index]
+    return images.assign(file=images["file"] + " to " + partners).fillna("").astype(str)
+
+
+def _records(run: FinishedRun) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(run.folder / "records.parquet")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{run.folder / 'records.parquet'} cannot be read", "run the probe again") from error
+
+
+def _files_in_common(compared: Mapping[str, FinishedRun], units: Mapping[str, pd.DataFrame], counted: str) -> pd.Index:
+    """The images, or pairs, that every run has numbers of.
 
     Raises:
         UserError: They are too few, or other images by the same name.
     """
-    (first, *others), found = compared.values(), {name: _files(run) for name, run in compared.items()}
-    files = next(iter(found.values())).index
+    found = {name: of.set_index("file")["class"] for name, of in units.items()}
+    (first, *others), files = compared.values(), found["A"].index
     for (name, of), run in zip(list(found.items())[1:], others, strict=True):
         data = [str(one.run["arguments"]["data"]) for one in (first, run)]
         files = files.intersection(of.index)
-        if data[0].lower() != data[1].lower() and files.str.fullmatch(r"\d+").all():  # numbers of images in other sets
+        numbered = files.str.fullmatch(r"\d+( to \d+)?").all()
+        if data[0].lower() != data[1].lower() and numbered:  # numbers of images in other sets
             files = files[:0]
         classes = [one.reindex(files) for one in (found["A"], of)]
         if (classes[0] != classes[1]).any():
             raise UserError(f"images of one name are of other classes in A and {name}", "compare runs on the same data")
     if len(files) < LEAST:
         counts = ", ".join(f"{len(of)} in {compared[name].folder}" for name, of in found.items())
-        problem = f"the runs have {len(files)} images in common ({counts}), fewer than {LEAST}"
-        raise UserError(problem, "run the probe on the same --data with the same --seed and as many --images")
+        problem = f"the runs have {len(files)} {counted} in common ({counts}), fewer than {LEAST}"
+        raise UserError(problem, f"run the probe on the same --data with the same --seed and as many --{counted}")
     return files
-
-
-def _files(run: FinishedRun) -> pd.Series:
-    """Class of each image of a run, empty where there are none, by its file."""
-    images = run.tables["images"]
-    return images.assign(told=images.get("class", "")).fillna({"told": ""}).astype(str).set_index("file")["told"]
 
 
 def _asked_otherwise(compared: Mapping[str, FinishedRun]) -> Iterator[str]:
     """Settings in which the runs differ, but for names and grids: of these, what is in common is compared."""
     asked = {name: run.run["arguments"] for name, run in compared.items()}
+    encoders = {name: f"^({'|'.join(map(re.escape, run.encoders))})/" for name, run in compared.items()}  # of a level
     for setting in dict.fromkeys(key for arguments in asked.values() for key in arguments):
         told = {name: arguments.get(setting) for name, arguments in asked.items()}
         if setting in _NOT_ASKED or any(isinstance(value, list) for value in told.values()):
             continue
-        if len(set(map(str, told.values()))) > 1:
+        own = {re.sub(encoders[name], "", str(value)) for name, value in told.items()}
+        if len(own) > 1:
             yield f"{words(setting).capitalize()} differs, and a difference may be due to that: {_by_run(told)}."
     drawn = {name: arguments.get("rcdm") for name, arguments in asked.items()}
     if len(set(drawn.values())) > 1:
@@ -264,37 +301,43 @@ def _made_otherwise(compared: Mapping[str, FinishedRun]) -> Iterator[str]:
         if len(set(told.values())) > 1:
             yield f"Versions of {package} differ: {_by_run(told)}."
     for key, what in (("git_commit", "The code differs"), ("format", "Formats of run.json differ")):
-        told = {name: run.run.get(key) for name, run in compared.items()}
+        told = {name: str(run.run.get(key)).partition("-") for name, run in compared.items()}
         if len(set(told.values())) > 1:
-            yield f"{what}: {_by_run({name: str(value)[:12] for name, value in told.items()})}."
+            yield f"{what}: {_by_run({name: ''.join([of[0][:12], *of[1:]]) for name, of in told.items()})}."
 
 
 def _by_run(told: Mapping[str, Any]) -> str:
     return ", ".join(f"{plain(value)} ({name})" for name, value in told.items())
 
 
-def _measures(probe: Probe, compared: Mapping[str, FinishedRun], told: list[str]) -> Mapping[str, Compared] | None:
-    """By what runs are compared; what settings forbid is told."""
+def _measures(
+    probe: Probe, compared: Mapping[str, FinishedRun], same: bool, told: list[str]
+) -> Mapping[str, Compared] | None:
+    """By what runs are compared; what settings forbid, or not the ``same`` images in all, is told."""
     if probe.compared is None:
         return None
-    if not probe.compared:
-        problem = f"{probe.name} measures sets of images and pictures, none of whose numbers belongs to one image"
-        raise UserError(
-            problem, "name all encoders in one run, where it takes several, or read the reports side by side"
-        )
     allowed = {}
     for measure, about in probe.compared.items():
+        name = about.called or words(measure)
         asked = [{str(run.run["arguments"].get(setting)) for run in compared.values()} for setting in about.rests_on]
-        differ = [words(name) for name, values in zip(about.rests_on, asked, strict=True) if len(values) > 1]
+        differ = [words(setting) for setting, values in zip(about.rests_on, asked, strict=True) if len(values) > 1]
         if differ:
-            told.append(f"Left out: {words(measure)}, which means something else with another {listed(differ)}.")
+            told.append(f"Left out: {name}, which means something else with another {listed(differ)}.")
+        elif about.whole and not same:
+            told.append(f"Left out: {name}, which is of all images of a run, and these are not the same.")
         else:
             allowed[measure] = about
     return allowed
 
 
 def _joinable(
-    run: FinishedRun, names: Mapping[str, str], measures: Mapping[str, Compared] | None
+    run: FinishedRun,
+    names: Mapping[str, str],
+    units: pd.Series,
+    *,
+    probe: Probe,
+    measures: Mapping[str, Compared] | None,
+    files: pd.Index,
 ) -> tuple[pd.DataFrame, pd.Series]:
     """Numbers of images, and how surely the units are known that they are counted in.
 
@@ -302,36 +345,36 @@ def _joinable(
         One row a `KEY`, in order of appearance, one column a file; of several samples the mean. And standard errors of
         units, as shares of them, by encoder, measure and level.
     """
-    try:
-        records = pd.read_parquet(run.folder / "records.parquet")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{run.folder / 'records.parquet'} cannot be read", "run the probe again") from error
+    records = _records(run)
     records = records[records["encoder"].isin(list(names))]
-    records = records.assign(encoder=records["encoder"].map(names), strength=records["strength"].fillna(0.0))
-    errors = records[records["measure"] == "unit_error"].set_index(["encoder", "condition", "level"])["value"]
-    wanted = records["measure"].ne(PARTNER) if measures is None else records["measure"].isin(list(measures))
-    rows = records[wanted & (records["image"] >= 0)]
+    errors = records[records["measure"] == "unit_error"]
+    errors = errors.assign(encoder=errors["encoder"].map(names)).set_index(["encoder", "condition", "level"])["value"]
+    inside = records[records["image"].isin(units.index[units.isin(files)])]
+    rows = join([probe.comparable(of) for _, of in inside.groupby("encoder", sort=False)])
+    rows = rows[rows["measure"].ne(PARTNER) if measures is None else rows["measure"].isin(list(measures))]
+    rows = rows.assign(encoder=rows["encoder"].map(names), strength=rows["strength"].fillna(0.0))
     inverse = rows["measure"].isin([name for name, of in (measures or {}).items() if of.statistic is mean_reciprocal])
     values = rows["value"].where(np.isfinite(rows["value"]))
-    files = rows["image"].map(run.tables["images"].set_index("image")["file"].astype(str))
-    rows = rows.assign(file=files, value=values.where(~inverse, 1 / values))
+    rows = rows.assign(file=rows["image"].map(units), value=values.where(~inverse, 1 / values))
     order = pd.MultiIndex.from_frame(rows[KEY].drop_duplicates())
     return rows.groupby([*KEY, "file"])["value"].mean().unstack("file").reindex(order), errors
 
 
-def _left_out(keys: pd.DataFrame, own: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+def _not_in_all(own: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     """What not every run has: measures, of those in common levels, and so on."""
     for column in ("measure", "level", "condition"):
+        every = set.intersection(*(set(of[column]) for of in own.values()))
         missing: dict[str, list[str]] = {}
         for name, of in own.items():
-            for value in of.loc[~of[column].isin(keys[column]), column].unique():
+            for value in of.loc[~of[column].isin(every), column].unique():
                 missing.setdefault(words(value) or "untouched", []).append(name)
-        own = {name: of[of[column].isin(keys[column])] for name, of in own.items()}
+        own = {name: of[of[column].isin(every)] for name, of in own.items()}
         if missing:
             what = ", ".join(f"{value} (only in {listed(of)})" for value, of in missing.items())
-            yield f"Left out, for not every run has it: {column} {what}."
-    if doses := {name: len(of) - len(keys) for name, of in own.items() if len(of) > len(keys)}:
-        yield f"Left out, for not every run has them: further doses, {_by_run(doses)}."
+            yield f"Not every run has {column} {what}: only those that do are compared by it."
+    every = set.intersection(*(set(of.itertuples(index=False, name=None)) for of in own.values()))
+    if doses := {name: len(of) - len(every) for name, of in own.items() if len(of) > len(every)}:
+        yield f"Not every run has all doses; beyond those in common are {_by_run(doses)}."
 
 
 def _differences(study: Study, names: Sequence[str], groups: Mapping[Any, Sequence[int]]) -> pd.DataFrame:
@@ -339,21 +382,27 @@ def _differences(study: Study, names: Sequence[str], groups: Mapping[Any, Sequen
     lines = []
     for key, members in track(groups.items(), "comparing", len(groups)):
         told = dict(zip(names, key, strict=True))
-        statistic = study.probe.compared_by(told["measure"]).statistic
-        own = share if statistic is mean_reciprocal else statistic  # they are reciprocal already
-        values = study.values[:, members].mean(1)
-        values = values[:, ~np.isnan(values).any(0)]
-        if not values.size:
-            continue
-        base, *others = (interval(of_run, own) for of_run in values)
-        errors = study.errors[:, members].max(1) * np.abs(np.median(values, axis=1))
+        about = study.probe.compared_by(told["measure"])
+        own = share if about.statistic is mean_reciprocal else about.statistic  # they are reciprocal already
         for place, run in enumerate(list(study.runs)[1:], 1):
-            apart = values[place] - values[0]
-            gain = interval(apart, median if statistic is median else mean)
-            gain = gain.widened(float(np.hypot(errors[0], errors[place])))
-            numbers = {**base.columns("baseline"), **others[place - 1].columns("value"), **gain.columns("difference")}
-            about = {"p_value": signed_rank(apart), "p_holm": math.nan, "effect": rank_biserial(apart)}
-            lines.append({**told, "run": run, **numbers, **about, "images": gain.n})
+            both = study.values[[0, place]][:, members]
+            both = both[:, ~np.isnan(both).all(2).any(0)]  # doses of both
+            if not both.shape[1]:
+                continue
+            both = both.mean(1)
+            both = both[:, ~np.isnan(both).any(0)]
+            if not both.size:
+                continue
+            base, other = (interval(of_run, own) for of_run in both)
+            apart = both[1] - both[0]
+            gain = interval(apart, median if about.statistic is median else mean)
+            errors = study.errors[[0, place]][:, members].max(1) * np.abs(np.median(both, axis=1))
+            gain = gain.widened(float(np.hypot(*errors)))
+            numbers = {**base.columns("baseline"), **other.columns("value"), **gain.columns("difference")}
+            tests = (students_t(apart), math.nan) if about.shares else (signed_rank(apart), rank_biserial(apart))
+            tested = {"p_value": tests[0], "p_holm": math.nan, "effect": tests[1]}
+            changed = np.count_nonzero(np.abs(apart) > ROUNDING)
+            lines.append({**told, "run": run, **numbers, **tested, "images": gain.n, "changed": changed})
     table = pd.DataFrame(lines)
     table = table.assign(p_holm=holm(table["p_value"].where(table["images"] >= LEAST)))
     return table.assign(outcome=[_outcome(row) for _, row in table.iterrows()])
@@ -364,11 +413,11 @@ def _outcome(row: pd.Series) -> str:
     if row["images"] < LEAST:
         return "too few"
     word = word_of_gain(estimate_of(row, "difference"), row["p_holm"])
-    return "equal" if word == "inconclusive" and row["effect"] == 0 and row["p_value"] == 1 else WORDS[word]
+    return WORDS[word] if row["changed"] else "equal"
 
 
 def _verdicts(compared: Mapping[str, FinishedRun], names: Sequence[Mapping[str, str]]) -> pd.DataFrame:
-    """The word of every run on each claim: one row a claim, a column a run, and whether they ``differ``."""
+    """The word of every run on each claim: one row a claim, a column a run, and whether those measured ``differ``."""
     told: dict[tuple[Any, ...], dict[str, str]] = {}
     for (name, run), of in zip(compared.items(), names, strict=True):
         if "verdicts" not in run.tables:
@@ -381,7 +430,7 @@ def _verdicts(compared: Mapping[str, FinishedRun], names: Sequence[Mapping[str, 
     rows = [
         dict(zip(("claim", "level", "encoder"), key, strict=True))
         | {name: words_of.get(name, "not measured") for name in compared}
-        | {"differ": len({words_of.get(name) for name in compared}) > 1}
+        | {"differ": len(set(words_of.values())) > 1}
         for key, words_of in told.items()
     ]
     return pd.DataFrame(rows, columns=["claim", "level", "encoder", *compared, "differ"])

@@ -36,18 +36,24 @@ LIMITS = (
     "A difference says that numbers differ, not which run is better.",
     "Each run is one training and one draw: another seed of either may differ by more than two runs here do. Compare "
     "runs of several seeds to see by how much.",
-    "Numbers that are no mean or median over single images (AUC, R2, Frechet distances) are not compared.",
+    "Compared are numbers that belong to an image, or can be taken apart into what images add to them; the reports of "
+    "the runs hold more.",
     phrases.OF_INTERVALS,
 )
 METHOD = (
     "Nothing was measured again: records of finished runs were joined by image, its file below the folder of the data, "
-    "or its index in the set. An image counts where every run has it.",
-    "An image's value is the mean over doses and samples that all runs have; dose by dose, the same is in "
+    "or its index in the set; those of interpolate by pair of images. An image counts where every run has it, a number "
+    "where A and the run have it.",
+    "An image's value is the mean over doses and samples that both runs have; dose by dose, the same is in "
     "tables/doses.csv, corrected over its own rows.",
     f"Intervals are 95% bootstrap over images, {RESAMPLES:,} resamples, of the paired differences: their median where "
     "runs are summed up by medians, else their mean. Where a number is counted in a unit that was measured (the "
     "distance to another image), they hold its error.",
-    "p is of the two-sided Wilcoxon signed-rank test, Holm-corrected over all rows of the differences. Higher or "
+    "A number of all images at once (AUC, R2, CKA, effective rank, Frechet distance) is taken apart into what each "
+    "image adds to it, by its derivative or the jackknife: their mean is the number, and a difference is paired like "
+    "any other. Its interval is that of this mean, and may differ a little from that in the report of a run.",
+    "p is of the two-sided Wilcoxon signed-rank test, and of such a number of Student's t test of what images add to "
+    "the difference; Holm-corrected over all rows of the differences. Higher or "
     f"lower: the whole interval lies on that side of 0 and p is below {ERROR_RATE}; equal: no image differs; too few: "
     f"below {LEAST} images.",
 )
@@ -63,8 +69,9 @@ class ComparisonResult:
         records: What was joined: one number a row, of a ``run``, a ``file`` (or index of an image), a measure, level,
             condition and dose.
         tables: ``differences``: one row a (``measure``, ``level``, ``condition``, ``run``), over doses and samples:
-            ``baseline``, ``value``, the paired ``difference``, Wilcoxon's ``p_value``, ``p_holm`` over the table, the
-            rank-biserial ``effect``, ``images``, ``outcome``. ``doses``: the same dose by dose. ``verdicts``: one row a
+            ``baseline``, ``value``, the paired ``difference``, its ``p_value``, ``p_holm`` over the table, the
+            rank-biserial ``effect`` where single images have values, ``images`` and how many of them ``changed``,
+            ``outcome``. ``doses``: the same dose by dose. ``verdicts``: one row a
             claim, the word of each run.
         told: What has to be known of what was compared, in sentences.
         run: The content of ``run.json``.
@@ -113,7 +120,7 @@ def write(folder: Path, content: ComparisonResult) -> Path:
 def titles(content: ComparisonResult) -> tuple[str, str]:
     """What the report is about, and on what."""
     runs = listed([f"{name} ({'+'.join(run.encoders)})" for name, run in content.runs.items()])
-    return f"{content.probe.capitalize()}, run beside run", f"{runs}, paired by image, on {data_name(content.run)}"
+    return f"{content.probe.capitalize()}, run beside run", f"{runs}, {paired(content)}, on {data_name(content.run)}"
 
 
 def in_short(content: ComparisonResult) -> Iterator[str]:
@@ -126,9 +133,8 @@ def in_short(content: ComparisonResult) -> Iterator[str]:
         told = [f"{counts[word]} {word}" for word in OUTCOMES if word in counts]
         yield f"{run} beside A, in {len(own)} numbers: {', '.join(told)} (p Holm-corrected over all of them)."
     if len(verdicts):
-        changed = verdicts.loc[verdicts["differ"], ["claim", "level"]].apply(
-            lambda row: " ".join(filter(None, row)), axis=1
-        )
+        differ = verdicts[verdicts["differ"]]
+        changed = [" ".join(filter(None, row)) for row in zip(differ["claim"], differ["level"], strict=True)]
         has = "have" if len(changed) > 1 else "has"
         which = f": {'; '.join(changed)}" if changed else ""
         yield f"Of {len(verdicts)} verdicts, {len(changed) or 'none'} {has} another word{which}."
@@ -158,12 +164,21 @@ def document(content: ComparisonResult) -> dict[str, Any]:
     }
 
 
+def paired(content: ComparisonResult) -> str:
+    """How runs are paired: ``image by image``."""
+    unit = load_probe(content.probe).counted.removesuffix("s")
+    return f"{unit} by {unit}"
+
+
 def label(content: ComparisonResult, measure: str) -> str:
     """A measure, and how it is summed up."""
-    statistic = load_probe(content.probe).compared_by(measure).statistic
-    if statistic is mean_reciprocal:
-        return f"mean reciprocal {words(measure)}"
-    return f"{words(measure)}, {'median' if statistic is median else 'mean'}"
+    about = load_probe(content.probe).compared_by(measure)
+    name = about.called or words(measure)
+    if about.shares:
+        return name
+    if about.statistic is mean_reciprocal:
+        return f"mean reciprocal {name}"
+    return f"{name}, {'median' if about.statistic is median else 'mean'}"
 
 
 def figures(content: ComparisonResult) -> Iterator[tuple[str, Figure]]:
@@ -185,7 +200,8 @@ def figures(content: ComparisonResult) -> Iterator[tuple[str, Figure]]:
 
 def _row_labels(rows: pd.DataFrame) -> list[str]:
     both = zip(rows["encoder"], rows["condition"], strict=True)
-    return [", ".join(filter(None, (encoder, words(condition)))) or "untouched" for encoder, condition in both]
+    without = "untouched" if rows["condition"].any() else ""
+    return [", ".join(filter(None, (encoder, words(condition)))) or without for encoder, condition in both]
 
 
 def _figure_blocks(content: ComparisonResult) -> Iterator[Block]:
@@ -195,18 +211,18 @@ def _figure_blocks(content: ComparisonResult) -> Iterator[Block]:
         yield blocks.figure(
             file_name(str(measure)),
             f"By how much the runs differ: {label(content, str(measure))}.",
-            f"A plot for each run beside the baseline A ({runs}). Dots: the paired difference over images, run minus "
-            "A, of each image's mean over the doses that all runs have; lines: its 95% bootstrap interval; a colour "
-            "and shape for each level."
-            + (f" Of {count} rows, the {MOST} with the smallest p." if count > MOST else ""),
+            f"A plot for each run beside the baseline A ({runs}). Dots: the difference, run minus A, "
+            f"{paired(content)}, over the doses that both have; lines: its 95% bootstrap interval; a colour and shape "
+            "for each level." + (f" Of {count} rows, the {MOST} with the smallest p." if count > MOST else ""),
             "Dashed is no difference. Right of it the number is higher in the run than in A, left of it lower; where a "
-            "line crosses it, the images do not tell. Which differences outlast the correction for all rows, the table "
+            "line crosses it, they do not tell. Which differences outlast the correction for all rows, the table "
             "says.",
         )
 
 
 def _difference_tables(content: ComparisonResult) -> Iterator[Table]:
     """The rows of each measure, as read."""
+    probe = load_probe(content.probe)
     for measure, rows in content.tables["differences"].groupby("measure", sort=False):
         columns = {
             "condition": _row_labels(rows),
@@ -219,12 +235,16 @@ def _difference_tables(content: ComparisonResult) -> Iterator[Table]:
             "n": rows["images"].map(str),
             "run is": rows["outcome"],
         }
-        kept = {name: list(cells) for name, cells in columns.items() if name != "level" or any(cells)}
+        kept = {
+            name: list(cells) for name, cells in columns.items() if name not in ("condition", "level") or any(cells)
+        }
+        what, shares = label(content, str(measure)), probe.compared_by(str(measure)).shares
         yield Table(
             name=file_name(f"differences-{measure}"),
-            caption=f"{label(content, str(measure)).capitalize()}, run beside run. Of each image its mean over "
-            "all doses in common. With 95% bootstrap intervals: of the baseline A, of the run, and of their paired "
-            "difference over n images; p by Wilcoxon, Holm-corrected "
+            caption=f"{what[0].upper()}{what[1:]}, run beside run. With 95% bootstrap intervals: of the baseline A, of "
+            f"the run, and of their paired difference over n {probe.counted}"
+            f"{'' if shares else ', of each its mean over the doses that both have'}; "
+            f"p by {'Student' if shares else 'Wilcoxon'}, Holm-corrected "
             f"over all {len(content.tables['differences'])} rows of all measures.",
             columns=tuple(kept),
             rows=tuple(zip(*kept.values(), strict=True)),

@@ -11,7 +11,20 @@ from scipy import stats
 from sklearn.metrics import r2_score, roc_auc_score
 
 from analyses.bootstrap import draws, interval
-from analyses.statistics import auc, correlation, evaluate, mean, mean_reciprocal, median, r2, ratio, share
+from analyses.statistics import (
+    auc,
+    auc_shares,
+    correlation,
+    evaluate,
+    mean,
+    mean_reciprocal,
+    median,
+    r2,
+    r2_shares,
+    ratio,
+    ratio_shares,
+    share,
+)  # fmt: skip
 
 NUMBERS = st.floats(-100, 100).map(lambda x: round(x, 1))  # rounded: ties happen
 
@@ -82,6 +95,30 @@ def test_r2_of_a_constant_guess_is_zero_and_of_a_constant_truth_undefined():
     constant = np.full((6, 2, 1, 2), 1e4)
     constant[..., 1] += np.arange(6.0).reshape(6, 1, 1)
     assert np.isnan(evaluate(r2, constant))
+
+
+SHARES = {
+    "auc": (auc, auc_shares, lambda rng: rng.normal([0, 1], 1, (200, 2)) + rng.normal(size=(200, 1))),
+    "ratio": (ratio, ratio_shares, lambda rng: rng.gamma([2, 5], 1, (200, 2))),
+    "r2": (r2, r2_shares, lambda rng: np.cumsum(rng.normal(size=(200, 3, 2, 2)), axis=-1)),
+}
+
+
+@pytest.mark.parametrize("of", list(SHARES))
+def test_shares_of_images_have_the_number_as_mean_and_its_variance(of):
+    statistic, shares, make = SHARES[of]
+    values = make(np.random.default_rng(0))
+    found = shares(values)
+    assert found.mean() == pytest.approx(evaluate(statistic, values))
+    drawn = statistic(values, draws(200, 2000, 0))
+    assert found.std(ddof=1) / 200**0.5 == pytest.approx(drawn.std(), rel=0.07)
+    of_each = found @ draws(200, 2000, 0).T / 200
+    assert np.corrcoef(of_each, drawn)[0, 1] > 0.99  # so that differences of two are paired as they are
+
+
+def test_shares_of_what_is_not_known_are_not_known():
+    assert np.isnan(r2_shares(np.full((5, 1, 1, 2), 3.0))).all()
+    assert np.isnan(ratio_shares(np.zeros((5, 2)))).all()
 
 
 def test_ratio_and_mean_reciprocal():

@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from test_schemas import validator
 from typer.testing import Result
 
 from analyses.records import join, records
+from analyses.statistics import auc, evaluate, r2
 from probes.invariance import PROBE
+from probes.similarity import effective_rank
 from rcdm_core.errors import UserError
 from rcdm_probe import compare, comparison, occlusion, runs
 
@@ -47,6 +50,7 @@ def left(
     conditions: Sequence[str] = ("crop",),
     finished: bool = True,
     turned: int = 0,
+    extra: pd.DataFrame | None = None,
     **arguments: Any,
 ) -> Path:
     """A folder as a run on these images leaves it behind, in their order; ``moved [60]`` by number of the image."""
@@ -57,10 +61,12 @@ def left(
         for condition in conditions
         for measure, values in (("relative_displacement", moved + 0.1 * (encoder == "b")), ("rank", RANKS))
     ]
+    if extra is not None:
+        tables = [*(tables if probe == "invariance" else []), extra[extra["image"].isin(own)]]
     cards = {one: {"name": one, "levels": {"backbone": 4}} for one in encoders}
     card = {"encoder_card": cards[encoders[0]]} if len(encoders) == 1 else {"encoder_cards": cards}
     told = {"encoder": "+".join(encoders), "data": "scenes", "seed": 0, "gallery": 100, **arguments}
-    told["asked"] = [*conditions, turned]  # two runs differ in something
+    told["asked"] = [folder.name]  # two runs differ in something
     hashes = {"encoder": f"{moved.sum() * 1e6:064.0f}", "data": "0" * 64}
     facts = runs.collect_facts(
         probe, command="", arguments=told, hashes=hashes, device="cpu", data_card={"name": "scenes"}, **card
@@ -117,6 +123,115 @@ def test_other_versions_and_formats_are_told(tmp_path: Path) -> None:
     assert "Versions of torch differ" in told
 
 
+def told(measure: str, values: np.ndarray, images: np.ndarray | None = None, **about: Any) -> pd.DataFrame:
+    own = np.arange(len(values)) if images is None else images
+    return records(measure, values, own, **{"encoder": "vicreg", "level": "backbone", **about})
+
+
+def readouts(scores: np.ndarray, doses: np.ndarray, factor: np.ndarray, true: np.ndarray) -> pd.DataFrame:
+    """What is read of images: scores ``[N, 2]``, doses ``[N, 3]`` of 0, 1, 2, and a factor ``[N]``."""
+    every = [told("applied_score", scores[:, i], condition="crop", strength=i) for i in range(2)]
+    every += [told("strength_predicted", doses[:, i], condition="crop", strength=i) for i in range(3)]
+    return join([*every, told("present", factor, condition="x"), told("true", true, level="", condition="x")])
+
+
+def test_a_planted_difference_of_an_auc_and_of_r2_is_found_and_none_where_there_is_none(tmp_path: Path) -> None:
+    rng, true = np.random.default_rng(1), RNG.uniform(size=60)
+    own, strengths = rng.normal(size=(60, 1)), np.arange(3.0)
+    scores, spread = own + rng.normal(size=(60, 2)), rng.normal(size=(60, 3))
+
+    def run(name: str, images: Sequence[int], gain: float, noise: float) -> tuple[Path, np.ndarray, np.ndarray]:
+        read, doses = scores + np.array([0, gain]), strengths + noise * spread
+        extra = readouts(read, doses, true + noise * spread[:, 0], true)
+        common = np.stack(np.broadcast_arrays(strengths, doses[10:]), -1)[:, :, None]
+        return left(tmp_path / name, images, extra=extra), read[10:], common
+
+    a, scores_a, doses_a = run("a", range(60), 0.5, 0.6)
+    b, scores_b, doses_b = run("b", range(10, 60), 3, 0.1)
+    read = scores + np.array([0, 0.5]) + 0.05 * rng.normal(size=(60, 2))
+    extra = readouts(read, strengths + 0.6 * spread, true + 0.6 * spread[:, 0], true)
+    c = left(tmp_path / "c", extra=extra)
+    table = compare([a, b, c]).tables["differences"].set_index(["measure", "run"])
+    for measure, statistic, of_a, of_b in (("auc", auc, scores_a, scores_b), ("r2", r2, doses_a, doses_b)):
+        row = table.loc[(measure, "B")]
+        assert row["baseline"] == pytest.approx(evaluate(statistic, of_a))
+        assert row["difference"] == pytest.approx(evaluate(statistic, of_b) - evaluate(statistic, of_a))
+        assert 0 < row["difference_low"] < row["difference"] < row["difference_high"]
+        assert (row["images"], row["outcome"]) == (50, "higher")
+    assert table.loc[("auc", "C"), "outcome"] == "not clear"
+    assert (table.loc[("r2", "C"), ["difference", "p_value"]].tolist(), table.loc[("r2", "C"), "outcome"]) == (
+        [0, 1], "equal"
+    )  # fmt: skip
+    assert table.loc[("present", ["B", "C"]), ["condition", "outcome"]].to_numpy().tolist() == [
+        ["x", "higher"], ["x", "equal"]
+    ]  # fmt: skip
+
+
+def test_pairs_of_images_are_paired_where_both_ends_are_the_same(tmp_path: Path) -> None:
+    rng, first = np.random.default_rng(1), np.arange(30)
+    at = np.linspace(0, 1, 5)
+
+    def run(name: str, partners: np.ndarray, read: np.ndarray) -> Path:
+        tables = [told("partner", partners, level=""), told("from", np.zeros(30), level="", condition="x")]
+        tables += [told("to", np.ones(30), level="", condition="x")]
+        for place, position in enumerate(at):
+            tables.append(told("reading", read[:, place], condition="linear: x", strength=position, sample=0))
+            for point, other in enumerate(at):
+                apart = abs(place - point) + 0.1 * rng.uniform(size=30)
+                tables.append(told("distance", apart, condition=f"linear: {place}", strength=other, sample=0))
+        return left(tmp_path / name, probe="interpolate", extra=join(tables))
+
+    noise = rng.normal(0, 0.01, (30, 5))
+    a = run("a", first + 30, at + noise)
+    b = run("b", np.where(first < 5, 59 - first, first + 30), np.tile(0.5, (30, 5)))
+    c = run("c", first + 30, at - noise)
+    result = compare([a, b, c])
+    table = result.tables["differences"].set_index(["measure", "run"])
+    row = table.loc[("order_of_factors", "B")]
+    assert (row["baseline"], row["difference"], row["images"], row["outcome"]) == (1, -1, 25, "lower")
+    assert table.loc[("order_of_factors", "C"), "outcome"] == "equal"
+    assert table.loc[("distance_to_own_point", "C"), "outcome"] == "not clear"
+    assert table.loc[("own_point", "C"), ["baseline", "outcome"]].tolist() == [1, "equal"]
+    assert result.told[0].startswith("25 pairs are in every run, of 30 (A), 30 (B), 30 (C)")
+    assert "7 to 37" in set(result.records["file"])
+
+
+def test_numbers_of_a_set_are_compared_by_what_images_add_on_the_same_set_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    h = rng.normal(size=(60, 8))
+
+    def run(name: str, encoder: str, h: np.ndarray, images: Sequence[int] = range(60)) -> Path:
+        about: dict[str, Any] = {"encoder": encoder}
+        ranks = effective_rank(torch.from_numpy(h)).numpy()
+        tables = [told("effective_rank", ranks, **about, strength=h.shape[1])]
+        tables += [told("cka", ranks / 100, **about, condition=f"{encoder}/projector")]
+        return left(tmp_path / name, images, probe="similarity", encoders=(encoder,), extra=join(tables))
+
+    a = run("a", "vicreg", h)
+    b = run("b", "simclr", np.concatenate([h, rng.normal(size=(60, 4))], 1))
+    c = run("c", "dino", h + 0.05 * rng.normal(size=h.shape))
+    table = compare([a, b, c]).tables["differences"].set_index(["measure", "run"])
+    row = table.loc[("effective_rank", "B")]
+    assert row["difference"] == pytest.approx(4, abs=0.7)
+    assert row["difference_low"] > 3
+    assert row["outcome"] == "higher"
+    assert table.loc[("effective_rank", "C"), "outcome"] == "not clear"
+    assert table.loc[("cka", "B"), ["condition", "outcome"]].tolist() == ["projector", "higher"]
+    with pytest.raises(UserError, match="Left out: effective rank, which is of all images of a run"):
+        compare([a, run("fewer", "simclr", h, range(50))])
+
+
+def test_each_run_is_compared_with_the_first_in_what_both_have(tmp_path: Path) -> None:
+    a, b = left(tmp_path / "a", conditions=("crop", "hue")), left(tmp_path / "b", conditions=("crop",))
+    c = left(tmp_path / "c", conditions=("crop", "hue", "blur"), moved=MOVED + SHIFT)
+    result = compare([a, b, c])
+    ranks = result.tables["differences"].query("measure == 'relative_displacement'")
+    assert ranks[["condition", "run", "outcome"]].to_numpy().tolist() == [
+        ["crop", "B", "equal"], ["crop", "C", "higher"], ["hue", "C", "higher"]
+    ]  # fmt: skip
+    assert "hue (only in A and C), blur (only in C)" in " ".join(result.told)
+
+
 def test_of_runs_on_several_encoders_the_one_that_they_do_not_share_is_compared(tmp_path: Path) -> None:
     about: dict[str, Any] = {"probe": "corruptions"}
     a = left(tmp_path / "a", encoders=("supervised", "a"), **about)
@@ -167,9 +282,9 @@ def test_what_cannot_be_compared_is_refused_in_a_line(what: str, tmp_path: Path)
     assert "\n" not in str(error.value)
 
 
-def test_a_probe_of_sets_of_pictures_is_refused_and_so_is_a_single_run(tmp_path: Path) -> None:
+def test_a_probe_of_pictures_alone_is_refused_and_so_is_a_single_run(tmp_path: Path) -> None:
     a, b = (left(tmp_path / name, probe="generate", seed=seed) for seed, name in enumerate("ab"))
-    with pytest.raises(UserError, match="none of whose numbers belongs to one image"):
+    with pytest.raises(UserError, match="no number belongs to one image of the data"):
         compare([a, b])
     with pytest.raises(UserError, match="1 run: 2 to 9 can be compared"):
         compare([a])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from analyses.paired import chance_auc, compare, holm, rank_biserial, signed_rank
+from analyses.paired import chance_auc, compare, holm, rank_biserial, signed_rank, students_t
 from analyses.statistics import auc, evaluate
 from rcdm_core.readout import binary_scores
 
@@ -22,6 +22,13 @@ def test_holm_by_hand():
     # Ascending 0.005 x 4, 0.01 x 3, 0.03 x 2, 0.04 x 1; the last is lifted to the one before it.
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     np.testing.assert_allclose(holm([0.6, 0.7]), [1, 1])
+
+
+def test_students_t_is_scipys_and_says_nothing_where_nothing_differs():
+    values = np.random.default_rng(0).normal(0.2, 1, 30)
+    assert students_t(values) == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    assert (students_t(np.zeros(5)), students_t(np.ones(5))) == (1, 0)
+    assert np.isnan(students_t(np.ones(1)))
 
 
 def test_holm_leaves_out_what_was_not_tested():

@@ -48,7 +48,7 @@ PROBE = Probe(
         "relative_displacement": Compared(median, ("attack_steps", "restarts")),
         "whitened_displacement": Compared(median, ("attack_steps", "restarts")),
         "covered": Compared(median, ("attack_steps", "restarts")),
-        "class_seen": Compared(rests_on=("attack_steps", "restarts", "steps", "solver")),
+        "class_seen": Compared(rests_on=("attack_steps", "restarts", "training", "judge", "steps", "solver")),
     },
     quick={"images": 80, "training": 1000, "checked": 16, "rendered": 24, "steps": 6},
     unlabelled={"attacks": ("Displacement",)},

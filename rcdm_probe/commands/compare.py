@@ -26,9 +26,9 @@ def run(
     """Compare finished runs of one probe: two encoders, two checkpoints of a training, two seeds; nothing is run again.
 
     Numbers of the same image are paired: the difference of each run to the first, the baseline, with its interval, p
-    corrected for all numbers at once, and the verdicts side by side. What not every run has (other transformations,
-    budgets, levels, images) is left out, and told. Give the runs the same --data, --seed and --images, so that they
-    see the same images.
+    corrected for all numbers at once, and the verdicts side by side. Each run is compared with the first in what both
+    have (transformations, budgets, levels), on the images of all; the rest is told. Give the runs the same --data,
+    --seed and --images, so that they see the same images.
 
     Leaves report.pdf, report.html, figures, tables (CSV, LaTeX), records and run.json in the run folder.
 
@@ -43,7 +43,7 @@ def run(
     console = new_console()
     with new_console(stderr=True).status("loading"):
         from rcdm_probe.comparison import conduct, prepare
-        from rcdm_probe.comparison_report import difference, in_short, label
+        from rcdm_probe.comparison_report import difference, in_short, label, paired
         from reports.names import words
         from reports.tables import number
 
@@ -54,7 +54,7 @@ def run(
     every = result.tables["differences"]
     first = every[every["measure"] == every["measure"].iloc[0]]
     clearest = first.loc[first.sort_values("p_value", kind="stable").index[:SHOWN]].sort_index()
-    title = f"{label(result, first['measure'].iloc[0])}: run minus A, paired by image"
+    title = f"{label(result, first['measure'].iloc[0])}: run minus A, {paired(result)}"
     title += f", the {SHOWN} clearest of {len(first)}" if len(first) > SHOWN else ""
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("", "run", "A", "run's", "difference [95%]", "is"):

@@ -27,6 +27,7 @@ _ROW, _MARK = 4.6, 1.2  # mm: a row, and each of the marks in it where they are 
 _FRAME, _LINE = 17.0, 4.5  # mm: titles and axis label; a line of the legend
 PALE = "#f5f6f8"  # of every other row
 _LETTERS = 72  # of titles, that fit beside each other
+_TICKS = 10  # of all plots together, that fit beside each other
 _LONG = 100  # letters: a legend that is longer has a second line
 
 
@@ -63,7 +64,7 @@ def draw_by_encoder(
     shifts = np.linspace(0.34, -0.34, len(looks) * beside) if len(looks) * beside > 1 else np.zeros(1)
     numbers = table[[f"{name}{end}" for name in series for end in ("", "_low", "_high")]].to_numpy(float)
     low, high = min(line, float(np.nanmin(numbers))), max(line, float(np.nanmax(numbers)))
-    edge, room = max(low, least), 0.04 * (high - max(low, least))
+    edge, room = max(low, least), 0.04 * (high - max(low, least) or 1.0)
     with theme():
         handles = [
             *level_handles(looks),
@@ -97,6 +98,8 @@ def draw_by_encoder(
             axes.tick_params(axis="y", length=0)
             axes.spines["left"].set_visible(False)
             axes.set_title(_title(encoder, len(encoders)))
+        if len(encoders) > 1:
+            plots[0].locator_params(axis="x", nbins=max(2, _TICKS // len(encoders)))
         plots[0].set_xlim(edge - room, high + room)
         plots[0].set_yticks(range(len(rows)), [labels[name] for name in rows])
         plots[0].set_ylim(-0.6, len(rows) - 0.4)
