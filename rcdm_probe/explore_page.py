@@ -98,23 +98,37 @@ def build(world: World) -> gr.Blocks:
                 with gr.Column(visible=False) as beside:
                     sides += _chooser(world, "Second image", 1)
                 button, message = gr.Button("Save as a figure"), gr.HTML()
-            with gr.Column(scale=2, min_width=300):
-                result, state = gr.HTML(), gr.State(None)
+            with gr.Column(scale=2, min_width=300, elem_classes="seen"):
+                sides_shown, state, numbers, pictures = gr.HTML(), gr.State(None), [], []
+                with gr.Row():
+                    for run in world.context.each_encoder():
+                        with gr.Column(min_width=300):
+                            gr.Markdown(f"## {run.encoder.name}")
+                            for _ in run.levels:
+                                numbers.append(gr.HTML())
+                                pictures.append(gr.HTML())
         parts = dict(zip(CHANGES, (transforming, going, editing, attacking), strict=True))
         controls = [*sides, kind, which, dose, way, edit, share, budget]
         hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        drawing: dict[str, Any] = {
-            "fn": lambda *values: redrawn(world, *values), "inputs": controls, "outputs": [result, state],
-            "trigger_mode": "always_last", "concurrency_limit": 1, **hidden,
+        newest: dict[str, Any] = {"trigger_mode": "always_last", "concurrency_limit": 1, **hidden}
+        seeing: dict[str, Any] = {
+            "fn": lambda *values: looked(world, *values), "inputs": controls,
+            "outputs": [sides_shown, *numbers, state], **newest,
         }  # fmt: skip
+
+        def drawing(kept: tuple[Any, ...] | None) -> dict[gr.HTML, str]:
+            return dict(zip(pictures, drawn(world, kept), strict=True))
 
         def fitting(now: str) -> list[Any]:
             return [gr.update(visible=one) for one in (*(now == part for part in parts), now in SECOND)]
 
         kind.change(fitting, kind, [*parts.values(), beside], **hidden)
-        which.input(_fitted, which, dose, **hidden).then(**drawing)
         moved = [control.input for control in (kind, dose, way, edit, share, budget)]
-        gr.on([page.load, *(side.change for side in sides), *moved], **drawing)
+        for told in (
+            which.input(_fitted, which, dose, **hidden).then(**seeing),
+            gr.on([page.load, *(side.change for side in sides), *moved], **seeing),
+        ):
+            told.then(drawing, state, pictures, **newest)  # numbers do not wait for pictures
         button.click(lambda kept: saved(world, kept), state, message, **hidden)
     return page
 
@@ -146,10 +160,13 @@ def _fitted(which: str) -> Any:
     return gr.update(maximum=entry.doses[-1], value=entry.reference, label=f"Dose: {entry.unit}")
 
 
-def redrawn(
+def looked(
     world: World, first: int, own: str | None, second: int, others: str | None, kind: str, which: str, *amounts: Any
-) -> tuple[str, tuple[Any, ...] | None]:
-    """What the controls ask for, as HTML, and what there is to be saved; of a mistake, the message and nothing."""
+) -> tuple[Any, ...]:
+    """What the controls ask for, as HTML, level by level, and what there is to be drawn and saved.
+
+    Of a mistake, the message and nothing.
+    """
     dose, way, edit, share, budget = amounts
     change = {
         "transformation": Change(kind, which, dose),
@@ -158,14 +175,42 @@ def redrawn(
         "attack": Change(kind, amount=budget),
     }[kind]
     try:
-        image, other = (
-            exploring.given(world, file) if file else exploring.of_data(world, number)
-            for number, file in ((first, own), (second, others))
-        )
+        image = _chosen(world, first, own)
+        other = _chosen(world, second, others) if kind in SECOND else None
         seen = exploring.see(world, image, other, change)
     except (UserError, RuntimeError, OSError, ValueError) as error:
-        return _problem(error), None
-    return shown(seen, image, other, change), (seen, image, other, change)
+        return _problem(error), *([""] * len(world.units)), None
+    sides = {image.name: image.pixels[None], **({f"second: {other.name}": other.pixels[None]} if other else {})}
+    return _pictures(sides), *(_told(one, change) for one in seen), (seen, image, other, change)
+
+
+def _chosen(world: World, position: int, file: str | None) -> Chosen:
+    return exploring.given(world, file) if file else exploring.of_data(world, position)
+
+
+def _told(one: Seen, change: Change) -> str:
+    """What a level makes of a change, as HTML."""
+    level = escape(one.level)
+    meter = f'<meter max="1" value="{min(one.moved, 1):.3f}" aria-label="{level} moved"></meter>'
+    changed = {} if one.picture is None else {change.told: one.picture[None]}
+    head = f'<h3 role="status">{level} moved by {number(one.moved)} {meter}</h3>'
+    return head + _pictures({**changed, "nearest images": one.near})
+
+
+def drawn(world: World, kept: tuple[Any, ...] | None) -> list[str]:
+    """Pictures of what was looked at last, as HTML, level by level."""
+    if kept is None:
+        return [""] * len(world.units)
+    seen, image, _, change = kept
+    try:
+        pairs = exploring.draw(world, seen, image)
+    except (UserError, RuntimeError) as error:
+        return [_problem(error)] * len(world.units)
+    nothing = "<p>Nothing draws from this level: train an RCDM for it, and give it with --rcdm.</p>"
+    return [
+        _pictures({"drawn from h": before, f"drawn from h: {change.told}": after}) if len(before) else nothing
+        for before, after in pairs
+    ]
 
 
 def saved(world: World, kept: tuple[Any, ...] | None) -> str:
@@ -177,25 +222,6 @@ def saved(world: World, kept: tuple[Any, ...] | None) -> str:
     except UserError as error:
         return _problem(error)
     return f"<p>Saved: {escape(str(report.parent))}</p>"
-
-
-def shown(seen: Sequence[Seen], image: Chosen, other: Chosen, change: Change) -> str:
-    """What was computed, as HTML: encoders side by side, their levels one below the other."""
-    second = {f"second: {other.name}": other.pixels[None]} if change.kind in SECOND else {}
-    out = [_pictures({image.name: image.pixels[None], **second})]
-    for name, levels in groupby(seen, key=lambda one: one.encoder):
-        out.append(f"<section><h2>{escape(name)}</h2>")
-        for one in levels:
-            moved, level = number(one.moved), escape(one.level)
-            meter = f'<meter max="1" value="{min(one.moved, 1):.3f}" aria-label="{level} moved"></meter>'
-            out.append(f"<h3>{level} moved by {moved} {meter}</h3>")
-            pictures = {"drawn from h": one.before, "drawn from the changed h": one.after, "nearest images": one.near}
-            changed = {} if one.picture is None else {change.told: one.picture[None]}
-            out.append(_pictures({**changed, **pictures}))
-            if not len(one.before):
-                out.append("<p>Nothing draws from this level: train an RCDM for it, and give it with --rcdm.</p>")
-        out.append("</section>")
-    return f'<div class="seen" role="status">{"".join(out)}</div>'
 
 
 def _pictures(rows: Mapping[str, torch.Tensor]) -> str:
