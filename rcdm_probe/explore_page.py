@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import threading
 from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -41,11 +42,10 @@ _UPLOADS = """() => new MutationObserver(() =>
     document.querySelectorAll(".upload-container[aria-label]").forEach(one => one.removeAttribute("aria-label"))
 ).observe(document.body, {childList: true, subtree: true})"""  # gradio names them by other words than they show
 _CSS = """
-.seen { display: flex; flex-wrap: wrap; gap: 2rem; }
-.seen section { flex: 1 1 18rem; min-width: 0; }
 .seen h3 { margin: .8rem 0 .2rem; font-size: 1rem; }
 .seen figure { display: inline-block; margin: .2rem .8rem .2rem 0; vertical-align: top; max-width: 100%; }
 .seen img { display: block; max-width: 100%; image-rendering: pixelated; }
+.grid-container { grid-template-columns: repeat(6, 1fr) !important; grid-auto-rows: auto !important; }
 .seen meter { width: 8rem; vertical-align: middle; }
 .or, .min_value, .max_value { color: inherit !important; }
 .problem { padding: .6rem 1rem; border-left: 4px solid #e69f00; }
@@ -97,24 +97,25 @@ def build(world: World) -> gr.Blocks:
                 sides = _chooser(world, "Image", 0)
                 with gr.Column(visible=False) as beside:
                     sides += _chooser(world, "Second image", 1)
-                button, message = gr.Button("Save as a figure"), gr.HTML()
+                button, message = gr.Button("Save as a figure"), gr.HTML(padding=False)
             with gr.Column(scale=2, min_width=300, elem_classes="seen"):
-                sides_shown, state, numbers, pictures = gr.HTML(), gr.State(None), [], []
+                sides_shown, state, numbers, pictures = gr.HTML(padding=False), gr.State(None), [], []
                 with gr.Row():
                     for run in world.context.each_encoder():
                         with gr.Column(min_width=300):
                             gr.Markdown(f"## {run.encoder.name}")
                             for _ in run.levels:
-                                numbers.append(gr.HTML())
-                                pictures.append(gr.HTML())
+                                numbers.append(gr.HTML(padding=False))
+                                pictures.append(gr.HTML(padding=False))
         parts = dict(zip(CHANGES, (transforming, going, editing, attacking), strict=True))
         controls = [*sides, kind, which, dose, way, edit, share, budget]
         hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        newest: dict[str, Any] = {"trigger_mode": "always_last", "concurrency_limit": 1, **hidden}
-        seeing: dict[str, Any] = {
-            "fn": lambda *values: looked(world, *values), "inputs": controls,
-            "outputs": [sides_shown, *numbers, state], **newest,
-        }  # fmt: skip
+        newest: dict[str, Any] = {"trigger_mode": "always_last", **hidden}
+        alone = threading.Lock()  # an encoder need not bear two pages that ask at once
+
+        def seeing(*values: Any) -> tuple[Any, ...]:
+            with alone:
+                return looked(world, *values)
 
         def drawing(kept: tuple[Any, ...] | None) -> dict[gr.HTML, str]:
             return dict(zip(pictures, drawn(world, kept), strict=True))
@@ -122,12 +123,13 @@ def build(world: World) -> gr.Blocks:
         def fitting(now: str) -> list[Any]:
             return [gr.update(visible=one) for one in (*(now == part for part in parts), now in SECOND)]
 
-        kind.change(fitting, kind, [*parts.values(), beside], **hidden)
+        kind.change(fitting, kind, [*parts.values(), beside], queue=False, **hidden)
+        telling: dict[str, Any] = {
+            "fn": seeing, "inputs": controls, "outputs": [sides_shown, *numbers, state], "queue": False, **newest,
+        }  # fmt: skip
         moved = [control.input for control in (kind, dose, way, edit, share, budget)]
-        for told in (
-            which.input(_fitted, which, dose, **hidden).then(**seeing),
-            gr.on([page.load, *(side.change for side in sides), *moved], **seeing),
-        ):
+        asked = gr.on([page.load, *(side.change for side in sides), *moved], **telling)
+        for told in (asked, which.input(_fitted, which, dose, queue=False, **hidden).then(**telling)):
             told.then(drawing, state, pictures, **newest)  # numbers do not wait for pictures
         button.click(lambda kept: saved(world, kept), state, message, **hidden)
     return page

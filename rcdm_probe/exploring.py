@@ -16,8 +16,6 @@ import torch
 from torch import nn
 
 from analyses.records import join, number_images, records
-from probes.adversarial.attacks import Displacement
-from probes.adversarial.target import Attacked
 from probes.context import Context
 from probes.interpolate import linear
 from probes.manipulate import LEAST, Manipulate, common_dimensions, edited, find_rule
@@ -309,6 +307,9 @@ def _common(
 def _attacked(
     world: World, run: Context, image: Chosen, other: Chosen | None, change: Change
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor | None]]:
+    from probes.adversarial.attacks import Displacement  # with torchattacks, which takes seconds to import
+    from probes.adversarial.target import Attacked
+
     out = {}
     for level in run.levels:
         _check_gradients(run.encoder, level)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from rcdm_core.errors import UserError
-from rcdm_probe.exploring import Change, Explore, given, of_data, open_world, save, see
+from rcdm_probe.exploring import Change, Explore, draw, given, of_data, open_world, save, see
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 TURN = "transformation", "rotation"
@@ -31,9 +31,10 @@ def images(world):
     "change", [Change(*TURN, 0), Change("between"), Change("common dimensions", "transplanted"), Change("attack")]
 )
 def test_a_change_of_nothing_changes_nothing(world, images, change):
-    for seen in see(world, *images, change):
-        assert seen.moved == pytest.approx(0, abs=1e-5)
-        assert torch.allclose(seen.before, seen.after, atol=1e-4)
+    seen = see(world, *images, change)
+    assert [one.moved for one in seen] == pytest.approx([0] * len(seen), abs=1e-5)
+    for before, after in draw(world, seen, images[0]):
+        assert torch.allclose(before, after, atol=1e-4)
 
 
 def test_the_image_is_nearest_to_itself_and_the_way_ends_at_the_other(world, images):
@@ -46,8 +47,9 @@ def test_a_dose_moves_every_level_and_what_is_drawn_of_it(world, images):
     some, more = (see(world, *images, Change(*TURN, dose)) for dose in (10.0, 45.0))
     for less, seen in zip(some, more, strict=True):
         assert 0 < less.moved < seen.moved
-        assert not torch.equal(seen.before, seen.after)
-        assert torch.equal(less.before, seen.before)
+    for (before, _), (same, after) in zip(*(draw(world, seen, images[0]) for seen in (some, more)), strict=True):
+        assert torch.equal(before, same)
+        assert not torch.equal(before, after)
 
 
 def test_an_attack_stays_in_its_budget_and_moves_more_than_it_looks(world, images):
@@ -76,7 +78,8 @@ def test_what_is_not_possible_is_told_with_the_remedy(world, images, tmp_path):
 
 def test_without_a_decoder_the_numbers_are_there(images):
     bare = open_world(["vicreg"], rcdm="none", settings=Explore(gallery=30))
-    assert all(seen.moved > 0 and not len(seen.after) for seen in see(bare, *images, Change(*TURN, 20.0)))
+    seen = see(bare, *images, Change(*TURN, 20.0))
+    assert all(one.moved > 0 and not len(after) for one, (_, after) in zip(seen, draw(bare, seen, images[0]), strict=True))
     with pytest.raises(UserError, match="too few for near neighbours"):
         see(bare, *images, Change("common dimensions", "removed", 1.0))
 
@@ -114,7 +117,7 @@ def page(world, tmp_path_factory):
 
 
 def test_a_slider_redraws_and_all_stays_on_this_machine(page, tmp_path):
-    told = "document.querySelector('.seen section').innerText"
+    told = "document.querySelector('.seen h3').innerText"
     before = page.evaluate(told)
     page.get_by_label("Dose: degrees").first.fill("40")
     page.keyboard.press("Enter")
