@@ -10,7 +10,7 @@ import io
 import os
 import threading
 from html import escape
-from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported
@@ -28,13 +28,12 @@ from reports.tables import number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import torch
 
     from rcdm_probe.exploring import Chosen, Seen, World
 
-OFFERED = 24  # images of the data that are there to be clicked on
+OFFERED = 12  # images of the data that are there to be clicked on
 SECOND = ("between", "common dimensions")  # kinds of change that can make use of a second image
 LARGEST = 32  # 255ths: a change beyond is plain to see
 _SIDE = 64  # dots: smaller pictures are enlarged, each pixel to a square
@@ -42,6 +41,7 @@ _UPLOADS = """() => new MutationObserver(() =>
     document.querySelectorAll(".upload-container[aria-label]").forEach(one => one.removeAttribute("aria-label"))
 ).observe(document.body, {childList: true, subtree: true})"""  # gradio names them by other words than they show
 _CSS = """
+.html-container { padding: 0 !important; }
 .seen h3 { margin: .8rem 0 .2rem; font-size: 1rem; }
 .seen figure { display: inline-block; margin: .2rem .8rem .2rem 0; vertical-align: top; max-width: 100%; }
 .seen img { display: block; max-width: 100%; image-rendering: pixelated; }
@@ -97,20 +97,20 @@ def build(world: World) -> gr.Blocks:
                 sides = _chooser(world, "Image", 0)
                 with gr.Column(visible=False) as beside:
                     sides += _chooser(world, "Second image", 1)
-                button, message = gr.Button("Save as a figure"), gr.HTML(padding=False)
+                button, message = gr.Button("Save as a figure"), gr.HTML()
             with gr.Column(scale=2, min_width=300, elem_classes="seen"):
-                sides_shown, state, numbers, pictures = gr.HTML(padding=False), gr.State(None), [], []
+                sides_shown, state, numbers, pictures = gr.HTML(), gr.State(None), [], []
                 with gr.Row():
                     for run in world.context.each_encoder():
                         with gr.Column(min_width=300):
                             gr.Markdown(f"## {run.encoder.name}")
                             for _ in run.levels:
-                                numbers.append(gr.HTML(padding=False))
-                                pictures.append(gr.HTML(padding=False))
+                                numbers.append(gr.HTML())
+                                pictures.append(gr.HTML())
         parts = dict(zip(CHANGES, (transforming, going, editing, attacking), strict=True))
         controls = [*sides, kind, which, dose, way, edit, share, budget]
         hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        newest: dict[str, Any] = {"trigger_mode": "always_last", **hidden}
+        newest: dict[str, Any] = {**hidden, "trigger_mode": "always_last"}
         alone = threading.Lock()  # an encoder need not bear two pages that ask at once
 
         def seeing(*values: Any) -> tuple[Any, ...]:
@@ -130,7 +130,7 @@ def build(world: World) -> gr.Blocks:
         moved = [control.input for control in (kind, dose, way, edit, share, budget)]
         asked = gr.on([page.load, *(side.change for side in sides), *moved], **telling)
         for told in (asked, which.input(_fitted, which, dose, queue=False, **hidden).then(**telling)):
-            told.then(drawing, state, pictures, **newest)  # numbers do not wait for pictures
+            told.then(drawing, state, pictures, **{**newest, "show_progress": "minimal"})  # numbers wait for no picture
         button.click(lambda kept: saved(world, kept), state, message, **hidden)
     return page
 
@@ -139,10 +139,8 @@ def _chooser(world: World, title: str, place: int) -> list[Any]:
     """Controls that choose an image: one of the data by its number, or a file in its place."""
     images, offered = world.context.images, [int(one) for one in world.gallery[:OFFERED]]
     with gr.Column():
-        own = gr.File(label=f"{title}: drop your own", type="filepath", height=120)  # read, and refused, by us
-        chosen = gr.Number(
-            offered[place], label=f"{title}: number in {images.name}", precision=0, minimum=0, maximum=len(images) - 1
-        )
+        own = gr.File(label=f"{title}: drop your own", type="filepath", height=140)  # read, and refused, by us
+        chosen = gr.Number(offered[place], label=f"{title}: number in {images.name}", precision=0)
         thumbnails = [_pil(image[None]) for image in images.images(offered)]
         gallery = gr.Gallery(
             thumbnails, label=f"{title}: some of {images.name}", columns=6, height=150, allow_preview=False,
@@ -163,7 +161,14 @@ def _fitted(which: str) -> Any:
 
 
 def looked(
-    world: World, first: int, own: str | None, second: int, others: str | None, kind: str, which: str, *amounts: Any
+    world: World,
+    first: int | None,
+    own: str | None,
+    second: int | None,
+    others: str | None,
+    kind: str,
+    which: str,
+    *amounts: Any,
 ) -> tuple[Any, ...]:
     """What the controls ask for, as HTML, level by level, and what there is to be drawn and saved.
 
@@ -186,8 +191,13 @@ def looked(
     return _pictures(sides), *(_told(one, change) for one in seen), (seen, image, other, change)
 
 
-def _chosen(world: World, position: int, file: str | None) -> Chosen:
-    return exploring.given(world, file) if file else exploring.of_data(world, position)
+def _chosen(world: World, position: int | None, file: str | None) -> Chosen:
+    if file is None and position is None:
+        raise UserError("no image is chosen", "give its number, or drop a file")
+    try:
+        return exploring.of_data(world, position) if file is None else exploring.given(world, file)
+    except UserError as error:  # of a file that was put aside: its own name
+        raise UserError(error.problem.replace(str(file), Path(str(file)).name), error.remedy) from error
 
 
 def _told(one: Seen, change: Change) -> str:
@@ -195,7 +205,7 @@ def _told(one: Seen, change: Change) -> str:
     level = escape(one.level)
     meter = f'<meter max="1" value="{min(one.moved, 1):.3f}" aria-label="{level} moved"></meter>'
     changed = {} if one.picture is None else {change.told: one.picture[None]}
-    head = f'<h3 role="status">{level} moved by {number(one.moved)} {meter}</h3>'
+    head = f'<div role="status"><h3>{level} moved by {number(one.moved)} {meter}</h3></div>'
     return head + _pictures({**changed, "nearest images": one.near})
 
 
@@ -218,12 +228,12 @@ def drawn(world: World, kept: tuple[Any, ...] | None) -> list[str]:
 def saved(world: World, kept: tuple[Any, ...] | None) -> str:
     """Save what is shown; tells where, as HTML."""
     if kept is None:
-        return _problem(UserError("there is nothing to save", "wait until something is shown"))
+        return _problem(UserError("there is nothing to save", "choose an image that can be shown"))
     try:
-        report: Path = exploring.save(world, *kept)
+        report = exploring.save(world, *kept)
     except UserError as error:
         return _problem(error)
-    return f"<p>Saved: {escape(str(report.parent))}</p>"
+    return f"<p>Saved: {escape(str(report.parent.resolve()))}</p>"
 
 
 def _pictures(rows: Mapping[str, torch.Tensor]) -> str:

@@ -79,7 +79,9 @@ def test_what_is_not_possible_is_told_with_the_remedy(world, images, tmp_path):
 def test_without_a_decoder_the_numbers_are_there(images):
     bare = open_world(["vicreg"], rcdm="none", settings=Explore(gallery=30))
     seen = see(bare, *images, Change(*TURN, 20.0))
-    assert all(one.moved > 0 and not len(after) for one, (_, after) in zip(seen, draw(bare, seen, images[0]), strict=True))
+    assert all(
+        one.moved > 0 and not len(after) for one, (_, after) in zip(seen, draw(bare, seen, images[0]), strict=True)
+    )
     with pytest.raises(UserError, match="too few for near neighbours"):
         see(bare, *images, Change("common dimensions", "removed", 1.0))
 
