@@ -27,7 +27,7 @@ from reports.names import listed
 from reports.tables import number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import torch
 
@@ -47,9 +47,20 @@ _CSS = """
 .seen img { display: block; max-width: 100%; image-rendering: pixelated; }
 .grid-container { grid-template-columns: repeat(6, 1fr) !important; grid-auto-rows: auto !important; }
 .seen meter { width: 8rem; vertical-align: middle; }
+.seen .pending { min-height: 2rem; transition-delay: .5s; }
+.seen .wrap.minimal { animation: late .7s; }
+@keyframes late { 0%, 99% { opacity: 0; } }
 .or, .min_value, .max_value { color: inherit !important; }
 .problem { padding: .6rem 1rem; border-left: 4px solid #e69f00; }
 """
+
+
+def _nearest(slider: gr.Slider, typed: float | None) -> float:
+    """What a slider will show of what is typed beside it: the nearest that it has; of nothing, its least."""
+    return min(max(typed or 0.0, slider.minimum), slider.maximum)
+
+
+gr.Slider.preprocess = _nearest  # type: ignore[method-assign, assignment]  # gradio's own raises, which ends up in the terminal
 
 
 def serve(world: World, *, port: int | None, browser: bool) -> str:
@@ -110,7 +121,7 @@ def build(world: World) -> gr.Blocks:
         parts = dict(zip(CHANGES, (transforming, going, editing, attacking), strict=True))
         controls = [*sides, kind, which, dose, way, edit, share, budget]
         hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        newest: dict[str, Any] = {**hidden, "trigger_mode": "always_last"}
+        newest: dict[str, Any] = {**hidden, "trigger_mode": "always_last", "show_progress": "minimal"}
         alone = threading.Lock()  # an encoder need not bear two pages that ask at once
 
         def seeing(*values: Any) -> tuple[Any, ...]:
@@ -130,7 +141,7 @@ def build(world: World) -> gr.Blocks:
         moved = [control.input for control in (kind, dose, way, edit, share, budget)]
         asked = gr.on([page.load, *(side.change for side in sides), *moved], **telling)
         for told in (asked, which.input(_fitted, which, dose, queue=False, **hidden).then(**telling)):
-            told.then(drawing, state, pictures, **{**newest, "show_progress": "minimal"})  # numbers wait for no picture
+            told.then(drawing, state, pictures, **newest)  # numbers do not wait for pictures
         button.click(lambda kept: saved(world, kept), state, message, **hidden)
     return page
 
@@ -192,12 +203,14 @@ def looked(
 
 
 def _chosen(world: World, position: int | None, file: str | None) -> Chosen:
-    if file is None and position is None:
-        raise UserError("no image is chosen", "give its number, or drop a file")
+    if file is None:
+        if position is None:
+            raise UserError("no image is chosen", "give its number, or drop a file")
+        return exploring.of_data(world, position)
     try:
-        return exploring.of_data(world, position) if file is None else exploring.given(world, file)
-    except UserError as error:  # of a file that was put aside: its own name
-        raise UserError(error.problem.replace(str(file), Path(str(file)).name), error.remedy) from error
+        return exploring.given(world, file)
+    except UserError as error:  # it lies where it was put aside, and is known by its own name
+        raise UserError(error.problem.replace(file, Path(file).name), error.remedy) from error
 
 
 def _told(one: Seen, change: Change) -> str:

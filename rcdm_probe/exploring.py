@@ -214,7 +214,7 @@ def see(world: World, image: Chosen, other: Chosen | None, change: Change) -> li
     """
     if change.kind in TWO and other is None:
         raise UserError(f"{words(change.kind)} needs a second image", "choose one")
-    out = []
+    out: list[Seen] = []
     for run in world.context.each_encoder():
         own = run.encode(image.pixels[None])
         out += _levels(world, run, own, CHANGES[change.kind](world, run, image, other, change))
