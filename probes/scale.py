@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from analyses.tables import measured
-from rcdm_core.distances import ROWS, Whitening, relative_displacement, some, typical_distance, typical_error
+from rcdm_core.distances import Whitening, pair_by_pair, relative_displacement, some, typical_distance, typical_error
 from rcdm_core.errors import UserError
 from reports.tables import rows_where
 
@@ -82,8 +82,5 @@ class Scale:
 
     def displacements(self, moved: torch.Tensor, original: torch.Tensor) -> dict[str, torch.Tensor]:
         """Displacement ``[N]`` of representations ``[N, D]``, by measure."""
-        white = [
-            torch.linalg.vector_norm(self.whiten(one.double() - other.double()), dim=1)
-            for one, other in zip(moved.split(ROWS), original.split(ROWS), strict=True)
-        ]
-        return {PLAIN: self.displacement(moved, original), WHITENED: torch.cat(white) / self.units[1]}
+        white = pair_by_pair(lambda a, b: torch.linalg.vector_norm(self.whiten(a - b), dim=1), moved, original)
+        return {PLAIN: self.displacement(moved, original), WHITENED: white / self.units[1]}

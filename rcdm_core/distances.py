@@ -9,18 +9,22 @@ than its target does?
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
 from rcdm_core.errors import UserError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _TIE = 32 * torch.finfo(torch.float32).eps  # what rounding does to a squared distance, over |query|^2 + |gallery|^2
 
 _ROUNDING = 16 * torch.finfo(torch.float32).eps  # of representations, by their length: sums of many terms
 
-ROWS = 512
-"""Pairs that are compared at once, so that memory holds no copies of whole sets in float64."""
+_ROWS = 512  # pairs that are compared at once
 
 
 def typical_distance(representations: torch.Tensor, *, images: int = 3000, seed: int = 0) -> float:
@@ -92,8 +96,21 @@ def relative_displacement(moved: torch.Tensor, original: torch.Tensor, typical: 
     Returns:
         ``[N]``, float64: 0 is unchanged, 1 is as far away as another image.
     """
-    pairs = zip(moved.split(ROWS), original.split(ROWS), strict=True)
-    return torch.cat([torch.linalg.vector_norm(a.double() - b.double(), dim=1) for a, b in pairs]) / typical
+    return pair_by_pair(lambda a, b: torch.linalg.vector_norm(a - b, dim=1), moved, original) / typical
+
+
+def pair_by_pair(
+    compare: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], moved: torch.Tensor, original: torch.Tensor
+) -> torch.Tensor:
+    """What ``compare`` gives of some paired rows at a time, in float64, ``[N]``: memory holds no copy of a whole set.
+
+    Results are written where they belong: kept one by one, between parts that are let go of, they would keep glibc's
+    allocator from using the memory of these again.
+    """
+    found = moved.new_empty(len(moved), dtype=torch.float64)
+    for place, a, b in zip(found.split(_ROWS), moved.split(_ROWS), original.split(_ROWS), strict=True):
+        place.copy_(compare(a.double(), b.double()))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,12 +160,11 @@ class Whitening:
 
 def cosine(moved: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
     """Cosine similarity of paired rows: ``[N, D]``, ``[N, D]`` -> ``[N]`` float64 in [-1, 1]."""
-    pairs = zip(moved.split(ROWS), original.split(ROWS), strict=True)
-    return torch.cat([F.cosine_similarity(a.double(), b.double(), dim=1) for a, b in pairs]).clamp(-1, 1)
+    return pair_by_pair(partial(F.cosine_similarity, dim=1), moved, original).clamp(-1, 1)
 
 
 def retrieval_ranks(
-    queries: torch.Tensor, gallery: torch.Tensor, targets: torch.Tensor, *, block: int = ROWS
+    queries: torch.Tensor, gallery: torch.Tensor, targets: torch.Tensor, *, block: int = 512
 ) -> torch.Tensor:
     """Rank of each query's target among the gallery, by Euclidean distance.
 
@@ -193,7 +209,7 @@ def _centred(rows: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
     return (rows - centre.to(rows.dtype)).float()
 
 
-def nearest(queries: torch.Tensor, gallery: torch.Tensor, *, block: int = ROWS) -> tuple[torch.Tensor, torch.Tensor]:
+def nearest(queries: torch.Tensor, gallery: torch.Tensor, *, block: int = 512) -> tuple[torch.Tensor, torch.Tensor]:
     """The nearest row of a gallery to each query, by Euclidean distance, at the speed of a matrix product.
 
     Args:

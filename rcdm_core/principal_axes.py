@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 WHOLE = 2**23
 """Numbers, rows times columns, up to which all are worked on at once, in float64."""
 
-PART = 2**22
+PART = 2**20
 """Numbers that are worked on at once of more: memory is then that of the rows, and not several times it in float64."""
 
 
@@ -61,7 +61,9 @@ def coordinates_of(x: torch.Tensor) -> tuple[Callable[[torch.Tensor], torch.Tens
         squares, axes = principal_axes(z)
         return (z @ axes).__getitem__, squares
     mean = _mean(x)
-    spread = torch.stack([(part.double() - mean).square().sum(0) for part in x.split(rows_at_once(x))]).sum(0)
+    spread = torch.zeros_like(mean)
+    for part in x.split(rows_at_once(x)):
+        spread += (part.double() - mean).square().sum(0)
     scale = _scale((spread / (count - 1)).sqrt())
     if count < columns:
         gram = x.new_zeros(count, count, dtype=torch.float64)
@@ -84,7 +86,10 @@ def covariance(x: torch.Tensor) -> torch.Tensor:
 
 
 def _mean(x: torch.Tensor) -> torch.Tensor:
-    return torch.stack([part.double().sum(0) for part in x.split(rows_at_once(x))]).sum(0) / len(x)
+    total = x.new_zeros(x.shape[1], dtype=torch.float64)
+    for part in x.split(rows_at_once(x)):
+        total += part.double().sum(0)
+    return total / len(x)
 
 
 def _products(x: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor | float = 1.0) -> torch.Tensor:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import io
 import os
+import threading
 from html import escape
-from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported
@@ -26,14 +27,13 @@ from reports.names import listed
 from reports.tables import number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping
 
     import torch
 
     from rcdm_probe.exploring import Chosen, Seen, World
 
-OFFERED = 24  # images of the data that are there to be clicked on
+OFFERED = 12  # images of the data that are there to be clicked on
 SECOND = ("between", "common dimensions")  # kinds of change that can make use of a second image
 LARGEST = 32  # 255ths: a change beyond is plain to see
 _SIDE = 64  # dots: smaller pictures are enlarged, each pixel to a square
@@ -41,15 +41,26 @@ _UPLOADS = """() => new MutationObserver(() =>
     document.querySelectorAll(".upload-container[aria-label]").forEach(one => one.removeAttribute("aria-label"))
 ).observe(document.body, {childList: true, subtree: true})"""  # gradio names them by other words than they show
 _CSS = """
-.seen { display: flex; flex-wrap: wrap; gap: 2rem; }
-.seen section { flex: 1 1 18rem; min-width: 0; }
+.html-container { padding: 0 !important; }
 .seen h3 { margin: .8rem 0 .2rem; font-size: 1rem; }
 .seen figure { display: inline-block; margin: .2rem .8rem .2rem 0; vertical-align: top; max-width: 100%; }
 .seen img { display: block; max-width: 100%; image-rendering: pixelated; }
+.grid-container { grid-template-columns: repeat(6, 1fr) !important; grid-auto-rows: auto !important; }
 .seen meter { width: 8rem; vertical-align: middle; }
+.seen .pending { min-height: 2rem; transition-delay: .5s; }
+.seen .wrap.minimal { animation: late .7s; }
+@keyframes late { 0%, 99% { opacity: 0; } }
 .or, .min_value, .max_value { color: inherit !important; }
 .problem { padding: .6rem 1rem; border-left: 4px solid #e69f00; }
 """
+
+
+def _nearest(slider: gr.Slider, typed: float | None) -> float:
+    """What a slider will show of what is typed beside it: the nearest that it has; of nothing, its least."""
+    return min(max(typed or 0.0, slider.minimum), slider.maximum)
+
+
+gr.Slider.preprocess = _nearest  # type: ignore[method-assign, assignment]  # gradio's own raises, which ends up in the terminal
 
 
 def serve(world: World, *, port: int | None, browser: bool) -> str:
@@ -98,23 +109,39 @@ def build(world: World) -> gr.Blocks:
                 with gr.Column(visible=False) as beside:
                     sides += _chooser(world, "Second image", 1)
                 button, message = gr.Button("Save as a figure"), gr.HTML()
-            with gr.Column(scale=2, min_width=300):
-                result, state = gr.HTML(), gr.State(None)
+            with gr.Column(scale=2, min_width=300, elem_classes="seen"):
+                sides_shown, state, numbers, pictures = gr.HTML(), gr.State(None), [], []
+                with gr.Row():
+                    for run in world.context.each_encoder():
+                        with gr.Column(min_width=300):
+                            gr.Markdown(f"## {run.encoder.name}")
+                            for _ in run.levels:
+                                numbers.append(gr.HTML())
+                                pictures.append(gr.HTML())
         parts = dict(zip(CHANGES, (transforming, going, editing, attacking), strict=True))
         controls = [*sides, kind, which, dose, way, edit, share, budget]
         hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        drawing: dict[str, Any] = {
-            "fn": lambda *values: redrawn(world, *values), "inputs": controls, "outputs": [result, state],
-            "trigger_mode": "always_last", "concurrency_limit": 1, **hidden,
-        }  # fmt: skip
+        newest: dict[str, Any] = {**hidden, "trigger_mode": "always_last", "show_progress": "minimal"}
+        alone = threading.Lock()  # an encoder need not bear two pages that ask at once
+
+        def seeing(*values: Any) -> tuple[Any, ...]:
+            with alone:
+                return looked(world, *values)
+
+        def drawing(kept: tuple[Any, ...] | None) -> dict[gr.HTML, str]:
+            return dict(zip(pictures, drawn(world, kept), strict=True))
 
         def fitting(now: str) -> list[Any]:
             return [gr.update(visible=one) for one in (*(now == part for part in parts), now in SECOND)]
 
-        kind.change(fitting, kind, [*parts.values(), beside], **hidden)
-        which.input(_fitted, which, dose, **hidden).then(**drawing)
+        kind.change(fitting, kind, [*parts.values(), beside], queue=False, **hidden)
+        telling: dict[str, Any] = {
+            "fn": seeing, "inputs": controls, "outputs": [sides_shown, *numbers, state], "queue": False, **newest,
+        }  # fmt: skip
         moved = [control.input for control in (kind, dose, way, edit, share, budget)]
-        gr.on([page.load, *(side.change for side in sides), *moved], **drawing)
+        asked = gr.on([page.load, *(side.change for side in sides), *moved], **telling)
+        for told in (asked, which.input(_fitted, which, dose, queue=False, **hidden).then(**telling)):
+            told.then(drawing, state, pictures, **newest)  # numbers do not wait for pictures
         button.click(lambda kept: saved(world, kept), state, message, **hidden)
     return page
 
@@ -123,10 +150,8 @@ def _chooser(world: World, title: str, place: int) -> list[Any]:
     """Controls that choose an image: one of the data by its number, or a file in its place."""
     images, offered = world.context.images, [int(one) for one in world.gallery[:OFFERED]]
     with gr.Column():
-        own = gr.File(label=f"{title}: drop your own", type="filepath", height=120)  # read, and refused, by us
-        chosen = gr.Number(
-            offered[place], label=f"{title}: number in {images.name}", precision=0, minimum=0, maximum=len(images) - 1
-        )
+        own = gr.File(label=f"{title}: drop your own", type="filepath", height=140)  # read, and refused, by us
+        chosen = gr.Number(offered[place], label=f"{title}: number in {images.name}", precision=0)
         thumbnails = [_pil(image[None]) for image in images.images(offered)]
         gallery = gr.Gallery(
             thumbnails, label=f"{title}: some of {images.name}", columns=6, height=150, allow_preview=False,
@@ -146,10 +171,20 @@ def _fitted(which: str) -> Any:
     return gr.update(maximum=entry.doses[-1], value=entry.reference, label=f"Dose: {entry.unit}")
 
 
-def redrawn(
-    world: World, first: int, own: str | None, second: int, others: str | None, kind: str, which: str, *amounts: Any
-) -> tuple[str, tuple[Any, ...] | None]:
-    """What the controls ask for, as HTML, and what there is to be saved; of a mistake, the message and nothing."""
+def looked(
+    world: World,
+    first: int | None,
+    own: str | None,
+    second: int | None,
+    others: str | None,
+    kind: str,
+    which: str,
+    *amounts: Any,
+) -> tuple[Any, ...]:
+    """What the controls ask for, as HTML, level by level, and what there is to be drawn and saved.
+
+    Of a mistake, the message and nothing.
+    """
     dose, way, edit, share, budget = amounts
     change = {
         "transformation": Change(kind, which, dose),
@@ -158,44 +193,60 @@ def redrawn(
         "attack": Change(kind, amount=budget),
     }[kind]
     try:
-        image, other = (
-            exploring.given(world, file) if file else exploring.of_data(world, number)
-            for number, file in ((first, own), (second, others))
-        )
+        image = _chosen(world, first, own)
+        other = _chosen(world, second, others) if kind in SECOND else None
         seen = exploring.see(world, image, other, change)
     except (UserError, RuntimeError, OSError, ValueError) as error:
-        return _problem(error), None
-    return shown(seen, image, other, change), (seen, image, other, change)
+        return _problem(error), *([""] * len(world.units)), None
+    sides = {image.name: image.pixels[None], **({f"second: {other.name}": other.pixels[None]} if other else {})}
+    return _pictures(sides), *(_told(one, change) for one in seen), (seen, image, other, change)
+
+
+def _chosen(world: World, position: int | None, file: str | None) -> Chosen:
+    if file is None:
+        if position is None:
+            raise UserError("no image is chosen", "give its number, or drop a file")
+        return exploring.of_data(world, position)
+    try:
+        return exploring.given(world, file)
+    except UserError as error:  # it lies where it was put aside, and is known by its own name
+        raise UserError(error.problem.replace(file, Path(file).name), error.remedy) from error
+
+
+def _told(one: Seen, change: Change) -> str:
+    """What a level makes of a change, as HTML."""
+    level = escape(one.level)
+    meter = f'<meter max="1" value="{min(one.moved, 1):.3f}" aria-label="{level} moved"></meter>'
+    changed = {} if one.picture is None else {change.told: one.picture[None]}
+    head = f'<div role="status"><h3>{level} moved by {number(one.moved)} {meter}</h3></div>'
+    return head + _pictures({**changed, "nearest images": one.near})
+
+
+def drawn(world: World, kept: tuple[Any, ...] | None) -> list[str]:
+    """Pictures of what was looked at last, as HTML, level by level."""
+    if kept is None:
+        return [""] * len(world.units)
+    seen, image, _, change = kept
+    try:
+        pairs = exploring.draw(world, seen, image)
+    except (UserError, RuntimeError) as error:
+        return [_problem(error)] * len(world.units)
+    nothing = "<p>Nothing draws from this level: train an RCDM for it, and give it with --rcdm.</p>"
+    return [
+        _pictures({"drawn from h": before, f"drawn from h: {change.told}": after}) if len(before) else nothing
+        for before, after in pairs
+    ]
 
 
 def saved(world: World, kept: tuple[Any, ...] | None) -> str:
     """Save what is shown; tells where, as HTML."""
     if kept is None:
-        return _problem(UserError("there is nothing to save", "wait until something is shown"))
+        return _problem(UserError("there is nothing to save", "choose an image that can be shown"))
     try:
-        report: Path = exploring.save(world, *kept)
+        report = exploring.save(world, *kept)
     except UserError as error:
         return _problem(error)
-    return f"<p>Saved: {escape(str(report.parent))}</p>"
-
-
-def shown(seen: Sequence[Seen], image: Chosen, other: Chosen, change: Change) -> str:
-    """What was computed, as HTML: encoders side by side, their levels one below the other."""
-    second = {f"second: {other.name}": other.pixels[None]} if change.kind in SECOND else {}
-    out = [_pictures({image.name: image.pixels[None], **second})]
-    for name, levels in groupby(seen, key=lambda one: one.encoder):
-        out.append(f"<section><h2>{escape(name)}</h2>")
-        for one in levels:
-            moved, level = number(one.moved), escape(one.level)
-            meter = f'<meter max="1" value="{min(one.moved, 1):.3f}" aria-label="{level} moved"></meter>'
-            out.append(f"<h3>{level} moved by {moved} {meter}</h3>")
-            pictures = {"drawn from h": one.before, "drawn from the changed h": one.after, "nearest images": one.near}
-            changed = {} if one.picture is None else {change.told: one.picture[None]}
-            out.append(_pictures({**changed, **pictures}))
-            if not len(one.before):
-                out.append("<p>Nothing draws from this level: train an RCDM for it, and give it with --rcdm.</p>")
-        out.append("</section>")
-    return f'<div class="seen" role="status">{"".join(out)}</div>'
+    return f"<p>Saved: {escape(str(report.parent.resolve()))}</p>"
 
 
 def _pictures(rows: Mapping[str, torch.Tensor]) -> str:

@@ -16,8 +16,6 @@ import torch
 from torch import nn
 
 from analyses.records import join, number_images, records
-from probes.adversarial.attacks import Displacement
-from probes.adversarial.target import Attacked
 from probes.context import Context
 from probes.interpolate import linear
 from probes.manipulate import LEAST, Manipulate, common_dimensions, edited, find_rule
@@ -39,7 +37,7 @@ from reports.tables import Table, number
 from reports.writing import write_report
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
 
@@ -47,7 +45,7 @@ if TYPE_CHECKING:
     from rcdm_core.rcdm import RCDM
 
 ATTACK_STEPS = 10
-KEPT = 256  # drawings of unchanged images that are kept, so that a slider draws the changed ones alone
+KEPT = 64  # drawings that are kept, so that a slider draws the changed images alone, and saving draws nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +69,7 @@ class World:
         units: The typical distance of two of them, likewise.
         arguments: How it was asked for, for the record.
         command: The command line that opens it.
-        drawn: Pictures of unchanged images that were drawn before.
+        drawn: The pictures that were drawn last.
     """
 
     context: Context
@@ -120,18 +118,18 @@ class Seen:
         encoder: Name of the encoder.
         level: Name of the level.
         moved: Distance of the changed ``h`` from the image's own, over the typical distance of two images.
+        own: The image's ``h``, ``[1, D]``.
+        h: The changed one.
         picture: The changed image, ``[3, S, S]``; None where ``h`` was changed and no image.
-        before: Samples from the image's own ``h``, ``[K, 3, S, S]``; none (K = 0) without a decoder.
-        after: Samples from the changed one, from equal noise.
         near: The nearest images of the gallery, ``[N, 3, S, S]``.
     """
 
     encoder: str
     level: str
     moved: float
+    own: torch.Tensor
+    h: torch.Tensor
     picture: torch.Tensor | None
-    before: torch.Tensor
-    after: torch.Tensor
     near: torch.Tensor
 
 
@@ -215,51 +213,54 @@ def see(world: World, image: Chosen, other: Chosen | None, change: Change) -> li
     """
     if change.kind in TWO and other is None:
         raise UserError(f"{words(change.kind)} needs a second image", "choose one")
-    return [
-        seen
-        for run in world.context.each_encoder()
-        for seen in _levels(world, run, image, CHANGES[change.kind](world, run, image, other, change))
-    ]
-
-
-def _levels(
-    world: World, run: Context, image: Chosen, changed: Mapping[str, tuple[torch.Tensor, torch.Tensor | None]]
-) -> list[Seen]:
-    """Every level of an encoder: of a changed ``h`` and, where there is one, a changed image each."""
-    name, own = run.encoder.name, run.encode(image.pixels[None])
-    count = min(run.settings.neighbours, len(world.gallery))
-    out = []
-    for level in run.levels:
-        h, picture = changed[level]
-        nearest = torch.cdist(h.double(), world.known[name][level].double())[0].topk(count, largest=False).indices
-        out.append(
-            Seen(
-                name,
-                level,
-                relative_displacement(h, own[level], world.units[name, level]).item(),
-                picture,
-                _drawn(world, run, level, own[level], image, keep=True),
-                _drawn(world, run, level, h, image),
-                run.images.images(world.gallery[nearest.numpy()]),
-            )
-        )
+    out: list[Seen] = []
+    for run in world.context.each_encoder():
+        own = run.encode(image.pixels[None])
+        out += _levels(world, run, own, CHANGES[change.kind](world, run, image, other, change))
     return out
 
 
-def _drawn(
-    world: World, run: Context, level: str, h: torch.Tensor, image: Chosen, *, keep: bool = False
-) -> torch.Tensor:
+def _levels(
+    world: World,
+    run: Context,
+    own: Mapping[str, torch.Tensor],
+    changed: Mapping[str, tuple[torch.Tensor, torch.Tensor | None]],
+) -> Iterator[Seen]:
+    """Every level of an encoder: of a changed ``h`` and, where there is one, a changed image each."""
+    name, count = run.encoder.name, min(run.settings.neighbours, len(world.gallery))
+    for level in run.levels:
+        h, picture = changed[level]
+        nearest = torch.cdist(h.double(), world.known[name][level].double())[0].topk(count, largest=False).indices
+        moved = relative_displacement(h, own[level], world.units[name, level]).item()
+        near = run.images.images(world.gallery[nearest.numpy()])
+        yield Seen(name, level, moved, own[level], h, picture, near)
+
+
+def draw(world: World, seen: Sequence[Seen], image: Chosen) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Samples from the image's own ``h`` and from the changed one, by equal noise, of each that was seen.
+
+    Returns:
+        Two of ``[K, 3, S, S]`` each, in [0, 1]; K is 0 where nothing draws from a level.
+    """
+    runs = {run.encoder.name: run for run in world.context.each_encoder()}
+    pairs = []
+    for one in seen:
+        before, after = (_drawn(world, runs[one.encoder], one.level, h, image) for h in (one.own, one.h))
+        pairs.append((before, after))
+    return pairs
+
+
+def _drawn(world: World, run: Context, level: str, h: torch.Tensor, image: Chosen) -> torch.Tensor:
     if level not in run.drawn_levels:
         return torch.zeros(0, 3, run.images.image_size, run.images.image_size)
     key = (run.encoder.name, level, hashlib.sha256(h.numpy().tobytes()).hexdigest(), str(image.number))
-    if key not in world.drawn:
-        made = run.render("explored", level, h, [image.number], range(run.settings.samples))[0]
-        if not keep:
-            return made
-        if len(world.drawn) >= KEPT:
-            world.drawn.clear()
-        world.drawn[key] = made
-    return world.drawn[key]
+    drawn = world.drawn.pop(key, None)
+    if drawn is None:
+        drawn = run.render("explored", level, h, [image.number], range(run.settings.samples))[0]
+    world.drawn[key] = drawn  # the last of them again
+    while len(world.drawn) > KEPT:
+        del world.drawn[next(iter(world.drawn))]
+    return drawn
 
 
 # Changes: of an image, and of each level of a representation
@@ -305,6 +306,9 @@ def _common(
 def _attacked(
     world: World, run: Context, image: Chosen, other: Chosen | None, change: Change
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor | None]]:
+    from probes.adversarial.attacks import Displacement  # with torchattacks, which takes seconds to import
+    from probes.adversarial.target import Attacked
+
     out = {}
     for level in run.levels:
         _check_gradients(run.encoder, level)
@@ -336,10 +340,10 @@ EDITS = {"removed": "remove the image's own", "transplanted": "put in those of t
 # What is kept of it
 
 
-def panel(seen: Sequence[Seen], image: Chosen) -> Panel:
+def panel(seen: Sequence[Seen], drawn: Sequence[tuple[torch.Tensor, torch.Tensor]], image: Chosen) -> Panel:
     """All that is shown, a row a level; what there is none of is white."""
-    size = max(one.shape[-1] for level in seen for one in (level.before, level.near))
-    samples, near = max(len(level.before) for level in seen), len(seen[0].near)
+    size = max(one.shape[-1] for level, (before, _) in zip(seen, drawn, strict=True) for one in (before, level.near))
+    samples, near = max(len(before) for before, _ in drawn), len(seen[0].near)
     white = torch.ones(1, 3, size, size)
     sized = partial(resize, size=size)
     rows = [
@@ -347,11 +351,11 @@ def panel(seen: Sequence[Seen], image: Chosen) -> Panel:
             [
                 sized(image.pixels[None]),
                 white if level.picture is None else sized(level.picture[None]),
-                *(sized(of) if len(of) else white.expand(samples, -1, -1, -1) for of in (level.before, level.after)),
+                *(sized(of) if len(of) else white.expand(samples, -1, -1, -1) for of in pictures),
                 sized(level.near),
             ]
         )
-        for level in seen
+        for level, pictures in zip(seen, drawn, strict=True)
     ]
     columns = ("image", "changed", *(f"from h {i + 1}" for i in range(samples)))
     columns += (*(f"from changed h {i + 1}" for i in range(samples)), *(f"nearest {i + 1}" for i in range(near)))
@@ -432,7 +436,7 @@ def save(
     }
     write = partial(
         write_report, numbers={"displacement": moved, "images": images}, printed={table.name: table},
-        figures=[("seen", panel(seen, image).figure())], document=document,
+        figures=[("seen", panel(seen, draw(world, seen, image), image).figure())], document=document,
     )  # fmt: skip
     run = runs.begin(facts, out=None, root=root)
     with run.locked():

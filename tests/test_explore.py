@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
 from rcdm_core.errors import UserError
-from rcdm_probe.exploring import Change, Explore, given, of_data, open_world, save, see
+from rcdm_probe.exploring import Change, Explore, draw, given, of_data, open_world, save, see
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+AXE = find_spec("axe_playwright_python")
 TURN = "transformation", "rotation"
 
 
@@ -31,9 +33,10 @@ def images(world):
     "change", [Change(*TURN, 0), Change("between"), Change("common dimensions", "transplanted"), Change("attack")]
 )
 def test_a_change_of_nothing_changes_nothing(world, images, change):
-    for seen in see(world, *images, change):
-        assert seen.moved == pytest.approx(0, abs=1e-5)
-        assert torch.allclose(seen.before, seen.after, atol=1e-4)
+    seen = see(world, *images, change)
+    assert [one.moved for one in seen] == pytest.approx([0] * len(seen), abs=1e-5)
+    for before, after in draw(world, seen, images[0]):
+        assert torch.allclose(before, after, atol=1e-4)
 
 
 def test_the_image_is_nearest_to_itself_and_the_way_ends_at_the_other(world, images):
@@ -46,8 +49,9 @@ def test_a_dose_moves_every_level_and_what_is_drawn_of_it(world, images):
     some, more = (see(world, *images, Change(*TURN, dose)) for dose in (10.0, 45.0))
     for less, seen in zip(some, more, strict=True):
         assert 0 < less.moved < seen.moved
-        assert not torch.equal(seen.before, seen.after)
-        assert torch.equal(less.before, seen.before)
+    for (before, _), (same, after) in zip(*(draw(world, seen, images[0]) for seen in (some, more)), strict=True):
+        assert torch.equal(before, same)
+        assert not torch.equal(before, after)
 
 
 def test_an_attack_stays_in_its_budget_and_moves_more_than_it_looks(world, images):
@@ -76,7 +80,10 @@ def test_what_is_not_possible_is_told_with_the_remedy(world, images, tmp_path):
 
 def test_without_a_decoder_the_numbers_are_there(images):
     bare = open_world(["vicreg"], rcdm="none", settings=Explore(gallery=30))
-    assert all(seen.moved > 0 and not len(seen.after) for seen in see(bare, *images, Change(*TURN, 20.0)))
+    seen = see(bare, *images, Change(*TURN, 20.0))
+    assert all(
+        one.moved > 0 and not len(after) for one, (_, after) in zip(seen, draw(bare, seen, images[0]), strict=True)
+    )
     with pytest.raises(UserError, match="too few for near neighbours"):
         see(bare, *images, Change("common dimensions", "removed", 1.0))
 
@@ -114,19 +121,56 @@ def page(world, tmp_path_factory):
 
 
 def test_a_slider_redraws_and_all_stays_on_this_machine(page, tmp_path):
-    told = "document.querySelector('.seen section').innerText"
+    told = "document.querySelector('.seen h3').innerText"
     before = page.evaluate(told)
-    page.get_by_label("Dose: degrees").first.fill("40")
+    dose = page.get_by_label("number input for Dose")
+    dose.fill("40")
     page.keyboard.press("Enter")
     page.wait_for_function(f"{told} !== {json.dumps(before)}")
-    assert "rotation 40" in page.inner_text(".seen")
+    page.wait_for_selector("figcaption:text-is('drawn from h: rotation 40')")
+    dose.fill("90")  # more than there is
+    page.wait_for_selector("figcaption:text-is('rotation 45')")
+    page.get_by_label("Transformation", exact=True).last.click()
+    page.get_by_role("option", name="erasing").click()
+    page.wait_for_selector("figcaption:text-is('erasing 0.1')")
+    dose.fill("9")
+    page.wait_for_selector("figcaption:text-is('erasing 0.3')")
     page.get_by_label("attack").check()
-    page.wait_for_function("document.querySelector('.seen').innerText.includes('attack 4')")
+    page.wait_for_selector("figcaption:text-is('attack 4')")
     page.get_by_role("button", name="Save as a figure").click()
-    page.wait_for_selector("text=Saved: runs/")
+    page.wait_for_selector("text=Saved: /")
     (tmp_path / "text.png").write_text("no picture")
     page.locator("input[type=file]").first.set_input_files(tmp_path / "text.png")
-    page.wait_for_selector("[role=alert]")
+    assert page.inner_text(".seen [role=alert]").startswith("cannot read text.png as an image")
+    page.get_by_label("Clear").click()
+    page.wait_for_selector("figcaption:text-is('drawn from h: attack 4')")
     page.set_viewport_size({"width": 400, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.set_viewport_size({"width": 1280, "height": 900})
     assert all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in page.requests)
+
+
+def test_the_newest_of_many_changes_is_what_is_shown(page):
+    page.get_by_label("transformation", exact=True).check()
+    slider = page.get_by_label("range slider for Dose")
+    slider.focus()
+    for _ in range(12):
+        page.keyboard.press("ArrowLeft")
+    page.wait_for_timeout(300)
+    newest = f"erasing {float(slider.input_value()):g}"
+    page.wait_for_function(
+        """newest => [...document.querySelectorAll(".seen figcaption")].map(one => one.innerText)
+            .filter(told => told.includes("erasing")).every(told => told.endsWith(newest))""",
+        arg=newest,
+    )
+
+
+@pytest.mark.skipif(AXE is None, reason="axe-core is not there: pip install axe-playwright-python")
+@pytest.mark.parametrize("scheme, width", [("light", 400), ("dark", 1000)])
+def test_nothing_keeps_a_user_out(page, scheme, width):
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.evaluate(f"document.body.classList.toggle('dark', {json.dumps(scheme == 'dark')})")
+    page.evaluate(Path(AXE.origin).with_name("axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")["violations"]
+    assert not [one["id"] for one in found if one["impact"] in ("serious", "critical")]
