@@ -170,7 +170,9 @@ def test_the_newest_of_many_changes_is_what_is_shown(page):
 def test_nothing_keeps_a_user_out(page, scheme, width):
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 900})
+    page.add_style_tag(content="* { transition: none !important; }")
     page.evaluate(f"document.body.classList.toggle('dark', {json.dumps(scheme == 'dark')})")
+    page.wait_for_function("!document.querySelector('.pending')")
     page.evaluate(Path(AXE.origin).with_name("axe.min.js").read_text(encoding="utf-8"))
     found = page.evaluate("axe.run()")["violations"]
     assert not [one["id"] for one in found if one["impact"] in ("serious", "critical")]
