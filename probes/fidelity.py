@@ -32,7 +32,6 @@ from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.records import REAL, components, records
 from analyses.statistics import mean, mean_reciprocal, median, r2, ratio, share
 from analyses.tables import by_image, headings, measured, tabulate
-from analyses.uniform import uniformity
 from probes.context import Context, in_parts
 from probes.probe import Compared, Needs, Probe, Ready, Sampling, Show, option
 from probes.stages import Stages
@@ -498,6 +497,20 @@ def spreads(found: Found) -> pd.DataFrame:
     table = tabulate(rows, keys, ("held", "place"), ("p_value", "p_holm"))
     table = table.assign(p_holm=holm(table["p_value"]), expected=(most - 1) / (most + 1))
     return table.assign(told=[told_of(row) for _, row in table.iterrows()])
+
+
+def uniformity(places: Array, among: int, *, seed: int, draws: int = 4999) -> float:
+    """The p-value of Pearson's chi-squared that places ``[N]``, whole numbers from 0 to ``among``, are uniform.
+
+    By simulation: there may be few images for so many places. NaN without any.
+    """
+    if len(places) == 0:
+        return np.nan
+    expected = np.full(among + 1, len(places) / (among + 1))
+    null = np.random.default_rng(seed).multinomial(len(places), expected / len(places), size=draws)
+    counts = np.bincount(places.astype(int), minlength=among + 1)
+    far, reached = (np.square(found - expected).sum(-1) for found in (null, counts))
+    return float((1 + (far >= reached - 1e-9).sum()) / (1 + draws))
 
 
 def told_of(row: pd.Series) -> str:

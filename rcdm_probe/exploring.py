@@ -139,7 +139,6 @@ def open_world(
     *,
     rcdm: opening.RCDMSource | None = None,
     weights: Mapping[str, str | Path] | None = None,
-    level: Sequence[str] | None = None,
     device: str = "cpu",
     settings: Explore | None = None,
     command: str = "",
@@ -151,17 +150,16 @@ def open_world(
         data: Name, or folder.
         rcdm: What draws, as of `rcdm_probe.opening.open_rcdms`.
         weights: Instead of an encoder's own, by its name.
-        level: Levels; None for all.
         device: Where to compute.
-        settings: How much is drawn.
+        settings: Levels, and how much is drawn.
         command: The command line, for the record.
 
     Raises:
         UserError: An argument is mistaken.
     """
     named, settings = opening.by_name(list(encoders), ()), settings or Explore()
-    opened = opening.open_encoders([(one, level) for one in named.values()], weights or {}, device=device)
-    levels = tuple(level or dict.fromkeys(name for one in opened for name in one.levels))
+    opened = opening.open_encoders([(one, settings.levels) for one in named.values()], weights or {}, device=device)
+    levels = tuple(settings.levels or dict.fromkeys(name for one in opened for name in one.levels))
     decoders = opening.open_rcdms(rcdm, opened, levels, device=device)
     limit = None if str(data) in SCENES else settings.gallery  # scenes cost nothing until they are looked at
     seen_by: list[Encoder | RCDM] = [*opened, *decoders.values()]

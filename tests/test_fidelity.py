@@ -27,9 +27,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from typer.testing import Result as Outcome
 
 from analyses.records import COLUMNS, records
-from analyses.uniform import uniformity
 from probes import page
-from probes.fidelity import PROBE, Fidelity, draw, evidence, samples_panel, solvers_floor, trust
+from probes.fidelity import PROBE, Fidelity, draw, evidence, samples_panel, solvers_floor, trust, uniformity
 from probes.probe import Ready
 from rcdm_core.data.registry import load_data
 from rcdm_core.distances import nearest, retrieval_ranks

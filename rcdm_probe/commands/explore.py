@@ -66,9 +66,15 @@ def run(
             data,
             rcdm=options.one_or_several(rcdm),
             weights=options.weights_of(weights, encoders),
-            level=level,
             device=choose_device(device),
-            settings=Explore(samples=samples, gallery=gallery, steps=steps, solver=solver, seed=seed),
+            settings=Explore(
+                levels=tuple(level) if level else None,
+                samples=samples,
+                gallery=gallery,
+                steps=steps,
+                solver=solver,
+                seed=seed,
+            ),
             command=command,
         )
     tell(world.context.images.remarks)
