@@ -47,7 +47,8 @@ def run(
     """All four findings of the paper and more, over all encoders: one report as PDF and as a page for the screen.
 
     Every probe leaves a run folder of its own in runs/; those that were run before with the same settings are taken and
-    not run again. On two processor cores five to ten minutes with --quick, twenty minutes to an hour without.
+    not run again. With --quick it takes half an hour of a processor core, shared out over those that there are;
+    without, several times that.
 
     Stop it at any time: the same command goes on from what was done.
 
