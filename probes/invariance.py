@@ -294,11 +294,13 @@ def unit_errors(look: Looker, prefix: str) -> Iterator[pd.DataFrame]:
 def transformed(run: Context, images: Images, name: str) -> Iterator[pd.DataFrame]:
     """How far a transformation moves h at every dose, and what a linear readout tells of it."""
     every, reference = (0.0, *TRANSFORMATIONS[name].doses), TRANSFORMATIONS[name].reference
+    if images.held is None:
+        give_back()  # many images: what the transformation before has kept
     moved, untrained = images.moved(name)
     for level in run.levels:
         versions = moved.pop(level)  # and is let go of when it is read
         if images.held is None:
-            give_back()  # many images: what encoding kept, or reading the level before
+            give_back()  # what encoding kept, or reading the level before
         gallery, original, scale = images.own.h[level], versions[0], images.own.scales[level]
         told, targets = partial(run.records, level=level, condition=name), torch.arange(images.count)
         for dose, h in zip(every[1:], versions[1:], strict=True):

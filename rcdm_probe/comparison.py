@@ -10,6 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from analyses.paired import holm, rank_biserial, signed_rank, students_t
 from analyses.records import PARTNER, join
 from analyses.statistics import mean, mean_reciprocal, median, share
 from analyses.tables import estimate_of
+from rcdm_core.data.layout import RUN
 from rcdm_core.errors import UserError
 from rcdm_core.paths import user_path
 from rcdm_core.progress import track
@@ -34,7 +36,6 @@ from reports.provenance import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from probes.probe import Compared, Probe
     from rcdm_core.progress import Progress
@@ -104,6 +105,8 @@ def prepare(folders: Sequence[str | Path], *, command: str = "") -> Study:
     Raises:
         UserError: As of `compare`.
     """
+    if isinstance(folders, str) or not all(isinstance(folder, (str, Path)) for folder in folders):
+        raise UserError(f"{folders!r} are no folders of runs", "name them in a list, the baseline first")
     opened = [_opened(user_path(folder, "the folder of a run")) for folder in folders]
     if not 2 <= len(opened) <= len(NAMES):
         problem = f"{len(opened)} {'run' if len(opened) == 1 else 'runs'}: 2 to {len(NAMES)} can be compared"
@@ -190,6 +193,8 @@ def conduct(study: Study, *, workdir: Path | None = None) -> ComparisonResult:
 def _opened(folder: Path) -> FinishedRun:
     """A finished run of a probe, whole."""
     facts = runs.read_facts(folder)
+    if facts is None and (folder / RUN).exists():
+        raise UserError(f"{folder / RUN} is damaged, or no run of this program has written it", "run the probe again")
     if facts is None:
         raise UserError(f"{folder} holds no run", "name the folder that a probe has made: it has a run.json")
     if not facts["finished"]:
@@ -399,6 +404,8 @@ def _differences(study: Study, names: Sequence[str], groups: Mapping[Any, Sequen
             errors = study.errors[[0, place]][:, members].max(1) * np.abs(np.median(both, axis=1))
             gain = gain.widened(float(np.hypot(*errors)))
             numbers = {**base.columns("baseline"), **other.columns("value"), **gain.columns("difference")}
+            if about.shares:  # these intervals are those of what is added; the number's own are in its report
+                numbers |= dict.fromkeys(("baseline_low", "baseline_high", "value_low", "value_high"), math.nan)
             tests = (students_t(apart), math.nan) if about.shares else (signed_rank(apart), rank_biserial(apart))
             tested = {"p_value": tests[0], "p_holm": math.nan, "effect": tests[1]}
             changed = np.count_nonzero(np.abs(apart) > ROUNDING)

@@ -51,7 +51,7 @@ METHOD = (
     "distance to another image), they hold its error.",
     "A number of all images at once (AUC, R2, CKA, effective rank, Frechet distance) is taken apart into what each "
     "image adds to it, by its derivative or the jackknife: their mean is the number, and a difference is paired like "
-    "any other. Its interval is that of this mean, and may differ a little from that in the report of a run.",
+    "any other. Intervals of the numbers themselves stand in the reports of the runs.",
     "p is of the two-sided Wilcoxon signed-rank test, and of such a number of Student's t test of what images add to "
     "the difference; Holm-corrected over all rows of the differences. Higher or "
     f"lower: the whole interval lies on that side of 0 and p is below {ERROR_RATE}; equal: no image differs; too few: "
@@ -126,7 +126,9 @@ def titles(content: ComparisonResult) -> tuple[str, str]:
 def in_short(content: ComparisonResult) -> Iterator[str]:
     """The outcome in sentences."""
     table, verdicts = content.tables["differences"], content.tables["verdicts"]
-    yield "The baseline is A: every difference is a run minus A, on the same images."
+    alike = len({run.run["hashes"].get("data") for run in content.runs.values()}) == 1
+    which = "on the same images" if alike else "on images of the same names (whether their pixels agree is not known)"
+    yield f"The baseline is A: every difference is a run minus A, {which}."
     for run in list(content.runs)[1:]:
         own = table[table["run"] == run]
         counts = own["outcome"].value_counts()

@@ -23,6 +23,7 @@ from probes.invariance import PROBE
 from probes.similarity import effective_rank
 from rcdm_core.errors import UserError
 from rcdm_probe import compare, comparison, occlusion, runs
+from rcdm_probe.comparison_report import in_short
 
 RNG = np.random.default_rng(0)
 MOVED, RANKS = RNG.gamma(2, 0.2, 60), RNG.integers(1, 9, 60).astype(float)  # of images 0 to 59
@@ -50,6 +51,7 @@ def left(
     conditions: Sequence[str] = ("crop",),
     finished: bool = True,
     turned: int = 0,
+    pixels: str = "0",
     extra: pd.DataFrame | None = None,
     **arguments: Any,
 ) -> Path:
@@ -67,7 +69,7 @@ def left(
     card = {"encoder_card": cards[encoders[0]]} if len(encoders) == 1 else {"encoder_cards": cards}
     told = {"encoder": "+".join(encoders), "data": "scenes", "seed": 0, "gallery": 100, **arguments}
     told["asked"] = [folder.name]  # two runs differ in something
-    hashes = {"encoder": f"{moved.sum() * 1e6:064.0f}", "data": "0" * 64}
+    hashes = {"encoder": f"{moved.sum() * 1e6:064.0f}", "data": pixels * 64}
     facts = runs.collect_facts(
         probe, command="", arguments=told, hashes=hashes, device="cpu", data_card={"name": "scenes"}, **card
     )
@@ -258,6 +260,11 @@ def spoilt(folder: Path) -> Path:
     return folder
 
 
+def edited(folder: Path) -> Path:
+    (folder / "run.json").write_text((folder / "run.json").read_text().replace("vicreg", "simclr"))
+    return folder
+
+
 REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "the same": (lambda to: to.parent / "a", "is the same run as"),
     "a copy": (lambda to: Path(shutil.copytree(to.parent / "a", to)), "is the same run as"),
@@ -266,6 +273,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "of no probe": (lambda to: left(to, probe="train"), "which is no probe at hand"),
     "another probe": (lambda to: left(to, probe="occlusion"), "holds a run of invariance"),
     "damaged": (lambda to: spoilt(left(to)), "is not as its run has left it"),
+    "edited": (lambda to: edited(left(to)), "run.json is damaged"),
     "other images": (lambda to: left(to, range(45, 60), moved=SHIFT), r"15 images in common \(60 in .*, 15 in"),
     "other data": (lambda to: left(to, data="cifar10"), "0 images in common"),
     "other classes": (lambda to: left(to, turned=1), "are of other classes in A and B"),
@@ -288,6 +296,15 @@ def test_a_probe_of_pictures_alone_is_refused_and_so_is_a_single_run(tmp_path: P
         compare([a, b])
     with pytest.raises(UserError, match="1 run: 2 to 9 can be compared"):
         compare([a])
+    for no_folders in (str(a), [a, 3], [None, a]):
+        with pytest.raises(UserError, match="are no folders of runs"):
+            compare(no_folders)
+
+
+def test_images_are_called_the_same_only_where_their_content_is(tmp_path: Path) -> None:
+    a, b, other = (left(tmp_path / name, pixels=sha) for name, sha in (("a", "0"), ("b", "0"), ("c", "1")))
+    assert any(told.endswith("on the same images.") for told in in_short(compare([a, b])))
+    assert not any("the same images" in told for told in in_short(compare([a, other])))
 
 
 def test_two_real_runs_are_compared_in_a_folder_like_any_other(

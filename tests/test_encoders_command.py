@@ -20,8 +20,12 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
 
-def test_known_encoders_with_levels_and_where_weights_are(command: Command) -> None:
-    lines = command("encoders").output.splitlines()[1:]
+def test_known_encoders_with_levels_and_where_weights_are(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    output = command("encoders").output
+    assert "pip install 'rcdm-probe[clip]'" in output
+    assert "pip install 'rcdm-probe[explore]'" in command("explore", "--help").output
+    lines = output.splitlines()[1:]
     listed = {line.split()[0]: line for line in lines[: len(ENCODERS)]}
     assert list(listed) == list(ENCODERS)
     assert {name for name, line in listed.items() if line.split()[-1] == "yes"} == set(EMBEDDED)

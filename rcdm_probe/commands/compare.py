@@ -19,16 +19,17 @@ SHOWN = 30  # rows of the terminal's table
 
 def run(
     folders: Annotated[
-        list[str], typer.Argument(help="Folders of finished runs, two or more, the baseline first.", metavar="RUN")
+        list[str], typer.Argument(help="Folders of finished runs, two to nine, the baseline first.", metavar="RUN")
     ],
     out: options.RunFolder = None,
 ) -> None:
     """Compare finished runs of one probe: two encoders, two checkpoints of a training, two seeds; nothing is run again.
 
-    Numbers of the same image are paired: the difference of each run to the first, the baseline, with its interval, p
-    corrected for all numbers at once, and the verdicts side by side. Each run is compared with the first in what both
-    have (transformations, budgets, levels), on the images of all; the rest is told. Give the runs the same --data,
-    --seed and --images, so that they see the same images.
+    Numbers of the same image are paired: the difference of each run to the first, the baseline, with its interval and
+    p, and the verdicts side by side. p is corrected for all numbers at once. Each run is compared with the first in
+    what both have (transformations, budgets, levels), on the images of all, at least 20; the rest is told. Give the
+    runs the same --data, --seed and --images, so that they see the same images. Runs of generate are pictures, and
+    not compared.
 
     Leaves report.pdf, report.html, figures, tables (CSV, LaTeX), records and run.json in the run folder.
 
@@ -54,7 +55,7 @@ def run(
     every = result.tables["differences"]
     first = every[every["measure"] == every["measure"].iloc[0]]
     clearest = first.loc[first.sort_values("p_value", kind="stable").index[:SHOWN]].sort_index()
-    title = f"{label(result, first['measure'].iloc[0])}: run minus A, {paired(result)}"
+    title = f"{label(result, first['measure'].iloc[0])}, over all doses in common: run minus A, {paired(result)}"
     title += f", the {SHOWN} clearest of {len(first)}" if len(first) > SHOWN else ""
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("", "run", "A", "run's", "difference [95%]", "is"):

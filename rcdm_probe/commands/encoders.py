@@ -73,7 +73,7 @@ def _known() -> Table:
 def _families() -> Table:
     table = _table("encoder", "what", "for example")
     for family in FAMILIES.values():
-        table.add_row(escape(family.pattern), family.words, escape(family.example))
+        table.add_row(*map(escape, (family.pattern, family.words, family.example)))
     return table
 
 

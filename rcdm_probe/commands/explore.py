@@ -34,12 +34,13 @@ def run(
     browser: Annotated[bool, typer.Option(help="Whether to open the page in a browser.")] = True,
     device: options.Device = "auto",
 ) -> None:
-    """Change an image by a slider in the browser, and see what each level makes of it, encoders side by side.
+    r"""Change an image by a slider in the browser, and see what each level makes of it, encoders side by side.
 
     Drop an image or pick one of the data's. Transform it, go to a second one, remove or transplant common dimensions,
     or push it by an attack: how far h moves, what is drawn of it, and which images are nearest.
 
-    The page is served to this machine alone, and nothing leaves it. It needs gradio: pip install 'rcdm-probe[explore]'.
+    The page is served to this machine alone, and nothing leaves it. It needs gradio:
+    pip install 'rcdm-probe\[explore]'.
 
     [bold]Examples[/]
 
