@@ -281,6 +281,6 @@ def _runs_table(content: ComparisonResult) -> Table:
     return Table(
         name="runs",
         caption="The runs. Each folder holds the report of its probe, with all its figures, tables and records.",
-        columns=("", "run folder", "encoders", "weights", "data", "seed", "images", "finished"),
+        columns=("run", "folder", "encoders", "weights", "data", "seed", "images", "finished"),
         rows=tuple(rows),
     )
