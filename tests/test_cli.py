@@ -98,7 +98,7 @@ def test_names_shown_in_help_are_those_that_there_are() -> None:
         ("interpolate", ["scenes-train", "imagenette"]),
         ("zoo train", [".[train]", "processor cores"]),
         ("bench", ["minutes on two processor cores"]),
-        ("reproduce", ["ten minutes with --quick"]),
+        ("reproduce", ["With --quick", "half an hour"]),
     ],
 )
 def test_help_names_what_can_be_given_and_how_long_it_takes(command: Command, name: str, words: list[str]) -> None:
