@@ -231,6 +231,11 @@ class Images:
         versions = 1 + max(len(TRANSFORMATIONS[name].doses) for name in self.run.settings.transformations)
         return 4 * versions * self.count * sum(self.run.encoder.dimensions[level] for level in self.run.levels)
 
+    def make_room(self) -> None:
+        """Give memory back that is kept and not used, where images are many."""
+        if self.held is None:
+            give_back()
+
     def untouched(self, which: slice) -> torch.Tensor:
         """Some of these images, ``[n, 3, S, S]``, decoded again where they are not held."""
         return self.run.images.images(self.numbers[which]) if self.held is None else self.held[which]
@@ -294,13 +299,11 @@ def unit_errors(look: Looker, prefix: str) -> Iterator[pd.DataFrame]:
 def transformed(run: Context, images: Images, name: str) -> Iterator[pd.DataFrame]:
     """How far a transformation moves h at every dose, and what a linear readout tells of it."""
     every, reference = (0.0, *TRANSFORMATIONS[name].doses), TRANSFORMATIONS[name].reference
-    if images.held is None:
-        give_back()  # many images: what the transformation before has kept
+    images.make_room()  # that the transformation before has kept
     moved, untrained = images.moved(name)
     for level in run.levels:
         versions = moved.pop(level)  # and is let go of when it is read
-        if images.held is None:
-            give_back()  # what encoding kept, or reading the level before
+        images.make_room()  # that encoding has kept, or reading the level before
         gallery, original, scale = images.own.h[level], versions[0], images.own.scales[level]
         told, targets = partial(run.records, level=level, condition=name), torch.arange(images.count)
         for dose, h in zip(every[1:], versions[1:], strict=True):
@@ -308,8 +311,7 @@ def transformed(run: Context, images: Images, name: str) -> Iterator[pd.DataFram
                 yield told(measure, values, images.numbers, strength=dose)
             yield told("cosine", cosine(h, original), images.numbers, strength=dose)
             yield told("rank", retrieval_ranks(h, gallery, targets), images.numbers, strength=dose)
-        if images.held is None:
-            give_back()  # and what comparing them kept
+        images.make_room()  # that comparing them has kept
         read = readings(versions, every, reference, run.settings.seed)
         for measure, by_dose in read.items():
             for dose, part in by_dose.items():

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analyses.bootstrap import interval
+from analyses.bootstrap import Estimate, interval
 from analyses.findings import LEAST, ROUNDING, word_of_gain
 from analyses.paired import holm, rank_biserial, signed_rank, students_t
 from analyses.records import PARTNER, join
-from analyses.statistics import mean, mean_reciprocal, median, share
+from analyses.statistics import evaluate, mean, mean_reciprocal, median, share
 from analyses.tables import estimate_of
 from rcdm_core.data.layout import RUN
 from rcdm_core.errors import UserError
@@ -124,13 +124,14 @@ def prepare(folders: Sequence[str | Path], *, command: str = "") -> Study:
     if probe.compared == {}:
         problem = f"{probe.name} makes pictures, of which no number belongs to one image of the data"
         raise UserError(problem, "read the reports side by side")
-    units = {name: _units(run) for name, run in compared.items()}
+    records = [_records(run) for run in opened]
+    units = {name: _units(run, of) for (name, run), of in zip(compared.items(), records, strict=True)}
     files = _files_in_common(compared, units, probe.counted)
     told = [*_one_of_several(compared, names), *_asked_otherwise(compared), *_made_otherwise(compared)]
     measures = _measures(probe, compared, {len(files), *map(len, units.values())} == {len(files)}, told)
     joinable = partial(_joinable, probe=probe, measures=measures, files=files)
-    each = zip(opened, names, units.values(), strict=True)
-    tables, errors = zip(*(joinable(run, of, unit["file"]) for run, of, unit in each), strict=True)
+    each = zip(records, names, units.values(), strict=True)
+    tables, errors = zip(*(joinable(found, of, unit["file"]) for found, of, unit in each), strict=True)
     values = np.stack([table.reindex(index=tables[0].index, columns=files).to_numpy(float) for table in tables])
     paired = (~np.isnan(values[0]) & ~np.isnan(values[1:])).any((0, 2))
     if not paired.any():
@@ -194,7 +195,7 @@ def _opened(folder: Path) -> FinishedRun:
     """A finished run of a probe, whole."""
     facts = runs.read_facts(folder)
     if facts is None and (folder / RUN).exists():
-        raise UserError(f"{folder / RUN} is damaged, or no run of this program has written it", "run the probe again")
+        raise UserError(runs.is_damaged(folder), "run the probe again")
     if facts is None:
         raise UserError(f"{folder} holds no run", "name the folder that a probe has made: it has a run.json")
     if not facts["finished"]:
@@ -234,14 +235,13 @@ def _one_of_several(compared: Mapping[str, FinishedRun], names: Sequence[Mapping
         yield f"Compared are {_by_run({name: next(iter(of)) for name, of in zip(compared, names, strict=True)})}."
 
 
-def _units(run: FinishedRun) -> pd.DataFrame:
+def _units(run: FinishedRun, records: pd.DataFrame) -> pd.DataFrame:
     """What the numbers of a run are of, by the number of the image: ``file``, or two of a pair, and ``class`` or empty.
 
     A file is the path below the folder of the data, or the index in a set.
     """
     images = run.tables["images"].set_index("image")
     images = pd.DataFrame({"file": images["file"].astype(str), "class": images.get("class", "")})
-    records = _records(run)
     partners = records[records["measure"] == PARTNER].set_index("image")["value"].map(images["file"]).dropna()
     if not len(partners):
         return images.fillna("").astype(str)
@@ -336,7 +336,7 @@ def _measures(
 
 
 def _joinable(
-    run: FinishedRun,
+    records: pd.DataFrame,
     names: Mapping[str, str],
     units: pd.Series,
     *,
@@ -350,7 +350,6 @@ def _joinable(
         One row a `KEY`, in order of appearance, one column a file; of several samples the mean. And standard errors of
         units, as shares of them, by encoder, measure and level.
     """
-    records = _records(run)
     records = records[records["encoder"].isin(list(names))]
     errors = records[records["measure"] == "unit_error"]
     errors = errors.assign(encoder=errors["encoder"].map(names)).set_index(["encoder", "condition", "level"])["value"]
@@ -398,14 +397,15 @@ def _differences(study: Study, names: Sequence[str], groups: Mapping[Any, Sequen
             both = both[:, ~np.isnan(both).any(0)]
             if not both.size:
                 continue
-            base, other = (interval(of_run, own) for of_run in both)
+            if about.shares:  # an interval of what is added is not the number's own, which is in its report
+                base, other = (Estimate(evaluate(own, of_run), math.nan, math.nan, len(of_run)) for of_run in both)
+            else:
+                base, other = (interval(of_run, own) for of_run in both)
             apart = both[1] - both[0]
             gain = interval(apart, median if about.statistic is median else mean)
             errors = study.errors[[0, place]][:, members].max(1) * np.abs(np.median(both, axis=1))
             gain = gain.widened(float(np.hypot(*errors)))
             numbers = {**base.columns("baseline"), **other.columns("value"), **gain.columns("difference")}
-            if about.shares:  # these intervals are those of what is added; the number's own are in its report
-                numbers |= dict.fromkeys(("baseline_low", "baseline_high", "value_low", "value_high"), math.nan)
             tests = (students_t(apart), math.nan) if about.shares else (signed_rank(apart), rank_biserial(apart))
             tested = {"p_value": tests[0], "p_holm": math.nan, "effect": tests[1]}
             changed = np.count_nonzero(np.abs(apart) > ROUNDING)

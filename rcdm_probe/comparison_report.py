@@ -243,8 +243,8 @@ def _difference_tables(content: ComparisonResult) -> Iterator[Table]:
         what, shares = label(content, str(measure)), probe.compared_by(str(measure)).shares
         yield Table(
             name=file_name(f"differences-{measure}"),
-            caption=f"{what[0].upper()}{what[1:]}, run beside run. With 95% bootstrap intervals: of the baseline A, of "
-            f"the run, and of their paired difference over n {probe.counted}"
+            caption=f"{what[0].upper()}{what[1:]}, run beside run. 95% bootstrap intervals over n {probe.counted}: "
+            f"{'' if shares else 'of the baseline A, of the run, and '}of their paired difference"
             f"{'' if shares else ', of each its mean over the doses that both have'}; "
             f"p by {'Student' if shares else 'Wilcoxon'}, Holm-corrected "
             f"over all {len(content.tables['differences'])} rows of all measures.",

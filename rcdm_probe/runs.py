@@ -354,14 +354,18 @@ def strangers(folder: Path, *, ours: Collection[str] = ()) -> list[str]:
     return sorted(name for name in found if not UNFINISHED.match(name))
 
 
+def is_damaged(folder: Path) -> str:
+    """What is wrong with a ``run.json`` that `read_facts` does not take, in words."""
+    return f"{folder / RUN} is damaged, or no run of this program has written it"
+
+
 def refuse_foreign(folder: Path) -> None:
     """Raise a `UserError` where a folder holds what no run has written, and no run beside it."""
     if read_facts(folder) is not None:
         return
     found = strangers(folder)
     if RUN in found:
-        problem = f"{folder / RUN} is damaged, or no run of this program has written it"
-        raise UserError(problem, "choose another folder with --out")
+        raise UserError(is_damaged(folder), "choose another folder with --out")
     if found:
         raise UserError(
             f"{folder} holds {found[0]} and no run of this program, which might overwrite what is there",

@@ -161,6 +161,7 @@ def test_a_planted_difference_of_an_auc_and_of_r2_is_found_and_none_where_there_
         assert row["difference"] == pytest.approx(evaluate(statistic, of_b) - evaluate(statistic, of_a))
         assert 0 < row["difference_low"] < row["difference"] < row["difference_high"]
         assert (row["images"], row["outcome"]) == (50, "higher")
+        assert np.isnan(row["baseline_low"])  # that of a run is in its report
     assert table.loc[("auc", "C"), "outcome"] == "not clear"
     assert (table.loc[("r2", "C"), ["difference", "p_value"]].tolist(), table.loc[("r2", "C"), "outcome"]) == (
         [0, 1], "equal"
