@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from rcdm_core.allocator import give_back
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -71,8 +73,10 @@ def coordinates_of(x: torch.Tensor) -> tuple[Callable[[torch.Tensor], torch.Tens
             z = (x[:, some].double() - mean[some]) * scale[some]
             gram.addmm_(z, z.T)
         squares, left = spectrum(gram)
+        give_back()  # what decomposing has taken, before coordinates take as much again
         return (left * squares.sqrt()).__getitem__, squares
     squares, axes = spectrum(_products(x, mean, scale))
+    give_back()
     return lambda rows: ((x[rows].double() - mean) * scale) @ axes, squares
 
 

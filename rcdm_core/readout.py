@@ -69,7 +69,8 @@ def ridge_predictions(
 
     def without(*left_out: int) -> torch.Tensor:
         """Moments of the training set that leaves these folds out."""
-        return reduce(torch.add, (moments[k] for k in range(folds) if k not in left_out))
+        first, *others = (moments[k] for k in range(folds) if k not in left_out)
+        return reduce(torch.Tensor.add_, others, first.clone())
 
     errors = torch.zeros(folds, len(penalties), y.shape[1], dtype=y.dtype)
     for k in range(folds):
@@ -151,7 +152,7 @@ def _ridge(moments: torch.Tensor, dimension: int, penalties: torch.Tensor) -> Ca
     """Ridge regressions with each of P relative penalties, from the moments of their training set.
 
     Args:
-        moments: ``A'A [R + T + 1, R + T + 1]`` of the training rows ``A = [coordinates, targets, 1]``.
+        moments: ``A'A [R + T + 1, R + T + 1]`` of the training rows ``A = [coordinates, targets, 1]``; overwritten.
         dimension: R.
         penalties: In units of the largest eigenvalue of the coordinates' scatter, ``[P]``.
 
@@ -159,7 +160,7 @@ def _ridge(moments: torch.Tensor, dimension: int, penalties: torch.Tensor) -> Ca
         What predicts ``[P, m, T]`` from the coordinates of rows ``[m, R]``.
     """
     mean = moments[-1, :-1] / moments[-1, -1]
-    scatter = moments[:-1, :-1] - moments[-1, -1] * torch.outer(mean, mean)
+    scatter = moments[:-1, :-1].sub_(torch.outer(mean, mean).mul_(moments[-1, -1]))
     squares, axes = spectrum(scatter[:dimension, :dimension])
     along = axes.T @ scatter[:dimension, dimension:]  # [R', T]
     weights = axes @ (along / (squares + squares[-1:] * penalties[:, None])[:, :, None])  # [P, R, T]

@@ -105,10 +105,10 @@ def build(world: World) -> gr.Blocks:
                     share = gr.Slider(0, 1, 1, label="How far")
                 with gr.Column(visible=False) as attacking:
                     budget = gr.Slider(0, LARGEST, 4, step=0.5, label="Budget: 255ths of the range of a pixel")
+                button, message = gr.Button("Save as a figure"), gr.HTML()  # before what has many stops of the keyboard
                 sides = _chooser(world, "Image", 0)
                 with gr.Column(visible=False) as beside:
                     sides += _chooser(world, "Second image", 1)
-                button, message = gr.Button("Save as a figure"), gr.HTML()
             with gr.Column(scale=2, min_width=300, elem_classes="seen"):
                 sides_shown, state, numbers, pictures = gr.HTML(), gr.State(None), [], []
                 with gr.Row():
