@@ -32,6 +32,9 @@ OUTCOMES = ("higher", "lower", "not clear", "equal", "too few")
 MOST = 40
 """Rows of a figure: of more, those with the smallest p."""
 
+LONGEST = 8
+"""Intervals this many times as long as the middle one do not stretch the axis of a figure."""
+
 LIMITS = (
     "A difference says that numbers differ, not which run is better.",
     "Each run is one training and one draw: another seed of either may differ by more than two runs here do. Compare "
@@ -195,7 +198,12 @@ def figures(content: ComparisonResult) -> Iterator[tuple[str, Figure]]:
         yield (
             file_name(str(measure)),
             draw_by_encoder(
-                shown, row="row", labels=labels, series=series, unit=f"difference: {label(content, str(measure))}"
+                shown,
+                row="row",
+                labels=labels,
+                series=series,
+                longest=LONGEST,
+                unit=f"difference: {label(content, str(measure))}",
             ),
         )
 
@@ -215,7 +223,8 @@ def _figure_blocks(content: ComparisonResult) -> Iterator[Block]:
             f"By how much the runs differ: {label(content, str(measure))}.",
             f"A plot for each run beside the baseline A ({runs}). Dots: the difference, run minus A, "
             f"{paired(content)}, over the doses that both have; lines: its 95% bootstrap interval; a colour and shape "
-            "for each level." + (f" Of {count} rows, the {MOST} with the smallest p." if count > MOST else ""),
+            "for each level; a line that ends at the frame goes on beyond it."
+            + (f" Of {count} rows, the {MOST} with the smallest p." if count > MOST else ""),
             "Dashed is no difference. Right of it the number is higher in the run than in A, left of it lower; where a "
             "line crosses it, they do not tell. Which differences outlast the correction for all rows, the table "
             "says.",

@@ -198,6 +198,20 @@ def several() -> dict[str, Figure]:
     return {"dots": dots, "matrices": squares}
 
 
+def test_one_long_interval_does_not_stretch_the_axis() -> None:
+    ends = [0.1] * 9 + [5.0]
+    rows = pd.DataFrame({"row": [f"r{i}" for i in range(10)], "encoder": "a", "level": "l", "value": 0.2})
+    rows = rows.assign(value_low=[-end for end in ends], value_high=ends)
+    labels = {name: name for name in rows["row"]}
+    frames = []
+    for longest in (np.inf, 8):
+        figure = draw_by_encoder(rows, row="row", labels=labels, series={"value": "v"}, unit="u", longest=longest)
+        frames.append(figure.axes[0].get_xlim())
+    whole, (low, high) = frames
+    assert whole[0] < -5 and whole[1] > 5
+    assert -0.2 < low < -0.1 and 0.2 < high < 0.3  # every dot, and all lines but the long one
+
+
 def test_titles_of_several_encoders_do_not_run_into_each_other(several: dict[str, Figure]) -> None:
     test_no_text_is_below_seven_points_and_nothing_is_cut_off(several)
     for figure in several.values():

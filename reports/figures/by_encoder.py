@@ -42,6 +42,7 @@ def draw_by_encoder(
     band: float = 0.0,
     tick: Sequence[str] = (),
     least: float = -math.inf,
+    longest: float = math.inf,
 ) -> Figure:
     """Dots with intervals: a plot for each encoder, a colour for each level.
 
@@ -56,13 +57,16 @@ def draw_by_encoder(
         band: From 0 to here, shaded.
         tick: A column that is drawn as a tick, and what to call it.
         least: Where the axis begins at the latest; an arrow at the edge stands for what lies beyond.
+        longest: Intervals this many times as long as the middle one do not stretch the axis, and are cut at its edge.
     """
     table = table[table[row].isin(list(labels))]
     rows = [name for name in labels if name in set(table[row])][::-1]
     encoders, looks = list(dict.fromkeys(table["encoder"])), level_looks(table["level"])
     beside = max(1, int(table[list(series)].notna().sum(axis=1).max()))
     shifts = np.linspace(0.34, -0.34, len(looks) * beside) if len(looks) * beside > 1 else np.zeros(1)
-    numbers = table[[f"{name}{end}" for name in series for end in ("", "_low", "_high")]].to_numpy(float)
+    points, lows, highs = (table[[f"{name}{end}" for name in series]].to_numpy(float) for end in ("", "_low", "_high"))
+    is_long = highs - lows > longest * np.nanmedian(highs - lows)
+    numbers = np.where(is_long, points, [points, lows, highs])
     low, high = min(line, float(np.nanmin(numbers))), max(line, float(np.nanmax(numbers)))
     edge, room = max(low, least), 0.04 * (high - max(low, least) or 1.0)
     with theme():
