@@ -208,8 +208,10 @@ def test_one_long_interval_does_not_stretch_the_axis() -> None:
         figure = draw_by_encoder(rows, row="row", labels=labels, series={"value": "v"}, unit="u", longest=longest)
         frames.append(figure.axes[0].get_xlim())
     whole, (low, high) = frames
-    assert whole[0] < -5 and whole[1] > 5
-    assert -0.2 < low < -0.1 and 0.2 < high < 0.3  # every dot, and all lines but the long one
+    assert whole[0] < -5
+    assert whole[1] > 5
+    assert -0.2 < low < -0.1  # every dot, and all lines but the long one
+    assert 0.2 < high < 0.3
 
 
 def test_titles_of_several_encoders_do_not_run_into_each_other(several: dict[str, Figure]) -> None:
