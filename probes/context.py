@@ -18,6 +18,7 @@ from analyses.records import components, join, records
 from probes.rendering import drawable, starting_noise
 from probes.stages import Stages
 from rcdm_core.precision import device_of
+from rcdm_core.processes import completed, unless_busy
 from rcdm_core.progress import showing, silent, track
 from rcdm_core.representations import encode, represent
 from rcdm_core.workers import shared_out
@@ -104,8 +105,13 @@ class Context:
         from seeds of its own, and shows no loop. ``holds``: how many bytes of memory an item takes, where it is much.
         """
         alone = any(device_of(one).type != "cpu" or not one.is_reentrant for one in self.encoders)
-        results = map(work, items) if alone else shared_out(work, items, holds)
-        return iter(track(results, doing, len(items)))
+        one = partial(unless_busy, work)
+        results = map(one, items) if alone else shared_out(one, items, holds)
+        return completed(track(results, doing, len(items)), work, items)
+
+    def spread(self, work: Callable[[T], R], items: Sequence[T], doing: str) -> Iterator[R]:
+        """As `shared`, of work that has all threads: over several processes, where there are any."""
+        return completed(track(map(partial(unless_busy, work), items), doing, len(items)), work, items)
 
     def draw(self, count: int) -> np.ndarray:
         """Positions of images drawn by the seed, without repetition: the first of a draw are those of a smaller one."""
@@ -165,11 +171,12 @@ class Context:
         source = hashlib.sha256(h.numpy().tobytes()).hexdigest()
         how = (told.steps, told.solver, told.seed, told.batch_size)
         kept = self._stages(decoder.fingerprint, condition, how, source)
-        drawn = [
-            kept.under(batch).tensor(f"samples-{name}-{level.replace('/', '-')}", partial(draw, batch))
-            for batch in self.each(batches, f"sampling from {condition}")
-        ]
-        return torch.cat(drawn).unflatten(0, (len(images), len(samples)))
+        drawn = self.spread(
+            lambda batch: kept.under(batch).tensor(f"samples-{name}-{level.replace('/', '-')}", partial(draw, batch)),
+            batches,
+            f"sampling from {condition}",
+        )
+        return torch.cat(list(drawn)).unflatten(0, (len(images), len(samples)))
 
     def features(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures ``[N, 3, H, W]`` as features ``[N, F]``."""

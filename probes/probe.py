@@ -444,8 +444,8 @@ class Found:
             "p": p_text(judgement.p_value),
             "aside": aside(self.is_ssl(judgement.encoder)),
             **judgement.names,
-            "outcome": parts.get(judgement.seen or judgement.word, ""),
         }
+        names["outcome"] = parts.get(judgement.seen or judgement.word, "").format_map(names)
         told = {part: parts[part].format_map(names) for part in ("claim", "statistic", "rule", "sentence")}
         word, n = judgement.word, judgement.estimate.n
         if n < LEAST:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rcdm_core import kept
 from rcdm_core.kept import keeping
+from rcdm_core.processes import count, taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,9 +58,11 @@ class Stages:
             return compute()
         path = self.folder / name
         if not kept.is_sound(path):
-            value = compute()
-            with keeping("what was measured", self.folder, remedy=GOES_ON):
-                write(value, path)
+            with taken(path):
+                if count() < 2 or not kept.is_sound(path):  # another process has made it meanwhile
+                    value = compute()
+                    with keeping("what was measured", self.folder, remedy=GOES_ON):
+                        write(value, path)
         return read(path)
 
 

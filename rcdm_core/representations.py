@@ -2,25 +2,26 @@
 
 What was computed is kept under a key of everything the numbers depend on: the encoder's weights and preprocessing, the
 images' content, which of them and in what order, the kind of device and PyTorch's version. A key's rows are written in
-chunks of 2,048 (`rcdm_core.kept`), so that an interrupted run goes on where it was, and memory holds no more than the
-result and one chunk. Of what is read back a few images are encoded once more: if the encoder gives something else, all
-of it is computed anew.
+chunks of 512 (`rcdm_core.kept`), so that an interrupted run goes on where it was, several processes share them out, and
+memory holds no more than the result and one chunk. Of what is read back a few images are encoded once more: if the
+encoder gives something else, all of it is computed anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sys
-from itertools import groupby
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from rcdm_core import kept
+from rcdm_core import kept, processes
 from rcdm_core.errors import UserError
 from rcdm_core.kept import OTHER_CACHE, cache_folder, keeping
 from rcdm_core.precision import device_of, differ, rounding_of
+from rcdm_core.processes import completed, taken, unless_busy
 from rcdm_core.progress import track
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
 
-CHUNK = 2048
+CHUNK = 512
 """Rows in a cached file."""
 
 CHECKED = 3
@@ -83,8 +84,13 @@ def refuse_nan(encoder: Encoder, levels: Mapping[str, torch.Tensor]) -> None:
 
 
 def fitting(batch_size: int, encoder: Encoder, side: int) -> int:
-    """How many images of a side are worked on at once: a processor takes no more than `PIXELS`, a GPU what is asked."""
-    return min(batch_size, max(1, PIXELS // side**2)) if device_of(encoder).type == "cpu" else batch_size
+    """How many images of a side are worked on at once: a processor takes no more than `PIXELS`, a GPU what is asked.
+
+    Smaller images than the encoder looks at are enlarged to its size, and count as what they become.
+    """
+    if device_of(encoder).type != "cpu":
+        return batch_size
+    return min(batch_size, max(1, PIXELS // max(side, encoder.image_size) ** 2))
 
 
 def represent(
@@ -120,21 +126,31 @@ def represent(
     chunks = [slice(start, min(start + CHUNK, len(indices))) for start in range(0, len(indices), CHUNK)]
     missing = [rows for rows in chunks if not (folder and _read(_file(folder, rows), rows, result))]
     read = [row for rows in chunks if rows not in missing for row in range(rows.start, rows.stop)]
-    if read and not _agrees(encoder, images, indices, result, read):
+    is_stale = bool(read) and not _agrees(encoder, images, indices, result, read)
+    if is_stale:
         missing = chunks
 
-    batches = [
-        slice(i, min(i + batch_size, rows.stop)) for rows in missing for i in range(rows.start, rows.stop, batch_size)
-    ]
-    shown = track(batches, f"encoding with {encoder.name}", len(batches))
-    for chunk, group in groupby(shown, key=lambda batch: batch.start // CHUNK):
-        for batch in group:
-            for level, h in encode(encoder, images.images(indices[batch]), batch_size=batch_size).items():
-                result[level][batch] = h
-        if folder:
-            with keeping("representations", folder, remedy=OTHER_CACHE):
-                rows = chunks[chunk]
-                kept.save_tensors({level: h[rows] for level, h in result.items()}, _file(folder, rows))
+    batches = sum(len(range(rows.start, rows.stop, batch_size)) for rows in missing)
+    begun = iter(track(range(batches), f"encoding with {encoder.name}", batches))
+
+    def make(rows: slice) -> None:
+        """Encode a chunk, and keep it."""
+        with taken(_file(folder, rows)) if folder else nullcontext():
+            if folder and processes.count() > 1 and not is_stale and _read(_file(folder, rows), rows, result):
+                return  # another process has made it meanwhile
+            for start in range(rows.start, rows.stop, batch_size):
+                next(begun)
+                batch = slice(start, min(start + batch_size, rows.stop))
+                for level, h in encode(encoder, images.images(indices[batch]), batch_size=batch_size).items():
+                    result[level][batch] = h
+            if folder:
+                with keeping("representations", folder, remedy=OTHER_CACHE):
+                    kept.save_tensors({level: h[rows] for level, h in result.items()}, _file(folder, rows))
+
+    for _ in completed([unless_busy(make, rows) for rows in missing], make, missing):
+        pass
+    for _ in begun:  # those that other processes have made
+        pass
     wanted = result if asked is None else asked
     refuse_collapse(encoder, {level: result[level].split(CHUNK) for level in wanted})
     return result

@@ -23,6 +23,7 @@ from probes import page
 from probes.context import Context
 from probes.probe import Found, Ready, options
 from probes.stages import Stages
+from rcdm_core.allocator import give_back
 from rcdm_core.encoders.catalogue import EMBEDDED
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.features import default_features, load_features
@@ -219,6 +220,7 @@ def conduct(study: Study, *, workdir: Path | None = None) -> Result:
     """
     context = replace(study.context, stages=Stages(workdir))
     found = list(study.probe.measure(context, context.settings))
+    give_back()  # what measuring has kept, before it is summed up
     records = join([part for part in found if isinstance(part, pd.DataFrame)])
     numbered, images = number_images(records, context.images)
     return Result(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from rcdm_core.errors import UserError, unknown_name
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -25,6 +27,8 @@ def choose_device(name: str) -> str:
     if kind not in DEVICES or (number and (kind != "cuda" or not number.isdecimal())):
         raise unknown_name("device", name, DEVICES)
     gpus, metal = torch.cuda.device_count(), torch.backends.mps.is_available()
+    if gpus and not number and (own := os.environ.get("LOCAL_RANK", "")).isdecimal():
+        torch.cuda.set_device(int(own) % gpus)  # one of several processes on this machine
     if kind == "auto":
         return "cuda" if gpus else "mps" if metal else "cpu"
     if kind == "cuda" and not gpus:

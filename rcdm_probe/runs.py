@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from rcdm_core import kept
+from rcdm_core import kept, processes
 from rcdm_core.data.folder import FolderImages
 from rcdm_core.data.imageset import PartOfImages
 from rcdm_core.data.layout import RUN
@@ -53,6 +53,7 @@ LOCK = ".rcdm-probe-lock"
 
 _NEVER_MIND = {".DS_Store", "desktop.ini", "Thumbs.db", "lost+found"}  # systems put them into folders of their own will
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+_PAUSE = 0.2  # seconds, after which another process is looked for again
 _LONGEST = 150  # bytes of an encoder in the name of a folder, which has 255 at most
 
 _IDENTITY = {
@@ -191,6 +192,8 @@ class Run:
         Raises:
             UserError: Another process is about the same run.
         """
+        if processes.number():
+            return self._take_part(study, conduct), self.folder / "report.pdf"
         with self.locked():
             result = conduct(replace(study, facts=self.facts), workdir=self.parts)
             self.close()
@@ -198,6 +201,16 @@ class Run:
                 report = result.save(self.folder)
             self.finish()
         return result, report
+
+    def _take_part(self, study: Any, conduct: Callable[..., Any]) -> Any:
+        """Conduct a study that the first of several processes conducts, until its report is there; None if it is."""
+        result = None
+        with processes.taking_part(self.parts):
+            if _is_open(self.folder):
+                result = conduct(study, workdir=self.parts)
+        while _is_open(self.folder):  # the first writes the report
+            time.sleep(_PAUSE)
+        return result
 
     def close(self) -> None:
         """Stop the clock: time and memory enter the facts, so that a report can show them."""
@@ -207,6 +220,7 @@ class Run:
         """Publish the closed facts; the run is now finished, its parts are no longer needed."""
         with _writing(self.folder):
             _publish(self.folder, self.facts)
+            processes.others_gone(self.parts)
             shutil.rmtree(self.parts, ignore_errors=True)
             remove_unfinished(self.folder)
 
@@ -263,12 +277,15 @@ def begin(
         refuse: As of `Run`; by default `refuse_different`.
 
     Returns:
-        The run, new or continued; to be conducted while it is `Run.locked`.
+        The run, new or continued; to be conducted while it is `Run.locked`. Of several processes the first begins it,
+        and the others wait until it has.
 
     Raises:
         UserError: The folder cannot be written, holds what no run has written, or a run that differs in arguments,
             weights, data or code, open or finished.
     """
+    if processes.number():
+        return Run(_begun_by_the_first(facts, out, root, refuse or refuse_different), facts)
     facts = {**facts, "started": _now()}  # a study of several runs collects the facts of all before it begins the first
     with _writing(out if out is not None else root):
         folder = _make(out) if out is not None else _newest_open(root, facts) or _make_new(root, facts)
@@ -276,6 +293,26 @@ def begin(
     with suppress(UnderWay), locked(folder):  # `Run.locked` tells it
         run.enter()
     return run
+
+
+def _begun_by_the_first(
+    facts: Facts, out: Path | None, root: Path, refuse: Callable[[Path, Facts, Facts], None]
+) -> Path:
+    """The folder that the first of several processes works in, or has finished since this one was started."""
+    while True:
+        if out is None:
+            folder = _newest_open(root, facts) or finished(facts, root=root)
+        elif (known := read_facts(folder := out)) is not None:
+            refuse(out, known, facts)
+        known = None if folder is None else read_facts(folder)
+        if folder is not None and known is not None and (known["finished"] or _STARTED) >= _STARTED:
+            return folder
+        time.sleep(_PAUSE)
+
+
+def _is_open(folder: Path) -> bool:
+    facts = read_facts(folder)
+    return facts is not None and facts["finished"] is None
 
 
 def keep_apart(out: Path, images: ImageSet) -> None:
@@ -473,3 +510,6 @@ def _make_new(root: Path, facts: Facts) -> Path:
 
 def _now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+_STARTED = _now()  # this process

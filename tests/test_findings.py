@@ -178,7 +178,7 @@ def test_sentences_say_the_numbers_and_what_stands_beside_them():
     assert "AUC of" in found[1].sentence
     assert f"{found[2].value:.2f} [{found[2].low:.2f}, {found[2].high:.2f}]" in found[2].sentence
     assert "chance alone gives 0." in found[1].sentence
-    assert "is invariant within" in found["equivalent"].sentence
+    assert "is invariant within 0.1." in found["equivalent"].sentence
     still = verdicts(planted_records({"backbone": 0.8, "projector": 0.3}))["equivalent"]
     assert "is not invariant." in still.sentence
 

@@ -396,8 +396,12 @@ class Study:
         """
         settings, strongest, found = self.run.settings, self.untouched(entry), {}
         tries = [(budget, again) for budget in settings.budgets(entry) for again in range(settings.restarts)]
-        for budget, again in self.run.each(tries, f"{entry.name} on {self.name}"):
-            attempt = self.attempt(entry, budget, steps=settings.attack_steps, again=again)
+
+        def attempted(one: tuple[float, int]) -> Adversaries:
+            return self.attempt(entry, one[0], steps=settings.attack_steps, again=one[1])
+
+        attempts = self.run.spread(attempted, tries, f"{entry.name} on {self.name}")
+        for (budget, _), attempt in zip(tries, attempts, strict=True):
             found[budget] = strongest = strongest.or_stronger(attempt)
         return found
 

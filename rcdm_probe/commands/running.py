@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
@@ -52,9 +53,16 @@ def carry_out(
     Returns:
         The result, and the path of its report.
     """
+    from rcdm_core import processes
+    from rcdm_core.progress import showing, silent
     from rcdm_probe import runs
     from rcdm_probe.progress import progress_bars
 
+    if processes.number():  # the first process speaks for all
+        with showing(silent):
+            study = prepare()
+            runs.begin(study.facts, out=out).carry_out(study, conduct)
+        raise typer.Exit
     with progress_bars():
         study = prepare()
         tell(study.facts["data_card"].get("remarks", ()))
