@@ -113,7 +113,7 @@ class Encoder(nn.Module):
             ``{level: [N, D] float32}``.
         """
         with catching(self.trunk, self.layers) as caught:
-            features = self.trunk(self.preprocess(images))
+            features = self.trunk(self.preprocess(images.clone()))  # some networks write into what they are given
         levels = {name: caught[name][0].float() for name in self.layers}
         own = features if isinstance(features, Mapping) else {"backbone": features}
         levels |= {level: pooled(h, self.trunk).float() for level, h in own.items()}
