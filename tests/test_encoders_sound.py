@@ -6,7 +6,7 @@ import hashlib
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hostile_encoders as table
 import pytest
@@ -17,7 +17,7 @@ from torchvision import transforms as v1
 
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders import load_encoder
-from rcdm_core.encoders.encoder import Encoder
+from rcdm_core.encoders.encoder import Encoder, pooled
 from rcdm_core.encoders.preprocess import Steps
 from rcdm_core.encoders.soundness import fixed_images, refuse_without_gradients, sketched
 from rcdm_core.errors import UserError
@@ -85,6 +85,34 @@ def test_scores_of_few_classes_and_of_what_shows_no_layers_are_told(
         encoder = load_encoder("python:hostile_encoders:plain")
         assert f"looks like the scores of {classes:,} classes that its last layer" in encoder.card["classifier"]
         assert encoder.card["classifier"] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("after", "rule"),
+    [
+        (lambda maps: maps, "mean over positions"),
+        (lambda maps: maps.flatten(2).mT, "mean of patches"),
+        (lambda maps: maps.mean((2, 3)), "the network's own"),
+    ],
+)
+def test_what_is_pooled_for_a_network_is_not_called_its_own(
+    after: Any, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = table.Net()
+    network.forward = lambda x: after(network.maps(x))
+    monkeypatch.setattr(table, "plain", lambda: network, raising=False)
+    assert load_encoder("python:hostile_encoders:plain").card["pooling"]["backbone"] == rule
+
+
+@pytest.mark.parametrize("embedding", ["patch_embed", "patch_embeddings"])
+def test_patches_without_the_class_token_are_averaged(embedding: str) -> None:
+    network, tokens = nn.Module(), torch.rand(2, 4, 8)
+    network.cls_token = nn.Parameter(torch.zeros(1, 1, 8))
+    network.embedding = nn.Identity()
+    network.embedding.num_patches = 4
+    setattr(network, embedding, network.embedding)
+    torch.testing.assert_close(pooled(tokens, network), tokens.mean(1))
+    torch.testing.assert_close(pooled(torch.cat([tokens[:, :1], tokens], 1), network), tokens[:, 0])
 
 
 OBLONG = {

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from rcdm_core.encoders.encoder import Encoder, pooled
+from rcdm_core.encoders.encoder import Encoder, catching, pooled
 from rcdm_core.encoders.preprocess import bends_oblong
 from rcdm_core.encoders.soundness import examined, fixed_images, others_code, sketched
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import shows_an_address, without_addresses
-from rcdm_core.precision import differ, rounding_of
+from rcdm_core.precision import device_of, differ, rounding_of
 from rcdm_core.state_dicts import load_into
 from rcdm_core.weight_files import load_state
 
@@ -62,6 +62,8 @@ def measured(
         )
     encoder.about = about
     encoder = admitted(encoder, sources=sources, remove_scores=remove_scores)
+    if (rule := _pooled_here(encoder)) is not None:
+        encoder.card["pooling"] = {"backbone": rule}
     if bends_oblong(preprocess, image_size):
         told = "its centre square alone is looked at, of which its own preprocessing would make something else"
         encoder.card["oblong pictures"] = told
@@ -114,6 +116,14 @@ def admitted(encoder: Encoder, *, sources: Iterable[Path] = (), remove_scores: b
         vars(encoder).pop(known, None)
     encoder.is_examined = True
     return encoder
+
+
+def _pooled_here(encoder: Encoder) -> str | None:
+    """How what the network gives is pooled for it, in words; None where it gives one row for each image itself."""
+    with suppress(RuntimeError), torch.no_grad(), catching(encoder.trunk, [""]) as caught:  # scripts take no hooks
+        encoder(fixed_images(encoder.image_size)[1:2].to(device_of(encoder)))
+        return caught[""][1] if caught and caught[""][1] != "as it is" else None
+    return None
 
 
 def _refuse_hidden(network: nn.Module, name: str) -> None:

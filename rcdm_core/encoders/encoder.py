@@ -243,7 +243,9 @@ def _channels_last(output: torch.Tensor, network: nn.Module, layer: nn.Module | 
 
 
 def _patches(network: nn.Module) -> int | None:
-    return getattr(_found(network, "patch_embed"), "num_patches", None)
+    """How many there are, by what timm and DINO, and what transformers calls their embedding."""
+    embeddings = (_found(network, name) for name in ("patch_embed", "patch_embeddings"))
+    return next((count for count in (getattr(one, "num_patches", None) for one in embeddings) if count), None)
 
 
 def _found(network: nn.Module, attribute: str) -> Any:
