@@ -42,7 +42,7 @@ from probes.page import undrawn
 from probes.probe import Compared, Judgement, Needs, Probe, Ready, Sampling, Show, option
 from rcdm_core.data.registry import SCENE, open_given
 from rcdm_core.data.scenes import CIRCULAR, RANGES
-from rcdm_core.distances import typical_distance
+from rcdm_core.distances import NO_LENGTH, typical_distance
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import resize
 from reports import blocks
@@ -123,8 +123,8 @@ def spherical(first: torch.Tensor, second: torch.Tensor, t: torch.Tensor) -> tor
     """
     a, b = first.double(), second.double()
     from_norm, to_norm = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
-    u = F.normalize(torch.where(from_norm > 0, a, b), dim=1)
-    v = F.normalize(torch.where(to_norm > 0, b, a), dim=1)
+    u = F.normalize(torch.where(from_norm > 0, a, b), dim=1, eps=NO_LENGTH)
+    v = F.normalize(torch.where(to_norm > 0, b, a), dim=1, eps=NO_LENGTH)
     angle = 2 * torch.atan2((u - v).norm(dim=1), (u + v).norm(dim=1))[:, None]  # exact near 0 and near pi
     rest = v - (u * v).sum(1, keepdim=True) * u
     axis = F.one_hot(u.abs().argmin(1), u.shape[1]).to(u)

@@ -8,6 +8,7 @@ than its target does?
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 _TIE = 32 * torch.finfo(torch.float32).eps  # what rounding does to a squared distance, over |query|^2 + |gallery|^2
 
 _ROUNDING = 16 * torch.finfo(torch.float32).eps  # of representations, by their length: sums of many terms
+
+NO_LENGTH = 1e-150
+"""A shorter vector has no direction; the square of this is a float64 still."""
 
 _ROWS = 512  # pairs that are compared at once
 
@@ -159,8 +163,17 @@ class Whitening:
 
 
 def cosine(moved: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
-    """Cosine similarity of paired rows: ``[N, D]``, ``[N, D]`` -> ``[N]`` float64 in [-1, 1]."""
-    return pair_by_pair(partial(F.cosine_similarity, dim=1), moved, original).clamp(-1, 1)
+    """Cosine similarity of paired rows: ``[N, D]``, ``[N, D]`` -> ``[N]`` float64 in [-1, 1]; 0 where one is all 0."""
+    return pair_by_pair(partial(F.cosine_similarity, dim=1, eps=NO_LENGTH), moved, original).clamp(-1, 1)
+
+
+def power_of_two(*parts: torch.Tensor) -> float:
+    """A power of two near the largest number of some tensors, 1 where all are 0.
+
+    Divided by it they keep every bit, and their squares neither overflow float32 nor vanish, however an encoder scales.
+    """
+    largest = max((part.abs().max().item() for part in parts if part.numel()), default=0.0)
+    return 2.0 ** max(-120, math.frexp(largest)[1]) if largest > 0 else 1.0
 
 
 def retrieval_ranks(
@@ -181,20 +194,21 @@ def retrieval_ranks(
     Returns:
         Ranks ``[N]``, int64 in 1 .. M; 1 is the nearest.
     """
-    centre = sum((rows.sum(0).double() for rows in gallery.split(block)), torch.zeros(())) / len(gallery)
+    centre = _centre(gallery, block)
+    unit = power_of_two(*(rows - centre.to(rows.dtype) for part in (queries, gallery) for rows in part.split(block)))
     blocks = []
     for i, (query, target) in enumerate(zip(queries.split(block), targets.split(block), strict=True)):
-        query, own = _centred(query, centre), _centred(gallery[target], centre)
+        query, own = _centred(query, centre, unit), _centred(gallery[target], centre, unit)
         length = query.square().sum(1)
         to_target = length + own.square().sum(1) - 2 * (query * own).sum(1)
         blocks.append((slice(i * block, i * block + len(query)), length[:, None], to_target[:, None]))
     nearer, tied = torch.zeros(2, len(queries), dtype=torch.long, device=queries.device)
     for rows in gallery.split(block):
-        rows = _centred(rows, centre)
+        rows = _centred(rows, centre, unit)
         lengths = rows.square().sum(1)
         for here, length, to_target in blocks:
             size = length + lengths
-            beyond = torch.addmm(size, _centred(queries[here], centre), rows.T, alpha=-2).sub_(to_target)
+            beyond = torch.addmm(size, _centred(queries[here], centre, unit), rows.T, alpha=-2).sub_(to_target)
             slack = size.mul_(_TIE)
             within = (beyond <= slack).sum(1, dtype=torch.int32)
             closer = (beyond < slack.neg_()).sum(1, dtype=torch.int32)
@@ -203,10 +217,14 @@ def retrieval_ranks(
     return 1 + nearer + tied // 2
 
 
-def _centred(rows: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
+def _centre(gallery: torch.Tensor, block: int) -> torch.Tensor:
+    return sum((rows.sum(0, dtype=torch.float64) for rows in gallery.split(block)), torch.zeros(())) / len(gallery)
+
+
+def _centred(rows: torch.Tensor, centre: torch.Tensor, unit: float) -> torch.Tensor:
     """Rows around a centre, in float32: small norms keep the rounding of |q|^2 + |g|^2 - 2 q.g small."""
     rows = rows if rows.dtype == torch.float64 else rows.float()
-    return (rows - centre.to(rows.dtype)).float()
+    return ((rows - centre.to(rows.dtype)) / unit).float()
 
 
 def nearest(queries: torch.Tensor, gallery: torch.Tensor, *, block: int = 512) -> tuple[torch.Tensor, torch.Tensor]:
@@ -222,12 +240,14 @@ def nearest(queries: torch.Tensor, gallery: torch.Tensor, *, block: int = 512) -
     """
     best = torch.full((len(queries),), torch.inf)
     rows = torch.zeros(len(queries), dtype=torch.long)
+    centre = _centre(gallery, block)
+    unit = power_of_two(*(rows - centre.to(rows.dtype) for part in (queries, gallery) for rows in part.split(block)))
     for start in range(0, len(gallery), block):
-        part = gallery[start : start + block].float()
+        part = _centred(gallery[start : start + block], centre, unit)
         lengths = part.square().sum(1)
         for i in range(0, len(queries), block):
             here = slice(i, i + block)
-            value, place = torch.addmm(lengths, queries[here].float(), part.T, alpha=-2).min(1)
+            value, place = torch.addmm(lengths, _centred(queries[here], centre, unit), part.T, alpha=-2).min(1)
             nearer = value < best[here]
             best[here] = torch.where(nearer, value, best[here])
             rows[here] = torch.where(nearer, place + start, rows[here])

@@ -54,7 +54,7 @@ class NotKept(UserError):
 
 def cache_folder() -> Path:
     """The folder that the environment names as ``RCDM_PROBE_CACHE``, else ``~/.cache/rcdm-probe``; may not exist."""
-    named = os.environ.get("RCDM_PROBE_CACHE") or "~/.cache/rcdm-probe"
+    named = os.environ.get("RCDM_PROBE_CACHE", "").strip() or "~/.cache/rcdm-probe"
     return user_path(named, "the cache (RCDM_PROBE_CACHE)")
 
 

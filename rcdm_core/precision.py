@@ -67,6 +67,7 @@ def differ(one: torch.Tensor, other: torch.Tensor, among: torch.Tensor, rounding
     """
     if one.shape != other.shape:
         return True
-    typical = torch.pdist(among.float()).median() if len(among) > 1 else torch.zeros(())
+    one, other, among = one.double(), other.double(), among.double()  # whose squares are float32 of no scale at all
+    typical = torch.pdist(among).median() if len(among) > 1 else torch.zeros(())
     sums = 80 * min(rounding, 2**-11) * among.norm(dim=1).mean()  # 1e-5 in float32
     return not bool((one - other).norm(dim=1).max() <= 5e-3 * typical + sums)

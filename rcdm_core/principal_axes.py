@@ -40,7 +40,7 @@ def column_scale(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _scale(deviation: torch.Tensor) -> torch.Tensor:
-    alive = deviation > 1e-7 * deviation.max().clamp(min=1e-30)
+    alive = deviation > 1e-7 * deviation.max()
     return torch.where(alive, 1 / deviation.where(alive, 1.0), 0.0)
 
 

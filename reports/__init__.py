@@ -6,6 +6,9 @@ from contextlib import suppress
 
 from rcdm_core.errors import UserError, first_line
 
+if not os.environ.get("SOURCE_DATE_EPOCH", "0").isdecimal():
+    del os.environ["SOURCE_DATE_EPOCH"]  # Matplotlib takes it for a time when it writes a figure
+
 if "matplotlib" not in sys.modules:
     # The kernel of a notebook names its backend to every command that a cell starts. Where that is not installed,
     # Matplotlib would not import; our figures need none, and the user's own keep it where it is.

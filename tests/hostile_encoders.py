@@ -73,6 +73,10 @@ DICE = {
     "random_flip_of_pictures": lambda: (Net(), v2.Compose([v2.RandomVerticalFlip(), v1.ToTensor(), v1.Resize(SIZE)])),
     "random_grey": lambda: (Net(), v2.Compose([v2.RandomGrayscale(0.3), v2.Resize(SIZE)])),
     "random_module": lambda: (Net(), v2.ColorJitter(0.5)),
+    "dropout_of_16_bits": lambda: Halved(torch.float16, lambda h: F.dropout(h, 0.1) + 5),
+    "noise_of_16_bits": lambda: Halved(torch.bfloat16, lambda h: h + 0.05 * torch.randn_like(h) + 5),
+    "huge_noise": lambda: Net(lambda h: 1e25 * (h + 0.5 * torch.rand(16))),
+    "tiny_noise": lambda: Net(lambda h: 1e-30 * (h + 0.5 * torch.rand(16))),
 }  # fmt: skip
 
 # Those with which it depends on the other images of the batch
@@ -106,6 +110,7 @@ BATCH = {
     "dynamic_8_bits": lambda: torch.ao.quantization.quantize_dynamic(
         nn.Sequential(nn.AvgPool2d(8), nn.Flatten(), nn.Linear(3 * 28 * 28, 4)), {nn.Linear}, dtype=torch.qint8
     ),
+    "centred_of_16_bits": lambda: Halved(torch.float16, lambda h: h - 0.5 * h.mean(0) + 5),
     "mixed_channels": lambda: (Net(), lambda x: x + x.flip(0)),
 }
 
@@ -211,6 +216,9 @@ REFUSED = {
     "preprocessing_to_one": (lambda: (Net(), lambda x: x[:1]), "gives no batch"),
     "preprocessing_to_one_axis": (lambda: (Net(), lambda x: x.flatten()), "gives no batch"),
     "preprocessing_far_too_large": (lambda: (Net(), v1.Resize(40000)), "resizes to .40000, 40000. pixels"),
+    "preprocessing_over_other_axes": (
+        lambda: (Net(), v1.Compose([v1.Resize(SIZE), v1.ToTensor(), lambda x: x - x.mean((1, 2), keepdim=True)])),
+        "does something else to pictures than to tensors"),
     "preprocessing_by_class_of_input": (
         lambda: (Net(), lambda x: by_kind(x)), "does something else to pictures than to tensors"),
 }  # fmt: skip
@@ -229,8 +237,8 @@ def endless(h: torch.Tensor) -> torch.Tensor:
 
 
 class Halved(Net):
-    def __init__(self, dtype: torch.dtype) -> None:
-        super().__init__()
+    def __init__(self, dtype: torch.dtype, after: Any = None) -> None:
+        super().__init__(after)
         self.to(dtype)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -315,6 +323,8 @@ SOUND = {
     "far_from_zero": lambda: Net(lambda h: h + 50),
     "constant": lambda: Net(torch.ones_like),  # what is the same of all images is refused when they are encoded
     "normalized": lambda: Net(lambda h: F.normalize(h)),
+    "writing_into_images": lambda: (Net(before=lambda x: x.clamp_(0.2, 0.8)), lambda x: x),
+    "normalizing_in_place": lambda: (Net(), v1.Normalize([0.5] * 3, [0.5] * 3, inplace=True)),
     "frozen": lambda: Net().requires_grad_(False),
     "without_gradients": lambda: Net(torch.no_grad()(lambda h: h.detach())),
 }

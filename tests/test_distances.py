@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rcdm_core.distances import (
     cosine,
     mean_reciprocal_rank,
+    nearest,
     relative_displacement,
     retrieval_ranks,
     typical_distance,
@@ -18,6 +19,8 @@ from rcdm_core.distances import (
 )
 from rcdm_core.errors import UserError
 from rcdm_core.fidelity import fidelity_scores
+from rcdm_core.precision import differ
+from rcdm_core.readout import binary_scores
 
 
 def cloud(count: int, dimension: int, seed: int = 0) -> torch.Tensor:
@@ -127,3 +130,23 @@ def test_the_error_of_the_typical_distance_is_what_it_scatters_by(count: int) ->
     told = np.mean([typical_error(h) for h in drawn])
     assert told == pytest.approx(scatter, rel=0.25)
     assert typical_error(1e-5 * drawn[0]) == pytest.approx(typical_error(drawn[0]), rel=1e-3)
+
+
+@pytest.mark.parametrize("power", [-100, -40, 66, 110])
+def test_the_scale_of_an_encoder_changes_no_number(power: int) -> None:
+    gallery, targets, scale = cloud(60, 6), torch.arange(60), 2.0**power
+    queries, applied = gallery + cloud(60, 6, seed=1), gallery[:, 0] > 0
+    for number in (
+        cosine,
+        lambda a, b: retrieval_ranks(a, b, targets),
+        lambda a, b: nearest(a, b)[1],
+        lambda a, b: binary_scores(b, applied),
+        lambda a, b: torch.tensor([differ(a, b, b, 1e-7), differ(b, b, b, 1e-7)]),
+    ):
+        torch.testing.assert_close(number(queries * scale, gallery * scale), number(queries, gallery), rtol=0, atol=0)
+
+
+def test_the_nearest_image_is_found_far_from_zero() -> None:
+    gallery = (cloud(60, 6) + 1e4).double()
+    queries = gallery + 0.1 * cloud(60, 6, seed=1)
+    assert nearest(queries.float(), gallery.float())[1].equal(torch.cdist(queries, gallery).argmin(1))

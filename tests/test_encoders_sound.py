@@ -6,16 +6,18 @@ import hashlib
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hostile_encoders as table
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
+from torchvision import transforms as v1
 
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders import load_encoder
-from rcdm_core.encoders.encoder import Encoder
+from rcdm_core.encoders.encoder import Encoder, pooled
 from rcdm_core.encoders.preprocess import Steps
 from rcdm_core.encoders.soundness import fixed_images, refuse_without_gradients, sketched
 from rcdm_core.errors import UserError
@@ -62,6 +64,7 @@ def test_sound_encoders_are_taken_and_known_again(name: str, capsys: pytest.Capt
     assert one.fingerprint == other.fingerprint
     images = fixed_images(one.image_size)
     torch.testing.assert_close(one(images), other(images))
+    assert images.equal(fixed_images(one.image_size))  # whatever a network writes into
     assert capsys.readouterr().out == ""
 
 
@@ -70,6 +73,70 @@ def test_what_no_weights_hold_tells_encoders_apart(name: str) -> None:
     kinds = [load_encoder(f"python:hostile_encoders:{which}_{name}") for which in ("one", "other", "one", "other")]
     one, other, one_again, other_again = (encoder.network_fingerprint for encoder in kinds)
     assert one == one_again != other == other_again
+
+
+@pytest.mark.parametrize("classes", [2, 7, 102, 1000])
+def test_scores_of_few_classes_and_of_what_shows_no_layers_are_told(
+    classes: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 16, 8, 8), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, classes))
+    for given in (network, torch.jit.script(network)):
+        monkeypatch.setattr(table, "plain", lambda given=given: given, raising=False)
+        encoder = load_encoder("python:hostile_encoders:plain")
+        assert f"looks like the scores of {classes:,} classes that its last layer" in encoder.card["classifier"]
+        assert encoder.card["classifier"] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("after", "rule"),
+    [
+        (lambda maps: maps, "mean over positions"),
+        (lambda maps: maps.flatten(2).mT, "mean of patches"),
+        (lambda maps: maps.mean((2, 3)), "the network's own"),
+    ],
+)
+def test_what_is_pooled_for_a_network_is_not_called_its_own(
+    after: Any, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = table.Net()
+    network.forward = lambda x: after(network.maps(x))
+    monkeypatch.setattr(table, "plain", lambda: network, raising=False)
+    assert load_encoder("python:hostile_encoders:plain").card["pooling"]["backbone"] == rule
+
+
+@pytest.mark.parametrize("embedding", ["patch_embed", "patch_embeddings"])
+def test_patches_without_the_class_token_are_averaged(embedding: str) -> None:
+    network, tokens = nn.Module(), torch.rand(2, 4, 8)
+    network.cls_token = nn.Parameter(torch.zeros(1, 1, 8))
+    network.embedding = nn.Identity()
+    network.embedding.num_patches = 4
+    setattr(network, embedding, network.embedding)
+    torch.testing.assert_close(pooled(tokens, network), tokens.mean(1))
+    torch.testing.assert_close(pooled(torch.cat([tokens[:, :1], tokens], 1), network), tokens[:, 0])
+
+
+OBLONG = {
+    "by_a_square": ([v1.Resize((32, 32))], False),
+    "cropped": ([v1.Resize(40), v1.CenterCrop(32)], False),
+    "colours_alone": ([v1.Normalize([0.5] * 3, [0.5] * 3)], False),
+    "none": (None, False),
+    "uncropped": ([v1.Resize(32)], True),
+    "upright": ([v1.Resize((48, 24))], True),
+    "padded_first": ([v1.Pad(8), v1.Resize(32), v1.CenterCrop(32)], True),
+    "by_the_long_side": ([v1.Resize(24, max_size=32), v1.CenterCrop(32)], True),
+    "pooled": ([lambda x: F.adaptive_avg_pool2d(x, 32)], True),
+}
+
+
+@pytest.mark.parametrize("name", OBLONG)
+def test_what_would_see_more_of_an_oblong_picture_is_told(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps, told = OBLONG[name]
+    given = table.Net() if steps is None else (table.Net(), v1.Compose(steps))
+    monkeypatch.setattr(table, "plain", lambda: given, raising=False)
+    assert ("oblong pictures" in load_encoder("python:hostile_encoders:plain").card) == told
+    assert ("make pictures square first" in capsys.readouterr().err) == told
 
 
 def built(name: str, dimensions: Mapping[str, int] | None = None) -> Encoder:

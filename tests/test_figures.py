@@ -327,6 +327,7 @@ def test_figures_are_the_same_whatever_matplotlib_is_told(tmp_path):
         "matplotlibrc in the working folder": {},
         "MATPLOTLIBRC": {"MATPLOTLIBRC": str(tmp_path / "theirs")},
         "MPLBACKEND": {"MPLBACKEND": "module://not_installed"},
+        "SOURCE_DATE_EPOCH": {"SOURCE_DATE_EPOCH": "yesterday"},
         "MPLBACKEND of a window": {"MPLBACKEND": "TkAgg"},
     }
     for name in told:

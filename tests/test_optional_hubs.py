@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 
 from rcdm_core.encoders import load_encoder
+from rcdm_core.encoders.preprocess import alike, picture_of, smooth
 from rcdm_core.errors import UserError
+from rcdm_core.images import square
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (1, 40, 50, 3), np.uint8)
 IMAGES = torch.from_numpy(PIXELS).permute(0, 3, 1, 2).float() / 255
@@ -43,6 +45,40 @@ def test_a_network_of_transformers_gives_what_it_gives_its_own_library(
     torch.testing.assert_close(again(IMAGES)["backbone"], ours["backbone"])
     with pytest.raises(UserError, match="not on this machine"):
         load_encoder("hf:nobody/nothing")
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "refused"),
+    [
+        ("ConvNext", {"size": {"shortest_edge": 48}, "crop_pct": 0.875}, ""),
+        ("ConvNext", {"size": {"shortest_edge": 384}}, ""),
+        ("MobileViT", {"size": {"shortest_edge": 40}, "crop_size": {"height": 32, "width": 32}}, ""),
+        ("PoolFormer", {"size": {"shortest_edge": 48}, "crop_size": {"height": 48, "width": 48}}, ""),
+        ("EfficientNet", {"size": {"height": 48, "width": 48}}, "something else to a picture than its settings say"),
+        ("Levit", {"size": {"shortest_edge": 48}}, "something else to a picture than its settings say"),
+        ("GLPN", {}, "does not say to which size"),
+    ],
+)
+def test_an_image_processor_is_done_as_it_does_or_refused(
+    kind: str, settings: dict[str, object], refused: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    shape = transformers.ConvNextConfig(hidden_sizes=[8] * 4, depths=[1] * 4)
+    transformers.ConvNextModel(shape).save_pretrained("own")
+    processor = getattr(transformers, f"{kind}ImageProcessor")(**settings)
+    processor.save_pretrained("own")
+    if refused:
+        with pytest.raises(UserError, match=refused):
+            load_encoder("hf:./own")
+        return
+    encoder = load_encoder("hf:./own")
+    for shape in ((500, 630), (630, 500)):  # whose centres lie on whole pixels
+        picture = picture_of(smooth(*shape))
+        ours = encoder.preprocess(square(picture, encoder.image_size)[None])
+        theirs = processor(picture, return_tensors="pt")["pixel_values"]
+        assert alike(ours, theirs)
 
 
 def test_a_tower_of_open_clip_is_its_visual_part() -> None:

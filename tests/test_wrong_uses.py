@@ -222,6 +222,14 @@ def test_budgets_of_several_options_are_all_attacked(command: Command) -> None:
     assert set(records["strength"]) == {0.5, 2.0, 4.0}
 
 
+def test_budgets_that_look_like_shares_of_white_are_told(command: Command) -> None:
+    brief = "adversarial -e vicreg --rcdm none --images 20 --training 40 --attack Displacement --attack-steps 1"
+    for eps, told in (("0.0314", True), ("8", False)):
+        result = command(*brief.split(), "--out", eps, "--eps", eps)
+        assert result.exit_code == 0, result.output
+        assert ("0.0314 is 0.0314/255, 8 is 8/255" in result.stderr) == told
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32, 2**63, 2**64, 1.5, float("nan"), "0", None, True])
 def test_python_has_the_bounds_of_the_command_line(seed: Any) -> None:
     for study in (invariance, interpolation, manipulation, neighbourhood):

@@ -17,6 +17,7 @@ from torch import nn
 from torchattacks.attack import Attack
 
 from probes.image_draws import ImageDraws
+from rcdm_core.distances import power_of_two
 from rcdm_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class Displacement(Ascent):
     """
 
     def loss(self, output: torch.Tensor, origin: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor:
-        return (output - origin).square().sum(1)
+        return ((output - origin) / power_of_two(origin)).square().sum(1)
 
 
 class Toward(Ascent):
@@ -147,7 +148,7 @@ class Toward(Ascent):
 
     def loss(self, output: torch.Tensor, origin: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor:
         assert given is not None
-        return -(output - given).square().sum(1)
+        return -((output - given) / power_of_two(origin)).square().sum(1)
 
 
 def margin(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ own, and gradients do not foretell how the loss of the attack changes, or vanish
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 SMALLEST, LARGEST_L2 = 1e-3, 10_000
 """Budgets that float32 can tell from none, and that no two images exceed."""
+
+SLIGHT = 0.1  # 255ths: a grid that ends below may be meant in shares of white
 
 LEAST_IMAGES = 20  # below, no interval over images says anything
 
@@ -171,6 +174,9 @@ def ready(run: Context, settings: Adversarial) -> Ready:
         if one.decoder is not None:
             check_match(one.encoder, (settings.level,), one.decoder)
     images, labelled = run.images, run.images.labels is not None
+    if max(settings.eps) < SLIGHT and any(entry.norm == "Linf" for entry in settings.entries):
+        largest = f"{max(settings.eps):g}"
+        print(f"budgets of L-inf are in 255ths: {largest} is {largest}/255, 8 is 8/255", file=sys.stderr)
     for entry in settings.entries:
         if entry.needs_labels and not labelled:
             raise UserError(

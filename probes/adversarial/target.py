@@ -21,6 +21,7 @@ from torch import nn
 from probes.adversarial.attacks import margin, noise
 from probes.scale import LEAST_OTHERS, Scale
 from rcdm_core import kept
+from rcdm_core.distances import power_of_two
 from rcdm_core.kept import OTHER_CACHE, cache_folder, keeping
 from rcdm_core.linear_classifier import PENALTIES, LinearClassifier, fit_classifier
 from rcdm_core.precision import device_of, lowered
@@ -159,7 +160,9 @@ class Target:
         """What an attack on these victims sees: images to logits where they have labels, else to ``h``."""
         if victims.labels is None:
             origin, goals = victims.h.to(self.device), None if victims.goals is None else victims.goals.to(self.device)
-            aim = (lambda h: (h - origin).norm(dim=1)) if goals is None else (lambda h: covered(h, origin, goals))
+            unit = power_of_two(origin)
+            away = lambda h: ((h - origin) / unit).norm(dim=1)  # noqa: E731
+            aim = away if goals is None else (lambda h: covered(h, origin, goals))
             return Attacked(self.encoder, self.level, nn.Identity(), precision, aim if remembers else None)
         assert self.classifier is not None
         labels = victims.labels.to(self.device)
@@ -205,8 +208,9 @@ class Attacked(nn.Module):
 
 def covered(h: torch.Tensor, origin: torch.Tensor, goals: torch.Tensor) -> torch.Tensor:
     """How much of the distance from ``origin`` to ``goals`` is covered at ``h``, ``[N]``: 0 none, 1 all of it."""
-    whole = torch.linalg.vector_norm(goals - origin, dim=1)
-    return 1 - torch.linalg.vector_norm(goals - h, dim=1) / whole.clamp(min=torch.finfo(h.dtype).tiny)
+    unit = power_of_two(origin)
+    whole, left = (torch.linalg.vector_norm((goals - of) / unit, dim=1) for of in (origin, h))
+    return 1 - left / whole.clamp(min=torch.finfo(h.dtype).tiny)
 
 
 def _linear(classifier: LinearClassifier) -> nn.Linear:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from rcdm_core.encoders.encoder import Encoder, pooled
+from rcdm_core.encoders.encoder import Encoder, catching, pooled
+from rcdm_core.encoders.preprocess import bends_oblong
 from rcdm_core.encoders.soundness import examined, fixed_images, others_code, sketched
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import shows_an_address, without_addresses
-from rcdm_core.precision import differ, rounding_of
+from rcdm_core.precision import device_of, differ, rounding_of
 from rcdm_core.state_dicts import load_into
 from rcdm_core.weight_files import load_state
 
@@ -60,7 +61,14 @@ def measured(
             name, preprocess=preprocess, trunk=trunk, projector=None, dimensions={}, image_size=image_size
         )
     encoder.about = about
-    return admitted(encoder, sources=sources, remove_scores=remove_scores)
+    encoder = admitted(encoder, sources=sources, remove_scores=remove_scores)
+    if (rule := _pooled_here(encoder)) is not None:
+        encoder.card["pooling"] = {"backbone": rule}
+    if bends_oblong(preprocess, image_size):
+        told = "its centre square alone is looked at, of which its own preprocessing would make something else"
+        encoder.card["oblong pictures"] = told
+        print(f"{name}: of an oblong picture {told}; make pictures square first", file=sys.stderr)
+    return encoder
 
 
 def admitted(encoder: Encoder, *, sources: Iterable[Path] = (), remove_scores: bool = False) -> Encoder:
@@ -110,6 +118,14 @@ def admitted(encoder: Encoder, *, sources: Iterable[Path] = (), remove_scores: b
     return encoder
 
 
+def _pooled_here(encoder: Encoder) -> str | None:
+    """How what the network gives is pooled for it, in words; None where it gives one row for each image itself."""
+    with suppress(RuntimeError), torch.no_grad(), catching(encoder.trunk, [""]) as caught:  # scripts take no hooks
+        encoder(fixed_images(encoder.image_size)[1:2].to(device_of(encoder)))
+        return caught[""][1] if caught and caught[""][1] != "as it is" else None
+    return None
+
+
 def _refuse_hidden(network: nn.Module, name: str) -> None:
     """Raise a `UserError` if networks lie in a list where neither eval() nor a device reaches them."""
     known = set(network.modules())
@@ -156,8 +172,11 @@ def _is_plain(value: Any) -> bool:
             return value is None or type(value) in (bool, int, float, complex, torch.dtype, torch.Size)
 
 
-CLASSES = (10, 100, 200, 365, 1000, 1001, 10450, 11221, 11821, 18291, 21841, 21842, 21843)
-"""How many classes the data sets have on which networks are published."""
+CLASSES = (
+    *(2, 3, 4, 5, 6, 7, 8, 9, 10, 37, 43, 47, 100, 101, 102, 120, 196, 200, 257, 365, 397, 555, 1000, 1001, 1010, 5089),
+    *(8142, 10000, 10450, 11221, 11821, 18291, 21841, 21842, 21843),
+)
+"""How many classes the data sets have on which networks are published, or tuned."""
 
 
 def _tell_scores(encoder: Encoder, levels: Mapping[str, torch.Tensor], *, remove: bool) -> bool:
@@ -170,10 +189,12 @@ def _tell_scores(encoder: Encoder, levels: Mapping[str, torch.Tensor], *, remove
     if classes not in CLASSES:
         return False
     name, layer, given = _last_layer(encoder)
-    if layer is None or classes not in (getattr(layer, "out_features", 0), getattr(layer, "out_channels", 0)):
+    is_hidden = any(isinstance(module, torch.jit.ScriptModule) for module in encoder.trunk.modules())
+    widths = (getattr(layer, "out_features", 0), getattr(layer, "out_channels", 0), classes if is_hidden else 0)
+    if classes not in widths:
         return False
-    told = f"backbone looks like the scores of {classes:,} classes that its last layer {name or 'makes'} gives"
-    if remove and name:
+    told = f"backbone looks like the scores of {classes:,} classes that its last layer {name} gives".replace("  ", " ")
+    if remove and name and layer is not None:
         encoder.trunk.set_submodule(name, nn.Identity())
         with suppress(Exception), torch.no_grad():  # a shape that was written down
             features = encoder(fixed_images(encoder.image_size)[1:])["backbone"]
@@ -195,7 +216,8 @@ def _last_layer(encoder: Encoder) -> tuple[str, nn.Module | None, torch.Tensor]:
 
     with ExitStack() as hooks, torch.no_grad():
         for name, layer in encoder.trunk.named_modules():
-            if next(layer.parameters(recurse=False), None) is not None:
+            is_scripted = isinstance(layer, torch.jit.ScriptModule)  # which takes no hooks
+            if not is_scripted and next(layer.parameters(recurse=False), None) is not None:
                 hooks.enter_context(layer.register_forward_hook(partial(note, name)))
         encoder(fixed_images(encoder.image_size)[1:])
     return called[-1] if called else ("", None, torch.empty(0))

@@ -113,7 +113,7 @@ class Encoder(nn.Module):
             ``{level: [N, D] float32}``.
         """
         with catching(self.trunk, self.layers) as caught:
-            features = self.trunk(self.preprocess(images))
+            features = self.trunk(self.preprocess(images.clone()))  # some networks write into what they are given
         levels = {name: caught[name][0].float() for name in self.layers}
         own = features if isinstance(features, Mapping) else {"backbone": features}
         levels |= {level: pooled(h, self.trunk).float() for level, h in own.items()}
@@ -243,7 +243,9 @@ def _channels_last(output: torch.Tensor, network: nn.Module, layer: nn.Module | 
 
 
 def _patches(network: nn.Module) -> int | None:
-    return getattr(_found(network, "patch_embed"), "num_patches", None)
+    """How many there are, by what timm and DINO, and what transformers calls their embedding."""
+    embeddings = (_found(network, name) for name in ("patch_embed", "patch_embeddings"))
+    return next((count for count in (getattr(one, "num_patches", None) for one in embeddings) if count), None)
 
 
 def _found(network: nn.Module, attribute: str) -> Any:

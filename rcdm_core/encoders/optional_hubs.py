@@ -19,19 +19,25 @@ from torchvision.transforms import InterpolationMode
 
 from rcdm_core.encoders.any_network import fill_network, measured, ready
 from rcdm_core.encoders.hubs import known_training
-from rcdm_core.encoders.preprocess import Steps, decoded_size
+from rcdm_core.encoders.preprocess import Steps, alike, decoded_size, picture_of, smooth
+from rcdm_core.encoders.soundness import others_code
 from rcdm_core.errors import UserError, told, unknown_name
 from rcdm_core.hub import offline_without_a_network
+from rcdm_core.images import square
 from rcdm_core.weight_files import load_state
 from rcdm_core.weights import Fresh, seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from PIL import Image
 
     from rcdm_core.encoders.encoder import Encoder
 
 _FILTERS = {0: InterpolationMode.NEAREST, 2: InterpolationMode.BILINEAR, 3: InterpolationMode.BICUBIC}
+_WARPED = 384  # pixels from which ConvNeXt resizes without regard to shape
+_OWN = "write a function that returns the network with its transform, and name it python:..."
 _ON_TENSORS = (transforms.Resize, transforms.CenterCrop, transforms.ToTensor, transforms.Normalize)
 
 
@@ -88,7 +94,8 @@ def load_huggingface(name: str, *, weights: Path | Fresh | None = None) -> Encod
     transformers.utils.logging.disable_progress_bar()
     try:
         with offline_without_a_network(), seeded(weights):
-            settings = transformers.AutoImageProcessor.from_pretrained(source).to_dict()
+            processor = transformers.AutoImageProcessor.from_pretrained(source)
+            settings = processor.to_dict()
             shape = transformers.AutoConfig.from_pretrained(source)
             asked: dict[str, Any] = {"config": shape, "output_loading_info": True}
             info: dict[str, Any] = {}
@@ -122,6 +129,7 @@ def load_huggingface(name: str, *, weights: Path | Fresh | None = None) -> Encod
     trunk = ImageTower(network, patch if isinstance(patch, int) else 0, pools=pools)
     preprocess = Steps(transforms.Compose(_steps(settings, name)))
     size = decoded_size(preprocess) or max(_sides(settings.get("crop_size") or settings["size"]))
+    _refuse_another(preprocess, lambda picture: processor(picture, return_tensors="pt")["pixel_values"], size, name)
     encoder = measured(name, trunk, preprocess, size, about=f"{transformers.__version__}{network.config}")
     encoder.is_ssl = known_training(weights, source)
     pooling = "the network's own" if pools else "class token, or the mean of patches"
@@ -134,34 +142,62 @@ def load_huggingface(name: str, *, weights: Path | Fresh | None = None) -> Encod
     return encoder
 
 
+def _refuse_another(preprocess: nn.Module, theirs: Callable[[Image.Image], torch.Tensor], size: int, name: str) -> None:
+    """Raise a `UserError` if a preprocessing does not do to a picture what the library does: flips colours, say."""
+    for side in (size, size + size // 2):
+        picture = picture_of(smooth(side, side))
+        with torch.no_grad(), others_code(f"the image processor of {name} fails"):
+            wanted = theirs(picture)
+        if not alike(preprocess(square(picture, size)[None]), wanted):
+            raise UserError(
+                f"the image processor of {name} does something else to a picture than its settings say to resize, "
+                "crop and normalise it",
+                _OWN,
+            )
+
+
 def _steps(settings: Mapping[str, Any], name: str) -> list[Any]:
     """What an image processor does to a picture, as torchvision's transforms.
 
     Raises:
         UserError: It scales pixels to something else than [0, 1] before it normalises them.
     """
-    if not settings.get("do_rescale", True) or abs(settings.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-3:
+    if not settings.get("do_rescale") or abs(settings.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-3:
         raise UserError(
             f"the image processor of {name} does not scale pixels to [0, 1]",
-            "write a function that returns the network with its transform, and name it python:...",
+            _OWN,
         )
+    if not settings.get("size"):
+        raise UserError(f"the image processor of {name} does not say to which size it resizes pictures", _OWN)
     steps: list[Any] = []
-    if settings.get("do_resize", True):
-        sides = _sides(settings["size"])
+    crop = settings.get("crop_size") if settings.get("do_center_crop") else None
+    if settings.get("do_resize"):
+        sides, share = _sides(settings["size"]), settings.get("crop_pct")
+        if share and len(sides) == 1:  # of the side that is resized to; of ConvNeXt's large ones nothing is cropped
+            crop = crop or (sides if sides[0] < _WARPED else None)
+            sides = (int(sides[0] / share),) if crop else 2 * sides
         mode = _FILTERS.get(int(settings.get("resample", 3)), InterpolationMode.BICUBIC)
         steps.append(transforms.Resize(sides[0] if len(sides) == 1 else sides, mode, antialias=True))
-    if settings.get("do_center_crop"):
-        steps.append(transforms.CenterCrop(_sides(settings["crop_size"])))
+    if crop:
+        steps.append(transforms.CenterCrop(_sides(crop)))
     steps.append(transforms.ToTensor())
-    if settings.get("do_normalize", True):
+    if settings.get("do_flip_channel_order"):
+        steps.append(_blue_first)
+    if settings.get("do_normalize"):
         steps.append(transforms.Normalize(settings["image_mean"], settings["image_std"]))
     return steps
 
 
-def _sides(size: int | Mapping[str, int]) -> tuple[int, ...]:
+def _blue_first(images: torch.Tensor) -> torch.Tensor:
+    return images.flip(-3)
+
+
+def _sides(size: int | tuple[int, ...] | Mapping[str, int]) -> tuple[int, ...]:
     """Height and width, or the short side alone."""
     if isinstance(size, int):
         return (size,)
+    if isinstance(size, tuple):
+        return size
     known = [size[key] for key in ("height", "width", "shortest_edge") if size.get(key)]
     return tuple(known) if known else (max(size.values()),)
 
@@ -193,9 +229,10 @@ def load_open_clip(name: str, *, weights: Path | Fresh | None = None) -> Encoder
         ) from error
     filled = fill_network(network, weights, of=name, own=tag)
     settings = library.transform.PreprocessCfg(**network.visual.preprocess_cfg)
-    steps = library.transform.image_transform_v2(settings, is_train=False).transforms
-    preprocess = Steps(transforms.Compose([step for step in steps if isinstance(step, _ON_TENSORS)]))
+    transform = library.transform.image_transform_v2(settings, is_train=False)
+    preprocess = Steps(transforms.Compose([step for step in transform.transforms if isinstance(step, _ON_TENSORS)]))
     size = decoded_size(preprocess) or max(network.visual.image_size)
+    _refuse_another(preprocess, lambda picture: transform(picture)[None], size, name)
     encoder = measured(name, ready(network.visual, name), preprocess, size, about=library.__version__)
     encoder.is_ssl = False if isinstance(weights, Fresh) else None
     about = {"network": model, "weights": filled, "pooling": {"backbone": "the embedding compared with texts"}}

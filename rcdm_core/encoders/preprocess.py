@@ -314,10 +314,42 @@ def _sees_all_of(preprocess: nn.Module, way: Side) -> bool:
         for height, width in ((way + 31, way + 90), (way // 2 + 101, way // 3 + 60)):
             picture = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
             whole = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None] / 255
-            found, wanted = preprocess(square(picture, way)[None]), preprocess(whole)
-            if found.shape != wanted.shape or (found - wanted).abs().mean() > 0.05 * wanted.std():
+            if not alike(preprocess(square(picture, way)[None]), preprocess(whole)):
                 return False
         return True
+    return False
+
+
+def alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two preprocessings made the same of a picture, but for rounding to 8 bits and a filter like another."""
+    return one.shape == other.shape and bool((one - other).abs().mean() <= 0.05 * other.float().std())
+
+
+def picture_of(image: torch.Tensor) -> Image.Image:
+    """An image ``[3, H, W]`` in [0, 1] as a picture of 8 bits."""
+    return Image.fromarray((255 * image).round().byte().permute(1, 2, 0).numpy())
+
+
+def smooth(height: int, width: int) -> torch.Tensor:
+    """A picture without fine detail, ``[3, height, width]``, which looks the same at every size."""
+    y, x = torch.linspace(-1, 1, height)[:, None], torch.linspace(-1, 1, width)
+    waves = torch.stack([torch.sin(2 * x + 3 * y), torch.cos(4 * x) * y, torch.sin(3 * x) + torch.cos(5 * y) / 2])
+    return (0.5 + waves / 4).clamp(0, 1)
+
+
+def bends_oblong(preprocess: nn.Module, size: int) -> bool:
+    """Whether a preprocessing that changes the size of pictures makes something else of oblong ones than it is let.
+
+    It is given the square of ``size`` that is made of them (`rcdm_core.images.square`), not the whole of them.
+    """
+    if isinstance(preprocess, ResizeNormalize):
+        return False  # our own, which is for squares
+    with suppress(Exception), torch.no_grad():  # it may take squares alone
+        for shape in ((size + size // 2, 2 * size + 1), (2 * size + 1, size + size // 2)):
+            image = smooth(*shape)
+            whole = preprocess(image[None].clone())
+            if whole.shape[-2:] != shape and not alike(preprocess(square(picture_of(image), size)[None]), whole):
+                return True
     return False
 
 

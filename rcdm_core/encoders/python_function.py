@@ -25,11 +25,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from PIL import Image
 from torch import nn
 
 from rcdm_core.encoders.any_network import fill_network, measured, ready
-from rcdm_core.encoders.preprocess import LARGEST, PROBED, ResizeNormalize, Resizing, Steps, decoded_size, is_composed
+from rcdm_core.encoders.preprocess import (
+    LARGEST,
+    PROBED,
+    ResizeNormalize,
+    Resizing,
+    Steps,
+    alike,
+    decoded_size,
+    is_composed,
+    picture_of,
+)
 from rcdm_core.encoders.soundness import examined, fixed_images, others_code, random_state
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.weights import Fresh, seeded
@@ -169,7 +178,8 @@ def _preprocessing(transform: Any, declared: int | None, name: str) -> tuple[nn.
     preprocess = ready(transform, name).eval() if is_whole else Steps(transform)
     side = PROBED[0]
     with others_code(f"the preprocessing of {name}, given a batch [2, 3, {side}, {side}], fails"), Resizing():
-        out = preprocess(torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)).requires_grad_())
+        images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        out = preprocess(images.clone())  # some write into what they are given
     if not isinstance(out, torch.Tensor) or out.ndim != 4 or len(out) != 2:
         raise UserError(f"the preprocessing of {name} gives no batch", "it has to take and give [N, 3, H, W]")
     if not out.requires_grad:
@@ -188,13 +198,12 @@ def _preprocessing(transform: Any, declared: int | None, name: str) -> tuple[nn.
 
 def _compare_pictures(transform: Any, preprocess: nn.Module, size: int, name: str) -> None:
     """Raise a `UserError` if what takes pictures as well does something else to them than to tensors in [0, 1]."""
-    image = fixed_images(size)[0]
-    picture = Image.fromarray((255 * image).round().byte().permute(1, 2, 0).numpy())
     is_same, before = True, random_state()
     with suppress(Exception), torch.random.fork_rng(devices=[]), torch.no_grad():  # most take no pictures
-        ours, theirs = preprocess(image[None])[0], transform(picture)
-        if ours.shape == theirs.shape and random_state() == before:  # what is random is refused later
-            is_same = bool((ours - theirs).abs().mean() <= 0.05 * theirs.float().std())
+        for image in fixed_images(size):
+            ours, theirs = preprocess(image[None].clone())[0], transform(picture_of(image))
+            if ours.shape == theirs.shape and random_state() == before:  # what is random is refused later
+                is_same &= alike(ours, theirs)
     if not is_same:
         raise UserError(
             f"the preprocessing of {name} does something else to pictures than to tensors",

@@ -32,6 +32,11 @@ LOOKED_AT = [1, 0]
 ALONE = slice(1, 2)
 """That of these which is looked at alone as well: without the other it has another range, mean and place."""
 
+BESIDE = slice(2, 3)
+"""The fixed image that it is looked at beside, where a network computes in half precision."""
+
+_EQUAL = torch.finfo(torch.float32).eps  # rounding of what is computed twice in the same order, and then some
+
 
 def fixed_images(size: int) -> torch.Tensor:
     """Stripes, bright noisy blocks, a dark slope: ``[3, 3, size, size]`` in [0, 1], on every machine the same bits.
@@ -69,7 +74,7 @@ def examined(encoder: Encoder) -> dict[str, torch.Tensor]:
     """What an encoder gives of two fixed images at every level, ``[2, D]``, if it is one that can be measured.
 
     It is if an image has one representation: the same in another pass, and beside another image or alone. Two passes
-    of three images in all tell that all is well; one that draws random numbers makes some more.
+    of three images in all tell that all is well; one that draws random numbers, or rounds coarsely, makes some more.
 
     Raises:
         UserError: It is none, or fails, or gives something else than ``[N, D]``, or NaN.
@@ -78,7 +83,7 @@ def examined(encoder: Encoder) -> dict[str, torch.Tensor]:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         before = random_state()
         together, alone = _passed(encoder, images), _passed(encoder, images[ALONE])
-        changed = _changed(encoder, alone, {level: h[ALONE] for level, h in together.items()}, together)
+        changed = _changed(encoder, alone, _alone(together), together) or _blurred(encoder, images, together)
         dice = _rolled(encoder, images, together) if changed or random_state() != before else ""
     if dice:
         raise UserError(
@@ -96,11 +101,26 @@ def examined(encoder: Encoder) -> dict[str, torch.Tensor]:
 def _rolled(encoder: Encoder, images: torch.Tensor, known: Mapping[str, torch.Tensor]) -> str:
     """What differs in further passes of the same images, in words; empty where nothing does."""
     with others_code(f"the preprocessing of {encoder.name} fails"):
-        first = encoder.preprocess(images)
-        if any(not torch.equal(encoder.preprocess(images), first) for _ in range(PASSES)):
+        first = encoder.preprocess(images.clone())
+        if any(not torch.equal(encoder.preprocess(images.clone()), first) for _ in range(PASSES)):
             return "its preprocessing"
     passes = (_passed(encoder, images) for _ in range(3))
-    return next(filter(None, (_changed(encoder, levels, known, known) for levels in passes)), "")
+    return next(filter(None, (_changed(encoder, levels, known, known, _EQUAL) for levels in passes)), "")
+
+
+def _alone(levels: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {level: h[ALONE] for level, h in levels.items()}
+
+
+def _blurred(encoder: Encoder, images: torch.Tensor, known: Mapping[str, torch.Tensor]) -> str:
+    """What differs of one image beside another one, where the rounding of half precision would hide it.
+
+    A batch of the same shape is computed in the same order, so that nothing is rounded otherwise.
+    """
+    if rounding_of(encoder) <= _EQUAL:
+        return ""
+    other = fixed_images(encoder.image_size)[BESIDE].to(images)
+    return _changed(encoder, _alone(_passed(encoder, torch.cat([other, images[ALONE]]))), _alone(known), known, _EQUAL)
 
 
 def _passed(encoder: Encoder, images: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -130,9 +150,10 @@ def _changed(
     one: Mapping[str, torch.Tensor],
     other: Mapping[str, torch.Tensor],
     among: Mapping[str, torch.Tensor],
+    rounding: float | None = None,
 ) -> str:
     """The first level that differs between two passes, in words; empty where none does."""
-    rounding = rounding_of(encoder)
+    rounding = rounding_of(encoder) if rounding is None else rounding
     for level, h in among.items():
         if level not in one or differ(one[level], other[level], h, rounding):
             return f"level {level!r}"
