@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _GUTTER, _GROUP_GUTTER = 4, 28  # dots between images; between groups of columns
-_LARGEST = 14.0  # mm: an image is never printed larger, unless it has pixels for that:
+_LARGEST = 11.0  # mm: an image is never printed larger, unless it has pixels for that:
 _LARGEST_FINE, _FINE = 25.0, 3  # mm, and dots a pixel
 _TALLEST = 150.0  # mm: nor is a panel taller, so that it leaves room for its caption
 _MARGIN = 1.2  # mm between labels and images
