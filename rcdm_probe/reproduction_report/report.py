@@ -79,7 +79,7 @@ def document(content: Content) -> dict[str, Any]:
                 ],
             ),
             *(blocks.section(f"{n}. {told.title}", list(_finding(content, n))) for n, told in CLAIMS.items()),
-            *(blocks.section("Beyond the paper", told, apart=True) for told in [list(_beyond(content))] if told),
+            *(blocks.section("Beyond the paper", told) for told in [list(_beyond(content))] if told),
             blocks.section("What this report cannot tell", [blocks.points(limits(content))], apart=True),
             blocks.section(
                 "How it was measured",

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_ROW, _MARK = 4.2, 0.9  # mm: a row, and each of the marks in it where they are many
-_FRAME, _LINE = 17.0, 4.5  # mm: titles and axis label; a line of the legend
+_ROW, _MARK = 4.0, 0.8  # mm: a row, and each of the marks in it where they are many
+_FRAME, _LINE = 15.0, 4.5  # mm: titles and axis label; a line of the legend
 PALE = "#f5f6f8"  # of every other row
 _LETTERS = 72  # of titles, that fit beside each other
 _TICKS = 10  # of all plots together, that fit beside each other
