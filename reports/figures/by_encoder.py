@@ -143,8 +143,8 @@ def draw_matrices_by_encoder(
             axes.set_xticks(range(len(columns)), columns, rotation=60, ha="right", rotation_mode="anchor")
         for axes in grid[:, 0]:
             axes.set_yticks(range(len(rows)), rows)
-        figure.tight_layout(pad=0.3, w_pad=0.6, h_pad=0.8, rect=(0, 0, 0.9, 1))
-        bar = figure.add_axes((0.915, 0.3, 0.012, 0.5))
+        figure.tight_layout(pad=0.3, w_pad=0.6, h_pad=0.8, rect=(0, 0, 0.89, 1))
+        bar = figure.add_axes((0.9, 0.3, 0.012, 0.5))
         figure.colorbar(shades, cax=bar, label=unit)
     return figure
 

@@ -62,6 +62,8 @@ def draw_robustness(table: pd.DataFrame, attacks: Sequence[Any], *, reference: s
             axes.set_xlabel(f"budget, {attack.unit}")
             axes.set_xlim(0, None)
             axes.set_ylim(0, 1.02 if measure == "accuracy" else None)
+            if measure == "accuracy":
+                axes.set_yticks((0, 0.5, 1))  # others could be wider than the room that the layout leaves
             axes.set_ylabel("accuracy" if measure == "accuracy" else "displacement of h")
     _legend(figure, looks, [Line2D([], [], color=MUTED, ls=":", label="random noise")])
     return figure
@@ -89,7 +91,7 @@ def draw_rendered(table: pd.DataFrame, attack: Any, *, reference: str) -> Figure
         random = own[own["condition"] == attack.noise]
         axes.plot(random["strength"] + shift, random["class_seen"], marker, color=colour, mfc="white", ms=4)
     axes.set_xlabel(f"budget of {attack.name}, {attack.unit}")
-    axes.set_ylabel("class still seen by the judge")
+    axes.set_ylabel("class still seen")
     axes.set_ylim(0, 1.02)
     _legend(figure, looks, [Line2D([], [], color=MUTED, marker="o", mfc="white", ls="none", label="noise")])
     return figure
@@ -118,7 +120,7 @@ def draw_budgets(smallest: pd.DataFrame, attack: Any, *, largest: float, referen
     axes.set_xlim(0, largest)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel(f"budget of {attack.name}, {attack.unit}")
-    axes.set_ylabel("share of decisions flipped")
+    axes.set_ylabel("share flipped")
     _legend(figure, looks, [])
     return figure
 
