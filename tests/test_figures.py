@@ -65,7 +65,7 @@ def test_composing_repeats_every_pixel_and_changes_none():
 
 
 def test_a_panel_reaches_the_page_dot_for_dot(tmp_path):
-    given = panel()
+    given = panel(labels=("a", "b", "c"))
     style.save(given.figure(), tmp_path, "p")
     page = np.asarray(Image.open(tmp_path / "p.png").convert("RGB")).astype(int)
     wanted = compose(given.images.numpy(), 4).astype(int)  # 11 mm at 300 dpi hold 4 dots a pixel
