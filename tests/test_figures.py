@@ -65,16 +65,16 @@ def test_composing_repeats_every_pixel_and_changes_none():
 
 
 def test_a_panel_reaches_the_page_dot_for_dot(tmp_path):
-    given = panel(labels=("a", "b", "c"))
+    given = panel()
     style.save(given.figure(), tmp_path, "p")
     page = np.asarray(Image.open(tmp_path / "p.png").convert("RGB")).astype(int)
-    wanted = compose(given.images.numpy(), 4).astype(int)  # 11 mm at 300 dpi hold 4 dots a pixel
+    wanted = compose(given.images.numpy(), 5).astype(int)  # 14 mm at 300 dpi hold 5 dots a pixel
     printed = page[-wanted.shape[0] :, -wanted.shape[1] :]
     assert np.abs(printed - wanted).max() <= 1
 
 
 @pytest.mark.parametrize(
-    "size, columns, millimetres", [(32, 9, 10.8), (64, 6, 16.3), (128, 6, 21.7), (128, 8, 19.8), (224, 10, 15.8)]
+    "size, columns, millimetres", [(32, 9, 13.5), (64, 6, 16.3), (128, 6, 21.7), (128, 8, 19.8), (224, 10, 15.8)]
 )
 def test_images_of_many_pixels_are_printed_larger(size, columns, millimetres):
     (axes,) = panel(1, columns, size).figure().axes
