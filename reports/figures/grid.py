@@ -33,7 +33,7 @@ _FINER, _FINE = 1.8, 3  # times as large, and dots a pixel
 _TALLEST = 150.0  # mm: nor is a panel taller, so that it leaves room for its caption
 _MARGIN = 1.2  # mm between labels and images
 _LINE = 3.2  # mm: height of a line of labels
-_NARROW, _LABEL = 11, 20.0  # letters, to which a row label is wrapped at most; mm, about what it then takes
+_NARROW = 11  # letters in a line of a row label, at the least
 _SLANT = 60.0  # degrees, of column labels that are wider than their column
 _SIDE, _GAP, _BAR, _TITLE, _BOTTOM = 33.0, 3.0, 23.0, 6.0, 1.8  # mm: a map, and what is around it
 _UNIT = 20  # letters in a line beside the colour bar
@@ -92,9 +92,12 @@ def draw_panel(
     headings = _headings(columns)
     gaps = _gaps(headings, images.shape[1])
     room = _dots(width) - sum(gaps)
-    lines = _side(images, room - _dots(_LABEL), largest) * images.shape[-2] // (images.shape[-1] * _dots(_LINE))
-    row_labels = [_wrapped(text, lines) for text in rows]
-    left = _dots(max(map(_text_width, row_labels)) + _MARGIN * any(rows))
+    for letters in range(_NARROW, max(_NARROW, *map(len, rows)) + 1):  # as narrow as their rows have lines for
+        row_labels = [_wrapped(text, letters) for text in rows]
+        left = _dots(max(map(_text_width, row_labels)) + _MARGIN * any(rows))
+        high = _side(images, room - left, largest) * images.shape[-2] // images.shape[-1] + _GUTTER
+        if max(text.count("\n") + 1 for text in row_labels) * _dots(_LINE) <= high:
+            break
     images, scale = _fitted(images, room - left, largest)
     picture = compose(images, scale, gaps=gaps)
     side_high, side_wide = images.shape[-2] * scale, images.shape[-1] * scale
@@ -131,10 +134,11 @@ def draw_panel(
 
 
 def _side(images: np.ndarray, room: int, largest: float) -> int:
-    """Width of an image in dots, where the columns share the room."""
+    """Width of an image in dots, where columns share the room: a multiple of its pixels, if they get two or more."""
     rows, columns, _, height, width = images.shape
     most = max(_dots(largest), min(_FINE * width, _dots(_FINER * largest)))
-    return min(room // columns, most, round(_dots(_TALLEST) / rows * width / height))
+    wide = min(room // columns, most, round(_dots(_TALLEST) / rows * width / height))
+    return wide // width * width if wide >= 2 * width else wide
 
 
 def _fitted(images: np.ndarray, room: int, largest: float) -> tuple[np.ndarray, int]:
@@ -179,13 +183,10 @@ def _lefts(width: int, gaps: tuple[int, ...]) -> list[int]:
     return [0, *itertools.accumulate(width + gap for gap in gaps)]
 
 
-def _wrapped(text: str, lines: int) -> str:
-    """A row label as narrow as so many lines allow; its own line breaks stay."""
-    for letters in range(_NARROW, _NARROW + max(1, len(text))):
-        told = [line for part in text.split("\n") for line in textwrap.wrap(part, letters, break_long_words=False)]
-        if len(told) <= lines:
-            break
-    return "\n".join(told)
+def _wrapped(text: str, letters: int) -> str:
+    """A row label in lines of so many letters; its own line breaks and long words stay."""
+    lines = [line for part in text.split("\n") for line in textwrap.wrap(part, letters, break_long_words=False)]
+    return "\n".join(lines)
 
 
 def _dots(millimetres: float) -> int:
