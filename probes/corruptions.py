@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 LEAST = 20  # images
 SEVERITIES = 5
-ACROSS = 5  # plots in a row
+ACROSS, _PLOT = 5, 30.0  # plots in a row; mm for each row
 _TURNS = 9  # positions that a moving or zooming image is averaged over
 
 
@@ -276,8 +276,8 @@ def measure(run: Context, settings: Corruptions) -> Iterator[pd.DataFrame | Pane
         torch.cat([first, *(entry.apply(first, dose, settings.seed, numbers=number) for dose in entry.doses)])
         for entry in entries
     ]
-    columns = ("image", *map(str, range(1, SEVERITIES + 1)))
-    yield Panel("corrupted", torch.stack(shown), tuple(entry.label for entry in entries), columns)
+    rows = ("image", *map(str, range(1, SEVERITIES + 1)))
+    yield Panel("corrupted", torch.stack(shown, 1), rows, tuple(entry.label for entry in entries))
 
 
 # Tables and verdicts
@@ -383,7 +383,7 @@ def draw_curves(found: Found) -> Figure:
     shown = found.settings.corruptions
     lines = math.ceil(len(shown) / ACROSS)
     with theme():
-        figure = new_figure(TEXT_WIDTH, 36.0 * lines + 8)
+        figure = new_figure(TEXT_WIDTH, _PLOT * lines + 8)
         plots = figure.subplots(lines, ACROSS, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, name in zip(plots, shown, strict=False):
             for encoder, (colour, marker) in looks.items():
@@ -400,7 +400,7 @@ def draw_curves(found: Found) -> Figure:
         figure.supxlabel("severity", fontsize=8)
         figure.supylabel("relative displacement of h", fontsize=8)
         figure.legend(*plots[0].get_legend_handles_labels(), loc="upper center", ncols=len(looks))
-        figure.tight_layout(pad=0.3, rect=(0.02, 0, 1, 1 - 6 / (36.0 * lines + 8)))
+        figure.tight_layout(pad=0.3, rect=(0.02, 0, 1, 1 - 6 / (_PLOT * lines + 8)))
     return figure
 
 

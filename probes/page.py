@@ -104,7 +104,7 @@ def _rows_in(found: Found, verdict: Verdict) -> str:
 
 def write(found: Found, folder: Path) -> Path:
     """Write the report with its figures and tables into a run folder; gives the path of the PDF."""
-    return write_report(
+    path = write_report(
         folder,
         {**found.tables, "images": found.images},
         found.printed,
@@ -112,6 +112,9 @@ def write(found: Found, folder: Path) -> Path:
         document=document(found),
         verdicts=found.verdicts,
     )
+    for panel in found.panels:  # so that a report of several runs can draw it at another size
+        panel.save(path.parent / "figures" / f"{file_name(panel.name)}.npz")
+    return path
 
 
 def undrawn(found: Found) -> list[Block]:

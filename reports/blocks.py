@@ -89,6 +89,6 @@ def missing(what: str, remedy: str) -> Block:
     return {"kind": "missing", "what": what, "remedy": remedy}
 
 
-def section(title: str, blocks: Sequence[Block], *, new_page: bool = False, apart: bool = False) -> dict[str, Any]:
-    """A titled sequence of blocks, on a page of its own where asked, or behind all figures of the sections before."""
-    return {"title": title, "blocks": list(blocks), "new-page": new_page, "apart": apart}
+def section(title: str, blocks: Sequence[Block], *, new_page: bool = False) -> dict[str, Any]:
+    """A titled sequence of blocks, on a page of its own where asked."""
+    return {"title": title, "blocks": list(blocks), "new-page": new_page}

@@ -9,12 +9,14 @@ import pandas as pd
 
 from reports.blocks import figure_name
 from reports.names import file_name
+from reports.panels import read_panel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from reports.blocks import Block
+    from reports.panels import Panel
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class FinishedRun:
     def prefix(self) -> str:
         """What its figures are called by, among those of other runs."""
         return file_name("-".join([self.probe, *(self.encoders if len(self.encoders) == 1 else ())]))
+
+    def panel(self, name: str) -> Panel | None:
+        """A panel of its report by file name; None where the figure of that name is none, or an older run's."""
+        path = self.folder / "figures" / f"{name}.npz"
+        return read_panel(path) if path.is_file() else None
 
     def shown(self) -> dict[tuple[str, str], Block]:
         """Every figure and table of its report, in order, by kind and file name."""

@@ -10,12 +10,15 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from rcdm_core.images import resize
+from rcdm_core.kept import atomic_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from matplotlib.figure import Figure
     from PIL import Image
@@ -77,11 +80,28 @@ class Panel(Picture):
                 f"shape {tuple(self.images.shape)}"
             )
 
-    def figure(self) -> Figure:
-        """The grid with its labels, within the width of a text block."""
+    def figure(self, **size: float) -> Figure:
+        """The grid with its labels, within the width of a text block.
+
+        Args:
+            **size: ``width`` and ``largest`` of `reports.figures.grid.draw_panel`, where others are wanted.
+        """
         from reports.figures.grid import draw_panel
 
-        return draw_panel(self.images, self.rows, self.columns)
+        return draw_panel(self.images, self.rows, self.columns, **size)
+
+    def save(self, path: Path) -> None:
+        """Write it as arrays of NumPy: ``images`` in 8 bits, ``rows`` and ``columns``."""
+        pixels = (self.images.float().clamp(0, 1) * 255).round().byte().cpu().numpy()
+        with atomic_path(path) as temporary:
+            np.savez_compressed(temporary, images=pixels, rows=np.array(self.rows), columns=np.array(self.columns))
+
+
+def read_panel(path: Path) -> Panel:
+    """A panel that was saved, to be drawn anew."""
+    with np.load(path) as kept:
+        images = torch.from_numpy(kept["images"]) / 255
+        return Panel(path.stem, images, tuple(kept["rows"].tolist()), tuple(kept["columns"].tolist()))
 
 
 @dataclass(frozen=True, eq=False)

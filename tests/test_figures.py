@@ -27,7 +27,7 @@ from reports.figures.displacement import draw_displacement
 from reports.figures.factors import draw_factors
 from reports.figures.grid import DPI, compose
 from reports.names import FACTOR_LABELS
-from reports.panels import Map, Panel
+from reports.panels import Map, Panel, read_panel
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -97,6 +97,24 @@ def test_no_panel_is_wider_than_the_text_or_taller_than_the_page(rows, columns, 
     width, height = panel(rows, columns, size).figure().get_size_inches() * 25.4
     assert width <= style.TEXT_WIDTH + 0.5
     assert height <= 190
+
+
+def test_a_kept_panel_is_drawn_anew_smaller_with_all_its_pixels_and_letters_of_the_same_size(tmp_path):
+    labels = ("input", *(f"{level} {n}" for level in style.LEVEL_COLOURS for n in (1, 2, 3)))
+    given = replace(panel(3, 7, labels=labels), rows=("", "horizontal flip", "h of cross-fade"))
+    given.save(tmp_path / "p.npz")
+    again = read_panel(tmp_path / "p.npz")
+    assert (again.rows, again.columns) == (given.rows, given.columns)
+    figure = again.figure(width=82.5, largest=8.2)
+    assert figure.get_figwidth() * 25.4 <= 82.5
+    assert {text.get_fontsize() for text in figure.texts} == {style.SMALL}
+    first, second = (text.get_window_extent() for text in figure.texts[1:3])  # of the rows
+    assert first.y0 >= second.y1
+    assert min(first.x0, second.x0) >= -1
+    style.save(figure, tmp_path, "p")
+    page = np.asarray(Image.open(tmp_path / "p.png").convert("RGB")).astype(int)
+    wanted = compose(given.images.numpy(), 3, gaps=(28, 4, 4, 28, 4, 4)).astype(int)  # 8.2 mm: 3 dots a pixel
+    assert np.abs(page[-wanted.shape[0] :, -wanted.shape[1] :] - wanted).max() <= 1
 
 
 def test_columns_of_a_level_share_one_heading_in_its_colour():

@@ -1,11 +1,12 @@
 """What a probe found on several encoders, side by side: one figure, one table, each with one caption.
 
-A figure is drawn anew where its probe says how (`probes.probe.Show.across`); else the figures of the runs stand beside
-each other. The rows of a table follow each other, each with its encoder.
+A figure is drawn anew where its probe says how (`probes.probe.Show.across`); else those of the runs stand beside each
+other, panels drawn anew at a smaller size. The rows of a table follow each other, each with its encoder.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from probes.probe import Show
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from reports.finished import FinishedRun
 
 SENTENCES = "sentences"  # of the verdicts, among the names of what is shown
+ALONE = {"largest": 11.0}  # mm: size of a panel, as `reports.figures.grid.draw_panel` takes it,
+BESIDE = {"largest": 8.2, "width": 82.5}  # and where several stand side by side, at most half a line each
 
 
 class Shown(NamedTuple):
@@ -34,14 +37,14 @@ class Shown(NamedTuple):
 
     Attributes:
         block: As the document has it.
-        draw: Draws its figure anew.
+        draw: Draws its figures anew: file name -> how.
         table: Its table as read.
         numbers: The same in full precision.
         pictures: Figures to be copied into the folder: file name there -> where it is, both without ending.
     """
 
     block: Block
-    draw: Callable[[], Figure] | None = None
+    draw: Mapping[str, Callable[[], Figure]] = {}
     table: Table | None = None
     numbers: pd.DataFrame | None = None
     pictures: Mapping[str, Path] = {}
@@ -83,19 +86,20 @@ def _figure(probe: Probe, name: str, own: Sequence[tuple[FinishedRun, Block]]) -
     if across is not None and len(own) > 1:
         caption = probe.wording.caption(f"across {name}", {})
         block = blocks.figure(f"{probe.name}-{name}", caption.lead, caption.text, caption.how)
-        yield Shown(block, draw=lambda: across(runs))
+        yield Shown(block, draw={figure_name(block): lambda: across(runs)})
         return
     names = [f"{run.prefix}-{name}" for run in runs]
-    pictures = {
-        ours: run.folder / "figures" / figure_name(block) for ours, (run, block) in zip(names, own, strict=True)
-    }
+    theirs = {ours: (run, figure_name(block)) for ours, (run, block) in zip(names, own, strict=True)}
+    panels = {ours: panel for ours, (run, called) in theirs.items() if (panel := run.panel(called)) is not None}
+    draw = {ours: partial(panel.figure, **(ALONE if len(own) == 1 else BESIDE)) for ours, panel in panels.items()}
+    pictures = {ours: run.folder / "figures" / called for ours, (run, called) in theirs.items() if ours not in draw}
     block = max((block for _, block in own), key=lambda block: len(block["text"]))  # with every level that any has
     told = block["lead"], block["text"], block["how"]
     if len(own) == 1:
         shown = blocks.figure(names[0], *told)
     else:
         shown = blocks.figures({ours: run.encoders[0] for ours, run in zip(names, runs, strict=True)}, *told)
-    yield Shown(shown, pictures=pictures)
+    yield Shown(shown, draw=draw, pictures=pictures)
 
 
 def _shows(probe: Probe) -> Iterator[Show]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rcdm_probe.findings_table import multiplicity
 from rcdm_probe.known_probes import load_probe
 from rcdm_probe.reproduction_report.claims import CLAIMS
+from rcdm_probe.reproduction_report.joining import ALONE
 from rcdm_probe.reproduction_report.tables import finding_table, parts_table, rules, verdict_grid
 from reports import blocks, phrases
 from reports.names import data_name, listed
@@ -54,11 +55,10 @@ def printed_tables(content: Content) -> dict[str, Table]:
 def _figures(content: Content) -> Iterator[tuple[str, Figure]]:
     """The figures that are drawn anew, with their file names."""
     if content.kept is not None:
-        yield "kept", content.kept.figure()
+        yield "kept", content.kept.figure(**ALONE)
     for probes in content.shown.values():
         for one in (one for several in probes.values() for one in several):
-            if one.draw is not None:
-                yield blocks.figure_name(one.block), one.draw()
+            yield from ((name, draw()) for name, draw in one.draw.items())
 
 
 def document(content: Content) -> dict[str, Any]:
@@ -79,8 +79,8 @@ def document(content: Content) -> dict[str, Any]:
                 ],
             ),
             *(blocks.section(f"{n}. {told.title}", list(_finding(content, n))) for n, told in CLAIMS.items()),
-            *(blocks.section("Beyond the paper", told, apart=True) for told in [list(_beyond(content))] if told),
-            blocks.section("What this report cannot tell", [blocks.points(limits(content))], apart=True),
+            *(blocks.section("Beyond the paper", told) for told in [list(_beyond(content))] if told),
+            blocks.section("What this report cannot tell", [blocks.points(limits(content))]),
             blocks.section(
                 "How it was measured",
                 [

@@ -105,11 +105,15 @@ def finding_table(content: Content, finding: int) -> Table | None:
 
 
 def rules(content: Content, finding: int) -> Iterator[str]:
-    """What is tested of a finding, aspect by aspect, and by which rule."""
+    """What is tested of a finding, and by which rule; the aspects that have one in common together."""
     rows = content.findings[content.findings["finding"] == finding]
+    by_rule: dict[str, list[str]] = {}
     for aspect, told in rows.groupby("aspect", sort=False):
         statistic = told["statistic"].iloc[0].removeprefix(f"{aspect}: ")
-        yield f"{f'{aspect}: '.capitalize() if aspect else ''}{statistic}. {' '.join(dict.fromkeys(told['rule']))}"
+        of_aspect = f"{f'{aspect}: '.capitalize() if aspect else ''}{statistic}."
+        by_rule.setdefault(" ".join(dict.fromkeys(told["rule"])), []).append(of_aspect)
+    for rule, aspects in by_rule.items():
+        yield f"{' '.join(aspects)} {'One rule for all. ' if len(aspects) > 1 else ''}{rule}"
 
 
 def parts_table(content: Content) -> Table:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_ROW, _MARK = 4.6, 1.2  # mm: a row, and each of the marks in it where they are many
-_FRAME, _LINE = 17.0, 4.5  # mm: titles and axis label; a line of the legend
+_ROW, _MARK = 4.0, 0.8  # mm: a row, and each of the marks in it where they are many
+_FRAME, _LINE = 15.0, 4.5  # mm: titles and axis label; a line of the legend
 PALE = "#f5f6f8"  # of every other row
 _LETTERS = 72  # of titles, that fit beside each other
 _TICKS = 10  # of all plots together, that fit beside each other
@@ -147,8 +147,8 @@ def draw_matrices_by_encoder(
             axes.set_xticks(range(len(columns)), columns, rotation=60, ha="right", rotation_mode="anchor")
         for axes in grid[:, 0]:
             axes.set_yticks(range(len(rows)), rows)
-        figure.tight_layout(pad=0.3, w_pad=0.6, h_pad=0.8, rect=(0, 0, 0.9, 1))
-        bar = figure.add_axes((0.915, 0.3, 0.012, 0.5))
+        figure.tight_layout(pad=0.3, w_pad=0.6, h_pad=0.8, rect=(0, 0, 0.89, 1))
+        bar = figure.add_axes((0.9, 0.3, 0.012, 0.5))
         figure.colorbar(shades, cax=bar, label=unit)
     return figure
 

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from analyses.bootstrap import Estimate
 
-_ROW, _FRAME = 4.6, 17.0  # mm: a level; title and axis
+_ROW, _FRAME = 4.2, 17.0  # mm: a level; title and axis
 _LINE, _WRAP = 3.5, 14  # mm, and letters: a line of a title; a feature space can have a long name
-_HEIGHT = 58.0  # mm: a row of plots
+_HEIGHT = 46.0  # mm: a row of plots
 _KIND = 7.0  # mm: a kind of pictures
 _HISTOGRAM, _ACROSS = 26.0, 5  # mm: the height of one; in a row of them
 _SOLVERS = {

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _GUTTER, _GROUP_GUTTER = 4, 28  # dots between images; between groups of columns
-_LARGEST = 14.0  # mm: an image is never printed larger, unless it has pixels for that:
-_LARGEST_FINE, _FINE = 25.0, 3  # mm, and dots a pixel
+_LARGEST = 14.0  # mm: an image is not printed larger of itself, unless it has pixels for that:
+_FINER, _FINE = 1.8, 3  # times as large, and dots a pixel
 _TALLEST = 150.0  # mm: nor is a panel taller, so that it leaves room for its caption
 _MARGIN = 1.2  # mm between labels and images
 _LINE = 3.2  # mm: height of a line of labels
-_WRAP = 34  # letters in a line of a row label
+_NARROW = 11  # letters in a line of a row label, at the least
 _SLANT = 60.0  # degrees, of column labels that are wider than their column
 _SIDE, _GAP, _BAR, _TITLE, _BOTTOM = 33.0, 3.0, 23.0, 6.0, 1.8  # mm: a map, and what is around it
 _UNIT = 20  # letters in a line beside the colour bar
@@ -71,20 +71,34 @@ def compose(images: np.ndarray, scale: int, gutter: int = _GUTTER, gaps: tuple[i
 
 
 @theme()
-def draw_panel(pictures: torch.Tensor, rows: Sequence[str], columns: Sequence[str]) -> Figure:
-    """A grid of images with row labels at the left and column labels above, within the text block.
+def draw_panel(
+    pictures: torch.Tensor,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    width: float = TEXT_WIDTH,
+    largest: float = _LARGEST,
+) -> Figure:
+    """A grid of images with row labels at the left and column labels above.
 
     Args:
         pictures: ``[R, C, 3, H, W]`` in [0, 1].
         rows: A label for each row.
         columns: A label for each column.
+        width: mm that it takes at most.
+        largest: mm, the side of an image at most; one that has pixels for that is up to 1.8 times as large.
     """
     images = pictures.float().cpu().numpy()
-    row_labels = [_wrapped(text) for text in rows]
     headings = _headings(columns)
     gaps = _gaps(headings, images.shape[1])
-    left = _dots(max(map(_text_width, row_labels)) + _MARGIN * any(rows))
-    images, scale = _fitted(images, _dots(TEXT_WIDTH) - left - sum(gaps))
+    room = _dots(width) - sum(gaps)
+    for letters in range(_NARROW, max(_NARROW, *map(len, rows)) + 1):  # as narrow as their rows have lines for
+        row_labels = [_wrapped(text, letters) for text in rows]
+        left = _dots(max(map(_text_width, row_labels)) + _MARGIN * any(rows))
+        high = _side(images, room - left, largest) * images.shape[-2] // images.shape[-1] + _GUTTER
+        if max(text.count("\n") + 1 for text in row_labels) * _dots(_LINE) <= high:
+            break
+    images, scale = _fitted(images, room - left, largest)
     picture = compose(images, scale, gaps=gaps)
     side_high, side_wide = images.shape[-2] * scale, images.shape[-1] * scale
     starts = _lefts(side_wide, gaps)
@@ -119,11 +133,18 @@ def draw_panel(pictures: torch.Tensor, rows: Sequence[str], columns: Sequence[st
     return figure
 
 
-def _fitted(images: np.ndarray, room: int) -> tuple[np.ndarray, int]:
+def _side(images: np.ndarray, room: int, largest: float) -> int:
+    """Width of an image in dots, where columns share the room: a multiple of its pixels, if they get two or more."""
+    rows, columns, _, height, width = images.shape
+    most = max(_dots(largest), min(_FINE * width, _dots(_FINER * largest)))
+    wide = min(room // columns, most, round(_dots(_TALLEST) / rows * width / height))
+    return wide // width * width if wide >= 2 * width else wide
+
+
+def _fitted(images: np.ndarray, room: int, largest: float) -> tuple[np.ndarray, int]:
     """Images and the integer scale at which they fill the room, in dots; with less than two a pixel, resampled."""
     rows, columns, _, height, width = images.shape
-    largest = max(_dots(_LARGEST), min(_FINE * width, _dots(_LARGEST_FINE)))
-    wide = min(room // columns, largest, round(_dots(_TALLEST) / rows * width / height))
+    wide = _side(images, room, largest)
     if wide >= 2 * width:
         return images, wide // width
     flat = torch.from_numpy(images).flatten(0, 1)
@@ -162,9 +183,10 @@ def _lefts(width: int, gaps: tuple[int, ...]) -> list[int]:
     return [0, *itertools.accumulate(width + gap for gap in gaps)]
 
 
-def _wrapped(text: str) -> str:
-    """A row label in lines of at most `_WRAP` letters; its own line breaks stay."""
-    return "\n".join(line for part in text.split("\n") for line in textwrap.wrap(part, _WRAP))
+def _wrapped(text: str, letters: int) -> str:
+    """A row label in lines of so many letters; its own line breaks and long words stay."""
+    lines = [line for part in text.split("\n") for line in textwrap.wrap(part, letters, break_long_words=False)]
+    return "\n".join(lines)
 
 
 def _dots(millimetres: float) -> int:

@@ -150,7 +150,7 @@ def _matrix(axes: Axes, values: np.ndarray) -> None:
         text = f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
         shade = "white" if abs(value) > 0.6 * _FULL else INK
         weight = "bold" if row == column else "normal"
-        axes.text(column, row, text, ha="center", va="center", fontsize=5.6, color=shade, fontweight=weight)
+        axes.text(column, row, text, ha="center", va="center", fontsize=6, color=shade, fontweight=weight)
     axes.axvline(values.shape[1] - 1.5, color="white", lw=3)
     axes.tick_params(length=0)
     for spine in axes.spines.values():

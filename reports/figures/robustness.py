@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0072B2", "#D55E00")
 _MARKERS = ("s", "^", "v", "P", "D", "X")
-_HEIGHT = 52.0  # mm: a row of plots
+_HEIGHT = 42.0  # mm: a row of plots
 
 
 def encoder_looks(encoders: Iterable[str], reference: str) -> dict[str, tuple[str, str]]:
@@ -38,7 +38,7 @@ def encoder_looks(encoders: Iterable[str], reference: str) -> dict[str, tuple[st
 
 @style.theme()
 def draw_robustness(table: pd.DataFrame, attacks: Sequence[Any], *, reference: str) -> Figure:
-    """Accuracy and displacement against the budget, one row of plots an attack.
+    """Accuracy and displacement against the budget: a row of plots each, a column an attack; of one attack in a row.
 
     Args:
         table: The table ``robustness`` of the probe adversarial.
@@ -48,10 +48,12 @@ def draw_robustness(table: pd.DataFrame, attacks: Sequence[Any], *, reference: s
     """
     looks = encoder_looks(table["encoder"], reference)
     measures = [m for m in ("accuracy", "relative_displacement") if table[m].notna().any()]
-    figure = new_figure(TEXT_WIDTH, _HEIGHT * len(attacks) + LEGEND)
-    grid = figure.subplots(len(attacks), len(measures), squeeze=False)
-    for line, attack in zip(grid, attacks, strict=True):
-        for axes, measure in zip(line, measures, strict=True):
+    across = len(attacks) if len(attacks) > 1 else len(measures)
+    lines = len(attacks) * len(measures) // across
+    figure = new_figure(TEXT_WIDTH, _HEIGHT * lines + LEGEND)
+    grid = figure.subplots(lines, across, squeeze=False).reshape(len(measures), len(attacks))
+    for line, measure in zip(grid, measures, strict=True):
+        for axes, attack in zip(line, attacks, strict=True):
             for encoder, look in looks.items():
                 own = table[table["encoder"] == encoder]
                 _curve(axes, own, attack.noise, measure, look, ls=":")
@@ -60,7 +62,9 @@ def draw_robustness(table: pd.DataFrame, attacks: Sequence[Any], *, reference: s
             axes.set_xlabel(f"budget, {attack.unit}")
             axes.set_xlim(0, None)
             axes.set_ylim(0, 1.02 if measure == "accuracy" else None)
-            axes.set_ylabel("accuracy" if measure == "accuracy" else "relative displacement of h")
+            if measure == "accuracy":
+                axes.set_yticks((0, 0.5, 1))  # others could be wider than the room that the layout leaves
+            axes.set_ylabel("accuracy" if measure == "accuracy" else "displacement of h")
     _legend(figure, looks, [Line2D([], [], color=MUTED, ls=":", label="random noise")])
     return figure
 
@@ -87,7 +91,7 @@ def draw_rendered(table: pd.DataFrame, attack: Any, *, reference: str) -> Figure
         random = own[own["condition"] == attack.noise]
         axes.plot(random["strength"] + shift, random["class_seen"], marker, color=colour, mfc="white", ms=4)
     axes.set_xlabel(f"budget of {attack.name}, {attack.unit}")
-    axes.set_ylabel("class still seen by the judge")
+    axes.set_ylabel("class still seen")
     axes.set_ylim(0, 1.02)
     _legend(figure, looks, [Line2D([], [], color=MUTED, marker="o", mfc="white", ls="none", label="noise")])
     return figure
@@ -116,7 +120,7 @@ def draw_budgets(smallest: pd.DataFrame, attack: Any, *, largest: float, referen
     axes.set_xlim(0, largest)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel(f"budget of {attack.name}, {attack.unit}")
-    axes.set_ylabel("share of decisions flipped")
+    axes.set_ylabel("share flipped")
     _legend(figure, looks, [])
     return figure
 
