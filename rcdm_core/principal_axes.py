@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WHOLE = 2**23
 """Numbers, rows times columns, up to which all are worked on at once, in float64."""
 
-PART = 2**20
+PART = 2**18
 """Numbers that are worked on at once of more: memory is then that of the rows, and not several times it in float64."""
 
 
@@ -73,7 +73,7 @@ def coordinates_of(x: torch.Tensor) -> tuple[Callable[[torch.Tensor], torch.Tens
             z = (x[:, some].double() - mean[some]) * scale[some]
             gram.addmm_(z, z.T)
         squares, left = spectrum(gram)
-        give_back()  # what decomposing has taken, before coordinates take as much again
+        give_back()  # what that has taken, before coordinates take as much again
         return (left * squares.sqrt()).__getitem__, squares
     squares, axes = spectrum(_products(x, mean, scale))
     give_back()
@@ -115,6 +115,8 @@ def principal_axes(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def spectrum(gram: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Eigenvalues ``[R]``, ascending, and eigenvectors ``[D, R]`` of a positive semi-definite ``[D, D]`` of rank R."""
+    if gram.numel() > PART:
+        give_back()  # what its sums have taken: decomposing takes several times its size
     values, vectors = torch.linalg.eigh(gram)
     present = values > values[-1:] * 1e-12 * len(gram)
     return values[present], vectors[:, present]
