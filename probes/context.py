@@ -19,7 +19,7 @@ from probes.rendering import drawable, starting_noise
 from probes.stages import Stages
 from rcdm_core.precision import device_of
 from rcdm_core.progress import showing, silent, track
-from rcdm_core.representations import encode, represent
+from rcdm_core.representations import encode, encode_with_grid, represent
 from rcdm_core.workers import shared_out
 
 if TYPE_CHECKING:
@@ -121,6 +121,10 @@ class Context:
     def encode(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
         """Representations of pictures ``[N, 3, H, W]`` at every level, ``[N, D]`` each."""
         return encode(self.encoder, pictures, batch_size=self.settings.batch_size)
+
+    def encode_with_grid(self, pictures: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """The same, and the grid behind the level ``patches``, ``[N, D, rows, columns]``; of no places without it."""
+        return encode_with_grid(self.encoder, pictures, batch_size=self.settings.batch_size)
 
     def render(
         self,
