@@ -48,6 +48,12 @@ if TYPE_CHECKING:
 
 LEAST = 20  # images
 QUARTER = 0.25  # of the places
+OF_TOKENS = """
+Tokens. Distances between the tokens of an image before and after are taken place by place, and divided by one number:
+the median distance, over all places and pairs of other images, between the tokens of two images at one place. A token
+counts as covered if a pixel of its place changes, behind the preprocessing, by more than 2% of what a cover changes
+most; what it sees beyond its place does not count.
+"""
 SPREAD = {"covered": median, "elsewhere": median, "outside": share}
 TOUCHED = 0.02  # of a pixel's change under a whole cover: less is the ringing of a filter that resizes
 
@@ -308,6 +314,7 @@ PROBE = Probe(
     tables={"places": places, "covers": covers, "spread": spreading},
     verdicts=verdicts,
     rows_in={"fewer places": "places"},
+    names=lambda found: {"tokens": [" ".join(OF_TOKENS.split())] if len(found.tables["spread"]) else []},
     page={
         "Where each level looks": [Show("panel", "lit"), Show("map", "where")],
         "In numbers": [Show("table", "places"), Show("table", "covers")],
@@ -364,8 +371,8 @@ whole image.
 ## table spread: cover | covered as covered tokens | elsewhere as others | outside as others' share | even | images
 Whether tokens move where the cover is. Medians over images of the mean displacement of the tokens whose place a cover
 touches, and of all others (1: as far as the tokens of two images at one place); share of these others in the sum of
-displacements, mean over images, beside what it is where all tokens move alike. In brackets, 95% bootstrap intervals
-over images. A share far below the last column says that an effect stays local.
+displacements, mean over images, and what it is where all tokens move alike (even): far below that, an effect stays
+local. In brackets, 95% bootstrap intervals over images.
 
 ## summary places: level | cover | average as mean place | largest as most telling | concentration as quarter
 how far covering a place moves h
@@ -385,11 +392,7 @@ how far covering a place moves h
   grey, by the mean colour of the image, and by the image blurred (a Gaussian with a standard deviation of an eighth of
   the side).
 - Unit. Distances are divided by the median distance between two of {gallery} other images at that level.
-- Tokens (level `patches`). Distances between the tokens of an image before and after are taken place by place, and
-  divided by one number: the median distance, over all places and pairs of other images, between the tokens of two
-  images at one place. A token counts as covered if any of its pixels changes, behind the preprocessing, by more than 2%
-  of what a cover changes. What its receptive field sees beyond is not counted as covered. This is measured where the
-  level is asked for.
+- {tokens}
 - {uncertainty}.
 """,
 )

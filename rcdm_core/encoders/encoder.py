@@ -195,7 +195,7 @@ def with_layers(encoder: Encoder, names: Sequence[str]) -> Encoder:
     wider = copy(encoder)
     wider.__dict__.pop("fingerprint", None)  # not that of these layers
     wider.layers = tuple(ordered)
-    wider.grid_layer = place[0] if place is not None else encoder.grid_layer
+    wider.grid_layer = place[0] if place is not None else ""
     wider.dimensions = {name: dimension for name, (dimension, _) in found.items()} | encoder.dimensions
     pooling = {name: rule for name, (_, rule) in found.items()}
     wider.card = encoder.card | {"pooling": encoder.card.get("pooling", {}) | pooling}
