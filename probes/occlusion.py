@@ -28,7 +28,7 @@ from analyses.findings import word_for
 from analyses.statistics import correlation, mean, median, share
 from analyses.tables import by_image, measured, summed, tabulate
 from probes.probe import Compared, Judgement, Needs, Probe, Settings, Show, option
-from probes.scale import check_others
+from probes.scale import OF_TOKENS, between_tokens, check_others
 from rcdm_core.distances import relative_displacement, typical_distance
 from rcdm_core.encoders.encoder import PATCHES
 from rcdm_core.errors import UserError
@@ -48,12 +48,10 @@ if TYPE_CHECKING:
 
 LEAST = 20  # images
 QUARTER = 0.25  # of the places
-OF_TOKENS = """
-Tokens. Distances between the tokens of an image before and after are taken place by place, and divided by one number:
-the median distance, over all places and pairs of other images, between the tokens of two images at one place. A token
-counts as covered if a pixel of its place changes, behind the preprocessing, by more than 2% of what a cover changes
-most; what it sees beyond its place does not count.
-"""
+OF_COVERED = (
+    " A token counts as covered if a pixel of its place changes, behind the preprocessing, by more than 2% of what a "
+    "cover changes most; what it sees beyond its place does not count."
+)
 SPREAD = {"covered": median, "elsewhere": median, "outside": share}
 TOUCHED = 0.02  # of a pixel's change under a whole cover: less is the ringing of a filter that resizes
 
@@ -155,21 +153,6 @@ def touched_by(encoder: Encoder, areas: torch.Tensor) -> torch.Tensor:
         parts.append(F.adaptive_max_pool2d(arrived.abs().amax(1, keepdim=True), sides)[:, 0].cpu())
     most = torch.cat(parts)
     return most > TOUCHED * most.max()
-
-
-def between_tokens(run: Context, others: np.ndarray) -> float:
-    """The unit of tokens: median distance of the tokens of two images at one place, over places and pairs of images."""
-    apart = []
-    for part in np.array_split(others, max(1, len(others) // max(2, run.settings.batch_size))):
-        grid = run.encode_with_grid(run.images.images(part))[1]
-        apart.append(torch.linalg.vector_norm(grid[1:] - grid[:-1], dim=1).flatten())
-    unit = torch.cat(apart).median().item()
-    if not unit > 0:
-        raise UserError(
-            f"at most places of its grid {run.encoder.name} gives different images the same tokens",
-            f"leave out --level {PATCHES}, or take images that fill their frame",
-        )
-    return unit
 
 
 def spread(run: Context, chosen: np.ndarray, sums: torch.Tensor, touched: torch.Tensor) -> Iterator[pd.DataFrame]:
@@ -314,7 +297,7 @@ PROBE = Probe(
     tables={"places": places, "covers": covers, "spread": spreading},
     verdicts=verdicts,
     rows_in={"fewer places": "places"},
-    names=lambda found: {"tokens": [" ".join(OF_TOKENS.split())] if len(found.tables["spread"]) else []},
+    names=lambda found: {"tokens": [OF_TOKENS + OF_COVERED] if len(found.tables["spread"]) else []},
     page={
         "Where each level looks": [Show("panel", "lit"), Show("map", "where")],
         "In numbers": [Show("table", "places"), Show("table", "covers")],
