@@ -20,7 +20,7 @@ from probes.stages import Stages
 from rcdm_core.precision import device_of
 from rcdm_core.processes import completed, unless_busy
 from rcdm_core.progress import showing, silent, track
-from rcdm_core.representations import encode, represent
+from rcdm_core.representations import encode, encode_with_grid, represent
 from rcdm_core.workers import shared_out
 
 if TYPE_CHECKING:
@@ -127,6 +127,10 @@ class Context:
     def encode(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
         """Representations of pictures ``[N, 3, H, W]`` at every level, ``[N, D]`` each."""
         return encode(self.encoder, pictures, batch_size=self.settings.batch_size)
+
+    def encode_with_grid(self, pictures: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """The same, and the grid behind the level ``patches``, ``[N, D, rows, columns]``; of no places without it."""
+        return encode_with_grid(self.encoder, pictures, batch_size=self.settings.batch_size)
 
     def render(
         self,

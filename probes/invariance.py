@@ -36,12 +36,13 @@ from analyses.statistics import auc, auc_shares, mean, mean_reciprocal, median, 
 from analyses.tables import by_image, estimate_of, headings, measured, summed, tabulate
 from probes.page import MEASURED, no_decoder, undrawn
 from probes.probe import Compared, Judgement, Needs, Probe, Ready, Sampling, Show, check_names, option
-from probes.scale import MOVED, PLAIN, WHITENED, Scale, unit_error
+from probes.scale import MOVED, OF_TOKENS, PLAIN, TOKENS, WHITENED, Scale, between_tokens, unit_error
 from probes.transformations import TRANSFORMATIONS
 from probes.untrained import is_untrained, untrained_of
 from rcdm_core.allocator import give_back
 from rcdm_core.distances import cosine, retrieval_ranks
 from rcdm_core.encoders.catalogue import EMBEDDED, SSL_AUGMENTATIONS
+from rcdm_core.encoders.encoder import PATCHES
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import resize
 from rcdm_core.readout import binary_scores, class_predictions, ridge_predictions
@@ -51,7 +52,7 @@ from reports.figures.by_encoder import draw_by_encoder
 from reports.figures.displacement import draw_displacement, draw_dose_response
 from reports.figures.factors import draw_factors
 from reports.finished import joined
-from reports.names import FACTOR_LABELS, factor_label, listed, words
+from reports.names import FACTOR_LABELS, factor_label, is_of, listed, words
 from reports.panels import Map, Panel, numbered
 from reports.tables import cell, rows_where
 
@@ -73,6 +74,7 @@ FOLDS = 5
 LEAST = 4 * FOLDS  # images, below which a fold of a readout holds hardly anything
 ENOUGH = 100  # other images, from which number on the unit of distances comes from them alone
 HELD = 2**26  # bytes of images that are held in memory, and not decoded again for every transformation
+IN_A_ROW = 4  # maps
 SHOWN_SAMPLES = 4  # from each level, at most, where a picture shows all levels
 
 NEGLIGIBLE = 0.1
@@ -174,6 +176,8 @@ def measure(run: Context, settings: Invariance) -> Iterator[pd.DataFrame | Panel
     if (factors := run.images.factors(images.positions)) is not None:
         yield run.kept_records("factors", partial(known_factors, run, images, components(factors)), known)
     yield doses_panel(images, settings.transformations)
+    if PATCHES in run.levels and run.encoder.grid_layer:
+        yield from token_maps(run, images)
     if run.drawn_levels:
         yield from drawn(run, images)
 
@@ -502,6 +506,21 @@ def doses_panel(images: Images, names: Sequence[str]) -> Panel:
         rows.append(torch.cat([line, torch.ones(most + 1 - len(line), *line.shape[1:])]))
     across = ("untouched", *(f"dose {i + 1}" for i in range(most)))
     return Panel("doses", torch.stack(rows), tuple(map(doses_label, names)), across)
+
+
+def token_maps(run: Context, images: Images) -> Iterator[Map]:
+    """How far transformations that keep places move the token at each, at reference doses: mean over some images."""
+    names = [name for name in run.settings.transformations if TRANSFORMATIONS[name].keeps_places]
+    which, unit = slice(min(images.count, TOKENS)), between_tokens(run, images.numbers)
+    tokens = run.encode_with_grid(images.untouched(which))[1]
+    maps = []
+    for name in run.each(names, "where tokens move"):
+        now = run.encode_with_grid(images.under(name, TRANSFORMATIONS[name].reference, which))[1]
+        maps.append(torch.linalg.vector_norm(now - tokens, dim=1).mean(0) / unit)
+    for start in range(0, len(maps), IN_A_ROW):
+        part = slice(start, start + IN_A_ROW)
+        labels = tuple(TRANSFORMATIONS[name].label for name in names[part])
+        yield Map(f"tokens_{start // IN_A_ROW + 1}", torch.stack(maps[part]), labels, "displacement of each token")
 
 
 def doses_label(name: str) -> str:
@@ -1215,6 +1234,7 @@ def names(found: Found) -> dict[str, Any]:
         else counts["present"],
         "drawn": ", ".join(drawn_levels),
         "readouts_limit": phrases.OF_READOUTS,
+        "tokens": [OF_TOKENS] if any(is_of(one.name, "tokens") for one in found.maps) else [],
         "samples_limit": phrases.OF_SAMPLES if drawn_levels else "",
         "memory": [*(phrases.of_memory(run) if drawn_levels else ()), *phrases.of_images(run)],
         "scenes": phrases.OF_SCENES if scenes else "",
@@ -1263,6 +1283,7 @@ PROBE = Probe(
             Show("table", "comparison"),
             Show("missing", "comparison", when=lambda found: not are_compared(found)),
         ],
+        "Where tokens move": [Show("map", "tokens")],
         "What is present, and what is rendered": [
             Show("missing", "factors", when=lambda found: not are_known(found)),
             Show("text", "factors", when=are_known),

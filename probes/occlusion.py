@@ -12,10 +12,11 @@ rcdm-probe occlusion --encoder timm/resnet18 --data photos/ --images 50 --places
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,11 +26,13 @@ from scipy.stats import rankdata
 
 from analyses.findings import word_for
 from analyses.statistics import correlation, mean, median, share
-from analyses.tables import by_image, summed, tabulate
+from analyses.tables import by_image, measured, summed, tabulate
 from probes.probe import Compared, Judgement, Needs, Probe, Settings, Show, option
-from probes.scale import check_others
+from probes.scale import OF_TOKENS, between_tokens, check_others
 from rcdm_core.distances import relative_displacement, typical_distance
+from rcdm_core.encoders.encoder import PATCHES
 from rcdm_core.errors import UserError
+from rcdm_core.precision import device_of
 from reports.panels import Map, Panel, numbered
 
 if TYPE_CHECKING:
@@ -41,9 +44,16 @@ if TYPE_CHECKING:
     from analyses.statistics import Array
     from probes.context import Context
     from probes.probe import Found
+    from rcdm_core.encoders.encoder import Encoder
 
 LEAST = 20  # images
 QUARTER = 0.25  # of the places
+OF_COVERED = (
+    " A token counts as covered if a pixel of its place changes, behind the preprocessing, by more than 2% of what a "
+    "cover changes most; what it sees beyond its place does not count."
+)
+SPREAD = {"covered": median, "elsewhere": median, "outside": share}
+TOUCHED = 0.02  # of a pixel's change under a whole cover: less is the ringing of a filter that resizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,34 +81,53 @@ def measure(run: Context, settings: Occlusion) -> Iterator[pd.DataFrame | Map | 
     ============  =====================================================================================================
     ``occluded``  distance of h(x without the place) from h(x), over the median distance of two other images
     ============  =====================================================================================================
+
+    Of the grid behind the level `PATCHES`, over all places that are covered one after the other; ``strength`` of
+    ``outside``: what it is where all tokens move alike.
+
+    =============  ====================================================================================================
+    ``covered``    how far tokens move whose place is touched by the cover, mean, in the unit of `between_tokens`
+    ``elsewhere``  how far the others move, mean
+    ``outside``    share of these others in the sum of the displacements of all tokens
+    =============  ====================================================================================================
     """
     side = (settings.places, settings.places)
     chosen, others = np.split(run.draw(settings.images + settings.gallery), [settings.images])
     apart, h = run.represent(others), run.represent(chosen)
     unit = {level: typical_distance(apart[level], seed=settings.seed) for level in run.levels}
+    areas = torch.stack([area(run.images.image_size, place, settings.places) for place in range(settings.places**2)])
+    has_grid = bool(run.encoder.grid_layer)
+    touched = touched_by(run.encoder, areas) if has_grid else torch.zeros(len(areas), 0, 0, dtype=torch.bool)
+    between = between_tokens(run, others) if has_grid else 1.0
 
     def moved(rows: np.ndarray) -> torch.Tensor:
-        """``[levels, covers, places, n]`` for some of the images."""
+        """``[levels + 2, covers, places, n]`` for some of the images: last, sums over tokens, touched ones and all."""
         images = run.images.images(chosen[rows])
-        far = torch.empty(len(run.levels), len(COVERS), settings.places**2, len(rows))
+        _, tokens = run.encode_with_grid(images)
+        far = torch.empty(len(run.levels) + 2, len(COVERS), len(areas), len(rows))
         for c, (name, cover) in enumerate(COVERS.items()):
             hidden = cover(images)
-            for place in run.each(range(settings.places**2), f"covering places, {name}"):
-                without = run.encode(torch.where(area(images.shape[-1], place, settings.places), hidden, images))
+            for place in run.each(range(len(areas)), f"covering places, {name}"):
+                without, now = run.encode_with_grid(torch.where(areas[place], hidden, images))
                 for n, level in enumerate(run.levels):
                     far[n, c, place] = relative_displacement(without[level], h[level][rows], unit[level])
+                by_token = torch.linalg.vector_norm(now - tokens, dim=1) / between
+                far[-2, c, place], far[-1, c, place] = by_token[:, touched[place]].sum(1), by_token.sum((1, 2))
         return far
 
     blocks = np.array_split(np.arange(len(chosen)), -(-len(chosen) // settings.batch_size))
-    parts = [run.kept("covered", partial(moved, rows), chosen[rows].tolist(), settings) for rows in blocks]
+    parts = [run.kept("displaced", partial(moved, rows), chosen[rows].tolist(), settings) for rows in blocks]
     far = torch.cat(parts, -1)
-    for level, of_level in zip(run.levels, far, strict=True):
+    for level, of_level in zip(run.levels, far[:-2], strict=True):
         for cover, of_cover in zip(COVERS, of_level, strict=True):
             for place, values in enumerate(of_cover):
                 yield run.records("occluded", values, chosen, level=level, condition=cover, strength=place)
-    for cover, values in zip(COVERS, far.mean(-1).unflatten(2, side).unbind(1), strict=True):
+    for cover, values in zip(COVERS, far[:-2].mean(-1).unflatten(2, side).unbind(1), strict=True):
         yield Map(f"where_{cover}", values, run.levels, "relative displacement")
-    yield lit(run.levels, run.images.images(chosen[: settings.pictures]), far[:, 0].unflatten(1, side))
+    yield lit(run.levels, run.images.images(chosen[: settings.pictures]), far[:-2, 0].unflatten(1, side))
+    if has_grid and PATCHES in run.levels:
+        yield from spread(run, chosen, far[-2:], touched)
+        yield Map("spread", around(run, chosen, areas, between), tuple(COVERS), "displacement of each token")
 
 
 def area(size: int, place: int, places: int) -> torch.Tensor:
@@ -108,6 +137,49 @@ def area(size: int, place: int, places: int) -> torch.Tensor:
     inside = torch.zeros(size, size, dtype=torch.bool)
     inside[edges[row] : edges[row + 1], edges[column] : edges[column + 1]] = True
     return inside
+
+
+@torch.no_grad()
+def touched_by(encoder: Encoder, areas: torch.Tensor) -> torch.Tensor:
+    """Which places of the grid are touched by covers ``[P, S, S]``: ``[P, H, W]`` bool.
+
+    Told by what arrives of a cover behind the preprocessing, which may crop, so that one touches no place at all.
+    """
+    black = torch.zeros(1, 3, *areas.shape[1:], device=device_of(encoder))
+    sides, untouched = encoder.grid(black).shape[2:], encoder.preprocess(black)
+    parts = []
+    for part in areas.split(64):
+        arrived = encoder.preprocess(part[:, None].expand(-1, 3, -1, -1).to(black)) - untouched
+        parts.append(F.adaptive_max_pool2d(arrived.abs().amax(1, keepdim=True), sides)[:, 0].cpu())
+    most = torch.cat(parts)
+    return most > TOUCHED * most.max()
+
+
+def spread(run: Context, chosen: np.ndarray, sums: torch.Tensor, touched: torch.Tensor) -> Iterator[pd.DataFrame]:
+    """Records of whether tokens move where the cover is, from sums ``[2, covers, places, n]``: touched tokens, all."""
+    inside, whole = sums.double().sum(2)
+    count = touched.any(2).any(1).sum().item() * touched[0].numel()  # covers that the preprocessing cuts away move none
+    within = touched.sum().item()
+    beyond = count - within
+    even = beyond / count
+    for c, cover in enumerate(COVERS):
+        told = partial(run.records, images=chosen, level=PATCHES, condition=cover)
+        yield told("covered", inside[c] / within)
+        yield told("elsewhere", (whole[c] - inside[c]) / max(1, beyond))
+        yield told("outside", torch.where(whole[c] > 0, 1 - inside[c] / whole[c], even), strength=even)
+
+
+def around(run: Context, chosen: np.ndarray, areas: torch.Tensor, between: float) -> torch.Tensor:
+    """How far each token moves when the middle of the image is covered, mean over images: ``[covers, H, W]``."""
+    side = math.isqrt(len(areas))
+    middle, total = areas[side // 2 * side + side // 2], torch.zeros(())
+    for part in np.array_split(chosen, -(-len(chosen) // run.settings.batch_size)):
+        images = run.images.images(part)
+        tokens = run.encode_with_grid(images)[1]
+        hidden = [torch.where(middle, cover(images), images) for cover in COVERS.values()]
+        moved = torch.stack([run.encode_with_grid(covered)[1] - tokens for covered in hidden])
+        total = total + torch.linalg.vector_norm(moved, dim=2).sum(1)
+    return total / len(chosen) / between
 
 
 def _blurred(images: torch.Tensor) -> torch.Tensor:
@@ -150,7 +222,7 @@ def agreement(first: Array, second: Array) -> Array:
 def by_place(found: Found) -> dict[str, dict[str, Array]]:
     """Displacements ``[N, P]`` by level and cover."""
     moved: dict[str, dict[str, Array]] = {}
-    for (level, cover), rows in found.records.groupby(["level", "condition"], sort=False):
+    for (level, cover), rows in measured(found.records, "occluded").groupby(["level", "condition"], sort=False):
         moved.setdefault(level, {})[cover] = by_image(rows, "strength").to_numpy()
     return moved
 
@@ -170,8 +242,25 @@ def places(found: Found) -> pd.DataFrame:
             "concentration": found.interval(concentration(values), share),
         }
 
-    table = summed(found.records, ("level", "condition"), ("average", "largest", "concentration"), sum_up)
+    rows = measured(found.records, "occluded")
+    table = summed(rows, ("level", "condition"), ("average", "largest", "concentration"), sum_up)
     return table.rename(columns={"condition": "cover"})
+
+
+def spreading(found: Found) -> pd.DataFrame:
+    """Whether tokens move where the cover is, or everywhere.
+
+    One row a (``level``, ``cover``): ``covered``, ``elsewhere`` (medians over images), ``outside`` (mean), ``even``,
+    which is ``outside`` where all tokens move alike; ``images``.
+    """
+
+    def sum_up(rows: pd.DataFrame) -> dict[str, Any]:
+        numbers = {name: measured(rows, name) for name in SPREAD}
+        found_of = {name: found.interval(of["value"].to_numpy(), SPREAD[name]) for name, of in numbers.items()}
+        return {**found_of, "even": numbers["outside"]["strength"].iloc[0]}
+
+    rows = measured(found.records, *SPREAD)
+    return summed(rows, ("level", "condition"), tuple(SPREAD), sum_up, ("even",)).rename(columns={"condition": "cover"})
 
 
 def covers(found: Found) -> pd.DataFrame:
@@ -205,12 +294,14 @@ PROBE = Probe(
     images=lambda settings: settings.images + settings.gallery,
     ready=ready,
     measure=measure,
-    tables={"places": places, "covers": covers},
+    tables={"places": places, "covers": covers, "spread": spreading},
     verdicts=verdicts,
     rows_in={"fewer places": "places"},
+    names=lambda found: {"tokens": [OF_TOKENS + OF_COVERED] if len(found.tables["spread"]) else []},
     page={
         "Where each level looks": [Show("panel", "lit"), Show("map", "where")],
         "In numbers": [Show("table", "places"), Show("table", "covers")],
+        "Where tokens move": [Show("map", "spread"), Show("table", "spread")],
     },
     compared={"occluded": Compared(median, ("places",))},
     quick={"images": 40, "gallery": 400, "places": 4},
@@ -252,6 +343,20 @@ Whether covers agree on where an image tells. Mean over images of Spearman's cor
 displacements under two covers: 1 where they order the places alike, 0 where they have nothing in common, as they would
 if h answered to the covers and not to what they hide.
 
+## map spread
+Whether what is hidden at one place reaches others. The middle of the image is covered (of an even number of places, the
+one right below it): how far the token at each place of the grid of {encoder} moves, mean over images, by cover. A token
+is the vector that the network has at a place of its last layer before places are averaged; 1 is the distance between
+the tokens of two images at one place. The grid lies over what the preprocessing leaves of an image. *How to read:* A
+bright spot in the middle of a dark map says that tokens tell of their own place; an even map, that each tells of the
+whole image.
+
+## table spread: cover | covered as covered tokens | elsewhere as others | outside as others' share | even | images
+Whether tokens move where the cover is. Medians over images of the mean displacement of the tokens whose place a cover
+touches, and of all others (1: as far as the tokens of two images at one place); share of these others in the sum of
+displacements, mean over images, and what it is where all tokens move alike (even): far below that, an effect stays
+local. In brackets, 95% bootstrap intervals over images.
+
 ## summary places: level | cover | average as mean place | largest as most telling | concentration as quarter
 how far covering a place moves h
 
@@ -270,6 +375,7 @@ how far covering a place moves h
   grey, by the mean colour of the image, and by the image blurred (a Gaussian with a standard deviation of an eighth of
   the side).
 - Unit. Distances are divided by the median distance between two of {gallery} other images at that level.
+- {tokens}
 - {uncertainty}.
 """,
 )

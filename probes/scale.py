@@ -9,12 +9,14 @@ import torch
 
 from analyses.tables import measured
 from rcdm_core.distances import Whitening, pair_by_pair, relative_displacement, some, typical_distance, typical_error
+from rcdm_core.encoders.encoder import PATCHES
 from rcdm_core.errors import UserError
 from reports.tables import rows_where
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     import pandas as pd
 
     from probes.context import Context
@@ -27,6 +29,16 @@ MOVED = PLAIN, WHITENED = "relative_displacement", "whitened_displacement"
 LEAST_OTHERS = 20
 """Images that are not measured, below which the unit cannot come from them."""
 
+TOKENS = 100
+"""Images whose tokens give the unit of tokens, and whose tokens a map is the mean over: grids are large."""
+
+OF_TOKENS = (
+    "Tokens. Distances between the tokens of an image before and after are taken place by place, and divided by one "
+    f"number: the median distance between the tokens of two images at one place, over all places and all pairs of up "
+    f"to {TOKENS} images."
+)
+"""What a report says of the unit of tokens."""
+
 _PAIRED = 1000  # images of which all pairs are measured: the error is a percent then
 
 
@@ -37,6 +49,18 @@ def check_others(images: ImageSet, count: int, doing: str) -> None:
             f"{images.name} has {len(images)} images, {count} to be {doing} among them",
             f"leave {LEAST_OTHERS} others, for the unit of distances: ask for at most {len(images) - LEAST_OTHERS}",
         )
+
+
+def between_tokens(run: Context, positions: np.ndarray) -> float:
+    """The unit of tokens: median distance between those of two images at one place, over places and pairs of images."""
+    grid = run.encode_with_grid(run.images.images(positions[:TOKENS]))[1]
+    unit = torch.cat([torch.pdist(at_one_place) for at_one_place in grid.flatten(2).permute(2, 0, 1)]).median().item()
+    if not unit > 0:
+        raise UserError(
+            f"at most places of its grid {run.encoder.name} gives different images the same token",
+            f"leave out --level {PATCHES}, or take images that fill their frame",
+        )
+    return unit
 
 
 def unit_error(found: Found, measure: str, weights: str = "", **of: str) -> float:

@@ -43,6 +43,7 @@ class Transformation:
         doses: Ascending strengths > 0 of the dose-response curve.
         reference: The one of the doses that stands for the transformation.
         function: Images ``[N, 3, H, W]``, dose, draws -> images; may overshoot [0, 1].
+        keeps_places: Whether what stands at a place stays there, so that it can be compared place by place.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Transformation:
     doses: tuple[float, ...]
     reference: float
     function: Callable[[torch.Tensor, float, ImageDraws], torch.Tensor]
+    keeps_places: bool = False
 
     def apply(
         self, images: torch.Tensor, dose: float, seed: int = 0, *, numbers: Sequence[int] | None = None
@@ -181,17 +183,35 @@ _ENTRIES = {
             _vertical_shift,
         ),
         Transformation("zoom_out", "zoom out", "1 - scale", (0.1, 0.2, 0.3, 0.4, 0.5), 0.3, _zoom_out),
-        Transformation("grayscale", "grayscale", "blend", (0.2, 0.4, 0.6, 0.8, 1.0), 1.0, _grayscale),
-        Transformation("color_jitter", "color jitter", "strength", (0.125, 0.25, 0.5, 0.75, 1.0), 0.5, _color_jitter),
+        Transformation(
+            "grayscale", "grayscale", "blend", (0.2, 0.4, 0.6, 0.8, 1.0), 1.0, _grayscale, keeps_places=True
+        ),
+        Transformation(
+            "color_jitter",
+            "color jitter",
+            "strength",
+            (0.125, 0.25, 0.5, 0.75, 1.0),
+            0.5,
+            _color_jitter,
+            keeps_places=True,
+        ),
         Transformation("horizontal_flip", "horizontal flip", "flipped", (1.0,), 1.0, _horizontal_flip),
         Transformation("rotation", "rotation", "degrees", (5.0, 10.0, 20.0, 30.0, 45.0), 20.0, _rotation),
         Transformation("crop", "crop", "fraction of area cut", (0.1, 0.2, 0.35, 0.5, 0.7), 0.5, _crop),
-        Transformation("blur", "blur", "sigma, 1/32 of width", (0.25, 0.5, 0.75, 1.0, 1.5), 0.75, _blur),
-        Transformation("brightness", "brightness", "added level", (0.05, 0.1, 0.2, 0.3, 0.4), 0.2, _brightness),
-        Transformation("contrast", "contrast", "share removed", (0.1, 0.25, 0.5, 0.75, 0.9), 0.5, _contrast),
-        Transformation("hue", "hue", "turns", (0.05, 0.1, 0.15, 0.25, 0.5), 0.25, _hue),
-        Transformation("noise", "noise", "sigma", (0.02, 0.05, 0.1, 0.15, 0.2), 0.1, _noise),
-        Transformation("erasing", "erasing", "fraction of area", (0.02, 0.05, 0.1, 0.2, 0.3), 0.1, _erasing),
+        Transformation(
+            "blur", "blur", "sigma, 1/32 of width", (0.25, 0.5, 0.75, 1.0, 1.5), 0.75, _blur, keeps_places=True
+        ),
+        Transformation(
+            "brightness", "brightness", "added level", (0.05, 0.1, 0.2, 0.3, 0.4), 0.2, _brightness, keeps_places=True
+        ),
+        Transformation(
+            "contrast", "contrast", "share removed", (0.1, 0.25, 0.5, 0.75, 0.9), 0.5, _contrast, keeps_places=True
+        ),
+        Transformation("hue", "hue", "turns", (0.05, 0.1, 0.15, 0.25, 0.5), 0.25, _hue, keeps_places=True),
+        Transformation("noise", "noise", "sigma", (0.02, 0.05, 0.1, 0.15, 0.2), 0.1, _noise, keeps_places=True),
+        Transformation(
+            "erasing", "erasing", "fraction of area", (0.02, 0.05, 0.1, 0.2, 0.3), 0.1, _erasing, keeps_places=True
+        ),
     )
 }
 TRANSFORMATIONS: Mapping[str, Transformation] = MappingProxyType(_ENTRIES)

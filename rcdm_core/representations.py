@@ -66,7 +66,20 @@ def encode(encoder: Encoder, images: torch.Tensor, *, batch_size: int = 256) -> 
     """
     device, size = device_of(encoder), fitting(batch_size, encoder, images.shape[-1])
     with torch.no_grad():
-        batches = [encoder(batch.to(device)) for batch in images.split(size)]
+        return _joined(encoder, [encoder(batch.to(device)) for batch in images.split(size)])
+
+
+def encode_with_grid(
+    encoder: Encoder, images: torch.Tensor, *, batch_size: int = 256
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """What `encode` gives, and the grid of places ``[N, D, rows, columns]`` (`Encoder.with_grid`), on the CPU."""
+    device, size = device_of(encoder), fitting(batch_size, encoder, images.shape[-1])
+    with torch.no_grad():
+        levels, grids = zip(*(encoder.with_grid(batch.to(device)) for batch in images.split(size)), strict=True)
+    return _joined(encoder, levels), torch.cat([grid.cpu() for grid in grids])
+
+
+def _joined(encoder: Encoder, batches: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     levels = {level: torch.cat([batch[level].float().cpu() for batch in batches]) for level in encoder.levels}
     refuse_nan(encoder, levels)
     return levels

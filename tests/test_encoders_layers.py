@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from rcdm_core.encoders import Encoder, load_encoder
-from rcdm_core.encoders.encoder import pooled, with_layers
+from rcdm_core.encoders.encoder import PATCHES, pooled, with_layers
 from rcdm_core.errors import UserError
 
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -169,3 +169,56 @@ def test_norms_of_maps_keep_the_channels_of_maps() -> None:
     map_ = torch.rand(2, 24, 5, 7)
     assert "2d" in type(norm).__name__
     torch.testing.assert_close(pooled(map_, network, norm), map_.mean((2, 3)))
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_vit4", "test_resnet", "test_mambaout"])
+def test_the_grid_of_a_network_is_what_it_gives_before_it_pools(name: str) -> None:
+    encoder, plain = (load_encoder(f"timm/{name}", weights="random", levels=levels) for levels in ([PATCHES], []))
+    features = encoder.trunk.forward_features(encoder.preprocess(IMAGES))
+    grid, levels = encoder.grid(IMAGES), encoder(IMAGES)
+    if features.ndim == 3:
+        columns = grid.shape[3]
+        tokens = features[:, features.shape[1] - grid[0, 0].numel() :]
+        torch.testing.assert_close(grid[:, :, 1, 2], tokens[:, columns + 2])  # row by row
+        assert tokens.shape[1] == columns**2
+    else:
+        torch.testing.assert_close(grid, features if features.shape == grid.shape else features.movedim(3, 1))
+    torch.testing.assert_close(levels[PATCHES], grid.mean((2, 3)))
+    assert encoder.levels == (PATCHES, "backbone")
+    assert levels["backbone"].equal(plain(IMAGES)["backbone"])
+    assert encoder.network_fingerprint == plain.fingerprint != encoder.fingerprint
+
+
+class Mosaic(nn.Module):
+    """At each place of a grid the mean colour of four by four pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places, self.head = nn.AvgPool2d(4), nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 5))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.places(images))
+
+
+def test_rows_and_columns_are_those_of_the_image_whatever_its_size() -> None:
+    encoder = in_place()
+    encoder.trunk = Mosaic()
+    encoder = with_layers(encoder, [PATCHES, "places"])
+    assert (encoder.grid_layer, encoder.levels) == ("places", ("places", PATCHES, "backbone"))  # not what pools it
+    images = torch.rand(2, 3, 20, 36)
+    torch.testing.assert_close(encoder.grid(images)[:, :, 1, 7], images[:, :, 4:8, 28:32].mean((2, 3)))
+    assert encoder.grid(images).shape == (2, 3, 5, 9)
+
+    encoder = in_place()
+    encoder.trunk = timm.create_model("test_vit", num_classes=0, dynamic_img_size=True).eval()
+    encoder = with_layers(encoder, [PATCHES])
+    assert encoder.grid(torch.rand(2, 3, 96, 96)).shape == (2, 64, 6, 6)
+
+
+def test_an_encoder_without_a_grid_says_so() -> None:
+    encoder = in_place()
+    encoder.trunk = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 5))
+    with pytest.raises(UserError, match="tiny gives no grid of places: .*take another level"):
+        with_layers(encoder, [PATCHES])
+    with pytest.raises(UserError, match="was loaded without its grid: load it with levels"):
+        encoder.grid(IMAGES)

@@ -10,17 +10,20 @@ import pandas as pd
 import pytest
 import torch
 from planted_encoders import encoder, mean_colour, pixels, top_row
-from probing import measured
+from probing import measured, opened
 from sklearn.metrics import roc_auc_score
+from torch import nn
 
 from analyses.records import COLUMNS
 from probes import page
-from probes.invariance import PROBE, Invariance, variance_of
+from probes.invariance import PROBE, Invariance, token_maps, variance_of
+from probes.invariance import opened as looked_at
 from probes.rendering import starting_noise
 from probes.stages import Stages
 from probes.transformations import TRANSFORMATIONS
 from rcdm_core.data.registry import load_data
 from rcdm_core.distances import retrieval_ranks
+from rcdm_core.encoders.encoder import PATCHES, with_layers
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import RCDM
 from rcdm_core.rcdm.diffusion import build_schedule
@@ -147,6 +150,22 @@ def test_pixels_as_representation_give_the_displacement_computed_by_hand(scenes:
     ranks = records.query("measure == 'rank' and strength == 0.2")["value"].to_numpy()
     assert (ranks <= 200).all()
     assert (ranks >= retrieval_ranks(moved, h, torch.arange(60)).numpy()).all()
+
+
+def test_maps_show_where_transformations_move_tokens(scenes: ImageSet) -> None:
+    planted = encoder("mosaic", nn.Sequential(nn.AvgPool2d(8), nn.Flatten()))
+    planted = with_layers(planted, [PATCHES])
+    names = ("horizontal_flip", "brightness", "erasing", "blur", "hue", "noise")
+    settings = Invariance(images=40, gallery=40, transformations=names, levels=(PATCHES,))
+    run = opened(PROBE, planted, scenes, settings)
+    maps = list(token_maps(run, looked_at(run, settings)))
+    assert [one.labels for one in maps] == [("brightness", "erasing", "blur", "hue"), ("noise",)]  # that keep places
+    images = scenes.images(np.random.default_rng(0).permutation(300)[:40])
+    tokens = planted.grid(images)
+    apart = [torch.pdist(tokens[:, :, row, column]) for row, column in np.ndindex(4, 4)]
+    now = planted.grid(TRANSFORMATIONS["brightness"].apply(images, 0.2))
+    by_hand = (now - tokens).square().sum(1).sqrt().mean(0) / torch.cat(apart).median()
+    torch.testing.assert_close(maps[0].values[0], by_hand)
 
 
 def test_factors_present(found: Result) -> None:

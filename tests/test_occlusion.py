@@ -16,10 +16,10 @@ from torch import nn
 from typer.testing import Result
 
 from analyses.records import COLUMNS, records
-from probes.occlusion import COVERS, PROBE, Occlusion, agreement, area, concentration
+from probes.occlusion import COVERS, PROBE, Occlusion, agreement, area, concentration, touched_by
 from rcdm_core.data.imageset import ImageSet
 from rcdm_core.data.registry import load_data
-from rcdm_core.encoders.encoder import Encoder
+from rcdm_core.encoders.encoder import PATCHES, Encoder, with_layers
 from rcdm_core.errors import UserError
 
 
@@ -106,6 +106,41 @@ def test_numbers_of_single_images() -> None:
     assert concentration(values).tolist() == [1.0, 0.25, 0.25]
     assert agreement(values, values).tolist() == [1.0, 0.0, 0.0]
     assert agreement(np.array([[1.0, 2, 3]]), np.array([[9.0, 4, 1]])).tolist() == [-1.0]
+
+
+class Mosaic(nn.Module):
+    """Its token at each place is the mean colour of eight by eight pixels, or that of the whole image."""
+
+    def __init__(self, reach: int) -> None:
+        super().__init__()
+        self.places = nn.Sequential(nn.AvgPool2d(reach), nn.Upsample(size=4))
+
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"backbone": self.places(images).mean((2, 3))}
+
+
+@pytest.mark.parametrize("reach, share", [(8, 0), (32, 15 / 16)])
+def test_tokens_move_where_the_cover_is_or_everywhere(scenes: ImageSet, reach: int, share: float) -> None:
+    found = measured(PROBE, with_layers(encoder(Mosaic(reach)), [PATCHES]), scenes, SMALL)
+    table = found.tables["spread"].set_index("cover")
+    assert table["outside"].tolist() == pytest.approx([share] * 3, abs=1e-6)
+    assert table["even"].tolist() == pytest.approx([15 / 16] * 3)
+    (around,) = (where.values for where in found.maps if where.name == "spread")
+    assert around.shape == (3, 4, 4)
+    assert (around[:, 2, 2] > 0).all()
+    torch.testing.assert_close(around[:, 0, 0], (share > 0) * around[:, 2, 2])
+    covered, elsewhere = (table[name] for name in ("covered", "elsewhere"))
+    assert elsewhere.tolist() == pytest.approx((covered * (share > 0)).tolist(), abs=1e-6)
+    assert found.names["tokens"]
+
+
+def test_places_that_the_preprocessing_cuts_away_cover_no_token() -> None:
+    cropping = with_layers(encoder(Mosaic(8)), [PATCHES])
+    cropping.preprocess = nn.Sequential(nn.ZeroPad2d(-8), nn.Upsample(scale_factor=2))
+    areas = torch.stack([area(32, place, 4) for place in range(16)])
+    touched = touched_by(cropping, areas)
+    assert touched.sum((1, 2)).tolist() == [0, 0, 0, 0, 0, 4, 4, 0, 0, 4, 4, 0, 0, 0, 0, 0]
+    assert touched[5, :2, :2].all()
 
 
 @pytest.mark.parametrize(

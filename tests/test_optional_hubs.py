@@ -41,6 +41,9 @@ def test_a_network_of_transformers_gives_what_it_gives_its_own_library(
     wanted |= {"class_token": found.last_hidden_state[:, 0]} if "class_token" in levels else {}
     for level, h in wanted.items():  # as near as pictures of 8 bits, which are rounded after they were resized
         assert torch.cosine_similarity(ours[level], h).min() > 0.999, level
+    assert encoder.grid(IMAGES)[:, :, 0, 1].equal(
+        encoder.trunk.network(pixel_values=encoder.preprocess(IMAGES)).last_hidden_state[:, -3]
+    )
     again = load_encoder("hf:./own", weights="own/model.safetensors")
     torch.testing.assert_close(again(IMAGES)["backbone"], ours["backbone"])
     with pytest.raises(UserError, match="not on this machine"):

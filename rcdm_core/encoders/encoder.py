@@ -6,6 +6,10 @@ kind of the layer, in which two of its sides are equal, or in what the network s
 transformer give the class token if the network has one, else the mean of the patches, registers and other extra tokens
 left out. ``[N, D]`` stays as it is. Pooling happens inside the hook, before an in-place activation behind the layer can
 change the tensor. A layer that runs several times in one pass counts with its last output.
+
+The level `PATCHES` is the mean over a grid of places: of the patch tokens of a transformer, without its class token and
+other extra ones, or of the last map of a convolutional network. The grid itself is kept for who asks for it
+(`Encoder.grid`), for it tells where in an image something happens.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from copy import copy
 from difflib import get_close_matches
 from functools import cached_property, partial
+from math import isqrt, prod
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,9 +30,12 @@ from rcdm_core.fingerprint import fingerprint
 from rcdm_core.precision import device_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-_CLASS_TOKENS = ("cls_token", "class_token")  # what timm and DINO, and what torchvision calls it
+PATCHES = "patches"
+"""The level that is the mean over the grid of places."""
+
+_CLASS_TOKENS = ("cls_token", "class_token", "class_embedding")  # what timm and DINO, torchvision, and CLIP call it
 
 
 class Encoder(nn.Module):
@@ -50,12 +58,14 @@ class Encoder(nn.Module):
     Attributes:
         about: What it computes with besides weights and preprocessing, such as the code of the trunk.
         layers: Layers of the trunk that are levels as well, shallow to deep; see `with_layers`.
+        grid_layer: The one whose places are the grid behind the level `PATCHES`; empty where that was not asked for.
         is_stateless: Whether a pass leaves nothing behind in trunk and projector, so that several can run at once.
         is_examined: Whether it is known as one that can be measured, see `rcdm_core.encoders.any_network.admitted`.
     """
 
     about: str = ""
     layers: tuple[str, ...] = ()
+    grid_layer: str = ""
     is_stateless: bool = False
 
     def __init__(
@@ -112,14 +122,39 @@ class Encoder(nn.Module):
         Returns:
             ``{level: [N, D] float32}``.
         """
-        with catching(self.trunk, self.layers) as caught:
+        return self.with_grid(images)[0]
+
+    def grid(self, images: torch.Tensor) -> torch.Tensor:
+        """What stands at each place of the grid, of which the level `PATCHES` is the mean.
+
+        Args:
+            images: ``[N, 3, H, W]`` in [0, 1].
+
+        Returns:
+            ``[N, D, rows, columns]`` float32: rows from the top, columns from the left of what the preprocessing leaves
+            of an image.
+
+        Raises:
+            UserError: The level was not asked for when the encoder was loaded.
+        """
+        if not self.grid_layer:
+            raise UserError(f"{self.name} was loaded without its grid", f"load it with levels=[{PATCHES!r}]")
+        return self.with_grid(images)[1]
+
+    def with_grid(self, images: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """What `forward` and `grid` give, from one pass; without a grid, one of no places: ``[N, 0, 0, 0]``."""
+        place = (self.grid_layer,) if self.grid_layer else ()
+        layers = [name for name in self.layers if name != PATCHES or not place]
+        with catching(self.trunk, layers) as caught, catching(self.trunk, place, gridded) as grids:
             features = self.trunk(self.preprocess(images.clone()))  # some networks write into what they are given
+        grid = grids[self.grid_layer][0].float() if place else images.new_empty(len(images), 0, 0, 0)
+        caught |= {PATCHES: (grid.mean((2, 3)), "")} if place else {}
         levels = {name: caught[name][0].float() for name in self.layers}
         own = features if isinstance(features, Mapping) else {"backbone": features}
         levels |= {level: pooled(h, self.trunk).float() for level, h in own.items()}
         if self.projector is not None:
             levels["projector"] = self.projector(levels["backbone"]).float()
-        return levels
+        return levels, grid
 
 
 def with_layers(encoder: Encoder, names: Sequence[str]) -> Encoder:
@@ -127,21 +162,29 @@ def with_layers(encoder: Encoder, names: Sequence[str]) -> Encoder:
 
     Args:
         encoder: Any encoder.
-        names: Names of layers, as in ``trunk.named_modules()``.
+        names: Names of layers, as in ``trunk.named_modules()``, or `PATCHES`, unless a layer of that name has no grid.
 
     Raises:
         UserError: No such layer (says the nearest), or one whose output is no tensor that can be pooled to a row for
-            each image.
+            each image; or no layer gives a grid of places.
     """
     known = [name for name, _ in encoder.trunk.named_modules() if name]
     listed = f"`rcdm-probe encoders {encoder.name}` lists"
     for name in names:
-        if name not in known:
-            near = ", ".join(get_close_matches(name, [*encoder.levels, *known]))
+        if name not in (*known, PATCHES):
+            near = ", ".join(get_close_matches(name, [*encoder.levels, PATCHES, *known]))
             remedy = f"one of {', '.join(encoder.levels)}, or a layer by name: {listed} them"
             raise UserError(f"unknown level of {encoder.name} {name!r}", f"did you mean {near}?" if near else remedy)
-    ordered = [name for name in known if name in names]
-    found = survey(encoder, ordered)
+    ordered = [name for name in dict.fromkeys([*known, PATCHES]) if name in names]
+    found = survey(encoder, [name for name in ordered if name in known])
+    place = find_grid(encoder) if PATCHES in names else None
+    if place is not None:
+        found[PATCHES] = place[1:]
+    elif PATCHES in names and PATCHES not in known:
+        raise UserError(
+            f"{encoder.name} gives no grid of places: no layer gives a map, or tokens that fill rows and columns",
+            f"take another level: {listed} them",
+        )
     for name in ordered:
         if name not in found:
             raise UserError(
@@ -152,6 +195,7 @@ def with_layers(encoder: Encoder, names: Sequence[str]) -> Encoder:
     wider = copy(encoder)
     wider.__dict__.pop("fingerprint", None)  # not that of these layers
     wider.layers = tuple(ordered)
+    wider.grid_layer = place[0] if place is not None else ""
     wider.dimensions = {name: dimension for name, (dimension, _) in found.items()} | encoder.dimensions
     pooling = {name: rule for name, (_, rule) in found.items()}
     wider.card = encoder.card | {"pooling": encoder.card.get("pooling", {}) | pooling}
@@ -172,6 +216,39 @@ def survey(encoder: Encoder, names: Sequence[str] | None = None) -> dict[str, tu
         encoder(torch.zeros(2, 3, encoder.image_size, encoder.image_size, device=device_of(encoder.trunk)))
     of_images = [name for name in names if name in caught and len(caught[name][0]) == 2]  # not of windows of them
     return {name: (caught[name][0].shape[1], caught[name][1]) for name in of_images}
+
+
+@torch.no_grad()
+def find_grid(encoder: Encoder) -> tuple[str, int, str] | None:
+    """The layer of the trunk that gives the grid of places, its dimension, and in words how it is pooled.
+
+    It is the layer `PATCHES` where there is one; else the last whose output has places, none within a layer that pools
+    them or is otherwise one step among others.
+
+    Returns:
+        None where nothing, or the layer `PATCHES`, gives no grid.
+    """
+
+    def look(output: Any, *of: Any) -> tuple[torch.Tensor, str] | None:
+        if not isinstance(output, torch.Tensor):
+            return None
+        found = gridded(output, *of)
+        if found is None or len(output) != 2:
+            return output.new_empty(0), ""
+        return found[0].mean((2, 3)), found[1]  # small: a map of every layer is much
+
+    names = [name for name, _ in encoder.trunk.named_modules() if name]
+    with catching(encoder.trunk, names, look) as caught:
+        encoder(torch.zeros(2, 3, encoder.image_size, encoder.image_size, device=device_of(encoder.trunk)))
+
+    def depth(name: str) -> int:
+        parts = name.split(".")
+        return sum(".".join(parts[:count]) in caught for count in range(1, len(parts)))
+
+    with_places = [name for name, (_, rule) in caught.items() if rule]
+    least = min(map(depth, with_places), default=0)
+    last = PATCHES if PATCHES in names else next((n for n in reversed(with_places) if depth(n) == least), "")
+    return (last, caught[last][0].shape[1], caught[last][1]) if last in with_places else None
 
 
 def pooled(output: torch.Tensor, network: nn.Module, layer: nn.Module | None = None) -> torch.Tensor:
@@ -201,24 +278,49 @@ def _pooled(output: Any, network: nn.Module, layer: nn.Module | None) -> tuple[t
         case 3 if _has_class_token(output, network):
             return output[:, 0], "class token"
         case 3:
-            extra = (_found(network, "num_prefix_tokens") or 0) if output.shape[1] != _patches(network) else 0
-            return output[:, extra:].mean(1), "mean of patches"
+            return output[:, _extra_tokens(output, network) :].mean(1), "mean of patches"
         case 4:
             return output.mean((1, 2) if _channels_last(output, network, layer) else (2, 3)), "mean over positions"
         case _:
             return None
 
 
+def gridded(output: Any, network: nn.Module, layer: nn.Module | None) -> tuple[torch.Tensor, str] | None:
+    """The output of a layer as a grid of places ``[N, D, H, W]``, and in words what its mean is; None where it is none.
+
+    Tokens stand row by row behind the class token and other extra ones, in a square unless the network tells its sides.
+    """
+    match output.ndim if isinstance(output, torch.Tensor) and not output.is_complex() else 0:
+        case 3:
+            registers = _found(network, "num_register_tokens") or 0  # DINOv2's, which tells no other number
+            extra = _extra_tokens(output, network) or (1 + registers if _has_class_token(output, network) else 0)
+            tokens, told = output[:, extra:].mT, _found(network, "patch_embed")
+            sides = getattr(told, "grid_size", None) or ()
+            sides = sides if len(sides) == 2 and prod(sides) == tokens.shape[2] else (isqrt(tokens.shape[2]),) * 2
+            if prod(sides) != tokens.shape[2]:
+                return None
+            grid, places = tokens.unflatten(2, sides), "patch tokens"
+        case 4:
+            grid, places = output.movedim(3, 1) if _channels_last(output, network, layer) else output, "positions"
+        case _:
+            return None
+    rows, columns = grid.shape[2:]
+    return (grid, f"mean of {rows} × {columns} {places}") if rows * columns > 1 else None
+
+
 @contextmanager
-def catching(network: nn.Module, names: Iterable[str]) -> Iterator[dict[str, tuple[torch.Tensor, str]]]:
+def catching(
+    network: nn.Module, names: Iterable[str], look: Callable[..., tuple[torch.Tensor, str] | None] | None = None
+) -> Iterator[dict[str, tuple[torch.Tensor, str]]]:
     """While the block runs, the layers that run leave their pooled output and how it was pooled, by name.
 
-    Layers that give something else than one tensor that can be pooled leave nothing.
+    Layers that give something else than one tensor that can be pooled leave nothing. ``look``: what is taken of an
+    output, in place of its pooling.
     """
     caught: dict[str, tuple[torch.Tensor, str]] = {}
 
     def catch(name: str, layer: nn.Module, _: Any, output: object) -> None:
-        if found := _pooled(output, network, layer):
+        if found := (look or _pooled)(output, network, layer):
             caught[name] = found[0].clone(), found[1]
 
     with ExitStack() as hooks:
@@ -231,6 +333,11 @@ def _has_class_token(tokens: torch.Tensor, network: nn.Module) -> bool:
     """A class token stands before the patches, once they have been embedded."""
     has = any(isinstance(_found(network, name), torch.Tensor) for name in _CLASS_TOKENS)
     return has and tokens.shape[1] != _patches(network)
+
+
+def _extra_tokens(tokens: torch.Tensor, network: nn.Module) -> int:
+    """How many tokens the network says stand before the patches, once they have been embedded."""
+    return (_found(network, "num_prefix_tokens") or 0) if tokens.shape[1] != _patches(network) else 0
 
 
 def _channels_last(output: torch.Tensor, network: nn.Module, layer: nn.Module | None) -> bool:

@@ -1,14 +1,15 @@
 """Networks of transformers and of OpenCLIP, which are optional: ``hf:ORG/NAME`` and ``open_clip:NAME/TAG``.
 
 Of a network of transformers the level ``backbone`` is what it pools itself (for a CLIP or SigLIP, its image tower); by
-name there are besides, where it has them, ``class_token`` and ``patches``, the mean of the patches behind its last
-layer. Its image processor tells sizes, filter and normalisation; they are done by torchvision here, so that a gradient
-goes through them. Of a network of OpenCLIP ``backbone`` is the embedding that is compared with texts.
+name there are besides, where it has them, ``class_token`` and ``patches``, the grid of patches behind its last layer,
+as a level their mean. Its image processor tells sizes, filter and normalisation; they are done by torchvision here, so
+that a gradient goes through them. Of a network of OpenCLIP ``backbone`` is the embedding that is compared with texts.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -49,7 +50,7 @@ class _Level(nn.Module):
 
 
 class ImageTower(nn.Module):
-    """A vision network of transformers: what it pools, and by name its class token and the mean of its patches.
+    """A vision network of transformers: what it pools, and by name its class token and the grid of its patches.
 
     Args:
         network: Gives ``last_hidden_state``, tokens ``[N, T, C]`` or a map ``[N, C, H, W]``, and may pool it.
@@ -67,11 +68,14 @@ class ImageTower(nn.Module):
         found = self.network(pixel_values=pixels)
         hidden = found.last_hidden_state
         if hidden.ndim == 4:
-            mean = self.patches(hidden.mean((2, 3)))
+            mean = self.patches(hidden).mean((2, 3))
         else:
-            count = (pixels.shape[2] // self.patch) * (pixels.shape[3] // self.patch) if self.patch else hidden.shape[1]
-            before = max(0, hidden.shape[1] - count)
-            mean = self.patches(hidden[:, before:].mean(1))
+            rows, columns = (side // self.patch if self.patch else 0 for side in pixels.shape[2:])
+            before = max(0, hidden.shape[1] - rows * columns) if self.patch else 0
+            mean, tokens = hidden[:, before:].mean(1), hidden[:, before:].mT
+            if rows * columns != tokens.shape[2]:  # merged on their way
+                rows = columns = isqrt(tokens.shape[2])
+            self.patches(tokens.unflatten(2, (rows, columns)) if rows * columns == tokens.shape[2] else mean)
             if before:
                 mean = self.class_token(hidden[:, 0])
         pooler = getattr(found, "pooler_output", None) if self.pools else None

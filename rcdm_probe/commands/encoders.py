@@ -25,7 +25,7 @@ def run(
 ) -> None:
     """List the encoders, or show the levels of one.
 
-    Any layer of a network can be a level: `--level layer3` of every command.
+    Any layer of a network can be a level: `--level layer3` of every command. The level `patches` keeps its places.
 
     [bold]Examples[/]
 
@@ -43,11 +43,13 @@ def run(
         return
     with new_console(stderr=True).status("loading"):
         from rcdm_core.encoders import load_encoder
-        from rcdm_core.encoders.encoder import survey
+        from rcdm_core.encoders.encoder import PATCHES, find_grid, survey
 
         # Layers do not depend on the weights, which need not be fetched for this where there is a choice.
         loaded = load_encoder(encoder, weights=None if encoder.startswith(("python:", "torchhub/")) else "random")
         layers = survey(loaded)
+        if (place := find_grid(loaded)) is not None:
+            layers[PATCHES] = place[1], f"{place[2]} of {place[0]}"
     table = _table("level", "dimension", "pooling")
     pooling = loaded.card.get("pooling", {})
     for level, dimension in loaded.dimensions.items():

@@ -52,17 +52,19 @@ EncodersToDraw = Annotated[
 ]
 Data = Annotated[str, typer.Option("--data", "-d", help=f"{DATA}.", metavar="DATA")]
 Level = Annotated[str, typer.Option("--level", "-l", help="Level of the encoder to draw from.", metavar="NAME")]
+_LEVEL = (
+    "Level to look at, a layer of the network such as layer3, or patches: the mean of its patch tokens, or last map"
+)
 LevelLookedAt = Annotated[
     str,
-    typer.Option("--level", "-l", help="Level to look at, or a layer of the network such as layer3.", metavar="NAME"),
+    typer.Option("--level", "-l", help=f"{_LEVEL}.", metavar="NAME"),
 ]
 Levels = Annotated[
     list[str] | None,
     typer.Option(
         "--level",
         "-l",
-        help="Level to look at, or a layer of the network such as layer3; may be repeated. By default all levels that "
-        "the encoder has of itself.",
+        help=f"{_LEVEL}; may be repeated. By default all levels that the encoder has of itself.",
         metavar="NAME",
     ),
 ]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _COMMON = ("steps", "solver", "seed", "batch_size")  # settings that most probes have, behind their own
 _EVERY_RUN = """Leaves report.pdf, report.html, figures, tables (CSV, LaTeX), records and run.json in the run folder.
 
-Stop it at any time: the same command goes on from what was done. Many processes: start it with torchrun or accelerate."""
+Stop it at any time: the same command goes on from what was done. For many processes start it with torchrun."""
 
 
 def command_of(probe: Probe) -> Callable[..., None]:
