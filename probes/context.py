@@ -18,10 +18,9 @@ from analyses.records import components, join, records
 from probes.rendering import drawable, starting_noise
 from probes.stages import Stages
 from rcdm_core.precision import device_of
-from rcdm_core.processes import completed, unless_busy
 from rcdm_core.progress import showing, silent, track
 from rcdm_core.representations import encode, encode_with_grid, represent
-from rcdm_core.workers import shared_out
+from rcdm_core.sharing import completed, shared_out, unless_busy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rcdm_core import kept
 from rcdm_core.kept import keeping
-from rcdm_core.processes import count, taken
+from rcdm_core.sharing import processes, taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ class Stages:
         path = self.folder / name
         if not kept.is_sound(path):
             with taken(path):
-                if count() < 2 or not kept.is_sound(path):  # another process has made it meanwhile
+                if processes() < 2 or not kept.is_sound(path):  # another process has made it meanwhile
                     value = compute()
                     with keeping("what was measured", self.folder, remedy=GOES_ON):
                         write(value, path)

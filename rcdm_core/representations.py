@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from rcdm_core import kept, processes
+from rcdm_core import kept
 from rcdm_core.errors import UserError
 from rcdm_core.kept import OTHER_CACHE, cache_folder, keeping
 from rcdm_core.precision import device_of, differ, rounding_of
-from rcdm_core.processes import completed, taken, unless_busy
 from rcdm_core.progress import track
+from rcdm_core.sharing import completed, processes, taken, unless_busy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -149,7 +149,7 @@ def represent(
     def make(rows: slice) -> None:
         """Encode a chunk, and keep it."""
         with taken(_file(folder, rows)) if folder else nullcontext():
-            if folder and processes.count() > 1 and not is_stale and _read(_file(folder, rows), rows, result):
+            if folder and processes() > 1 and not is_stale and _read(_file(folder, rows), rows, result):
                 return  # another process has made it meanwhile
             for start in range(rows.start, rows.stop, batch_size):
                 next(begun)

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from rcdm_core import kept, processes
+from rcdm_core import kept, sharing
 from rcdm_core.data.folder import FolderImages
 from rcdm_core.data.imageset import PartOfImages
 from rcdm_core.data.layout import RUN
@@ -192,7 +192,7 @@ class Run:
         Raises:
             UserError: Another process is about the same run.
         """
-        if processes.number():
+        if sharing.rank():
             return self._take_part(study, conduct), self.folder / "report.pdf"
         with self.locked():
             result = conduct(replace(study, facts=self.facts), workdir=self.parts)
@@ -205,7 +205,7 @@ class Run:
     def _take_part(self, study: Any, conduct: Callable[..., Any]) -> Any:
         """Conduct a study that the first of several processes conducts, until its report is there; None if it is."""
         result = None
-        with processes.taking_part(self.parts):
+        with sharing.taking_part(self.parts):
             if _is_open(self.folder):
                 result = conduct(study, workdir=self.parts)
         while _is_open(self.folder):  # the first writes the report
@@ -220,7 +220,7 @@ class Run:
         """Publish the closed facts; the run is now finished, its parts are no longer needed."""
         with _writing(self.folder):
             _publish(self.folder, self.facts)
-            processes.others_gone(self.parts)
+            sharing.others_gone(self.parts)
             shutil.rmtree(self.parts, ignore_errors=True)
             remove_unfinished(self.folder)
 
@@ -284,7 +284,7 @@ def begin(
         UserError: The folder cannot be written, holds what no run has written, or a run that differs in arguments,
             weights, data or code, open or finished.
     """
-    if processes.number():
+    if sharing.rank():
         return Run(_begun_by_the_first(facts, out, root, refuse or refuse_different), facts)
     facts = {**facts, "started": _now()}  # a study of several runs collects the facts of all before it begins the first
     with _writing(out if out is not None else root):

@@ -18,8 +18,7 @@ from filelock import FileLock
 
 import rcdm_probe
 from probes.stages import Stages
-from rcdm_core import processes
-from rcdm_core.processes import Busy, completed, taken, unless_busy
+from rcdm_core.sharing import Busy, completed, processes, taken, unless_busy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,7 +85,7 @@ def test_who_comes_second_finds_what_the_first_has_made(one_of_two: None, tmp_pa
 
 
 def test_nothing_is_locked_where_there_is_one_process(tmp_path: Path) -> None:
-    assert processes.count() == 1
+    assert processes() == 1
     with taken_elsewhere(tmp_path / "part"), taken(tmp_path / "part"):
         pass
     assert list(completed(map(partial(unless_busy, str), [1, 2]), str, [1, 2])) == ["1", "2"]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from probes.invariance import PROBE
-from rcdm_core.workers import shared_out
+from rcdm_core.sharing import shared_out
 from rcdm_probe.conduct import conduct, prepare
 
 FEW = {"images": 20, "gallery": 20, "transformations": ("noise", "horizontal_flip"), "rcdm": "none"}

@@ -53,12 +53,12 @@ def carry_out(
     Returns:
         The result, and the path of its report.
     """
-    from rcdm_core import processes
+    from rcdm_core import sharing
     from rcdm_core.progress import showing, silent
     from rcdm_probe import runs
     from rcdm_probe.progress import progress_bars
 
-    if processes.number():  # the first process speaks for all
+    if sharing.rank():  # the first process speaks for all
         with showing(silent):
             study = prepare()
             runs.begin(study.facts, out=out).carry_out(study, conduct)
