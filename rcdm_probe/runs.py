@@ -54,6 +54,7 @@ LOCK = ".rcdm-probe-lock"
 _NEVER_MIND = {".DS_Store", "desktop.ini", "Thumbs.db", "lost+found"}  # systems put them into folders of their own will
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 _PAUSE = 0.2  # seconds, after which another process is looked for again
+_LOOK = 5.0  # seconds, more than another process takes to see whether a folder is locked
 _LONGEST = 150  # bytes of an encoder in the name of a folder, which has 255 at most
 
 _IDENTITY = {
@@ -208,7 +209,7 @@ class Run:
         with sharing.taking_part(self.parts):
             if _is_open(self.folder):
                 result = conduct(study, workdir=self.parts)
-        while _is_open(self.folder):  # the first writes the report
+        while _is_open(self.folder) and _is_taken(self.folder):  # the first writes the report
             time.sleep(_PAUSE)
         return result
 
@@ -244,7 +245,7 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=0 if sharing.processes() < 2 else _LOOK)
     except Timeout as error:
         raise UnderWay(
             f"the same run is under way in {folder}", "let it end, or choose another folder with --out"
@@ -313,6 +314,15 @@ def _begun_by_the_first(
 def _is_open(folder: Path) -> bool:
     facts = read_facts(folder)
     return facts is not None and facts["finished"] is None
+
+
+def _is_taken(folder: Path) -> bool:
+    """Whether a process has the lock of a folder; where there are no locks it is not known that none has."""
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except (Timeout, NotImplementedError, OSError):
+        return True
 
 
 def keep_apart(out: Path, images: ImageSet) -> None:
