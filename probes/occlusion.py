@@ -33,6 +33,7 @@ from rcdm_core.distances import relative_displacement, typical_distance
 from rcdm_core.encoders.encoder import PATCHES
 from rcdm_core.errors import UserError
 from rcdm_core.precision import device_of
+from rcdm_core.representations import fitting
 from reports.panels import Map, Panel, numbered
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 LEAST = 20  # images
 QUARTER = 0.25  # of the places
+_AT_ONCE = 64  # images that are covered together: each lot is kept, and a step of the bar
 OF_COVERED = (
     " A token counts as covered if a pixel of its place changes, behind the preprocessing, by more than 2% of what a "
     "cover changes most; what it sees beyond its place does not count."
@@ -105,9 +107,9 @@ def measure(run: Context, settings: Occlusion) -> Iterator[pd.DataFrame | Map | 
         images = run.images.images(chosen[rows])
         _, tokens = run.encode_with_grid(images)
         far = torch.empty(len(run.levels) + 2, len(COVERS), len(areas), len(rows))
-        for c, (name, cover) in enumerate(COVERS.items()):
+        for c, cover in enumerate(COVERS.values()):
             hidden = cover(images)
-            for place in run.each(range(len(areas)), f"covering places, {name}"):
+            for place in range(len(areas)):
                 without, now = run.encode_with_grid(torch.where(areas[place], hidden, images))
                 for n, level in enumerate(run.levels):
                     far[n, c, place] = relative_displacement(without[level], h[level][rows], unit[level])
@@ -115,9 +117,12 @@ def measure(run: Context, settings: Occlusion) -> Iterator[pd.DataFrame | Map | 
                 far[-2, c, place], far[-1, c, place] = by_token[:, touched[place]].sum(1), by_token.sum((1, 2))
         return far
 
-    blocks = np.array_split(np.arange(len(chosen)), -(-len(chosen) // settings.batch_size))
-    parts = [run.kept("displaced", partial(moved, rows), chosen[rows].tolist(), settings) for rows in blocks]
-    far = torch.cat(parts, -1)
+    def kept(rows: np.ndarray) -> torch.Tensor:
+        return run.kept("displaced", partial(moved, rows), chosen[rows].tolist(), settings)
+
+    size = min(fitting(settings.batch_size, run.encoder, run.images.image_size), _AT_ONCE)
+    blocks = np.array_split(np.arange(len(chosen)), -(-len(chosen) // size))
+    far = torch.cat(list(run.spread(kept, blocks, "covering places")), -1)
     for level, of_level in zip(run.levels, far[:-2], strict=True):
         for cover, of_cover in zip(COVERS, of_level, strict=True):
             for place, values in enumerate(of_cover):
