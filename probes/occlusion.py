@@ -116,8 +116,12 @@ def measure(run: Context, settings: Occlusion) -> Iterator[pd.DataFrame | Map | 
         return far
 
     blocks = np.array_split(np.arange(len(chosen)), -(-len(chosen) // settings.batch_size))
-    parts = [run.kept("displaced", partial(moved, rows), chosen[rows].tolist(), settings) for rows in blocks]
-    far = torch.cat(parts, -1)
+    parts = run.spread(
+        lambda rows: run.kept("displaced", partial(moved, rows), chosen[rows].tolist(), settings),
+        blocks,
+        "covering images",
+    )
+    far = torch.cat(list(parts), -1)
     for level, of_level in zip(run.levels, far[:-2], strict=True):
         for cover, of_cover in zip(COVERS, of_level, strict=True):
             for place, values in enumerate(of_cover):
@@ -206,7 +210,9 @@ def lit(levels: Sequence[str], images: torch.Tensor, far: torch.Tensor) -> Panel
 
 def concentration(values: Array) -> Array:
     """Share of the displacement ``[N, P]`` on the most telling quarter of the places; a quarter where nothing moves."""
-    top = np.sort(values, axis=1)[:, -max(1, round(QUARTER * values.shape[1])) :].sum(1)
+    count = QUARTER * values.shape[1]
+    weights = np.clip(count - np.arange(values.shape[1]), 0, 1)  # part of a place, where four do not divide them
+    top = np.sort(values, axis=1)[:, ::-1] @ weights
     whole = values.sum(1)
     return np.divide(top, whole, out=np.full(len(values), QUARTER), where=whole > 0)
 

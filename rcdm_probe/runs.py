@@ -54,6 +54,7 @@ LOCK = ".rcdm-probe-lock"
 _NEVER_MIND = {".DS_Store", "desktop.ini", "Thumbs.db", "lost+found"}  # systems put them into folders of their own will
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 _PAUSE = 0.2  # seconds, after which another process is looked for again
+_PATIENCE = 600.0  # seconds that others wait while no first process is at work: it may be about to start
 _LONGEST = 150  # bytes of an encoder in the name of a folder, which has 255 at most
 
 _IDENTITY = {
@@ -204,12 +205,13 @@ class Run:
 
     def _take_part(self, study: Any, conduct: Callable[..., Any]) -> Any:
         """Conduct a study that the first of several processes conducts, until its report is there; None if it is."""
-        result = None
+        if not _is_open(self.folder):
+            return None
         with processes.taking_part(self.parts):
-            if _is_open(self.folder):
-                result = conduct(study, workdir=self.parts)
-        while _is_open(self.folder):  # the first writes the report
-            time.sleep(_PAUSE)
+            result = conduct(study, workdir=self.parts)
+        for _ in _pauses(self.folder):  # the first writes the report
+            if not _is_open(self.folder):
+                break
         return result
 
     def close(self) -> None:
@@ -244,7 +246,7 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=1 if processes.count() > 1 else 0)  # others touch it, to see whether the first is there
     except Timeout as error:
         raise UnderWay(
             f"the same run is under way in {folder}", "let it end, or choose another folder with --out"
@@ -299,15 +301,46 @@ def _begun_by_the_first(
     facts: Facts, out: Path | None, root: Path, refuse: Callable[[Path, Facts, Facts], None]
 ) -> Path:
     """The folder that the first of several processes works in, or has finished since this one was started."""
-    while True:
+    for _ in _pauses():
         if out is None:
             folder = _newest_open(root, facts) or finished(facts, root=root)
         elif (known := read_facts(folder := out)) is not None:
             refuse(out, known, facts)
+        elif out.exists():
+            refuse_foreign(out)  # as the first does, which then never begins
         known = None if folder is None else read_facts(folder)
         if folder is not None and known is not None and (known["finished"] or _STARTED) >= _STARTED:
-            return folder
+            break
+    assert folder is not None
+    return folder
+
+
+def _pauses(folder: Path | None = None) -> Iterator[None]:
+    """Pauses between looks at what the first of several processes has done, while it is at work or may yet be.
+
+    Args:
+        folder: Where it works; None where it has not begun.
+
+    Raises:
+        UserError: None has been at work for `_PATIENCE`.
+    """
+    seen = time.monotonic()
+    while time.monotonic() - seen < _PATIENCE:
+        yield
         time.sleep(_PAUSE)
+        if folder is not None and _is_locked(folder):
+            seen = time.monotonic()
+    raise UserError(
+        f"process {processes.number()} has waited {_PATIENCE / 60:g} minutes for the first (RANK=0): it is not there",
+        "start all with the same command: what was done is kept",
+    )
+
+
+def _is_locked(folder: Path) -> bool:
+    """Whether another process writes there, or may do so where that cannot be told."""
+    with suppress(NotImplementedError, OSError), FileLock(folder / LOCK, timeout=0):
+        return False
+    return True
 
 
 def _is_open(folder: Path) -> bool:

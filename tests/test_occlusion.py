@@ -104,6 +104,7 @@ def test_the_same_in_parts_and_after_a_stop(scenes: ImageSet, tmp_path: Path) ->
 def test_numbers_of_single_images() -> None:
     values = np.array([[0, 0, 0, 1.0], [1, 1, 1, 1], [0, 0, 0, 0]])
     assert concentration(values).tolist() == [1.0, 0.25, 0.25]
+    assert concentration(np.ones((1, 9))).tolist() == [0.25]  # as a report says, though four do not divide the places
     assert agreement(values, values).tolist() == [1.0, 0.0, 0.0]
     assert agreement(np.array([[1.0, 2, 3]]), np.array([[9.0, 4, 1]])).tolist() == [-1.0]
 
