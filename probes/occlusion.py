@@ -103,7 +103,7 @@ def measure(run: Context, settings: Occlusion) -> Iterator[pd.DataFrame | Map | 
     between = between_tokens(run, others) if has_grid else 1.0
 
     def moved(rows: np.ndarray) -> torch.Tensor:
-        """``[levels + 2, covers, places, n]`` for some of the images: last, sums over tokens, touched ones and all."""
+        """``[levels + 2, covers, places, n]`` for some of the images: last, sums over touched tokens and others."""
         images = run.images.images(chosen[rows])
         _, tokens = run.encode_with_grid(images)
         far = torch.empty(len(run.levels) + 2, len(COVERS), len(areas), len(rows))
@@ -114,7 +114,8 @@ def measure(run: Context, settings: Occlusion) -> Iterator[pd.DataFrame | Map | 
                 for n, level in enumerate(run.levels):
                     far[n, c, place] = relative_displacement(without[level], h[level][rows], unit[level])
                 by_token = torch.linalg.vector_norm(now - tokens, dim=1) / between
-                far[-2, c, place], far[-1, c, place] = by_token[:, touched[place]].sum(1), by_token.sum((1, 2))
+                for row, tokens_of in ((-2, touched[place]), (-1, ~touched[place])):
+                    far[row, c, place] = by_token[:, tokens_of].sum(1)
         return far
 
     def kept(rows: np.ndarray) -> torch.Tensor:
@@ -161,8 +162,9 @@ def touched_by(encoder: Encoder, areas: torch.Tensor) -> torch.Tensor:
 
 
 def spread(run: Context, chosen: np.ndarray, sums: torch.Tensor, touched: torch.Tensor) -> Iterator[pd.DataFrame]:
-    """Records of whether tokens move where the cover is, from sums ``[2, covers, places, n]``: touched tokens, all."""
-    inside, whole = sums.double().sum(2)
+    """Records of whether tokens move where the cover is, by sums ``[2, covers, places, n]``: touched tokens, others."""
+    inside, outside = sums.double().sum(2)
+    whole = inside + outside
     count = touched.any(2).any(1).sum().item() * touched[0].numel()  # covers that the preprocessing cuts away move none
     within = touched.sum().item()
     beyond = count - within
@@ -170,8 +172,8 @@ def spread(run: Context, chosen: np.ndarray, sums: torch.Tensor, touched: torch.
     for c, cover in enumerate(COVERS):
         told = partial(run.records, images=chosen, level=PATCHES, condition=cover)
         yield told("covered", inside[c] / within)
-        yield told("elsewhere", (whole[c] - inside[c]) / max(1, beyond))
-        yield told("outside", torch.where(whole[c] > 0, 1 - inside[c] / whole[c], even), strength=even)
+        yield told("elsewhere", outside[c] / max(1, beyond))
+        yield told("outside", torch.where(whole[c] > 0, outside[c] / whole[c], even), strength=even)
 
 
 def around(run: Context, chosen: np.ndarray, areas: torch.Tensor, between: float) -> torch.Tensor:
@@ -211,7 +213,9 @@ def lit(levels: Sequence[str], images: torch.Tensor, far: torch.Tensor) -> Panel
 
 def concentration(values: Array) -> Array:
     """Share of the displacement ``[N, P]`` on the most telling quarter of the places; a quarter where nothing moves."""
-    top = np.sort(values, axis=1)[:, -max(1, round(QUARTER * values.shape[1])) :].sum(1)
+    count = QUARTER * values.shape[1]
+    weights = np.clip(count - np.arange(values.shape[1]), 0, 1)  # part of a place, where four do not divide them
+    top = np.sort(values, axis=1)[:, ::-1] @ weights
     whole = values.sum(1)
     return np.divide(top, whole, out=np.full(len(values), QUARTER), where=whole > 0)
 

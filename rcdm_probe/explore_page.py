@@ -21,7 +21,7 @@ from PIL import Image
 from probes.transformations import TRANSFORMATIONS
 from rcdm_core.errors import UserError, first_line
 from rcdm_probe import exploring
-from rcdm_probe.exploring import CHANGES, EDITS, Change
+from rcdm_probe.exploring import CHANGES, EDITS, LARGEST, Change
 from reports.figures.grid import compose
 from reports.names import listed
 from reports.tables import number
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 OFFERED = 12  # images of the data that are there to be clicked on
 SECOND = ("between", "common dimensions")  # kinds of change that can make use of a second image
-LARGEST = 32  # 255ths: a change beyond is plain to see
 _SIDE = 64  # dots: smaller pictures are enlarged, each pixel to a square
 _UPLOADS = """() => new MutationObserver(() =>
     document.querySelectorAll(".upload-container[aria-label]").forEach(one => one.removeAttribute("aria-label"))

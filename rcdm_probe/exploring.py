@@ -24,7 +24,7 @@ from probes.transformations import TRANSFORMATIONS
 from rcdm_core.data.registry import SCENES
 from rcdm_core.distances import relative_displacement, typical_distance
 from rcdm_core.encoders.soundness import refuse_without_gradients
-from rcdm_core.errors import UserError
+from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import read_picture, resize
 from rcdm_core.representations import representation_cache
 from rcdm_probe import opening, runs
@@ -209,8 +209,11 @@ def see(world: World, image: Chosen, other: Chosen | None, change: Change) -> li
     Raises:
         UserError: The change is not possible: without a second image, a gradient, or enough of a gallery.
     """
-    if change.kind in TWO and other is None:
-        raise UserError(f"{words(change.kind)} needs a second image", "choose one")
+    if {change.kind, change.which} & set(TWO) and other is None:
+        raise UserError(f"{words(change.which or change.kind)} needs a second image", "choose one")
+    most = largest(change)
+    if not 0 <= change.amount <= most:
+        raise UserError(f"{words(change.which or change.kind)} by {change.amount:g}", f"choose between 0 and {most:g}")
     out: list[Seen] = []
     for run in world.context.each_encoder():
         own = run.encode(image.pixels[None])
@@ -328,8 +331,26 @@ def _check_gradients(encoder: Encoder, level: str) -> None:
 CHANGES = {"transformation": _transformed, "between": _between, "common dimensions": _common, "attack": _attacked}
 """Every kind of change; the amount is a dose, the way from one image to another, the same of an edit, or 255ths."""
 
-TWO = ("between",)
-"""Kinds that need a second image."""
+LARGEST = 32  # 255ths, the budget of an attack: a change beyond is plain to see
+
+
+def largest(change: Change) -> float:
+    """The largest amount that there is of a change, whatever its own is.
+
+    Raises:
+        UserError: There is no such change.
+    """
+    if change.kind not in CHANGES:
+        raise unknown_name("change", change.kind, CHANGES)
+    if change.kind == "transformation":
+        if change.which not in TRANSFORMATIONS:
+            raise unknown_name("transformation", change.which, TRANSFORMATIONS)
+        return TRANSFORMATIONS[change.which].doses[-1]
+    return LARGEST if change.kind == "attack" else 1.0
+
+
+TWO = ("between", "transplanted")
+"""What needs a second image."""
 
 EDITS = {"removed": "remove the image's own", "transplanted": "put in those of the second image"}
 """What can be done to common dimensions."""

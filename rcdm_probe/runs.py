@@ -54,7 +54,7 @@ LOCK = ".rcdm-probe-lock"
 _NEVER_MIND = {".DS_Store", "desktop.ini", "Thumbs.db", "lost+found"}  # systems put them into folders of their own will
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 _PAUSE = 0.2  # seconds, after which another process is looked for again
-_LOOK = 5.0  # seconds, more than another process takes to see whether a folder is locked
+_PATIENCE = 600.0  # seconds that others wait while no first process is at work: it may be about to start
 _LONGEST = 150  # bytes of an encoder in the name of a folder, which has 255 at most
 
 _IDENTITY = {
@@ -205,12 +205,13 @@ class Run:
 
     def _take_part(self, study: Any, conduct: Callable[..., Any]) -> Any:
         """Conduct a study that the first of several processes conducts, until its report is there; None if it is."""
-        result = None
+        if not _is_open(self.folder):
+            return None
         with sharing.taking_part(self.parts):
-            if _is_open(self.folder):
-                result = conduct(study, workdir=self.parts)
-        while _is_open(self.folder) and _is_taken(self.folder):  # the first writes the report
-            time.sleep(_PAUSE)
+            result = conduct(study, workdir=self.parts)
+        for _ in _pauses(self.folder):  # the first writes the report
+            if not _is_open(self.folder):
+                break
         return result
 
     def close(self) -> None:
@@ -245,7 +246,7 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=0 if sharing.processes() < 2 else _LOOK)
+        lock.acquire(timeout=1 if sharing.processes() > 1 else 0)  # others touch it, to see whether the first is there
     except Timeout as error:
         raise UnderWay(
             f"the same run is under way in {folder}", "let it end, or choose another folder with --out"
@@ -300,29 +301,51 @@ def _begun_by_the_first(
     facts: Facts, out: Path | None, root: Path, refuse: Callable[[Path, Facts, Facts], None]
 ) -> Path:
     """The folder that the first of several processes works in, or has finished since this one was started."""
-    while True:
+    for _ in _pauses():
         if out is None:
             folder = _newest_open(root, facts) or finished(facts, root=root)
         elif (known := read_facts(folder := out)) is not None:
             refuse(out, known, facts)
+        elif out.exists():
+            refuse_foreign(out)  # as the first does, which then never begins
         known = None if folder is None else read_facts(folder)
         if folder is not None and known is not None and (known["finished"] or _STARTED) >= _STARTED:
-            return folder
+            break
+    assert folder is not None
+    return folder
+
+
+def _pauses(folder: Path | None = None) -> Iterator[None]:
+    """Pauses between looks at what the first of several processes has done, while it is at work or may yet be.
+
+    Args:
+        folder: Where it works; None where it has not begun.
+
+    Raises:
+        UserError: None has been at work for `_PATIENCE`; for a twentieth of it, in a folder where it had begun.
+    """
+    seen, patience = time.monotonic(), _PATIENCE if folder is None else _PATIENCE / 20
+    while time.monotonic() - seen < patience:
+        yield
         time.sleep(_PAUSE)
+        if folder is not None and _is_locked(folder):
+            seen = time.monotonic()
+    raise UserError(
+        f"process {sharing.rank()} has waited {patience:g} seconds for the first (RANK=0): it is not there",
+        "start all with the same command: what was done is kept",
+    )
+
+
+def _is_locked(folder: Path) -> bool:
+    """Whether another process writes there, or may do so where that cannot be told."""
+    with suppress(NotImplementedError, OSError), FileLock(folder / LOCK, timeout=0):
+        return False
+    return True
 
 
 def _is_open(folder: Path) -> bool:
     facts = read_facts(folder)
     return facts is not None and facts["finished"] is None
-
-
-def _is_taken(folder: Path) -> bool:
-    """Whether a process has the lock of a folder; where there are no locks it is not known that none has."""
-    try:
-        with FileLock(folder / LOCK, timeout=0):
-            return False
-    except (Timeout, NotImplementedError, OSError):
-        return True
 
 
 def keep_apart(out: Path, images: ImageSet) -> None:

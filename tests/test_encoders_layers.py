@@ -169,6 +169,8 @@ def test_norms_of_maps_keep_the_channels_of_maps() -> None:
     map_ = torch.rand(2, 24, 5, 7)
     assert "2d" in type(norm).__name__
     torch.testing.assert_close(pooled(map_, network, norm), map_.mean((2, 3)))
+    map_ = torch.rand(2, 8, 8, 4)  # as many channels as rows
+    torch.testing.assert_close(pooled(map_, network, nn.Conv2d(3, 8, 4)), map_.mean((2, 3)))
 
 
 @pytest.mark.parametrize("name", ["test_vit", "test_vit4", "test_resnet", "test_mambaout"])

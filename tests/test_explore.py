@@ -73,6 +73,13 @@ def test_what_is_not_possible_is_told_with_the_remedy(world, images, tmp_path):
         of_data(world, 10_000)
     with pytest.raises(UserError, match="second image"):
         see(world, images[0], None, Change("between", amount=0.5))
+    with pytest.raises(UserError, match="transplanted needs a second image"):
+        see(world, images[0], None, Change("common dimensions", "transplanted", 1))
+    for kind, which, amount in (*TURN, 1e9), (*TURN, float("nan")), ("attack", "", -1):
+        with pytest.raises(UserError, match="choose between 0 and"):
+            see(world, *images, Change(kind, which, amount))
+    with pytest.raises(UserError, match="unknown transformation 'spin'"):
+        see(world, *images, Change("transformation", "spin", 1))
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(UserError, match=r"text\.png"):
         given(world, tmp_path / "text.png")

@@ -104,6 +104,7 @@ def test_the_same_in_parts_and_after_a_stop(scenes: ImageSet, tmp_path: Path) ->
 def test_numbers_of_single_images() -> None:
     values = np.array([[0, 0, 0, 1.0], [1, 1, 1, 1], [0, 0, 0, 0]])
     assert concentration(values).tolist() == [1.0, 0.25, 0.25]
+    assert concentration(np.ones((1, 9))).tolist() == [0.25]  # as a report says, though four do not divide the places
     assert agreement(values, values).tolist() == [1.0, 0.0, 0.0]
     assert agreement(np.array([[1.0, 2, 3]]), np.array([[9.0, 4, 1]])).tolist() == [-1.0]
 
@@ -123,6 +124,7 @@ class Mosaic(nn.Module):
 def test_tokens_move_where_the_cover_is_or_everywhere(scenes: ImageSet, reach: int, share: float) -> None:
     found = measured(PROBE, with_layers(encoder(Mosaic(reach)), [PATCHES]), scenes, SMALL)
     table = found.tables["spread"].set_index("cover")
+    assert table["elsewhere"].min() >= 0
     assert table["outside"].tolist() == pytest.approx([share] * 3, abs=1e-6)
     assert table["even"].tolist() == pytest.approx([15 / 16] * 3)
     (around,) = (where.values for where in found.maps if where.name == "spread")

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,9 @@ from filelock import FileLock
 
 import rcdm_probe
 from probes.stages import Stages
+from rcdm_core.errors import UserError
 from rcdm_core.sharing import Busy, completed, processes, taken, unless_busy
+from rcdm_probe import runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,12 +35,12 @@ def one_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def taken_elsewhere(path: Path) -> Iterator[Callable[[], None]]:
-    """As another process takes a part: by another thread, until what this gives is called."""
+def locked_elsewhere(path: Path) -> Iterator[Callable[[], None]]:
+    """As another process locks a file: by another thread, until what this gives is called."""
     begun, over = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with FileLock(path.with_name(f".{path.name}.lock")):
+        with FileLock(path):
             begun.set()
             over.wait()
 
@@ -47,6 +50,11 @@ def taken_elsewhere(path: Path) -> Iterator[Callable[[], None]]:
     yield over.set
     over.set()
     thread.join()
+
+
+def taken_elsewhere(path: Path) -> AbstractContextManager[Callable[[], None]]:
+    """As another process takes a part."""
+    return locked_elsewhere(path.with_name(f".{path.name}.lock"))
 
 
 def made(folder: Path, name: str, by: list[str]) -> torch.Tensor:
@@ -91,7 +99,45 @@ def test_nothing_is_locked_where_there_is_one_process(tmp_path: Path) -> None:
     assert list(completed(map(partial(unless_busy, str), [1, 2]), str, [1, 2])) == ["1", "2"]
 
 
-def test_two_processes_give_the_records_of_one(tmp_path: Path) -> None:
+@pytest.fixture
+def second(one_of_two: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(runs, "_PATIENCE", 0.5)
+
+
+def facts() -> runs.Facts:
+    return runs.collect_facts(
+        "invariance", command="", arguments={"encoder": "vicreg", "seed": 0}, hashes={}, device="cpu"
+    )
+
+
+def test_who_is_not_the_first_waits_no_longer_than_the_first_may_take_to_begin(second: None, tmp_path: Path) -> None:
+    for out in (None, tmp_path / "new"):
+        with pytest.raises(UserError, match=r"process 1 has waited .* for the first \(RANK=0\): it is not there"):
+            runs.begin(facts(), out=out, root=tmp_path)
+
+
+def test_what_the_first_refuses_the_others_refuse(second: None, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(UserError, match=r"holds thesis\.txt and no run"):
+        runs.begin(facts(), out=tmp_path)
+
+
+def test_others_wait_for_the_report_while_the_first_is_at_work(
+    second: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as first:
+        first.setenv("RANK", "0")
+        folder = runs.begin(facts(), out=tmp_path / "run").folder
+    run, begun = runs.begin(facts(), out=folder), time.monotonic()
+    with locked_elsewhere(folder / runs.LOCK) as let_go:
+        threading.Timer(1.5, let_go).start()  # the first has died
+        with pytest.raises(UserError, match="it is not there"):
+            run.carry_out(None, lambda study, workdir: None)
+    assert time.monotonic() - begun > 1.5
+
+
+def test_two_processes_give_the_records_of_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     words = [f"--{name}={value}" for name, value in FEW.items()]
     command = [sys.executable, "-m", "rcdm_probe", "invariance", "--encoder", "vicreg", "--transformation", "blur"]
     own = {**os.environ, "WORLD_SIZE": "2", "RCDM_PROBE_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
@@ -112,6 +158,7 @@ def test_two_processes_give_the_records_of_one(tmp_path: Path) -> None:
     assert "Report" not in told[1]
     assert not (tmp_path / "run" / ".rcdm-probe-parts").exists()
     settings = {name.replace("-", "_"): value for name, value in FEW.items()}
+    monkeypatch.setenv("RCDM_PROBE_CACHE", str(tmp_path / "another"))  # representations of batches of the same size
     alone = rcdm_probe.invariance("vicreg", transformations=("blur", "hue"), **settings)
     alone.records.to_parquet(tmp_path / "alone.parquet", index=False)
     together, records = (pd.read_parquet(tmp_path / name) for name in ("run/records.parquet", "alone.parquet"))

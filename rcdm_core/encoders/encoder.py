@@ -343,6 +343,8 @@ def _extra_tokens(tokens: torch.Tensor, network: nn.Module) -> int:
 def _channels_last(output: torch.Tensor, network: nn.Module, layer: nn.Module | None) -> bool:
     if isinstance(layer, (nn.Linear, nn.LayerNorm)):
         return "2d" not in type(layer).__name__  # LayerNorm2d, timm's and torchvision's, takes maps [N, C, H, W]
+    if isinstance(layer, (nn.Conv2d, nn.BatchNorm2d)):
+        return False
     _, first, second, third = output.shape
     if (first == second) != (second == third):
         return first == second
