@@ -147,7 +147,7 @@ def draw_gains(comparison: pd.DataFrame, *, aspects: Mapping[str, str], referenc
         axes.axvline(0, color=INK, lw=0.8, ls=DASHED, zorder=0)
         reach = max(0.05, float(rows[["gain_low", "gain_high"]].abs().max().max())) * 1.1
         axes.set_xlim(-reach, reach)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(4))  # whose labels do not touch
         axes.set_title(aspect, loc="left")
         axes.set_xlabel(aspects[aspect])
     figure.tight_layout(pad=0.3, w_pad=1.5)
