@@ -35,6 +35,7 @@ from probes.probe import Compared, Judgement, Needs, Probe, Settings, Show, chec
 from probes.scale import MOVED, Scale, check_others, unit_error
 from probes.transformations import Transformation, warp
 from rcdm_core.linear_classifier import LinearClassifier, fit_classifier
+from rcdm_core.representations import fitting
 from reports.figures.robustness import encoder_looks
 from reports.panels import Panel
 from reports.style import TEXT_WIDTH, new_figure, theme
@@ -256,8 +257,10 @@ def measure(run: Context, settings: Corruptions) -> Iterator[pd.DataFrame | Pane
         if "correct" in (seen := one.look(one.h, torch.arange(len(chosen)), labels)):
             yield one.run.records("correct", seen["correct"], chosen, level=one.level, strength=0)
 
+    size = min(fitting(settings.batch_size, encoder, run.images.image_size) for encoder in run.encoders)
+
     def corrupted(name: str) -> Iterator[pd.DataFrame]:
-        for rows in torch.arange(len(chosen)).split(settings.batch_size):
+        for rows in torch.arange(len(chosen)).split(size):
             images, numbers = run.images.images(chosen[rows]), chosen[rows].tolist()
             for severity, strength in enumerate(CORRUPTIONS[name].doses, 1):
                 pictures = CORRUPTIONS[name].apply(images, strength, settings.seed, numbers=numbers)
