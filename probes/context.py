@@ -103,10 +103,10 @@ class Context:
         That is on a processor, with encoders that may be asked by several threads. ``work`` draws nothing at random but
         from seeds of its own, and shows no loop. ``holds``: how many bytes of memory an item takes, where it is much.
         """
-        alone = any(device_of(one).type != "cpu" or not one.is_reentrant for one in self.encoders)
-        one = partial(unless_busy, work)
-        results = map(one, items) if alone else shared_out(one, items, holds)
-        return completed(track(results, doing, len(items)), work, items)
+        if any(device_of(one).type != "cpu" or not one.is_reentrant for one in self.encoders):
+            return self.spread(work, items, doing)
+        tried = shared_out(partial(unless_busy, work), items, holds)
+        return completed(track(tried, doing, len(items)), work, items)
 
     def spread(self, work: Callable[[T], R], items: Sequence[T], doing: str) -> Iterator[R]:
         """As `shared`, of work that has all threads: over several processes, where there are any."""

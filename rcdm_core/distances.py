@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from rcdm_core.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _TIE = 32 * torch.finfo(torch.float32).eps  # what rounding does to a squared distance, over |query|^2 + |gallery|^2
 
@@ -167,8 +167,8 @@ def cosine(moved: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
     return pair_by_pair(partial(F.cosine_similarity, dim=1, eps=NO_LENGTH), moved, original).clamp(-1, 1)
 
 
-def power_of_two(*parts: torch.Tensor) -> float:
-    """A power of two near the largest number of some tensors, 1 where all are 0.
+def power_of_two(parts: Iterable[torch.Tensor]) -> float:
+    """A power of two near the largest number of some tensors, or of the rows of one, 1 where all are 0.
 
     Divided by it they keep every bit, and their squares neither overflow float32 nor vanish, however an encoder scales.
     """
@@ -194,8 +194,7 @@ def retrieval_ranks(
     Returns:
         Ranks ``[N]``, int64 in 1 .. M; 1 is the nearest.
     """
-    centre = _centre(gallery, block)
-    unit = power_of_two(*(rows - centre.to(rows.dtype) for part in (queries, gallery) for rows in part.split(block)))
+    centre, unit = _frame(queries, gallery, block)
     blocks = []
     for i, (query, target) in enumerate(zip(queries.split(block), targets.split(block), strict=True)):
         query, own = _centred(query, centre, unit), _centred(gallery[target], centre, unit)
@@ -217,8 +216,11 @@ def retrieval_ranks(
     return 1 + nearer + tied // 2
 
 
-def _centre(gallery: torch.Tensor, block: int) -> torch.Tensor:
-    return sum((rows.sum(0, dtype=torch.float64) for rows in gallery.split(block)), torch.zeros(())) / len(gallery)
+def _frame(queries: torch.Tensor, gallery: torch.Tensor, block: int) -> tuple[torch.Tensor, float]:
+    """The centre of a gallery, ``[D]`` float64, and what distances around it are counted in, block by block."""
+    centre = sum((rows.sum(0, dtype=torch.float64) for rows in gallery.split(block)), torch.zeros(())) / len(gallery)
+    blocks = (rows for part in (queries, gallery) for rows in part.split(block))
+    return centre, power_of_two(rows - centre.to(rows.dtype) for rows in blocks)
 
 
 def _centred(rows: torch.Tensor, centre: torch.Tensor, unit: float) -> torch.Tensor:
@@ -240,8 +242,7 @@ def nearest(queries: torch.Tensor, gallery: torch.Tensor, *, block: int = 512) -
     """
     best = torch.full((len(queries),), torch.inf)
     rows = torch.zeros(len(queries), dtype=torch.long)
-    centre = _centre(gallery, block)
-    unit = power_of_two(*(rows - centre.to(rows.dtype) for part in (queries, gallery) for rows in part.split(block)))
+    centre, unit = _frame(queries, gallery, block)
     for start in range(0, len(gallery), block):
         part = _centred(gallery[start : start + block], centre, unit)
         lengths = part.square().sum(1)

@@ -21,6 +21,8 @@ WHOLE = 2**23
 PART = 2**18
 """Numbers that are worked on at once of more: memory is then that of the rows, and not several times it in float64."""
 
+_LARGE = 2**20  # numbers of a matrix, from which giving memory back is nothing beside decomposing it
+
 
 def rows_at_once(x: torch.Tensor) -> int:
     """How many rows of ``[N, D]`` are worked on at once."""
@@ -73,10 +75,8 @@ def coordinates_of(x: torch.Tensor) -> tuple[Callable[[torch.Tensor], torch.Tens
             z = (x[:, some].double() - mean[some]) * scale[some]
             gram.addmm_(z, z.T)
         squares, left = spectrum(gram)
-        give_back()  # what that has taken, before coordinates take as much again
         return (left * squares.sqrt()).__getitem__, squares
     squares, axes = spectrum(_products(x, mean, scale))
-    give_back()
     return lambda rows: ((x[rows].double() - mean) * scale) @ axes, squares
 
 
@@ -115,8 +115,10 @@ def principal_axes(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def spectrum(gram: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Eigenvalues ``[R]``, ascending, and eigenvectors ``[D, R]`` of a positive semi-definite ``[D, D]`` of rank R."""
-    if gram.numel() > PART:
+    if is_large := gram.numel() > _LARGE:
         give_back()  # what its sums have taken: decomposing takes several times its size
     values, vectors = torch.linalg.eigh(gram)
+    if is_large:
+        give_back()  # and that, before coordinates take as much again
     present = values > values[-1:] * 1e-12 * len(gram)
     return values[present], vectors[:, present]

@@ -160,10 +160,8 @@ def represent(
                 with keeping("representations", folder, remedy=OTHER_CACHE):
                     kept.save_tensors({level: h[rows] for level, h in result.items()}, _file(folder, rows))
 
-    for _ in completed([unless_busy(make, rows) for rows in missing], make, missing):
-        pass
-    for _ in begun:  # those that other processes have made
-        pass
+    list(completed((unless_busy(make, rows) for rows in missing), make, missing))
+    list(begun)  # those that other processes have made
     wanted = result if asked is None else asked
     refuse_collapse(encoder, {level: result[level].split(CHUNK) for level in wanted})
     return result

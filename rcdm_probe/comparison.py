@@ -195,7 +195,7 @@ def _opened(folder: Path) -> FinishedRun:
     """A finished run of a probe, whole."""
     facts = runs.read_facts(folder)
     if facts is None and (folder / RUN).exists():
-        raise UserError(runs.is_damaged(folder), "run the probe again")
+        raise UserError(runs.damage_of(folder), "run the probe again")
     if facts is None:
         raise UserError(f"{folder} holds no run", "name the folder that a probe has made: it has a run.json")
     if not facts["finished"]:

@@ -424,7 +424,7 @@ def strangers(folder: Path, *, ours: Collection[str] = ()) -> list[str]:
     return sorted(name for name in found if not UNFINISHED.match(name))
 
 
-def is_damaged(folder: Path) -> str:
+def damage_of(folder: Path) -> str:
     """What is wrong with a ``run.json`` that `read_facts` does not take, in words."""
     return f"{folder / RUN} is damaged, or no run of this program has written it"
 
@@ -435,7 +435,7 @@ def refuse_foreign(folder: Path) -> None:
         return
     found = strangers(folder)
     if RUN in found:
-        raise UserError(is_damaged(folder), "choose another folder with --out")
+        raise UserError(damage_of(folder), "choose another folder with --out")
     if found:
         raise UserError(
             f"{folder} holds {found[0]} and no run of this program, which might overwrite what is there",

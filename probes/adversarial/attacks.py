@@ -137,7 +137,7 @@ class Displacement(Ascent):
     """
 
     def loss(self, output: torch.Tensor, origin: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor:
-        return ((output - origin) / power_of_two(origin)).square().sum(1)
+        return ((output - origin) / power_of_two([origin])).square().sum(1)
 
 
 class Toward(Ascent):
@@ -148,7 +148,7 @@ class Toward(Ascent):
 
     def loss(self, output: torch.Tensor, origin: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor:
         assert given is not None
-        return -((output - given) / power_of_two(origin)).square().sum(1)
+        return -((output - given) / power_of_two([origin])).square().sum(1)
 
 
 def margin(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -160,7 +160,7 @@ class Target:
         """What an attack on these victims sees: images to logits where they have labels, else to ``h``."""
         if victims.labels is None:
             origin, goals = victims.h.to(self.device), None if victims.goals is None else victims.goals.to(self.device)
-            unit = power_of_two(origin)
+            unit = power_of_two([origin])
             away = lambda h: ((h - origin) / unit).norm(dim=1)  # noqa: E731
             aim = away if goals is None else (lambda h: covered(h, origin, goals))
             return Attacked(self.encoder, self.level, nn.Identity(), precision, aim if remembers else None)
@@ -208,7 +208,7 @@ class Attacked(nn.Module):
 
 def covered(h: torch.Tensor, origin: torch.Tensor, goals: torch.Tensor) -> torch.Tensor:
     """How much of the distance from ``origin`` to ``goals`` is covered at ``h``, ``[N]``: 0 none, 1 all of it."""
-    unit = power_of_two(origin)
+    unit = power_of_two([origin])
     whole, left = (torch.linalg.vector_norm((goals - of) / unit, dim=1) for of in (origin, h))
     return 1 - left / whole.clamp(min=torch.finfo(h.dtype).tiny)
 

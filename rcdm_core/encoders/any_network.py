@@ -20,7 +20,7 @@ from rcdm_core.encoders.preprocess import bends_oblong
 from rcdm_core.encoders.soundness import examined, fixed_images, others_code, sketched
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import shows_an_address, without_addresses
-from rcdm_core.precision import device_of, differ, rounding_of
+from rcdm_core.precision import differ, rounding_of
 from rcdm_core.state_dicts import load_into
 from rcdm_core.weight_files import load_state
 
@@ -62,8 +62,6 @@ def measured(
         )
     encoder.about = about
     encoder = admitted(encoder, sources=sources, remove_scores=remove_scores)
-    if (rule := _pooled_here(encoder)) is not None:
-        encoder.card["pooling"] = {"backbone": rule}
     if bends_oblong(preprocess, image_size):
         told = "its centre square alone is looked at, of which its own preprocessing would make something else"
         encoder.card["oblong pictures"] = told
@@ -102,9 +100,15 @@ def admitted(encoder: Encoder, *, sources: Iterable[Path] = (), remove_scores: b
     described = f"{encoder.about}{code}{without_addresses(repr(trunk))}{_settings(trunk)}"
     with others_code(f"{name} cannot be used for evaluation"):
         encoder.eval().requires_grad_(False)
-    levels = examined(encoder)
-    if _tell_scores(encoder, levels, remove=remove_scores):
+    with ExitStack() as looking:
+        caught: dict[str, tuple[torch.Tensor, str]] = {}
+        with suppress(RuntimeError):  # scripts take no hooks
+            caught = looking.enter_context(catching(trunk, [""]))
         levels = examined(encoder)
+        if _tell_scores(encoder, levels, remove=remove_scores):
+            levels = examined(encoder)
+    if (pooling := caught[""][1] if caught else "as it is") != "as it is":
+        encoder.card.setdefault("pooling", {"backbone": pooling})  # not by the network itself
     dimensions = {level: h.shape[1] for level, h in levels.items()}
     if encoder.dimensions and encoder.dimensions != dimensions:
         raise UserError(
@@ -116,14 +120,6 @@ def admitted(encoder: Encoder, *, sources: Iterable[Path] = (), remove_scores: b
         vars(encoder).pop(known, None)
     encoder.is_examined = True
     return encoder
-
-
-def _pooled_here(encoder: Encoder) -> str | None:
-    """How what the network gives is pooled for it, in words; None where it gives one row for each image itself."""
-    with suppress(RuntimeError), torch.no_grad(), catching(encoder.trunk, [""]) as caught:  # scripts take no hooks
-        encoder(fixed_images(encoder.image_size)[1:2].to(device_of(encoder)))
-        return caught[""][1] if caught and caught[""][1] != "as it is" else None
-    return None
 
 
 def _refuse_hidden(network: nn.Module, name: str) -> None:
