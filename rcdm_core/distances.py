@@ -29,6 +29,7 @@ NO_LENGTH = 1e-150
 """A shorter vector has no direction; the square of this is a float64 still."""
 
 _ROWS = 512  # pairs that are compared at once
+_VALUES = 2**23  # of each side of these pairs, at most
 
 
 def typical_distance(representations: torch.Tensor, *, images: int = 3000, seed: int = 0) -> float:
@@ -112,7 +113,8 @@ def pair_by_pair(
     allocator from using the memory of these again.
     """
     found = moved.new_empty(len(moved), dtype=torch.float64)
-    for place, a, b in zip(found.split(_ROWS), moved.split(_ROWS), original.split(_ROWS), strict=True):
+    rows = min(_ROWS, max(1, _VALUES // moved.shape[1]))
+    for place, a, b in zip(found.split(rows), moved.split(rows), original.split(rows), strict=True):
         place.copy_(compare(a.double(), b.double()))
     return found
 

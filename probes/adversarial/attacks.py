@@ -17,7 +17,7 @@ from torch import nn
 from torchattacks.attack import Attack
 
 from probes.image_draws import ImageDraws
-from rcdm_core.distances import power_of_two
+from rcdm_core.distances import pair_by_pair, power_of_two
 from rcdm_core.errors import UserError
 
 if TYPE_CHECKING:
@@ -242,7 +242,8 @@ def noise(images: torch.Tensor, norm: Norm, eps: float, *, seed: int, numbers: S
 def size(moved: torch.Tensor, images: torch.Tensor, norm: Norm) -> torch.Tensor:
     """Size of each perturbation in its norm, ``[N]``, in units of [0, 1]."""
     order = torch.inf if norm == "Linf" else 2
-    return torch.linalg.vector_norm((moved.double() - images.double()).flatten(1), ord=order, dim=1)
+    length = lambda a, b: torch.linalg.vector_norm(a - b, ord=order, dim=1)  # noqa: E731
+    return pair_by_pair(length, moved.flatten(1), images.flatten(1))
 
 
 def check_classes(entry: Entry, classes: int) -> None:

@@ -21,6 +21,7 @@ from probes.probe import Ready, Sampling, option
 from probes.rendering import check_match
 from probes.scale import PLAIN
 from probes.untrained import untrained_of
+from rcdm_core.allocator import give_back
 from rcdm_core.distances import cosine
 from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.any_network import admitted
@@ -32,7 +33,7 @@ from rcdm_core.precision import device_of
 from reports.panels import Panel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     import numpy as np
     import pandas as pd
@@ -51,7 +52,7 @@ LEAST_IMAGES = 20  # below, no interval over images says anything
 NEAR, STEP = 1 / 255, 1 / 16 / 255
 """How far from an image its gradient is looked at, and how far it is followed: across few kinks of a network."""
 
-HELD = 2**26  # bytes of images that are attacked at a time: of all that is made of them, there are some ten times more
+HELD = 2**25  # bytes of images that are attacked at a time: of all that is made of them, there are some ten times more
 
 LEVEL = "backbone"  # of an encoder that judges
 
@@ -265,52 +266,63 @@ def measure(run: Context, settings: Adversarial) -> Iterator[pd.DataFrame | Pane
 
     Label-needing attacks are run on the images that the classifier gets right, for the others are lost already.
     """
-    first = settings.decider
-    checked = [entry for entry in settings.entries if entry.iterated and (entry in settings.carrying)]
-    checked = checked or [entry for entry in settings.entries if entry.iterated][:1]
     whole = {one.encoder.name: study_of(one) for one in run.each_encoder()}
     positions = next(iter(whole.values())).positions
     pictured = torch.nonzero(torch.stack([study.right for study in whole.values()]).all(0)).flatten()
     pictured = pictured[: settings.rendered]
-    pictures: dict[str, list[list[torch.Tensor]]] = {name: [] for name in whole}  # by block and state
     built: dict[Encoder, Study] = {}
     for encoder in dict.fromkeys(run.own.floors.values()):
         of_own = next((study for study in whole.values() if study.run.encoder is encoder), None)
         built[encoder] = of_own or study_of(replace(run, encoders=(encoder,), decoders={}))
     floors = {name: built[encoder] for name, encoder in run.own.floors.items()}
     at_once = max(1, HELD // (12 * run.images.image_size**2))
+    pictures: list[dict[str, list[torch.Tensor]]] = []  # of each block, by name of the encoder: in every state
     for start in range(0, len(positions), at_once):
         block = slice(start, min(start + at_once, len(positions)))
-        images = run.images.images(positions[block])
-        studies = {name: study.part(block, images) for name, study in whole.items()}
-        found: dict[str, dict[float, Adversaries]] = {}  # by the attack on decisions, by name of the encoder
-        pushed: dict[str, dict[float, Adversaries]] = {}  # by that on displacement
-        for name, study in studies.items():
-            yield from _untouched_records(study)
-            yield from _noise_records(study)
-            yield from zero_records(study)
-            for entry in settings.carrying:
-                yield from gradient_records(study, entry)
-            for entry in settings.entries:
-                adversaries = study.attack(entry)
-                yield from _attack_records(study, entry, adversaries)
-                if entry in checked:
-                    yield from effort_records(study, entry, adversaries)
-                if entry is first:
-                    found[name] = adversaries
-                if entry is settings.pusher:
-                    pushed[name] = adversaries
-        yield from floor_records(studies, floors, pushed, block)
-        if first.needs_labels:
-            budget = settings.middle(first)
-            at_budget = {name: adversaries[budget] for name, adversaries in found.items()}
-            yield from transfer_records(studies, first, at_budget, budget)
         here = pictured[(pictured >= start) & (pictured < block.stop)] - start
-        for name, study in studies.items():
-            pictures[name].append(_versions(study, first, found[name], here))
+        pictures.append((yield from _block_records(whole, floors, block, here)))
+        give_back()  # records lie between what the images have taken: the next ones would not fit in
     if len(pictured):
-        versions = {name: list(map(torch.cat, zip(*parts, strict=True))) for name, parts in pictures.items()}
-        yield from _drawn(run, whole, first, pictured, versions)
+        parts = {name: zip(*(block[name] for block in pictures), strict=True) for name in whole}
+        versions = {name: list(map(torch.cat, states)) for name, states in parts.items()}
+        yield from _drawn(run, whole, settings.decider, pictured, versions)
+
+
+def _block_records(
+    whole: Mapping[str, Study], floors: Mapping[str, Study], block: slice, pictured: torch.Tensor
+) -> Generator[pd.DataFrame, None, dict[str, list[torch.Tensor]]]:
+    """All that is measured on some of the images, and of each encoder `_versions` of those that are pictured.
+
+    Memory holds what one attack on one encoder has found, and what the encoders are compared by.
+    """
+    run = next(iter(whole.values())).run
+    settings, images = run.settings, run.images.images(whole[run.encoder.name].positions[block])
+    first, budget = settings.decider, settings.middle(settings.decider)
+    checked = [entry for entry in settings.entries if entry.iterated and entry in settings.carrying]
+    checked = checked or [entry for entry in settings.entries if entry.iterated][:1]
+    studies = {name: study.part(block, images) for name, study in whole.items()}
+    at_budget: dict[str, Adversaries] = {}
+    pushed: dict[str, dict[float, Adversaries]] = {}  # by the attack on displacement, where its floor is itself
+    pictures: dict[str, list[torch.Tensor]] = {}
+    for name, study in studies.items():
+        yield from _untouched_records(study)
+        yield from _noise_records(study)
+        yield from zero_records(study)
+        for entry in settings.carrying:
+            yield from gradient_records(study, entry)
+        for entry in settings.entries:
+            adversaries = study.attack(entry)
+            yield from _attack_records(study, entry, adversaries)
+            if entry in checked:
+                yield from effort_records(study, entry, adversaries)
+            if entry is first:
+                at_budget[name], pictures[name] = adversaries[budget], _versions(study, entry, adversaries, pictured)
+            if entry is settings.pusher and name in floors and floors[name].run.encoder is study.run.encoder:
+                pushed[name] = adversaries
+    yield from floor_records(studies, floors, pushed, block)
+    if first.needs_labels:
+        yield from transfer_records(studies, first, at_budget, budget)
+    return pictures
 
 
 def _untouched_records(study: Study) -> Iterator[pd.DataFrame]:
@@ -346,7 +358,7 @@ def floor_records(
     Args:
         studies: The encoders, on the images of the block.
         floors: By name of the encoder, its untrained one, on all images.
-        pushed: What the attack on displacement found, by name of the encoder: an untrained one is its own floor.
+        pushed: What the attack on displacement found, by name of each encoder that is its own floor.
         block: Rows of these images among all.
     """
     prefix = "untrained_"
@@ -383,7 +395,8 @@ def _attack_records(study: Study, entry: Entry, found: Mapping[float, Adversarie
         if entry.targeted:
             yield study.records("covered", adversaries.strength, rows, **at)
         moved = size(adversaries.images, victims.images, entry.norm) * entry.scale / budget
-        beyond = torch.maximum(adversaries.images - 1, -adversaries.images).flatten(1).amax(1).clamp(min=0)
+        low, high = adversaries.images.flatten(1).aminmax(dim=1)
+        beyond = torch.maximum(high - 1, -low).clamp(min=0)
         yield study.records("perturbation", moved, rows, **at)
         yield study.records("out_of_range", beyond, rows, **at)
     if entry.needs_labels:
