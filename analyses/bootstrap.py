@@ -29,7 +29,9 @@ from analyses.statistics import (
     correlation,
     evaluate,
     mean,
+    mean_rank,
     mean_reciprocal,
+    mean_size,
     r2,
     ratio,
     residuals,
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 RESAMPLES = 2000
 LEVEL = 0.95
 Z = float(ndtri((1 + LEVEL) / 2))
+
+_LEAST = {mean_rank: 1.0, mean_size: 0.0}  # what the mean cannot be below
 
 _BLOCK = 2**18  # counts in one piece of work: what a statistic makes of them fits the cache
 
@@ -112,8 +116,9 @@ def interval(
     elif statistic in (share, correlation, mean_reciprocal):
         bounded = 1 / values if statistic is mean_reciprocal else values
         low, high = _bounded(bounded, tails, resamples, seed, -1 if statistic is correlation else 0)
-    elif statistic is mean and values.ndim == 1:
+    elif statistic in (mean, mean_rank, mean_size) and values.ndim == 1:
         low, high = _studentised(_mean, values, tails, resamples, seed)
+        low = max(low, _LEAST.get(statistic, low))
     elif statistic is ratio:
         low, high = _studentised(_ratio, values, tails, resamples, seed)
     elif statistic is r2:

@@ -44,6 +44,16 @@ def mean_reciprocal(values: Array, counts: Array) -> Array:
     return mean(1 / values, counts)
 
 
+def mean_rank(values: Array, counts: Array) -> Array:
+    """Mean of ranks ``values [N]``, 1 is best. Its interval stays at or above 1."""
+    return mean(values, counts)
+
+
+def mean_size(values: Array, counts: Array) -> Array:
+    """Mean of ``values [N]`` of at least 0, such as distances. Its interval stays there."""
+    return mean(values, counts)
+
+
 def median(values: Array, counts: Array) -> Array:
     """Median of ``values [N]``, equal to `numpy.median` of the resample.
 

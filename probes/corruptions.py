@@ -435,8 +435,9 @@ PROBE = Probe(
         "What the corruptions look like": [Show("panel", "corrupted")],
     },
     compared={
-        measure: Compared(statistic, ("gallery",) if measure == "correct" else ())
-        for measure, statistic in ASPECTS.values()
+        "relative_displacement": Compared(median),
+        "whitened_displacement": Compared(median),
+        "correct": Compared(share, ("gallery",)),
     },
     quick={"images": 80, "gallery": 500},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),

@@ -30,7 +30,7 @@ from analyses.findings import ERROR_RATE
 from analyses.findings import LEAST as FEWEST
 from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.records import REAL, components, records
-from analyses.statistics import mean, mean_reciprocal, median, r2, ratio, share
+from analyses.statistics import mean, mean_rank, mean_reciprocal, mean_size, median, r2, ratio, share
 from analyses.tables import by_image, headings, measured, tabulate
 from probes.context import Context, in_parts
 from probes.probe import Compared, Needs, Probe, Ready, Sampling, Show, option
@@ -464,7 +464,7 @@ def ranks(found: Found) -> pd.DataFrame:
     ``shuffled``, of samples of other images, and ``mean_h``, of samples from the mean h; ``images``.
     """
     statistics: dict[str, tuple[str, Statistic]] = {
-        "mrr": ("sample_rank", mean_reciprocal), "mean_rank": ("sample_rank", mean),
+        "mrr": ("sample_rank", mean_reciprocal), "mean_rank": ("sample_rank", mean_rank),
         "median_rank": ("sample_rank", median),
         "shuffled": ("shuffled_rank", mean_reciprocal), "mean_h": ("mean_h_rank", mean_reciprocal),
     }  # fmt: skip
@@ -597,7 +597,7 @@ def copies(found: Found) -> pd.DataFrame:
         real = near if real is None else real
         closest = 1.0 * (near < real.min())
         rows[key] = {
-            "distance": found.interval(near, mean),
+            "distance": found.interval(near, mean_size),
             "ratio": found.interval(np.stack([near, real], 1), ratio),
             "share": found.interval((near < other) + 0.5 * (near == other), share),
             "closest": found.interval(closest, share),
@@ -626,8 +626,8 @@ def solvers(found: Found) -> pd.DataFrame:
         gain = 1 / own - 1 / before
         rows[solver, int(steps)] = {
             "mrr": found.interval(own, mean_reciprocal),
-            "mean_rank": found.interval(own, mean),
-            "frechet": found.interval(wide["swept_frechet"], mean),
+            "mean_rank": found.interval(own, mean_rank),
+            "frechet": found.interval(wide["swept_frechet"], mean_size),
             "gain": found.interval(gain, mean),
             "seconds": values_of(group, "seconds").item(),
             "p_value": np.nan if itself else signed_rank(gain),
@@ -641,7 +641,7 @@ def solvers(found: Found) -> pd.DataFrame:
 def solvers_floor(found: Found) -> Estimate:
     """The Frechet distance of the real images that solvers are compared on."""
     rows = measured(found.records, "swept_frechet")
-    return found.interval(values_of(rows[rows["condition"] == REAL], "swept_frechet"), mean)
+    return found.interval(values_of(rows[rows["condition"] == REAL], "swept_frechet"), mean_size)
 
 
 # The page

@@ -36,7 +36,7 @@ from analyses.findings import ERROR_RATE, word_for
 from analyses.paired import TEST, holm, signed_rank, tested
 from analyses.records import PARTNER, join
 from analyses.records import records as as_records
-from analyses.statistics import correlation, mean, median, ratio, ratio_shares, share
+from analyses.statistics import correlation, mean, mean_rank, median, ratio, ratio_shares, share
 from analyses.tables import by_image, headings, measured, tabulate
 from probes.page import undrawn
 from probes.probe import Compared, Judgement, Needs, Probe, Ready, Sampling, Show, option
@@ -508,16 +508,17 @@ def distances(found: Found) -> pd.DataFrame:
     offsets = measured(found.records, "offset")
     medians = ("own", "end", "offset")
     statistics = {
-        "own_point": share, "own_point_chance": share, "approach": correlation, **dict.fromkeys(medians, median)
+        "own_point": share, "own_point_chance": share, "approach": correlation,
+        "rank": mean_rank, "rank_chance": mean_rank, **dict.fromkeys(medians, median),
     }  # fmt: skip
     names = ("own_point", "own_point_chance", "beyond_chance", "rank", "rank_chance", "approach", *medians)
     rows = {}
     for (level, path), apart, *_ in distances_of(found.records):
         aside = by_image(rows_where(offsets, level=level, condition=path), "strength")
         numbers = placed(apart) | {"offset": aside.iloc[:, 1:-1].mean(axis=1)}
-        rows[level, path] = {
-            name: found.interval(values, statistics.get(name, mean)) for name, values in numbers.items()
-        } | {"beyond_chance": found.interval(beyond_chance(apart), ratio)}
+        rows[level, path] = {name: found.interval(values, statistics[name]) for name, values in numbers.items()} | {
+            "beyond_chance": found.interval(beyond_chance(apart), ratio)
+        }
     return tabulate(rows, ("level", "path"), names, counted="pairs")
 
 

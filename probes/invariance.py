@@ -32,7 +32,7 @@ from analyses.floors import of_others
 from analyses.paired import chance_auc, compare, holm, signed_rank
 from analyses.records import components, join
 from analyses.records import records as as_records
-from analyses.statistics import auc, auc_shares, mean, mean_reciprocal, median, r2, r2_shares, ratio, share
+from analyses.statistics import auc, auc_shares, mean, mean_reciprocal, mean_size, median, r2, r2_shares, ratio, share
 from analyses.tables import by_image, estimate_of, headings, measured, summed, tabulate
 from probes.page import MEASURED, no_decoder, undrawn
 from probes.probe import Compared, Judgement, Needs, Probe, Ready, Sampling, Show, check_names, option
@@ -738,7 +738,7 @@ def variance(found: Found) -> pd.DataFrame:
 
     def sum_up(rows: pd.DataFrame) -> dict[str, Estimate]:
         both = by_image(rows, "measure").reindex(columns=parts)
-        within, between = (found.interval(both[part], mean) for part in parts)
+        within, between = map(found.interval, (both[part] for part in parts), (mean_size, mean))
         return {"within": within, "between": between, "ratio": found.interval(both, ratio)}
 
     table = summed(measured(found.records, *parts), ("level",), ("within", "between", "ratio"), sum_up)
@@ -1319,7 +1319,7 @@ PROBE = Probe(
         "rendered": Compared(
             rests_on=("steps", "solver"), shares=True, called="factors rendered, R2 (class: accuracy)"
         ),
-        "within_variance": Compared(rests_on=("steps", "solver")),
+        "within_variance": Compared(mean_size, ("steps", "solver")),
     },
     comparable=comparable,
     quick={

@@ -17,7 +17,9 @@ from analyses.statistics import (
     correlation,
     evaluate,
     mean,
+    mean_rank,
     mean_reciprocal,
+    mean_size,
     median,
     r2,
     r2_shares,
@@ -156,6 +158,14 @@ def test_images_that_are_all_alike_leave_a_share_open_and_a_mean_closed():
     open_, closed = interval(alike, share), interval(alike, mean)
     assert open_.low < 0.75 < open_.high < 1
     assert closed.low == closed.high == 0.75
+
+
+@pytest.mark.parametrize(("statistic", "least"), [(mean_rank, 1), (mean_size, 0)])
+def test_an_interval_does_not_go_where_the_mean_cannot_be(statistic, least):
+    values = least + np.append(np.linspace(0, 3, 29), 900.0)
+    plain, bounded = interval(values, mean), interval(values, statistic)
+    assert plain.low < least == bounded.low
+    assert (bounded.value, bounded.high) == (plain.value, plain.high)
 
 
 @pytest.mark.parametrize("statistic", [mean, mean_reciprocal, share, correlation, ratio, r2])

@@ -11,7 +11,7 @@ rcdm-probe adversarial --encoder timm/resnet18 --reference vicreg --data photos/
 
 from pathlib import Path
 
-from analyses.statistics import median
+from analyses.statistics import median, share
 from probes.adversarial import report
 from probes.adversarial.measurement import LEAST_IMAGES, Adversarial, measure, ready
 from probes.probe import Compared, Needs, Probe
@@ -44,11 +44,11 @@ PROBE = Probe(
     names=report.names,
     page=report.PAGE,
     compared={
-        "correct": Compared(rests_on=("attack_steps", "restarts", "training")),
+        "correct": Compared(share, ("attack_steps", "restarts", "training")),
         "relative_displacement": Compared(median, ("attack_steps", "restarts")),
         "whitened_displacement": Compared(median, ("attack_steps", "restarts")),
         "covered": Compared(median, ("attack_steps", "restarts")),
-        "class_seen": Compared(rests_on=("attack_steps", "restarts", "training", "judge", "steps", "solver")),
+        "class_seen": Compared(share, ("attack_steps", "restarts", "training", "judge", "steps", "solver")),
     },
     quick={"images": 80, "training": 1000, "checked": 16, "rendered": 24, "steps": 6},
     unlabelled={"attacks": ("Displacement",)},

@@ -69,19 +69,19 @@ def run(
 
 def _show(found: Benchmark, rates: tuple[float, float], ranks: RankCost | None, title: str) -> None:
     from analyses.bootstrap import interval
-    from analyses.statistics import mean
+    from analyses.statistics import mean, share
 
     table = Table("solver", "steps", "samples a second", "MRR [95%]", title=title)
     for sampling in (found.default, found.published):
-        mrr = interval(sampling.reciprocal_ranks, mean)
+        mrr = interval(sampling.reciprocal_ranks, share)
         table.add_row(sampling.solver, str(sampling.steps), f"{sampling.rate:.1f}", str(mrr))
     gain = found.default.rate / found.published.rate
     difference = interval(found.default.reciprocal_ranks - found.published.reciprocal_ranks, mean)
-    share, (training, bare) = found.denoiser_flops / found.peak_flops, rates
+    of_peak, (training, bare) = found.denoiser_flops / found.peak_flops, rates
     lines = [
         f"default over published: {gain:.1f} times as fast, "
         f"MRR {difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]",
-        f"denoiser: {found.denoiser_flops / 1e9:,.0f} GFLOP/s, {share:.0%} of {found.peak_flops / 1e9:,.0f} GFLOP/s "
+        f"denoiser: {found.denoiser_flops / 1e9:,.0f} GFLOP/s, {of_peak:.0%} of {found.peak_flops / 1e9:,.0f} GFLOP/s "
         "of the matrix product in the same precision",
         f"encoder: {found.encoding_rate:,.0f} representations a second",
         f"training: {training:.1f} images a second in batches of {_TRAINED}, "
