@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -521,6 +522,22 @@ def test_encoders_drawn_at_several_sizes_stand_in_one_panel() -> None:
     samples = {name: {"untouched": torch.rand(3, side, side)} for name, side in (("small", 32), ("large", 128))}
     panel = drawn_panel(1, samples, torch.rand(3, 64, 64))
     assert panel.images.shape == (2, 2, 3, 128, 128)
+
+
+def test_what_torchattacks_leaves_to_be_collected_holds_no_images(scenes: ImageSet) -> None:
+    def held() -> int:
+        return sum(torch.is_tensor(one) and one.ndim == 4 and len(one) == len(victims) for one in gc.get_objects())
+
+    one = study(scenes, SMALL)
+    victims = one.victims_of(ATTACKS["Margin"], 7)
+    gc.collect()
+    gc.disable()
+    try:
+        before = held()
+        found = [craft(ATTACKS["Margin"], one.target, victims, 1.0, steps=1, seed=0) for _ in range(3)]
+        assert held() == before + len(found)
+    finally:
+        gc.enable()
 
 
 def test_images_that_are_attacked_in_blocks_give_the_records_of_all_at_once(

@@ -281,7 +281,6 @@ def measure(run: Context, settings: Adversarial) -> Iterator[pd.DataFrame | Pane
         block = slice(start, min(start + at_once, len(positions)))
         here = pictured[(pictured >= start) & (pictured < block.stop)] - start
         pictures.append((yield from _block_records(whole, floors, block, here)))
-        give_back()  # records lie between what the images have taken: the next ones would not fit in
     if len(pictured):
         parts = {name: zip(*(block[name] for block in pictures), strict=True) for name in whole}
         versions = {name: list(map(torch.cat, states)) for name, states in parts.items()}
@@ -307,6 +306,7 @@ def _block_records(
     for name, study in studies.items():
         yield from _untouched_records(study)
         yield from _noise_records(study)
+        give_back()
         yield from zero_records(study)
         for entry in settings.carrying:
             yield from gradient_records(study, entry)
@@ -319,6 +319,7 @@ def _block_records(
                 at_budget[name], pictures[name] = adversaries[budget], _versions(study, entry, adversaries, pictured)
             if entry is settings.pusher and name in floors and floors[name].run.encoder is study.run.encoder:
                 pushed[name] = adversaries
+            give_back()  # records lie between what images have taken: the next attack's would not fit in
     yield from floor_records(studies, floors, pushed, block)
     if first.needs_labels:
         yield from transfer_records(studies, first, at_budget, budget)

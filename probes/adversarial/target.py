@@ -292,6 +292,7 @@ def craft(entry: Entry, target: Target, victims: Victims, budget: float, *, step
                 with torch.no_grad():
                     model(last)
                 made.append(model.best.cpu())
+                model.best = torch.empty(0)  # torchattacks holds the model until garbage is collected
             else:  # it stops where a decision turns: where that is, bfloat16 cannot tell
                 model = target.attacked(batch, precision="no")
                 moved = entry.build(model, budget / entry.scale, steps, classes)(images, given).detach()
