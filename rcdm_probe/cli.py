@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import inspect
 import os
 import re
 import signal
@@ -50,6 +51,7 @@ ALL_AT_ONCE = ("compare", "sample", "explore", "encoders", "convert", "bench", "
 """Commands of which what they had done is lost with them."""
 GARBAGE = 100_000  # new objects before a collection; with Python's own 700, importing PyTorch collects a second long
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
+_LINE_END = re.compile(r"(?<=\S)\n(?=[^\s*-])")  # within a paragraph
 _GIVEN = "rcdm_probe.given"  # what was given for each parameter, in the context of the parser
 Misuse: type[Exception] = typer.BadParameter.__mro__[1]  # the parser's UsageError, which typer does not export
 
@@ -79,6 +81,7 @@ class Commands(TyperGroup):
         assert name is not None
         assert command is not None
         command = self.whole(name, command)
+        command.help = _LINE_END.sub(" ", inspect.cleandoc(command.help or ""))  # typer keeps them, at any width
         own = command.context_class(command, info_name=name, parent=ctx)
         parser = command.make_parser(own)
         parser.ignore_unknown_options, parser.allow_interspersed_args = True, not isinstance(command, TyperGroup)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,20 @@ def test_every_command_has_help(command: Command, name: str) -> None:
     result = command(*name.split(), "--help")
     assert result.exit_code == 0
     assert name == "encoders" or "Example" in result.output
+
+
+@pytest.mark.parametrize("name", ["adapt", "compare", "zoo evaluate"])
+def test_paragraphs_of_help_fill_their_lines_at_any_width(
+    command: Command, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 80)
+    lines = command(*name.split(), "--help").output.partition("╭")[0].splitlines()
+    ragged = [
+        line for line, after in pairwise(lines) if line.strip() and after.strip()
+        and len(line.strip()) + 1 + len(after.split()[0]) <= 78
+    ]  # fmt: skip
+    assert not ragged
 
 
 def test_names_shown_in_help_are_those_that_there_are() -> None:
