@@ -260,14 +260,23 @@ def measure(run: Context, settings: Corruptions) -> Iterator[pd.DataFrame | Pane
     size = min(fitting(settings.batch_size, encoder, run.images.image_size) for encoder in run.encoders)
 
     def corrupted(name: str) -> Iterator[pd.DataFrame]:
+        # Numbers are written where they belong: kept one by one, they would lie between what images have taken, and
+        # keep glibc's allocator from using the memory of these again.
+        found: list[dict[str, torch.Tensor]] = [{} for _ in lookers]
+        doses = CORRUPTIONS[name].doses
         for rows in torch.arange(len(chosen)).split(size):
             images, numbers = run.images.images(chosen[rows]), chosen[rows].tolist()
-            for severity, strength in enumerate(CORRUPTIONS[name].doses, 1):
-                pictures = CORRUPTIONS[name].apply(images, strength, settings.seed, numbers=numbers)
-                for one in lookers:
-                    seen = one.look(one.run.encode(pictures)[one.level], rows, labels)
-                    told = partial(one.run.records, level=one.level, condition=name, strength=severity)
-                    yield from (told(measure, values, numbers) for measure, values in seen.items())
+            for place, dose in enumerate(doses):
+                pictures = CORRUPTIONS[name].apply(images, dose, settings.seed, numbers=numbers)
+                for one, by_measure in zip(lookers, found, strict=True):
+                    for measure, values in one.look(one.run.encode(pictures)[one.level], rows, labels).items():
+                        every = by_measure.setdefault(measure, values.new_empty(len(doses), len(chosen)))
+                        every[place, rows] = values
+        for one, by_measure in zip(lookers, found, strict=True):
+            for measure, every in by_measure.items():
+                for severity, values in enumerate(every, 1):
+                    at: dict[str, Any] = {"level": one.level, "condition": name, "strength": severity}
+                    yield one.run.records(measure, values, chosen, **at)
 
     def moved_by(name: str) -> pd.DataFrame:
         return run.kept_records(f"corrupted-{name}", partial(corrupted, name), name, drawn.tolist(), settings)
