@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -571,6 +571,8 @@ def displacement(found: Found) -> pd.DataFrame:
         "mrr": ("rank", mean_reciprocal), "rank": ("rank", median),
     }  # fmt: skip
 
+    error_of = cache(partial(unit_error, found))
+
     def sum_up(rows: pd.DataFrame) -> dict[str, Estimate]:
         values, level = by_image(rows, "measure"), rows["level"].iloc[0]
 
@@ -578,7 +580,7 @@ def displacement(found: Found) -> pd.DataFrame:
             if measure not in values:
                 return MISSING
             if measure in MOVED:
-                return size(found, values[measure], unit_error(found, measure, level=level))
+                return size(found, values[measure], error_of(measure, level=level))
             return found.interval(values[measure], statistic)
 
         return {name: estimate(*summary) for name, summary in summaries.items()}
