@@ -195,9 +195,8 @@ def _dots(millimetres: float) -> int:
 
 
 @cache  # outlines are slow to measure, and the panels of a report have the same labels
-@theme()
 def _text_width(text: str) -> float:
-    """Width in mm of the longest line of a text, in the theme's small size."""
+    """Width in mm of the longest line of a text, in the small size of the theme that is on."""
     # Not as extents of paths, which take ten times as long: a letter ends rightmost in a vertex.
     lines = [TextPath((0, 0), line, size=SMALL).vertices for line in text.split("\n") if line.strip()]
     return max((np.max(line, axis=0, initial=0)[0] for line in lines), default=0.0) / 72 * 25.4
