@@ -32,6 +32,7 @@ from analyses.statistics import (
     mean_rank,
     mean_reciprocal,
     mean_size,
+    median,
     r2,
     ratio,
     residuals,
@@ -124,6 +125,8 @@ def interval(
     elif statistic is r2:
         least, most = _studentised(_ratio, residuals(values), tails, resamples, seed)
         low, high = 1 - most, 1 - max(least, 0)
+    elif statistic is median:
+        low, high = np.quantile(median(values, _narrow_draws(n, resamples, seed)), tails)
     else:
         low, high = np.nanquantile(_resampled(statistic, values, resamples, seed), tails)
     return Estimate(value, float(low), float(high), n)
@@ -217,3 +220,9 @@ def draws(n: int, resamples: int, seed: int) -> Array:
     counts = np.stack([np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(resamples)]).astype(np.int32)
     counts.setflags(write=False)  # shared by every caller
     return counts
+
+
+@lru_cache(maxsize=6)
+def _narrow_draws(n: int, resamples: int, seed: int) -> Array:
+    """The same in few bytes, resamples side by side in memory: the `median`, which most numbers are, is fast on it."""
+    return draws(n, resamples, seed).T.astype(np.min_scalar_type(n), order="C").T

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -534,7 +534,7 @@ def doses_label(name: str) -> str:
 # Tables
 
 
-def references(records: pd.DataFrame) -> dict[str, float]:
+def references(found: Found) -> dict[str, float]:
     """The dose of each transformation at which levels are compared, read off the records.
 
     It is the dose at which readability was measured: the one strength other than 0 of its ``applied_score`` rows.
@@ -542,8 +542,8 @@ def references(records: pd.DataFrame) -> dict[str, float]:
     Raises:
         ValueError: A transformation has several such strengths.
     """
-    applied = records[(records["measure"] == "applied_score") & (records["strength"] != 0)]
-    doses = applied[["condition", "strength"]].drop_duplicates()
+    applied = found.measured("applied_score")
+    doses = applied.loc[applied["strength"] != 0, ["condition", "strength"]].drop_duplicates()
     if doses["condition"].duplicated().any():
         raise ValueError(f"more than one reference strength: {doses.to_dict('list')}")
     return dict(zip(doses["condition"], doses["strength"], strict=True))
@@ -551,7 +551,7 @@ def references(records: pd.DataFrame) -> dict[str, float]:
 
 def at_reference(found: Found, rows: pd.DataFrame) -> pd.DataFrame:
     """Those of rows that are of a transformation at its reference dose."""
-    return rows[rows["strength"] == rows["condition"].map(references(found.records))]
+    return rows[rows["strength"] == rows["condition"].map(references(found))]
 
 
 def size(found: Found, values: ArrayLike, unit: float, level: float = LEVEL) -> Estimate:
@@ -571,6 +571,8 @@ def displacement(found: Found) -> pd.DataFrame:
         "mrr": ("rank", mean_reciprocal), "rank": ("rank", median),
     }  # fmt: skip
 
+    error_of = cache(partial(unit_error, found))
+
     def sum_up(rows: pd.DataFrame) -> dict[str, Estimate]:
         values, level = by_image(rows, "measure"), rows["level"].iloc[0]
 
@@ -578,12 +580,12 @@ def displacement(found: Found) -> pd.DataFrame:
             if measure not in values:
                 return MISSING
             if measure in MOVED:
-                return size(found, values[measure], unit_error(found, measure, level=level))
+                return size(found, values[measure], error_of(measure, level=level))
             return found.interval(values[measure], statistic)
 
         return {name: estimate(*summary) for name, summary in summaries.items()}
 
-    rows = measured(found.records, *(measure for measure, _ in summaries.values()))
+    rows = found.measured(*(measure for measure, _ in summaries.values()))
     table = summed(rows, ("level", "condition", "strength"), tuple(summaries), sum_up)
     place = table.groupby(["level", "condition"], sort=False).ngroup()
     return table.assign(place=place).sort_values(["place", "strength"], ignore_index=True).drop(columns="place")
@@ -624,7 +626,7 @@ def readability(found: Found) -> pd.DataFrame:
             "r2": found.interval(doses, r2),
         }
 
-    rows = measured(found.records, "applied_score", "strength_predicted")
+    rows = found.measured("applied_score", "strength_predicted")
     return summed(rows, ("level", "condition"), ("auc", "chance", "r2"), sum_up)
 
 
@@ -639,7 +641,7 @@ def factors(found: Found) -> pd.DataFrame:
     ``chance``, the score of the best constant answer (share of the commonest class, R2 of 0); ``images``, and how many
     of them were ``rendered_images``.
     """
-    rows = measured(found.records, "true", "present", "rendered", "judged", "of_mean_h")
+    rows = found.measured("true", "present", "rendered", "judged", "of_mean_h")
     rows = of_factors(rows)
     truths = truths_of(rows)
     judged = dict(list(measured(rows, "judged").groupby("factor")))
@@ -741,8 +743,8 @@ def variance(found: Found) -> pd.DataFrame:
         within, between = map(found.interval, (both[part] for part in parts), (mean_size, mean))
         return {"within": within, "between": between, "ratio": found.interval(both, ratio)}
 
-    table = summed(measured(found.records, *parts), ("level",), ("within", "between", "ratio"), sum_up)
-    floor = measured(found.records, "mean_h_variance").set_index("level")["value"]
+    table = summed(found.measured(*parts), ("level",), ("within", "between", "ratio"), sum_up)
+    floor = found.measured("mean_h_variance").set_index("level")["value"]
     return table.assign(mean_h=table["level"].map(floor))
 
 
@@ -753,7 +755,7 @@ def comparison(found: Found) -> pd.DataFrame:
     projector, Wilcoxon's ``p_value``, ``p_holm`` corrected over the rows, the rank-biserial ``effect``;
     ``whitened_difference``; ``images``. No rows where a level was not measured.
     """
-    rows, moved = {}, at_reference(found, measured(found.records, *MOVED))
+    rows, moved = {}, at_reference(found, found.measured(*MOVED))
     for key, group in moved.groupby(["condition", "strength"], sort=False):
         values = {measure: by_image(part, "level") for measure, part in group.groupby("measure")}
         if set(PAIR) <= set(values[PLAIN].columns):
@@ -776,13 +778,13 @@ def difference(found: Found, pair: pd.DataFrame, measure: str) -> Comparison:
 
 def usual(found: Found) -> list[str]:
     """Augmentations that every encoder is asked for, whatever it was trained with."""
-    known = references(found.records)
+    known = references(found)
     return [name for name in SSL_AUGMENTATIONS if name in known]
 
 
 def own(found: Found) -> list[str]:
     """Augmentations that the encoder was trained with; the usual ones where that was not told."""
-    known = references(found.records)
+    known = references(found)
     return [name for name in trained(found) or SSL_AUGMENTATIONS if name in known]
 
 
@@ -793,7 +795,7 @@ def by_augmentation(found: Found, measure: str) -> dict[tuple[str, str], pd.Data
     """
     wanted, values = dict.fromkeys([*own(found), *usual(found)]), {}
     for weights, prefix in WEIGHTS.items():
-        rows = at_reference(found, measured(found.records, f"{prefix}{measure}"))
+        rows = at_reference(found, found.measured(f"{prefix}{measure}"))
         for level, moved in rows[rows["condition"].isin(wanted)].groupby("level", sort=False):
             table = by_image(moved, "condition")
             values[weights, str(level)] = table[[name for name in wanted if name in table]]
@@ -1039,7 +1041,7 @@ def trained(found: Found) -> Sequence[str]:
 
 def labels(found: Found) -> dict[str, str]:
     """The transformations that were measured, as printed."""
-    known = references(found.records)
+    known = references(found)
     return {name: entry.label for name, entry in TRANSFORMATIONS.items() if name in known}
 
 
@@ -1050,7 +1052,7 @@ def were_drawn(found: Found) -> bool:
 
 def are_known(found: Found) -> bool:
     """Whether the factors of the images are known."""
-    return bool((found.records["measure"] == "true").any())
+    return not found.measured("true").empty
 
 
 def are_compared(found: Found) -> bool:
@@ -1080,7 +1082,7 @@ def dose_response_figure(found: Found) -> Figure:
         found.tables["displacement"],
         labels=labels(found),
         units={name: entry.unit for name, entry in TRANSFORMATIONS.items()},
-        references=references(found.records),
+        references=references(found),
         trained=trained(found),
     )
 
@@ -1145,13 +1147,13 @@ def printed_transformations(found: Found) -> pd.DataFrame:
 def printed_readability(found: Found) -> pd.DataFrame:
     """What can be read of each transformation."""
     table = found.tables["readability"]
-    return as_read(found, table.assign(strength=table["condition"].map(references(found.records))))
+    return as_read(found, table.assign(strength=table["condition"].map(references(found))))
 
 
 def printed_augmentations(found: Found) -> pd.DataFrame:
     """The encoder and the untrained one below each other, augmentation by augmentation."""
     table = found.tables["augmentations"]
-    return as_read(found, table.assign(strength=table["condition"].map(references(found.records))))
+    return as_read(found, table.assign(strength=table["condition"].map(references(found))))
 
 
 def printed_bounds(found: Found) -> pd.DataFrame:
@@ -1179,7 +1181,7 @@ def printed_variance(found: Found) -> pd.DataFrame:
 
 def printed_doses(found: Found) -> pd.DataFrame:
     """Every transformation with its doses."""
-    known = references(found.records)
+    known = references(found)
     rows = pd.DataFrame({"condition": known.keys(), "strength": known.values()})
     told = [TRANSFORMATIONS[name] for name in labels(found)]
     doses = [", ".join(f"{dose:.3g}" for dose in entry.doses) for entry in told]
@@ -1201,11 +1203,7 @@ def names(found: Found) -> dict[str, Any]:
     """What the words tell besides."""
     run, told = found.run, bool(trained(found))
     drawn_levels, named = run.get("drawn_levels", ()), labels(found)
-    rendered = found.records["measure"] == "rendered"
-    counts = {
-        "present": found.records.loc[found.records["measure"] == "present", "image"].nunique(),
-        "rendered": found.records.loc[rendered, "image"].nunique(),
-    }
+    counts = {measure: found.measured(measure)["image"].nunique() for measure in ("present", "rendered")}
     scenes = are_known(found) or run["arguments"]["encoder"] in EMBEDDED
     gallery = min(found.settings.drawn, run.get("data_card", {}).get("images", found.settings.drawn))
     others = gallery - min(found.settings.images, gallery)
@@ -1230,7 +1228,7 @@ def names(found: Found) -> dict[str, Any]:
         "legend": f" {style.TRAINED} used in training." if set(trained(found)) & set(named) else "",
         "several": len(named),
         "read": ", ".join(f"{name}: {count}" for name, count in counts.items())
-        if rendered.any()
+        if counts["rendered"]
         else counts["present"],
         "drawn": ", ".join(drawn_levels),
         "readouts_limit": phrases.OF_READOUTS,

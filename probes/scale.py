@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from analyses.tables import measured
 from rcdm_core.distances import Whitening, pair_by_pair, relative_displacement, some, typical_distance, typical_error
 from rcdm_core.encoders.encoder import PATCHES
 from rcdm_core.errors import UserError
@@ -68,7 +67,7 @@ def unit_error(found: Found, measure: str, weights: str = "", **of: str) -> floa
 
     ``weights`` is ``untrained_`` or nothing.
     """
-    errors = rows_where(measured(found.records, f"{weights}unit_error"), condition=measure, **of)["value"]
+    errors = rows_where(found.measured(f"{weights}unit_error"), condition=measure, **of)["value"]
     return float(errors.iloc[0]) if len(errors) else 0.0
 
 

@@ -57,6 +57,11 @@ def test_mean_and_median_equal_those_of_the_drawn_out_resamples(values, seed):
     np.testing.assert_allclose(median(values, counts), [np.median(sample) for sample in drawn], atol=1e-12)
 
 
+def test_the_median_of_resamples_of_one_image_each_is_its_value():
+    values = np.random.default_rng(0).normal(size=300)
+    np.testing.assert_array_equal(median(values, 300 * np.eye(300, dtype=np.int32)), values)
+
+
 @given(arrays(np.float64, st.tuples(st.integers(2, 25), st.just(2)), elements=NUMBERS), st.integers(0, 3))
 @settings(deadline=None, max_examples=60)
 def test_auc_equals_that_of_the_drawn_out_resamples(values, seed):

@@ -220,10 +220,10 @@ def test_by_image_refuses_two_rows_for_one_place(records):
 
 
 def test_reference_strengths_are_read_off_the_records_and_must_be_one(records):
-    assert references(records) == REFERENCE
+    assert references(found_in(records)) == REFERENCE
     second = records[(records["measure"] == "applied_score") & (records["strength"] == 0.5)].assign(strength=0.7)
     with pytest.raises(ValueError, match="more than one reference strength"):
-        references(pd.concat([records, second]))
+        references(found_in(pd.concat([records, second])))
 
 
 def test_more_images_narrow_the_interval():

@@ -95,7 +95,6 @@ def draw_displacement(
 
 
 @theme()
-@theme()
 def draw_dose_response(
     displacement: pd.DataFrame,
     *,
