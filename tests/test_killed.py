@@ -6,6 +6,7 @@ of a probe and of a training, each in a folder and a cache of its own, in some m
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import time
@@ -62,6 +63,8 @@ def names(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize("words", [PROBE, TRAINING], ids=["probe", "training"])
 def test_killed_at_random_moments_it_ends_as_undisturbed(tmp_path: Path, words: tuple[object, ...]) -> None:
+    if KILLS > 1:
+        faulthandler.cancel_dump_traceback_later()  # many take longer than a test may
     (tmp_path / "photos").mkdir()
     random = np.random.default_rng(len(words))
     for number in range(50):
