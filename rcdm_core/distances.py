@@ -29,6 +29,7 @@ NO_LENGTH = 1e-150
 """A shorter vector has no direction; the square of this is a float64 still."""
 
 _ROWS = 512  # pairs that are compared at once
+_MEDIAN_OF = 64  # rows at most
 _VALUES = 2**23  # of each side of these pairs, at most
 
 
@@ -219,8 +220,11 @@ def retrieval_ranks(
 
 
 def _frame(queries: torch.Tensor, gallery: torch.Tensor, block: int) -> tuple[torch.Tensor, float]:
-    """The centre of a gallery, ``[D]`` float64, and what distances around it are counted in, block by block."""
-    centre = sum((rows.sum(0, dtype=torch.float64) for rows in gallery.split(block)), torch.zeros(())) / len(gallery)
+    """A centre of a gallery, ``[D]`` float64, and what distances around it are counted in, block by block.
+
+    It is the median of some rows: an outlier would move their mean away, and rounding with the distance to it.
+    """
+    centre = gallery[:: math.ceil(len(gallery) / _MEDIAN_OF)].double().median(0).values
     blocks = (rows for part in (queries, gallery) for rows in part.split(block))
     return centre, power_of_two(rows - centre.to(rows.dtype) for rows in blocks)
 

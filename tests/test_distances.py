@@ -113,6 +113,18 @@ def test_ranks_do_not_depend_on_blocks_or_on_a_common_offset() -> None:
     assert torch.equal(ranks, shifted)
 
 
+@pytest.mark.parametrize("far", [1e3, 1e5, 1e7])
+def test_an_outlier_in_the_gallery_does_not_tie_the_others(far: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    gallery, aside = torch.randn(300, 8, generator=generator), torch.randn(2, 8, generator=generator)
+    queries = gallery[:40] + torch.randn(40, 8, generator=generator)
+    gallery[[123, 288]] = 30 * aside
+    expected = retrieval_ranks(queries, gallery, torch.arange(40))
+    assert expected.unique().numel() > 3
+    gallery[[123, 288]] = far * aside
+    assert torch.equal(retrieval_ranks(queries, gallery, torch.arange(40)), expected)
+
+
 def test_mean_reciprocal_rank() -> None:
     assert mean_reciprocal_rank(torch.tensor([1, 2, 4])) == pytest.approx((1 + 0.5 + 0.25) / 3)
 
