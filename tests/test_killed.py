@@ -77,10 +77,13 @@ def test_killed_at_random_moments_it_ends_as_undisturbed(tmp_path: Path, words: 
     killed = 0
     for trial in range(KILLS):
         folder = tmp_path / str(trial)
+        begun = time.monotonic()
         process = begin(folder, words)
         process.join(random.uniform(0, seconds))
         process.kill()
         process.join()
+        if process.exitcode == 0:  # the first run may have had to import what is imported by now
+            seconds = min(seconds, time.monotonic() - begun)
         killed += process.exitcode == -signal.SIGKILL
         (again := begin(folder, words)).join()
         assert again.exitcode == 0
