@@ -218,6 +218,11 @@ class Looker:
     scale: Scale
     classifier: LinearClassifier | None
 
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What `look` tells, in order."""
+        return (*MOVED, "correct") if self.classifier else MOVED
+
     def look(self, h: torch.Tensor, rows: torch.Tensor, labels: torch.Tensor | None) -> dict[str, torch.Tensor]:
         """Numbers ``[n]`` on representations of these rows of the images, corrupted."""
         seen = self.scale.displacements(h, self.h[rows])
@@ -262,19 +267,18 @@ def measure(run: Context, settings: Corruptions) -> Iterator[pd.DataFrame | Pane
     def corrupted(name: str) -> Iterator[pd.DataFrame]:
         # Numbers are written where they belong: kept one by one, they would lie between what images have taken, and
         # keep glibc's allocator from using the memory of these again.
-        found: list[dict[str, torch.Tensor]] = [{} for _ in lookers]
         doses = CORRUPTIONS[name].doses
+        found = [torch.empty(len(one.measures), len(doses), len(chosen), dtype=torch.float64) for one in lookers]
         for rows in torch.arange(len(chosen)).split(size):
             images, numbers = run.images.images(chosen[rows]), chosen[rows].tolist()
             for place, dose in enumerate(doses):
                 pictures = CORRUPTIONS[name].apply(images, dose, settings.seed, numbers=numbers)
-                for one, by_measure in zip(lookers, found, strict=True):
-                    for measure, values in one.look(one.run.encode(pictures)[one.level], rows, labels).items():
-                        every = by_measure.setdefault(measure, values.new_empty(len(doses), len(chosen)))
-                        every[place, rows] = values
-        for one, by_measure in zip(lookers, found, strict=True):
-            for measure, every in by_measure.items():
-                for severity, values in enumerate(every, 1):
+                for one, every in zip(lookers, found, strict=True):
+                    seen = one.look(one.run.encode(pictures)[one.level], rows, labels)
+                    every[:, place, rows] = torch.stack([seen[measure] for measure in one.measures])
+        for one, every in zip(lookers, found, strict=True):
+            for measure, by_dose in zip(one.measures, every, strict=True):
+                for severity, values in enumerate(by_dose, 1):
                     at: dict[str, Any] = {"level": one.level, "condition": name, "strength": severity}
                     yield one.run.records(measure, values, chosen, **at)
 
@@ -443,11 +447,7 @@ PROBE = Probe(
         ],
         "What the corruptions look like": [Show("panel", "corrupted")],
     },
-    compared={
-        "relative_displacement": Compared(median),
-        "whitened_displacement": Compared(median),
-        "correct": Compared(share, ("gallery",)),
-    },
+    compared={**dict.fromkeys(MOVED, Compared(median)), "correct": Compared(share, ("gallery",))},
     quick={"images": 80, "gallery": 500},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

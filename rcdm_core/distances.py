@@ -29,8 +29,8 @@ NO_LENGTH = 1e-150
 """A shorter vector has no direction; the square of this is a float64 still."""
 
 _ROWS = 512  # pairs that are compared at once
-_MEDIAN_OF = 64  # rows at most
 _VALUES = 2**23  # of each side of these pairs, at most
+_MEDIAN_OF = 64  # rows at most
 
 
 def typical_distance(representations: torch.Tensor, *, images: int = 3000, seed: int = 0) -> float:

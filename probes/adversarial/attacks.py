@@ -241,9 +241,8 @@ def noise(images: torch.Tensor, norm: Norm, eps: float, *, seed: int, numbers: S
 
 def size(moved: torch.Tensor, images: torch.Tensor, norm: Norm) -> torch.Tensor:
     """Size of each perturbation in its norm, ``[N]``, in units of [0, 1]."""
-    order = torch.inf if norm == "Linf" else 2
-    length = lambda a, b: torch.linalg.vector_norm(a - b, ord=order, dim=1)  # noqa: E731
-    return pair_by_pair(length, moved.flatten(1), images.flatten(1))
+    order, pairs = torch.inf if norm == "Linf" else 2, (moved.flatten(1), images.flatten(1))
+    return pair_by_pair(lambda a, b: torch.linalg.vector_norm(a - b, ord=order, dim=1), *pairs)
 
 
 def check_classes(entry: Entry, classes: int) -> None:

@@ -294,8 +294,8 @@ def _block_records(
 
     Memory holds what one attack on one encoder has found, and what the encoders are compared by.
     """
-    run = next(iter(whole.values())).run
-    settings, images = run.settings, run.images.images(whole[run.encoder.name].positions[block])
+    one = next(iter(whole.values()))
+    settings, images = one.run.settings, one.run.images.images(one.positions[block])
     first, budget = settings.decider, settings.middle(settings.decider)
     checked = [entry for entry in settings.entries if entry.iterated and entry in settings.carrying]
     checked = checked or [entry for entry in settings.entries if entry.iterated][:1]
