@@ -325,7 +325,7 @@ def _summed(found: Found, *keys: str) -> pd.DataFrame:
 
 def overall(found: Found) -> pd.DataFrame:
     """All corruptions and severities: one row an ``encoder``; ``untouched`` is the accuracy on images as they are."""
-    records = measured(found.records, "correct")
+    records = found.measured("correct")
     clean = records[records["strength"] == 0].groupby("encoder")["value"].mean()
     return _summed(found, "encoder").assign(untouched=lambda table: table["encoder"].map(clean).astype(float))
 

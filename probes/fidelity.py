@@ -447,7 +447,7 @@ def samples_panel(images: torch.Tensor, samples: Mapping[str, torch.Tensor]) -> 
 
 def by_level(found: Found, *measures: str) -> dict[tuple[str, str], pd.DataFrame]:
     """The rows of these measures by encoder (`REAL` for real images, which come first) and level."""
-    chosen = measured(found.records, *measures)
+    chosen = found.measured(*measures)
     chosen = chosen.assign(encoder=chosen["encoder"].where(chosen["condition"] != REAL, REAL))
     return dict(iter(chosen.groupby(["encoder", "level"], sort=False)))
 
@@ -486,7 +486,7 @@ def spreads(found: Found) -> pd.DataFrame:
     ``p_holm`` corrected over all rows; ``told``, what follows; ``images``.
     """
     most, rows = found.settings.spread_samples, {}
-    for key, group in measured(found.records, "place").groupby(["encoder", "level", "condition"], sort=False):
+    for key, group in found.measured("place").groupby(["encoder", "level", "condition"], sort=False):
         places = values_of(group, "place")
         rows[key] = {
             "held": found.interval(1.0 * ((places > 0) & (places < most)), share),
@@ -532,13 +532,13 @@ def guidance(found: Found) -> pd.DataFrame:
     ``p_value`` and ``p_holm``, corrected over all rows; ``images``. ``MRR`` is among the factors.
     """
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for key, group in measured(found.records, "plain_rank", "guided_rank").groupby(["encoder", "level"], sort=False):
+    for key, group in found.measured("plain_rank", "guided_rank").groupby(["encoder", "level"], sort=False):
         ranks = {name: values_of(group, f"{name}_rank") for name in ("plain", "guided")}
         gain = 1 / ranks["guided"] - 1 / ranks["plain"]
         rows[*key, "MRR"] = {name: found.interval(of, mean_reciprocal) for name, of in ranks.items()} | gained(
             found, gain
         )
-    read = measured(found.records, "true", "plain", "guided")
+    read = found.measured("true", "plain", "guided")
     read = read.assign(factor=read["condition"].str.removesuffix(".cos").str.removesuffix(".sin"))
     for (*key, factor), group in read.groupby(["encoder", "level", "factor"], sort=False):
         values = {name: by_image(part, "condition").to_numpy() for name, part in group.groupby("measure")}
@@ -616,7 +616,7 @@ def solvers(found: Found) -> pd.DataFrame:
     ``gain`` in MRR over the chosen one; Wilcoxon's ``p_value`` on the reciprocal ranks and ``p_holm``, corrected over
     all the others; the rank-biserial ``effect`` (all NaN for the chosen one); ``images``.
     """
-    rows, swept = {}, measured(found.records, "swept_rank", "swept_frechet", "seconds")
+    rows, swept = {}, found.measured("swept_rank", "swept_frechet", "seconds")
     chosen = (swept["condition"] == found.settings.solver) & (swept["strength"] == found.settings.steps)
     before = values_of(swept[chosen], "swept_rank")
     for (solver, steps), group in swept[swept["condition"] != REAL].groupby(["condition", "strength"], sort=False):
@@ -640,7 +640,7 @@ def solvers(found: Found) -> pd.DataFrame:
 
 def solvers_floor(found: Found) -> Estimate:
     """The Frechet distance of the real images that solvers are compared on."""
-    rows = measured(found.records, "swept_frechet")
+    rows = found.measured("swept_frechet")
     return found.interval(values_of(rows[rows["condition"] == REAL], "swept_frechet"), mean_size)
 
 
@@ -754,13 +754,13 @@ def were_spread(found: Found) -> bool:
 
 def spread_figure(found: Found) -> Figure:
     """Where images lie among their samples."""
-    places = measured(found.records, "place")
+    places = found.measured("place")
     return draw_places(places, among=found.settings.spread_samples, labels=SHORT_LABELS)
 
 
 def copies_figure(found: Found) -> Figure:
     """Distances from training images."""
-    return draw_copies(measured(found.records, "nearest_training"), found.tables["copies"], real=REAL)
+    return draw_copies(found.measured("nearest_training"), found.tables["copies"], real=REAL)
 
 
 def chance(gallery: int) -> float:

@@ -505,7 +505,7 @@ def distances(found: Found) -> pd.DataFrame:
     with the position; medians over pairs of the relative distance ``own`` to the own point, ``end`` to the nearer end,
     and ``offset`` of the path from the straight line; ``pairs``.
     """
-    offsets = measured(found.records, "offset")
+    offsets = found.measured("offset")
     medians = ("own", "end", "offset")
     statistics = {
         "own_point": share, "own_point_chance": share, "approach": correlation,

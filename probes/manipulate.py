@@ -642,7 +642,7 @@ def levels(found: Found) -> pd.DataFrame:
     images of the number of common dimensions of the image (``own``) and of its target; ``images``.
     """
     lines = []
-    for level, rows in measured(found.records, "zeros", "dimensions").groupby("level", sort=False):
+    for level, rows in found.measured("zeros", "dimensions").groupby("level", sort=False):
         zeros = float(measured(rows, "zeros")["value"].iloc[0])
         counts = by_image(measured(rows, "dimensions"), "condition")
         line = {"level": level, "zeros": zeros, "rule": "non-zero" if zeros >= SPARSE else "quantile"}
@@ -658,7 +658,7 @@ def edits(found: Found) -> pd.DataFrame:
     """
     measures = {"moved": "edited_displacement", "drawn": "sample_displacement"}
     rows = {}
-    for key, own in measured(found.records, *measures.values()).groupby(["level", "condition"], sort=False):
+    for key, own in found.measured(*measures.values()).groupby(["level", "condition"], sort=False):
         values = {name: mean_by_image(measured(own, measure)) for name, measure in measures.items()}
         rows[key] = {name: found.interval(part, median) for name, part in values.items()}
     return tabulate(rows, ("level", "edit"), tuple(measures))
@@ -704,7 +704,7 @@ def transplant(found: Found) -> pd.DataFrame:
     """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     known = ("sample_gap", "sample_progress", *(f"rendered_{v}" for v in (UNTOUCHED, TARGET, *TRANSPLANTS.values())))
-    for level, own in measured(found.records, *known).groupby("level", sort=False):
+    for level, own in found.measured(*known).groupby("level", sort=False):
         ways = dict(ways_of_images(own))
         grouped = {factor: way[:, None] for factor, way in ways.items()}
         if factors := [way for factor, way in ways.items() if factor != ENCODED]:
@@ -735,7 +735,7 @@ def directions(found: Found) -> pd.DataFrame:
     in either sense); ``readable``, the R2 of the readout; ``p_value`` (two-sided Wilcoxon signed-rank against 0; none
     for the class, which cannot be below), ``p_holm`` over the level; ``effect``; ``images``.
     """
-    rows, known = {}, measured(found.records, "readable").set_index(["level", "condition"])["value"]
+    rows, known = {}, found.measured("readable").set_index(["level", "condition"])["value"]
     for (level, moved, read), values in slopes_of_images(found.records).items():
         test = dict.fromkeys(TEST, np.nan) if read == "class" else tested(values)
         change = found.interval(values, mean)

@@ -231,7 +231,7 @@ def agreement(first: Array, second: Array) -> Array:
 def by_place(found: Found) -> dict[str, dict[str, Array]]:
     """Displacements ``[N, P]`` by level and cover."""
     moved: dict[str, dict[str, Array]] = {}
-    for (level, cover), rows in measured(found.records, "occluded").groupby(["level", "condition"], sort=False):
+    for (level, cover), rows in found.measured("occluded").groupby(["level", "condition"], sort=False):
         moved.setdefault(level, {})[cover] = by_image(rows, "strength").to_numpy()
     return moved
 
@@ -251,7 +251,7 @@ def places(found: Found) -> pd.DataFrame:
             "concentration": found.interval(concentration(values), share),
         }
 
-    rows = measured(found.records, "occluded")
+    rows = found.measured("occluded")
     table = summed(rows, ("level", "condition"), ("average", "largest", "concentration"), sum_up)
     return table.rename(columns={"condition": "cover"})
 
@@ -268,7 +268,7 @@ def spreading(found: Found) -> pd.DataFrame:
         found_of = {name: found.interval(of["value"].to_numpy(), SPREAD[name]) for name, of in numbers.items()}
         return {**found_of, "even": numbers["outside"]["strength"].iloc[0]}
 
-    rows = measured(found.records, *SPREAD)
+    rows = found.measured(*SPREAD)
     return summed(rows, ("level", "condition"), tuple(SPREAD), sum_up, ("even",)).rename(columns={"condition": "cover"})
 
 

@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 
 from analyses.statistics import mean
-from analyses.tables import estimate_of, measured, tabulate
+from analyses.tables import estimate_of, tabulate
 from probes.probe import Compared, Needs, Probe, Settings, Show, option
 from rcdm_core.errors import UserError
 from rcdm_core.progress import track
@@ -261,7 +261,7 @@ def comparable(records: pd.DataFrame) -> pd.DataFrame:
 def _summed(found: Found, measures: Sequence[str], second: str) -> dict[tuple[Any, ...], Any]:
     """Means over images of measures, by representation and a further column."""
     rows: dict[tuple[Any, ...], Any] = {}
-    groups = measured(found.records, *measures).groupby(["encoder", "level", second, "measure"], sort=False)
+    groups = found.measured(*measures).groupby(["encoder", "level", second, "measure"], sort=False)
     for (encoder, level, other, measure), part in groups:
         rows.setdefault((f"{encoder}/{level}", other), {})[measure] = found.interval(part["value"], mean)
     return rows

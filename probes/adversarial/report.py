@@ -82,7 +82,7 @@ def robustness(found: Found) -> pd.DataFrame:
     images have the condition ``""`` and the strength 0.
     """
     moved, rows = (*MOVED, "cosine"), {}
-    groups = measured(found.records, "correct", *moved).groupby(_KEYS, sort=False)
+    groups = found.measured("correct", *moved).groupby(_KEYS, sort=False)
     for key, own in groups:
         values = {name: _by_image(own, name) for name in moved}
         right = right_images(found.records, key[0])
@@ -99,7 +99,7 @@ def towards(found: Found) -> pd.DataFrame:
     One row an (``encoder``, ``condition``, ``strength``): ``covered``, median over images of the share of the distance
     that is covered (1: arrived); ``images``.
     """
-    groups = measured(found.records, "covered").groupby(_KEYS, sort=False)
+    groups = found.measured("covered").groupby(_KEYS, sort=False)
     return tabulate(
         {key: {"covered": found.interval(_by_image(own), median)} for key, own in groups}, _KEYS, ("covered",)
     )
@@ -155,8 +155,8 @@ def budgets(found: Found) -> pd.DataFrame:
     where it equals that the median lies beyond); ``flipped``, the share of images that some budget of the grid
     flips; ``images``, those classified rightly untouched.
     """
-    rows, tried = {}, measured(found.records, "correct").groupby("condition")["strength"].max()
-    for (encoder, condition), own in measured(found.records, "smallest_budget").groupby(_KEYS[:2], sort=False):
+    rows, tried = {}, found.measured("correct").groupby("condition")["strength"].max()
+    for (encoder, condition), own in found.measured("smallest_budget").groupby(_KEYS[:2], sort=False):
         values, largest = _by_image(own), float(tried[condition])
         rows[encoder, condition] = {
             "budget": found.interval(np.minimum(values, largest), median),
@@ -173,7 +173,7 @@ def rendered(found: Found) -> pd.DataFrame:
     the judge sees in the images themselves, and the floor, how often it sees the class of another image.
     """
     beside = {"class_judged": JUDGED, "class_of_others": OF_OTHERS}
-    rows = measured(found.records, *beside, "class_seen")
+    rows = found.measured(*beside, "class_seen")
     rows = rows.assign(condition=rows["measure"].map(beside).fillna(rows["condition"]))
     rows = rows.assign(strength=rows["strength"].fillna(0.0))
     groups = rows.groupby(_KEYS, sort=False)
@@ -189,8 +189,8 @@ def effort(found: Found) -> pd.DataFrame:
     the share of images whose decision has flipped for an attack with labels, else the median relative displacement, or
     share of the way to its goal of a targeted one; ``images``.
     """
-    labelled, lines = set(measured(found.records, "smallest_budget")["condition"]), []
-    for key, rows in measured(found.records, "effort").groupby(_KEYS, sort=False):
+    labelled, lines = set(found.measured("smallest_budget")["condition"]), []
+    for key, rows in found.measured("effort").groupby(_KEYS, sort=False):
         values = rows["value"].to_numpy()
         of_decisions = str(key[1]).partition(":")[0] in labelled
         seen = float((values > 0).mean() if of_decisions else np.median(values))
@@ -206,7 +206,7 @@ def transfers(found: Found) -> pd.DataFrame:
     than its own; ``images``.
     """
     rows = {}
-    for key, given in measured(found.records, "transferred").groupby(_KEYS, sort=False):
+    for key, given in found.measured("transferred").groupby(_KEYS, sort=False):
         other = _by_image(given)
         own = by_strength(found.records, key[0], "correct", found.settings.decider.name)[key[2]].loc[other.index]
         rows[key] = {
@@ -257,7 +257,7 @@ def controls(found: Found) -> pd.DataFrame:
     pixel left [0, 1] (``out_of_range``, 0), the share of decisions ``unchanged`` by a budget of 0 (1; NaN where it
     was not tried).
     """
-    kept = measured(found.records, "perturbation", "out_of_range", "unchanged")
+    kept = found.measured("perturbation", "out_of_range", "unchanged")
     groups = kept.groupby(["encoder", "condition", "measure"], sort=False)["value"]
     wide = groups.agg(["max", "min"]).unstack("measure")
     names = ("perturbation", "out_of_range", "unchanged")
@@ -273,7 +273,7 @@ def classifiers(found: Found) -> pd.DataFrame:
     """
     facts = {"held_out": "held-out accuracy", "penalty": "penalty", "training": "training images"}
     lines = []
-    for encoder, rows in measured(found.records, "classifier").groupby("encoder", sort=False):
+    for encoder, rows in found.measured("classifier").groupby("encoder", sort=False):
         untouched = (found.records["encoder"] == encoder) & (found.records["strength"] == 0)
         accuracy = found.interval(_by_image(found.records[untouched], "correct"), share)
         told = rows.set_index("condition")["value"]
@@ -361,7 +361,7 @@ def doubts(found: Found, attack: str) -> dict[str, str]:
 
 def untouched(found: Found, encoder: str, measure: str) -> float:
     """Mean of a measure over the images untouched; NaN where it was not measured."""
-    own = rows_where(measured(found.records, measure), encoder=encoder, strength=0, condition="")
+    own = rows_where(found.measured(measure), encoder=encoder, strength=0, condition="")
     return float(own["value"].mean()) if len(own) else np.nan
 
 
@@ -476,7 +476,7 @@ def no(condition: Callable[[Found], Any]) -> Callable[[Found], bool]:
 
 def flips(found: Found) -> pd.DataFrame:
     """Records of the smallest budgets of the verdicts' attack; none of one that needs no labels."""
-    return rows_where(measured(found.records, "smallest_budget"), condition=first(found).name)
+    return rows_where(found.measured("smallest_budget"), condition=first(found).name)
 
 
 def unit_images(card: Mapping[str, Any]) -> str:
