@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 from diffusers import UNet2DModel
-from diffusers.models.attention_processor import Attention
+from diffusers.models.attention_processor import Attention, AttnProcessor, AttnProcessor2_0
 from torch import nn
 
 from rcdm_core.errors import UserError, unknown_name
@@ -204,7 +204,35 @@ def build_unet(settings: NetworkSettings) -> UNet2DModel:
     )
     if heads is not None:
         set_attention_heads(unet, heads)
+    for module in unet.modules():
+        if isinstance(module, Attention):
+            module.set_processor(_AttentionProcessor())
+        elif isinstance(module, nn.GroupNorm):
+            module.__class__ = _GroupNorm
     return unet
+
+
+class _GroupNorm(nn.GroupNorm):
+    """As PyTorch's; a processor is given channels first, where it takes a tenth of the time in bfloat16."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        if input.device.type != "cpu" or input.ndim != 4:
+            return super().forward(input)
+        return super().forward(input.contiguous()).contiguous(memory_format=torch.channels_last)
+
+
+class _AttentionProcessor(AttnProcessor2_0):
+    """Fused; of few places on a processor by plain products, whose gradients in bfloat16 take a sixth of the time."""
+
+    plain, few = AttnProcessor(), 64
+
+    def __call__(
+        self, attn: Attention, hidden_states: torch.Tensor, *, temb: torch.Tensor | None = None, **others: Any
+    ) -> torch.Tensor:
+        """Images ``[N, C, H, W]`` with what attention adds to them; arguments are those of diffusers."""
+        if hidden_states.device.type == "cpu" and hidden_states.shape[2:].numel() <= self.few:
+            return self.plain(attn, hidden_states, temb=temb, **others)
+        return super().__call__(attn, hidden_states, temb=temb, **others)
 
 
 def set_attention_heads(unet: UNet2DModel, heads: int) -> None:
