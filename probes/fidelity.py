@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from reports.blocks import Block
 
 LEAST = 20  # images, below which sets have no shape
+SWEPT_SAMPLES = 2  # of an image, by every solver that is compared
 THUMBNAIL = 32  # pixels: the side at which pictures are compared with training images
 USUAL = "vicreg/backbone"
 """Where solvers are compared, unless another level is named, or this one is not drawn from."""
@@ -251,6 +252,7 @@ def measure(run: Context, settings: Fidelity) -> Iterator[pd.DataFrame | Panel]:
     ``nearest_held_out``  the same, from the nearest of as many real images that were not trained on
     ``swept_rank``        as ``sample_rank``, on fewer images, for every solver and number of steps
     ``swept_frechet``     as ``frechet``, of these fewer images
+    ``swept_variance``    variance of two samples of the image from other noise, mean over pixels and colours
     ``seconds``           time of a picture, solver by solver (``image`` is -1); the one measure that no seed decides
     ====================  =============================================================================================
 
@@ -383,7 +385,7 @@ def setting(solver: str, steps: int) -> dict[str, Any]:
 
 
 def sweep(run: Context, level: str, h: torch.Tensor, drawn: Drawn, reference: torch.Tensor) -> Iterator[pd.DataFrame]:
-    """Ranks, Frechet distance and time under every solver and number of steps, of the first images from equal noise.
+    """Ranks, Frechet distance, variance within h and time under every solver and number of steps, from equal noise.
 
     Args:
         run: Of one encoder.
@@ -397,11 +399,12 @@ def sweep(run: Context, level: str, h: torch.Tensor, drawn: Drawn, reference: to
 
     def rival(using: Context) -> torch.Tensor:
         begun = time.perf_counter()
-        pictures = using.render("swept", level, h[:count], numbers.tolist())[:, 0]
-        seconds = (time.perf_counter() - begun) / count
+        samples = using.render("swept", level, h[:count], numbers.tolist(), range(SWEPT_SAMPLES))
+        seconds = (time.perf_counter() - begun) / samples[:, :, 0, 0, 0].numel()
+        pictures, variance = samples[:, 0], samples.double().var(1).flatten(1).mean(1)
         ranks = retrieval_ranks(run.encode(pictures)[level], h, torch.arange(count)).double()
         frechet = frechet_contributions(run.look(pictures)[0], reference)
-        return torch.stack([ranks, frechet, torch.full_like(frechet, seconds)])
+        return torch.stack([ranks, frechet, variance, torch.full_like(frechet, seconds)])
 
     assert run.decoder is not None
     assert run.space is not None
@@ -409,10 +412,11 @@ def sweep(run: Context, level: str, h: torch.Tensor, drawn: Drawn, reference: to
     for solver, steps in run.each(run.settings.rivals, "comparing solvers"):
         using = under(run, solver, steps)
         at_one_go = partial(rival, replace(using, stages=Stages(None)))  # for its time is taken
-        ranks, frechet, seconds = run.kept(f"swept-{solver}-{steps}", at_one_go, *known, using.settings)
+        ranks, frechet, variance, seconds = run.kept(f"swept-{solver}-{steps}", at_one_go, *known, using.settings)
         about = {"level": level, **setting(solver, steps)}
         yield run.records("swept_rank", ranks, numbers, **about)
         yield run.records("swept_frechet", frechet, numbers, **about)
+        yield run.records("swept_variance", variance, numbers, **about)
         yield run.records("seconds", seconds[:1], [-1], **about)
 
 
@@ -613,28 +617,30 @@ def solvers(found: Found) -> pd.DataFrame:
     """Solvers and numbers of steps, each beside the chosen one, image by image from equal noise.
 
     One row a (``solver``, ``steps``), the chosen one first: ``mrr``, ``mean_rank``, ``frechet``; ``seconds`` a picture;
-    ``gain`` in MRR over the chosen one; Wilcoxon's ``p_value`` on the reciprocal ranks and ``p_holm``, corrected over
-    all the others; the rank-biserial ``effect`` (all NaN for the chosen one); ``images``.
+    ``gain`` in MRR over the chosen one; ``variance`` within h over that of the chosen one; Wilcoxon's ``p_value`` on
+    the reciprocal ranks and ``p_holm``, corrected over all the others; the rank-biserial ``effect`` (all NaN for the
+    chosen one); ``images``.
     """
-    rows, swept = {}, found.measured("swept_rank", "swept_frechet", "seconds")
+    rows, swept = {}, found.measured("swept_rank", "swept_frechet", "swept_variance", "seconds")
     chosen = (swept["condition"] == found.settings.solver) & (swept["strength"] == found.settings.steps)
-    before = values_of(swept[chosen], "swept_rank")
+    before = by_image(swept[chosen & (swept["image"] >= 0)], "measure")
     for (solver, steps), group in swept[swept["condition"] != REAL].groupby(["condition", "strength"], sort=False):
         itself = (solver, steps) == (found.settings.solver, found.settings.steps)
         wide = by_image(group[group["image"] >= 0], "measure")
         own = wide["swept_rank"].to_numpy()
-        gain = 1 / own - 1 / before
+        gain = 1 / own - 1 / before["swept_rank"].to_numpy()
         rows[solver, int(steps)] = {
             "mrr": found.interval(own, mean_reciprocal),
             "mean_rank": found.interval(own, mean_rank),
             "frechet": found.interval(wide["swept_frechet"], mean_size),
             "gain": found.interval(gain, mean),
+            "variance": found.interval(np.stack([wide["swept_variance"], before["swept_variance"]], 1), ratio),
             "seconds": values_of(group, "seconds").item(),
             "p_value": np.nan if itself else signed_rank(gain),
             "effect": np.nan if itself else rank_biserial(gain),
         }
     plain = ("seconds", "p_value", "p_holm", "effect")
-    table = tabulate(rows, ("solver", "steps"), ("mrr", "mean_rank", "frechet", "gain"), plain)
+    table = tabulate(rows, ("solver", "steps"), ("mrr", "mean_rank", "frechet", "gain", "variance"), plain)
     return table.assign(p_holm=holm(table["p_value"]))
 
 
@@ -704,13 +710,15 @@ def evidence(compared: pd.DataFrame) -> str:
             f"{said}; the best, {best['solver']} with {best['steps']} steps, gains {cell(best, 'gain')} for "
             f"{number(dearer, 1)} times the time."
         )
-    cheaper = others[~others.index.isin(worse.index) & (others["seconds"] < chosen["seconds"])]
+    narrower = others["variance_high"] < 1
+    cheaper = others[~others.index.isin(worse.index) & ~narrower & (others["seconds"] < chosen["seconds"])]
     if cheaper.empty:
-        return f"{said}: none that is not worse takes less time."
+        return f"{said}: none that takes less time is neither worse nor draws samples that vary less."
     fastest = cheaper.loc[cheaper["seconds"].idxmin()]
     return (
-        f"{said}. Of those that take less time and are not found to be worse, the fastest is {fastest['solver']} with "
-        f"{fastest['steps']} steps, in {fastest['seconds'] / chosen['seconds']:.0%} of the time."
+        f"{said}. Of those that take less time and are found neither to be worse nor to vary less, the fastest is "
+        f"{fastest['solver']} with {fastest['steps']} steps, in "
+        f"{fastest['seconds'] / chosen['seconds']:.0%} of the time."
     )
 
 
@@ -797,7 +805,7 @@ def printed_solvers(found: Found) -> pd.DataFrame:
     table = found.tables["solvers"]
     named = [f"{row['solver']} {row['steps']}" for _, row in table.iterrows()]
     table = table.assign(setting=named, ms=1000 * table["seconds"])
-    return without(table, table.index == 0, "gain").drop(columns=["mean_rank_low", "mean_rank_high"])
+    return without(table, table.index == 0, "gain", "variance").drop(columns=["mean_rank_low", "mean_rank_high"])
 
 
 def without(table: pd.DataFrame, rows: Any, *names: str) -> pd.DataFrame:
@@ -835,7 +843,7 @@ def names(found: Found) -> dict[str, Any]:
         "why": training.get("missing", "") or "--compared says among how many to look.",
         "floor": swept,
         "on": swept.n if swept else 0,
-        "at_once": min(swept.n, found.settings.batch_size) if swept else 0,
+        "at_once": min(SWEPT_SAMPLES * swept.n, found.settings.batch_size) if swept else 0,
         "not_fid": (
             "" if distance == "FID" else f"{distance} is not FID, and no published FID compares with it."
         ),

@@ -342,6 +342,8 @@ def test_fewer_steps_are_seen_to_be_worse(found: Result) -> None:
     assert (table["images"] == 30).all()
     assert (table["seconds"] > 0).all()
     assert table.loc[("ddim", 40), "gain"] == 0  # equal noise: this decoder knows no solver
+    assert table.loc[("ddim", 40), "variance"] == table.loc[("dpmsolver++", 40), "variance"] == 1
+    assert table.loc[("dpmsolver++", 1), "variance_low"] > 100  # of noise 40 times as strong
     assert np.isnan(table.loc[("dpmsolver++", 40), "p_value"])
     assert solvers_floor(found).n == 30
 
@@ -503,7 +505,7 @@ def test_a_faithful_decoder_is_trusted(planted: Result) -> None:
 def solved(*rows: tuple[str, int, float, float, float]) -> pd.DataFrame:
     """Solvers: name, steps, the interval of the gain, and seconds; the first is the chosen."""
     names = ["solver", "steps", "gain_low", "gain_high", "seconds"]
-    table = pd.DataFrame(rows, columns=names).assign(mrr=0.5, mrr_low=0.4, mrr_high=0.6)
+    table = pd.DataFrame(rows, columns=names).assign(mrr=0.5, mrr_low=0.4, mrr_high=0.6, variance_high=1.1)
     sure = (table["gain_low"] > 0) | (table["gain_high"] < 0)
     return table.assign(gain=(table["gain_low"] + table["gain_high"]) / 2, p_holm=np.where(sure, 0.01, 0.5))
 
@@ -514,9 +516,12 @@ CHOSEN = ("ddim", 12, float("nan"), float("nan"), 1.0)
 def test_a_faster_solver_that_is_no_worse_is_named() -> None:
     worse, dear = ("ddim", 2, -0.3, -0.1, 0.2), ("ddpm", 100, -0.1, 0.2, 8.0)
     as_good, faster = ("unipc", 8, -0.1, 0.1, 0.7), ("unipc", 6, -0.2, 0.1, 0.5)
-    assert evidence(solved(CHOSEN, worse, dear)).endswith("none that is not worse takes less time.")
+    assert evidence(solved(CHOSEN, worse, dear)).endswith("is neither worse nor draws samples that vary less.")
     said = evidence(solved(CHOSEN, worse, as_good, faster, dear))
     assert said.endswith("the fastest is unipc with 6 steps, in 50% of the time.")
+    narrower = solved(CHOSEN, as_good, faster)
+    narrower.loc[2, "variance_high"] = 0.9
+    assert evidence(narrower).endswith("the fastest is unipc with 8 steps, in 70% of the time.")
     better = evidence(solved(CHOSEN, faster, ("ddpm", 100, 0.1, 0.3, 8.0)))
     assert "the best, ddpm with 100 steps" in better
     assert "8.0 times the time" in better

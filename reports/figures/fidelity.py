@@ -70,7 +70,7 @@ def draw_levels(
 
 @style.theme()
 def draw_solvers(table: pd.DataFrame, *, chosen: tuple[str, int], floor: Estimate, distance: str) -> Figure:
-    """MRR, Frechet distance and time of a picture against the number of steps, one line a solver.
+    """MRR, variance, Frechet distance and time of a picture against the number of steps, one line a solver.
 
     Args:
         table: As `probes.fidelity.solvers`.
@@ -79,10 +79,10 @@ def draw_solvers(table: pd.DataFrame, *, chosen: tuple[str, int], floor: Estimat
         distance: What it is called.
     """
     present = {name: look for name, look in _SOLVERS.items() if name in set(table["solver"])}
-    plots = {"mrr": "MRR of samples", "frechet": distance, "milliseconds": "time of a picture, ms"}
+    plots = {"mrr": "MRR", "variance": "variance within h", "frechet": distance, "milliseconds": "ms a picture"}
     shown = table.assign(milliseconds=1000 * table["seconds"])
     figure = new_figure(TEXT_WIDTH, _HEIGHT + LEGEND)
-    for axes, (measure, title) in zip(figure.subplots(1, 3), plots.items(), strict=True):
+    for axes, (measure, title) in zip(figure.subplots(1, len(plots)), plots.items(), strict=True):
         for place, (name, (colour, marker)) in enumerate(present.items()):
             rows = shown[shown["solver"] == name].sort_values("steps")
             x = rows["steps"] * 1.03 ** (place - (len(present) - 1) / 2)  # beside each other, not on each other
