@@ -7,4 +7,7 @@ SOLVERS = ("sde-dpmsolver++", "dpmsolver++", "unipc", "ddim", "ddpm")
 
 DEFAULT_SOLVER, DEFAULT_STEPS = "sde-dpmsolver++", 12
 BRIEF_STEPS = 8
-"""Steps of probes whose statistics rest on many samples: half as many again in the same time, each less faithful."""
+"""Steps of probes whose statistics rest on many samples: half as many again in the same time, each less faithful.
+
+Few steps narrow what samples of one representation show: 12 draw about 0.87 of the variance of 100 ancestral steps, 8
+about 0.78 (docs/speed.md)."""
