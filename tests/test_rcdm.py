@@ -23,7 +23,7 @@ from rcdm_core.rcdm.diffusion import (
 )
 from rcdm_core.rcdm.guidance import FARTHEST, distance_to_h, guided
 from rcdm_core.rcdm.heads import GAIN, RepresentationHead, embedded_images
-from rcdm_core.rcdm.network import Denoiser, NetworkSettings, hand_over_heads
+from rcdm_core.rcdm.network import Denoiser, NetworkSettings, build_unet, hand_over_heads
 from rcdm_core.rcdm.objective import random_draws, v_prediction_loss
 from rcdm_core.representations import encode
 
@@ -34,6 +34,23 @@ SMALL = NetworkSettings(image_size=16, patch=2, channels=(32, 32), attention=(Fa
 def small() -> RCDM:
     torch.manual_seed(0)
     return RCDM(Denoiser(SMALL, {"a/backbone": 6, "b/backbone": 9}), schedule=build_schedule())
+
+
+@pytest.mark.parametrize("image_size", [32, 64])  # attention of 64 places, as plain products, and of 256
+@pytest.mark.parametrize("middle_norm", [False, True])
+def test_the_network_computes_what_that_of_diffusers_does(image_size: int, middle_norm: bool) -> None:
+    torch.manual_seed(0)
+    ours = build_unet(NetworkSettings(image_size=image_size, channels=(32, 64), middle_norm=middle_norm))
+    theirs = UNet2DModel.from_config(ours.config)
+    theirs.load_state_dict(ours.state_dict())
+    x, t, embedding = torch.randn(2, 12, image_size // 2, image_size // 2), torch.tensor(300), torch.randn(2, 128)
+    loss = {}
+    for network in (ours, theirs):
+        loss[network] = network(x, t, class_labels=embedding).sample.square().mean()
+        loss[network].backward()
+    torch.testing.assert_close(loss[ours], loss[theirs], rtol=1e-5, atol=0)
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-5)
 
 
 def test_whitening_evens_out_variances_and_leaves_the_head_as_expressive():
