@@ -39,7 +39,7 @@ def run(
         int, typer.Option(help="Steps of a third stage, in which the denoiser is trained, too.", min=0)
     ] = 0,
     batch_size: Annotated[int, typer.Option(help="Images a step, over all processes.", min=1, metavar="B")] = 64,
-    lr: Annotated[float, typer.Option(help="Learning rate of the second stage.")] = 3e-4,
+    lr: Annotated[float, typer.Option(help="Learning rate of the second stage.")] = 1e-3,
     whole_lr: Annotated[float, typer.Option(help="Learning rate of the third stage.")] = 2e-4,
     accumulate: Annotated[
         int, typer.Option(help="Parts in which a process takes its share of a batch, to save memory.", min=1)
