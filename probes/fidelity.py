@@ -400,7 +400,7 @@ def sweep(run: Context, level: str, h: torch.Tensor, drawn: Drawn, reference: to
     def rival(using: Context) -> torch.Tensor:
         begun = time.perf_counter()
         samples = using.render("swept", level, h[:count], numbers.tolist(), range(SWEPT_SAMPLES))
-        seconds = (time.perf_counter() - begun) / samples[:, :, 0, 0, 0].numel()
+        seconds = (time.perf_counter() - begun) / (count * SWEPT_SAMPLES)
         pictures, variance = samples[:, 0], samples.double().var(1).flatten(1).mean(1)
         ranks = retrieval_ranks(run.encode(pictures)[level], h, torch.arange(count)).double()
         frechet = frechet_contributions(run.look(pictures)[0], reference)
