@@ -55,7 +55,8 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     if page.file.src_uri == "index.md":
         return markdown.replace("](docs/", "](")
     above = "../" * page.file.src_uri.count("/")
-    return markdown.replace(f"]({above}docs/", f"]({above}").replace(f"](../{above}", f"]({above}")
+    here = markdown.replace(f"]({above}docs/", f"]({above}").replace(f"](../{above}", f"]({above}")
+    return here.replace(f"]({above}README.md", f"]({above}index.md")
 
 
 def _place(command: str) -> str:
