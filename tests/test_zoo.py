@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from dataclasses import replace
@@ -17,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from probes.adversarial import Adversarial
 from rcdm_core.data.scenes import CIRCULAR, LINEAR, Scenes
 from rcdm_core.encoders import EMBEDDED, load_encoder
-from rcdm_core.encoders.embedded import load_trained, preprocessing, projector, trunk
+from rcdm_core.encoders.embedded import WholeImageConvolution, load_trained, preprocessing, projector
 from rcdm_core.errors import UserError
 from rcdm_core.fidelity import fidelity_scores
 from rcdm_core.rcdm import load_rcdm
@@ -34,7 +35,6 @@ from rcdm_core.zoo.methods import (
     Pairs,
     balanced_distillation,
     build_method,
-    training_trunk,
 )
 from rcdm_core.zoo.recipes import PARTS
 from rcdm_core.zoo.train import train_zoo
@@ -112,17 +112,47 @@ def test_a_settled_encoder_has_the_statistics_of_whole_scenes(name):
     assert torch.allclose(settled, of_the_batch, atol=0.05)
 
 
-@pytest.mark.parametrize("side", [2, 3, 4])
-def test_the_trunk_in_training_computes_what_the_trunk_computes(side):
-    quick, plain = training_trunk(), trunk()
-    plain.load_state_dict(quick.state_dict())
-    x = torch.randn(5, 192, side, side, requires_grad=True)
+def _as_convolution(layer):
+    plain = torch.nn.Conv2d(layer.in_channels, layer.out_channels, 3, layer.stride, padding=1, bias=False)
+    plain.weight = layer.weight
+    return plain
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("side", [2, 3, 4, 5])
+def test_a_product_with_all_pixels_is_the_convolution(side, stride):
+    whole = WholeImageConvolution(6, 8, 3, stride=stride, padding=1, bias=False)
+    x = torch.randn(5, 6, side, side, requires_grad=True)
     gradients = []
-    for network in (quick, plain):
-        y = network.layer4(x)
-        gradients.append(torch.autograd.grad(y.square().sum(), [x, *network.layer4.parameters()]))
+    for layer in (whole, _as_convolution(whole)):
+        y = layer(x)
+        gradients.append((y, *torch.autograd.grad(y.square().sum(), [x, layer.weight])))
     for mine, theirs in zip(*gradients, strict=True):
-        assert torch.allclose(mine, theirs, rtol=1e-3, atol=1e-3 * theirs.abs().max())
+        assert torch.allclose(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_the_product_follows_frozen_weights_that_are_changed_after_all():
+    layer, x = WholeImageConvolution(6, 8, 3, padding=1, bias=False).requires_grad_(False), torch.randn(5, 6, 4, 4)
+    with torch.inference_mode():
+        layer(x)
+
+    def check(x):
+        assert torch.allclose(layer(x), _as_convolution(layer)(x), atol=1e-5)
+
+    check(x)
+    layer.weight.mul_(2)
+    check(x)
+    layer.load_state_dict({"weight": torch.randn(8, 6, 3, 3)})
+    check(x)
+    layer.load_state_dict({"weight": torch.randn(8, 6, 3, 3)}, assign=True)
+    check(x)
+    layer.requires_grad_(False).double()
+    check(x.double())
+    moved = copy.deepcopy(layer)
+    moved.weight.mul_(3)
+    assert torch.allclose(moved(x.double()), 3 * layer(x.double()), atol=1e-5)
+    images = x.double().requires_grad_()
+    assert torch.autograd.grad(layer(images).sum(), images)[0].abs().sum() > 0  # as an attack asks for it
 
 
 @pytest.mark.parametrize("name", recipes.ENCODERS)

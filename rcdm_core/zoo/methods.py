@@ -10,17 +10,12 @@ alone, and an encoder that may use them learns little else. A view has 24 x 24 p
 whole scene is seen (Touvron et al. 2019); a view of 32 x 32 would show them a quarter larger, at twice the cost. Every
 view has noise below half a grey level, as rounding to 8 bits makes. No pixel moves by as much as under the least budget
 of an attack, so that no method is trained against any.
-
-*The trunk* has its last convolutions as matrix products, which take a fifth of the time on a processor: they see 3 x 3
-and 2 x 2 pixels, where kernels for convolutions compute mostly with the padding. An output pixel of so small an image
-depends on nearly all of it. The sums are the same in another order, and so are the names of the weights.
 """
 
 from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import kornia.augmentation as K
@@ -49,7 +44,6 @@ VIEW = 24  # pixels
 NOISE = 0.4 / 255  # largest change of a pixel, of its range
 HIDDEN = 512
 TEACHER_TEMPERATURE, STUDENT_TEMPERATURE = 0.05, 0.1  # of DINO
-_NONE = 9  # the place behind a kernel's nine weights: no weight joins these two pixels
 
 
 class SlightNoise(nn.Module):
@@ -79,37 +73,6 @@ class Pairs(nn.Module):
         """In float32, whatever the precision of the networks: colours are not rounded."""
         with torch.autocast(images.device.type, enabled=False):
             return torch.cat([self.view(images), self.view(images)]).clamp(0, 1)
-
-
-class WholeImageConvolution(nn.Conv2d):
-    """A 3 x 3 convolution with padding 1, as one product with a matrix from all input to all output pixels."""
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """``[N, C, H, H]`` to ``[N, D, H', H']``."""
-        side, stride = input.shape[-1], self.stride[0]
-        joins = _joins(side, stride).to(input.device)  # [P, Q]
-        weights = F.pad(self.weight.flatten(2).permute(2, 1, 0), (0, 0, 0, 0, 0, 1))  # [9 + 1, C, D]
-        matrix = weights[joins.flatten()].unflatten(0, joins.shape).transpose(1, 2).flatten(2).flatten(0, 1)
-        pixels = input.permute(0, 2, 3, 1).flatten(1) @ matrix
-        return pixels.unflatten(1, (-(-side // stride), -(-side // stride), self.out_channels)).permute(0, 3, 1, 2)
-
-
-def training_trunk() -> nn.Module:
-    """`rcdm_core.encoders.embedded.trunk` for training on small views."""
-    network = trunk()
-    for name in ("layer4.0.conv1", "layer4.0.conv2"):
-        network.get_submodule(name).__class__ = WholeImageConvolution
-    return network
-
-
-@lru_cache
-def _joins(side: int, stride: int) -> torch.Tensor:
-    """Which of the nine weights joins input pixel p with output pixel q, ``[side**2, (side / stride)**2]``."""
-    tap = torch.arange(side)[:, None] - torch.arange(0, side, stride)[None, :] + 1  # along one axis
-    near = (tap >= 0) & (tap < 3)
-    rows, columns = tap[:, None, :, None], tap[None, :, None, :]
-    joined = torch.where(near[:, None, :, None] & near[None, :, None, :], 3 * rows + columns, _NONE)
-    return joined.flatten(2).flatten(0, 1)
 
 
 class Method(Learner):
@@ -147,7 +110,7 @@ class Supervised(Method):
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk, self.classifier = training_trunk(), nn.Linear(WIDTH, len(CLASSES))
+        self.trunk, self.classifier = trunk(), nn.Linear(WIDTH, len(CLASSES))
 
     def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """Loss of views ``[2 N, 3, S, S]`` and labels ``[2 N]``."""
@@ -170,7 +133,7 @@ class Joint(Method):
 
     def __init__(self, head: ProjectionHead, loss: nn.Module) -> None:
         super().__init__()
-        self.trunk, self.head, self.loss = training_trunk(), head, loss
+        self.trunk, self.head, self.loss = trunk(), head, loss
 
     def forward(self, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         """Loss of views ``[2 N, 3, S, S]``: one of each image, then the other; the labels are not looked at."""
@@ -203,7 +166,7 @@ class DINO(Method):
     def __init__(self, prototypes: int = 1024, momentum: float = 0.99) -> None:
         super().__init__()
         self.momentum = momentum
-        self.trunk, self.head = training_trunk(), _dino_head(prototypes)
+        self.trunk, self.head = trunk(), _dino_head(prototypes)
         self.teacher_trunk, self.teacher_head = copy.deepcopy(self.trunk), _dino_head(prototypes)
         self.teacher_head.load_state_dict(self.head.state_dict())
         deactivate_requires_grad(self.teacher_trunk)
