@@ -15,8 +15,10 @@ import numpy as np
 import torch
 
 from analyses.records import components, join, records
-from probes.rendering import drawable, starting_noise
+from probes.rendering import check_match, drawable, starting_noise
 from probes.stages import Stages
+from probes.untrained import is_untrained
+from rcdm_core.encoders import UNTRAINED, load_encoder
 from rcdm_core.precision import device_of
 from rcdm_core.progress import showing, silent, track
 from rcdm_core.representations import encode, encode_with_grid, represent
@@ -111,6 +113,18 @@ class Context:
     def spread(self, work: Callable[[T], R], items: Sequence[T], doing: str) -> Iterator[R]:
         """As `shared`, of work that has all threads: over several processes, where there are any."""
         return completed(track(map(partial(unless_busy, work), items), doing, len(items)), work, items)
+
+    def untrained(self) -> Context | None:
+        """A context of the untrained encoder, where the decoder draws from one: what its ``h`` give too is a floor.
+
+        None where the decoder was trained for none, or an untrained encoder is under study itself.
+        """
+        decoder = next((one for one in self.decoders.values() if f"{UNTRAINED}/backbone" in one.conditions), None)
+        if decoder is None or any(map(is_untrained, self.encoders)):
+            return None
+        encoder = load_encoder(UNTRAINED, device=device_of(self.encoders[0]))
+        check_match(encoder, encoder.levels, decoder)
+        return replace(self, encoders=(encoder,), levels=encoder.levels, decoders={UNTRAINED: decoder})
 
     def draw(self, count: int) -> np.ndarray:
         """Positions of images drawn by the seed, without repetition: the first of a draw are those of a smaller one."""

@@ -36,6 +36,7 @@ from probes.context import Context, in_parts
 from probes.probe import Compared, Needs, Probe, Ready, Sampling, Show, option
 from probes.stages import Stages
 from rcdm_core.distances import nearest, retrieval_ranks
+from rcdm_core.encoders import UNTRAINED
 from rcdm_core.encoders.soundness import refuse_without_gradients
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.fidelity import frechet_contributions, in_manifold, inception_contributions
@@ -46,7 +47,7 @@ from reports import blocks
 from reports.figures.fidelity import draw_copies, draw_levels, draw_places, draw_solvers
 from reports.names import SHORT_LABELS, factor_label, in_factor_order, listed
 from reports.panels import Panel, in_columns, in_rows
-from reports.tables import cell, number
+from reports.tables import cell, number, rows_where
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -256,6 +257,8 @@ def measure(run: Context, settings: Fidelity) -> Iterator[pd.DataFrame | Panel]:
     ``seconds``           time of a picture, solver by solver (``image`` is -1); the one measure that no seed decides
     ====================  =============================================================================================
 
+    Beside the encoders stands the untrained one, where the decoder draws from it.
+
     Rows of real images themselves, the floor that a perfect decoder reaches, have no encoder and the condition
     ``real images``. The other real images are as many, and none of those that samples were drawn from.
     """
@@ -281,7 +284,8 @@ def measure(run: Context, settings: Fidelity) -> Iterator[pd.DataFrame | Panel]:
 
     yield from compared(pictures, encoder="", condition=REAL)
     samples: dict[str, torch.Tensor] = {}
-    for one in run.each_encoder():
+    untrained = run.untrained()
+    for one in (*run.each_encoder(), *([untrained] if untrained else ())):
         h = one.represent(drawn.gallery)
         for level in one.drawn_levels:
             name, about = f"{one.encoder.name}/{level}", {"level": level, **setting(settings.solver, settings.steps)}
@@ -661,7 +665,9 @@ def of_samples(table: pd.DataFrame) -> pd.DataFrame:
 def trust(found: Found) -> str:
     """How far the decoder is to be trusted, in a paragraph."""
     ranked = found.tables["ranks"].sort_values("mrr", ascending=False)
-    compared, copied = of_samples(found.tables["sets"]), of_samples(found.tables["copies"])
+    floor = rows_where(ranked, encoder=UNTRAINED)
+    ranked = ranked[ranked["encoder"].isin(found.encoders)]
+    compared, copied = (of_samples(found.tables[name]) for name in ("sets", "copies"))
     best, worst, gallery = ranked.iloc[0], ranked.iloc[-1], found.run["study_card"]["gallery"]
     beyond = (copied["surplus_low"] > 0) & (copied["p_holm"] < ERROR_RATE)
     recalled = copied[beyond].sort_values("surplus", ascending=False, kind="stable")
@@ -675,6 +681,7 @@ def trust(found: Found) -> str:
         "worst": place(worst),
         "worst_rank": number(worst["median_rank"], 0),
         "worst_mrr": cell(worst, "mrr"),
+        "floor": cell(floor.iloc[0], "mrr") if len(floor) else "",
         "ends": " to ".join(dict.fromkeys(number(compared["frechet"].agg(end)) for end in ("min", "max"))),
         "real": cell(found.tables["sets"].iloc[0], "frechet"),
         "off": (compared["excess_low"] > 0).sum(),
@@ -683,7 +690,8 @@ def trust(found: Found) -> str:
         "most": cell(recalled.iloc[0], "surplus") if len(recalled) else "",
     }
     copies = ["copies" if len(recalled) else "no copies"] if len(copied) else []
-    chosen = ["best", *(["worst"] if len(ranked) > 1 else []), "sets", *copies, "shared"]
+    beside = [*(["worst"] if len(ranked) > 1 else []), *(["floor"] if found.has_floor else [])]
+    chosen = ["best", *beside, "sets", *copies, "shared"]
     parts = found.probe.wording.parts("trust")
     return " ".join(parts[part].format_map(told) for part in chosen)
 

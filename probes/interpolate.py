@@ -43,6 +43,7 @@ from probes.probe import Compared, Judgement, Needs, Probe, Ready, Sampling, Sho
 from rcdm_core.data.registry import SCENE, open_given
 from rcdm_core.data.scenes import CIRCULAR, RANGES
 from rcdm_core.distances import NO_LENGTH, typical_distance
+from rcdm_core.encoders import UNTRAINED
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import resize
 from reports import blocks
@@ -55,7 +56,7 @@ from reports.style import INK, MUTED, TEXT_WIDTH, level_looks, new_figure, theme
 from reports.tables import cell, number, rows_where
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -216,9 +217,10 @@ def measure(run: Context, settings: Interpolate) -> Iterator[pd.DataFrame | Pane
     ``offset``         from a point of a path to that of the straight line, relative likewise; path; position
     =================  ================================================================================================
 
-    All distances are kept, not only that to the sample's own point: see `placed`.
+    All distances are kept, not only that to the sample's own point: see `placed`. Of an untrained encoder there is the
+    first path, at the level `UNTRAINED`.
     """
-    known, t = run.represent(run.draw(settings.gallery)), positions(settings.points)
+    t = positions(settings.points)
     ends, (numbers, partners), factors = pairs_of(run)
     record = partial(run.records, images=numbers)
     yield record(PARTNER, partners)
@@ -226,31 +228,48 @@ def measure(run: Context, settings: Interpolate) -> Iterator[pd.DataFrame | Pane
         for name in values:
             yield record(end, values[name].to_numpy(), condition=name)
     faded = linear(ends[0], ends[1], t)
-    # Both images, and their mixtures, encoded at every level in one pass: [P, K, D].
-    mixtures = {level: h.unflatten(0, faded.shape[:2]) for level, h in run.encode(faded.flatten(0, 1)).items()}
-    drawn = {}
-    for level in run.drawn_levels:
-        first, second = mixtures[level][:, 0], mixtures[level][:, -1]
-        unit = typical_distance(known[level], seed=settings.seed)
-        points = {path: PATHS[path](first, second, t) for path in settings.paths} | {CROSS_FADE: mixtures[level]}
-        drawn[level] = samples_of(run, level, points, numbers)
-        for path, z in points.items():
-            seen = run.encode(drawn[level][path].flatten(0, 1))[level].unflatten(0, z.shape[:2])
-            apart = torch.cdist(seen.double(), z.double(), compute_mode="donot_use_mm_for_euclid_dist") / unit
-            aside = (z.double() - linear(z[:, 0], z[:, -1], t).double()).norm(dim=2) / unit
-            for sample, (point, at) in product(range(len(t)), enumerate(t.tolist())):
-                about = {"condition": f"{path}: {sample}", "strength": at, "sample": 0}
-                yield record("distance", apart[:, sample, point], level=level, **about)
-            for point, at in enumerate(t.tolist()):
-                yield record("offset", aside[:, point], level=level, condition=path, strength=at)
-        if (judge := run.judge) is not None and factors:
-            for path, (column, at) in product(points, enumerate(t.tolist())):
-                for factor, read in judge.read(drawn[level][path][:, column]).items():
-                    about = {"condition": f"{path}: {factor}", "strength": at, "sample": 0}
-                    yield record("reading", read.to_numpy(), level=level, **about)
+    drawn: dict[str, dict[str, torch.Tensor]] = {}
+    for one in filter(None, (run, run.untrained())):
+        paths = settings.paths if one is run else settings.paths[:1]
+        known = one.represent(run.draw(settings.gallery))
+        # Both images, and their mixtures, encoded at every level in one pass: [P, K, D].
+        mixtures = {level: h.unflatten(0, faded.shape[:2]) for level, h in one.encode(faded.flatten(0, 1)).items()}
+        for level in one.drawn_levels:
+            h, unit = mixtures[level], typical_distance(known[level], seed=settings.seed)
+            points = {path: PATHS[path](h[:, 0], h[:, -1], t) for path in paths}
+            points |= {CROSS_FADE: h} if one is run else {}
+            samples = samples_of(one, level, points, numbers)
+            drawn |= {level: samples} if one is run else {}
+            tell = partial(record, level=level if one is run else UNTRAINED)
+            yield from along(one, level, points, samples, unit, tell)
+            if (judge := run.judge) is not None and factors:
+                for path, (column, at) in product(points, enumerate(t.tolist())):
+                    for factor, read in judge.read(samples[path][:, column]).items():
+                        about = {"condition": f"{path}: {factor}", "strength": at, "sample": 0}
+                        yield tell("reading", read.to_numpy(), **about)
     for place in range(min(settings.pictures, len(numbers))):
         strips = {(level, path): made[path][place] for level, made in drawn.items() for path in made}
         yield strip(place + 1, faded[place], strips)
+
+
+def along(
+    run: Context,
+    level: str,
+    points: Mapping[str, torch.Tensor],
+    samples: Mapping[str, torch.Tensor],
+    unit: float,
+    tell: Callable[..., pd.DataFrame],
+) -> Iterator[pd.DataFrame]:
+    """Where samples lie, encoded again, and how far the points of a path are from a straight line, in a unit."""
+    for path, z in points.items():
+        t = positions(z.shape[1])
+        seen = run.encode(samples[path].flatten(0, 1))[level].unflatten(0, z.shape[:2])
+        apart = torch.cdist(seen.double(), z.double(), compute_mode="donot_use_mm_for_euclid_dist") / unit
+        aside = (z.double() - linear(z[:, 0], z[:, -1], t).double()).norm(dim=2) / unit
+        for sample, (point, at) in product(range(len(t)), enumerate(t.tolist())):
+            yield tell("distance", apart[:, sample, point], condition=f"{path}: {sample}", strength=at, sample=0)
+        for point, at in enumerate(t.tolist()):
+            yield tell("offset", aside[:, point], condition=path, strength=at)
 
 
 def samples_of(
@@ -408,7 +427,7 @@ def beyond_chance(apart: Array) -> Array:
 
 def comparable(records: pd.DataFrame) -> pd.DataFrame:
     """Records by which finished runs are compared, one number a pair and path: its condition."""
-    encoder = records["encoder"].iloc[0]
+    encoder, records = records["encoder"].iloc[0], records[records["level"] != UNTRAINED]
     found: list[tuple[Any, ...]] = [
         ("order_of_factors", level, path, own.index, own) for (level, path), own in of_pairs(records).items()
     ]
@@ -427,39 +446,58 @@ def comparable(records: pd.DataFrame) -> pd.DataFrame:
 # Tables: intervals are over pairs of images, and ``pairs`` is how many a row rests on
 
 
+def of_encoder(found: Found) -> pd.DataFrame:
+    """What was measured of the encoder itself."""
+    return found.records[found.records["level"] != UNTRAINED]
+
+
+def of_untrained(found: Found) -> pd.DataFrame:
+    """What was measured of an untrained encoder, the floor, and what is known of the images."""
+    return found.records[found.records["level"].isin(("", UNTRAINED))]
+
+
 def orders(found: Found) -> pd.DataFrame:
     """How well readings follow each path, all differing factors of a pair taken together.
 
     One row a (``level``, ``path``): ``spearman``, the mean over pairs of the pair's mean over its differing factors;
-    ``wrong_end``, the same towards another image; ``pairs``. No rows without readings.
+    ``wrong_end``, the same towards another image; ``untrained_h``, of the first path of an untrained encoder;
+    ``pairs``. No rows without readings.
     """
-    wrong = of_pairs(found.records, 1)
+    right, wrong = of_pairs(of_encoder(found)), of_pairs(of_encoder(found), 1)
     rows = {
         key: {
-            "spearman": found.interval(own, correlation),
+            "spearman": found.interval(values, correlation),
             "wrong_end": found.interval(wrong.get(key, ()), correlation),
         }
-        for key, own in of_pairs(found.records).items()
+        for key, values in right.items()
     }
-    return tabulate(rows, ("level", "path"), ("spearman", "wrong_end"), counted="pairs")
+    table = tabulate(rows, ("level", "path"), ("spearman", "wrong_end"), counted="pairs")
+    of_floor = of_pairs(of_untrained(found))
+    floor = {path: found.interval(values, correlation).value for (_, path), values in of_floor.items()}
+    return table.assign(untrained_h=table["path"].map(floor))
 
 
 def factors(found: Found) -> pd.DataFrame:
     """How well each factor follows each path, and how far it gets, over the pairs that differ in it.
 
-    One row a (``level``, ``path``, ``factor``): ``spearman``, and ``wrong_end`` towards another image; mean progress of
-    the samples of both ends, ``at_first`` and ``at_second``; ``pairs``.
+    One row a (``level``, ``path``, ``factor``): ``spearman``, ``wrong_end`` towards another image, and ``untrained_h``,
+    of the first path of an untrained encoder; mean progress of the samples of both ends, ``at_first`` and
+    ``at_second``; ``pairs``.
     """
-    wrong = {key: rows["order"] for key, rows in in_order(found.records, 1).groupby([*KEYS])}
+    wrong = {key: rows["order"] for key, rows in in_order(of_encoder(found), 1).groupby([*KEYS])}
     names = ("spearman", "wrong_end", "at_first", "at_second")
     rows = {}
-    for key, own in in_order(found.records).groupby([*KEYS], sort=False):
+    for key, own in in_order(of_encoder(found)).groupby([*KEYS], sort=False):
         values = (own["order"], wrong.get(key, ()), own["at_first"], own["at_second"])
         rows[key] = {
             name: found.interval(part, mean if name.startswith("at_") else correlation)
             for name, part in zip(names, values, strict=True)
         }
-    return tabulate(rows, KEYS, names, counted="pairs")
+    table = tabulate(rows, KEYS, names, counted="pairs")
+    of_floor = in_order(of_untrained(found)).groupby(["path", "factor"])["order"]
+    floor = {key: found.interval(values, correlation).value for key, values in of_floor}
+    keys = zip(table["path"], table["factor"], strict=True)
+    return table.assign(untrained_h=[floor.get(key, np.nan) for key in keys])
 
 
 def progress(found: Found) -> pd.DataFrame:
@@ -470,7 +508,7 @@ def progress(found: Found) -> pd.DataFrame:
     """
     rows = {
         (*key, at): {"progress": found.interval(values, share if key[2] == CLASS else mean)}
-        for key, way in trajectories(found.records)
+        for key, way in trajectories(of_encoder(found))
         for at, values in way.items()
     }
     return tabulate(rows, (*KEYS, "position"), ("progress",), counted="pairs")
@@ -484,7 +522,7 @@ def classes(found: Found) -> pd.DataFrame:
     (``ends``); ``pairs``.
     """
     rows = {}
-    for (level, path, factor), read, first, second in readings(found.records):
+    for (level, path, factor), read, first, second in readings(of_encoder(found)):
         chosen = differ(factor, first, second)
         if factor == CLASS and chosen.any():
             seen, a, b = read[chosen].to_numpy(), first[chosen].to_numpy(), second[chosen].to_numpy()
@@ -503,7 +541,7 @@ def distances(found: Found) -> pd.DataFrame:
     way from the one to always; ``rank``, the mean place of a sample's own point among all points of the path (1 is the
     nearest), and ``rank_chance``; ``approach``, the mean Spearman correlation of the samples' way from h(A) to h(B)
     with the position; medians over pairs of the relative distance ``own`` to the own point, ``end`` to the nearer end,
-    and ``offset`` of the path from the straight line; ``pairs``.
+    and ``offset`` of the path from the straight line; ``pairs``. The level `UNTRAINED` is an untrained encoder's.
     """
     offsets = found.measured("offset")
     medians = ("own", "end", "offset")
@@ -533,7 +571,7 @@ def approach(found: Found) -> pd.DataFrame:
             name: found.interval(apart[:, place, point], median)
             for name, point in (("own", place), ("first", 0), ("second", -1))
         }
-        for (level, path), apart, positions, _ in distances_of(found.records)
+        for (level, path), apart, positions, _ in distances_of(of_encoder(found))
         for place, at in enumerate(positions)
     }
     return tabulate(rows, ("level", "path", "position"), tuple(_KINDS), counted="pairs")
@@ -546,8 +584,9 @@ def comparison(found: Found) -> pd.DataFrame:
     Wilcoxon's ``p_value``, ``p_holm`` corrected over the rows, the rank-biserial ``effect``; ``pairs``. Measures are
     `ORDER` (Spearman's correlation) and `OWN_POINT` (a share, less that of chance).
     """
-    right, wrong = of_pairs(found.records), of_pairs(found.records, 1)
-    shares, rows = {key: pd.Series(beyond_chance(apart)[:, 0]) for key, apart, *_ in distances_of(found.records)}, {}
+    records, rows = of_encoder(found), {}
+    right, wrong = of_pairs(records), of_pairs(records, 1)
+    shares = {key: pd.Series(beyond_chance(apart)[:, 0]) for key, apart, *_ in distances_of(records)}
     for level in dict.fromkeys(level for level, _ in shares):
         first, *others = [path for at, path in shares if at == level]
         if (level, first) in wrong:
@@ -579,9 +618,9 @@ def word_of(found: Found, *criteria: tuple[Array, Statistic, float]) -> Word:
 
 def verdicts(found: Found) -> Iterator[Judgement]:
     """Whether what is drawn along the first path changes from A to B, level by level; none from a single pair."""
-    right, wrong = of_pairs(found.records), of_pairs(found.records, 1)
+    right, wrong = of_pairs(of_encoder(found)), of_pairs(of_encoder(found), 1)
     first = found.settings.paths[0]
-    for (level, path), apart, *_ in distances_of(found.records):
+    for (level, path), apart, *_ in distances_of(of_encoder(found)):
         if path != first or len(apart) < 2:
             continue
         places, judged = beyond_chance(apart), partial(Judgement, "interpolation", level=level)
@@ -612,7 +651,8 @@ def in_short(found: Found) -> Iterator[Block]:
         points.append(said["factors"].format(**about, **{name: cell(row, name) for name in ("spearman", "wrong_end")}))
     changes = [f"{row['level']} {cell(row, 'once')}" for _, row in of_path(found.tables["classes"]).iterrows()]
     points += [said["classes"].format(changes=", ".join(changes))] * bool(changes)
-    for _, row in of_path(found.tables["distances"]).iterrows():
+    distances = of_path(found.tables["distances"])
+    for _, row in distances[distances["level"] != UNTRAINED].iterrows():
         numbers = {name: cell(row, name) for name in ("approach", "own", "own_point")}
         points.append(said["distances"].format(level=row["level"], chance=number(row["own_point_chance"]), **numbers))
     yield blocks.points(points)
@@ -623,7 +663,7 @@ def printed_factors(found: Found) -> pd.DataFrame:
     every = pd.concat([found.tables["factors"], found.tables["orders"].assign(factor=ALL)])
     of_path = {path: every[every["path"] == path].set_index(["level", "factor"]) for path in paths_of(found)}
     paths = [rows[headings("spearman")].set_axis(headings(path), axis=1) for path, rows in of_path.items()]
-    others = of_path[found.settings.paths[0]][["wrong_end", "at_first", "at_second", "pairs"]]
+    others = of_path[found.settings.paths[0]][["wrong_end", "untrained_h", "at_first", "at_second", "pairs"]]
     return in_factor_order(pd.concat([*paths, others], axis=1).reset_index(), ALL)
 
 

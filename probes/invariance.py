@@ -158,6 +158,9 @@ def measure(run: Context, settings: Invariance) -> Iterator[pd.DataFrame | Panel
     ``judged``                 the factor that the judge reads off the image itself (``level`` is empty); the factor
     ``of_mean_h``              the factor that the judge reads off a sample from the mean h, from the noise of the image
     ``mean_h_variance``        variance among these samples, mean over pixels and channels, of no image (-1)
+    ``of_untrained_h``         the factor that the judge reads off a sample from the h of the image that the untrained
+                               encoder of the decoder gives, from equal noise
+    ``untrained_h_variance``   variance of a pixel among samples of one such h
     ``within_variance``        variance among the samples of one h(x), mean over pixels and channels
     ``between_variance``       what the image adds to the variance of expected samples over images (mean: the variance)
     =========================  ========================================================================================
@@ -407,10 +410,24 @@ def drawn(run: Context, images: Images) -> Iterator[pd.DataFrame | Panel | Map]:
             for factor, read in run.read(pictures).items():
                 yield run.records(measure, read, numbers[: len(pictures)], level=level, condition=factor)
         panels[level] = samples_panel(level, shown, samples[: settings.pictures])
+    if (floor := run.untrained()) is not None:
+        yield from drawn_untrained(run, floor, images.numbers[:once], varied)
     yield from panels.values()
     yield side_by_side(panels)
     yield from compared(run, images)
     yield from variance_maps(variances)
+
+
+def drawn_untrained(run: Context, floor: Context, numbers: np.ndarray, varied: int) -> Iterator[pd.DataFrame]:
+    """The floor of what is rendered, and of the variance among samples: the same of an untrained encoder."""
+    (level,), keys = floor.levels, numbers.tolist()
+    h = floor.represent(numbers)[level]
+    first = floor.render("first", level, h, keys)
+    others = floor.render("others", level, h[:varied], keys[:varied], range(1, run.settings.samples))
+    within, _ = variance_of(torch.cat([first[:varied], others], 1))
+    yield run.records("untrained_h_variance", within.mean((1, 2)), numbers[:varied])
+    for factor, read in run.read(first).items() if run.judge is not None else ():
+        yield run.records("of_untrained_h", read, numbers, condition=factor)
 
 
 def variance_of(samples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -637,14 +654,20 @@ def factors(found: Found) -> pd.DataFrame:
     an image count, and are drawn together in the bootstrap.
 
     One row a (``level``, ``factor``): ``present``, ``rendered``; ``judged``, what the judge reads of the images
-    themselves; what is read off the same samples of others, ``shuffled``, and off samples from the mean h, ``mean_h``;
-    ``chance``, the score of the best constant answer (share of the commonest class, R2 of 0); ``images``, and how many
-    of them were ``rendered_images``.
+    themselves; what is read off the same samples of others, ``shuffled``, off samples from the mean h, ``mean_h``, and
+    off those of an untrained encoder, ``untrained_h``; ``chance``, the score of the best constant answer (share of the
+    commonest class, R2 of 0); ``images``, and how many of them were ``rendered_images``.
     """
-    rows = found.measured("true", "present", "rendered", "judged", "of_mean_h")
+    rows = found.measured("true", "present", "rendered", "judged", "of_mean_h", "of_untrained_h")
     rows = of_factors(rows)
     truths = truths_of(rows)
-    judged = dict(list(measured(rows, "judged").groupby("factor")))
+    of_no_level = {
+        name: {
+            factor: agreement(found, true, rows_where(measured(rows, measure), factor=factor), factor)
+            for factor, true in truths.items()
+        }
+        for name, measure in {"judged": "judged", "untrained_h": "of_untrained_h"}.items()
+    }
 
     def sum_up(read: pd.DataFrame) -> dict[str, Any]:
         factor = read["factor"].iloc[0]
@@ -652,15 +675,17 @@ def factors(found: Found) -> pd.DataFrame:
             measure: agreement(found, truths[factor], measured(read, measure), factor)
             for measure in ("present", "rendered")
         }
-        scores["judged"] = agreement(found, truths[factor], judged.get(factor, rows[:0]), factor)
         return {
             **scores,
+            "judged": of_no_level["judged"][factor],
+            "untrained_h": of_no_level["untrained_h"][factor].value,
             "shuffled": agreement_of_others(truths[factor], measured(read, "rendered"), factor, paired=True),
             "mean_h": agreement_of_others(truths[factor], measured(read, "of_mean_h"), factor, paired=False),
             "chance": truths[factor].value_counts(normalize=True).iloc[0] if factor == "class" else 0.0,
         }
 
-    readings, plain = measured(rows, "present", "rendered", "of_mean_h"), ("shuffled", "mean_h", "chance")
+    plain = "shuffled", "mean_h", "untrained_h", "chance"
+    readings = measured(rows, "present", "rendered", "of_mean_h")
     table = summed(readings, ("level", "factor"), ("present", "rendered", "judged"), sum_up, plain=plain)
     counts = measured(rows, "rendered").groupby(["level", "factor"])["image"].nunique()
     rendered = table.join(counts.rename("rendered_images"), on=["level", "factor"])["rendered_images"]
@@ -734,7 +759,8 @@ def variance(found: Found) -> pd.DataFrame:
 
     One row a ``level``: variance of a pixel ``within`` one ``h`` (what ``h`` leaves open) and ``between`` several (what
     it fixes), in squared units of [0, 1], their ``ratio``; ``mean_h``, the variance among samples from the mean h,
-    which tells no image from another; ``images``, drawn for both together.
+    which tells no image from another; ``untrained_h``, that within of an untrained encoder; ``images``, drawn for both
+    together.
     """
     parts = ("within_variance", "between_variance")
 
@@ -745,7 +771,8 @@ def variance(found: Found) -> pd.DataFrame:
 
     table = summed(found.measured(*parts), ("level",), ("within", "between", "ratio"), sum_up)
     floor = found.measured("mean_h_variance").set_index("level")["value"]
-    return table.assign(mean_h=table["level"].map(floor))
+    of_untrained = found.measured("untrained_h_variance")["value"].mean()
+    return table.assign(mean_h=table["level"].map(floor), untrained_h=of_untrained)
 
 
 def comparison(found: Found) -> pd.DataFrame:
@@ -1176,7 +1203,8 @@ def printed_factors(found: Found) -> pd.DataFrame:
 def printed_variance(found: Found) -> pd.DataFrame:
     """Variances in units of 0.001."""
     table = found.tables["variance"]
-    return table.assign(**{name: 1e3 * table[name] for name in (*headings("within", "between"), "mean_h")})
+    names = *headings("within", "between"), "mean_h", "untrained_h"
+    return table.assign(**{name: 1e3 * table[name] for name in names})
 
 
 def printed_doses(found: Found) -> pd.DataFrame:

@@ -36,6 +36,7 @@ from probes.page import undrawn
 from probes.probe import Compared, Judgement, Needs, Probe, Ready, Sampling, Show, option
 from rcdm_core.data.registry import open_given
 from rcdm_core.distances import relative_displacement, typical_distance
+from rcdm_core.encoders import UNTRAINED
 from rcdm_core.errors import UserError
 from rcdm_core.images import resize
 from rcdm_core.readout import RIDGE_PENALTIES
@@ -45,10 +46,10 @@ from reports.figures.manipulation import draw_by_factor, draw_responses, draw_si
 from reports.finished import joined
 from reports.names import FACTOR_LABELS, SHORT_LABELS, in_factor_order, short_label, words
 from reports.panels import Panel
-from reports.tables import cell, number
+from reports.tables import cell, number, rows_where
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from matplotlib.figure import Figure
 
@@ -194,7 +195,8 @@ def measure(run: Context, settings: Manipulate) -> Iterator[pd.DataFrame | Panel
     ``spread``               standard deviation of a factor over images (``level`` is empty, ``image`` is -1)
     =======================  ==========================================================================================
 
-    ``image`` of an image that the user gave is the number of images of the set.
+    ``image`` of an image that the user gave is the number of images of the set. What is put into the h of an untrained
+    encoder is there too, at the level `UNTRAINED`: ``sample_gap``, ``sample_progress`` and what is rendered.
     """
     gallery = run.draw(settings.drawn)
     known = run.represent(gallery)
@@ -221,18 +223,58 @@ def measure(run: Context, settings: Manipulate) -> Iterator[pd.DataFrame | Panel
             for name, values in {UNTOUCHED: h, TARGET: target.h[level], **versions}.items()
         }
         again = {name: run.encode(made.flatten(0, 1))[level].double() / typical for name, made in drawn.items()}
-        gap, shape = again[TARGET] - again[UNTOUCHED], drawn[TARGET].shape[:2]
-        yield told("sample_gap", gap.square().sum(1).reshape(shape), images)
         for edit in EDITS:
-            moved = again[edit] - again[UNTOUCHED]
-            yield told("sample_displacement", moved.norm(dim=1).reshape(shape), images, condition=edit)
-            yield told("sample_progress", (moved * gap).sum(1).reshape(shape), images, condition=edit)
-        for name, pictures in drawn.items() if parts else ():
-            for factor, read in run.read(pictures).items():
-                yield told(f"rendered_{name}", read, images, condition=factor)
+            moved = (again[edit] - again[UNTOUCHED]).norm(dim=1).reshape(drawn[edit].shape[:2])
+            yield told("sample_displacement", moved, images, condition=edit)
+        tell = partial(told, images=images)
+        yield from progress(again, EDITS, len(images), tell)
+        yield from rendered(run, drawn if parts else {}, tell)
         yield edits_panel(level, source.images, target.images, drawn, settings.pictures)
         if parts:
             yield from turned(run, level, source, known[level], parts, drawn[UNTOUCHED])
+    if (floor := run.untrained()) is not None:
+        yield from transplanted_untrained(run, floor, gallery, are_read=bool(parts))
+
+
+def transplanted_untrained(
+    run: Context, floor: Context, gallery: np.ndarray, *, are_read: bool
+) -> Iterator[pd.DataFrame]:
+    """What a target's common dimensions take along at an untrained encoder: a floor of the same at a trained one."""
+    settings, (level,) = run.settings, floor.levels
+    known = floor.represent(gallery)
+    source, target = sides(floor, gallery, known)
+    h, other, images = source.h[level], target.h[level], source.numbers.tolist()
+    rule, told = find_rule(known[level], settings), partial(run.records, images=images, level=UNTRAINED)
+    common = common_dimensions(rule, other, known[level], target.rows, settings.neighbours)
+    versions = edited(h, other, rule, common, common, seed=settings.seed, images=images)
+    wanted = {UNTOUCHED: h, TARGET: other, **{edit: versions[edit] for edit in TRANSPLANTS.values()}}
+    drawn = {
+        name: floor.render(name, level, values, images, range(settings.samples)) for name, values in wanted.items()
+    }
+    typical = typical_distance(known[level], seed=settings.seed)
+    again = {name: floor.encode(made.flatten(0, 1))[level].double() / typical for name, made in drawn.items()}
+    yield from progress(again, TRANSPLANTS.values(), len(images), told)
+    yield from rendered(run, drawn if are_read else {}, told)
+
+
+def progress(
+    again: Mapping[str, torch.Tensor], edits: Iterable[str], count: int, told: Callable[..., pd.DataFrame]
+) -> Iterator[pd.DataFrame]:
+    """How far edits take the samples of N images, encoded again, ``[N * K, D]``, on the way to the target."""
+    gap, shape = again[TARGET] - again[UNTOUCHED], (count, -1)
+    yield told("sample_gap", gap.square().sum(1).reshape(shape))
+    for edit in edits:
+        along = ((again[edit] - again[UNTOUCHED]) * gap).sum(1)
+        yield told("sample_progress", along.reshape(shape), condition=edit)
+
+
+def rendered(
+    run: Context, drawn: Mapping[str, torch.Tensor], told: Callable[..., pd.DataFrame]
+) -> Iterator[pd.DataFrame]:
+    """Factors that the judge reads off samples ``[N, K, 3, S, S]`` of every version of ``h``."""
+    for name, pictures in drawn.items():
+        for factor, read in run.read(pictures).items():
+            yield told(f"rendered_{name}", read, condition=factor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -672,7 +714,7 @@ def removal(found: Found) -> pd.DataFrame:
     over the factors of the level; ``effect`` (rank-biserial); ``images``. None where factors were not read.
     """
     rows, spread = {}, spreads(found.records)
-    for level, own in found.records.groupby("level", sort=False):
+    for level, own in found.records[found.records["level"] != UNTRAINED].groupby("level", sort=False):
         start, *ends = (
             readings(measured(own, f"rendered_{name}")) for name in (UNTOUCHED, "removed", "removed_random")
         )
@@ -700,7 +742,8 @@ def transplant(found: Found) -> pd.DataFrame:
     ``random`` (as many dimensions) and ``far`` (random ones, until ``h`` moved as far); ``gain``, common minus random,
     and ``gain_far``, common minus far; ``p_value`` of the gain (two-sided Wilcoxon signed-rank on its summands),
     ``p_holm`` over the factors of the level (the row of all factors keeps its own); ``effect``; the same of the other
-    gain, ``p_value_far``, ``p_holm_far`` and ``effect_far``; ``images``.
+    gain, ``p_value_far``, ``p_holm_far`` and ``effect_far``; ``untrained_h``, ``common`` of an untrained encoder;
+    ``images``.
     """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     known = ("sample_gap", "sample_progress", *(f"rendered_{v}" for v in (UNTOUCHED, TARGET, *TRANSPLANTS.values())))
@@ -718,6 +761,9 @@ def transplant(found: Found) -> pd.DataFrame:
         }
     tests = [f"{column}{which}" for which in GAINS for column in TEST]
     table = tabulate(rows, ("level", "factor"), ("common", "random", "far", "gain", "gain_far"), tests)
+    floor = rows_where(table, level=UNTRAINED).set_index("factor")["common"]
+    table = table[table["level"] != UNTRAINED].reset_index(drop=True)
+    table["untrained_h"] = table["factor"].map(floor)
     for which in GAINS:
         family = table.assign(p_value=table[f"p_value{which}"].mask(table["factor"] == ALL))
         table[f"p_holm{which}"] = corrected(family, "level")["p_holm"].fillna(table[f"p_value{which}"])

@@ -22,6 +22,7 @@ from analyses.bootstrap import LEVEL, interval
 from analyses.findings import ERROR_RATE, LEAST, Verdict, aside, p_text
 from analyses.statistics import mean
 from rcdm_core.bounds import LARGEST_SEED, check_numbers
+from rcdm_core.encoders import UNTRAINED
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm.choices import BRIEF_STEPS, DEFAULT_SOLVER, SOLVERS
 from reports import phrases
@@ -396,6 +397,12 @@ class Found:
         return self.records.iloc[np.sort(np.concatenate([np.empty(0, int), *places]))]
 
     @cached_property
+    def has_floor(self) -> bool:
+        """Whether the same was drawn from an untrained encoder."""
+        of_floor = UNTRAINED not in self.encoders and (self.records[["encoder", "level"]] == UNTRAINED).any(axis=None)
+        return bool(of_floor) or any("untrained_h" in measure for measure in self._places)
+
+    @cached_property
     def tables(self) -> Tables:
         """Summaries with 95% intervals, by name."""
         return Tables(self)
@@ -412,6 +419,7 @@ class Found:
             "intervals_limit": phrases.OF_INTERVALS,
             "no_factors": phrases.NO_FACTORS,
             "error_rate": ERROR_RATE,
+            "untrained_h": "untrained h" if self.has_floor else "",
             **self.run["arguments"],
             "data": data_name(self.run),
             "encoder": listed(self.encoders),

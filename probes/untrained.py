@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rcdm_core.encoders import load_encoder
+from rcdm_core.encoders import UNTRAINED, load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.precision import device_of
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def is_untrained(encoder: Encoder) -> bool:
-    """Whether an encoder was loaded with fresh weights."""
-    return str(encoder.card.get("weights", "")).startswith("random")
+    """Whether an encoder has fresh weights."""
+    return encoder.name == UNTRAINED or str(encoder.card.get("weights", "")).startswith("random")
 
 
 def untrained_of(encoder: Encoder, levels: Sequence[str]) -> Encoder | None:

@@ -165,7 +165,7 @@ def default_rcdm(encoder: Encoder, levels: Sequence[str]) -> str:
     is_random = str(encoder.card.get("weights", "")).startswith("random")  # nobody trained an RCDM for these
     if known is None or is_random or not set(levels) & set(known.dimensions):
         return NONE
-    return EMBEDDED if encoder.name in catalogue.EMBEDDED else PUBLISHED
+    return EMBEDDED if encoder.name in (*catalogue.EMBEDDED, catalogue.UNTRAINED) else PUBLISHED
 
 
 def open_rcdms(

@@ -198,7 +198,7 @@ def test_balanced_distillation_does_not_follow_a_teacher_that_prefers_one_protot
 
 def test_the_whole_zoo_trains_and_what_it_writes_loads(zoo):
     rcdm = load_rcdm(zoo / "rcdm")
-    for name in recipes.ENCODERS:
+    for name in recipes.DRAWN:
         encoder = load_trained(name, zoo)
         assert rcdm.card["encoders"][name] == encoder.fingerprint
         for level, h in encoder(Scenes()[range(2)]).items():
@@ -228,6 +228,8 @@ def test_an_rcdm_goes_on_with_its_heads_and_hands_over_those_of_encoders_that_ch
     )
     assert not torch.equal(before.head("vicreg/backbone").linear.weight, after.head("vicreg/backbone").linear.weight)
     assert (now - was).square().mean() < 0.05 * was.var()
+    new = after.embed([("untrained/backbone", load_trained("untrained", folder)(images)["backbone"])])
+    assert (new - now).square().mean() < 0.7 * now.var()  # a condition that it was not trained for begins near another
     shipped, told = (load_rcdm(place / "rcdm").card["training"] for place in (start, folder))
     assert told["legs"][:-1] == shipped["legs"]
     assert told["images"] == shipped["images"] + 16

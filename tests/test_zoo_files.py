@@ -119,7 +119,7 @@ def test_training_scenes_are_rendered_once_for_all_encoders(monkeypatch: pytest.
 def test_heads_are_fitted_where_a_training_begins_and_not_where_it_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, garments_folder: Path
 ) -> None:
-    for name in recipes.ENCODERS:
+    for name in recipes.DRAWN:
         (tmp_path / f"{name}.safetensors").symlink_to(WEIGHTS / f"{name}.safetensors")
     fitted = []
     monkeypatch.setattr(train, "MOMENTS", 8)

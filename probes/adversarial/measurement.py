@@ -254,6 +254,7 @@ def measure(run: Context, settings: Adversarial) -> Iterator[pd.DataFrame | Pane
     ``class_seen``             whether the judge sees the true class in a sample from h(x + d); attack or noise; budget
     ``class_judged``           whether it sees it in the image itself
     ``class_of_others``        share of the other images whose class it sees in the sample from h(x): the floor
+    ``class_of_untrained_h``   whether it sees the true class in a sample from the h of x of an untrained encoder
     ``transferred``            ``correct`` under the adversaries made for another encoder; that encoder; budget
     ``effort``                 ``strength`` of the attack after more and more work; what was done; budget
     ``change``                 difference of the attack's loss between two near points; attack
@@ -568,6 +569,10 @@ def _drawn(
             continue
         true, told = labels[rows].numpy(), [read(part) for part in drawn]
         yield study.records("class_judged", read(versions[name][0]) == true, rows)
+        if (floor := study.run.untrained()) is not None:
+            (level,) = floor.levels
+            of_floor = floor.render("floor", level, floor.encode(versions[name][0])[level], study.numbers(rows))
+            yield study.records("class_of_untrained_h", read(of_floor[:, 0]) == true, rows)
         if len(true) > 1:
             hits = told[0][:, None] == true
             yield study.records("class_of_others", (hits.sum(1) - hits.diagonal()) / (len(true) - 1), rows)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 ASPECTS: Mapping[str, Statistic] = {"displacement": median, "whitened": median, "accuracy": mean, "rendered": mean}
 """What a comparison can be about, and what stands for all images; kept apart, because they can disagree."""
 
-JUDGED, OF_OTHERS = "image", "another image"
+JUDGED, OF_OTHERS, OF_UNTRAINED = "image", "another image", "untrained h"
 """What else the judge sees the class in, or of: the image itself, and the sample of another one."""
 
 WORDED = ("displacement", "accuracy", "rendered")
@@ -169,10 +169,11 @@ def budgets(found: Found) -> pd.DataFrame:
 def rendered(found: Found) -> pd.DataFrame:
     """How often the judge still sees the true class in what is drawn from ``h``.
 
-    One row an (``encoder``, ``condition``, ``strength``): ``class_seen``; ``images``. Two more of an encoder tell what
-    the judge sees in the images themselves, and the floor, how often it sees the class of another image.
+    One row an (``encoder``, ``condition``, ``strength``): ``class_seen``; ``images``. More of an encoder tell what the
+    judge sees in the images themselves, and the floors: how often it sees the class of another image, and how often the
+    true one in what is drawn from an untrained encoder.
     """
-    beside = {"class_judged": JUDGED, "class_of_others": OF_OTHERS}
+    beside = {"class_judged": JUDGED, "class_of_others": OF_OTHERS, "class_of_untrained_h": OF_UNTRAINED}
     rows = found.measured(*beside, "class_seen")
     rows = rows.assign(condition=rows["measure"].map(beside).fillna(rows["condition"]))
     rows = rows.assign(strength=rows["strength"].fillna(0.0))
@@ -635,7 +636,7 @@ def printed_rendered(found: Found) -> pd.DataFrame:
     entry = first(found)
     rows: dict[str, dict[str, str]] = {}
     for _, row in found.tables["rendered"].iterrows():
-        names = {"": "h(x)", entry.noise: "noise", JUDGED: JUDGED, OF_OTHERS: OF_OTHERS}
+        names = {"": "h(x)", entry.noise: "noise"} | {name: name for name in (JUDGED, OF_OTHERS, OF_UNTRAINED)}
         named = names.get(row["condition"], f"{row['condition']} {row['strength']:g}")
         rows.setdefault(row["encoder"], {"encoder": row["encoder"]})[named] = cell(row, "class_seen")
     return pd.DataFrame(list(rows.values()))

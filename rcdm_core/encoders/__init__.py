@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rcdm_core.encoders.catalogue import EMBEDDED, ENCODERS, FAMILIES, PUBLISHED
+from rcdm_core.encoders.catalogue import EMBEDDED, ENCODERS, FAMILIES, PUBLISHED, UNTRAINED
 from rcdm_core.errors import UserError
 from rcdm_core.weights import parse_weights, split_training
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rcdm_core.encoders.encoder import Encoder
 
-__all__ = ["EMBEDDED", "ENCODERS", "FAMILIES", "PUBLISHED", "Encoder", "load_encoder"]
+__all__ = ["EMBEDDED", "ENCODERS", "FAMILIES", "PUBLISHED", "UNTRAINED", "Encoder", "load_encoder"]
 
 
 def __getattr__(name: str) -> Any:
@@ -65,7 +65,8 @@ def load_encoder(
     """
     from rcdm_core.encoders.encoder import with_layers
 
-    named = dict.fromkeys(EMBEDDED, "embedded.load_embedded") | dict.fromkeys(PUBLISHED, "published.load_published")
+    of_the_zoo = dict.fromkeys((*EMBEDDED, UNTRAINED), "embedded.load_embedded")
+    named = of_the_zoo | dict.fromkeys(PUBLISHED, "published.load_published")
     place = named.get(name) or next((place for prefix, place in _FAMILIES.items() if name.startswith(prefix)), None)
     if place is None:
         raise _unknown(name)

@@ -129,11 +129,15 @@ def _entry(method: str, width: int, projectors: Mapping[str, int], weights: str,
 
 
 _FOLDER = files("rcdm_core.zoo") / "weights"
+_PACKAGED = "in the package"
 EMBEDDED: Mapping[str, Entry] = {
-    method: _entry(method, WIDTH, PROJECTOR_DIMENSIONS, "in the package", (_FOLDER / f"{method}.safetensors").is_file)
+    method: _entry(method, WIDTH, PROJECTOR_DIMENSIONS, _PACKAGED, (_FOLDER / f"{method}.safetensors").is_file)
     for method in METHODS
 }
 """Small ResNets trained on fashion scenes."""
+
+UNTRAINED = "untrained"
+"""The trunk of the embedded encoders before any training: what is drawn from it too, no training has taught."""
 
 PUBLISHED: Mapping[str, Entry] = {
     f"imagenet/{method}": _entry(
@@ -143,7 +147,17 @@ PUBLISHED: Mapping[str, Entry] = {
 }
 """The ResNet-50s of the RCDM paper, trained on ImageNet."""
 
-ENCODERS: Mapping[str, Entry] = {**EMBEDDED, **PUBLISHED}
+ENCODERS: Mapping[str, Entry] = {
+    **EMBEDDED,
+    UNTRAINED: Entry(
+        method="none: fresh weights, as a floor",
+        is_ssl=False,
+        dimensions={"backbone": WIDTH},
+        weights=_PACKAGED,
+        here=(_FOLDER / f"{UNTRAINED}.safetensors").is_file,
+    ),
+    **PUBLISHED,
+}
 """All encoders that have a name of their own."""
 
 FAMILIES: Mapping[str, Family] = {

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rcdm_core.encoders.catalogue import AUGMENTATIONS, EMBEDDED, PROJECTOR_DIMENSIONS, WIDTH
+from rcdm_core.encoders.catalogue import AUGMENTATIONS, ENCODERS, PROJECTOR_DIMENSIONS, WIDTH
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.encoders.preprocess import ResizeNormalize
 from rcdm_core.errors import UserError
@@ -130,14 +130,14 @@ class _Residual(nn.Module):
 
 
 def projector(method: str) -> nn.Module | None:
-    """The part of a method's head that gives the level ``projector``, ``[N, 384]`` to ``[N, D]``; None for supervised.
+    """The part of a method's head that gives the level ``projector``, ``[N, 384]`` to ``[N, D]``; None without one.
 
     The layers are those of lightly's heads, which train them (`rcdm_core.zoo.methods`), so that a trained encoder is
     used without lightly.
     """
     hidden, dimension = 512, PROJECTOR_DIMENSIONS.get(method, 0)
     match method:
-        case "supervised":
+        case "supervised" | "untrained":
             return None
         case "simclr":  # Chen et al. 2020, section 2.1, with batch norm as in their code
             return nn.Sequential(*_block(WIDTH, hidden, nn.ReLU()), *_block(hidden, dimension))
@@ -162,7 +162,7 @@ def preprocessing(size: int = IMAGE_SIZE) -> ResizeNormalize:
 
 def _assembled(name: str) -> Encoder:
     """An embedded encoder with fresh weights."""
-    entry = EMBEDDED[name]
+    entry = ENCODERS[name]
     return Encoder(
         name,
         preprocess=preprocessing(),

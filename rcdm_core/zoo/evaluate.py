@@ -31,7 +31,7 @@ from rcdm_core.readout import accuracy, class_predictions, r2, ridge_predictions
 from rcdm_core.representations import encode
 from rcdm_core.zoo.files import update_card
 from rcdm_core.zoo.judge import read_judge, targets
-from rcdm_core.zoo.recipes import ENCODERS, PARTS, check_parts
+from rcdm_core.zoo.recipes import DRAWN, PARTS, check_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +94,7 @@ def evaluate_zoo(
     named = [*(parts if set(parts) < set(PARTS) else ()), f"--folder {shlex.quote(str(folder))}"]
     told = [f"--{name} {value}" for name, value in asdict(settings).items()]
     command = " ".join(["rcdm-probe zoo evaluate", *named, *told])
-    names = [name for name in ENCODERS if name in parts or "rcdm" in parts]  # the RCDM draws from all of them
+    names = [name for name in DRAWN if name in parts or "rcdm" in parts]  # the RCDM draws from all of them
     encoders = [load_trained(name, folder).to(device) for name in track(names, "loading", None)]
     judge = read_judge(folder).to(device) if "judge" in parts or "rcdm" in parts else None
     rcdm = load_rcdm(folder / "rcdm", device=device) if "rcdm" in parts else None

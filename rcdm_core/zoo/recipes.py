@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rcdm_core.encoders.embedded import PROJECTOR_DIMENSIONS
+from rcdm_core.encoders.catalogue import PROJECTOR_DIMENSIONS, UNTRAINED
 from rcdm_core.errors import unknown_name
 from rcdm_core.rcdm.network import NetworkSettings
 from rcdm_core.training import TrainingSettings
@@ -29,7 +29,8 @@ JUDGE = TrainingSettings(steps=19_800, batch_size=128, learning_rate=1.5e-3)
 RCDM_NETWORK = NetworkSettings()
 RCDM_SHARES = {  # images of a batch from each condition
     "supervised/backbone": 4,
-    **{f"{name}/backbone": 16 for name in PROJECTOR_DIMENSIONS},
+    f"{UNTRAINED}/backbone": 4,
+    **{f"{name}/backbone": 15 for name in PROJECTOR_DIMENSIONS},
     **{f"{name}/projector": 3 for name in PROJECTOR_DIMENSIONS},
 }
 RCDM = TrainingSettings(
@@ -42,7 +43,10 @@ RCDM = TrainingSettings(
     checkpoint_every=200,
 )
 
-PARTS = (*ENCODERS, "judge", "rcdm")
+DRAWN = (*ENCODERS, UNTRAINED)
+"""What the RCDM draws from."""
+
+PARTS = (*DRAWN, "judge", "rcdm")
 
 
 def check_parts(parts: Sequence[str]) -> None:

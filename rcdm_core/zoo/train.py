@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from rcdm_core.data.scenes import LINEAR, Scenes
+from rcdm_core.encoders import UNTRAINED, load_encoder
 from rcdm_core.encoders.embedded import load_trained, preprocessing
 from rcdm_core.errors import UserError
+from rcdm_core.rcdm import load_rcdm
 from rcdm_core.rcdm.diffusion import schedule_for
-from rcdm_core.rcdm.files import read_card, read_weights, save_rcdm
+from rcdm_core.rcdm.files import read_card, save_rcdm
 from rcdm_core.rcdm.heads import MOMENTS
 from rcdm_core.rcdm.network import Denoiser, begin_heads, hand_over_heads
 from rcdm_core.rcdm.objective import RCDMLearner, random_draws
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from rcdm_core.rcdm.objective import Batch
 
 SETTLING = 80  # batches for the statistics of batch norms
+_GUIDE = "vicreg/backbone"  # a condition that is new to an RCDM begins by what this head gives of the same images
 _SCALE = LINEAR.index("scale")
 
 
@@ -53,7 +57,7 @@ def train_zoo(workshop: Workshop, parts: Sequence[str] = PARTS) -> None:
         weights = "rcdm/rcdm.json" if part == "rcdm" else f"{part}.safetensors"
         if start is not None and not (start / weights).is_file():
             raise UserError(f"no weights of {part} in {start}", "name a folder that has them, or start afresh")
-    trainers = {"judge": train_judge, "rcdm": train_rcdm}
+    trainers = {UNTRAINED: keep_untrained, "judge": train_judge, "rcdm": train_rcdm}
     for part in PARTS:
         if part in parts:
             trainers.get(part, partial(train_encoder, part))(workshop)
@@ -82,6 +86,13 @@ def train_encoder(name: str, workshop: Workshop) -> None:
     method.settle(preprocess(scenes[batch(step)].to(workshop.device)) for step in range(SETTLING))
     save_weights(method.encoder.state_dict(), workshop.folder / f"{name}.safetensors")
     update_card(workshop.folder, name, training=training_record(workshop, name, settings, noise=NOISE))
+
+
+def keep_untrained(workshop: Workshop) -> None:
+    """Write the network that no method has trained yet: fresh weights are not the same to the last bit everywhere."""
+    encoder = load_encoder(UNTRAINED, weights=f"random:{workshop.seed}")
+    save_weights(nn.ModuleDict({"trunk": encoder.trunk}).state_dict(), workshop.folder / f"{UNTRAINED}.safetensors")
+    update_card(workshop.folder, UNTRAINED, training={"data": "none", "images": 0, "seconds": 0, "legs": []})
 
 
 class JudgeTraining(Learner):
@@ -136,7 +147,7 @@ def train_rcdm(workshop: Workshop) -> None:
     settings = replace(recipes.RCDM, seed=workshop.seed)
     folder, device, network = workshop.folder, workshop.device, recipes.RCDM_NETWORK
     scenes = Scenes("train", seed=settings.seed + 1, root=workshop.garments)  # not the encoders' draw of factors
-    encoders = {name: load_trained(name, folder).to(device) for name in recipes.ENCODERS}
+    encoders = {name: load_trained(name, folder).to(device) for name in recipes.DRAWN}
     conditions = {f"{name}/{level}": d for name, e in encoders.items() for level, d in e.dimensions.items()}
     dealt = [name for name in conditions for _ in range(recipes.RCDM_SHARES[name])]
     whole = {"batch_size": settings.batch_size, "seed": settings.seed + 1}
@@ -153,12 +164,11 @@ def train_rcdm(workshop: Workshop) -> None:
 
     def begin() -> None:
         images = scenes[scene_indices(0, MOMENTS, seed=settings.seed + 2)]
+        now = _every_level(encoders, images)
         if workshop.start is None:
-            begin_heads(denoiser, images, _every_level(encoders, images))
+            begin_heads(denoiser, images, now)
         else:
-            read_weights(denoiser, workshop.start / "rcdm")
-            changed = {name: encoders[name] for name in former}
-            hand_over_heads(denoiser, _every_level(former, images), _every_level(changed, images))
+            _go_on(denoiser, load_rcdm(workshop.start / "rcdm").denoiser, _every_level(former, images), now)
 
     train(RCDMLearner(denoiser, schedule), draw, settings, callbacks=Callbacks(begin), **workshop.loop("rcdm"))
     card = {
@@ -169,6 +179,27 @@ def train_rcdm(workshop: Workshop) -> None:
     save_rcdm(denoiser, schedule, folder / "rcdm", card=card, dtype=torch.float16)
 
 
+@torch.no_grad()
+def _go_on(
+    denoiser: Denoiser, before: Denoiser, former: Mapping[str, torch.Tensor], now: Mapping[str, torch.Tensor]
+) -> None:
+    """Give a denoiser the weights of one that was trained before, for the conditions that it has.
+
+    Args:
+        denoiser: To be trained.
+        before: For some or all of its conditions.
+        former: Of encoders that have changed since, by condition, representations ``[N, D]`` as they were.
+        now: All representations of the same images now.
+    """
+    denoiser.unet.load_state_dict(before.unet.state_dict())
+    for condition in before.conditions:
+        denoiser.head(condition).load_state_dict(before.head(condition).state_dict())
+    hand_over_heads(denoiser, former, {condition: now[condition] for condition in former})
+    read = denoiser.embed([(_GUIDE, now[_GUIDE])])
+    for condition in now.keys() - before.conditions.keys():
+        denoiser.head(condition).begin(now[condition], read)
+
+
 def _former(start: Path, encoders: Mapping[str, Encoder]) -> dict[str, Encoder]:
     """The encoders that the RCDM in a folder was trained on, where they are no longer those that it is to go on with.
 
@@ -176,7 +207,7 @@ def _former(start: Path, encoders: Mapping[str, Encoder]) -> dict[str, Encoder]:
         UserError: The folder does not hold an encoder that the RCDM in it was trained on.
     """
     known = read_card(start / "rcdm").get("encoders", {})
-    changed = [name for name, encoder in encoders.items() if known.get(name) != encoder.network_fingerprint]
+    changed = [name for name in encoders if name in known and known[name] != encoders[name].network_fingerprint]
     former = {name: load_trained(name, start) for name in changed}
     for name, encoder in former.items():
         if known.get(name) != encoder.network_fingerprint:
