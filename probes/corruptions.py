@@ -448,6 +448,7 @@ PROBE = Probe(
         "What the corruptions look like": [Show("panel", "corrupted")],
     },
     compared={**dict.fromkeys(MOVED, Compared(median)), "correct": Compared(share, ("gallery",))},
+    shown_in={0: ("severities", "overall", "gains", "corruptions", "corrupted")},  # gains tell what its sentences do
     quick={"images": 80, "gallery": 500},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

@@ -944,6 +944,6 @@ PROBE = Probe(
         "spread": 24,
         "swept": (("sde-dpmsolver++", 6), ("sde-dpmsolver++", 20), ("dpmsolver++", 12)),
     },
-    shown_in={0: ("levels", "ranks", "sets", "samples", "solvers", "copies", "table copies", "nearest-training")},
+    shown_in={0: ("levels", "ranks", "sets", "solvers", "copies", "table copies", "nearest-training")},
     words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

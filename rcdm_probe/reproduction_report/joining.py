@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SENTENCES = "sentences"  # of the verdicts, among the names of what is shown
 ALONE = {"largest": 11.0}  # mm: size of a panel, as `reports.figures.grid.draw_panel` takes it,
-BESIDE = {"largest": 8.2, "width": 82.5}  # and where several stand side by side, at most half a line each
+BESIDE = {"largest": 7.0, "width": 54.0}  # and where several stand side by side, at most a third of a line each
 
 
 class Shown(NamedTuple):

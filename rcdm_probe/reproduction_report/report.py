@@ -66,6 +66,7 @@ def document(content: Content) -> dict[str, Any]:
     run, (title, subtitle) = content.run, titles(content)
     return {
         **head(run, title=title, subtitle=subtitle, keywords=["reproduction", *content.probes, *content.is_ssl]),
+        "cards": [],  # they stand at the end
         "floating": True,
         "verdicts": [],
         "verdict-grid": verdict_grid(content),

@@ -10,7 +10,7 @@ from reports.provenance import plain
 from reports.tables import Table, decisive, interval, number, p_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
@@ -127,7 +127,15 @@ def parts_table(content: Content) -> Table:
         ),
         columns=("probe", "run folders", "time, s"),
         rows=tuple(
-            (name, ", ".join(run.folder.name for run in own), plain(sum(run.run["seconds"] for run in own)))
+            (name, _folders(name, [run.folder.name for run in own]), plain(sum(run.run["seconds"] for run in own)))
             for name, own in runs.items()
         ),
     )
+
+
+def _folders(probe: str, names: Sequence[str]) -> str:
+    """The run folders of a probe; of one day as a shell writes them at once: ``2026-11-29-occlusion-{simclr,dino}``."""
+    parts = [name.partition(f"-{probe}-") for name in names]
+    if len(parts) < 2 or len({(day, middle) for day, middle, _ in parts}) > 1 or not all(rest for *_, rest in parts):
+        return ", ".join(names)
+    return f"{parts[0][0]}{parts[0][1]}{{{','.join(rest for *_, rest in parts)}}}"

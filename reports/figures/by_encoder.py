@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_ROW, _MARK = 4.0, 0.8  # mm: a row, and each of the marks in it where they are many
+_ROW, _MARK = 3.6, 0.65  # mm: a row, and each of the marks in it where they are many
 _FRAME, _LINE = 15.0, 4.5  # mm: titles and axis label; a line of the legend
 PALE = "#f5f6f8"  # of every other row
 _LETTERS = 72  # of titles, that fit beside each other
