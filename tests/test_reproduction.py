@@ -36,11 +36,12 @@ from rcdm_probe.known_probes import load_probe
 from rcdm_probe.reproduction import _run as run_step
 from rcdm_probe.reproduction import conduct, prepare, read_run
 from rcdm_probe.reproduction_report import Content, document, write
-from rcdm_probe.reproduction_report.joining import BESIDE, side_by_side
+from rcdm_probe.reproduction_report.joining import side_by_side
 from rcdm_probe.reproduction_report.report import in_short, limits, printed_tables
 from reports import blocks, phrases
 from reports.finished import FinishedRun
 from reports.panels import Panel
+from reports.style import TEXT_WIDTH
 from reports.tables import Table
 
 ENCODERS = ("supervised", "vicreg")
@@ -173,7 +174,7 @@ def test_the_report_is_whole_in_its_folder(told: Content, tmp_path: Path) -> Non
     for path in beside:  # drawn for half a line, and not shrunk into it
         width = re.search(r'width="([\d.]+)pt"', (tmp_path / path).read_text())
         assert width
-        assert float(width[1]) / 72 * 25.4 <= BESIDE["width"]
+        assert float(width[1]) / 72 * 25.4 <= TEXT_WIDTH / 2
     assert {"figures/invariance-displacement.svg", "figures/invariance-factors.svg"} < set(paths)
     assert {file.stem for file in (tmp_path / "tables").glob("*.tex")} >= set(printed_tables(told))
     assert not tables_left_out(tmp_path)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _GUTTER, _GROUP_GUTTER = 4, 28  # dots between images; between groups of columns
 _LARGEST = 14.0  # mm: an image is not printed larger of itself, unless it has pixels for that:
 _FINER, _FINE = 1.8, 3  # times as large, and dots a pixel
+_SMALLEST = 4.0  # mm: nor smaller, where the width of a text block has room for it
 _TALLEST = 150.0  # mm: nor is a panel taller, so that it leaves room for its caption
 _MARGIN = 1.2  # mm between labels and images
 _LINE = 3.2  # mm: height of a line of labels
@@ -85,20 +86,21 @@ def draw_panel(
         pictures: ``[R, C, 3, H, W]`` in [0, 1].
         rows: A label for each row.
         columns: A label for each column.
-        width: mm that it takes at most.
+        width: mm that it takes at most, unless images would be smaller than can be seen.
         largest: mm, the side of an image at most; one that has pixels for that is up to 1.8 times as large.
     """
     images = pictures.float().cpu().numpy()
     headings = _headings(columns)
     gaps = _gaps(headings, images.shape[1])
-    room = _dots(width) - sum(gaps)
+    whole, least = _dots(TEXT_WIDTH) - sum(gaps), images.shape[1] * _dots(_SMALLEST)
     for letters in range(_NARROW, max(_NARROW, *map(len, rows)) + 1):  # as narrow as their rows have lines for
         row_labels = [_wrapped(text, letters) for text in rows]
         left = _dots(max(map(_text_width, row_labels)) + _MARGIN * any(rows))
-        high = _side(images, room - left, largest) * images.shape[-2] // images.shape[-1] + _GUTTER
+        room = min(whole, max(_dots(width) - sum(gaps), left + least)) - left
+        high = _side(images, room, largest) * images.shape[-2] // images.shape[-1] + _GUTTER
         if max(text.count("\n") + 1 for text in row_labels) * _dots(_LINE) <= high:
             break
-    images, scale = _fitted(images, room - left, largest)
+    images, scale = _fitted(images, room, largest)
     picture = compose(images, scale, gaps=gaps)
     side_high, side_wide = images.shape[-2] * scale, images.shape[-1] * scale
     starts = _lefts(side_wide, gaps)
