@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _GUTTER, _GROUP_GUTTER = 4, 28  # dots between images; between groups of columns
 _LARGEST = 14.0  # mm: an image is not printed larger of itself, unless it has pixels for that:
 _FINER, _FINE = 1.8, 3  # times as large, and dots a pixel
-_SMALLEST = 4.0  # mm: nor smaller, where the width of a text block has room for it
+_SMALLEST = 3.4  # mm: nor smaller, where the width of a text block has room for it
 _TALLEST = 150.0  # mm: nor is a panel taller, so that it leaves room for its caption
 _MARGIN = 1.2  # mm between labels and images
 _LINE = 3.2  # mm: height of a line of labels
