@@ -45,7 +45,7 @@ def document(found: Found) -> dict[str, Any]:
     boxes = () if in_grid else found.verdicts
     return {
         **made,
-        "cards": [*made["cards"], *decoder.adapted_card(run), *_cards(words, about)],
+        "cards": [*made["cards"], *decoder.adapted_card(found.adapted), *_cards(words, about)],
         **({"verdict-grid": _grid(found, words, about)} if in_grid and found.verdicts else {}),
         "verdicts": [verdict_box(one, counted=found.probe.counted, rows=_rows_in(found, one)) for one in boxes],
         "no-verdict": found.probe.gist(found)
@@ -55,7 +55,7 @@ def document(found: Found) -> dict[str, Any]:
             *(blocks.section(title, content) for title, content in shown.items() if content),
             blocks.section(
                 "What this report cannot tell",
-                [blocks.points([*decoder.adapted_limits(run), *words.points("limits", about)])],
+                [blocks.points([*decoder.adapted_limits(found.adapted), *words.points("limits", about)])],
             ),
             blocks.section(MEASURED, [blocks.points(words.points("method", about)), *measured]),
             blocks.section("Provenance", source, new_page=True),

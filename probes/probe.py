@@ -402,6 +402,13 @@ class Found:
         of_floor = UNTRAINED not in self.encoders and (self.records[["encoder", "level"]] == UNTRAINED).any(axis=None)
         return bool(of_floor) or any("untrained_h" in measure for measure in self._places)
 
+    @property
+    def adapted(self) -> dict[str, Any]:
+        """What was found of the heads that drew and were put on a denoiser trained without them, by condition."""
+        told = self.run.get("adapted", {}).items()
+        shown = (*self.encoders, *([UNTRAINED] if self.has_floor else ()))
+        return {name: stages for name, stages in told if name.rpartition("/")[0] in shown}
+
     @cached_property
     def tables(self) -> Tables:
         """Summaries with 95% intervals, by name."""

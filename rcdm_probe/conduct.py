@@ -406,7 +406,7 @@ def _cards(probe: Probe, context: Context, ready: Ready) -> dict[str, Any]:
 def _adapted(context: Context) -> dict[str, Any]:
     """What was found of the heads, among those that draw, that were put on a denoiser that was trained without them."""
     told = {}
-    for one in context.each_encoder():
+    for one in filter(None, (*context.each_encoder(), context.untrained())):
         for card in one.decoder.cards if one.decoder else ():
             for level in one.drawn_levels:
                 if stages := card.get("adapted", {}).get(condition := f"{one.encoder.name}/{level}"):

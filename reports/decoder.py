@@ -63,19 +63,23 @@ def undrawn(levels: Iterable[str], drawn: Collection[str], run: Mapping[str, Any
     ]
 
 
-def adapted_card(run: Mapping[str, Any]) -> list[Block]:
-    """A card of the first page for heads that were adapted, with their fidelity; none where there are none."""
-    rows = {condition: _fidelity(stages) for condition, stages in run.get("adapted", {}).items()}
+def adapted_card(adapted: Mapping[str, Any]) -> list[Block]:
+    """A card of the first page for heads that were adapted, with their fidelity; none where there are none.
+
+    Args:
+        adapted: Of each condition, what was found after each stage of its adaptation.
+    """
+    rows = {condition: _fidelity(stages) for condition, stages in adapted.items()}
     return [blocks.card("Adapted heads draw", rows)] if rows else []
 
 
-def adapted_limits(run: Mapping[str, Any]) -> list[str]:
-    """What a report cannot tell where adapted heads draw, in sentences."""
+def adapted_limits(adapted: Mapping[str, Any]) -> list[str]:
+    """What a report cannot tell where adapted heads draw, in sentences; as of `adapted_card`."""
     return [
         f"The pictures of {condition} are drawn through a head that was adapted to a denoiser trained without it "
         f"({_fidelity(stages)}). What they show is in h; what they do not show may be what this denoiser cannot draw, "
         "and not what h has lost."
-        for condition, stages in run.get("adapted", {}).items()
+        for condition, stages in adapted.items()
     ]
 
 
