@@ -35,12 +35,16 @@ def main(folder: Path) -> None:
     old = "-e vicreg -l backbone --data scenes --looked-at 200"
     new = f"{old} --weights {folder / 'vicreg.safetensors'}"
     real = f"-e timm/tf_efficientnet_lite0 --weights {lite0}:supervised --data scenes --images 5000 --looked-at 500"
+    both = "-l backbone --data scenes --images 5000 --looked-at 500 --image-size 32 --steps 800 --every 800"
     commands = {
         "the vicreg that ships, on its own head": f"adapt {old} --steps 1",
         "another vicreg, a head": f"adapt {new} --steps 100",
         "another vicreg, all of it": f"adapt {new} --steps 150 --whole 700 --whole-lr 6e-4",
         "EfficientNet-Lite0, adapted": f"adapt {real} --lr 3e-4 --whole 1200",
         "EfficientNet-Lite0, trained": f"train {real} --image-size 32 --steps 2000 --every 2000 --batch-size 64",
+        "vicreg and barlow, one training": f"train -e vicreg -e barlow {both} --batch-size 64",
+        "vicreg, a training of its own": f"train -e vicreg {both} --batch-size 32",
+        "barlow, a training of its own": f"train -e barlow {both} --batch-size 32",
     }
     print("| | after | MRR | mean rank | minutes |\n|---|---|---|---|---|")
     for number, (name, command) in enumerate(commands.items(), 1):
