@@ -26,8 +26,7 @@ from probes.manipulate import judged, squares
 from rcdm_core.fidelity import frechet_contributions
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
-SIZES = (24, 48, 100)
-LARGE = 500  # images: intervals only
+SIZES = (24, 48, 100, 500)
 FACTORS = 8
 SHARED = 5  # sets of resamples
 
@@ -254,10 +253,7 @@ def main(runs: int, resamples: int) -> Iterator[str]:
     )
     yield from table("Right / opposite word, %", SIZES, TRUTHS, right_and_wrong)
     yield from table(
-        "Coverage of 95% intervals, %",
-        (*SIZES, LARGE),
-        INTERVALS,
-        lambda of, n: per_cent(covered(of, n, runs, resamples)),
+        "Coverage of 95% intervals, %", SIZES, INTERVALS, lambda of, n: per_cent(covered(of, n, runs, resamples))
     )
 
 
