@@ -27,6 +27,7 @@ from rcdm_core.rcdm.network import Denoiser
 from rcdm_core.rcdm.objective import RCDMLearner
 from rcdm_core.rcdm_training import adapt_rcdm, adaptation_settings
 from rcdm_core.rcdm_training.beginning import BASIS, COMPONENTS, begin_on, encoders_at_hand
+from rcdm_core.rcdm_training.evaluation import share_within
 from rcdm_core.rcdm_training.material import gather
 from rcdm_core.training import join_processes
 
@@ -171,3 +172,11 @@ def test_the_command_goes_from_an_encoder_to_a_folder_that_probes_take(
     lacking = command("adapt", "-e", "vicreg", "-d", "scenes", "--rcdm", "nowhere", "-o", "x")
     assert lacking.exit_code == 2
     assert "no RCDM in nowhere" in lacking.output
+
+
+@pytest.mark.parametrize("common, crossed", [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5), (0.9, 0.1)])
+def test_the_share_of_variance_within_is_not_moved_by_noises_that_all_have_in_common(common, crossed):
+    draw = torch.Generator().manual_seed(0)
+    of_h, of_noise, of_both = (torch.randn(*shape, 4000, generator=draw) for shape in ((21, 1), (1, 4), (21, 4)))
+    samples = 0.5 * of_h + common**0.5 * of_noise + crossed**0.5 * of_both
+    assert share_within(samples) == pytest.approx(0.8, abs=0.02)

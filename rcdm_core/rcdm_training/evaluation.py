@@ -82,10 +82,14 @@ def draw_repeatedly(rcdm: RCDM, one: Condition, h: torch.Tensor, *, seed: int) -
 def share_within(samples: torch.Tensor) -> float:
     """Share of the variance of samples ``[R, K, ...]`` that lies within the K of one h: 1 where h says nothing.
 
-    What the means over K hold of it besides, ``within / K``, is taken off the variance between.
+    Sample k of every h starts from noise k, so that what noises do to all alike is in no difference between the means
+    over K. What these hold besides is a K-th of the interaction of h and noise, and is taken off.
     """
-    within = samples.var(1).mean()
-    between = (samples.mean(1).var(0).mean() - within / samples.shape[1]).clamp(min=0)
+    rows, columns = samples.shape[:2]
+    within, means = samples.var(1).mean(), samples.mean(1, keepdim=True)
+    apart = samples - means - samples.mean(0, keepdim=True) + means.mean(0, keepdim=True)
+    interaction = apart.square().sum((0, 1)).mean() / ((rows - 1) * (columns - 1))
+    between = (means.var(0).mean() - interaction / columns).clamp(min=0)
     return (within / (within + between)).item()
 
 
