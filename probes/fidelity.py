@@ -17,6 +17,7 @@ rcdm-probe fidelity --encoder timm/resnet18 --data photos/ --rcdm my-rcdm --feat
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import dataclass, replace
 from functools import partial, reduce
@@ -192,23 +193,25 @@ def ready(run: Context, settings: Fidelity) -> Ready:
 
 def trained_on(run: Context, compared: int) -> tuple[TrainingImages | None, np.ndarray, str]:
     """What all decoders were trained on, which of the images none ever saw, and why nothing is known."""
-    cards = [card for one in {one.fingerprint: one for one in run.decoders.values()}.values() for card in one.cards]
-    splits = [known_split(card, run.images, run.data) for card in cards]
-    available = unseen(splits, len(run.images))
+    decoders = {one.fingerprint: one for one in run.decoders.values()}.values()
+    splits = [[known_split(card, run.images, run.data) for card in one.cards] for one in decoders]
+    available = unseen(itertools.chain.from_iterable(splits), len(run.images))
     if not compared:
         return None, available, ""
-    known = [split.training for split in splits if split is not None]
-    common = reduce(np.intersect1d, known) if len(known) == len(cards) else np.array([], int)
+    nothing = np.array([], int)  # of an adapted decoder, what its own training was given, or the one before it
+    seen = [reduce(np.union1d, [split.training for split in own if split], nothing) for own in splits]
+    common = reduce(np.intersect1d, seen)
     if len(common):
         return TrainingImages(run.images, common, len(common)), available, ""
-    if len(cards) != 1:
+    if len(decoders) != 1:
         return None, available, "Several decoders were used; ask for the encoders of one at a time."
     why = (
         "The images that the decoder was trained on are not at hand. Those of an RCDM made by rcdm-probe train are "
         "found when --data names the same folder; those of the embedded one are made from the training garments of "
         "Fashion-MNIST (Debian: apt install dataset-fashion-mnist)."
     )
-    return trained_scenes(cards[0], limit=compared), available, why
+    of_scenes = (trained_scenes(card, limit=compared) for one in decoders for card in one.cards)
+    return next(filter(None, of_scenes), None), available, why
 
 
 def draw(available: np.ndarray, training: TrainingImages | None, settings: Fidelity) -> Drawn:
@@ -674,7 +677,7 @@ def trust(found: Found) -> str:
     told = {
         "distance": found.run["features_card"]["distance"],
         "gallery": f"{gallery:,}",
-        "chance": f"{(gallery + 1) // 2:,}",
+        "chance": f"{(gallery + 1) / 2:,.1f}",
         "best": place(best),
         "best_rank": number(best["median_rank"], 0),
         "best_mrr": cell(best, "mrr"),

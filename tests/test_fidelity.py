@@ -21,14 +21,24 @@ from hypothesis import strategies as st
 from left_behind import tables_left_out
 from PIL import Image
 from planted_decoders import SIDE, Decoder, Draw, deaf, faithful, pixels, space
-from probing import measured
+from probing import measured, opened
 from scipy.linalg import sqrtm
 from torch.utils._python_dispatch import TorchDispatchMode
 from typer.testing import Result as Outcome
 
 from analyses.records import COLUMNS, records
 from probes import page
-from probes.fidelity import PROBE, Fidelity, draw, evidence, samples_panel, solvers_floor, trust, uniformity
+from probes.fidelity import (
+    PROBE,
+    Fidelity,
+    draw,
+    evidence,
+    samples_panel,
+    solvers_floor,
+    trained_on,
+    trust,
+    uniformity,
+)
 from probes.probe import Ready
 from rcdm_core.data.registry import load_data
 from rcdm_core.distances import nearest, retrieval_ranks
@@ -376,6 +386,25 @@ def test_what_was_measured_is_not_measured_again(kept: tuple[Result, Path]) -> N
     pd.testing.assert_frame_equal(again.records, before.records, check_dtype=False)
 
 
+def test_of_an_adapted_decoder_what_its_own_training_was_given_is_what_samples_are_held_beside() -> None:
+    data = load_data("scenes", image_size=32, limit=300)
+    own = {"data_fingerprint": data.fingerprint, "images": 200, "held_out": 100, "settings": {"seed": 0}}
+    before = {"training": {"data": "other images"}}
+    adapted = Decoder("adapted", CONDITIONS, faithful, {"training": own, "before": [before]})
+    other = Decoder("other", CONDITIONS, faithful, before)
+
+    def seen(**decoders: Decoder) -> tuple[Any, str]:
+        run = opened(PROBE, pixels("faithful"), data, Fidelity(), ready=Ready(), decoders=decoders, data="scenes")
+        training, available, why = trained_on(run, 100)
+        assert len(available) == (300 - 200 if "one" in decoders else 300)
+        return training, why
+
+    training, why = seen(one=adapted)
+    assert (training.total, why) == (200, "")
+    assert "Several decoders" in seen(one=adapted, two=other)[1]
+    assert "not at hand" in seen(two=other)[1]
+
+
 def test_what_cannot_be_measured_is_refused_at_once() -> None:
     data = load_data("scenes", image_size=32, limit=300)
     training = {"data_fingerprint": data.fingerprint, "images": 270, "held_out": 30, "settings": {"seed": 0}}
@@ -449,8 +478,9 @@ def test_the_command_leaves_a_whole_run(command: Command, tmp_path: Path) -> Non
         pd.testing.assert_frame_equal(pd.read_csv(folder / "tables" / f"{name}.csv").fillna(""), table.fillna(""))
         assert (folder / "tables" / f"{name}.tex").is_file()
     assert not tables_left_out(folder)
-    ranks = records.loc[records["measure"] == "sample_rank", "value"]
-    (told,) = pd.read_csv(folder / "tables" / "ranks.csv").to_dict("records")
+    ranks = records.loc[(records["measure"] == "sample_rank") & (records["encoder"] == "vicreg"), "value"]
+    told, floor = pd.read_csv(folder / "tables" / "ranks.csv").to_dict("records")
+    assert (told["encoder"], floor["encoder"]) == ("vicreg", "untrained")
     assert told["mean_rank"] == pytest.approx(ranks.sum() / 20)
     assert told["mrr"] == pytest.approx(sum(1 / ranks) / 20)
     assert "How far to trust the decoder" in result.output
