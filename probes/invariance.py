@@ -41,7 +41,7 @@ from probes.transformations import TRANSFORMATIONS
 from probes.untrained import is_untrained, untrained_of
 from rcdm_core.allocator import give_back
 from rcdm_core.distances import cosine, retrieval_ranks
-from rcdm_core.encoders.catalogue import EMBEDDED, SSL_AUGMENTATIONS
+from rcdm_core.encoders.catalogue import EMBEDDED, SSL_AUGMENTATIONS, UNTRAINED
 from rcdm_core.encoders.encoder import PATCHES
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import resize
@@ -815,6 +815,12 @@ def own(found: Found) -> list[str]:
     return [name for name in trained(found) or SSL_AUGMENTATIONS if name in known]
 
 
+def unasked(found: Found) -> list[str]:
+    """Augmentations of training that were not asked for: without them nothing can be said of every one."""
+    known = references(found)
+    return [name for name in trained(found) or SSL_AUGMENTATIONS if name not in known]
+
+
 def by_augmentation(found: Found, measure: str) -> dict[tuple[str, str], pd.DataFrame]:
     """Displacement under augmentations, each at its reference dose, ``[images, augmentations]``, by weights and level.
 
@@ -908,7 +914,7 @@ def bounds(found: Found) -> pd.DataFrame:
 
 
 def verdicts(found: Found) -> Iterator[Judgement]:
-    """Findings 1 (needs the backbone) and 2 (needs the projector as well); both need some augmentation."""
+    """Findings 1 (needs the backbone) and 2 (needs the projector as well); both need every augmentation of training."""
     return judgements(found, PLAIN)
 
 
@@ -917,7 +923,7 @@ def judgements(found: Found, measure: str) -> Iterator[Judgement]:
     table, prefix, names_of = found.tables["augmentations"], PREFIX[measure], own(found)
     table = table[(table["weights"] == "trained") & table["condition"].isin(names_of)]
     backbone, projector = (rows_where(table, level=level).dropna(subset=[measure]) for level in PAIR)
-    if backbone.empty:
+    if backbone.empty or unasked(found):
         return
     least = backbone.loc[backbone[measure].idxmin()]
     told = {
@@ -1230,6 +1236,7 @@ def printed_moves(found: Found) -> pd.DataFrame:
 def names(found: Found) -> dict[str, Any]:
     """What the words tell besides."""
     run, told = found.run, bool(trained(found))
+    fresh = found.encoders == (UNTRAINED,) or str(run["encoder_card"].get("weights", "")).startswith("random")
     drawn_levels, named = run.get("drawn_levels", ()), labels(found)
     counts = {measure: found.measured(measure)["image"].nunique() for measure in ("present", "rendered")}
     scenes = are_known(found) or run["arguments"]["encoder"] in EMBEDDED
@@ -1246,7 +1253,13 @@ def names(found: Found) -> dict[str, Any]:
         if others >= ENOUGH
         else f"The unit of distances comes from all {gallery} images of the gallery, those that are measured among "
         f"them: there are only {others} others, and it takes {ENOUGH}. Its error is taken as if these were others.",
-        "untrained_limit": ""
+        "unmeasured": f"{listed([*map(words, lacking)])} {'was' if len(lacking) == 1 else 'were'} not asked for"
+        if (lacking := unasked(found)) and own(found)
+        else "they were not measured together in this run",
+        "labels": {"trained": "untrained"} if fresh else {},
+        "untrained_limit": "The weights of this encoder are random: what is told of it, no training has given."
+        if fresh
+        else ""
         if has_untrained(found)
         else "No untrained encoder of the same architecture stands beside this one: none could be built by its name.",
         "whose": "it was trained with" if told else "self-supervised encoders are usually trained with",

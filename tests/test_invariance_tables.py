@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from planted_content import content
 from planted_records import DOSES, REFERENCE, planted_records
 from planted_records import found as found_in
 from sklearn.metrics import r2_score, roc_auc_score
@@ -311,3 +314,21 @@ def test_records_of_a_run_from_before_there_was_whitening_still_give_their_words
     assert table["word"].tolist() == tabulated("augmentations", records)["word"].tolist()
     assert set(table["whitened_word"]) == {"too few"}
     assert found_in(old).names["parted"] == ""
+
+
+def test_no_word_is_said_on_every_augmentation_where_one_was_not_asked_for() -> None:
+    told = content(images=30, pictures=3)
+    assert {verdict.aspect for verdict in told.verdicts} == {"", "closer", "invariant"}
+    few = replace(told, records=told.records[told.records["condition"] != "blur"])
+    assert not few.verdicts
+    assert few.names["unmeasured"] == "blur was not asked for"
+    assert few.names["labels"] == {}
+
+
+def test_an_encoder_that_nobody_trained_is_not_called_trained() -> None:
+    told = content(images=30, pictures=3)
+    card = {**told.run["encoder_card"], "weights": "random, seed 0"}
+    fresh = replace(told, run={**told.run, "encoder_card": card})
+    rows = fresh.printed["augmentations-backbone"].rows
+    assert "trained" not in {cell for row in rows for cell in row}
+    assert "The weights of this encoder are random" in fresh.names["untrained_limit"]
