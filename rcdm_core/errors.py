@@ -54,8 +54,13 @@ def told(error: BaseException) -> str:
     return ": ".join(filter(None, (type(error).__name__, first_line(error))))
 
 
+_LISTED = 30  # names, of more than twice as many
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that no registry holds, with the nearest names."""
     known = list(known)
     near = ", ".join(get_close_matches(name, known, n=3, cutoff=0.4))
-    return UserError(f"unknown {kind} {name!r}", f"did you mean {near}?" if near else f"one of {', '.join(known)}")
+    others = f" and {len(known) - _LISTED} others" if len(known) > 2 * _LISTED else ""
+    listed = f"one of {', '.join(known[:_LISTED] if others else known)}{others}"
+    return UserError(f"unknown {kind} {name!r}", f"did you mean {near}?" if near else listed)

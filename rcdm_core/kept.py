@@ -16,7 +16,7 @@ import os
 import re
 import secrets
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,9 @@ UNFINISHED = re.compile(r"\.\d+-[0-9a-f]{8}-.")
 OTHER_CACHE = "the environment variable RCDM_PROBE_CACHE names another folder"
 """What to do if the cache cannot be written."""
 
+_MASK = os.umask(0)
+os.umask(_MASK)
+_MODE = 0o666 & ~_MASK  # of a new file; safetensors writes for its owner alone
 _LAST = "~seal"  # of type bool, the type that safetensors puts last; its bytes are no truth values
 _ENTRY = "checksum"
 _BLOCK = 2**20
@@ -88,6 +91,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _flush(temporary)
+        with suppress(OSError):  # not every file system has modes
+            temporary.chmod(_MODE)
         temporary.replace(path)
         if os.name == "posix":  # elsewhere folders cannot be opened
             _flush(path.parent)

@@ -112,7 +112,8 @@ def load_state(path: str | Path) -> dict[Any, Any]:
         with open_regular(path, largest=MAPPED) as file:
             state = _content(path, file)
     except FileNotFoundError as error:
-        raise UserError(f"there is no file {path}", _GIVE) from error
+        words = "behind a file stands :self-supervised or :supervised, or nothing" if ":" in path.name else _GIVE
+        raise UserError(f"there is no file {path}", words) from error
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path} ({reason_of(error)})", _GIVE) from error
     if not isinstance(state, dict):

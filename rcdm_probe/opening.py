@@ -331,6 +331,8 @@ def open_images(
     def opened(limit: int | None) -> ImageSet:
         images = load_data(data, image_size=size, limit=limit, seed=seed)
         images = _told_of_sizes(images, [network for network in networks if isinstance(network, Encoder)])
+        if len(images) < least and len(images) == limit:
+            raise UserError(f"{limit} images of {images.name} were asked for", f"ask for at least {least}")
         if len(images) < least:
             raise UserError(f"{images.name} has {len(images)} images", f"take at least {least}")
         return images

@@ -35,6 +35,7 @@ def no_decoder(run: Mapping[str, Any], lacking: str) -> list[Block]:
         blocks.pairs(
             {
                 "train": training_command(encoder, levels, weights),
+                "or, in minutes": training_command(encoder, levels, weights, verb="adapt"),
                 "then": shlex.join([*again, "--data", str(arguments["data"]), "--rcdm", "DIR"]),
             }
         ),
@@ -91,15 +92,18 @@ def _fidelity(stages: Mapping[str, Any]) -> str:
     return f"MRR {last['MRR']:.3f} among {last['gallery']:,.0f} images{beside}"
 
 
-def training_command(encoder: str, levels: Sequence[str] = (), weights: str | None = None) -> str:
-    """The command that trains an RCDM on levels of an encoder.
+def training_command(
+    encoder: str, levels: Sequence[str] = (), weights: str | None = None, *, verb: str = "train"
+) -> str:
+    """The command that trains an RCDM on levels of an encoder, or adapts one.
 
     Args:
         encoder: Its name.
         levels: Levels to draw from; none for all that it has of itself.
         weights: File of weights, where it is not the encoder's own.
+        verb: ``train`` or ``adapt``.
     """
-    words = ["rcdm-probe", "train", "--encoder", encoder]
+    words = ["rcdm-probe", verb, "--encoder", encoder]
     words += ["--weights", weights] if weights else []
     words += [word for level in levels for word in ("--level", level)]
     return shlex.join([*words, "--data", "FOLDER", "--out", "DIR"])

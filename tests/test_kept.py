@@ -259,3 +259,10 @@ def test_a_run_on_a_full_disk_is_told_and_goes_on_after(tmp_path: Path, disk: st
         if disk != "ro":
             subprocess.run(["mount", "-o", "remount,size=9m,nr_inodes=99", folder], check=True)
             assert torch.equal(measure(), LARGE)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no modes")
+def test_what_is_written_can_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
+    (plain := tmp_path / "plain").touch()
+    kept.save_tensors({"h": torch.zeros(2)}, tmp_path / "h.safetensors")
+    assert (tmp_path / "h.safetensors").stat().st_mode == plain.stat().st_mode

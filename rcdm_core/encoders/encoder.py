@@ -173,7 +173,7 @@ def with_layers(encoder: Encoder, names: Sequence[str]) -> Encoder:
     for name in names:
         if name not in (*known, PATCHES):
             near = ", ".join(get_close_matches(name, [*encoder.levels, PATCHES, *known]))
-            remedy = f"one of {', '.join(encoder.levels)}, or a layer by name: {listed} them"
+            remedy = f"one of {', '.join(encoder.levels)}, {PATCHES}, or a layer by name: {listed} them"
             raise UserError(f"unknown level of {encoder.name} {name!r}", f"did you mean {near}?" if near else remedy)
     ordered = [name for name in dict.fromkeys([*known, PATCHES]) if name in names]
     found = survey(encoder, [name for name in ordered if name in known])
