@@ -28,13 +28,13 @@ def test_known_encoders_with_levels_and_where_weights_are(command: Command, monk
     lines = output.splitlines()[1:]
     listed = {line.split()[0]: line for line in lines[: len(ENCODERS)]}
     assert list(listed) == list(ENCODERS)
-    assert {name for name, line in listed.items() if line.split()[-1] == "yes"} == set(EMBEDDED)
+    assert {name for name, line in listed.items() if line.split()[-1] == "yes"} == {*EMBEDDED, UNTRAINED}
     assert "backbone (384), projector (512)" in listed["vicreg"]
     assert "backbone (2048), projector (8192)" in listed["imagenet/vicreg"]
 
 
 def test_dimensions_in_the_list_are_those_of_the_networks() -> None:
-    for name in (*EMBEDDED, "imagenet/supervised", "imagenet/simclr", "imagenet/dino"):
+    for name in (*EMBEDDED, UNTRAINED, "imagenet/supervised", "imagenet/simclr", "imagenet/dino"):
         assert load_encoder(name, weights="random").dimensions == ENCODERS[name].dimensions
 
 

@@ -118,7 +118,7 @@ def test_fingerprints_tell_layers_apart_and_the_network_fingerprint_does_not() -
     [
         ("layer5", "unknown level of vicreg 'layer5': did you mean layer4"),
         ("projektor", "did you mean projector"),
-        ("xyz", "one of backbone, projector, or a layer by name: `rcdm-probe encoders vicreg` lists them"),
+        ("xyz", "one of backbone, projector, patches, or a layer by name: `rcdm-probe encoders vicreg` lists them"),
     ],
 )
 def test_unknown_layers_get_the_nearest_names(level: str, message: str) -> None:

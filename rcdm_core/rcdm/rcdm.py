@@ -282,7 +282,8 @@ def load_rcdm(path: str | Path | None = None, *, device: str | torch.device = "c
 def unknown_condition(condition: str, known: Iterable[str]) -> UserError:
     """The error for an encoder and level that an RCDM was not trained on."""
     return UserError(
-        f"this RCDM does not draw from {condition}", f"it draws from {', '.join(known)}; `rcdm-probe adapt` adds one"
+        f"this RCDM does not draw from {condition}",
+        f"it draws from {', '.join(known)}; `rcdm-probe adapt` puts others on it",
     )
 
 
