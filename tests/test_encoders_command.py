@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from rcdm_core.encoders import EMBEDDED, ENCODERS, FAMILIES, load_encoder
+from rcdm_core.encoders import EMBEDDED, ENCODERS, FAMILIES, UNTRAINED, load_encoder
 
 Command = Callable[..., Result]
 
