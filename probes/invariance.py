@@ -767,7 +767,9 @@ def variance(found: Found) -> pd.DataFrame:
     def sum_up(rows: pd.DataFrame) -> dict[str, Estimate]:
         both = by_image(rows, "measure").reindex(columns=parts)
         within, between = map(found.interval, (both[part] for part in parts), (mean_size, mean))
-        return {"within": within, "between": between, "ratio": found.interval(both, ratio)}
+        over = found.interval(both, ratio)
+        low = max(over.low, 0.0) if over.value >= 0 else over.low  # no variance is negative, but an estimate can be
+        return {"within": within, "between": between, "ratio": replace(over, low=low)}
 
     table = summed(found.measured(*parts), ("level",), ("within", "between", "ratio"), sum_up)
     floor = found.measured("mean_h_variance").set_index("level")["value"]

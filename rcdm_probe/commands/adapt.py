@@ -120,11 +120,15 @@ def run(
     console.print(table)
     if skipped := [str(path) for path in adapting.images.skipped]:
         console.print(f"[yellow]{escape(unread(len(skipped), skipped))}[/]")
-    last = found[found["stage"] == (WHOLE if whole else HEADS)]
+    by_level = found.pivot(index="level", columns="stage", values="MRR")
+    last = by_level[WHOLE if whole else HEADS]
+    reached = ", ".join(f"{name} {value:.3f}" if len(last) > 1 else f"{value:.3f}" for name, value in last.items())
     console.print(
-        f"RCDM: [bold]{escape(legible(str(out)))}[/] (stages.csv, stages.png, samples/), MRR {last['MRR'].max():.3f}: "
+        f"RCDM: [bold]{escape(legible(str(out)))}[/] (stages.csv, stages.png, samples/), MRR {reached}: "
         "what its pictures lack may be the denoiser's lack"
     )
+    if whole and (last < by_level[HEADS]).all():
+        console.print("[yellow]its heads alone drew better: leave out --whole, or give it more steps[/]")
     words = ["rcdm-probe", "invariance", "--encoder", encoder[0], "--data", data, "--rcdm", str(out)]
     words += [word for name in level or [] for word in ("--level", name)]
     words += ["--weights", str(own[encoder[0]])] if encoder[0] in own else []
