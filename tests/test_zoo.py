@@ -284,7 +284,7 @@ def test_encoders_differ():
 
 def test_the_whole_zoo_is_under_sixty_megabytes():
     sizes = [path.stat().st_size for path in Path(str(WEIGHTS)).rglob("*.safetensors")]
-    assert len(sizes) == 8  # five encoders, the judge, U-Net and heads of the RCDM
+    assert len(sizes) == 9  # six encoders, the judge, U-Net and heads of the RCDM
     assert sum(sizes) < 60e6
 
 

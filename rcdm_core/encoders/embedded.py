@@ -12,6 +12,7 @@ nearly all of it. The sums are the same in another order, and so are the names o
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from functools import lru_cache
 from importlib.resources import as_file, files
@@ -21,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rcdm_core.encoders.catalogue import AUGMENTATIONS, ENCODERS, PROJECTOR_DIMENSIONS, WIDTH
+from rcdm_core.encoders.catalogue import AUGMENTATIONS, ENCODERS, PROJECTOR_DIMENSIONS, UNTRAINED, WIDTH
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.encoders.preprocess import ResizeNormalize
 from rcdm_core.errors import UserError
@@ -204,5 +205,13 @@ def load_trained(name: str, folder: Path) -> Encoder:
         raise UserError(f"the weights of {name!r} are not in {folder}", "train them with `rcdm-probe zoo train`")
     encoder = _assembled(name)
     encoder.card = card_at(path.with_suffix(".json"))
-    fill(encoder, load_state(path), path=path, layout=_LAYOUT)  # float16 in the file, float32 in the network
+    state = load_state(path)
+    if name == UNTRAINED:  # its blocks are their shortcuts, and what counts for nothing is not in the file
+        state = {key: torch.zeros_like(value) for key, value in encoder.state_dict().items() if is_idle(key)} | state
+    fill(encoder, state, path=path, layout=_LAYOUT)  # float16 in the file, float32 in the network
     return encoder
+
+
+def is_idle(name: str) -> bool:
+    """Whether a weight counts for nothing before training: every block begins as its shortcut alone."""
+    return bool(re.fullmatch(r"trunk\.layer\d\.0\.conv[12]\.weight", name))

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from rcdm_core.data.scenes import LINEAR, Scenes
 from rcdm_core.encoders import UNTRAINED, load_encoder
-from rcdm_core.encoders.embedded import load_trained, preprocessing
+from rcdm_core.encoders.embedded import is_idle, load_trained, preprocessing
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import load_rcdm
 from rcdm_core.rcdm.diffusion import schedule_for
@@ -91,7 +90,8 @@ def train_encoder(name: str, workshop: Workshop) -> None:
 def keep_untrained(workshop: Workshop) -> None:
     """Write the network that no method has trained yet: fresh weights are not the same to the last bit everywhere."""
     encoder = load_encoder(UNTRAINED, weights=f"random:{workshop.seed}")
-    save_weights(nn.ModuleDict({"trunk": encoder.trunk}).state_dict(), workshop.folder / f"{UNTRAINED}.safetensors")
+    counting = {key: value for key, value in encoder.state_dict().items() if not is_idle(key)}
+    save_weights(counting, workshop.folder / f"{UNTRAINED}.safetensors")
     update_card(workshop.folder, UNTRAINED, training={"data": "none", "images": 0, "seconds": 0, "legs": []})
 
 
