@@ -212,6 +212,12 @@ def test_an_rcdm_goes_on_with_its_heads_and_hands_over_those_of_encoders_that_ch
     start, folder = tmp_path / "start", tmp_path / "on"
     shutil.copytree(str(WEIGHTS), start)
     shutil.copytree(start, folder, ignore=shutil.ignore_patterns("rcdm"))
+    card = json.loads((start / "rcdm" / "rcdm.json").read_text())  # of an RCDM that knows no untrained encoder
+    del card["conditions"]["untrained/backbone"], card["encoders"]["untrained"]
+    (start / "rcdm" / "rcdm.json").write_text(json.dumps(card))
+    heads = load_file(start / "rcdm" / "heads.safetensors")
+    kept = {name: tensor for name, tensor in heads.items() if not name.startswith("untrained")}
+    save_file(kept, start / "rcdm" / "heads.safetensors")
     changed = load_file(start / "vicreg.safetensors")
     changed["trunk.layer4.0.bn2.weight"] = 1.5 * changed["trunk.layer4.0.bn2.weight"]
     save_file(changed, folder / "vicreg.safetensors")
@@ -229,7 +235,7 @@ def test_an_rcdm_goes_on_with_its_heads_and_hands_over_those_of_encoders_that_ch
     assert not torch.equal(before.head("vicreg/backbone").linear.weight, after.head("vicreg/backbone").linear.weight)
     assert (now - was).square().mean() < 0.05 * was.var()
     new = after.embed([("untrained/backbone", load_trained("untrained", folder)(images)["backbone"])])
-    assert (new - now).square().mean() < 0.7 * now.var()  # a condition that it was not trained for begins near another
+    assert (new - now).square().mean() < 0.9 * now.var()  # a condition that it was not trained for begins near another
     shipped, told = (load_rcdm(place / "rcdm").card["training"] for place in (start, folder))
     assert told["legs"][:-1] == shipped["legs"]
     assert told["images"] == shipped["images"] + 16
