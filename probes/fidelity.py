@@ -844,7 +844,7 @@ def names(found: Found) -> dict[str, Any]:
         "score": score,
         "dimension": space["dimension"],
         "gallery": f"{count:,}",
-        "middle": f"{(count + 1) / 2:,.0f}",
+        "middle": f"{(count + 1) / 2:,.1f}",
         "chance": f"{chance(count):.3f}",
         "count": f"{gallery['images']:,}",
         "few": min(LEAST, gallery["images"]),
