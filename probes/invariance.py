@@ -818,7 +818,7 @@ def own(found: Found) -> list[str]:
 
 
 def unasked(found: Found) -> list[str]:
-    """Augmentations of training that were not asked for: without them nothing can be said of every one."""
+    """Augmentations of training that were not asked for: no word is on these."""
     known = references(found)
     return [name for name in trained(found) or SSL_AUGMENTATIONS if name not in known]
 
@@ -916,7 +916,7 @@ def bounds(found: Found) -> pd.DataFrame:
 
 
 def verdicts(found: Found) -> Iterator[Judgement]:
-    """Findings 1 (needs the backbone) and 2 (needs the projector as well); both need every augmentation of training."""
+    """Findings 1 (needs the backbone) and 2 (needs the projector as well); both need some augmentation."""
     return judgements(found, PLAIN)
 
 
@@ -925,7 +925,7 @@ def judgements(found: Found, measure: str) -> Iterator[Judgement]:
     table, prefix, names_of = found.tables["augmentations"], PREFIX[measure], own(found)
     table = table[(table["weights"] == "trained") & table["condition"].isin(names_of)]
     backbone, projector = (rows_where(table, level=level).dropna(subset=[measure]) for level in PAIR)
-    if backbone.empty or unasked(found):
+    if backbone.empty:
         return
     least = backbone.loc[backbone[measure].idxmin()]
     told = {
@@ -1238,6 +1238,7 @@ def printed_moves(found: Found) -> pd.DataFrame:
 def names(found: Found) -> dict[str, Any]:
     """What the words tell besides."""
     run, told = found.run, bool(trained(found))
+    asked = f" and that were asked for ({listed([*map(words, own(found))])})" if unasked(found) else ""
     fresh = found.encoders == (UNTRAINED,) or str(run["encoder_card"].get("weights", "")).startswith("random")
     drawn_levels, named = run.get("drawn_levels", ()), labels(found)
     counts = {measure: found.measured(measure)["image"].nunique() for measure in ("present", "rendered")}
@@ -1255,16 +1256,13 @@ def names(found: Found) -> dict[str, Any]:
         if others >= ENOUGH
         else f"The unit of distances comes from all {gallery} images of the gallery, those that are measured among "
         f"them: there are only {others} others, and it takes {ENOUGH}. Its error is taken as if these were others.",
-        "unmeasured": f"{listed([*map(words, lacking)])} {'was' if len(lacking) == 1 else 'were'} not asked for"
-        if (lacking := unasked(found)) and own(found)
-        else "they were not measured together in this run",
         "labels": {"trained": "untrained"} if fresh else {},
         "untrained_limit": "The weights of this encoder are random: what is told of it, no training has given."
         if fresh
         else ""
         if has_untrained(found)
         else "No untrained encoder of the same architecture stands beside this one: none could be built by its name.",
-        "whose": "it was trained with" if told else "self-supervised encoders are usually trained with",
+        "whose": ("it was trained with" if told else "self-supervised encoders are usually trained with") + asked,
         "which": "the training augmentations"
         if told
         else "the augmentations that SSL encoders are usually trained with",
