@@ -287,8 +287,7 @@ def measure(run: Context, settings: Fidelity) -> Iterator[pd.DataFrame | Panel]:
 
     yield from compared(pictures, encoder="", condition=REAL)
     samples: dict[str, torch.Tensor] = {}
-    untrained = run.untrained()
-    for one in (*run.each_encoder(), *([untrained] if untrained else ())):
+    for one in filter(None, (*run.each_encoder(), run.untrained())):
         h = one.represent(drawn.gallery)
         for level in one.drawn_levels:
             name, about = f"{one.encoder.name}/{level}", {"level": level, **setting(settings.solver, settings.steps)}

@@ -38,10 +38,10 @@ from probes.page import MEASURED, no_decoder, undrawn
 from probes.probe import Compared, Judgement, Needs, Probe, Ready, Sampling, Show, check_names, option
 from probes.scale import MOVED, OF_TOKENS, PLAIN, TOKENS, WHITENED, Scale, between_tokens, unit_error
 from probes.transformations import TRANSFORMATIONS
-from probes.untrained import is_untrained, untrained_of
+from probes.untrained import are_fresh, is_untrained, untrained_of
 from rcdm_core.allocator import give_back
 from rcdm_core.distances import cosine, retrieval_ranks
-from rcdm_core.encoders.catalogue import EMBEDDED, SSL_AUGMENTATIONS, UNTRAINED
+from rcdm_core.encoders.catalogue import EMBEDDED, SSL_AUGMENTATIONS
 from rcdm_core.encoders.encoder import PATCHES
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import resize
@@ -817,12 +817,6 @@ def own(found: Found) -> list[str]:
     return [name for name in trained(found) or SSL_AUGMENTATIONS if name in known]
 
 
-def unasked(found: Found) -> list[str]:
-    """Augmentations of training that were not asked for: no word is on these."""
-    known = references(found)
-    return [name for name in trained(found) or SSL_AUGMENTATIONS if name not in known]
-
-
 def by_augmentation(found: Found, measure: str) -> dict[tuple[str, str], pd.DataFrame]:
     """Displacement under augmentations, each at its reference dose, ``[images, augmentations]``, by weights and level.
 
@@ -1238,8 +1232,9 @@ def printed_moves(found: Found) -> pd.DataFrame:
 def names(found: Found) -> dict[str, Any]:
     """What the words tell besides."""
     run, told = found.run, bool(trained(found))
-    asked = f" and that were asked for ({listed([*map(words, own(found))])})" if unasked(found) else ""
-    fresh = found.encoders == (UNTRAINED,) or str(run["encoder_card"].get("weights", "")).startswith("random")
+    are_all = {*own(found)} == {*(trained(found) or SSL_AUGMENTATIONS)}
+    asked = "" if are_all else f" and that were asked for ({listed([*map(words, own(found))])})"
+    fresh = are_fresh(run["arguments"]["encoder"], run["encoder_card"])
     drawn_levels, named = run.get("drawn_levels", ()), labels(found)
     counts = {measure: found.measured(measure)["image"].nunique() for measure in ("present", "rendered")}
     scenes = are_known(found) or run["arguments"]["encoder"] in EMBEDDED

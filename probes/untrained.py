@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rcdm_core.encoders import UNTRAINED, load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.precision import device_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rcdm_core.encoders.encoder import Encoder
 
 
 def is_untrained(encoder: Encoder) -> bool:
     """Whether an encoder has fresh weights."""
-    return encoder.name == UNTRAINED or str(encoder.card.get("weights", "")).startswith("random")
+    return are_fresh(encoder.name, encoder.card)
+
+
+def are_fresh(name: str, card: Mapping[str, Any]) -> bool:
+    """Whether the weights of an encoder of this name and card are fresh."""
+    return name == UNTRAINED or str(card.get("weights", "")).startswith("random")
 
 
 def untrained_of(encoder: Encoder, levels: Sequence[str]) -> Encoder | None:

@@ -557,7 +557,7 @@ def _drawn(
     largest = settings.budgets(entry)[-1]
     under = [(f"{entry.name} {budget:g}", entry.name, budget) for budget in settings.budgets(entry)]
     states = [("h(x)", "", 0.0), ("h(x + noise)", entry.noise, largest), *under]
-    read, samples = _reader(run), {}
+    read, samples, of_floor = _reader(run), {}, None
     for name, study in studies.items():
         if study.run.decoder is None:
             continue
@@ -570,9 +570,11 @@ def _drawn(
         true, told = labels[rows].numpy(), [read(part) for part in drawn]
         yield study.records("class_judged", read(versions[name][0]) == true, rows)
         if (floor := study.run.untrained()) is not None:
-            (level,) = floor.levels
-            of_floor = floor.render("floor", level, floor.encode(versions[name][0])[level], study.numbers(rows))
-            yield study.records("class_of_untrained_h", read(of_floor[:, 0]) == true, rows)
+            if of_floor is None:  # of the same images for all encoders
+                (level,) = floor.levels
+                untouched = floor.encode(versions[name][0])[level]
+                of_floor = read(floor.render("floor", level, untouched, study.numbers(rows))[:, 0])
+            yield study.records("class_of_untrained_h", of_floor == true, rows)
         if len(true) > 1:
             hits = told[0][:, None] == true
             yield study.records("class_of_others", (hits.sum(1) - hits.diagonal()) / (len(true) - 1), rows)
