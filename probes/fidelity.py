@@ -187,8 +187,20 @@ def ready(run: Context, settings: Fidelity) -> Ready:
                 else {"missing": why}
             ),
             "study_card": {"gallery": len(drawn.gallery), "images": len(drawn.images)},
+            **told_halved(run, len(available), settings.images),
         },
     )
+
+
+def told_halved(run: Context, available: int, asked: int) -> dict[str, Any]:
+    """What is said of the images where samples are drawn of fewer than were asked for."""
+    if asked <= available // 2:
+        return {}
+    halved = (
+        f"samples are drawn of {available // 2:,} images, not of {asked:,} (--images): of the {available:,} that no "
+        "RCDM was trained on, as many others stand beside them for what real images reach"
+    )
+    return {"data_card": {"remarks": [*run.images.remarks, halved]}}
 
 
 def trained_on(run: Context, compared: int) -> tuple[TrainingImages | None, np.ndarray, str]:

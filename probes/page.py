@@ -45,7 +45,7 @@ def document(found: Found) -> dict[str, Any]:
     boxes = () if in_grid else found.verdicts
     return {
         **made,
-        "cards": [*made["cards"], *decoder.adapted_card(found.adapted), *_cards(words, about)],
+        "cards": [*made["cards"], *decoder.fidelity_card(found.scores, found.adapted), *_cards(words, about)],
         **({"verdict-grid": _grid(found, words, about)} if in_grid and found.verdicts else {}),
         "verdicts": [verdict_box(one, counted=found.probe.counted, rows=_rows_in(found, one)) for one in boxes],
         "no-verdict": found.probe.gist(found)

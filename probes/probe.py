@@ -403,11 +403,18 @@ class Found:
         return bool(of_floor) or any("untrained_h" in measure for measure in self._places)
 
     @property
+    def scores(self) -> dict[str, Any]:
+        """How faithful the heads were that drew and were trained with their denoiser, by condition."""
+        return self._that_drew("scores")
+
+    @property
     def adapted(self) -> dict[str, Any]:
         """What was found of the heads that drew and were put on a denoiser trained without them, by condition."""
-        told = self.run.get("adapted", {}).items()
+        return self._that_drew("adapted")
+
+    def _that_drew(self, kind: str) -> dict[str, Any]:
         shown = (*self.encoders, *([UNTRAINED] if self.has_floor else ()))
-        return {name: stages for name, stages in told if name.rpartition("/")[0] in shown}
+        return {name: told for name, told in self.run.get(kind, {}).items() if name.rpartition("/")[0] in shown}
 
     @cached_property
     def tables(self) -> Tables:

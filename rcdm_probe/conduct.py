@@ -387,8 +387,7 @@ def _cards(probe: Probe, context: Context, ready: Ready) -> dict[str, Any]:
     """What ``run.json`` tells of all that takes part."""
     cards: dict[str, Any] = {"data_card": data_card(context.images, ready.given)}
     cards["drawn_levels"] = list(dict.fromkeys(level for one in context.each_encoder() for level in one.drawn_levels))
-    if adapted := _adapted(context):
-        cards["adapted"] = adapted
+    cards |= {name: told for name, told in _drawing(context).items() if told}
     if probe.needs.encoders == "one":
         cards["encoder_card"] = encoder_card(context.encoder, context.levels)
     else:
@@ -403,12 +402,19 @@ def _cards(probe: Probe, context: Context, ready: Ready) -> dict[str, Any]:
     return cards
 
 
-def _adapted(context: Context) -> dict[str, Any]:
-    """What was found of the heads, among those that draw, that were put on a denoiser that was trained without them."""
-    told = {}
+def _drawing(context: Context) -> dict[str, dict[str, Any]]:
+    """What is known of the heads that draw, by condition: how faithful their samples were when the RCDM was made, and
+    what was found of those that were put on a denoiser that was trained without them.
+    """
+    scores, adapted = {}, {}
     for one in filter(None, (*context.each_encoder(), context.untrained())):
         for card in one.decoder.cards if one.decoder else ():
-            for level in one.drawn_levels:
-                if stages := card.get("adapted", {}).get(condition := f"{one.encoder.name}/{level}"):
-                    told[condition] = stages
-    return told
+            for condition in (f"{one.encoder.name}/{level}" for level in one.drawn_levels):
+                if stages := card.get("adapted", {}).get(condition):
+                    adapted[condition] = stages
+                elif seen := card.get("scores", {}).get(condition):
+                    steps = card.get("training", {}).get("settings", {}).get("steps")
+                    scores[condition] = {key: seen[key] for key in ("MRR", "gallery") if key in seen} | (
+                        {"steps": steps} if isinstance(steps, int) else {}
+                    )
+    return {"scores": scores, "adapted": adapted}

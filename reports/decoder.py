@@ -64,32 +64,40 @@ def undrawn(levels: Iterable[str], drawn: Collection[str], run: Mapping[str, Any
     ]
 
 
-def adapted_card(adapted: Mapping[str, Any]) -> list[Block]:
-    """A card of the first page for heads that were adapted, with their fidelity; none where there are none.
+def fidelity_card(scores: Mapping[str, Any], adapted: Mapping[str, Any]) -> list[Block]:
+    """A card of the first page for the heads that draw, with their fidelity; none where nothing is known of them.
 
     Args:
-        adapted: Of each condition, what was found after each stage of its adaptation.
+        scores: Of each condition that was trained with its denoiser: ``MRR``, ``gallery`` and ``steps``, as far as
+            they are known.
+        adapted: Of each that was not, what was found after each stage of its adaptation.
     """
-    rows = {condition: _fidelity(stages) for condition, stages in adapted.items()}
-    return [blocks.card("Adapted heads draw", rows)] if rows else []
+    rows = {condition: _told(seen) for condition, seen in scores.items() if "MRR" in seen}
+    rows |= {condition: f"adapted head, {_adapted(stages)}" for condition, stages in adapted.items()}
+    return [blocks.card("The decoder", rows)] if rows else []
 
 
 def adapted_limits(adapted: Mapping[str, Any]) -> list[str]:
-    """What a report cannot tell where adapted heads draw, in sentences; as of `adapted_card`."""
+    """What a report cannot tell where adapted heads draw, in sentences; as of `fidelity_card`."""
     return [
         f"The pictures of {condition} are drawn through a head that was adapted to a denoiser trained without it "
-        f"({_fidelity(stages)}). What they show is in h; what they do not show may be what this denoiser cannot draw, "
+        f"({_adapted(stages)}). What they show is in h; what they do not show may be what this denoiser cannot draw, "
         "and not what h has lost."
         for condition, stages in adapted.items()
     ]
 
 
-def _fidelity(stages: Mapping[str, Any]) -> str:
+def _told(seen: Mapping[str, Any]) -> str:
+    among = f" among {seen['gallery']:,.0f} images" if "gallery" in seen else ""
+    steps = f", after {seen['steps']:,} steps" if "steps" in seen else ""
+    return f"MRR {seen['MRR']:.3f}{among}{steps}"
+
+
+def _adapted(stages: Mapping[str, Any]) -> str:
     """What was found after the last stage of an adaptation, beside the floor of another image's h."""
     last = [found for name, found in stages.items() if not name.startswith("floor")][-1]
     floor = next((found["MRR"] for name, found in stages.items() if "shuffled" in name), None)
-    beside = "" if floor is None else f", {floor:.3f} from the h of other images"
-    return f"MRR {last['MRR']:.3f} among {last['gallery']:,.0f} images{beside}"
+    return _told(last) + ("" if floor is None else f", {floor:.3f} from the h of other images")
 
 
 def training_command(

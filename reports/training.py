@@ -60,7 +60,7 @@ def draw_training_curves(losses: pd.DataFrame, fidelity: pd.DataFrame) -> Figure
     _losses(loss, losses, fidelity)
     for axes, column, title in (
         (ranks, "MRR", f"MRR among {fidelity['gallery'].max()}"),
-        (distance, "frechet relative", "Frechet distance, relative"),
+        (distance, "frechet relative", "Frechet, relative"),
     ):
         for level, (colour, marker) in level_looks(fidelity["level"]).items():
             rows = fidelity[fidelity["level"] == level]

@@ -24,6 +24,8 @@ from stopping import stopped_at
 from torch import nn
 from typer.testing import CliRunner, Result
 
+import rcdm_probe
+from probes.page import document
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders import Encoder, load_encoder
 from rcdm_core.errors import UserError
@@ -81,6 +83,26 @@ def test_an_rcdm_is_left_in_the_layout_of_diffusers(finished: tuple[Path, str]) 
     assert card["training"]["held_out"] == 10
     assert set(card["scores"]) == set(rcdm.conditions)
     assert card["command"].startswith("rcdm-probe train -e simclr")
+
+
+def test_a_report_says_how_faithful_the_decoder_was_that_drew(finished: tuple[Path, str]) -> None:
+    folder, _ = finished
+    last = pd.read_csv(folder / "fidelity.csv").set_index("level").tail(2)["MRR"]
+    found = rcdm_probe.invariance(
+        "simclr",
+        rcdm=folder,
+        levels=("layer2",),
+        steps=1,
+        images=20,
+        gallery=20,
+        varied=2,
+        samples=2,
+        rendered=2,
+        transformations=("rotation",),
+    )
+    card = next(card for card in document(found)["cards"] if card["title"] == "The decoder")
+    told = f"MRR {last['layer2']:.3f} among {IMAGES} images, after 4 steps"
+    assert card["rows"] == [["simclr/layer2", told]]
 
 
 def test_pictures_and_a_table_show_how_it_went(finished: tuple[Path, str]) -> None:

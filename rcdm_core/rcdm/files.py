@@ -141,12 +141,14 @@ _CARD = {
         lambda value: isinstance(value, dict) and all(map(TEXT.holds, value.values())), "the weights of each encoder"
     ),
     "training": Kind(lambda value: isinstance(value, dict), "an object"),
+    "scores": Kind(lambda value: isinstance(value, dict) and all(map(_tells_scores, value.values())), "scores"),
     "adapted": Kind(lambda value: isinstance(value, dict) and all(map(_tells_stages, value.values())), "stages"),
     "before": several(
         Kind(lambda card: isinstance(card, dict) and not _training_fault(card.get("training")), "a card"), 1000
     ),
 }
-_FOUND = dict.fromkeys(("MRR", "mean rank", "gallery"), Kind(lambda value: isinstance(value, (int, float)), "a number"))
+_NUMBER = Kind(lambda value: isinstance(value, (int, float)), "a number")
+_FOUND = dict.fromkeys(("MRR", "mean rank", "gallery"), _NUMBER)
 _COUNT = whole(0, 1 << 53)
 _LEG = {"images": _COUNT, "settings": Kind(lambda value: not wrong(value, {"seed": _COUNT}, others=True), "settings")}
 _TRAINING = {
@@ -176,6 +178,11 @@ def _card_fault(card: dict[str, Any]) -> str:
     if len({condition_key(name) for name in names}) < len(names):
         return "two conditions have one head"
     return _training_fault(card.get("training", {}))
+
+
+def _tells_scores(scores: Any) -> bool:
+    """Whether these are what a condition scores."""
+    return isinstance(scores, dict) and not wrong(scores, _FOUND, others=True)
 
 
 def _tells_stages(stages: Any) -> bool:

@@ -135,10 +135,9 @@ def evaluate_zoo(
                 scores = fidelity_scores(encode(encoder, drawn)[level], h)
                 rendered = reading_scores(judge.read(drawn), factors.head(samples))
                 scores |= {f"rendered {name}": score for name, score in rendered.items()}
-                by_condition[condition] = scores
+                by_condition[condition] = scores | {"gallery": images}
                 rows += _rows("rcdm", condition, scores)
-        sampling = {"samples": samples, "gallery": images, **how}
-        update_card(folder / "rcdm", "rcdm", scores=by_condition, sampling=sampling, command=command)
+        update_card(folder / "rcdm", "rcdm", scores=by_condition, sampling={"samples": samples, **how}, command=command)
     return pd.DataFrame(rows)
 
 

@@ -148,7 +148,8 @@ def _run(probe: Probe, known: Mapping[str, Option], sizes: Mapping[str, Any], gi
     for table in result.summaries:
         shown = Table(title=table.caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for heading, cells in zip(table.columns, zip(*table.rows, strict=True), strict=True):
-            shown.add_column(heading, no_wrap=any("\n" in cell for cell in cells))  # lines are broken as they are to be
+            is_broken = any("\n" in cell for cell in cells)  # as it is to be
+            shown.add_column(heading, no_wrap=is_broken, overflow="fold")
         for row in table.rows:
             shown.add_row(*row)
         console.print(shown)

@@ -89,8 +89,12 @@ def draw_displacement(
     for x, text in ((0.5, "chance"), (1.0, "certain")):
         right.axvline(x, color=MUTED, lw=0.8, ls=DASHED, zorder=1)
         _note(right, x, text)
-    figure.legend(handles=level_handles(looks), loc="lower left", borderaxespad=0, borderpad=0, handletextpad=0.1)
+    legend = figure.legend(
+        handles=level_handles(looks), loc="lower left", borderaxespad=0, borderpad=0, handletextpad=0.1
+    )
     figure.tight_layout(pad=0.3, w_pad=1.5)
+    reach = legend.get_window_extent().width / figure.bbox.width + 0.02  # past names that are short
+    figure.subplots_adjust(left=max(figure.subplotpars.left, reach))
     return figure
 
 
