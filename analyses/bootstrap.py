@@ -205,11 +205,11 @@ def _wilson_of_auc(scores: Array, area: float, tail: float) -> tuple[float, floa
     """Wilson's interval of an AUC, as if it were the share of hits among as many images as have its variance.
 
     Where both kinds hardly overlap, that variance is known from a few images alone: an image then counts as at most
-    two.
+    four.
     """
     n = len(scores)
     variance = auc_shares(scores).var(ddof=1) / n
-    alike = area * (1 - area) / variance if variance > 0 else n
+    alike = min(area * (1 - area) / variance, 4 * n) if variance > 0 else n
     return _wilson(area, alike, stdtrit(n - 1, tail))
 
 
