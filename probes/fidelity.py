@@ -175,8 +175,14 @@ def ready(run: Context, settings: Fidelity) -> Ready:
     drawn = draw(available, training, settings)
     known, look = drawn.training, run.look(run.images.images(drawn.images[:1]))[0]
     swept = settings.swept_level or (USUAL if USUAL in levels else levels[0])
+    distilled = any(decoder.calls for decoder in run.decoders.values())  # it draws in one way, and no other
     return Ready(
-        settings=replace(settings, swept_level=swept, spread_level=settings.spread_level or (swept,)),
+        settings=replace(
+            settings,
+            swept_level=swept,
+            spread_level=settings.spread_level or (swept,),
+            swept_images=0 if distilled else settings.swept_images,
+        ),
         own=drawn,
         hashes={"training images": known.images.fingerprint if known else ""},
         cards={

@@ -171,13 +171,15 @@ def prepare(probe: Probe, encoder: Any = None, data: str | Path = "scenes", **ar
         seed=chosen.seed,
         whole=needs.whole,
     )
+    way = opening.way_of(decoders)
+    images = _told_of_way(images, chosen, way)
     judged = needs.judge and bool(decoders) and images.factors([0]) is not None
     context = Context(
         encoders=encoders,
         levels=levels,
         images=images,
         data=data,
-        settings=replace(chosen, levels=levels),
+        settings=replace(chosen, levels=levels, **way),
         decoders=decoders,
         judge=load_judge(device=asked.device) if judged else None,
         space=_feature_space(asked, images, encoders[0]) if needs.features else None,
@@ -284,6 +286,17 @@ def function_of(probe: Probe) -> Callable[..., Result]:
     told = "\n".join(f"    {name}: {about.help}" for name, about in sizes.items())
     probed.__doc__ = f"{probe.about}\n\nSettings:\n{told}\n"
     return probed
+
+
+def _told_of_way(images: ImageSet, chosen: Any, way: Mapping[str, Any]) -> ImageSet:
+    """The images; where an RCDM settles how it draws, they say in place of what."""
+    if not way:
+        return images
+    told = (
+        f"pictures are drawn in {way['steps']} steps of {way['solver']}, to which the RCDM was distilled, and not in "
+        f"{chosen.steps} of {chosen.solver}"
+    )
+    return replace(images, remarks=(*images.remarks, told))
 
 
 def _settings(probe: Probe, given: Mapping[str, Any]) -> Any:

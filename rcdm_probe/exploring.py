@@ -166,7 +166,7 @@ def open_world(
     images = opening.open_images(data, seen_by=seen_by, least=2, limit=limit, seed=settings.seed)
     context = Context(
         encoders=opened, levels=levels, images=images, data=data, decoders=decoders,
-        settings=replace(settings, levels=levels), cache=representation_cache(),
+        settings=replace(settings, levels=levels, **opening.way_of(decoders)), cache=representation_cache(),
     )  # fmt: skip
     gallery = context.draw(settings.gallery)
     known = {one.encoder.name: one.represent(gallery) for one in context.each_encoder()}
@@ -178,7 +178,7 @@ def open_world(
     arguments = {
         "encoder": "+".join(named), "data": str(data), "rcdm": rcdm_names(rcdm, opened, levels),
         "weights": weights_name(weights or {}), "device": device,
-        **{name: getattr(settings, name) for name in ("steps", "solver", "samples", "gallery", "seed")},
+        **{name: getattr(context.settings, name) for name in ("steps", "solver", "samples", "gallery", "seed")},
     }  # fmt: skip
     return World(context, gallery, known, units, arguments, command or f"open_world({list(encoders)!r}, {str(data)!r})")
 

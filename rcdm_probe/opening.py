@@ -19,6 +19,7 @@ from rcdm_core.encoders import Encoder, catalogue, load_encoder
 from rcdm_core.encoders.any_network import admitted
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import is_resized_by_encoder, recipe
+from rcdm_core.rcdm.choices import DISTILLED_SOLVER
 from rcdm_core.rcdm.rcdm import RCDM, JoinedRCDM, unknown_condition
 from rcdm_core.training_images import known_split, names_its_images, unseen
 from reports.decoder import training_command
@@ -241,6 +242,18 @@ def require_rcdms(
                 f"train one on your images and give it with --rcdm: {command}",
             )
     return opened
+
+
+def way_of(decoders: Mapping[str, RCDM]) -> dict[str, Any]:
+    """Solver and steps that are settled by an RCDM, as settings; none where any will do.
+
+    Raises:
+        UserError: They draw in different ways.
+    """
+    calls = {decoder.calls for decoder in decoders.values()}
+    if len(calls) > 1:
+        raise UserError("the RCDMs draw in different numbers of steps", "give such as were distilled alike, or not")
+    return {"solver": DISTILLED_SOLVER, "steps": next(iter(calls))} if calls - {None} else {}
 
 
 def _open_rcdms(

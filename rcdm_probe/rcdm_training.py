@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from probes.rendering import check_match
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm_training import Observation, RCDMTraining, train_rcdm
 from rcdm_core.rcdm_training.beginning import encoders_at_hand
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
+    from rcdm_core.rcdm import RCDM
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,12 @@ def prepare(
     """Load and check all that a training needs, and write ``run.json``; this process was begun with its command.
 
     Args:
-        encoders: Name or encoder, or several.
+        encoders: Name or encoder, or several; of a distillation, none takes all that the RCDM draws from.
         data: A folder of images, or a data set by name.
         settings: How to train.
         out: Folder of the RCDM.
-        level: Level or levels of each encoder to train for; None for all that it has of itself.
+        level: Level or levels of each encoder to train for; None for all that it has of itself, or that the RCDM draws
+            from which is distilled.
         weights: Weights to use instead of an encoder's own, by its name.
         device: Where to compute.
 
@@ -85,8 +88,12 @@ def prepare(
     """
     kind = choose_device(device)
     processes = join_processes(kind)
-    asked = open_asked(encoders, level, weights, device=str(processes.device))
-    known = [] if settings.start is None else encoders_at_hand(settings.start, asked)
+    distilled = settings.start if settings.calls else None
+    if distilled is None:
+        asked = open_asked(encoders, level, weights, device=str(processes.device))
+    else:
+        asked = _open_drawn_from(distilled, encoders, weights, device=str(processes.device))
+    known = encoders_at_hand(settings.start, asked) if settings.start and not distilled else []
     found = open_images(
         data,
         seen_by=(*asked, *known, settings.network),
@@ -106,8 +113,10 @@ def prepare(
         "looked_at": settings.looked_at,
         "start": fingerprint_of(settings.start),
         **({"shares": dict(settings.shares)} if settings.shares else {}),
+        **({"calls": settings.calls} if distilled else {}),
     }
-    return Training(asked, known, found, settings, *begin_run("train", asked, found, arguments, out=out, device=kind))
+    verb = "distill" if distilled else "train"
+    return Training(asked, known, found, settings, *begin_run(verb, asked, found, arguments, out=out, device=kind))
 
 
 def open_asked(
@@ -124,6 +133,29 @@ def open_asked(
     return dict(
         open_encoder(encoder, level=level, weights=weights.get(name), device=device) for name, encoder in named.items()
     )
+
+
+def levels_of(rcdm: RCDM) -> dict[str, list[str]]:
+    """Levels that an RCDM draws from, by name of the encoder."""
+    levels: dict[str, list[str]] = {}
+    for condition in rcdm.conditions:
+        encoder, _, level = condition.rpartition("/")
+        levels.setdefault(encoder, []).append(level)
+    return levels
+
+
+def _open_drawn_from(
+    rcdm: RCDM, encoders: str | Encoder | Sequence[str | Encoder], weights: Mapping[str, str | Path], *, device: str
+) -> dict[Encoder, tuple[str, ...]]:
+    """Encoders that an RCDM draws from, with the levels at which it does."""
+    levels = levels_of(rcdm)
+    asked: dict[Encoder, tuple[str, ...]] = {}
+    for name, encoder in by_name(encoders, tuple(levels)).items():
+        if name not in levels:
+            raise unknown_name("encoder that this RCDM draws from", name, levels)
+        asked |= open_asked(encoder, levels[name], {n: w for n, w in weights.items() if n == name}, device=device)
+        check_match(next(reversed(asked)), levels[name], rcdm)
+    return asked
 
 
 def told_of(

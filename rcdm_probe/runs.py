@@ -168,7 +168,7 @@ class Run:
         begun = self.facts["resumed"][-1] if self.resumed else self.facts["started"]
         with _writing(self.folder):
             if known is not None and (
-                known["finished"] is None or known["probe"] in ("train", "adapt")
+                known["finished"] is None or known["probe"] in ("train", "adapt", "distill")
             ):  # which end where they were
                 self.facts = {**self.facts, "started": known["started"], "resumed": [*known["resumed"], begun]}
             else:

@@ -6,6 +6,9 @@ SOLVERS = ("sde-dpmsolver++", "dpmsolver++", "unipc", "ddim", "ddpm")
 """Keys of `rcdm_core.rcdm.solvers.SOLVERS`."""
 
 DEFAULT_SOLVER, DEFAULT_STEPS = "sde-dpmsolver++", 12
+DISTILLED_SOLVER = "ddim"
+"""By which an RCDM draws that was distilled to few steps, and by no other."""
+
 BRIEF_STEPS = 8
 """Steps of probes whose statistics rest on many samples: half as many again in the same time, each less faithful.
 

@@ -141,6 +141,7 @@ _CARD = {
         lambda value: isinstance(value, dict) and all(map(TEXT.holds, value.values())), "the weights of each encoder"
     ),
     "training": Kind(lambda value: isinstance(value, dict), "an object"),
+    "calls": whole(1, 64),
     "scores": Kind(lambda value: isinstance(value, dict) and all(map(_tells_scores, value.values())), "scores"),
     "adapted": Kind(lambda value: isinstance(value, dict) and all(map(_tells_stages, value.values())), "stages"),
     "before": several(

@@ -9,6 +9,9 @@ error weighs all noise levels alike, the highest too, at which a representation 
 *Hybrid*, as published (Bordes et al. 2022; Nichol and Dhariwal 2021, equation 16): the network learns ``eps`` and the
 variances of the reverse steps on a linear schedule, by ``|eps - eps'|^2 + L_vb``. The variational bound ``L_vb``, in
 bits a dimension, teaches the variances alone: the mean in it is held fixed.
+
+*Multistep consistency* (Heek, Hoogeboom and Salimans 2024) teaches a trained network to draw in few calls: see
+`Distillation`.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from rcdm_core.rcdm.diffusion import ReverseProcess
+from rcdm_core.rcdm.diffusion import ReverseProcess, clean_of, prediction_of
 from rcdm_core.training import Learner
 
 if TYPE_CHECKING:
@@ -118,11 +121,86 @@ def v_prediction_loss(
         schedule: With ``prediction_type="v_prediction"``.
         draws: Noise and timesteps.
     """
-    clean = images * 2 - 1
-    steps = schedule.config["num_train_timesteps"]
-    t = (draws.quantiles ** (2 / 3) * steps).long().clamp(max=steps - 1)
+    clean, t = images * 2 - 1, _noisy_timesteps(schedule, draws)
     predicted = denoiser(schedule.add_noise(clean, draws.noise, t), t, embedding)
     return F.mse_loss(predicted.float(), schedule.get_velocity(clean, draws.noise, t))
+
+
+def _noisy_timesteps(schedule: DDPMScheduler, draws: Draws) -> torch.Tensor:
+    """Timesteps of density proportional to ``sqrt(t)``, ``[N]``."""
+    steps = schedule.config["num_train_timesteps"]
+    return (draws.quantiles ** (2 / 3) * steps).long().clamp(max=steps - 1)
+
+
+class Distillation(RCDMLearner):
+    """A student of a trained network, which comes to draw in as many steps of DDIM as there are ``calls``.
+
+    The timesteps of those steps cut the way from noise to image into stretches. From every point of a stretch the
+    student is to give the image by which a single step leads to where the teacher's many small ones end. It is taught
+    what it gives itself a small step further on, where the teacher has led it (Heek et al. 2024, algorithm 1).
+
+    Args:
+        denoiser: The student; it begins as the teacher.
+        teacher: The trained network, with the heads of the student at least, where the student will be. It stays.
+        schedule: That of the teacher.
+        calls: Steps of the student.
+        small: Of the teacher's steps, how many there are from noise to image.
+    """
+
+    ends: torch.Tensor
+    signal: torch.Tensor
+
+    def __init__(
+        self, denoiser: Denoiser, teacher: Denoiser, schedule: DDPMScheduler, *, calls: int, small: int = 64
+    ) -> None:
+        super().__init__(denoiser, schedule)
+        self._teacher = (teacher.eval().requires_grad_(False),)  # no module of the learner: neither trained nor kept
+        timesteps = torch.arange(schedule.config["num_train_timesteps"])
+        stops = ReverseProcess(schedule, calls).timesteps
+        before = torch.cat([torch.tensor([-1]), stops])  # -1: the image itself
+        self.register_buffer("ends", before[torch.searchsorted(stops, timesteps)], persistent=False)
+        signal = torch.cumprod(1 - schedule.betas.double(), 0)
+        self.register_buffer("signal", torch.cat([signal, torch.ones(1)]).float(), persistent=False)  # at -1, all
+        self.stride = max(1, len(timesteps) // small)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Mean squared error of the images of a batch, in what the network predicts."""
+        images, groups, draws = batch
+        t = _noisy_timesteps(self.schedule, draws)
+        noisy = self.schedule.add_noise(images * 2 - 1, draws.noise, t)
+        with torch.no_grad():
+            target = self.target(noisy, t, groups)
+        predicted = self.denoiser(noisy, t, self.denoiser.embed(groups))[:, : noisy.shape[1]].float()
+        kind = self.schedule.config["prediction_type"]
+        return F.mse_loss(predicted, prediction_of(kind, target, noisy, self._signal(t)))
+
+    def target(self, noisy: torch.Tensor, t: torch.Tensor, groups: Sequence[tuple[str, torch.Tensor]]) -> torch.Tensor:
+        """The clean images that the student is taught to see in noisy ones ``[N, 3, S, S]`` at timesteps ``[N]``."""
+        end = self.ends[t]
+        further = torch.maximum(t - self.stride, end)
+        clean = self._clean(self._teacher[0], noisy, t, groups)
+        there = self._step(clean, noisy, t, further)
+        own = self._clean(self.denoiser, there, further.clamp(min=0), groups)
+        reached = self._step(own, there, further, end)
+        share = ((1 - self._signal(end)) / (1 - self._signal(t))).sqrt()  # of the noise, what is left at the end
+        needed = (reached - share * noisy) / (self._signal(end).sqrt() - share * self._signal(t).sqrt())
+        return torch.where((further > end)[:, None, None, None], needed, clean)
+
+    def _clean(
+        self, network: Denoiser, noisy: torch.Tensor, t: torch.Tensor, groups: Sequence[tuple[str, torch.Tensor]]
+    ) -> torch.Tensor:
+        predicted = network(noisy, t, network.embed(groups))[:, : noisy.shape[1]].float()
+        clean = clean_of(self.schedule.config["prediction_type"], predicted, noisy, self._signal(t))
+        return clean.clamp(-1, 1) if self.schedule.config["clip_sample"] else clean
+
+    def _step(self, clean: torch.Tensor, noisy: torch.Tensor, t: torch.Tensor, to: torch.Tensor) -> torch.Tensor:
+        """A step of DDIM (Song et al. 2021) from timesteps ``[N]`` to others, -1 for the image."""
+        before, after = self._signal(t), self._signal(to)
+        noise = (noisy - before.sqrt() * clean) / (1 - before).sqrt().clamp(min=1e-6)
+        return after.sqrt() * clean + (1 - after).sqrt() * noise
+
+    def _signal(self, t: torch.Tensor) -> torch.Tensor:
+        return self.signal[t][:, None, None, None]
 
 
 def hybrid_terms(

@@ -22,7 +22,7 @@ from rcdm_core.fingerprint import fingerprint
 from rcdm_core.paths import user_path
 from rcdm_core.precision import device_of, matrix_precision
 from rcdm_core.progress import track
-from rcdm_core.rcdm.choices import DEFAULT_SOLVER, DEFAULT_STEPS
+from rcdm_core.rcdm.choices import DEFAULT_SOLVER, DEFAULT_STEPS, DISTILLED_SOLVER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -65,6 +65,11 @@ class RCDM(nn.Module):
     def cards(self) -> tuple[Mapping[str, Any], ...]:
         """The card of each training that what it draws comes from, those before its own last."""
         return (self.card, *self.card.get("before", ()))
+
+    @property
+    def calls(self) -> int | None:
+        """Steps of DDIM that it was distilled to, and draws in; None where any solver and number of steps will do."""
+        return self.card.get("calls")
 
     @property
     def image_size(self) -> int:
@@ -141,8 +146,8 @@ class RCDM(nn.Module):
         *,
         noise: torch.Tensor | None = None,
         step_noise: torch.Tensor | None = None,
-        steps: int = DEFAULT_STEPS,
-        solver: str = DEFAULT_SOLVER,
+        steps: int | None = None,
+        solver: str | None = None,
         seed: int = 0,
         batch_size: int = 256,
         dtype: torch.dtype | None = None,
@@ -157,8 +162,8 @@ class RCDM(nn.Module):
                 gives images whose difference comes from the representation.
             step_noise: Noise ``[K, N, 3, S, S]`` that a stochastic solver, the default one too, adds after each of its
                 K steps, the first used first; by default drawn from ``seed`` and the starting noise.
-            steps: Network evaluations for each image.
-            solver: A key of `rcdm_core.rcdm.solvers.SOLVERS`.
+            steps: Network evaluations for each image; by default 12, or those that it was distilled to.
+            solver: A key of `rcdm_core.rcdm.solvers.SOLVERS`; by default SDE-DPM-Solver++, or DDIM where it was.
             seed: Of the starting noise, and of the noise that a stochastic solver adds.
             batch_size: Images at once.
             dtype: Precision of the network's matrix products, by default that of
@@ -169,14 +174,21 @@ class RCDM(nn.Module):
             Images ``[N, 3, S, S]`` in [0, 1], on the CPU.
 
         Raises:
-            UserError: Unknown condition or solver, more steps than the schedule has, noise of another shape, or
-                representations of another dimension.
+            UserError: Unknown condition or solver, more steps than the schedule has or other ones than it was distilled
+                to, noise of another shape, or representations of another dimension.
         """
         from rcdm_core.rcdm.guidance import guided
         from rcdm_core.rcdm.solvers import SOLVERS
 
         if condition not in self.conditions:
             raise unknown_condition(condition, self.conditions)
+        usual = (DEFAULT_SOLVER, DEFAULT_STEPS) if self.calls is None else (DISTILLED_SOLVER, self.calls)
+        solver, steps = usual[0] if solver is None else solver, usual[1] if steps is None else steps
+        if self.calls is not None and (solver, steps) != usual:
+            raise UserError(
+                f"{steps} steps of {solver}, of an RCDM that was distilled to {self.calls} of {DISTILLED_SOLVER}",
+                "leave out steps and solver",
+            )
         if solver not in SOLVERS:
             raise unknown_name("solver", solver, SOLVERS)
         check_whole("seed", seed, 0, LARGEST_SEED)
@@ -225,6 +237,8 @@ class JoinedRCDM(RCDM):
                 f"the RCDMs draw images of {' and '.join(map(str, sizes))} pixels, which cannot stand side by side",
                 "give RCDMs of one image size",
             )
+        if len({member.calls for member in members}) > 1:
+            raise UserError("the RCDMs draw in different numbers of steps", "give such as were distilled alike, or not")
         conditions = [condition for member in members for condition in member.conditions]
         if twice := [condition for condition in conditions if conditions.count(condition) > 1]:
             raise UserError(f"two of the RCDMs draw from {twice[0]}", "give one of them")
@@ -233,6 +247,7 @@ class JoinedRCDM(RCDM):
         card = {
             "encoders": {name: weights for card in cards for name, weights in card.get("encoders", {}).items()},
             "members": cards,
+            **({} if first.calls is None else {"calls": first.calls}),
         }
         super().__init__(first.denoiser, schedule=first.schedule, card=card)
         self.members, self._of_condition = nn.ModuleList(members), of_condition

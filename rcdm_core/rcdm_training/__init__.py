@@ -2,7 +2,13 @@
 
 from rcdm_core.rcdm_training.adaptation import Stage, adapt_rcdm
 from rcdm_core.rcdm_training.evaluation import Observation
-from rcdm_core.rcdm_training.settings import Adaptation, RCDMTraining, adaptation_settings, default_settings
+from rcdm_core.rcdm_training.settings import (
+    Adaptation,
+    RCDMTraining,
+    adaptation_settings,
+    default_settings,
+    distillation_settings,
+)
 from rcdm_core.rcdm_training.training import train_rcdm
 
 __all__ = [
@@ -13,5 +19,6 @@ __all__ = [
     "adapt_rcdm",
     "adaptation_settings",
     "default_settings",
+    "distillation_settings",
     "train_rcdm",
 ]

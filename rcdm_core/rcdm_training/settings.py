@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from rcdm_core.bounds import LARGEST_COUNT, check_numbers
+from rcdm_core.bounds import LARGEST_COUNT, check_numbers, check_whole
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.precision import PRECISIONS
 from rcdm_core.rcdm.network import network_settings
@@ -37,6 +37,7 @@ class RCDMTraining:
         start: An RCDM whose U-Net to begin with, of the shape of ``network``; heads begin by what it reads
             (`rcdm_core.rcdm_training.beginning`). None for none.
         shares: Images of a condition such as ``"vicreg/backbone"`` for each one of a condition that is not named.
+        calls: Of ``start`` as it is, the steps of DDIM that it is taught to draw in; 0 trains on the images themselves.
 
     Raises:
         UserError: An unknown precision, or a number out of range.
@@ -49,6 +50,7 @@ class RCDMTraining:
     images: int | None = None
     start: RCDM | None = None
     shares: Mapping[str, int] = field(default_factory=dict)
+    calls: int = 0
 
     def __post_init__(self) -> None:
         loop = self.loop
@@ -90,6 +92,7 @@ def default_settings(
         UserError: An unknown network or precision, a network of another shape than ``start``, images that the network
             cannot halve, or a number out of range.
     """
+    _refuse_distilled(start)
     name = network if network is not None or start is not None else "embedded"
     chosen = {
         "steps": steps,
@@ -124,6 +127,44 @@ def _shape(name: str | None, start: NetworkSettings | None, image_size: int) -> 
     if differing:
         raise UserError(f"the network of --start is not {name}: it has {', '.join(differing)}", "leave out --network")
     return ours
+
+
+def _refuse_distilled(rcdm: RCDM | None) -> None:
+    """Raise a `UserError` for what has lost how it drew in many steps, which training goes by."""
+    if rcdm is not None and rcdm.calls is not None:
+        raise UserError(f"this RCDM was distilled already, to {rcdm.calls} steps", "take the one that it was made of")
+
+
+def distillation_settings(
+    rcdm: RCDM, *, calls: int, every: int, looked_at: int, images: int | None = None, **loop: Any
+) -> RCDMTraining:
+    """Settings by which an RCDM comes to draw in few steps.
+
+    Args:
+        rcdm: The RCDM.
+        calls: Steps of DDIM.
+        every: As of `RCDMTraining`.
+        looked_at: As of `RCDMTraining`.
+        images: As of `RCDMTraining`.
+        **loop: Fields of `TrainingSettings`, where they are not the defaults.
+
+    Raises:
+        UserError: It was distilled already, is several that were joined, or a number is out of range.
+    """
+    _refuse_distilled(rcdm)
+    if "members" in rcdm.card:
+        raise UserError("several RCDMs that were joined are not one", "distil each of them")
+    check_whole("calls", calls, 1, 64)
+    chosen = {"batch_size": 64, "weight_decay": 0.0, "warmup": 50, "ema_decay": 0.995, **loop}
+    return RCDMTraining(
+        network=rcdm.denoiser.settings,
+        loop=TrainingSettings(**chosen),
+        every=every,
+        looked_at=looked_at,
+        images=images,
+        start=rcdm,
+        calls=calls,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +213,7 @@ def adaptation_settings(
         whole_rate: Of the third.
         **given: Other fields of `Adaptation` and `TrainingSettings`.
     """
+    _refuse_distilled(rcdm)
     besides = {name: given.pop(name) for name in ("every", "looked_at", "images") if name in given}
     loop = TrainingSettings(
         **{

@@ -26,7 +26,7 @@ from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.files import STATE, save_rcdm
 from rcdm_core.rcdm.heads import fitted_basis
 from rcdm_core.rcdm.network import Denoiser, begin_heads
-from rcdm_core.rcdm.objective import RCDMLearner
+from rcdm_core.rcdm.objective import Distillation, RCDMLearner
 from rcdm_core.rcdm.rcdm import RCDM
 from rcdm_core.rcdm_training.beginning import begin_on
 from rcdm_core.rcdm_training.evaluation import Observation, held_out_loss, observe
@@ -96,11 +96,20 @@ def train_rcdm(
     )
     torch.manual_seed(loop.seed)
     denoiser = Denoiser(network, material.dimensions)
-    schedule = schedule_for(network)
-    learner = RCDMLearner(denoiser, schedule)
+    schedule = start.schedule if start and settings.calls else schedule_for(network)
+    learner = (
+        Distillation(denoiser, start.denoiser.to(material.device), schedule, calls=settings.calls)
+        if start and settings.calls
+        else RCDMLearner(denoiser, schedule)
+    )
+    told_of_calls = {"calls": settings.calls} if settings.calls else {}
 
     def begin() -> None:
         material.refuse_collapse()
+        if start and settings.calls:
+            theirs = start.denoiser.state_dict()
+            denoiser.load_state_dict({key: theirs[key] for key in denoiser.state_dict()})
+            return
         if start is None:
             small = material.thumbnails(material.beginning)
             begin_heads(
@@ -118,7 +127,9 @@ def train_rcdm(
     def look(done: int) -> None:
         known = read_looks(state / LOOKS)
         if done not in set(known["step"]):
-            rcdm = RCDM(copy.deepcopy(denoiser), schedule=schedule)  # frozen, which the one in training must not be
+            rcdm = RCDM(
+                copy.deepcopy(denoiser), schedule=schedule, card=told_of_calls
+            )  # frozen, which the one in training must not be
             seen = observe(rcdm, material, step=done, seed=loop.seed)
             losses = {
                 "loss": pd.read_csv(state / LOSSES)["loss"].tail(settings.every).mean(),
@@ -138,7 +149,16 @@ def train_rcdm(
         material.batches(loop.batch_size, settings.shares),
         loop,
         folder=state,
-        of=repr((identity(asked), images.fingerprint, network.to_dict(), numbers(loop), dict(settings.shares))),
+        of=repr(
+            (
+                identity(asked),
+                images.fingerprint,
+                network.to_dict(),
+                numbers(loop),
+                dict(settings.shares),
+                settings.calls,
+            )
+        ),
         device=device,
         callbacks=Callbacks(begin, look, settings.every),
     )
@@ -147,7 +167,7 @@ def train_rcdm(
             **told_of_data(images, material),
             "settings": asdict(loop),
             "shares": dict(settings.shares),
-            "objective": schedule.config["prediction_type"],
+            "objective": "multistep consistency" if settings.calls else schedule.config["prediction_type"],
             "seconds": round(pd.read_csv(state / LOSSES)["seconds"].sum()),
             "processes": processes.num_processes,
             "device": str(processes.device),
@@ -160,6 +180,7 @@ def train_rcdm(
         rows = zip(material.conditions, last, strict=True)
         told = {
             **told_of_encoders(asked),
+            **told_of_calls,
             "training": training,
             **(told_before(start) if start else {}),
             "scores": {one.name: {k: v for k, v in row.items() if k != "level"} for one, row in rows},

@@ -107,14 +107,8 @@ Features = Annotated[
     ),
 ]
 Steps = Annotated[int, typer.Option("--steps", min=1, max=1000, help="Solver steps for each picture.", metavar="K")]
-Solver = Annotated[
-    str,
-    typer.Option(
-        "--solver",
-        help="How the diffusion is solved: sde-dpmsolver++, dpmsolver++, unipc, ddim or ddpm.",
-        metavar="NAME",
-    ),
-]
+SOLVED = "How the diffusion is solved: sde-dpmsolver++, dpmsolver++, unipc, ddim or ddpm."
+Solver = Annotated[str, typer.Option("--solver", help=SOLVED, metavar="NAME")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Seed of every random draw.", metavar="S")]
 RunFolder = Annotated[
     Path | None,

@@ -38,8 +38,21 @@ def run(
             metavar="FILE",
         ),
     ] = Path("samples.png"),
-    steps: options.Steps = DEFAULT_STEPS,
-    solver: options.Solver = DEFAULT_SOLVER,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1000,
+            help=f"Solver steps for each picture; by default {DEFAULT_STEPS}, or those that the RCDM was distilled to.",
+            metavar="K",
+        ),
+    ] = None,
+    solver: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{options.SOLVED} By default {DEFAULT_SOLVER}, or that of a distilled RCDM.", metavar="NAME"
+        ),
+    ] = None,
     guided: Annotated[
         bool,
         typer.Option(

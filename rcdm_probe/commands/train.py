@@ -1,10 +1,11 @@
-"""``rcdm-probe train``: an RCDM for any encoder, on any images."""
+"""``rcdm-probe train``: an RCDM for any encoder, on any images; ``distill``: the same in few steps."""
 
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -13,6 +14,14 @@ from rich.table import Table
 from rcdm_core.errors import legible
 from rcdm_probe.commands import options
 from rcdm_probe.commands.running import new_console, tell, unread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+    from rich.console import Console
+
+    from rcdm_probe.rcdm_training import Training
 
 
 def run(
@@ -113,8 +122,7 @@ def run(
     with new_console(stderr=True).status("loading"):
         from rcdm_core.rcdm_training import default_settings
         from rcdm_probe.opening import open_one
-        from rcdm_probe.progress import progress_bars
-        from rcdm_probe.rcdm_training import check_tracker, conduct, prepare
+        from rcdm_probe.rcdm_training import check_tracker, prepare
 
     if log is not None:
         check_tracker(log)
@@ -135,9 +143,110 @@ def run(
         seed=seed,
         shares=options.shares_of(share),
     )
+    own = options.weights_of(weights, encoder)
+    begin = partial(prepare, encoder, data, settings, out=out, level=level or None, weights=own, device=device)
+    found = _trained(begin, console, title=f"held-out images after {steps} steps", log=log)
+    if found is None:
+        return
+    words = ["rcdm-probe", "invariance", "--encoder", encoder[0], "--data", data, "--rcdm", str(out)]
+    words += [word for name in level or [] for word in ("--level", name)]
+    words += ["--weights", str(own[encoder[0]])] if encoder[0] in own else []
+    console.print(f"Next: {escape(legible(shlex.join(words)))}")
+
+
+def distill(
+    rcdm: Annotated[
+        str,
+        typer.Argument(help="RCDM: a folder, embedded, or a published one such as imagenet/vicreg/backbone."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", parser=options.place, help="Folder of the new RCDM.", metavar="FOLDER")
+    ],
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data", "-d", help="Images to go by: those of its training, or of their kind.", metavar="FOLDER"
+        ),
+    ] = "scenes-train",
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--encoder",
+            "-e",
+            help="Draw from this one of the RCDM's encoders; may be repeated. By default from all.",
+            metavar="NAME",
+        ),
+    ] = None,
+    calls: Annotated[int, typer.Option(help="Steps in which it is to draw.", min=1, max=64, metavar="K")] = 4,
+    images: Annotated[
+        int | None, typer.Option("--images", "-n", help="Take at most so many images, at random.", min=1, metavar="N")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.", min=1, metavar="K")] = 2000,
+    batch_size: Annotated[int, typer.Option(help="Images a step, over all processes.", min=1, metavar="B")] = 64,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 2e-4,
+    accumulate: Annotated[
+        int, typer.Option(help="Parts in which a process takes its share of a batch, to save memory.", min=1)
+    ] = 1,
+    precision: Annotated[
+        str, typer.Option(help="bf16, no (float32), or auto: the faster one.", metavar="NAME")
+    ] = "auto",
+    every: Annotated[int, typer.Option(help="Steps between looks at held-out images.", min=1)] = 500,
+    looked_at: Annotated[int, typer.Option(help="Held-out images sampled at each look, for each level.", min=2)] = 100,
+    weights: options.WeightsOf = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+) -> None:
+    """Teach an RCDM to draw in few steps what it draws in many.
+
+    Multistep consistency (Heek, Hoogeboom and Salimans 2024): the network learns to cross in one step what it crossed
+    in many. The result is an RCDM like any other, which draws in its own steps and by no others; probes do so by
+    themselves.
+
+    fidelity.csv and progress.png show along the way how faithful its samples are.
+
+    Stop it at any time: the same command goes on. Many processes: start it with torchrun or accelerate.
+
+    [bold]Examples[/]
+
+    rcdm-probe distill my-rcdm --data photos/ --out my-quick-rcdm
+
+    rcdm-probe invariance --encoder timm/resnet18 --data photos/ --rcdm my-quick-rcdm
+    """
+    console = new_console()
+    with new_console(stderr=True).status("loading"):
+        from rcdm_core.rcdm_training import distillation_settings
+        from rcdm_probe.opening import open_one
+        from rcdm_probe.rcdm_training import levels_of, prepare
+
+    start = open_one(rcdm)
+    settings = distillation_settings(
+        start,
+        calls=calls,
+        every=every,
+        looked_at=looked_at,
+        images=images,
+        steps=steps,
+        learning_rate=lr,
+        batch_size=batch_size,
+        accumulate=accumulate,
+        precision=precision,
+        seed=seed,
+    )
+    own = options.weights_of(weights, encoder or list(levels_of(start)))
+    begin = partial(prepare, encoder or (), data, settings, out=out, weights=own, device=device)
+    _trained(begin, console, title=f"held-out images, drawn in {calls} steps")
+
+
+def _trained(
+    begin: Callable[[], Training], console: Console, *, title: str, log: str | None = None
+) -> pd.DataFrame | None:
+    """Train, and say what was reached: what each look found, or None in a process that does not speak."""
+    from rcdm_probe.progress import progress_bars
+    from rcdm_probe.rcdm_training import conduct
+
     with progress_bars():
-        own = options.weights_of(weights, encoder)
-        training = prepare(encoder, data, settings, out=out, level=level or None, weights=own, device=device)
+        training = begin()
+        out = training.run.folder
         if training.is_main:
             tell(training.images.remarks)
         if training.is_main and training.run.resumed:
@@ -147,11 +256,11 @@ def run(
             training, tell=lambda line: None if console.is_terminal else console.print(escape(line)), log=log
         )
     if not training.is_main:
-        return
+        return None
     last = found[found["step"] == found["step"].max()]
-    table = Table(title=f"held-out images after {steps} steps")
+    table = Table(title=title)
     for heading in ("level", "MRR", "mean rank", "of", "Frechet, relative", "loss", "held-out loss"):
-        table.add_column(heading, justify="left" if heading == "level" else "right")
+        table.add_column(heading, justify="left" if heading == "level" else "right", overflow="fold")
     for row in last.to_dict("records"):
         numbers = f"{row['MRR']:.3f}", f"{row['mean rank']:.1f}", str(row["gallery"]), f"{row['frechet relative']:.2f}"
         table.add_row(row["level"], *numbers, f"{row['loss']:.4f}", f"{row['held-out loss']:.4f}")
@@ -159,7 +268,4 @@ def run(
     if skipped := [str(path) for path in training.images.skipped]:
         console.print(f"[yellow]{escape(unread(len(skipped), skipped))}[/]")
     console.print(f"RCDM: [bold]{escape(legible(str(out)))}[/] (samples/, progress.png, fidelity.csv)")
-    words = ["rcdm-probe", "invariance", "--encoder", encoder[0], "--data", data, "--rcdm", str(out)]
-    words += [word for name in level or [] for word in ("--level", name)]
-    words += ["--weights", str(own[encoder[0]])] if encoder[0] in own else []
-    console.print(f"Next: {escape(legible(shlex.join(words)))}")
+    return found
