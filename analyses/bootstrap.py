@@ -11,7 +11,7 @@ resamples are used for every number over equally many images, so that intervals 
 sides of a pair, differ by what was measured and not by the draw.
 
 What an interval does not cover: the training of the encoder, of the readouts (scores are out-of-fold and then fixed)
-and of the decoder, and the scale of relative distances, which is a constant of the level.
+and of the decoder, and the scale of relative distances: `Estimate.widened` adds its error where that is known.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
     python docs/few_steps.py DISTILLED [--rcdm WHOLE] [--encoder vicreg] [--images 400]
 
 prints a row for each way of drawing. *MRR*, of the image that a sample was drawn of among 10,000 scenes, over all
-samples of an image; *difference*, that of the way less the default's, paired by image, with its 95% interval. *Within*,
-variance of the samples of one h over that of 100 ancestral steps. *Held*, share of factors whose true value lies between
-the lowest and the highest of the samples, read by the judge; of K samples that vary as they should (K - 1) / (K + 1),
-less where they vary too little. *Factors*, mean R2 of the factors read off samples.
+samples of an image; *difference*, that of the way less the default's, paired by image, with its 95% interval.
+*Within*, variance of the samples of one h over that of 100 ancestral steps. *Held*, share of factors whose true value
+lies between the lowest and the highest of K samples, read by the judge: (K - 1) / (K + 1) where they vary as they
+should, less where too little. *Factors*, mean R2 of the factors read off samples.
 """
 
 from __future__ import annotations

@@ -169,7 +169,10 @@ CORRUPTIONS = {
     (name := label.lower().replace(" ", "_")): Transformation(name, label, unit, doses, doses[2], function)
     for label, unit, doses, function in _KNOWN
 }
-"""Corruptions by name; their five doses are the severities. Strengths are those of ImageNet-C as far as it has them."""
+"""Corruptions by name; their five doses are the severities.
+
+Strengths are those of ImageNet-C (Hendrycks and Dietterich 2019), as fractions of the image where they are lengths, for
+noise, defocus and zoom blur, brightness, contrast and JPEG; those of the others are like them."""
 
 
 # What is measured
@@ -389,6 +392,7 @@ def names(found: Found) -> dict[str, Any]:
     return {
         "labels": {entry.name: entry.label for entry in CORRUPTIONS.values()},
         "count": len(found.settings.corruptions),
+        "gallery": f"{min(found.settings.gallery, found.at_hand - found.settings.images):,}",
         "rule_of_gain": rule_of_gain("encoders and aspects"),
     }
 

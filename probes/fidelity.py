@@ -581,7 +581,12 @@ def guidance(found: Found) -> pd.DataFrame:
             gain = (errors["plain"] - errors["guided"]) / np.square(true - true.mean(0)).sum(1).mean()
         rows[*key, factor] = {name: scores[name] for name in ("plain", "guided")} | gained(found, gain)
     table = tabulate(rows, ("encoder", "level", "factor"), ("plain", "guided", "gain"), ("p_value", "p_holm"))
-    return table.assign(p_holm=holm(table["p_value"]))
+    return corrected(found, table)
+
+
+def corrected(found: Found, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with p-values, Holm-corrected over what is under study: real images and the floor claim nothing."""
+    return table.assign(p_holm=holm(table["p_value"].where(table["encoder"].isin(found.encoders))))
 
 
 def gained(found: Found, gain: Array) -> dict[str, Any]:
@@ -633,8 +638,7 @@ def copies(found: Found) -> pd.DataFrame:
             "p_value": signed_rank(surplus),
         }
     names = ("distance", "ratio", "share", "closest", "surplus")
-    table = tabulate(rows, ("encoder", "level"), names, ("p_value", "p_holm"))
-    return table.assign(p_holm=holm(table["p_value"].mask(table["encoder"] == REAL)))
+    return corrected(found, tabulate(rows, ("encoder", "level"), names, ("p_value", "p_holm")))
 
 
 def solvers(found: Found) -> pd.DataFrame:
@@ -678,8 +682,8 @@ def solvers_floor(found: Found) -> Estimate:
 
 
 def of_samples(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a table that are of samples, not of real images."""
-    return table[table["encoder"] != REAL]
+    """The rows of a table that are of samples from an encoder under study: not of real images, nor of the floor."""
+    return table[~table["encoder"].isin([REAL, UNTRAINED])]
 
 
 def trust(found: Found) -> str:
@@ -865,6 +869,7 @@ def names(found: Found) -> dict[str, Any]:
         "chance": f"{chance(count):.3f}",
         "count": f"{gallery['images']:,}",
         "few": min(LEAST, gallery["images"]),
+        "guided": min(found.settings.guided, gallery["images"]),
         "among": f"{training.get('compared', 0):,}",
         "trained": f"{training.get('total', 0):,}",
         "training": training.get("name", ""),

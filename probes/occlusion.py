@@ -28,8 +28,8 @@ from analyses.findings import word_for
 from analyses.statistics import correlation, mean, median, share
 from analyses.tables import by_image, measured, summed, tabulate
 from probes.probe import Compared, Judgement, Needs, Probe, Settings, Show, option
-from probes.scale import OF_TOKENS, between_tokens, check_others
-from rcdm_core.distances import relative_displacement, typical_distance
+from probes.scale import OF_TOKENS, between_tokens, check_others, unit_error
+from rcdm_core.distances import relative_displacement, typical_distance, typical_error
 from rcdm_core.encoders.encoder import PATCHES
 from rcdm_core.errors import UserError
 from rcdm_core.precision import device_of
@@ -84,6 +84,8 @@ def measure(run: Context, settings: Occlusion) -> Iterator[pd.DataFrame | Map | 
     ``occluded``  distance of h(x without the place) from h(x), over the median distance of two other images
     ============  =====================================================================================================
 
+    ``unit_error``, of no image: standard error of that median as a share of it.
+
     Of the grid behind the level `PATCHES`, over all places that are covered one after the other; ``strength`` of
     ``outside``: what it is where all tokens move alike.
 
@@ -97,6 +99,9 @@ def measure(run: Context, settings: Occlusion) -> Iterator[pd.DataFrame | Map | 
     chosen, others = np.split(run.draw(settings.images + settings.gallery), [settings.images])
     apart, h = run.represent(others), run.represent(chosen)
     unit = {level: typical_distance(apart[level], seed=settings.seed) for level in run.levels}
+    for level in run.levels:
+        error = typical_error(apart[level], seed=settings.seed)
+        yield run.records("unit_error", [error], [-1], level=level, condition="occluded")
     areas = torch.stack([area(run.images.image_size, place, settings.places) for place in range(settings.places**2)])
     has_grid = bool(run.encoder.grid_layer)
     touched = touched_by(run.encoder, areas) if has_grid else torch.zeros(len(areas), 0, 0, dtype=torch.bool)
@@ -245,9 +250,11 @@ def places(found: Found) -> pd.DataFrame:
 
     def sum_up(rows: pd.DataFrame) -> dict[str, Estimate]:
         values = by_image(rows, "strength").to_numpy()
+        error = unit_error(found, "occluded", level=rows["level"].iloc[0])
+        of_unit = {"average": values.mean(1), "largest": values.max(1)}
+        medians = {name: found.interval(of, median) for name, of in of_unit.items()}
         return {
-            "average": found.interval(values.mean(1), median),
-            "largest": found.interval(values.max(1), median),
+            **{name: of.widened(of.value * error) for name, of in medians.items()},
             "concentration": found.interval(concentration(values), share),
         }
 
@@ -306,7 +313,10 @@ PROBE = Probe(
     tables={"places": places, "covers": covers, "spread": spreading},
     verdicts=verdicts,
     rows_in={"fewer places": "places"},
-    names=lambda found: {"tokens": [OF_TOKENS + OF_COVERED] if len(found.tables["spread"]) else []},
+    names=lambda found: {
+        "tokens": [OF_TOKENS + OF_COVERED] if len(found.tables["spread"]) else [],
+        "gallery": f"{min(found.settings.gallery, found.at_hand - found.settings.images):,}",
+    },
     page={
         "Where each level looks": [Show("panel", "lit"), Show("map", "where")],
         "In numbers": [Show("table", "places"), Show("table", "covers")],
@@ -383,7 +393,8 @@ how far covering a place moves h
 - Places. Each of {images} images is cut into {places} × {places} places, and one after the other is covered by middle
   grey, by the mean colour of the image, and by the image blurred (a Gaussian with a standard deviation of an eighth of
   the side).
-- Unit. Distances are divided by the median distance between two of {gallery} other images at that level.
+- Unit. Distances are divided by the median distance between two of {gallery} other images at that level; the standard
+  error of that unit is in every interval of a displacement.
 - {tokens}
 - {uncertainty}.
 """,

@@ -403,6 +403,11 @@ class Found:
         return bool(of_floor) or any("untrained_h" in measure for measure in self._places)
 
     @property
+    def at_hand(self) -> int:
+        """Images of the set that the run was on: where they are fewer than were asked for, all of them."""
+        return int(self.run["data_card"]["images"])
+
+    @property
     def scores(self) -> dict[str, Any]:
         """How faithful the heads were that drew and were trained with their denoiser, by condition."""
         return self._that_drew("scores")

@@ -325,6 +325,7 @@ PROBE = Probe(
     measure=measure,
     tables={"pairs": pairs, "filled": filled},
     gist=gist,
+    names=lambda found: {"ranked": f"{min(found.settings.ranked, found.settings.images):,}"},
     page={
         "Which representations are alike": [
             Show("figure", "similarity", draw_matrices, when=lambda found: len(found.tables["pairs"]) > 0),

@@ -35,7 +35,7 @@ from reports.names import listed, words
 from reports.provenance import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from probes.probe import Compared, Probe
     from rcdm_core.progress import Progress
@@ -128,7 +128,8 @@ def prepare(folders: Sequence[str | Path], *, command: str = "") -> Study:
     units = {name: _units(run, of) for (name, run), of in zip(compared.items(), records, strict=True)}
     files = _files_in_common(compared, units, probe.counted)
     told = [*_one_of_several(compared, names), *_asked_otherwise(compared), *_made_otherwise(compared)]
-    measures = _measures(probe, compared, {len(files), *map(len, units.values())} == {len(files)}, told)
+    same = partial(_are_of_the_same, each=list(zip(records, names, units.values(), strict=True)))
+    measures = _measures(probe, compared, same, told)
     joinable = partial(_joinable, probe=probe, measures=measures, files=files)
     each = zip(records, names, units.values(), strict=True)
     tables, errors = zip(*(joinable(found, of, unit["file"]) for found, of, unit in each), strict=True)
@@ -315,10 +316,19 @@ def _by_run(told: Mapping[str, Any]) -> str:
     return ", ".join(f"{plain(value)} ({name})" for name, value in told.items())
 
 
+def _are_of_the_same(measure: str, each: Sequence[tuple[pd.DataFrame, Mapping[str, str], pd.DataFrame]]) -> bool:
+    """Whether every run has numbers of a measure of the same images, and of no others."""
+    measured = set()
+    for records, names, units in each:
+        rows = records[(records["measure"] == measure) & records["encoder"].isin(list(names))]
+        measured.add(frozenset(units["file"].reindex(rows["image"].unique())))
+    return len(measured) == 1
+
+
 def _measures(
-    probe: Probe, compared: Mapping[str, FinishedRun], same: bool, told: list[str]
+    probe: Probe, compared: Mapping[str, FinishedRun], same: Callable[[str], bool], told: list[str]
 ) -> Mapping[str, Compared] | None:
-    """By what runs are compared; what settings forbid, or not the ``same`` images in all, is told."""
+    """By what runs are compared; what settings forbid, or images that are not the ``same`` in all, is told."""
     if probe.compared is None:
         return None
     allowed = {}
@@ -328,7 +338,7 @@ def _measures(
         differ = [words(setting) for setting, values in zip(about.rests_on, asked, strict=True) if len(values) > 1]
         if differ:
             told.append(f"Left out: {name}, which means something else with another {listed(differ)}.")
-        elif about.whole and not same:
+        elif about.whole and not same(measure):
             told.append(f"Left out: {name}, which is of all images of a run, and these are not the same.")
         else:
             allowed[measure] = about
@@ -402,13 +412,14 @@ def _differences(study: Study, names: Sequence[str], groups: Mapping[Any, Sequen
             else:
                 base, other = (interval(of_run, own) for of_run in both)
             apart = both[1] - both[0]
+            apart[np.abs(apart) <= ROUNDING] = 0  # else rounding that is the same for all images would be certain
             gain = interval(apart, median if about.statistic is median else mean)
             errors = study.errors[[0, place]][:, members].max(1) * np.abs(np.median(both, axis=1))
             gain = gain.widened(float(np.hypot(*errors)))
             numbers = {**base.columns("baseline"), **other.columns("value"), **gain.columns("difference")}
             tests = (students_t(apart), math.nan) if about.shares else (signed_rank(apart), rank_biserial(apart))
             tested = {"p_value": tests[0], "p_holm": math.nan, "effect": tests[1]}
-            changed = np.count_nonzero(np.abs(apart) > ROUNDING)
+            changed = np.count_nonzero(apart)
             lines.append({**told, "run": run, **numbers, **tested, "images": gain.n, "changed": changed})
     table = pd.DataFrame(lines)
     table = table.assign(p_holm=holm(table["p_value"].where(table["images"] >= LEAST)))

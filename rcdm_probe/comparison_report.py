@@ -50,8 +50,8 @@ METHOD = (
     "An image's value is the mean over doses and samples that both runs have; dose by dose, the same is in "
     "tables/doses.csv, corrected over its own rows.",
     f"Intervals are 95% bootstrap over images, {RESAMPLES:,} resamples, of the paired differences: their median where "
-    "runs are summed up by medians, else their mean. Where a number is counted in a unit that was measured (the "
-    "distance to another image), they hold its error.",
+    "runs are summed up by medians, else their mean. Where a number of invariance, adversarial, corruptions or "
+    "occlusion is counted in a unit that was measured (the distance to another image), they hold its error.",
     "A number of all images at once (AUC, R2, CKA, effective rank, Frechet distance) is taken apart into what each "
     "image adds to it, by its derivative or the jackknife: their mean is the number, and a difference is paired like "
     "any other. Intervals of the numbers themselves stand in the reports of the runs.",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from rcdm_core.rcdm.heads import RepresentationHead, fitted_basis, folded
 from rcdm_core.rcdm.network import Denoiser
 from rcdm_core.rcdm.objective import RCDMLearner
 from rcdm_core.rcdm_training import adapt_rcdm, adaptation_settings
+from rcdm_core.rcdm_training.adaptation import of_another
 from rcdm_core.rcdm_training.beginning import BASIS, COMPONENTS, begin_on, encoders_at_hand
 from rcdm_core.rcdm_training.evaluation import share_within
 from rcdm_core.rcdm_training.material import gather
@@ -152,6 +154,14 @@ def test_heads_that_whiten_are_folded_for_a_network_whose_heads_do_not(tmp_path:
     save_rcdm(plain, schedule_for(NETWORK), tmp_path / "plain", card={"encoders": {"simclr": small.fingerprint}})
     adapt(tmp_path / "plain", tmp_path / "adapted")
     assert isinstance(load_rcdm(tmp_path / "adapted").denoiser.head("vicreg/backbone"), torch.nn.Linear)
+
+
+def test_the_floor_is_of_another_image_of_any_class() -> None:
+    classes = torch.arange(10).repeat_interleave(30)
+    of = of_another(SimpleNamespace(), torch.stack([classes, torch.arange(300)], 1))
+    assert (of[:, 1] != torch.arange(300)).all()
+    assert of[:, 1].unique().numel() == 300
+    assert (of[:, 0] == classes).float().mean() < 0.2  # neighbours in a folder: 0.97
 
 
 def test_the_command_goes_from_an_encoder_to_a_folder_that_probes_take(

@@ -225,6 +225,37 @@ def test_numbers_of_a_set_are_compared_by_what_images_add_on_the_same_set_alone(
         compare([a, run("fewer", "simclr", h, range(50))])
 
 
+def test_a_number_of_a_set_is_left_out_where_runs_took_it_on_other_images_of_the_same(tmp_path: Path) -> None:
+    def run(name: str, taken: Sequence[int]) -> Path:
+        of = np.array(taken)
+        about: dict[str, Any] = {"encoder": "vicreg", "level": "backbone", "condition": "vicreg/projector"}
+        tables = [records("cka", MOVED, range(60), **about), records("rsa", MOVED[of], of, **about)]
+        return left(tmp_path / name, probe="similarity", extra=join(tables))
+
+    result = compare([run("a", range(45)), run("b", range(5, 60))])
+    assert set(result.tables["differences"]["measure"]) == {"cka"}
+    assert any(told.startswith("Left out: RSA with another level") for told in result.told)
+
+
+def test_what_differs_by_rounding_is_equal_and_takes_no_place_among_the_certain(tmp_path: Path) -> None:
+    noise = 1 + RNG.normal(0.1, 0.33, 60)
+    about: dict[str, Any] = {"encoder": "vicreg", "level": "backbone"}
+
+    def run(name: str, moved: np.ndarray, rounded: float) -> Path:
+        tables = [records("relative_displacement", moved, range(60), **about, condition="blur")]
+        tables += [
+            records("relative_displacement", 1 + MOVED + rounded, range(60), **about, condition=f"hue {number}")
+            for number in range(5)
+        ]
+        return left(tmp_path / name, moved=MOVED + rounded, extra=join(tables))
+
+    table = compare([run("a", np.ones(60), 0), run("b", noise, 1e-12)]).tables["differences"].set_index("condition")
+    equal = table.loc[[f"hue {number}" for number in range(5)]]
+    assert equal["outcome"].eq("equal").all()
+    assert equal["p_value"].eq(1).all()
+    assert table.loc["blur", "p_holm"] == pytest.approx(min(1, table.loc["blur", "p_value"] * len(table)))
+
+
 def test_each_run_is_compared_with_the_first_in_what_both_have(tmp_path: Path) -> None:
     a, b = left(tmp_path / "a", conditions=("crop", "hue")), left(tmp_path / "b", conditions=("crop",))
     c = left(tmp_path / "c", conditions=("crop", "hue", "blur"), moved=MOVED + SHIFT)

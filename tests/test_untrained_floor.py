@@ -51,6 +51,17 @@ def test_of_ranks(rcdm):
     assert "vicreg" in set(beside["ranks"]["encoder"])
 
 
+def test_the_floor_claims_nothing(rcdm):
+    sizes = {"images": 24, "gallery": 60, "swept_images": 0, "spread": 0, "compared": 0, "guided": 30}
+    found = rcdm_probe.fidelity("vicreg", rcdm=rcdm, **BRIEF, **sizes)
+    assert "of 1 levels can be told" in found.probe.gist(found)
+    told = found.tables["guidance"].set_index("encoder")
+    assert told.loc[UNTRAINED, "p_holm"].isna().all()
+    own = told.loc["vicreg"]
+    assert own["p_holm"].min() == pytest.approx(min(1, own["p_value"].min() * len(own)))
+    assert found.names["guided"] == own["images"].iloc[0] == 24  # not the 30 that were asked for
+
+
 def test_of_rendered_factors_and_of_the_variance_of_samples(rcdm):
     sizes = {"images": 24, "gallery": 60, "rendered": 24, "varied": 6, "samples": 2, "transformations": ("rotation",)}
     beside, itself = both("invariance", rcdm, **sizes)

@@ -522,6 +522,7 @@ def names(found: Found) -> dict[str, Any]:
         "comparable": COMPARABLE,
         "unit_images": unit_images(run.get("data_card", {})),
         "auto_steps": AUTO_STEPS,
+        "floor": min(settings.floor, run["data_card"]["attacked"]),
     }
     judged = not found.tables["rendered"].empty
     holds = {

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.rcdm_training.material import Given, Material
     from rcdm_core.rcdm_training.settings import Adaptation
+    from rcdm_core.rcdm_training.store import Condition
 
 STAGES_TABLE, _STAGES, _CLOSED, _BEST = "stages.csv", "stages.parquet", "closed-form.safetensors", "best.safetensors"
 CLOSED_FORM, HEADS, WHOLE = "closed form", "heads", "whole"
@@ -170,12 +171,18 @@ def adapt_rcdm(
                 device=processes.device.type,
             )
         measure(WHOLE)
-    measure(SHUFFLED, lambda one, h: h.roll(1, 0))
+    measure(SHUFFLED, of_another)
     means = {one.name: one.representations(material.beginning).mean(0) for one in material.conditions}
     measure(MEAN, lambda one, h: means[one.name].expand_as(h))
     if processes.is_main_process:
         _save(measure, asked, images, card or {})
     processes.wait_for_everyone()
+
+
+def of_another(one: Condition, h: torch.Tensor) -> torch.Tensor:
+    """To each image the representation ``[N, D]`` of another one, at random: neighbours in a folder are of a class."""
+    order = torch.randperm(len(h), generator=torch.Generator().manual_seed(0))
+    return h[order.roll(1)][order.argsort()]
 
 
 class _Measuring:
