@@ -36,6 +36,7 @@ from analyses.tables import by_image, headings, measured, tabulate
 from probes.context import Context, in_parts
 from probes.probe import Compared, Needs, Probe, Ready, Sampling, Show, option
 from probes.stages import Stages
+from rcdm_core.data.scenes import CIRCULAR
 from rcdm_core.distances import nearest, retrieval_ranks
 from rcdm_core.encoders import UNTRAINED
 from rcdm_core.encoders.soundness import refuse_without_gradients
@@ -362,10 +363,20 @@ def spread(run: Context, level: str, h: torch.Tensor, pictures: torch.Tensor, dr
     of_images = run.judge.read(pictures[:count])
     of_samples = run.judge.read(samples.flatten(0, 1))
     for factor in of_images:
-        among = of_samples[factor].to_numpy().reshape(count, -1)
-        apart = of_images[factor].to_numpy()[:, None] - among
+        values = np.column_stack([of_images[factor], of_samples[factor].to_numpy().reshape(count, -1)])
+        values = around_their_mean(values) if factor in CIRCULAR else values
+        apart = values[:, :1] - values[:, 1:]
         level_with = tie.integers(0, (apart == 0).sum(1) + 1)  # any place among its equals, as classes are
         yield run.records("place", (apart > 0).sum(1) + level_with, numbers, level=level, condition=factor)
+
+
+def around_their_mean(turns: Array) -> Array:
+    """Places on a circle ``[N, K]``, in turns, as differences from the mean place of each row, in [-0.5, 0.5).
+
+    The mean is of all that are ranked, and so takes none for the image: what is uniform stays so.
+    """
+    mean = np.angle(np.exp(2j * np.pi * turns).sum(1, keepdims=True)) / (2 * np.pi)
+    return (turns - mean + 0.5) % 1 - 0.5
 
 
 def steered(run: Context, level: str, h: torch.Tensor, samples: torch.Tensor, drawn: Drawn) -> Iterator[pd.DataFrame]:
@@ -549,6 +560,8 @@ def told_of(row: pd.Series) -> str:
         return "nothing found"
     if not row["place_low"] <= 0.5 <= row["place_high"]:
         return "shifted"
+    if row["held_low"] <= row["expected"] <= row["held_high"]:
+        return "uneven"
     return "too narrow" if row["held"] < row["expected"] else "too wide"
 
 

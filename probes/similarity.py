@@ -269,7 +269,8 @@ def _summed(found: Found, measures: Sequence[str], second: str) -> dict[tuple[An
 
 def pairs(found: Found) -> pd.DataFrame:
     """One row a (``first``, ``second``): ``cka`` and ``rsa``; ``images``."""
-    return tabulate(_summed(found, ALIKE, "condition"), ("first", "second"), ALIKE)
+    table = tabulate(_summed(found, ALIKE, "condition"), ("first", "second"), ALIKE)
+    return table.assign(**{f"{name}_high": table[f"{name}_high"].clip(upper=1) for name in ALIKE})  # they end there
 
 
 def filled(found: Found) -> pd.DataFrame:

@@ -31,6 +31,7 @@ from probes import page
 from probes.fidelity import (
     PROBE,
     Fidelity,
+    around_their_mean,
     draw,
     evidence,
     samples_panel,
@@ -311,6 +312,22 @@ def test_the_spread_of_samples_is_told_beside_that_of_images(
     assert told["expected"] == 0.75
     few = replace(found, records=places[:19]).tables["spreads"]
     assert few["told"].item() == "too few"
+
+
+def test_places_on_a_circle_do_not_depend_on_where_it_is_cut() -> None:
+    rng = np.random.default_rng(0)
+    turns = rng.normal(0, 0.03, (200, 8))
+    near_zero, elsewhere = (around_their_mean((turns + cut) % 1) for cut in (0.0, 0.4))
+    assert near_zero == pytest.approx(elsewhere)
+    assert near_zero == pytest.approx(turns - turns.mean(1, keepdims=True), abs=1e-3)
+    alike = around_their_mean(rng.random((4000, 8)))  # an image that is one of its samples
+    assert uniformity((alike[:, :1] > alike[:, 1:]).sum(1), 7, seed=0) > 0.001
+
+
+def test_places_that_are_neither_narrow_nor_wide_nor_shifted_are_called_uneven(found: Result) -> None:
+    places = np.repeat([0, 7, 3, 4], [25, 25, 75, 75])
+    planted = records("place", places, np.arange(200), encoder="planted", level="backbone", condition="x")
+    assert replace(found, records=planted).tables["spreads"]["told"].item() == "uneven"
 
 
 def test_places_that_are_uniform_are_hardly_ever_found_not_to_be() -> None:
