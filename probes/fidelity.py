@@ -116,6 +116,7 @@ class Fidelity(Sampling):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "gallery", max(self.gallery, self.images))  # which are its first
         for solver, _ in self.swept:
             if solver not in SOLVERS:
                 raise unknown_name("solver", solver, SOLVERS)

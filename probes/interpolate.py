@@ -171,6 +171,8 @@ class Interpolate(Sampling):
             raise UserError(
                 f"{len(self.pair)} images were given", "a path has two ends: give two, or none for random pairs"
             )
+        if len(set(self.pair)) == 1:
+            raise UserError(f"both ends are {self.pair[0]}", "give two images")
         if not self.paths:
             raise UserError("no path was named", f"name one of {', '.join(PATHS)}")
         for name in self.paths:

@@ -108,20 +108,18 @@ class Invariance(Sampling):
     )  # fmt: skip
     images: int = option(500, "Images that statistics rest on.", short="n", least=LEAST, metavar="N")
     gallery: int = option(2000, "Images among which ranks are taken, and on which readouts are fitted.", metavar="M")
-    rendered: int = option(100, "Of --images, those off whose samples factors are read.", least=1, metavar="N")
-    varied: int = option(16, "Of --images, those of which several samples are drawn.", least=2, metavar="N")
-    samples: int = option(6, "Samples of each of these.", least=2, metavar="K")
+    rendered: int = option(
+        100, "Of --images, those off whose samples factors are read.", least=1, metavar="N", draws=True
+    )
+    varied: int = option(16, "Of --images, those of which several samples are drawn.", least=2, metavar="N", draws=True)
+    samples: int = option(6, "Samples of each of these.", least=2, metavar="K", draws=True)
     pictures: int = option(8, "Images that are shown with their samples.", least=1, metavar="P")
     compared: int = option(2, "Of these, images that are shown under every transformation.", least=0, shown=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_names("transformations", "transformation", self.transformations, TRANSFORMATIONS)
-
-    @property
-    def drawn(self) -> int:
-        """Images drawn from the data set: the gallery, the first of which statistics rest on."""
-        return max(self.images, self.gallery)
+        object.__setattr__(self, "gallery", max(self.images, self.gallery))  # its first are those of the statistics
 
 
 def ready(run: Context, settings: Invariance) -> Ready:
@@ -285,7 +283,7 @@ class Images:
 
 def opened(run: Context, settings: Invariance) -> Images:
     """The images, drawn and encoded."""
-    gallery = run.draw(settings.drawn)
+    gallery = run.draw(settings.gallery)
     count = min(settings.images, len(gallery))
     others = slice(count if len(gallery) - count >= ENOUGH else 0, None)
     own, untrained = looker(run, gallery, others), None
@@ -1238,7 +1236,7 @@ def names(found: Found) -> dict[str, Any]:
     drawn_levels, named = run.get("drawn_levels", ()), labels(found)
     counts = {measure: found.measured(measure)["image"].nunique() for measure in ("present", "rendered")}
     scenes = are_known(found) or run["arguments"]["encoder"] in EMBEDDED
-    gallery = min(found.settings.drawn, run.get("data_card", {}).get("images", found.settings.drawn))
+    gallery = min(found.settings.gallery, run.get("data_card", {}).get("images", found.settings.gallery))
     others = gallery - min(found.settings.images, gallery)
     return {
         "negligible": NEGLIGIBLE,
@@ -1279,7 +1277,7 @@ PROBE = Probe(
     name="invariance",
     settings=Invariance,
     needs=Needs(decoder="may", judge=True, images=LEAST),
-    images=lambda settings: settings.drawn,
+    images=lambda settings: settings.gallery,
     ready=ready,
     measure=measure,
     tables={

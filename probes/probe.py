@@ -63,6 +63,7 @@ class Option:
         shown: Whether it is an option of the command; else it is set from Python only.
         argument: Whether it stands on the command line without a name: images, given one by one.
         unless: A setting that, where it is given, leaves this one nothing to change: it is refused beside it.
+        draws: Whether it says how or how much is drawn, and so nothing where nothing is.
     """
 
     help: str
@@ -74,6 +75,7 @@ class Option:
     shown: bool = True
     argument: bool = False
     unless: str = ""
+    draws: bool = False
 
 
 def option(default: Any, help: str, **about: Any) -> Any:
@@ -122,8 +124,10 @@ class Settings:
 class Sampling(Settings):
     """What a probe that draws can be told besides."""
 
-    steps: int = option(BRIEF_STEPS, "Solver steps for each picture.", least=1, most=1000, metavar="K")
-    solver: str = option(DEFAULT_SOLVER, f"How the diffusion is solved: {', '.join(SOLVERS)}.", metavar="NAME")
+    steps: int = option(BRIEF_STEPS, "Solver steps for each picture.", least=1, most=1000, metavar="K", draws=True)
+    solver: str = option(
+        DEFAULT_SOLVER, f"How the diffusion is solved: {', '.join(SOLVERS)}.", metavar="NAME", draws=True
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -346,6 +350,9 @@ class Tables(Mapping[str, "pd.DataFrame"]):
     def __getitem__(self, name: str) -> pd.DataFrame:
         if name not in self._made:
             from reports.notebook import captioned
+
+            if name not in self._found.probe.tables:
+                raise KeyError(str(unknown_name("table", name, self._found.probe.tables)))
 
             self._made[name] = captioned(self._found.probe.tables[name](self._found), partial(self._caption, name))
         return self._made[name]

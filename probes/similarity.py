@@ -53,6 +53,10 @@ class Similarity(Settings):
     images: int = option(1000, "Images that all representations are of.", short="n", least=LEAST, metavar="N")
     ranked: int = option(300, "Of these, images whose distances are ranked (RSA).", least=LEAST, metavar="M")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "ranked", min(self.ranked, self.images))
+
 
 def ready(run: Context, settings: Similarity) -> None:
     """Refuse more images than there are."""
@@ -313,6 +317,10 @@ def gist(found: Found) -> str:
     table = found.tables["pairs"].dropna(subset=["cka"])
     if len(table) == 0:
         return "No verdict. One representation alone is compared with none."
+    if len(table) == 1:
+        row = table.iloc[0]
+        pair = f"{row['first']} and {row['second']}"
+        return f"No verdict: the paper claims nothing here. {pair} have a CKA of {estimate_of(row, 'cka')}."
     likest, unlikest = (table.loc[getattr(table["cka"], which)()] for which in ("idxmax", "idxmin"))
     ends = (f"{row['first']} and {row['second']} (CKA {estimate_of(row, 'cka')})" for row in (likest, unlikest))
     return "No verdict: the paper claims nothing here. Most alike are {}, least alike {}.".format(*ends)
@@ -326,7 +334,7 @@ PROBE = Probe(
     measure=measure,
     tables={"pairs": pairs, "filled": filled},
     gist=gist,
-    names=lambda found: {"ranked": f"{min(found.settings.ranked, found.settings.images):,}"},
+    names=lambda found: {"ranked": f"{found.settings.ranked:,}"},
     page={
         "Which representations are alike": [
             Show("figure", "similarity", draw_matrices, when=lambda found: len(found.tables["pairs"]) > 0),

@@ -127,6 +127,8 @@ def by_name(
     Raises:
         UserError: Two different ones have one name.
     """
+    if encoders is not None and not isinstance(encoders, (str, Encoder, Sequence)):
+        raise UserError(f"{encoders!r} is no encoder", "give a name, what load_encoder gives, or a list of such")
     named: dict[str, str | Encoder] = {}
     for encoder in [encoders] if isinstance(encoders, (str, Encoder)) else list(encoders or default):
         name = encoder if isinstance(encoder, str) else encoder.name

@@ -174,5 +174,5 @@ def _told_of_copies(digests: tuple[bytes, ...], labels: np.ndarray | None) -> It
     if copies := len(digests) - len(set(digests)):
         classes = Counter(digest for digest, _ in set(zip(digests, labels, strict=True))) if labels is not None else {}
         several = sum(count > 1 for count in classes.values())
-        in_several = f"; {several:,} of these images lie in several classes" if several else ""
+        in_several = f", in several classes: {several:,}" if several else ""
         yield f"copies of other images, byte for byte: {copies:,}{in_several}"

@@ -86,8 +86,9 @@ def _unknown(name: str) -> UserError:
     """The error for a name that stands for nothing, with the nearest of all that do."""
     import timm
 
-    near = get_close_matches(name, ENCODERS, cutoff=0.5)
-    near += [f"timm/{match}" for match in get_close_matches(name.partition(".")[0], timm.list_models(), cutoff=0.75)]
+    near = get_close_matches(name.lower(), ENCODERS, cutoff=0.5)
+    last = name.lower().rpartition("/")[2].partition(".")[0]
+    near += [f"timm/{match}" for match in get_close_matches(last, timm.list_models(), cutoff=0.75)]
     families = ", ".join(family.pattern for family in FAMILIES.values())
     return UserError(
         f"unknown encoder {name!r}",

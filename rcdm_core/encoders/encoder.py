@@ -121,7 +121,11 @@ class Encoder(nn.Module):
 
         Returns:
             ``{level: [N, D] float32}``.
+
+        Raises:
+            UserError: What is given are no such images, which would have representations without a word.
         """
+        _check_images(images)
         return self.with_grid(images)[0]
 
     def grid(self, images: torch.Tensor) -> torch.Tensor:
@@ -155,6 +159,22 @@ class Encoder(nn.Module):
         if self.projector is not None:
             levels["projector"] = self.projector(levels["backbone"]).float()
         return levels, grid
+
+
+_FAR = -1, 2  # beyond [0, 1] by more than any perturbation; those of 8 bits are
+
+
+def _check_images(images: torch.Tensor) -> None:
+    """Raise a `UserError` unless these are images ``[N, 3, H, W]``, of values near [0, 1] (on a processor)."""
+    if not isinstance(images, torch.Tensor) or images.ndim != 4 or images.shape[1] != 3:
+        given = f"shape {list(images.shape)}" if isinstance(images, torch.Tensor) else type(images).__name__
+        raise UserError(f"images of {given}", "give a tensor [N, 3, H, W]")
+    if not images.is_floating_point():
+        raise UserError(f"images of {images.dtype}", "give floating numbers in [0, 1]: divide by 255")
+    if images.device.type == "cpu" and images.numel():  # elsewhere to look would be to wait
+        low, high = (end.item() for end in images.detach().aminmax())
+        if not (_FAR[0] <= low and high <= _FAR[1]):
+            raise UserError(f"images of values from {low:g} to {high:g}", "give numbers in [0, 1]: divide by 255")
 
 
 def with_layers(encoder: Encoder, names: Sequence[str]) -> Encoder:

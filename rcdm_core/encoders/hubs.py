@@ -68,7 +68,8 @@ def load_timm(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     except (OSError, HfHubHTTPError) as error:
         raise UserError(
             f"the weights of {name} are not on this machine and could not be fetched",
-            f"give a file with --weights FILE, or a copy of the Hugging Face cache in {constants.HF_HUB_CACHE}",
+            "give a file with --weights FILE, fresh ones with --weights random, or a copy of the Hugging Face cache "
+            f"in {constants.HF_HUB_CACHE}",
         ) from error
     except Exception as error:  # whatever a repository of the hub holds
         if name.startswith("hf-hub:") or not isinstance(error, RuntimeError):

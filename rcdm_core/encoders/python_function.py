@@ -21,6 +21,7 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,12 +73,17 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
         functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         if function_name not in functions:
             raise unknown_name(f"function of {module_name}", function_name, functions)
+        function = getattr(module, function_name)
+        with suppress(TypeError, ValueError):  # some tell no signature
+            needed = [one.name for one in signature(function).parameters.values() if _is_needed(one)]
+            if needed:
+                raise UserError(f"{name} needs {', '.join(needed)}", "it has to take no arguments, or have defaults")
         with seeded(weights), others_code(f"{name} fails"):
-            returned = getattr(module, function_name)()
+            returned = function()
         network, transform = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, None)
         if not isinstance(network, nn.Module):
             raise UserError(
-                f"{name} returns a {type(returned).__name__}",
+                f"{name} returns {type(returned).__name__}",
                 "it has to return a torch.nn.Module, or one and its preprocessing",
             )
         image_size, is_ssl, augmentations = _told(network, name)
@@ -97,6 +103,13 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     if shadowed:  # what is imported at every pass finds ours now
         examined(encoder)
     return encoder
+
+
+def _is_needed(parameter: Parameter) -> bool:
+    return parameter.default is Parameter.empty and parameter.kind not in (
+        Parameter.VAR_POSITIONAL,
+        Parameter.VAR_KEYWORD,
+    )
 
 
 @contextmanager
@@ -144,6 +157,8 @@ def _imported(name: str) -> ModuleType:
             raise UserError(f"{name} imports {error.name}, which is not installed", "install it") from error
         top = name.partition(".")[0]
         remedy = f"the current folder is {Path.cwd()}"
+        if name.endswith(".py"):
+            remedy = f"write the module, not its file: python:{name.removesuffix('.py').replace('/', '.')}:function"
         if top in sys.modules and (Path.cwd() / top).is_dir():
             remedy = f"{top} is another package; put an __init__.py into {Path.cwd() / top}"
         raise UserError(f"there is no Python module {name!r}", remedy) from error

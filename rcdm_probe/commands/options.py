@@ -156,15 +156,20 @@ def weights_of(texts: list[str] | None, encoders: Sequence[str], *, others: Sequ
     Raises:
         UserError: It is not said whose weights they are.
     """
+    from rcdm_core.encoders.catalogue import ENCODERS
     from rcdm_core.errors import UserError
 
-    given = {}
+    given: dict[str, str] = {}
     for text in texts or []:
         name, _, path = text.partition("=")
+        if path and name in ENCODERS and name not in (*encoders, *others):
+            raise UserError(f"--weights {text}, where {name} does not take part", f"name one of {', '.join(encoders)}")
         if len(encoders) == 1 and name not in (*encoders, *others):
             name, path = encoders[0], text
         if not path:
             raise UserError(f"--weights {text} does not say whose they are", f"write --weights ENCODER={text}")
+        if name in given:
+            raise UserError(f"weights of {name} are given twice, {given[name]} and {path}", "leave one out")
         given[name] = path
     return given
 
@@ -184,6 +189,10 @@ def shares_of(texts: list[str] | None) -> dict[str, int]:
 
 def one_or_several(values: list[str] | None) -> str | list[str] | None:
     """What a repeatable option means where one thing or several may stand: None if it was not given."""
+    if values and len(values) > 1 and "none" in values:
+        from rcdm_core.errors import UserError
+
+        raise UserError("none, and another one besides", "leave none out, or all others")
     return values[0] if values and len(values) == 1 else values or None
 
 

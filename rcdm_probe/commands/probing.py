@@ -120,6 +120,8 @@ def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empt
 
 def _refuse_unheeded(context: typer.Context, sizes: Mapping[str, Option], given: Mapping[str, Any]) -> None:
     """Refuse options that would change nothing beside what was given."""
+    if given.get("rcdm") == ["none"]:
+        options.refuse(context, *(name for name, about in sizes.items() if about.draws), because="with --rcdm none")
     for name, about in sizes.items():
         if about.unless and given[about.unless]:
             beside = "images are" if sizes[about.unless].argument else f"{about.unless.replace('_', ' ')} is"
@@ -137,13 +139,15 @@ def _run(probe: Probe, known: Mapping[str, Option], sizes: Mapping[str, Any], gi
     heeded = {name: value for name, value in sizes.items() if not (known[name].unless and sizes[known[name].unless])}
     named = {known[name].flag or name: value for name, value in heeded.items() if name not in unnamed}
     out, command = given.pop("out"), command_line(probe.name, **given, **named, positional=_listed(unnamed.values()))
-    if probe.needs.encoders == "several":
+    if probe.needs.encoders == "one" and given["weights"]:
+        given["weights"] = options.weights_of([given["weights"]], [given["encoder"]])[given["encoder"]]
+    elif probe.needs.encoders == "several":
         reference = [sizes["reference"]] if probe.needs.reference else []
         several = given["encoder"] or list(EMBEDDED)
         given["weights"] = options.weights_of(given["weights"], several, others=reference)
     if "rcdm" in given:
         given["rcdm"] = options.one_or_several(given["rcdm"])
-    begin = partial(prepare, probe, **given, command=command, **_settings(probe, sizes))
+    begin = partial(prepare, probe, **given, command=command, **_settings(probe, known, sizes))
     result, report = carry_out(begin, conduct, out=out, console=console)
     for table in result.summaries:
         shown = Table(title=table.caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -165,7 +169,7 @@ def _listed(values: Iterable[Any]) -> list[Any]:
     ]
 
 
-def _settings(probe: Probe, sizes: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(probe: Probe, known: Mapping[str, Option], sizes: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that were given, as their fields want them."""
     hints, settings = get_type_hints(probe.settings), {}
     for name, value in sizes.items():
@@ -175,5 +179,7 @@ def _settings(probe: Probe, sizes: Mapping[str, Any]) -> dict[str, Any]:
             kind = get_args(hints[name])[0]
             settings[name] = tuple(map(kind, options.numbers(f"--{name.replace('_', '-')}", value)))
         else:
-            settings[name] = tuple(dict.fromkeys(value)) if isinstance(value, list) else value
+            once = isinstance(value, list) and not known[name].argument  # of images, two can be the same by mistake
+            several = dict.fromkeys(value) if once else value
+            settings[name] = tuple(several) if isinstance(value, list) else value
     return settings

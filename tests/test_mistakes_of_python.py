@@ -1,0 +1,91 @@
+"""What is mistaken in a call from Python is told in a line, and nothing is computed of it without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import Result
+
+import rcdm_probe
+from rcdm_core.encoders import load_encoder
+from rcdm_core.errors import UserError
+from rcdm_probe import compare
+
+BRIEF = {"images": 20, "transformations": ("blur",), "rcdm": "none", "levels": ("backbone",)}
+
+
+@pytest.mark.parametrize(
+    "images, says",
+    [
+        (torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8), "divide by 255"),
+        (torch.randint(3, 256, (2, 3, 32, 32)).float(), "divide by 255"),
+        (torch.full((2, 3, 32, 32), torch.nan), "values from nan"),
+        (torch.rand(3, 32, 32), r"shape \[3, 32, 32\]"),
+        (torch.rand(2, 1, 32, 32), r"shape \[2, 1, 32, 32\]"),
+        (np.random.default_rng(0).random((2, 3, 32, 32)), "images of ndarray"),
+    ],
+    ids=["of bytes", "of 255", "without value", "one alone", "grey", "of numpy"],
+)
+def test_what_is_no_image_has_no_representation(images: object, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        load_encoder("vicreg")(images)
+
+
+def test_slightly_beyond_the_range_is_an_image() -> None:
+    assert load_encoder("vicreg")(torch.rand(2, 3, 32, 32) * 1.2 - 0.1)["backbone"].isfinite().all()
+
+
+def test_what_is_no_encoder_and_no_table_is_told() -> None:
+    with pytest.raises(UserError, match="3 is no encoder"):
+        rcdm_probe.invariance(3)
+    found = rcdm_probe.invariance("vicreg", **BRIEF)
+    with pytest.raises(KeyError, match="did you mean displacement"):
+        found.tables["displacemen"]
+
+
+def test_a_gallery_holds_the_images_that_are_ranked_and_is_told_so(tmp_path: Path) -> None:
+    runs = [rcdm_probe.invariance("vicreg", **BRIEF, seed=0, gallery=gallery) for gallery in (1, 10)]
+    assert [found.run["arguments"]["gallery"] for found in runs] == [20, 20]
+    other = rcdm_probe.invariance("simclr", **BRIEF, gallery=1)
+    for name, found in (("a", runs[0]), ("b", other)):
+        found.save(tmp_path / name)
+    assert "rank" in set(compare([tmp_path / "a", tmp_path / "b"]).tables["differences"]["measure"])
+
+
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        (("similarity", "-e", "vicreg", "--weights", "random", "--weights", "random:1"), "given twice"),
+        (("invariance", "-e", "vicreg", "--weights", "simclr=random"), "simclr does not take part"),
+        (
+            ("invariance", "-e", "vicreg", "--rcdm", "none", "--samples", 3),
+            "--samples changes nothing with --rcdm none",
+        ),
+        (("invariance", "-e", "vicreg", "--rcdm", "none", "--solver", "ddim"), "--solver changes nothing"),
+        (("fidelity", "-e", "vicreg", "--rcdm", "none", "--rcdm", "embedded"), "leave none out"),
+        (("interpolate", "scenes:0", "scenes:0", "-e", "vicreg"), "both ends are scenes:0"),
+        (("invariance", "-e", "VICReg"), "did you mean vicreg"),
+        (("invariance", "-e", "torchvision/resnet18"), "timm/resnet18"),
+        (("invariance", "-e", "python:enc.py:made"), "python:enc:function"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(map(str, value[3:])),
+)
+def test_a_command_that_would_not_be_heeded_is_refused(
+    words: tuple[object, ...], says: str, command: Callable[..., Result]
+) -> None:
+    result = command(*words)
+    assert result.exit_code == 2
+    assert says in " ".join(result.output.split())
+
+
+def test_a_function_that_needs_arguments_is_told_by_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nets.py").write_text("def made(width, depth=3):\n    return None\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="needs width: it has to take no arguments"):
+        load_encoder("python:nets:made")
