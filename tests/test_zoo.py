@@ -22,6 +22,7 @@ from rcdm_core.encoders.embedded import WholeImageConvolution, load_trained, pre
 from rcdm_core.errors import UserError
 from rcdm_core.fidelity import fidelity_scores
 from rcdm_core.rcdm import load_rcdm
+from rcdm_core.training import TrainingSettings
 from rcdm_core.training_images import scene_indices
 from rcdm_core.zoo import recipes
 from rcdm_core.zoo.evaluate import Evaluation, evaluate_zoo, reading_scores, readout_scores
@@ -31,13 +32,12 @@ from rcdm_core.zoo.methods import (
     NOISE,
     STUDENT_TEMPERATURE,
     TEACHER_TEMPERATURE,
-    VIEW,
     Pairs,
     balanced_distillation,
     build_method,
 )
 from rcdm_core.zoo.recipes import PARTS
-from rcdm_core.zoo.train import train_zoo
+from rcdm_core.zoo.train import _rows, train_zoo
 
 WEIGHTS = files("rcdm_core.zoo") / "weights"
 
@@ -57,8 +57,8 @@ def zoo(tmp_path_factory, garments_folder):
     """Folder of a whole zoo, its encoders trained for two steps, the rest for one."""
     folder, brief = tmp_path_factory.mktemp("zoo"), {"steps": 1, "batch_size": 16, "warmup": 1}
     with pytest.MonkeyPatch.context() as patch:
-        for name, settings in recipes.ENCODERS.items():
-            patch.setitem(recipes.ENCODERS, name, replace(settings, **brief | {"steps": 2}))
+        for side, settings in recipes.PHASES.items():
+            patch.setitem(recipes.PHASES, side, replace(settings, **brief | {"steps": 2}))
         patch.setattr(recipes, "JUDGE", replace(recipes.JUDGE, **brief))
         patch.setattr(recipes, "RCDM", replace(recipes.RCDM, **brief))
         patch.setattr("rcdm_core.zoo.train.MOMENTS", 500)
@@ -72,18 +72,22 @@ def test_a_method_trains_and_its_encoder_is_what_it_trained(name, zoo):
     encoder = load_trained(name, zoo)
     assert {level: h.shape[1] for level, h in encoder(Scenes()[range(4)]).items()} == encoder.dimensions
     method = build_method(name)
-    method.load_state_dict(torch.load(zoo / name / "checkpoint.pt", weights_only=True)["network"])
+    method.load_state_dict(torch.load(zoo / name / "32" / "checkpoint.pt", weights_only=True)["network"])
     for key, trained in method.encoder.named_parameters():
         assert torch.allclose(encoder.get_parameter(key), trained, atol=1e-3, rtol=1e-3), key  # float16 on disk
 
 
 def test_every_encoder_is_trained_alike(zoo):
-    assert len(set(recipes.ENCODERS.values())) == 1
     trainings = [json.loads((zoo / f"{name}.json").read_text())["training"] for name in recipes.ENCODERS]
-    told = [
-        {key: leg[key] for key in ("images", "noise", "settings")} for training in trainings for leg in training["legs"]
-    ]
-    assert all(leg == told[0] for leg in told)
+    told = [[[leg[key] for key in ("images", "view", "noise", "settings")] for leg in one["legs"]] for one in trainings]
+    assert [leg[:2] for leg in told[0]] == [[32, 24], [32, 32]]
+    assert all(legs == told[0] for legs in told)
+
+
+def test_a_phase_sees_other_scenes_than_those_before():
+    settings = TrainingSettings(steps=3, batch_size=16, learning_rate=1e-3)
+    seen = [set(_rows(before, settings, step)) for before in (0, 3) for step in range(3)]
+    assert len(set.union(*seen)) == 6 * 16
 
 
 def test_another_seed_is_another_zoo_in_a_folder_of_its_own(zoo, garments_folder):
@@ -91,14 +95,15 @@ def test_another_seed_is_another_zoo_in_a_folder_of_its_own(zoo, garments_folder
         train_zoo(Workshop(folder=zoo, seed=1, garments=garments_folder), ["vicreg"])
 
 
-def test_the_noise_of_a_view_is_within_every_budget_of_an_attack():
+@pytest.mark.parametrize("side", recipes.PHASES)
+def test_the_noise_of_a_view_is_within_every_budget_of_an_attack(side):
     torch.manual_seed(0)
     plain = torch.full((50, 3, 32, 32), 0.5)  # what the other parts of a view leave plain
-    seen = Pairs()(plain)
+    seen = Pairs(side)(plain)
     change = seen - seen.mean(dim=(2, 3), keepdim=True)
     budgets = Adversarial()
     assert 0.9 * NOISE < change.abs().max() < min(budgets.eps) / 255
-    assert change.square().sum(dim=(1, 2, 3)).sqrt().max() * 32 / VIEW < min(budgets.eps_l2)
+    assert change.square().sum(dim=(1, 2, 3)).sqrt().max() * 32 / side < min(budgets.eps_l2)
 
 
 @pytest.mark.parametrize("name", ["supervised", "barlow", "dino"])

@@ -17,7 +17,7 @@ from rcdm_core.encoders.embedded import load_trained
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import RCDM, load_rcdm
 from rcdm_core.zoo import evaluate, recipes, train
-from rcdm_core.zoo.files import Workshop, begin_leg, save_weights, training_record, update_card
+from rcdm_core.zoo.files import Workshop, begin_leg, leg, save_weights, training_record, update_card
 from rcdm_core.zoo.judge import read_judge
 
 WEIGHTS = Path(str(files("rcdm_core.zoo") / "weights"))
@@ -37,7 +37,8 @@ def trained(workshop: Workshop) -> list[int]:
     """Images of the legs that the card tells of, after a training that is not done."""
     begin_leg(workshop, "judge", "judge.json")
     (workshop.folder / "judge" / "losses.csv").write_text("step,loss,gradient_norm,seconds\n0,1,1,2\n")
-    record = training_record(workshop, "judge", replace(recipes.JUDGE, steps=2, batch_size=3), noise=0.1)
+    own = leg(workshop, "judge", replace(recipes.JUDGE, steps=2, batch_size=3), noise=0.1)
+    record = training_record(workshop, "judge", own)
     update_card(workshop.folder, "judge", training=record)
     card = json.loads((workshop.folder / "judge.json").read_text())["training"]
     assert card["legs"][-1]["noise"] == 0.1
@@ -124,7 +125,7 @@ def test_heads_are_fitted_where_a_training_begins_and_not_where_it_goes_on(
     fitted = []
     monkeypatch.setattr(train, "MOMENTS", 8)
     monkeypatch.setattr(train, "begin_heads", lambda *arguments: fitted.append(arguments))
-    for name in ("save_rcdm", "training_record"):
+    for name in ("save_rcdm", "training_record", "leg"):
         monkeypatch.setattr(train, name, lambda *arguments, **options: None)
     workshop = Workshop(folder=tmp_path, garments=garments_folder)
     monkeypatch.setattr(train, "train", lambda *arguments, callbacks, **options: callbacks.begin())

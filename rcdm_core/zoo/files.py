@@ -46,9 +46,9 @@ class Workshop:
     seed: int = 0
     device: str = "cpu"
 
-    def loop(self, name: str) -> dict[str, Any]:
-        """What `rcdm_core.training.train` is told of the part ``name``."""
-        return {"folder": self.folder / name, "of": name, "device": self.device}
+    def loop(self, name: str, phase: str = "") -> dict[str, Any]:
+        """What `rcdm_core.training.train` is told of the part ``name``, or of a phase of its training."""
+        return {"folder": self.folder / name / phase, "of": name, "device": self.device}
 
 
 def save_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -104,24 +104,26 @@ def begin_leg(workshop: Workshop, name: str, card: str) -> None:
         kept.save_json({"seed": workshop.seed, "legs": legs}, noted)
 
 
-def training_record(workshop: Workshop, name: str, settings: TrainingSettings, **details: Any) -> dict[str, Any]:
+def leg(workshop: Workshop, name: str, settings: TrainingSettings, phase: str = "", **details: Any) -> dict[str, Any]:
+    """A leg of a training, or a phase of one, that has ended; ``details`` are what else there is to tell of it."""
+    return {
+        "images": settings.steps * settings.batch_size,
+        "seconds": round(pd.read_csv(workshop.folder / name / phase / "losses.csv")["seconds"].sum()),
+        "device": workshop.device,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        **details,
+        "settings": asdict(settings),
+    }
+
+
+def training_record(workshop: Workshop, name: str, *own: dict[str, Any]) -> dict[str, Any]:
     """How a network was trained: data, images and seconds in all, and each leg with its settings and machine.
 
-    ``images`` counts how often one was shown: legs of the same seed show the same scenes. ``details`` are what else
-    there is to tell of this leg, which `begin_leg` began.
+    ``images`` counts how often one was shown: legs of the same seed show the same scenes. ``own`` are those that
+    followed the ones with which `begin_leg` began.
     """
-    legs = [
-        *(kept.load_json(workshop.folder / name / _LEGS) or {"legs": []})["legs"],
-        {
-            "images": settings.steps * settings.batch_size,
-            "seconds": round(pd.read_csv(workshop.folder / name / "losses.csv")["seconds"].sum()),
-            "device": workshop.device,
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            **details,
-            "settings": asdict(settings),
-        },
-    ]
+    legs = [*(kept.load_json(workshop.folder / name / _LEGS) or {"legs": []})["legs"], *own]
     return {
         "data": f"{SCENES}, new factors at every pass",
         "images": sum(leg["images"] for leg in legs),

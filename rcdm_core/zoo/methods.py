@@ -5,11 +5,10 @@ whatever the precision of the networks, because they take differences of covaria
 
 *Views* are Kornia modules on the whole batch, drawn anew for every image. The recipe is that of SimCLR (Chen et al.
 2020, appendix A) for 32 x 32 images, with the hue turned all the way round: scenes are told apart by their two hues
-alone, and an encoder that may use them learns little else. A view has 24 x 24 pixels. A crop of 0.4 to 1 of the area is
-20 to 32 pixels wide, so that on average it keeps its size, and garments in training look as large as at use, where the
-whole scene is seen (Touvron et al. 2019); a view of 32 x 32 would show them a quarter larger, at twice the cost. Every
-view has noise below half a grey level, as rounding to 8 bits makes. No pixel moves by as much as under the least budget
-of an attack, so that no method is trained against any.
+alone, and an encoder that may use them learns little else. A crop of 0.4 to 1 of the area is 20 to 32 pixels wide, so
+that in views of 24 x 24 pixels, of which most of the training is, garments look as large as at use, where the whole
+scene is seen (Touvron et al. 2019). Every view has noise below half a grey level, as rounding to 8 bits makes. No pixel
+moves by as much as under the least budget of an attack, so that no method is trained against any.
 """
 
 from __future__ import annotations
@@ -40,7 +39,6 @@ from rcdm_core.training import Learner
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-VIEW = 24  # pixels
 NOISE = 0.4 / 255  # largest change of a pixel, of its range
 HIDDEN = 512
 TEACHER_TEMPERATURE, STUDENT_TEMPERATURE = 0.05, 0.1  # of DINO
@@ -55,12 +53,12 @@ class SlightNoise(nn.Module):
 
 
 class Pairs(nn.Module):
-    """Two random views of images ``[N, 3, 32, 32]`` in [0, 1], ``[2 N, 3, 24, 24]``: one of each, then the other."""
+    """Two random views of images ``[N, 3, H, W]`` in [0, 1], ``[2 N, 3, side, side]``: one of each, then the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, side: int) -> None:
         super().__init__()
         self.view = nn.Sequential(
-            K.RandomResizedCrop((VIEW, VIEW), scale=(0.4, 1.0)),
+            K.RandomResizedCrop((side, side), scale=(0.4, 1.0)),
             K.RandomHorizontalFlip(p=0.5),
             K.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.5, p=0.8),
             K.RandomGrayscale(p=0.3),

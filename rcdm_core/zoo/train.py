@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from rcdm_core.data.scenes import LINEAR, Scenes
 from rcdm_core.encoders import UNTRAINED, load_encoder
@@ -24,19 +25,20 @@ from rcdm_core.representations import encode
 from rcdm_core.training import Callbacks, Learner, join_processes, train
 from rcdm_core.training_images import scene_indices
 from rcdm_core.zoo import recipes
-from rcdm_core.zoo.files import Workshop, begin_leg, save_weights, training_record, update_card
+from rcdm_core.zoo.files import Workshop, begin_leg, leg, save_weights, training_record, update_card
 from rcdm_core.zoo.judge import Judge, read_judge, targets
-from rcdm_core.zoo.methods import NOISE, VIEW, Pairs, build_method
+from rcdm_core.zoo.methods import NOISE, Pairs, build_method
 from rcdm_core.zoo.recipes import PARTS, check_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
 
     from rcdm_core.encoders import Encoder
     from rcdm_core.rcdm.objective import Batch
+    from rcdm_core.training import TrainingSettings
 
 SETTLING = 80  # batches for the statistics of batch norms
 _GUIDE = "vicreg/backbone"  # a condition that is new to an RCDM begins by what this head gives of the same images
@@ -64,27 +66,35 @@ def train_zoo(workshop: Workshop, parts: Sequence[str] = PARTS) -> None:
 
 def train_encoder(name: str, workshop: Workshop) -> None:
     """Train the encoder ``name`` of `recipes.ENCODERS`, or go on, and write its weights and its card."""
-    settings = replace(recipes.ENCODERS[name], seed=workshop.seed)
-    scenes = Scenes("train", seed=settings.seed, root=workshop.garments)
-    pairs, preprocess_view, preprocess = Pairs(), preprocessing(VIEW), preprocessing()
+    scenes = Scenes("train", seed=workshop.seed, root=workshop.garments)
 
-    def batch(step: int) -> np.ndarray:
-        return scene_indices(step, settings.batch_size, seed=settings.seed)
-
-    def draw(step: int, positions: slice) -> tuple[torch.Tensor, torch.Tensor]:
-        indices = batch(step)[positions]
+    def draw(
+        rows: Callable[[int], np.ndarray], views: nn.Module, step: int, positions: slice
+    ) -> tuple[torch.Tensor, ...]:
+        indices = rows(step)[positions]
         labels = torch.tensor(scenes.factors(indices)["class"].to_numpy()).repeat(2)
-        return preprocess_view(pairs(scenes[indices].to(workshop.device))), labels.to(workshop.device)
+        return views(scenes[indices].to(workshop.device)), labels.to(workshop.device)
 
-    torch.manual_seed(settings.seed)
-    method = build_method(name)
+    torch.manual_seed(workshop.seed)
+    method, before, legs = build_method(name), 0, []
     if workshop.start is not None:
         method.begin_with(load_trained(name, workshop.start).state_dict())
     begin_leg(workshop, name, f"{name}.json")
-    train(method, draw, settings, **workshop.loop(name))
-    method.settle(preprocess(scenes[batch(step)].to(workshop.device)) for step in range(SETTLING))
+    for side, phase in recipes.PHASES.items():
+        settings = replace(phase, seed=workshop.seed)
+        rows = partial(_rows, before, settings)
+        views = nn.Sequential(Pairs(side), preprocessing(side))
+        train(method, partial(draw, rows, views), settings, **workshop.loop(name, str(side)))
+        legs.append(leg(workshop, name, settings, str(side), view=side, noise=NOISE))
+        before += settings.steps
+    method.settle(preprocessing()(scenes[rows(step)].to(workshop.device)) for step in range(SETTLING))
     save_weights(method.encoder.state_dict(), workshop.folder / f"{name}.safetensors")
-    update_card(workshop.folder, name, training=training_record(workshop, name, settings, noise=NOISE))
+    update_card(workshop.folder, name, training=training_record(workshop, name, *legs))
+
+
+def _rows(before: int, settings: TrainingSettings, step: int) -> np.ndarray:
+    """Scenes of a step, behind those of ``before`` others."""
+    return scene_indices(before + step, settings.batch_size, seed=settings.seed)
 
 
 def keep_untrained(workshop: Workshop) -> None:
@@ -136,7 +146,7 @@ def train_judge(workshop: Workshop) -> None:
     begin_leg(workshop, "judge", "judge.json")
     train(training, draw, settings, **workshop.loop("judge"))
     save_weights(training.judge.state_dict(), workshop.folder / "judge.safetensors")
-    update_card(workshop.folder, "judge", training=training_record(workshop, "judge", settings))
+    update_card(workshop.folder, "judge", training=training_record(workshop, "judge", leg(workshop, "judge", settings)))
 
 
 def train_rcdm(workshop: Workshop) -> None:
@@ -173,7 +183,7 @@ def train_rcdm(workshop: Workshop) -> None:
     train(RCDMLearner(denoiser, schedule), draw, settings, callbacks=Callbacks(begin), **workshop.loop("rcdm"))
     card = {
         "name": "rcdm",
-        "training": training_record(workshop, "rcdm", settings),
+        "training": training_record(workshop, "rcdm", leg(workshop, "rcdm", settings)),
         "encoders": {name: encoder.network_fingerprint for name, encoder in encoders.items()},
     }
     save_rcdm(denoiser, schedule, folder / "rcdm", card=card, dtype=torch.float16)
