@@ -47,7 +47,7 @@ PROBE = Probe(
         "correct": Compared(share, ("attack_steps", "restarts", "training")),
         "relative_displacement": Compared(median, ("attack_steps", "restarts")),
         "whitened_displacement": Compared(median, ("attack_steps", "restarts")),
-        "covered": Compared(median, ("attack_steps", "restarts")),
+        "covered": Compared(median, ("attack_steps", "restarts", "seed")),  # by which goals are drawn
         "class_seen": Compared(share, ("attack_steps", "restarts", "training", "judge", "steps", "solver")),
     },
     quick={"images": 80, "training": 1000, "checked": 16, "rendered": 24, "steps": 6},
