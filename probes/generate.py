@@ -32,7 +32,7 @@ from rcdm_core.distances import nearest
 from rcdm_core.errors import UserError
 from rcdm_core.fidelity import frechet_contributions
 from rcdm_core.images import resize
-from reports.figures.by_encoder import draw_by_encoder
+from reports.figures.by_encoder import Axis, draw_by_encoder
 from reports.figures.fidelity import draw_kinds
 from reports.finished import joined
 from reports.panels import Panel, in_columns
@@ -235,10 +235,10 @@ def kinds_across(runs: Sequence[FinishedRun]) -> Figure:
     real = table[table["level"].isna()].set_index("encoder")["frechet"]
     return draw_by_encoder(
         table[table["level"].notna()].assign(real=table["encoder"].map(real)),
+        Axis(f"{runs[0].run['features_card']['distance']} from other real images"),
         row="kind",
         labels=KINDS,
         series={"frechet": "drawn"},
-        unit=f"{runs[0].run['features_card']['distance']} from other real images",
         tick=("real", "real images themselves"),
     )
 

@@ -47,7 +47,7 @@ from rcdm_core.encoders import UNTRAINED
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import resize
 from reports import blocks
-from reports.figures.by_encoder import draw_by_encoder
+from reports.figures.by_encoder import Axis, draw_by_encoder
 from reports.figures.manipulation import draw_by_factor
 from reports.finished import joined
 from reports.names import FACTOR_LABELS, SHORT_LABELS, data_name, factor_label, in_factor_order, listed
@@ -717,10 +717,10 @@ def orders_across(runs: Sequence[FinishedRun]) -> Figure:
     wide = first.join(fade[[f"spearman{end}" for end in ends]].add_prefix("faded_")).reset_index()
     return draw_by_encoder(
         wide,
+        Axis("Spearman's correlation with the position"),
         row="factor",
         labels=FACTOR_LABELS | {ALL: "all differing factors"},
         series={"spearman": "path between representations", "faded_spearman": CROSS_FADE},
-        unit="Spearman's correlation with the position",
         tick=("wrong_end", WRONG_END),
     )
 

@@ -48,7 +48,7 @@ from rcdm_core.images import resize
 from rcdm_core.readout import binary_scores, class_predictions, ridge_predictions
 from rcdm_core.representations import fitting
 from reports import blocks, phrases, style
-from reports.figures.by_encoder import draw_by_encoder
+from reports.figures.by_encoder import Axis, draw_by_encoder
 from reports.figures.displacement import draw_displacement, draw_dose_response
 from reports.figures.factors import draw_factors
 from reports.finished import joined
@@ -1134,12 +1134,10 @@ def displacement_across(runs: Sequence[FinishedRun]) -> Figure:
     far = first.groupby("condition")["relative_displacement"].mean()
     return draw_by_encoder(
         moved,
+        Axis("relative displacement of h", line=1.0, band=NEGLIGIBLE),
         row="condition",
         labels={str(name): TRANSFORMATIONS[str(name)].label for name in far.sort_values(ascending=False).index},
         series={"own": "the encoder was trained with it", "other": "it was not"},
-        unit="relative displacement of h",
-        line=1.0,
-        band=NEGLIGIBLE,
     )
 
 
@@ -1147,12 +1145,11 @@ def factors_across(runs: Sequence[FinishedRun]) -> Figure:
     """Present beside rendered."""
     return draw_by_encoder(
         joined(runs, "factors"),
+        Axis("R² (class: accuracy)", least=-1.2),
         row="factor",
         labels=FACTOR_LABELS,
         series={"present": "present in h", "rendered": "rendered in samples"},
-        unit="R² (class: accuracy)",
         tick=("chance", "guessing"),
-        least=-1.2,
     )
 
 

@@ -41,7 +41,7 @@ from rcdm_core.errors import UserError
 from rcdm_core.images import resize
 from rcdm_core.readout import RIDGE_PENALTIES
 from reports import blocks
-from reports.figures.by_encoder import draw_by_encoder, draw_matrices_by_encoder
+from reports.figures.by_encoder import Axis, draw_by_encoder, draw_matrices_by_encoder
 from reports.figures.manipulation import draw_by_factor, draw_responses, draw_side_effects
 from reports.finished import joined
 from reports.names import FACTOR_LABELS, SHORT_LABELS, in_factor_order, short_label, words
@@ -929,7 +929,7 @@ def transplant_across(runs: Sequence[FinishedRun]) -> Figure:
     """Shares of the way, edit beside edit."""
     unit = "share of the way to the target"
     table = joined(runs, "transplant")
-    return draw_by_encoder(table, row="factor", labels=LABELS, series={**SERIES, **FAR}, unit=unit)
+    return draw_by_encoder(table, Axis(unit), row="factor", labels=LABELS, series={**SERIES, **FAR})
 
 
 def side_effects_across(runs: Sequence[FinishedRun]) -> Figure:

@@ -13,7 +13,7 @@ from analyses.statistics import mean_reciprocal, median
 from rcdm_probe import runs
 from rcdm_probe.known_probes import load_probe
 from reports import blocks, notebook, phrases
-from reports.figures.by_encoder import draw_by_encoder
+from reports.figures.by_encoder import Axis, draw_by_encoder
 from reports.names import data_name, file_name, listed, words
 from reports.provenance import head, provenance
 from reports.tables import Table, cell, decisive, interval, p_value
@@ -199,11 +199,10 @@ def figures(content: ComparisonResult) -> Iterator[tuple[str, Figure]]:
             file_name(str(measure)),
             draw_by_encoder(
                 shown,
+                Axis(f"difference: {label(content, str(measure))}", longest=LONGEST),
                 row="row",
                 labels=labels,
                 series=series,
-                longest=LONGEST,
-                unit=f"difference: {label(content, str(measure))}",
             ),
         )
 

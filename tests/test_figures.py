@@ -22,7 +22,7 @@ from planted_content import TRAINED, content
 from probes.invariance import NEGLIGIBLE, at_reference, labels
 from probes.page import _figures as figures
 from reports import style
-from reports.figures.by_encoder import draw_by_encoder, draw_matrices_by_encoder
+from reports.figures.by_encoder import Axis, draw_by_encoder, draw_matrices_by_encoder
 from reports.figures.displacement import draw_displacement
 from reports.figures.factors import draw_factors
 from reports.figures.grid import DPI, compose
@@ -183,7 +183,7 @@ def test_a_legend_below_the_plots_covers_no_label(full, drawn):
     moved = pd.concat([moved.assign(encoder=name) for name in "abcde"])
     labels = {name: name.replace("_", " ") for name in moved["condition"]}
     series = {"relative_displacement": "one", "cosine": "another one", "mrr": "a third one, of a long and wordy name"}
-    by_encoder = draw_by_encoder(moved, row="condition", labels=labels, series=series, unit="u", tick=("rank", "tick"))
+    by_encoder = draw_by_encoder(moved, Axis("u"), row="condition", labels=labels, series=series, tick=("rank", "tick"))
     below = {name: figure for name, figure in {**drawn, "by-encoder": by_encoder}.items() if figure.legends}
     assert len(below) > 2
     for name, figure in below.items():
@@ -211,7 +211,7 @@ def several() -> dict[str, Figure]:
     rows = rows[(rows["encoder"] != names[0]) | (rows["level"] == "backbone")]
     matrices = {(name, level): np.eye(2) for name, level in zip(rows["encoder"], rows["level"], strict=True)}
     labels = {"first": "first row", "second": "second row"}
-    dots = draw_by_encoder(rows, row="row", labels=labels, series={"value": "v"}, unit="u", least=-1.2)
+    dots = draw_by_encoder(rows, Axis("u", least=-1.2), row="row", labels=labels, series={"value": "v"})
     squares = draw_matrices_by_encoder(matrices, rows=["a", "b"], columns=["c", "d"], full=1.0, unit="u")
     return {"dots": dots, "matrices": squares}
 
@@ -223,7 +223,7 @@ def test_one_long_interval_does_not_stretch_the_axis() -> None:
     labels = {name: name for name in rows["row"]}
     frames = []
     for longest in (np.inf, 8):
-        figure = draw_by_encoder(rows, row="row", labels=labels, series={"value": "v"}, unit="u", longest=longest)
+        figure = draw_by_encoder(rows, Axis("u", longest=longest), row="row", labels=labels, series={"value": "v"})
         frames.append(figure.axes[0].get_xlim())
     whole, (low, high) = frames
     assert whole[0] < -5

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,33 +32,44 @@ _TICKS = 10  # of all plots together, that fit beside each other
 _LONG = 100  # letters: a legend that is longer has a second line
 
 
+@dataclass(frozen=True)
+class Axis:
+    """What dots lie along.
+
+    Attributes:
+        unit: What the numbers are.
+        line: Drawn dashed.
+        band: From 0 to here, shaded.
+        least: Where the axis begins at the latest; an arrow at the edge stands for what lies beyond.
+        longest: Intervals this many times as long as the middle one do not stretch the axis, and are cut at its edge.
+    """
+
+    unit: str
+    line: float = 0.0
+    band: float = 0.0
+    least: float = -math.inf
+    longest: float = math.inf
+
+
 def draw_by_encoder(
     table: pd.DataFrame,
+    axis: Axis,
     *,
     row: str,
     labels: Mapping[str, str],
     series: Mapping[str, str],
-    unit: str,
-    line: float = 0.0,
-    band: float = 0.0,
     tick: Sequence[str] = (),
-    least: float = -math.inf,
-    longest: float = math.inf,
 ) -> Figure:
     """Dots with intervals: a plot for each encoder, a colour for each level.
 
     Args:
         table: One row an (``encoder``, ``level``, row), with a column for each series and its ``_low`` and ``_high``.
+        axis: What they lie along, the same in every plot.
         row: Column that tells the rows apart.
         labels: What to print for each row, from the top; only these are drawn.
         series: Columns to draw, at most three, with what to call them: filled, open, a cross. Those of which no row has
             more than one stand on one line.
-        unit: What the numbers are.
-        line: Drawn dashed.
-        band: From 0 to here, shaded.
         tick: A column that is drawn as a tick, and what to call it.
-        least: Where the axis begins at the latest; an arrow at the edge stands for what lies beyond.
-        longest: Intervals this many times as long as the middle one do not stretch the axis, and are cut at its edge.
     """
     table = table[table[row].isin(list(labels))]
     rows = [name for name in labels if name in set(table[row])][::-1]
@@ -65,10 +77,11 @@ def draw_by_encoder(
     beside = max(1, int(table[list(series)].notna().sum(axis=1).max()))
     shifts = np.linspace(0.34, -0.34, len(looks) * beside) if len(looks) * beside > 1 else np.zeros(1)
     points, lows, highs = (table[[f"{name}{end}" for name in series]].to_numpy(float) for end in ("", "_low", "_high"))
-    is_long = highs - lows > longest * np.nanmedian(highs - lows)
+    is_long = highs - lows > axis.longest * np.nanmedian(highs - lows)
     numbers = np.where(is_long, points, [points, lows, highs])
-    low, high = min(line, float(np.nanmin(numbers))), max(line, float(np.nanmax(numbers)))
-    edge, room = max(low, least), 0.04 * (high - max(low, least) or 1.0)
+    low, high = min(axis.line, float(np.nanmin(numbers))), max(axis.line, float(np.nanmax(numbers)))
+    edge = max(low, axis.least)
+    room = 0.04 * (high - edge or 1.0)
     with theme():
         handles = [
             *level_handles(looks),
@@ -97,8 +110,8 @@ def draw_by_encoder(
                     axes.plot(own[tick[0]], middle, "|", color=INK, ms=5, mew=0.9)
             for place in range(0, len(rows), 2):
                 axes.axhspan(place - 0.5, place + 0.5, color=PALE, lw=0, zorder=0)
-            axes.axvspan(0, band, color=HAIR, alpha=0.6 if band else 0, lw=0, zorder=0)
-            axes.axvline(line, color=MUTED, lw=0.8, ls=(0, (4, 2)), zorder=1)
+            axes.axvspan(0, axis.band, color=HAIR, alpha=0.6 if axis.band else 0, lw=0, zorder=0)
+            axes.axvline(axis.line, color=MUTED, lw=0.8, ls=(0, (4, 2)), zorder=1)
             axes.tick_params(axis="y", length=0)
             axes.spines["left"].set_visible(False)
             axes.set_title(_title(encoder, len(encoders)))
@@ -107,7 +120,7 @@ def draw_by_encoder(
         plots[0].set_xlim(edge - room, high + room)
         plots[0].set_yticks(range(len(rows)), [labels[name] for name in rows])
         plots[0].set_ylim(-0.6, len(rows) - 0.4)
-        figure.supxlabel(unit, fontsize=NORMAL, y=legend / height)
+        figure.supxlabel(axis.unit, fontsize=NORMAL, y=legend / height)
         across = math.ceil(len(handles) / lines)
         figure.legend(
             handles=handles, loc="lower left", ncols=across, bbox_to_anchor=(0, 0), handletextpad=0.1, borderpad=0
