@@ -13,6 +13,7 @@ from typer.testing import Result
 import rcdm_probe
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
+from rcdm_core.rcdm import load_rcdm
 from rcdm_probe import compare
 
 BRIEF = {"images": 20, "transformations": ("blur",), "rcdm": "none", "levels": ("backbone",)}
@@ -33,6 +34,11 @@ BRIEF = {"images": 20, "transformations": ("blur",), "rcdm": "none", "levels": (
 def test_what_is_no_image_has_no_representation(images: object, says: str) -> None:
     with pytest.raises(UserError, match=says):
         load_encoder("vicreg")(images)
+
+
+def test_nothing_is_drawn_from_what_is_no_number(tiny_rcdm: Path) -> None:
+    with pytest.raises(UserError, match="NaN or infinite"):
+        load_rcdm(tiny_rcdm).sample(torch.full((2, 384), torch.nan), "vicreg/backbone", steps=1)
 
 
 def test_slightly_beyond_the_range_is_an_image() -> None:

@@ -191,6 +191,8 @@ class RCDM(nn.Module):
             )
         if solver not in SOLVERS:
             raise unknown_name("solver", solver, SOLVERS)
+        if not h.isfinite().all():
+            raise UserError("representations that are NaN or infinite", "draw from finite ones")
         check_whole("seed", seed, 0, LARGEST_SEED)
         most = self.schedule.config["num_train_timesteps"]
         if not 1 <= steps <= most:
