@@ -296,7 +296,7 @@ def _told_of_way(images: ImageSet, chosen: Any, way: Mapping[str, Any]) -> Image
         f"pictures are drawn in {way['steps']} steps of {way['solver']}, to which the RCDM was distilled, and not in "
         f"{chosen.steps} of {chosen.solver}"
     )
-    return replace(images, remarks=(*images.remarks, told))
+    return images.remarking(told)
 
 
 def _settings(probe: Probe, given: Mapping[str, Any]) -> Any:

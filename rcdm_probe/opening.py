@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -378,4 +378,4 @@ def _told_of_sizes(images: ImageSet, encoders: Sequence[Encoder]) -> ImageSet:
         f"they are resized to {images.image_size} pixels for all networks, and not as these would do it themselves: "
         f"{', '.join(others)}"
     )
-    return replace(images, remarks=(*images.remarks, told))
+    return images.remarking(told)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from rcdm_core.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from typing import Self
 
     import pandas as pd
     import torch
@@ -47,6 +48,10 @@ class ImageSet(ABC):
     passed_over: Mapping[str, int] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
+    def remarking(self, remark: str) -> Self:
+        """The same images, of which something more has to be told."""
+        return replace(self, remarks=(*self.remarks, remark))
+
     @property
     def keys(self) -> np.ndarray:
         """What tells an image from all others of the same source ``[N]``, whatever was chosen and at which size."""
@@ -79,6 +84,10 @@ class PartOfImages(ImageSet):
     positions: np.ndarray
     trained_on: int
     held_out: int
+
+    def remarking(self, remark: str) -> Self:
+        """The same images, of which something more has to be told."""
+        return replace(self, remarks=(*self.remarks, remark))
 
     @property
     def keys(self) -> np.ndarray:

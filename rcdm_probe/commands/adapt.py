@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,9 +17,7 @@ from rcdm_probe.commands.running import new_console, tell, unread
 def run(
     encoder: options.EncodersToDraw,
     data: options.Data,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", parser=options.place, help="Folder of the RCDM.", metavar="FOLDER")
-    ],
+    out: options.RcdmOut,
     rcdm: Annotated[
         str,
         typer.Option(
@@ -29,24 +26,18 @@ def run(
         ),
     ] = "embedded",
     level: options.Levels = None,
-    images: Annotated[
-        int | None, typer.Option("--images", "-n", help="Take at most so many images, at random.", min=1, metavar="N")
-    ] = None,
+    images: options.AtMost = None,
     steps: Annotated[
         int, typer.Option(help="Steps of the second stage at most; it ends when heads no longer get better.", min=1)
     ] = 600,
     whole: Annotated[
         int, typer.Option(help="Steps of a third stage, in which the denoiser is trained, too.", min=0)
     ] = 0,
-    batch_size: Annotated[int, typer.Option(help="Images a step, over all processes.", min=1, metavar="B")] = 64,
+    batch_size: options.BatchOfAll = 64,
     lr: Annotated[float, typer.Option(help="Learning rate of the second stage.")] = 1e-3,
     whole_lr: Annotated[float, typer.Option(help="Learning rate of the third stage.")] = 2e-4,
-    accumulate: Annotated[
-        int, typer.Option(help="Parts in which a process takes its share of a batch, to save memory.", min=1)
-    ] = 1,
-    precision: Annotated[
-        str, typer.Option(help="bf16, no (float32), or auto: the faster one.", metavar="NAME")
-    ] = "auto",
+    accumulate: options.Accumulate = 1,
+    precision: options.Precision = "auto",
     every: Annotated[int, typer.Option(help="Steps between looks at the loss on held-out images.", min=1)] = 50,
     looked_at: Annotated[
         int, typer.Option(help="Held-out images sampled after each stage, for each level.", min=2)

@@ -110,6 +110,23 @@ Steps = Annotated[int, typer.Option("--steps", min=1, max=1000, help="Solver ste
 SOLVED = "How the diffusion is solved: sde-dpmsolver++, dpmsolver++, unipc, ddim or ddpm."
 Solver = Annotated[str, typer.Option("--solver", help=SOLVED, metavar="NAME")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Seed of every random draw.", metavar="S")]
+RcdmOut = Annotated[Path, typer.Option("--out", "-o", parser=place, help="Folder of the new RCDM.", metavar="FOLDER")]
+AtMost = Annotated[
+    int | None, typer.Option("--images", "-n", help="Take at most so many images, at random.", min=1, metavar="N")
+]
+OptimiserSteps = Annotated[int, typer.Option("--steps", help="Optimiser steps.", min=1, metavar="K")]
+BatchOfAll = Annotated[int, typer.Option("--batch-size", help="Images a step, over all processes.", min=1, metavar="B")]
+Accumulate = Annotated[
+    int,
+    typer.Option("--accumulate", help="Parts in which a process takes its share of a batch, to save memory.", min=1),
+]
+Precision = Annotated[
+    str, typer.Option("--precision", help="bf16, no (float32), or auto: the faster one.", metavar="NAME")
+]
+Every = Annotated[int, typer.Option("--every", help="Steps between looks at held-out images.", min=1)]
+LookedAt = Annotated[
+    int, typer.Option("--looked-at", help="Held-out images sampled at each look, for each level.", min=2)
+]
 RunFolder = Annotated[
     Path | None,
     typer.Option(

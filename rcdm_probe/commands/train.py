@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,13 +26,9 @@ if TYPE_CHECKING:
 def run(
     encoder: options.EncodersToDraw,
     data: options.Data,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", parser=options.place, help="Folder of the RCDM.", metavar="FOLDER")
-    ],
+    out: options.RcdmOut,
     level: options.Levels = None,
-    images: Annotated[
-        int | None, typer.Option("--images", "-n", help="Take at most so many images, at random.", min=1, metavar="N")
-    ] = None,
+    images: options.AtMost = None,
     image_size: Annotated[
         int,
         typer.Option(
@@ -48,22 +43,18 @@ def run(
             metavar="NAME",
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(help="Optimiser steps.", min=1, metavar="K")] = 1000,
-    batch_size: Annotated[int, typer.Option(help="Images a step, over all processes.", min=1, metavar="B")] = 32,
+    steps: options.OptimiserSteps = 1000,
+    batch_size: options.BatchOfAll = 32,
     lr: Annotated[
         float | None, typer.Option(help="Learning rate; by default 8e-4 for embedded, less for larger ones.")
     ] = None,
     ema: Annotated[
         float, typer.Option(help="Decay of the moving average of the weights, which is what is kept.")
     ] = 0.999,
-    accumulate: Annotated[
-        int, typer.Option(help="Parts in which a process takes its share of a batch, to save memory.", min=1)
-    ] = 1,
-    precision: Annotated[
-        str, typer.Option(help="bf16, no (float32), or auto: the faster one.", metavar="NAME")
-    ] = "auto",
-    every: Annotated[int, typer.Option(help="Steps between looks at held-out images.", min=1)] = 250,
-    looked_at: Annotated[int, typer.Option(help="Held-out images sampled at each look, for each level.", min=2)] = 100,
+    accumulate: options.Accumulate = 1,
+    precision: options.Precision = "auto",
+    every: options.Every = 250,
+    looked_at: options.LookedAt = 100,
     start: Annotated[
         str | None,
         typer.Option(
@@ -157,11 +148,9 @@ def run(
 def distill(
     rcdm: Annotated[
         str,
-        typer.Argument(help="RCDM: a folder, embedded, or a published one such as imagenet/vicreg/backbone."),
+        typer.Argument(help="A folder, embedded, or a published one such as imagenet/vicreg/backbone.", metavar="RCDM"),
     ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", parser=options.place, help="Folder of the new RCDM.", metavar="FOLDER")
-    ],
+    out: options.RcdmOut,
     data: Annotated[
         str,
         typer.Option(
@@ -178,20 +167,14 @@ def distill(
         ),
     ] = None,
     calls: Annotated[int, typer.Option(help="Steps in which it is to draw.", min=1, max=64, metavar="K")] = 4,
-    images: Annotated[
-        int | None, typer.Option("--images", "-n", help="Take at most so many images, at random.", min=1, metavar="N")
-    ] = None,
-    steps: Annotated[int, typer.Option(help="Optimiser steps.", min=1, metavar="K")] = 2000,
-    batch_size: Annotated[int, typer.Option(help="Images a step, over all processes.", min=1, metavar="B")] = 64,
+    images: options.AtMost = None,
+    steps: options.OptimiserSteps = 2000,
+    batch_size: options.BatchOfAll = 64,
     lr: Annotated[float, typer.Option(help="Learning rate.")] = 2e-4,
-    accumulate: Annotated[
-        int, typer.Option(help="Parts in which a process takes its share of a batch, to save memory.", min=1)
-    ] = 1,
-    precision: Annotated[
-        str, typer.Option(help="bf16, no (float32), or auto: the faster one.", metavar="NAME")
-    ] = "auto",
-    every: Annotated[int, typer.Option(help="Steps between looks at held-out images.", min=1)] = 500,
-    looked_at: Annotated[int, typer.Option(help="Held-out images sampled at each look, for each level.", min=2)] = 100,
+    accumulate: options.Accumulate = 1,
+    precision: options.Precision = "auto",
+    every: options.Every = 500,
+    looked_at: options.LookedAt = 100,
     weights: options.WeightsOf = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
