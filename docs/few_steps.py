@@ -41,6 +41,8 @@ def rows(distilled: str, rcdm: str | None, encoder: str, images: int) -> Iterato
     gallery = encode(network, scenes[np.arange(GALLERY)])["backbone"]
     h, factors = gallery[:images], scenes.factors(np.arange(images))
     whole, quick, condition = load_rcdm(rcdm), load_rcdm(distilled), f"{encoder}/backbone"
+    if quick.calls is None:
+        raise SystemExit(f"{distilled} was not distilled: rcdm-probe distill does it")
     ways: dict[str, tuple[Any, dict[str, Any]]] = {
         "100 ancestral steps": (whole, {"solver": "ddpm", "steps": 100}),
         "the default": (whole, {}),

@@ -205,8 +205,8 @@ def told_halved(run: Context, available: int, asked: int) -> dict[str, Any]:
     if asked <= available // 2:
         return {}
     halved = (
-        f"samples are drawn of {available // 2:,} images, not of {asked:,} (--images): of the {available:,} that no "
-        "RCDM was trained on, as many others stand beside them for what real images reach"
+        f"samples are drawn of {available // 2:,} images, not of {asked:,} (--images): of the {available:,} that "
+        "no training is known to have seen, as many others stand beside them for what real images reach"
     )
     return {"data_card": {"remarks": [*run.images.remarks, halved]}}
 
@@ -695,9 +695,9 @@ def solvers_floor(found: Found) -> Estimate:
 # The page
 
 
-def of_samples(table: pd.DataFrame) -> pd.DataFrame:
+def of_samples(found: Found, name: str) -> pd.DataFrame:
     """The rows of a table that are of samples from an encoder under study: not of real images, nor of the floor."""
-    return table[~table["encoder"].isin([REAL, UNTRAINED])]
+    return found.tables[name][found.tables[name]["encoder"].isin(found.encoders)]
 
 
 def trust(found: Found) -> str:
@@ -705,7 +705,7 @@ def trust(found: Found) -> str:
     ranked = found.tables["ranks"].sort_values("mrr", ascending=False)
     floor = rows_where(ranked, encoder=UNTRAINED)
     ranked = ranked[ranked["encoder"].isin(found.encoders)]
-    compared, copied = (of_samples(found.tables[name]) for name in ("sets", "copies"))
+    compared, copied = (of_samples(found, name) for name in ("sets", "copies"))
     best, worst, gallery = ranked.iloc[0], ranked.iloc[-1], found.run["study_card"]["gallery"]
     beyond = (copied["surplus_low"] > 0) & (copied["p_holm"] < ERROR_RATE)
     recalled = copied[beyond].sort_values("surplus", ascending=False, kind="stable")
@@ -788,7 +788,7 @@ def levels_figure(found: Found) -> Figure:
     """Ranks and sets, level by level."""
     compared, distance = found.tables["sets"], found.run["features_card"]["distance"]
     return draw_levels(
-        found.tables["ranks"].merge(of_samples(compared), on=["encoder", "level"]),
+        found.tables["ranks"].merge(compared[compared["encoder"] != REAL], on=["encoder", "level"]),
         titles={"mrr": "MRR", "frechet": distance, "precision": "precision", "recall": "recall"},
         floor=compared.iloc[0],
         chance={"mrr": chance(found.run["study_card"]["gallery"])},

@@ -171,8 +171,7 @@ def prepare(probe: Probe, encoder: Any = None, data: str | Path = "scenes", **ar
         seed=chosen.seed,
         whole=needs.whole,
     )
-    way = opening.way_of(decoders)
-    images = _told_of_way(images, chosen, way)
+    images, way = opening.settle_way(images, chosen, decoders)
     judged = needs.judge and bool(decoders) and images.factors([0]) is not None
     context = Context(
         encoders=encoders,
@@ -286,17 +285,6 @@ def function_of(probe: Probe) -> Callable[..., Result]:
     told = "\n".join(f"    {name}: {about.help}" for name, about in sizes.items())
     probed.__doc__ = f"{probe.about}\n\nSettings:\n{told}\n"
     return probed
-
-
-def _told_of_way(images: ImageSet, chosen: Any, way: Mapping[str, Any]) -> ImageSet:
-    """The images; where an RCDM settles how it draws, they say in place of what."""
-    if not way:
-        return images
-    told = (
-        f"pictures are drawn in {way['steps']} steps of {way['solver']}, to which the RCDM was distilled, and not in "
-        f"{chosen.steps} of {chosen.solver}"
-    )
-    return images.remarking(told)
 
 
 def _settings(probe: Probe, given: Mapping[str, Any]) -> Any:

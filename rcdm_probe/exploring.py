@@ -164,9 +164,10 @@ def open_world(
     limit = None if str(data) in SCENES else settings.gallery  # scenes cost nothing until they are looked at
     seen_by: list[Encoder | RCDM] = [*opened, *decoders.values()]
     images = opening.open_images(data, seen_by=seen_by, least=2, limit=limit, seed=settings.seed)
+    images, way = opening.settle_way(images, settings, decoders)
     context = Context(
         encoders=opened, levels=levels, images=images, data=data, decoders=decoders,
-        settings=replace(settings, levels=levels, **opening.way_of(decoders)), cache=representation_cache(),
+        settings=replace(settings, levels=levels, **way), cache=representation_cache(),
     )  # fmt: skip
     gallery = context.draw(settings.gallery)
     known = {one.encoder.name: one.represent(gallery) for one in context.each_encoder()}

@@ -246,16 +246,24 @@ def require_rcdms(
     return opened
 
 
-def way_of(decoders: Mapping[str, RCDM]) -> dict[str, Any]:
-    """Solver and steps that are settled by an RCDM, as settings; none where any will do.
+def settle_way(images: ImageSet, chosen: Any, decoders: Mapping[str, RCDM]) -> tuple[ImageSet, dict[str, Any]]:
+    """What a distilled RCDM settles of how is drawn, as settings, and the images, which tell it; nothing of others.
 
-    Raises:
-        UserError: They draw in different ways.
+    Args:
+        images: What is looked at.
+        chosen: Settings with ``steps`` and ``solver``.
+        decoders: Several were joined, and so are alike.
     """
-    calls = {decoder.calls for decoder in decoders.values()}
-    if len(calls) > 1:
-        raise UserError("the RCDMs draw in different numbers of steps", "give such as were distilled alike, or not")
-    return {"solver": DISTILLED_SOLVER, "steps": next(iter(calls))} if calls - {None} else {}
+    calls = next((one.calls for one in decoders.values() if one.calls), None)
+    if calls is None:
+        return images, {}
+    way = {"solver": DISTILLED_SOLVER, "steps": calls}
+    if (chosen.solver, chosen.steps) != (DISTILLED_SOLVER, calls):
+        images = images.remarking(
+            f"pictures are drawn in {calls} steps of {DISTILLED_SOLVER}, to which the RCDM was distilled, and not in "
+            f"{chosen.steps} of {chosen.solver}"
+        )
+    return images, way
 
 
 def _open_rcdms(

@@ -149,12 +149,16 @@ def _open_drawn_from(
 ) -> dict[Encoder, tuple[str, ...]]:
     """Encoders that an RCDM draws from, with the levels at which it does."""
     levels = levels_of(rcdm)
+    named = by_name(encoders, tuple(levels))
+    for name in weights.keys() - named.keys():
+        raise unknown_name("encoder of --weights", name, named)
     asked: dict[Encoder, tuple[str, ...]] = {}
-    for name, encoder in by_name(encoders, tuple(levels)).items():
+    for name, encoder in named.items():
         if name not in levels:
-            raise unknown_name("encoder that this RCDM draws from", name, levels)
-        asked |= open_asked(encoder, levels[name], {n: w for n, w in weights.items() if n == name}, device=device)
-        check_match(next(reversed(asked)), levels[name], rcdm)
+            raise UserError(f"this RCDM does not draw from {name}", f"it draws from {', '.join(levels)}")
+        opened, own = open_encoder(encoder, level=levels[name], weights=weights.get(name), device=device)
+        check_match(opened, own, rcdm)
+        asked[opened] = own
     return asked
 
 

@@ -89,7 +89,7 @@ def adapted_limits(adapted: Mapping[str, Any]) -> list[str]:
 
 def _told(seen: Mapping[str, Any]) -> str:
     among = f" among {seen['gallery']:,.0f} images" if "gallery" in seen else ""
-    steps = f", after {seen['steps']:,} steps" if "steps" in seen else ""
+    steps = f", trained for {seen['steps']:,} steps" if "steps" in seen else ""
     return f"MRR {seen['MRR']:.3f}{among}{steps}"
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from diffusers import DDPMScheduler
 from torch import nn
 from typer.testing import CliRunner
 
 import rcdm_probe
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import load_rcdm
-from rcdm_core.rcdm.diffusion import ReverseProcess, build_schedule, prediction_of
-from rcdm_core.rcdm.objective import Distillation
+from rcdm_core.rcdm.diffusion import ReverseProcess, build_schedule, prediction_of, published_schedule
+from rcdm_core.rcdm.objective import Distillation, random_draws
 from rcdm_core.rcdm.solvers import SOLVERS
+from rcdm_core.rcdm_training import distillation_settings
+from rcdm_probe import rcdm_training as train_run
 from rcdm_probe.cli import app
 from rcdm_probe.conduct import prepare
 from rcdm_probe.known_probes import load_probe
@@ -33,7 +37,7 @@ class Known(nn.Module):
 
     def forward(self, noisy, t, embedding):
         t = t.expand(len(noisy))[:, None, None, None]
-        return prediction_of("v_prediction", self.clean(noisy, t), noisy, SIGNAL[t])
+        return prediction_of(SCHEDULE.config["prediction_type"], self.clean(noisy, t), noisy, SIGNAL[t])
 
 
 class Teacher(Known):
@@ -83,17 +87,51 @@ def test_a_perfect_student_is_taught_what_it_gives():
 
 
 def test_a_perfect_student_draws_in_few_steps_what_the_teacher_draws_in_many():
+    assert spread_of(Perfect()) == pytest.approx(SPREAD, rel=0.02)
+    assert spread_of(Teacher(), 100) == pytest.approx(SPREAD, rel=0.03)
+    assert spread_of(Teacher()) < 0.9 * SPREAD
+
+
+class Scaled(Known):
+    """A student that can be taught: what it sees is the noisy image times a number, one for every 10 timesteps."""
+
+    def __init__(self):
+        super().__init__()
+        t = torch.arange(5, 1000, 10)
+        self.scale = nn.Parameter(SIGNAL[t].sqrt() * SPREAD**2 / deviation(t) ** 2)
+
+    def clean(self, noisy, t):
+        return self.scale[t // 10] * noisy
+
+
+@pytest.mark.parametrize("schedule", [SCHEDULE, published_schedule()], ids=["velocity", "noise"])
+def test_a_student_comes_to_draw_what_the_teacher_draws_in_many_steps(schedule, monkeypatch):
+    monkeypatch.setitem(globals(), "SCHEDULE", DDPMScheduler.from_config(schedule.config, timestep_spacing="trailing"))
+    signal = torch.cat([torch.cumprod(1 - schedule.betas.double(), 0), torch.ones(1)]).float()
+    monkeypatch.setitem(globals(), "SIGNAL", signal)
+    student = Scaled()
+    learner = Distillation(student, Teacher(), SCHEDULE, calls=CALLS)
+    adam = torch.optim.Adam(student.parameters(), lr=1e-2)
+    before = spread_of(student)
+    for step in range(400):
+        draws = random_draws(step, slice(0, 256), batch_size=256, image_size=4, seed=0)
+        images = (SPREAD * torch.randn(256, 3, 4, 4, generator=torch.Generator().manual_seed(step)) + 1) / 2
+        learner((images, [("an/encoder", torch.zeros(256, 2))], draws)).backward()
+        adam.step()
+        adam.zero_grad()
+    assert before < 0.9 * SPREAD
+    assert abs(SPREAD - spread_of(student)) < 0.4 * (SPREAD - before)
+
+
+def spread_of(network: Known, steps: int = CALLS) -> float:
+    """Deviation of what a network draws."""
     noise = torch.randn(2000, 3, 1, 1, generator=torch.Generator().manual_seed(1))
 
-    def drawn(network: Known, steps: int) -> float:
-        def predict(x, t):
-            return network(x, torch.as_tensor(t), None)
+    def predict(x, t):
+        return network(x, torch.as_tensor(t), None)
 
+    with torch.no_grad():
         return SOLVERS["ddim"](SCHEDULE, steps, predict, noise, iter(())).std().item()
-
-    assert drawn(Perfect(), CALLS) == pytest.approx(SPREAD, rel=0.02)
-    assert drawn(Teacher(), 100) == pytest.approx(SPREAD, rel=0.03)
-    assert drawn(Teacher(), CALLS) < 0.9 * SPREAD
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +158,33 @@ def test_what_was_distilled_draws_in_its_own_steps_alone(quick: Path, tiny_rcdm:
     card = json.loads((quick / "rcdm.json").read_text())
     assert card["training"]["objective"] == "multistep consistency"
     assert card["training"]["began_with"] == load_rcdm(tiny_rcdm).fingerprint
+
+
+def test_one_of_its_encoders_can_be_left_out_and_no_other_be_had(tiny_rcdm: Path, tmp_path: Path) -> None:
+    rcdm = load_rcdm(tiny_rcdm)
+    settings = distillation_settings(rcdm, calls=2, every=1, looked_at=2, images=60, steps=1, learning_rate=1e-4)
+    with pytest.raises(UserError, match="does not draw from dino"):
+        train_run.prepare(["dino"], "scenes", settings, out=tmp_path / "a")
+    with pytest.raises(UserError, match="unknown encoder of --weights 'nosuch'"):
+        train_run.prepare((), "scenes", settings, out=tmp_path / "b", weights={"nosuch": "random"})
+    with pytest.raises(UserError, match="nothing to distil"):
+        replace(settings, start=None)
+    with pytest.raises(UserError, match="calls: 65"):
+        distillation_settings(rcdm, calls=65, every=1, looked_at=2)
+
+
+def test_of_an_adapted_head_it_is_told_still_and_the_first_step_is_from_pure_noise(
+    tiny_rcdm: Path, tmp_path: Path
+) -> None:
+    rcdm = load_rcdm(tiny_rcdm)
+    stages = {"vicreg/backbone": {"heads": {"MRR": 0.5, "mean rank": 2.0, "gallery": 40}}}
+    rcdm.card["adapted"] = stages
+    rcdm.schedule = DDPMScheduler.from_config(rcdm.schedule.config, timestep_spacing="linspace")
+    settings = distillation_settings(rcdm, calls=2, every=1, looked_at=2, images=60, steps=1, learning_rate=1e-4)
+    train_run.conduct(train_run.prepare((), "scenes", settings, out=tmp_path / "out"))
+    made = load_rcdm(tmp_path / "out")
+    assert made.card["adapted"] == stages
+    assert ReverseProcess(made.schedule, 2).timesteps.tolist() == [499, 999]
 
 
 def test_what_was_distilled_is_no_beginning(quick: Path) -> None:

@@ -24,7 +24,7 @@ BRIEF = {"images": 20, "transformations": ("blur",), "rcdm": "none", "levels": (
     [
         (torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8), "divide by 255"),
         (torch.randint(3, 256, (2, 3, 32, 32)).float(), "divide by 255"),
-        (torch.full((2, 3, 32, 32), torch.nan), "values from nan"),
+        (torch.full((2, 3, 32, 32), torch.nan), "hold NaN"),
         (torch.rand(3, 32, 32), r"shape \[3, 32, 32\]"),
         (torch.rand(2, 1, 32, 32), r"shape \[2, 1, 32, 32\]"),
         (np.random.default_rng(0).random((2, 3, 32, 32)), "images of ndarray"),

@@ -101,7 +101,7 @@ def test_a_report_says_how_faithful_the_decoder_was_that_drew(finished: tuple[Pa
         transformations=("rotation",),
     )
     card = next(card for card in document(found)["cards"] if card["title"] == "The decoder")
-    told = f"MRR {last['layer2']:.3f} among {IMAGES} images, after 4 steps"
+    told = f"MRR {last['layer2']:.3f} among {IMAGES} images, trained for 4 steps"
     assert card["rows"] == [["simclr/layer2", told]]
 
 

@@ -51,6 +51,12 @@ def test_of_ranks(rcdm):
     assert "vicreg" in set(beside["ranks"]["encoder"])
 
 
+def test_the_untrained_itself_is_no_floor(rcdm):
+    sizes = {"images": 24, "gallery": 60, "swept_images": 0, "spread": 0, "compared": 0}
+    found = rcdm_probe.fidelity(UNTRAINED, rcdm=rcdm, **BRIEF, **sizes)
+    assert "of 1 levels can be told" in found.probe.gist(found)
+
+
 def test_the_floor_claims_nothing(rcdm):
     sizes = {"images": 24, "gallery": 60, "swept_images": 0, "spread": 0, "compared": 0, "guided": 30}
     found = rcdm_probe.fidelity("vicreg", rcdm=rcdm, **BRIEF, **sizes)

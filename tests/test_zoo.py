@@ -72,7 +72,7 @@ def test_a_method_trains_and_its_encoder_is_what_it_trained(name, zoo):
     encoder = load_trained(name, zoo)
     assert {level: h.shape[1] for level, h in encoder(Scenes()[range(4)]).items()} == encoder.dimensions
     method = build_method(name)
-    method.load_state_dict(torch.load(zoo / name / "32" / "checkpoint.pt", weights_only=True)["network"])
+    method.load_state_dict(torch.load(zoo / f"{name}-32" / "checkpoint.pt", weights_only=True)["network"])
     for key, trained in method.encoder.named_parameters():
         assert torch.allclose(encoder.get_parameter(key), trained, atol=1e-3, rtol=1e-3), key  # float16 on disk
 

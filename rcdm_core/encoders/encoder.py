@@ -173,6 +173,8 @@ def _check_images(images: torch.Tensor) -> None:
         raise UserError(f"images of {images.dtype}", "give floating numbers in [0, 1]: divide by 255")
     if images.device.type == "cpu" and images.numel():  # elsewhere to look would be to wait
         low, high = (end.item() for end in images.detach().aminmax())
+        if not low <= high:
+            raise UserError("images that hold NaN", "give finite numbers in [0, 1]")
         if not (_FAR[0] <= low and high <= _FAR[1]):
             raise UserError(f"images of values from {low:g} to {high:g}", "give numbers in [0, 1]: divide by 255")
 

@@ -158,7 +158,7 @@ def _imported(name: str) -> ModuleType:
         top = name.partition(".")[0]
         remedy = f"the current folder is {Path.cwd()}"
         if name.endswith(".py"):
-            remedy = f"write the module, not its file: python:{name.removesuffix('.py').replace('/', '.')}:function"
+            remedy = f"write the module, not its file: python:{Path(name).stem}:function"
         if top in sys.modules and (Path.cwd() / top).is_dir():
             remedy = f"{top} is another package; put an __init__.py into {Path.cwd() / top}"
         raise UserError(f"there is no Python module {name!r}", remedy) from error

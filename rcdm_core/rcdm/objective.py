@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from rcdm_core.rcdm.diffusion import ReverseProcess, clean_of, prediction_of
+from rcdm_core.rcdm.diffusion import ReverseProcess, clean_of
 from rcdm_core.training import Learner
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Distillation(RCDMLearner):
     Args:
         denoiser: The student; it begins as the teacher.
         teacher: The trained network, with the heads of the student at least, where the student will be. It stays.
-        schedule: That of the teacher.
+        schedule: That of the teacher, by which the student's steps are spaced.
         calls: Steps of the student.
         small: Of the teacher's steps, how many there are from noise to image.
     """
@@ -164,39 +164,45 @@ class Distillation(RCDMLearner):
         self.stride = max(1, len(timesteps) // small)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Mean squared error of the images of a batch, in what the network predicts."""
+        """Mean squared error of the images of a batch, in the velocity: at high noise, too, it has its weight."""
         images, groups, draws = batch
         t = _noisy_timesteps(self.schedule, draws)
         noisy = self.schedule.add_noise(images * 2 - 1, draws.noise, t)
         with torch.no_grad():
             target = self.target(noisy, t, groups)
-        predicted = self.denoiser(noisy, t, self.denoiser.embed(groups))[:, : noisy.shape[1]].float()
-        kind = self.schedule.config["prediction_type"]
-        return F.mse_loss(predicted, prediction_of(kind, target, noisy, self._signal(t)))
+        torch.clear_autocast_cache()  # of weights that were cast without gradients
+        apart = self._seen(self.denoiser, noisy, t, groups) - target
+        return (apart / (1 - self._signal(t)).sqrt()).square().mean()
 
     def target(self, noisy: torch.Tensor, t: torch.Tensor, groups: Sequence[tuple[str, torch.Tensor]]) -> torch.Tensor:
-        """The clean images that the student is taught to see in noisy ones ``[N, 3, S, S]`` at timesteps ``[N]``."""
+        """The clean images that the student is taught to see in noisy ones ``[N, 3, S, S]`` at timesteps ``[N]``.
+
+        What the teacher sees at t and the student a small step further on, weighted by the parts of the way in
+        ``a / s`` that the two steps have: then one step of DDIM to the end of the stretch leads where the two do.
+        """
         end = self.ends[t]
         further = torch.maximum(t - self.stride, end)
-        clean = self._clean(self._teacher[0], noisy, t, groups)
+        clean = self._clipped(self._seen(self._teacher[0], noisy, t, groups))
         there = self._step(clean, noisy, t, further)
-        own = self._clean(self.denoiser, there, further.clamp(min=0), groups)
-        reached = self._step(own, there, further, end)
-        share = ((1 - self._signal(end)) / (1 - self._signal(t))).sqrt()  # of the noise, what is left at the end
-        needed = (reached - share * noisy) / (self._signal(end).sqrt() - share * self._signal(t).sqrt())
-        return torch.where((further > end)[:, None, None, None], needed, clean)
+        own = self._clipped(self._seen(self.denoiser, there, further.clamp(min=0), groups))
+        before, then, last = ((self._signal(at) / (1 - self._signal(at))).sqrt() for at in (t, further, end))
+        share = torch.where((further > end)[:, None, None, None], (then - before) / (last - before), 1.0)
+        return own + share * (clean - own)
 
-    def _clean(
+    def _seen(
         self, network: Denoiser, noisy: torch.Tensor, t: torch.Tensor, groups: Sequence[tuple[str, torch.Tensor]]
     ) -> torch.Tensor:
+        """The clean image that a network sees in a noisy one."""
         predicted = network(noisy, t, network.embed(groups))[:, : noisy.shape[1]].float()
-        clean = clean_of(self.schedule.config["prediction_type"], predicted, noisy, self._signal(t))
+        return clean_of(self.schedule.config["prediction_type"], predicted, noisy, self._signal(t))
+
+    def _clipped(self, clean: torch.Tensor) -> torch.Tensor:
         return clean.clamp(-1, 1) if self.schedule.config["clip_sample"] else clean
 
     def _step(self, clean: torch.Tensor, noisy: torch.Tensor, t: torch.Tensor, to: torch.Tensor) -> torch.Tensor:
         """A step of DDIM (Song et al. 2021) from timesteps ``[N]`` to others, -1 for the image."""
         before, after = self._signal(t), self._signal(to)
-        noise = (noisy - before.sqrt() * clean) / (1 - before).sqrt().clamp(min=1e-6)
+        noise = (noisy - before.sqrt() * clean) / (1 - before).sqrt()
         return after.sqrt() * clean + (1 - after).sqrt() * noise
 
     def _signal(self, t: torch.Tensor) -> torch.Tensor:

@@ -240,7 +240,10 @@ class JoinedRCDM(RCDM):
                 "give RCDMs of one image size",
             )
         if len({member.calls for member in members}) > 1:
-            raise UserError("the RCDMs draw in different numbers of steps", "give such as were distilled alike, or not")
+            raise UserError(
+                "the RCDMs draw in different numbers of steps",
+                "give RCDMs that were distilled to one number of steps, or none that was",
+            )
         conditions = [condition for member in members for condition in member.conditions]
         if twice := [condition for condition in conditions if conditions.count(condition) > 1]:
             raise UserError(f"two of the RCDMs draw from {twice[0]}", "give one of them")

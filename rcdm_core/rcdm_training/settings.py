@@ -67,6 +67,8 @@ class RCDMTraining:
             raise UserError(f"a moving average with decay {loop.ema_decay}", "take 0 for none, or less than 1")
         if not loop.learning_rate > 0:
             raise UserError(f"a learning rate of {loop.learning_rate}", "take one above 0")
+        if self.calls and self.start is None:
+            raise UserError("there is nothing to distil", "give the RCDM to start with")
 
 
 def default_settings(
@@ -154,7 +156,7 @@ def distillation_settings(
     _refuse_distilled(rcdm)
     if "members" in rcdm.card:
         raise UserError("several RCDMs that were joined are not one", "distil each of them")
-    check_whole("calls", calls, 1, 64)
+    check_whole("calls", calls, 1, min(64, rcdm.schedule.config["num_train_timesteps"]))
     chosen = {"batch_size": 64, "weight_decay": 0.0, "warmup": 50, "ema_decay": 0.995, **loop}
     return RCDMTraining(
         network=rcdm.denoiser.settings,

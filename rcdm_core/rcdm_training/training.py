@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
+from diffusers import DDPMScheduler
 
 from rcdm_core import kept
 from rcdm_core.images import is_resized_by_encoder
@@ -96,18 +97,19 @@ def train_rcdm(
     )
     torch.manual_seed(loop.seed)
     denoiser = Denoiser(network, material.dimensions)
-    schedule = start.schedule if start and settings.calls else schedule_for(network)
-    learner = (
-        Distillation(denoiser, start.denoiser.to(material.device), schedule, calls=settings.calls)
-        if start and settings.calls
-        else RCDMLearner(denoiser, schedule)
-    )
-    told_of_calls = {"calls": settings.calls} if settings.calls else {}
+    teacher = start if settings.calls else None
+    if teacher is None:
+        schedule = schedule_for(network)
+        learner = RCDMLearner(denoiser, schedule)
+    else:  # whose first step is from pure noise, however it was spaced
+        schedule = DDPMScheduler.from_config(teacher.schedule.config, timestep_spacing="trailing")
+        learner = Distillation(denoiser, teacher.denoiser.to(material.device), schedule, calls=settings.calls)
+    told_of_teacher = {} if teacher is None else {"calls": settings.calls, **_adapted(teacher, denoiser)}
 
     def begin() -> None:
         material.refuse_collapse()
-        if start and settings.calls:
-            theirs = start.denoiser.state_dict()
+        if teacher is not None:
+            theirs = teacher.denoiser.state_dict()
             denoiser.load_state_dict({key: theirs[key] for key in denoiser.state_dict()})
             return
         if start is None:
@@ -128,7 +130,7 @@ def train_rcdm(
         known = read_looks(state / LOOKS)
         if done not in set(known["step"]):
             rcdm = RCDM(
-                copy.deepcopy(denoiser), schedule=schedule, card=told_of_calls
+                copy.deepcopy(denoiser), schedule=schedule, card=told_of_teacher
             )  # frozen, which the one in training must not be
             seen = observe(rcdm, material, step=done, seed=loop.seed)
             losses = {
@@ -156,7 +158,7 @@ def train_rcdm(
                 network.to_dict(),
                 numbers(loop),
                 dict(settings.shares),
-                settings.calls,
+                *([settings.calls] if teacher else []),
             )
         ),
         device=device,
@@ -167,7 +169,7 @@ def train_rcdm(
             **told_of_data(images, material),
             "settings": asdict(loop),
             "shares": dict(settings.shares),
-            "objective": "multistep consistency" if settings.calls else schedule.config["prediction_type"],
+            "objective": "multistep consistency" if teacher else schedule.config["prediction_type"],
             "seconds": round(pd.read_csv(state / LOSSES)["seconds"].sum()),
             "processes": processes.num_processes,
             "device": str(processes.device),
@@ -180,7 +182,7 @@ def train_rcdm(
         rows = zip(material.conditions, last, strict=True)
         told = {
             **told_of_encoders(asked),
-            **told_of_calls,
+            **told_of_teacher,
             "training": training,
             **(told_before(start) if start else {}),
             "scores": {one.name: {k: v for k, v in row.items() if k != "level"} for one, row in rows},
@@ -188,6 +190,12 @@ def train_rcdm(
         best = material.labels[max(last, key=lambda row: row["MRR"])["level"]]
         save_rcdm(denoiser, schedule, folder, card={**told, **(card or {})}, basis=basis_of(denoiser, material, best))
     processes.wait_for_everyone()
+
+
+def _adapted(teacher: RCDM, denoiser: Denoiser) -> dict[str, Any]:
+    """What is told of heads that were adapted to the teacher's denoiser: so they are still."""
+    found = {name: told for name, told in teacher.card.get("adapted", {}).items() if name in denoiser.conditions}
+    return {"adapted": found} if found else {}
 
 
 def identity(asked: Mapping[Encoder, Sequence[str]]) -> list[tuple[str, tuple[str, ...]]]:

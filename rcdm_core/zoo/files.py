@@ -48,7 +48,12 @@ class Workshop:
 
     def loop(self, name: str, phase: str = "") -> dict[str, Any]:
         """What `rcdm_core.training.train` is told of the part ``name``, or of a phase of its training."""
-        return {"folder": self.folder / name / phase, "of": name, "device": self.device}
+        return {"folder": self.folder / _part(name, phase), "of": name, "device": self.device}
+
+
+def _part(name: str, phase: str) -> str:
+    """What the folder of a training, or of a phase of one, is called."""
+    return f"{name}-{phase}" if phase else name
 
 
 def save_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -108,7 +113,7 @@ def leg(workshop: Workshop, name: str, settings: TrainingSettings, phase: str = 
     """A leg of a training, or a phase of one, that has ended; ``details`` are what else there is to tell of it."""
     return {
         "images": settings.steps * settings.batch_size,
-        "seconds": round(pd.read_csv(workshop.folder / name / phase / "losses.csv")["seconds"].sum()),
+        "seconds": round(pd.read_csv(workshop.folder / _part(name, phase) / "losses.csv")["seconds"].sum()),
         "device": workshop.device,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

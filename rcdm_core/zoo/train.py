@@ -87,7 +87,8 @@ def train_encoder(name: str, workshop: Workshop) -> None:
         train(method, partial(draw, rows, views), settings, **workshop.loop(name, str(side)))
         legs.append(leg(workshop, name, settings, str(side), view=side, noise=NOISE))
         before += settings.steps
-    method.settle(preprocessing()(scenes[rows(step)].to(workshop.device)) for step in range(SETTLING))
+    settled = (_rows(0, settings, step) for step in range(SETTLING))
+    method.settle(preprocessing()(scenes[rows].to(workshop.device)) for rows in settled)
     save_weights(method.encoder.state_dict(), workshop.folder / f"{name}.safetensors")
     update_card(workshop.folder, name, training=training_record(workshop, name, *legs))
 

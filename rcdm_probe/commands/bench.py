@@ -55,6 +55,8 @@ def run(
     place = choose_device(device)
     network, levels = open_encoder(encoder, level=level, device=place)
     decoder = require_rcdm(options.one_or_several(rcdm), network, levels, device=place)
+    if decoder.calls is not None:
+        raise UserError(f"this RCDM was distilled to {decoder.calls} steps", "give the one that it was made of")
     scenes = open_scenes("test", image_size=decoder.image_size, limit=gallery, seed=seed)
     with progress_bars():
         ranks = rank_cost(ranked, seed=seed, device=place) if ranked else None

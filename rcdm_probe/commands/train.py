@@ -152,11 +152,14 @@ def distill(
     ],
     out: options.RcdmOut,
     data: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--data", "-d", help="Images to go by: those of its training, or of their kind.", metavar="FOLDER"
+            "--data",
+            "-d",
+            help="Images to go by: those of its training, or of their kind; of the embedded RCDM, scenes-train.",
+            metavar="FOLDER",
         ),
-    ] = "scenes-train",
+    ] = None,
     encoder: Annotated[
         list[str] | None,
         typer.Option(
@@ -197,6 +200,7 @@ def distill(
     """
     console = new_console()
     with new_console(stderr=True).status("loading"):
+        from rcdm_core.errors import UserError
         from rcdm_core.rcdm_training import distillation_settings
         from rcdm_probe.opening import open_one
         from rcdm_probe.rcdm_training import levels_of, prepare
@@ -216,7 +220,9 @@ def distill(
         seed=seed,
     )
     own = options.weights_of(weights, encoder or list(levels_of(start)))
-    begin = partial(prepare, encoder or (), data, settings, out=out, weights=own, device=device)
+    if data is None and rcdm != "embedded":
+        raise UserError(f"it was not said on which images {rcdm} is to learn", "name those of its training with --data")
+    begin = partial(prepare, encoder or (), data or "scenes-train", settings, out=out, weights=own, device=device)
     _trained(begin, console, title=f"held-out images, drawn in {calls} steps")
 
 
