@@ -40,6 +40,8 @@ def _lines(card: Mapping[str, Any], size: int, name: str) -> Iterator[str]:
         "What samples from one representation have in common, it holds; what varies, it left open, or the decoder "
         "did not draw it.\n"
     )
+    if "calls" in card:
+        yield f"It was distilled to {card['calls']} steps of DDIM, and draws in these alone.\n"
     yield "```python\nfrom rcdm_probe import RCDM\n"
     yield f'rcdm = RCDM.from_pretrained("{name}")'
     yield f'images = rcdm.sample(h, "{one}", seed=0)  # h: [N, {dimension}], images: [N, 3, {size}, {size}] in [0, 1]'
