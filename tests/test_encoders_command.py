@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import timm
+import torch
 from typer.testing import Result
 
 from rcdm_core.encoders import EMBEDDED, ENCODERS, FAMILIES, UNTRAINED, load_encoder
@@ -74,3 +76,22 @@ def test_levels_and_layers_of_one(command: Command, name: str, rows: list[str]) 
     assert not any(line.startswith(("blocks.5.mlp", "layer3.0.conv1")) for line in lines)
     deep = command("encoders", name, "--all").output
     assert any(line.startswith(("blocks.5.mlp ", "layer3.0.conv1 ")) for line in deep.splitlines())
+
+
+def test_whether_a_file_of_weights_is_one_of_the_network(command: Command, tmp_path: Path) -> None:
+    own, other = tmp_path / "own.pt", tmp_path / "other.pt"
+    torch.save(timm.create_model("test_vit", num_classes=0).state_dict(), own)
+    torch.save(timm.create_model("test_resnet", num_classes=0).state_dict(), other)
+    output = " ".join(command("encoders", "timm/test_vit", "--weights", f"{own}:self-supervised").output.split())
+    assert "self-supervised: yes" in output
+    assert "own.pt" in output
+    assert "backbone 64 class token" in output
+    refused = command("encoders", "timm/test_vit", "--weights", other)
+    assert refused.exit_code == 2
+    assert "other.pt" in refused.output
+    assert command("encoders", "--weights", own).exit_code == 2
+
+
+def test_what_is_cropped_of_an_image_is_told(command: Command) -> None:
+    output = command("encoders", "timm/tf_efficientnet_lite0").output
+    assert "images of 256 pixels a side, of which it sees the middle 224" in " ".join(output.split())

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from rcdm_core.encoders.catalogue import ENCODERS, FAMILIES
 from rcdm_core.errors import UserError
+from rcdm_probe.commands import options
 from rcdm_probe.commands.running import new_console
 
 _DEPTH = 2  # parts of a layer's name: layer3.0 and blocks.5 are shown, blocks.5.mlp is not
@@ -19,6 +20,7 @@ def run(
     encoder: Annotated[
         str | None, typer.Argument(help="Show the levels and layers of this one.", metavar="NAME")
     ] = None,
+    weights: options.Weights = None,
     every: Annotated[
         bool, typer.Option("--all", help="Of the one that is named, show layers within layers, too.")
     ] = False,
@@ -26,15 +28,20 @@ def run(
     """List the encoders, or show the levels of one.
 
     Any layer of a network can be a level: `--level layer3` of every command. The level `patches` keeps its places.
+    With --weights, it is seen whether a file is one of this network, and how much of it was used.
 
     [bold]Examples[/]
 
     rcdm-probe encoders
 
     rcdm-probe encoders timm/resnet18
+
+    rcdm-probe encoders timm/resnet18 --weights my_ssl.pt:self-supervised
     """
-    if encoder is None and every:
-        raise UserError("--all shows the layers of one encoder, and none was named", "name it: encoders NAME --all")
+    if encoder is None:
+        for name, given in (("--all", every), ("--weights", weights)):
+            if given:
+                raise UserError(f"{name} is of one encoder, and none was named", f"name it: encoders NAME {name}")
     console = new_console()
     if encoder is None:
         console.print(_known())
@@ -44,9 +51,11 @@ def run(
     with new_console(stderr=True).status("loading"):
         from rcdm_core.encoders import load_encoder
         from rcdm_core.encoders.encoder import PATCHES, find_grid, survey
+        from rcdm_core.images import is_resized_by_encoder
 
         # Layers do not depend on the weights, which need not be fetched for this where there is a choice.
-        loaded = load_encoder(encoder, weights=None if encoder.startswith(("python:", "torchhub/")) else "random")
+        any_will_do = None if encoder.startswith(("python:", "torchhub/")) else "random"
+        loaded = load_encoder(encoder, weights=weights or any_will_do)
         layers = survey(loaded)
         if (place := find_grid(loaded)) is not None:
             layers[PATCHES] = place[1], f"{place[2]} of {place[0]}"
@@ -57,7 +66,13 @@ def run(
     for name, (dimension, rule) in layers.items():
         if every or name.count(".") < _DEPTH:
             table.add_row(escape(name), str(dimension), rule)
-    console.print(f"[bold]{escape(encoder)}[/]: images of {loaded.image_size}x{loaded.image_size} pixels\n")
+    size = loaded.image_size
+    seen = f", of which it sees the middle {size.crop}" if is_resized_by_encoder(size) and 0 < size.crop < size else ""
+    console.print(f"[bold]{escape(encoder)}[/]: images of {size} pixels a side{seen}")
+    if weights is not None:
+        told = {None: "not told", True: "yes", False: "no"}[loaded.is_ssl]
+        console.print(f"weights: {escape(str(loaded.card.get('weights', '')))}; self-supervised: {told}")
+    console.print()
     console.print(table)
     within = sum(name.count(".") >= _DEPTH for name in layers)
     if within and not every:
