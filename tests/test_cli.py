@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -139,6 +140,20 @@ def test_an_option_that_would_change_nothing_is_refused(command: Command, argume
     assert result.exit_code == 2
     (line,) = result.stderr.strip().splitlines()
     assert f"{option} " in line
+
+
+def test_as_many_threads_are_used_as_are_asked_for(command: Command, tmp_path: Path) -> None:
+    before, brief = torch.get_num_threads(), ("similarity", "-e", "vicreg", "--images", 20)
+    try:
+        for threads in (1, 3):
+            result = command(*brief, "--threads", threads, "--out", tmp_path / str(threads))
+            assert result.exit_code == 0, result.output
+            assert torch.get_num_threads() == threads
+        one, three = (pd.read_parquet(tmp_path / name / "records.parquet") for name in ("1", "3"))
+        assert one.equals(three)
+    finally:
+        torch.set_num_threads(before)
+    assert command(*brief, "--threads", 0).exit_code == 2
 
 
 def test_the_weights_of_the_one_encoder_that_was_named_need_no_name() -> None:

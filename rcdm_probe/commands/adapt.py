@@ -45,6 +45,7 @@ def run(
     weights: options.WeightsOf = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    threads: options.Threads = None,
 ) -> None:
     """Draw from a new encoder with an RCDM that was trained for others: minutes, where a training takes hours.
 

@@ -32,6 +32,7 @@ def run(
         ),
     ] = 2048,
     device: options.Device = "auto",
+    threads: options.Threads = None,
 ) -> None:
     """Compare the default solver with the published setting, 100-step ancestral sampling, on the same network.
 

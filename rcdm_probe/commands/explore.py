@@ -33,6 +33,7 @@ def run(
     ] = None,
     browser: Annotated[bool, typer.Option(help="Whether to open the page in a browser.")] = True,
     device: options.Device = "auto",
+    threads: options.Threads = None,
 ) -> None:
     r"""Change an image by a slider in the browser, and see what each level makes of it, encoders side by side.
 

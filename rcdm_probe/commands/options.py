@@ -143,6 +143,29 @@ Device = Annotated[
 ]
 
 
+def _use(threads: int | None) -> int | None:
+    """Let PyTorch have so many threads, from now on; as many workers share out what can be (`rcdm_core.sharing`)."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    return threads
+
+
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        callback=_use,
+        min=1,
+        max=1024,
+        help="Threads at most; by default OMP_NUM_THREADS, or one for each core. Numbers do not depend on it.",
+        metavar="N",
+    ),
+]
+"""Set as it is read: a command that has it need not look at it."""
+
+
 def refuse(context: typer.Context, *names: str, because: str) -> None:
     """Complain about options that were given and would not be heeded.
 

@@ -32,7 +32,7 @@ def command_of(probe: Probe) -> Callable[..., None]:
 
     sizes = {name: about for name, about in options_of(probe.settings).items() if about.shown}
 
-    def run(context: typer.Context, **given: Any) -> None:
+    def run(context: typer.Context, *, threads: int | None, **given: Any) -> None:
         _refuse_unheeded(context, sizes, given)
         _run(probe, sizes, {name: given.pop(name) for name in sizes}, given)
 
@@ -85,6 +85,7 @@ def _after(probe: Probe) -> Iterator[inspect.Parameter]:
         kind: Any = options.RcdmFolders if probe.needs.decoder == "must" else options.RcdmFoldersOrNone
         yield _parameter("rcdm", kind, None)
     yield _parameter("device", options.Device, "auto")
+    yield _parameter("threads", options.Threads, None)
 
 
 def _option(name: str, about: Option, hint: Any, default: Any) -> inspect.Parameter:

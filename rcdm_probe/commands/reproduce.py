@@ -43,6 +43,7 @@ def run(
     out: options.RunFolder = None,
     rcdm: options.RcdmFoldersOrNone = None,
     device: options.Device = "auto",
+    threads: options.Threads = None,
 ) -> None:
     """All four findings of the paper and more, over all encoders: one report as PDF and as a page for the screen.
 

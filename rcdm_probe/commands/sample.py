@@ -62,6 +62,7 @@ def run(
     seed: options.Seed = 0,
     rcdm: options.RcdmFolders = None,
     device: options.Device = "auto",
+    threads: options.Threads = None,
 ) -> None:
     """Draw pictures from the representation of images: what all of a row share is what the encoder keeps.
 

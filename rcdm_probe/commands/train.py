@@ -79,6 +79,7 @@ def run(
     weights: options.WeightsOf = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    threads: options.Threads = None,
 ) -> None:
     """Train the diffusion model that draws images from encoders' representations, on your own images.
 
@@ -181,6 +182,7 @@ def distill(
     weights: options.WeightsOf = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    threads: options.Threads = None,
 ) -> None:
     """Teach an RCDM to draw in few steps what it draws in many.
 

@@ -40,6 +40,7 @@ def train(
     ] = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    threads: options.Threads = None,
 ) -> None:
     r"""Train everything that ships: five encoders, the judge, the shared RCDM.
 
@@ -80,6 +81,7 @@ def evaluate(
         ),
     ] = None,
     device: options.Device = "auto",
+    threads: options.Threads = None,
 ) -> None:
     """Measure the networks on test scenes, print what they reach and write it into their cards.
 
