@@ -159,7 +159,7 @@ Threads = Annotated[
         callback=_use,
         min=1,
         max=1024,
-        help="Threads at most; by default OMP_NUM_THREADS, or one for each core. Numbers do not depend on it.",
+        help="Threads that compute; by default OMP_NUM_THREADS, or one for each core. Numbers do not depend on it.",
         metavar="N",
     ),
 ]
