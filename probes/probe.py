@@ -410,9 +410,9 @@ class Found:
         return bool(of_floor) or any("untrained_h" in measure for measure in self._places)
 
     @property
-    def at_hand(self) -> int:
+    def at_hand(self) -> float:
         """Images of the set that the run was on: where they are fewer than were asked for, all of them."""
-        return int(self.run["data_card"]["images"])
+        return float(self.run.get("data_card", {}).get("images", math.inf))
 
     @property
     def scores(self) -> dict[str, Any]:

@@ -175,7 +175,7 @@ REFUSED = {
     "three": (lambda: (Net(), None, None), "returns a tuple"),
     "lazy": (Lazy, "has not made last.weight yet: run a lazy network once"),
     "meta": (meta, "has no weights: maps.weight is on the device meta"),
-    "exported": (exported, "returns a ExportedProgram"),
+    "exported": (exported, "returns an ExportedProgram"),
     "unready": (Unready, "NotImplementedError: this was exported"),
     "listed": (Listed, "keeps networks in norms, a list: eval.. does not reach them: make it a torch.nn.ModuleList"),
     "complex": (lambda: Net(torch.fft.fft), "a torch.complex64 is no tensor of real numbers"),

@@ -260,7 +260,7 @@ def test_only_attacks_that_take_steps_compute_in_lower_precision(
     one = study(scenes, chosen)
     monkeypatch.setattr("rcdm_core.precision.matrix_precision", lambda _: torch.bfloat16)
     seen = []
-    one.target.encoder.register_forward_pre_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+    one.target.encoder.trunk.register_forward_pre_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
     craft(ATTACKS[name], one.target, one.victims[:2], 1.0, steps=1, seed=0)
     assert set(seen) == {lower}
 

@@ -43,6 +43,7 @@ from probes.fidelity import (
 from probes.probe import Ready
 from rcdm_core.data.registry import load_data
 from rcdm_core.distances import nearest, retrieval_ranks
+from rcdm_core.encoders import UNTRAINED
 from rcdm_core.errors import UserError
 from rcdm_core.features import default_features, load_features
 from rcdm_core.fidelity import frechet_contributions, frechet_distance, in_manifold, inception_contributions
@@ -338,7 +339,7 @@ def test_places_that_are_uniform_are_hardly_ever_found_not_to_be() -> None:
 
 def test_guidance_is_judged_by_what_an_independent_reader_sees(found: Result) -> None:
     rng, numbers = np.random.default_rng(0), np.arange(40)
-    about = {"encoder": "planted", "level": "backbone"}
+    about = {"encoder": "faithful", "level": "backbone"}
     true, noise = rng.uniform(-1, 1, 40), rng.normal(size=40)
     read = {"true": true, "plain": true + 0.5 * noise, "guided": true + 0.1 * noise}
     parts = [records(name, values, numbers, condition="x", **about) for name, values in read.items()]
@@ -470,7 +471,9 @@ def planted(garments_folder: Path) -> Result:
 
 def of_records(records: pd.DataFrame) -> Result:
     """What the probe makes of records, at its own settings."""
-    none: dict[str, Any] = {"images": pd.DataFrame(), "panels": (), "maps": (), "run": {}}
+    studied = [name for name in records["encoder"].unique() if name not in ("", UNTRAINED)]
+    run = {"encoder_cards": dict.fromkeys(studied)}
+    none: dict[str, Any] = {"images": pd.DataFrame(), "panels": (), "maps": (), "run": run}
     return Result(probe=PROBE, settings=Fidelity(), records=records, **none)
 
 

@@ -522,7 +522,7 @@ def names(found: Found) -> dict[str, Any]:
         "comparable": COMPARABLE,
         "unit_images": unit_images(run.get("data_card", {})),
         "auto_steps": AUTO_STEPS,
-        "floor": min(settings.floor, run["data_card"]["attacked"]),
+        "floor": min(settings.floor, run.get("data_card", {}).get("attacked", settings.floor)),
     }
     judged = not found.tables["rendered"].empty
     holds = {

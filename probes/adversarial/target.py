@@ -195,7 +195,7 @@ class Attacked(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         images = images.flatten(1).unflatten(1, images.shape[1:])  # so that gradients are contiguous, as attacks expect
         with lowered(images.device, self.precision):
-            h = self.encoder(images)[self.level]
+            h = self.encoder.with_grid(images)[0][self.level]  # unchecked: of no budget, some attacks make NaN
         output = self.head(h.float())
         if self.strength is not None:
             seen, strength = images.detach(), self.strength(output.detach())

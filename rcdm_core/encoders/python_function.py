@@ -83,7 +83,7 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
         network, transform = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, None)
         if not isinstance(network, nn.Module):
             raise UserError(
-                f"{name} returns {type(returned).__name__}",
+                f"{name} returns {_with_article(type(returned).__name__)}",
                 "it has to return a torch.nn.Module, or one and its preprocessing",
             )
         image_size, is_ssl, augmentations = _told(network, name)
@@ -103,6 +103,10 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     if shadowed:  # what is imported at every pass finds ours now
         examined(encoder)
     return encoder
+
+
+def _with_article(name: str) -> str:
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def _is_needed(parameter: Parameter) -> bool:
