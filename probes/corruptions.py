@@ -392,7 +392,7 @@ def names(found: Found) -> dict[str, Any]:
     return {
         "labels": {entry.name: entry.label for entry in CORRUPTIONS.values()},
         "count": len(found.settings.corruptions),
-        "gallery": f"{min(found.settings.gallery, found.at_hand - found.settings.images):,.0f}",
+        "gallery": f"{found.at_hand(found.settings.gallery, besides=found.settings.images):,}",
         "rule_of_gain": rule_of_gain("encoders and aspects"),
     }
 

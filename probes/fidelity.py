@@ -251,7 +251,7 @@ def draw(available: np.ndarray, training: TrainingImages | None, settings: Fidel
         among = min(settings.compared, len(training.positions), len(held_out))
         chosen = np.random.default_rng(settings.seed).permutation(training.positions)[:among]
         training, held_out = replace(training, positions=chosen), held_out[:among]
-    return Drawn(order[:count], order[: max(settings.gallery, count)], order[count : 2 * count], held_out, training)
+    return Drawn(order[:count], order[: settings.gallery], order[count : 2 * count], held_out, training)
 
 
 def measure(run: Context, settings: Fidelity) -> Iterator[pd.DataFrame | Panel]:

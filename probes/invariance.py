@@ -1233,7 +1233,7 @@ def names(found: Found) -> dict[str, Any]:
     drawn_levels, named = run.get("drawn_levels", ()), labels(found)
     counts = {measure: found.measured(measure)["image"].nunique() for measure in ("present", "rendered")}
     scenes = are_known(found) or run["arguments"]["encoder"] in EMBEDDED
-    gallery = min(found.settings.gallery, run.get("data_card", {}).get("images", found.settings.gallery))
+    gallery = found.at_hand(found.settings.gallery)
     others = gallery - min(found.settings.images, gallery)
     return {
         "negligible": NEGLIGIBLE,

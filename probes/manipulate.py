@@ -1009,7 +1009,7 @@ def names(found: Found) -> dict[str, Any]:
         "least": TESTED,
         "pairs": said("pairs of one image" if image else "pairs of the data"),
         "of_directions": said("limit of directions") if were_read(found) else "",
-        "gallery": f"{min(settings.drawn, found.run['data_card']['images']):,}",
+        "gallery": f"{found.at_hand(settings.drawn):,}",
         "quantile": f"{settings.quantile:g}",
         "sparse": f"{SPARSE:.0%}",
         "rule_of_gains": rule_of_gains("levels"),

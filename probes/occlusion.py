@@ -315,7 +315,7 @@ PROBE = Probe(
     rows_in={"fewer places": "places"},
     names=lambda found: {
         "tokens": [OF_TOKENS + OF_COVERED] if len(found.tables["spread"]) else [],
-        "gallery": f"{min(found.settings.gallery, found.at_hand - found.settings.images):,.0f}",
+        "gallery": f"{found.at_hand(found.settings.gallery, besides=found.settings.images):,}",
     },
     page={
         "Where each level looks": [Show("panel", "lit"), Show("map", "where")],

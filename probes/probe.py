@@ -409,10 +409,9 @@ class Found:
         of_floor = UNTRAINED not in self.encoders and (self.records[["encoder", "level"]] == UNTRAINED).any(axis=None)
         return bool(of_floor) or any("untrained_h" in measure for measure in self._places)
 
-    @property
-    def at_hand(self) -> float:
-        """Images of the set that the run was on: where they are fewer than were asked for, all of them."""
-        return float(self.run.get("data_card", {}).get("images", math.inf))
+    def at_hand(self, asked: int, besides: int = 0) -> int:
+        """How many images there were of those that were asked for, ``besides`` others: a set may hold fewer."""
+        return min(asked, self.run.get("data_card", {}).get("images", asked + besides) - besides)
 
     @property
     def scores(self) -> dict[str, Any]:

@@ -128,10 +128,9 @@ def prepare(folders: Sequence[str | Path], *, command: str = "") -> Study:
     units = {name: _units(run, of) for (name, run), of in zip(compared.items(), records, strict=True)}
     files = _files_in_common(compared, units, probe.counted)
     told = [*_one_of_several(compared, names), *_asked_otherwise(compared), *_made_otherwise(compared)]
-    same = partial(_are_of_the_same, each=list(zip(records, names, units.values(), strict=True)))
-    measures = _measures(probe, compared, same, told)
+    each = list(zip(records, names, units.values(), strict=True))
+    measures = _measures(probe, compared, partial(_are_of_the_same, each=each), told)
     joinable = partial(_joinable, probe=probe, measures=measures, files=files)
-    each = zip(records, names, units.values(), strict=True)
     tables, errors = zip(*(joinable(found, of, unit["file"]) for found, of, unit in each), strict=True)
     values = np.stack([table.reindex(index=tables[0].index, columns=files).to_numpy(float) for table in tables])
     paired = (~np.isnan(values[0]) & ~np.isnan(values[1:])).any((0, 2))

@@ -85,10 +85,6 @@ class PartOfImages(ImageSet):
     trained_on: int
     held_out: int
 
-    def remarking(self, remark: str) -> Self:
-        """The same images, of which something more has to be told."""
-        return replace(self, remarks=(*self.remarks, remark))
-
     @property
     def keys(self) -> np.ndarray:
         return self.whole.keys[self.positions]

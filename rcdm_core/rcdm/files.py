@@ -142,14 +142,13 @@ _CARD = {
     ),
     "training": Kind(lambda value: isinstance(value, dict), "an object"),
     "calls": whole(1, 64),
-    "scores": Kind(lambda value: isinstance(value, dict) and all(map(_tells_scores, value.values())), "scores"),
+    "scores": Kind(lambda value: isinstance(value, dict) and not any(map(_score_fault, value.values())), "scores"),
     "adapted": Kind(lambda value: isinstance(value, dict) and all(map(_tells_stages, value.values())), "stages"),
     "before": several(
         Kind(lambda card: isinstance(card, dict) and not _training_fault(card.get("training")), "a card"), 1000
     ),
 }
-_NUMBER = Kind(lambda value: isinstance(value, (int, float)), "a number")
-_FOUND = dict.fromkeys(("MRR", "mean rank", "gallery"), _NUMBER)
+_FOUND = dict.fromkeys(("MRR", "mean rank", "gallery"), Kind(lambda value: isinstance(value, (int, float)), "a number"))
 _COUNT = whole(0, 1 << 53)
 _LEG = {"images": _COUNT, "settings": Kind(lambda value: not wrong(value, {"seed": _COUNT}, others=True), "settings")}
 _TRAINING = {
@@ -181,15 +180,15 @@ def _card_fault(card: dict[str, Any]) -> str:
     return _training_fault(card.get("training", {}))
 
 
-def _tells_scores(scores: Any) -> bool:
-    """Whether these are what a condition scores."""
-    return isinstance(scores, dict) and not wrong(scores, _FOUND, others=True)
+def _score_fault(scores: Any, required: tuple[str, ...] = ()) -> str:
+    """What is told of a condition that it cannot score, in words; empty where all is well."""
+    return wrong(scores, _FOUND, required=required, others=True)
 
 
 def _tells_stages(stages: Any) -> bool:
     """Whether these are stages of an adaptation, by name, with what was found after each."""
     found = stages.values() if isinstance(stages, dict) else ()
-    return bool(found) and not any(wrong(one, _FOUND, required=tuple(_FOUND), others=True) for one in found)
+    return bool(found) and not any(_score_fault(one, required=tuple(_FOUND)) for one in found)
 
 
 def _training_fault(training: Any) -> str:

@@ -129,9 +129,8 @@ def train_rcdm(
     def look(done: int) -> None:
         known = read_looks(state / LOOKS)
         if done not in set(known["step"]):
-            rcdm = RCDM(
-                copy.deepcopy(denoiser), schedule=schedule, card=told_of_teacher
-            )  # frozen, which the one in training must not be
+            apart = copy.deepcopy(denoiser)  # it is frozen, which the one in training must not be
+            rcdm = RCDM(apart, schedule=schedule, card=told_of_teacher)
             seen = observe(rcdm, material, step=done, seed=loop.seed)
             losses = {
                 "loss": pd.read_csv(state / LOSSES)["loss"].tail(settings.every).mean(),

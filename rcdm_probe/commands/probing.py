@@ -179,8 +179,8 @@ def _settings(probe: Probe, known: Mapping[str, Option], sizes: Mapping[str, Any
         if _is_grid(hints[name]):
             kind = get_args(hints[name])[0]
             settings[name] = tuple(map(kind, options.numbers(f"--{name.replace('_', '-')}", value)))
+        elif isinstance(value, list):  # of names, each once; of images, two can be the same by mistake
+            settings[name] = tuple(value if known[name].argument else dict.fromkeys(value))
         else:
-            once = isinstance(value, list) and not known[name].argument  # of images, two can be the same by mistake
-            several = dict.fromkeys(value) if once else value
-            settings[name] = tuple(several) if isinstance(value, list) else value
+            settings[name] = value
     return settings
