@@ -94,8 +94,8 @@ def class_predictions(
 ) -> torch.Tensor:
     """Out-of-fold classes ``[N]`` of a multinomial logistic regression: features ``[N, D]``, integer labels ``[N]``."""
     classes, codes = torch.unique(torch.tensor(np.asarray(labels)), return_inverse=True)
-    coordinates = principal_coordinates(features, torch.float32)
-    return classes[_log_probabilities(*coordinates, codes, folds=folds, seed=seed, groups=None).argmax(1)]
+    fold = _assign_folds(len(codes), folds, seed)
+    return classes[_log_probabilities(*principal_coordinates(features, torch.float32), codes, fold).argmax(1)]
 
 
 def binary_scores(
@@ -118,8 +118,8 @@ def binary_scores(
     codes = torch.tensor(np.asarray(labels)).long()
     coordinates = principal_coordinates(features, torch.float32)
     del features  # as large as their coordinates, and needed no more where nobody else holds them
-    log_probabilities = _log_probabilities(*coordinates, codes, folds=folds, seed=seed, groups=groups)
-    return log_probabilities[:, 1] - log_probabilities[:, 0]
+    against, for_it = _log_probabilities(*coordinates, codes, _assign_folds(len(codes), folds, seed, groups)).unbind(1)
+    return for_it - against
 
 
 def r2(targets: torch.Tensor, predictions: torch.Tensor) -> float:
@@ -136,7 +136,7 @@ def accuracy(labels: torch.Tensor | np.ndarray, predictions: torch.Tensor | np.n
     return float(np.mean(np.asarray(labels) == np.asarray(predictions)))
 
 
-def _assign_folds(count: int, folds: int, seed: int, groups: torch.Tensor | np.ndarray | None) -> torch.Tensor:
+def _assign_folds(count: int, folds: int, seed: int, groups: torch.Tensor | np.ndarray | None = None) -> torch.Tensor:
     """Fold of each row, ``[N]``: groups are shuffled and dealt out like cards."""
     codes = np.arange(count) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     distinct = int(codes.max()) + 1
@@ -167,17 +167,9 @@ def _ridge(moments: torch.Tensor, dimension: int, penalties: torch.Tensor) -> Ca
     return lambda z: mean[dimension:] + (z - mean[:dimension]) @ weights
 
 
-def _log_probabilities(
-    z: torch.Tensor,
-    squares: torch.Tensor,
-    codes: torch.Tensor,
-    *,
-    folds: int,
-    seed: int,
-    groups: torch.Tensor | np.ndarray | None,
-) -> torch.Tensor:
+def _log_probabilities(z: torch.Tensor, squares: torch.Tensor, codes: torch.Tensor, fold: torch.Tensor) -> torch.Tensor:
     """Out-of-fold log-probabilities ``[N, C]`` for codes ``[N]`` in 0 .. C-1, from `principal_coordinates`."""
-    fold = _assign_folds(len(z), folds, seed, groups)
+    folds = int(fold.max()) + 1
     variances = (squares / len(z)).float()
 
     penalties = torch.tensor(LOGISTIC_PENALTIES)
