@@ -7,9 +7,11 @@ others, and so are their names: FD-judge and IS-judge, FD-vicreg.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,9 +26,6 @@ from rcdm_core.weight_files import load_state
 from rcdm_core.zoo.judge import load_judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
 

@@ -21,10 +21,12 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Condition
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -33,10 +35,6 @@ from PIL import Image, ImageOps, PngImagePlugin, PpmImagePlugin, TiffImagePlugin
 
 from rcdm_core.errors import UserError
 from rcdm_core.paths import open_regular
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
 RECIPE = "centre square, Pillow bicubic, float32, 2"
 """Name of our own way from a file to a square; see `recipe`."""

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,9 +27,6 @@ from rcdm_core.progress import track
 from rcdm_core.sharing import completed, processes, taken, unless_busy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
-
     from numpy.typing import ArrayLike
 
     from rcdm_core.data.imageset import ImageSet

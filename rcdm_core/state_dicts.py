@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,9 +19,6 @@ from torch.nn.parameter import is_lazy
 from rcdm_core.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
     from torch import nn
 
 COUNTER = "num_batches_tracked"  # of batch norm: of no use to a trained network

@@ -20,10 +20,12 @@ import csv
 import math
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -37,10 +39,6 @@ from rcdm_core.interruption import Deferral
 from rcdm_core.kept import atomic_path, keeping, remove_unfinished
 from rcdm_core.precision import device_of, lowered
 from rcdm_core.progress import track
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 CHECKPOINT, BEFORE, LOSSES = "checkpoint.pt", "checkpoint-before.pt", "losses.csv"
 _COLUMNS = ("step", "loss", "gradient_norm", "seconds")

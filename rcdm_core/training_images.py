@@ -5,9 +5,11 @@ Those that were trained on an RCDM could recall: what is measured on them may be
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,10 +20,6 @@ from rcdm_core.errors import UserError
 from rcdm_core.images import Side, recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-    from typing import Any
-
     from rcdm_core.data.imageset import ImageSet
 
 LEAST_IMAGES = 50

@@ -11,10 +11,10 @@ import math
 import os
 import re
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rcdm_core.bounds import LARGEST_SEED, check_whole
@@ -22,10 +22,6 @@ from rcdm_core.errors import UserError
 from rcdm_core.kept import atomic_path
 from rcdm_core.paths import user_path
 from rcdm_core.progress import track
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 CHUNK = 1 << 20  # bytes read at once
 TIMEOUT = 20  # seconds without an answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
@@ -24,8 +25,6 @@ from rcdm_core.images import read_picture, resize, told_of_range
 from rcdm_core.paths import user_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import ArrayLike
 
 SCENES = {"scenes": "test", "scenes-train": "train"}

@@ -5,8 +5,10 @@ What needs PyTorch is imported when it is first used, so that a list of encoders
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rcdm_core.encoders.catalogue import EMBEDDED, ENCODERS, FAMILIES, PUBLISHED, UNTRAINED
@@ -14,9 +16,6 @@ from rcdm_core.errors import UserError
 from rcdm_core.weights import parse_weights, split_training
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     import torch
 
     from rcdm_core.encoders.encoder import Encoder

@@ -6,6 +6,7 @@ import ast
 import inspect
 import os
 import sys
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import chain
@@ -25,8 +26,6 @@ from rcdm_core.state_dicts import load_into
 from rcdm_core.weight_files import load_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from rcdm_core.weights import Fresh
 
 _LIBRARIES = {

@@ -8,8 +8,10 @@ that a gradient goes through them. Of a network of OpenCLIP ``backbone`` is the 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from math import isqrt
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,9 +31,6 @@ from rcdm_core.weight_files import load_state
 from rcdm_core.weights import Fresh, seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
     from PIL import Image
 
     from rcdm_core.encoders.encoder import Encoder

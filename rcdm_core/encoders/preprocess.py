@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from copy import copy
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +18,6 @@ from torch.overrides import TorchFunctionMode
 
 from rcdm_core.fingerprint import shows_an_address
 from rcdm_core.images import Side, square
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 LARGEST = 2048
 """The largest side in pixels of an image that is taken."""

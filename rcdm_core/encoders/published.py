@@ -11,9 +11,10 @@ and scaled to [-1, 1]; so are they here.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -29,10 +30,6 @@ from rcdm_core.kept import cache_folder
 from rcdm_core.state_dicts import fill
 from rcdm_core.weight_files import load_state
 from rcdm_core.weights import Fresh, fetch, seeded, show_licence
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
 
 IMAGE_SIZE = 224  # pixels
 Tensors = dict[str, torch.Tensor]

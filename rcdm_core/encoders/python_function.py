@@ -19,10 +19,12 @@ one of them changes. What is not the same in each pass, and in each batch, is re
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from inspect import Parameter, signature
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -45,9 +47,6 @@ from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.weights import Fresh, seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from types import ModuleType
-
     from rcdm_core.encoders.encoder import Encoder
 
 IMAGE_SIZE = 224  # pixels, where nothing else is known

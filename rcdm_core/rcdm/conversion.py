@@ -13,7 +13,7 @@ those that change nothing in what a trained network computes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,6 @@ from rcdm_core.rcdm.diffusion import published_schedule
 from rcdm_core.rcdm.network import GROUPS, MULTIPLIERS, SHAPES, Denoiser, NetworkSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from diffusers import DDPMScheduler
 
 _NOISE = {"linear": "linear", "cosine": "squaredcos_cap_v2"}  # published name to diffusers'

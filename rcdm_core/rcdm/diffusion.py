@@ -14,7 +14,8 @@ the fraction ``f`` that it gives for each pixel, ``beta_i^f v_i^(1-f)`` (Nichol 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import DDPMScheduler
@@ -22,9 +23,6 @@ from diffusers import DDPMScheduler
 from rcdm_core.json_files import TEXT, TRUTH, Kind, number, one_of, or_none, several, whole, wrong
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
     from rcdm_core.rcdm.network import NetworkSettings
 
 

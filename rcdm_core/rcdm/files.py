@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import DDPMScheduler
@@ -31,10 +33,6 @@ from rcdm_core.rcdm.model_card import MADE, model_card
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings, condition_key, shape_fault
 from rcdm_core.state_dicts import prepared
 from rcdm_core.weight_files import load_state
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 UNET, UNET_CONFIG = "unet/diffusion_pytorch_model.safetensors", "unet/config.json"
 SCHEDULE, HEADS, CARD = "scheduler/scheduler_config.json", "heads.safetensors", "rcdm.json"

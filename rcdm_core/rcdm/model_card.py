@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 MADE = "<!-- made by rcdm-probe from rcdm.json -->"
 """A README with this line may be made anew; one without it is somebody's own."""

@@ -11,8 +11,9 @@ processors multiply fast.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,9 +24,6 @@ from torch import nn
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.json_files import TRUTH, Kind, or_none, several, whole, wrong
 from rcdm_core.rcdm.heads import RepresentationHead, embedded_images
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 GROUPS = 32  # of every group norm: channels are multiples of it
 

@@ -6,6 +6,8 @@ The level that the files call trunk is ``backbone`` here, head is ``projector``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rcdm_core.errors import UserError, unknown_name
@@ -16,9 +18,6 @@ from rcdm_core.weight_files import load_state
 from rcdm_core.weights import CC_BY_NC, fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
     import torch
 
 _ADDRESS = "https://dl.fbaipublicfiles.com/rcdm"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,8 +26,6 @@ from rcdm_core.progress import track
 from rcdm_core.rcdm.choices import DEFAULT_SOLVER, DEFAULT_STEPS, DISTILLED_SOLVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
     from diffusers import DDPMScheduler
 
     from rcdm_core.rcdm.guidance import Guide

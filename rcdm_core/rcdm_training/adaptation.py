@@ -16,8 +16,10 @@ Without a third stage the denoiser is as it was, and so are the heads it had: th
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -47,9 +49,6 @@ from rcdm_core.rcdm_training.training import (
 from rcdm_core.training import LOSSES, Callbacks, join_processes, portions, train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
     from accelerate import Accelerator
 
     from rcdm_core.data.imageset import ImageSet

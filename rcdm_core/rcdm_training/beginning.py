@@ -9,6 +9,7 @@ than those that the denoiser began with.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,6 @@ from rcdm_core.rcdm_training.evaluation import held_out_loss
 from rcdm_core.representations import represent, representation_cache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.rcdm.objective import RCDMLearner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,6 @@ from rcdm_core.rcdm_training.material import spread
 from rcdm_core.representations import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from rcdm_core.rcdm.objective import Batch, RCDMLearner
     from rcdm_core.rcdm.rcdm import RCDM
     from rcdm_core.rcdm_training.material import HeldOut, Material

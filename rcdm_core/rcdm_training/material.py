@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,8 +15,6 @@ from rcdm_core.representations import refuse_collapse
 from rcdm_core.training_images import Split, hold_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from accelerate import Accelerator
 
     from rcdm_core.data.imageset import ImageSet

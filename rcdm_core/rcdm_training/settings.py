@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,6 @@ from rcdm_core.rcdm.network import network_settings
 from rcdm_core.training import TrainingSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rcdm_core.rcdm.network import NetworkSettings
     from rcdm_core.rcdm.rcdm import RCDM
 

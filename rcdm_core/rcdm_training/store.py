@@ -9,10 +9,12 @@ are mapped into memory and only the rows of a batch are read: memory does not gr
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,9 +31,6 @@ from rcdm_core.representations import encode
 from rcdm_core.training_images import shuffled_passes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
     from accelerate import Accelerator
 
     from rcdm_core.data.imageset import ImageSet

@@ -12,7 +12,9 @@ What the folder holds while training goes on, and what is written at the end:
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -35,9 +37,6 @@ from rcdm_core.rcdm_training.material import gather
 from rcdm_core.training import LOSSES, Callbacks, join_processes, portions, train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.rcdm.heads import Basis

@@ -11,7 +11,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,9 +36,6 @@ from rcdm_core.zoo.judge import read_judge, targets
 from rcdm_core.zoo.recipes import DRAWN, PARTS, check_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from rcdm_core.encoders import Encoder
     from rcdm_core.rcdm import RCDM
 

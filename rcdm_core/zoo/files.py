@@ -5,7 +5,9 @@ from __future__ import annotations
 import filecmp
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -19,9 +21,6 @@ from rcdm_core.kept import atomic_path, keeping
 from rcdm_core.training_images import SCENES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from rcdm_core.training import TrainingSettings
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from functools import cached_property
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -20,9 +20,6 @@ from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
 from rcdm_core.state_dicts import fill
 from rcdm_core.weight_files import load_state
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OUTPUTS = len(CLASSES) + len(LINEAR) + 2 * len(CIRCULAR)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -31,9 +33,6 @@ from rcdm_core.zoo.methods import NOISE, Pairs, build_method
 from rcdm_core.zoo.recipes import PARTS, check_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
     import numpy as np
 
     from rcdm_core.encoders import Encoder
