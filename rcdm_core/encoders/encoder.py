@@ -68,11 +68,11 @@ class Encoder(nn.Module):
     def __init__(
         self,
         name: str,
-        *,
         preprocess: nn.Module,
         trunk: nn.Module,
         projector: nn.Module | None,
         dimensions: Mapping[str, int],
+        *,
         is_ssl: bool | None = None,
         image_size: int = 32,
         training_augmentations: Sequence[str] = (),

@@ -353,11 +353,9 @@ def bends_oblong(preprocess: nn.Module, size: int) -> bool:
 
 def _colours(preprocess: nn.Module) -> list[tuple[int, ...]]:
     """Colours that its steps fill with, in numbers up to 255; black if none says one."""
-    fills = [step.fill for step in getattr(preprocess, "steps", ()) if isinstance(getattr(step, "fill", None), _COLOUR)]
+    steps = getattr(preprocess, "steps", ())
+    fills = [step.fill for step in steps if isinstance(getattr(step, "fill", None), (int, list, tuple))]
     return [tuple(int(part) for part in np.broadcast_to(fill, 3)) for fill in fills] or [(0, 0, 0)]
-
-
-_COLOUR = (int, list, tuple)
 
 
 def is_composed(transform: object) -> bool:
