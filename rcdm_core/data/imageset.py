@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rcdm_core.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
-    from numpy.typing import ArrayLike
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class ImageSet(ABC):
     """Images by position, decoded or rendered when asked for.
 
