@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from rcdm_core.data.scenes import CLASSES
-from rcdm_core.encoders import load_encoder
+from rcdm_core.encoders import Encoder, load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
 from rcdm_core.kept import cache_folder
@@ -27,7 +27,6 @@ from rcdm_core.zoo.judge import load_judge
 
 if TYPE_CHECKING:
     from rcdm_core.data.imageset import ImageSet
-    from rcdm_core.encoders import Encoder
 
 JUDGE, INCEPTION = "judge", "inception"
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -117,7 +116,7 @@ def inception_is_here() -> bool:
 
 
 def _judge(device: str | torch.device) -> FeatureSpace:
-    judge = load_judge(device=device)
+    judge = load_judge(device)
 
     def look(images: torch.Tensor) -> Look:
         features = judge.features(images.to(device))

@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-
-if TYPE_CHECKING:
-    from torch import nn
+from torch import nn
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # as Python writes it; another one in every process
 

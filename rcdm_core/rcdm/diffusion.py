@@ -37,7 +37,7 @@ def build_schedule() -> DDPMScheduler:
     )
 
 
-def published_schedule(*, steps: int = 1000, noise: str = "linear") -> DDPMScheduler:
+def published_schedule(steps: int = 1000, noise: str = "linear") -> DDPMScheduler:
     """The schedule of the published checkpoints.
 
     Args:

@@ -86,10 +86,10 @@ def read_checkpoint(path: Path, condition: str, options: Mapping[str, object] | 
         UserError: No such file, or no RCDM in it, or options that do not fit it.
     """
     state = load_state(path)
-    require_tensors(state, path=path)
+    require_tensors(state, path)
     try:
-        denoiser, schedule = convert(state, options or {}, condition=condition)
+        denoiser, schedule = convert(state, options or {}, condition)
     except UserError as error:
         raise UserError(f"{path} does not convert ({error.problem})", error.remedy) from error
     training = {"code": "facebookresearch/RCDM", "converted_from": path.name, "options": dict(options or {})}
-    return RCDM(denoiser, schedule=schedule, card={"training": training})
+    return RCDM(denoiser, schedule, {"training": training})

@@ -79,7 +79,7 @@ def targets(factors: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor, torch.Te
     )
 
 
-def load_judge(*, device: str | torch.device = "cpu") -> Judge:
+def load_judge(device: str | torch.device = "cpu") -> Judge:
     """The judge that ships in the package, frozen and in evaluation mode.
 
     Raises:
@@ -99,5 +99,5 @@ def read_judge(folder: Path) -> Judge:
     if not path.is_file():
         raise UserError(f"the judge's weights are not in {folder}", "train them with `rcdm-probe zoo train`")
     judge = Judge()
-    fill(judge, load_state(path), path=path, layout="the judge's state dict, with names trunk.* and heads.*")
+    fill(judge, load_state(path), path, "the judge's state dict, with names trunk.* and heads.*")
     return judge.eval().requires_grad_(False)
