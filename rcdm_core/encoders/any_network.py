@@ -32,17 +32,18 @@ if TYPE_CHECKING:
 _LIBRARIES = {"open_clip", "rcdm_core", "timm", "torch", "torchvision", "transformers"}
 
 
+def assembled(
+    name: str, trunk: nn.Module, preprocess: nn.Module, image_size: int, is_ssl: bool | None, about: str = ""
+) -> Encoder:
+    """An encoder of parts that come from elsewhere, of which nobody tells the dimensions."""
+    with others_code(f"{name} cannot be used for evaluation"):
+        encoder = Encoder(name, preprocess, trunk, None, {}, image_size=image_size, is_ssl=is_ssl)
+    encoder.about = about
+    return encoder
+
+
 def measured(
-    name: str,
-    trunk: nn.Module,
-    preprocess: nn.Module,
-    image_size: int,
-    is_ssl: bool | None,
-    card: Mapping[str, Any],
-    *,
-    about: str = "",
-    sources: Iterable[Path] = (),
-    remove_scores: bool = True,
+    encoder: Encoder, card: Mapping[str, Any], sources: Iterable[Path] = (), remove_scores: bool = True
 ) -> Encoder:
     """An encoder that is known by what it does with a few fixed images, and by what its card says of it.
 
@@ -51,15 +52,12 @@ def measured(
     Raises:
         UserError: As `admitted`.
     """
-    with others_code(f"{name} cannot be used for evaluation"):
-        encoder = Encoder(name, preprocess, trunk, None, {}, image_size=image_size, is_ssl=is_ssl)
-    encoder.about = about
     encoder = admitted(encoder, sources, remove_scores)
     encoder.card = {**card, **encoder.card}
-    if bends_oblong(preprocess, image_size):
+    if bends_oblong(encoder.preprocess, encoder.image_size):
         told = "its centre square alone is looked at, of which its own preprocessing would make something else"
         encoder.card["oblong pictures"] = told
-        print(f"{name}: of an oblong picture {told}; make pictures square first", file=sys.stderr)
+        print(f"{encoder.name}: of an oblong picture {told}; make pictures square first", file=sys.stderr)
     return encoder
 
 

@@ -26,7 +26,7 @@ from timm.data.constants import IMAGENET_DEFAULT_STD as STD
 from timm.data.transforms_factory import create_transform
 from torch import nn
 
-from rcdm_core.encoders.any_network import fill_network, measured, ready
+from rcdm_core.encoders.any_network import assembled, fill_network, measured, ready
 from rcdm_core.encoders.preprocess import Steps, decoded_size
 from rcdm_core.errors import UserError, told, unknown_name
 from rcdm_core.hub import offline_without_a_network
@@ -91,7 +91,7 @@ def load_timm(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     preprocess = Steps(create_transform(**config, is_training=False))
     size = decoded_size(preprocess) or max(config["input_size"][1:])
     card = {"network": settings.get("architecture", architecture), "weights": filled, "pooling": {"backbone": pooling}}
-    return measured(name, network, preprocess, size, known_training(weights, source), card, about=pooling)
+    return measured(assembled(name, network, preprocess, size, known_training(weights, source), pooling), card)
 
 
 def _pooling(network: Any) -> str:
@@ -150,7 +150,7 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     fetched = f"{owned}_{branch or '*'}".replace("/", "_")  # of all branches that are here where none is named
     code = [folder / "hubconf.py"] if local else list(Path(torch.hub.get_dir()).glob(f"{fetched}/hubconf.py"))
     size, is_ssl = decoded_size(preprocess) or DECODED, known_training(weights, name)
-    return measured(name, network, preprocess, size, is_ssl, card, sources=code)
+    return measured(assembled(name, network, preprocess, size, is_ssl), card, code)
 
 
 def _remedy(error: BaseException) -> str:

@@ -20,7 +20,7 @@ from torch import nn
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
-from rcdm_core.encoders.any_network import fill_network, measured, ready
+from rcdm_core.encoders.any_network import assembled, fill_network, measured, ready
 from rcdm_core.encoders.hubs import known_training
 from rcdm_core.encoders.preprocess import Steps, alike, decoded_size, picture_of, smooth
 from rcdm_core.encoders.soundness import others_code
@@ -139,7 +139,7 @@ def load_huggingface(name: str, *, weights: Path | Fresh | None = None) -> Encod
         "pooling": {"backbone": "the network's own" if pools else "class token, or the mean of patches"},
     }
     about, is_ssl = f"{transformers.__version__}{network.config}", known_training(weights, source)
-    return measured(name, trunk, preprocess, size, is_ssl, card, about=about)
+    return measured(assembled(name, trunk, preprocess, size, is_ssl, about), card)
 
 
 def _refuse_another(preprocess: nn.Module, theirs: Callable[[Image.Image], torch.Tensor], size: int, name: str) -> None:
@@ -232,7 +232,7 @@ def load_open_clip(name: str, *, weights: Path | Fresh | None = None) -> Encoder
     _refuse_another(preprocess, lambda picture: transform(picture)[None], size, name)
     card = {"network": model, "weights": filled, "pooling": {"backbone": "the embedding compared with texts"}}
     is_ssl, tower = False if isinstance(weights, Fresh) else None, ready(network.visual, name)
-    return measured(name, tower, preprocess, size, is_ssl, card, about=library.__version__)
+    return measured(assembled(name, tower, preprocess, size, is_ssl, library.__version__), card)
 
 
 def _required(module: str, extra: str, name: str) -> Any:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from rcdm_core.encoders.any_network import fill_network, measured, ready
+from rcdm_core.encoders.any_network import assembled, fill_network, measured, ready
 from rcdm_core.encoders.preprocess import (
     LARGEST,
     PROBED,
@@ -97,7 +97,8 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
         }
         preprocess, image_size = _preprocessing(transform, image_size, name)
         code = [Path(module.__file__)] if module.__file__ else []
-        encoder = measured(name, network, preprocess, image_size, is_ssl, card, sources=code, remove_scores=False)
+        encoder = assembled(name, network, preprocess, image_size, is_ssl)
+        encoder = measured(encoder, card, code, remove_scores=False)
     encoder.training_augmentations = augmentations
     if shadowed:  # what is imported at every pass finds ours now
         examined(encoder)
