@@ -9,17 +9,14 @@ than its target does?
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
 from rcdm_core.errors import UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 _TIE = 32 * torch.finfo(torch.float32).eps  # what rounding does to a squared distance, over |query|^2 + |gallery|^2
 

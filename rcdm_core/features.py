@@ -7,15 +7,17 @@ others, and so are their names: FD-judge and IS-judge, FD-vicreg.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from rcdm_core.data.scenes import CLASSES
-from rcdm_core.encoders import load_encoder
+from rcdm_core.encoders import Encoder, load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
 from rcdm_core.kept import cache_folder
@@ -24,11 +26,7 @@ from rcdm_core.weight_files import load_state
 from rcdm_core.zoo.judge import load_judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from rcdm_core.data.imageset import ImageSet
-    from rcdm_core.encoders import Encoder
 
 JUDGE, INCEPTION = "judge", "inception"
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -118,7 +116,7 @@ def inception_is_here() -> bool:
 
 
 def _judge(device: str | torch.device) -> FeatureSpace:
-    judge = load_judge(device=device)
+    judge = load_judge(device)
 
     def look(images: torch.Tensor) -> Look:
         features = judge.features(images.to(device))

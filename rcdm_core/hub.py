@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
 from huggingface_hub import constants
 
 from rcdm_core.errors import UserError, told
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 PREFIX = "hf:"
 """What a name of the hub begins with where a folder could stand."""

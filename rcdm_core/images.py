@@ -21,10 +21,12 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Condition
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -33,10 +35,6 @@ from PIL import Image, ImageOps, PngImagePlugin, PpmImagePlugin, TiffImagePlugin
 
 from rcdm_core.errors import UserError
 from rcdm_core.paths import open_regular
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
 RECIPE = "centre square, Pillow bicubic, float32, 2"
 """Name of our own way from a file to a square; see `recipe`."""
@@ -87,11 +85,7 @@ class Side(int):
     border: tuple[int, ...] = ()
 
 
-_FILTERS = {
-    "bicubic": Image.Resampling.BICUBIC,
-    "bilinear": Image.Resampling.BILINEAR,
-    "nearest": Image.Resampling.NEAREST,
-}
+_FILTERS = {name: Image.Resampling[name.upper()] for name in ("bicubic", "bilinear", "nearest")}
 
 
 def is_resized_by_encoder(size: int) -> TypeGuard[Side]:
@@ -177,7 +171,7 @@ def square(image: Image.Image, size: int) -> torch.Tensor:
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
     box = (left, top, left + side, top + side)
-    return _tensor(image.resize((size, size), Image.Resampling.BICUBIC, box=box))
+    return _tensor(image.resize((size, size), Image.Resampling.BICUBIC, box))
 
 
 def _in_their_way(image: Image.Image, size: Side) -> torch.Tensor:
@@ -208,7 +202,7 @@ def _in_their_way(image: Image.Image, size: Side) -> torch.Tensor:
     box = (x, y, x + size * scale[0], y + size * scale[1])
     if size.by.startswith("bilinear, aliased"):
         return _tensor(image.transform((size, size), Image.Transform.EXTENT, box, Image.Resampling.BILINEAR))
-    return _tensor(image.resize((size, size), sampling, box=box))
+    return _tensor(image.resize((size, size), sampling, box))
 
 
 def _margin(side: int, crop: int) -> int:
@@ -261,7 +255,7 @@ def _read(path: Path, finish: Callable[[Image.Image], torch.Tensor], *, least: i
                 lowest = _lowest_of_16_bits(image)
                 used = _range_of_16_bits(image, lowest or 0) if is_16_bit else None
                 _turn_upright(image)
-                pixels = finish(_standard(image, lowest=lowest))
+                pixels = finish(_standard(image, lowest))
             file.seek(0)
             return Picture(pixels, hashlib.file_digest(file, "sha256").digest(), used)
     except MemoryError:
@@ -341,7 +335,7 @@ def _range_of_16_bits(image: Image.Image, lowest: int) -> tuple[int, int]:
     return int(low.min()) << 8, int(high.max()) << 8 | 0xFF
 
 
-def _standard(image: Image.Image, *, lowest: int | None = None) -> Image.Image:
+def _standard(image: Image.Image, lowest: int | None = None) -> Image.Image:
     """The image in one of two modes: RGB, or F (one float channel in [0, 1]) where 8 bits would lose grey levels."""
     if image.mode == "RGB" and not image.has_transparency_data:
         return image

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from rcdm_core.errors import UserError, reason_of
+from rcdm_core.kept import atomic_path
 from rcdm_core.paths import open_regular
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 LARGEST = 16 << 20  # bytes of a card: they have some thousands
 
@@ -67,6 +66,7 @@ def or_none(kind: Kind) -> Kind:
 
 TRUTH = one_of(True, False)
 TEXT = Kind(lambda value: isinstance(value, str), "a text")
+OBJECT = Kind(lambda value: isinstance(value, dict), "an object")
 
 
 def wrong(plain: Any, kinds: Mapping[str, Kind], *, required: tuple[str, ...] = (), others: bool = False) -> str:
@@ -113,6 +113,12 @@ def json_object(path: Path, *, what: str, remedy: str) -> dict[str, Any]:
     return content
 
 
+def write_json(content: Mapping[str, Any], path: Path) -> None:
+    """Write an object to a file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
@@ -138,6 +144,4 @@ def card_at(path: Path) -> dict[str, Any]:
     Raises:
         UserError: It cannot be read, or holds something else.
     """
-    if not path.exists():
-        return {}
-    return json_object(path, what="card", remedy="put the one of the weights there, or none")
+    return json_object(path, what="card", remedy="put the one of the weights there, or none") if path.exists() else {}

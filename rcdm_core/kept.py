@@ -16,18 +16,16 @@ import os
 import re
 import secrets
 import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rcdm_core.errors import UserError, first_line
 from rcdm_core.paths import user_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-    from typing import BinaryIO
-
     import pandas as pd
     import torch
 

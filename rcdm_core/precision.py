@@ -8,12 +8,9 @@ accumulated, and what is measured, is float32 on both.
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import torch
-
-if TYPE_CHECKING:
-    from torch import nn
+from torch import nn
 
 PRECISIONS = ("auto", "bf16", "no")
 """``"auto"``: that of `matrix_precision`; ``"no"``: float32 throughout."""
@@ -44,8 +41,7 @@ def lowered(device: torch.device | str, precision: str = "auto") -> torch.autoca
         precision: One of `PRECISIONS`.
     """
     dtype = matrix_precision(device) if precision == "auto" else torch.bfloat16
-    enabled = precision != "no" and dtype != torch.float32
-    return torch.autocast(torch.device(device).type, dtype, enabled=enabled)
+    return torch.autocast(torch.device(device).type, dtype, precision != "no" and dtype != torch.float32)
 
 
 def rounding_of(network: nn.Module) -> float:

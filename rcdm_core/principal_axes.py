@@ -6,14 +6,11 @@ where there are fewer rows than columns, there are fewer of them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import torch
 
 from rcdm_core.allocator import give_back
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 WHOLE = 2**23
 """Numbers, rows times columns, up to which all are worked on at once, in float64."""

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from rcdm_core import kept
 from rcdm_core.errors import UserError
@@ -25,11 +28,6 @@ from rcdm_core.progress import track
 from rcdm_core.sharing import completed, processes, taken, unless_busy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
-
-    from numpy.typing import ArrayLike
-
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
 
@@ -53,7 +51,7 @@ def representation_cache() -> Path:
     return cache_folder() / "representations"
 
 
-def encode(encoder: Encoder, images: torch.Tensor, *, batch_size: int = 256) -> dict[str, torch.Tensor]:
+def encode(encoder: Encoder, images: torch.Tensor, batch_size: int = 256) -> dict[str, torch.Tensor]:
     """Representations of images ``[N, 3, H, W]`` in [0, 1] at every level: ``{level: [N, D] float32}``, on the CPU.
 
     Args:
@@ -88,8 +86,7 @@ def _joined(encoder: Encoder, batches: Sequence[Mapping[str, torch.Tensor]]) -> 
 def refuse_nan(encoder: Encoder, levels: Mapping[str, torch.Tensor]) -> None:
     """Raise a `UserError` if representations ``[N, D]`` of a level hold NaN or infinity."""
     for level, h in levels.items():
-        bad = int((~h.isfinite().all(dim=1)).sum())
-        if bad:
+        if bad := int((~h.isfinite().all(dim=1)).sum()):
             raise UserError(
                 f"encoder {encoder.name!r} gives NaN or infinity at level {level!r} for {bad} of {len(h)} images",
                 "check its weights and its preprocessing",
@@ -154,7 +151,7 @@ def represent(
             for start in range(rows.start, rows.stop, batch_size):
                 next(begun)
                 batch = slice(start, min(start + batch_size, rows.stop))
-                for level, h in encode(encoder, images.images(indices[batch]), batch_size=batch_size).items():
+                for level, h in encode(encoder, images.images(indices[batch]), batch_size).items():
                     result[level][batch] = h
             if folder:
                 with keeping("representations", folder, remedy=OTHER_CACHE):
@@ -178,15 +175,14 @@ def _agrees(
     encoder: Encoder, images: ImageSet, indices: np.ndarray, known: Mapping[str, torch.Tensor], rows: Sequence[int]
 ) -> bool:
     """Whether the encoder gives kept representations, of these rows, of a few of the images once more; says if not."""
-    few = np.unique(np.linspace(0, len(rows) - 1, CHECKED).round().astype(int))
-    few = np.asarray(rows)[few]
+    few = np.asarray(rows)[np.unique(np.linspace(0, len(rows) - 1, CHECKED).round().astype(int))]
     rounding = rounding_of(encoder)
-    now = encode(encoder, images.images(indices[few]))
-    changed = [level for level, h in now.items() if differ(h, known[level][few], known[level][few], rounding)]
-    if changed:
-        told = f"kept representations of {encoder.name} are not what it gives now (level {changed[0]}): computed anew"
-        print(told, file=sys.stderr)
-    return not changed
+    for level, h in encode(encoder, images.images(indices[few])).items():
+        if differ(h, known[level][few], known[level][few], rounding):
+            told = f"kept representations of {encoder.name} are not what it gives now (level {level}): computed anew"
+            print(told, file=sys.stderr)
+            return False
+    return True
 
 
 def refuse_collapse(encoder: Encoder, levels: Mapping[str, Iterable[torch.Tensor]]) -> None:

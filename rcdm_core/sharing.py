@@ -15,17 +15,15 @@ before the end of a list of parts, and what comes out does not depend on how man
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
 import torch
 from filelock import FileLock, Timeout
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -78,15 +76,24 @@ class Busy(Exception):
 
 
 @contextmanager
-def taking_part(folder: Path) -> Iterator[None]:
-    """Within it, `others_gone` waits for this process, one that is not the first, before the folder is removed."""
-    lock = FileLock(folder / f".process-{rank()}.lock")
-    with suppress(NotImplementedError, OSError):
-        lock.acquire()
+def _locked(path: Path, patience: int = -1) -> Iterator[None]:
+    """Within it, this process alone holds the lock at a path; -1 waits for it without end."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(patience, poll_interval=0.1)
+    except Timeout:
+        raise Busy from None
+    except (NotImplementedError, OSError):
+        pass  # a file system without locks: two may do the same, and write the same
     try:
         yield
     finally:
         lock.release()
+
+
+def taking_part(folder: Path) -> AbstractContextManager[None]:
+    """Within it, `others_gone` waits for this process, one that is not the first, before the folder is removed."""
+    return _locked(folder / f".process-{rank()}.lock")
 
 
 def others_gone(folder: Path) -> None:
@@ -107,17 +114,8 @@ def taken(path: Path) -> Iterator[None]:
         yield
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        lock.acquire(timeout=0 if _passes_over.get() else -1, poll_interval=0.1)
-    except Timeout:
-        raise Busy from None
-    except (NotImplementedError, OSError):
-        pass  # a file system without locks: two may do the same, and write the same
-    try:
+    with _locked(path.with_name(f".{path.name}.lock"), 0 if _passes_over.get() else -1):
         yield
-    finally:
-        lock.release()
 
 
 def unless_busy(work: Callable[[T], R], item: T) -> R | Busy:

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 from torch.nn.parameter import is_lazy
 
 from rcdm_core.errors import UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from torch import nn
 
 COUNTER = "num_batches_tracked"  # of batch norm: of no use to a trained network
 DEEPEST = 5  # dictionaries within one another that are looked into
@@ -46,7 +43,7 @@ class _Set:
 
 
 def load_into(
-    network: nn.Module, state: Mapping[Any, Any], *, path: Path, layout: str, without: tuple[str, ...] = ()
+    network: nn.Module, state: Mapping[Any, Any], path: Path, layout: str, without: tuple[str, ...] = ()
 ) -> str:
     """Fill a network from a file under its own names, plain or anywhere inside a training checkpoint.
 
@@ -75,7 +72,7 @@ def load_into(
             "save the one that is meant alone, as a state dict",
         )
     taken = next(iter(averaged or distinct), None) or _nearest(sets, state, own, path)
-    fill(network, taken.tensors, path=path, layout=layout)
+    fill(network, taken.tensors, path, layout)
     others = [one.place for one in distinct if one is not taken]
     if not others and not taken.aside and _COUNT not in taken.place:
         return path.name
@@ -87,12 +84,12 @@ def load_into(
     return f"{path.name}: {words}"
 
 
-def fill(network: nn.Module, state: Mapping[Any, Any], *, path: Path | str, layout: str) -> None:
+def fill(network: nn.Module, state: Mapping[Any, Any], path: Path | str, layout: str) -> None:
     """Put weights into a network; arguments and errors as of `prepared`."""
-    network.load_state_dict(prepared(network, state, path=path, layout=layout))
+    network.load_state_dict(prepared(network, state, path, layout))
 
 
-def prepared(network: nn.Module, state: Mapping[Any, Any], *, path: Path | str, layout: str) -> dict[str, torch.Tensor]:
+def prepared(network: nn.Module, state: Mapping[Any, Any], path: Path | str, layout: str) -> dict[str, torch.Tensor]:
     """Weights as a network takes them, in its own precision: every tensor of both sides is used.
 
     Args:
@@ -136,7 +133,7 @@ def prepared(network: nn.Module, state: Mapping[Any, Any], *, path: Path | str, 
     return {**held, **{name: torch.zeros_like(own[name]) for name in own if name not in ready}, **ready}
 
 
-def require_tensors(state: Mapping[Any, Any], *, path: Path | str) -> None:
+def require_tensors(state: Mapping[Any, Any], path: Path | str) -> None:
     """Raise a `UserError` unless a state dict is one: plain, finite tensors by name."""
     wanted = torch.zeros(1)
     for name, value in state.items():
@@ -253,13 +250,10 @@ def _fault(value: Any, wanted: Any) -> str:
         return f"holds numbers of 8 bits ({value.dtype}), which are nothing without their scale"
     if wanted.is_floating_point() and not value.is_floating_point():
         return f"holds whole numbers ({value.dtype}), which are nothing without their scale"
-    if value.is_floating_point() and not (wanted.is_floating_point() or wanted.is_complex()) and _has_fractions(value):
+    is_whole = not (wanted.is_floating_point() or wanted.is_complex())
+    if value.is_floating_point() and is_whole and bool((value != value.round()).any()):
         return f"holds fractions where the network has whole numbers ({wanted.dtype})"
     return ""
-
-
-def _has_fractions(value: torch.Tensor) -> bool:
-    return bool((value != value.round()).any())
 
 
 def _is_finite(value: torch.Tensor) -> bool:

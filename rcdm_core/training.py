@@ -20,10 +20,12 @@ import csv
 import math
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -37,10 +39,6 @@ from rcdm_core.interruption import Deferral
 from rcdm_core.kept import atomic_path, keeping, remove_unfinished
 from rcdm_core.precision import device_of, lowered
 from rcdm_core.progress import track
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 CHECKPOINT, BEFORE, LOSSES = "checkpoint.pt", "checkpoint-before.pt", "losses.csv"
 _COLUMNS = ("step", "loss", "gradient_norm", "seconds")
@@ -169,15 +167,19 @@ def train(
         KeyboardInterrupt: It was stopped (Ctrl-C, SIGTERM); the step under way was finished and kept.
     """
     accelerator = join_processes(device)
-    mine = portions(settings, processes=accelerator.num_processes, rank=accelerator.process_index)
+    mine = portions(settings, accelerator)
     state = _newest_state(folder, of)
     if state is None:
         callbacks.begin()
     network = learner.to(accelerator.device)
     trainable = [p for p in network.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(_groups(trainable, settings.weight_decay), betas=(0.9, 0.99), fused=True)
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
     decay = settings.ema_decay
-    average = EMAModel(trainable, decay=decay, use_ema_warmup=True, power=0.75, foreach=True) if decay else None
+    average = EMAModel(trainable, decay, use_ema_warmup=True, power=0.75, foreach=True) if decay else None
     first, log = (0, []) if state is None else _restore(state, network, optimizer, average)
     del state
     starts = accelerator.gather(torch.tensor([first], device=accelerator.device))
@@ -249,21 +251,21 @@ def train(
     network.eval()
 
 
-def portions(settings: TrainingSettings, *, processes: int, rank: int) -> list[slice]:
-    """The positions of the batch that process number ``rank`` of several computes, portion by portion.
+def portions(settings: TrainingSettings, processes: Accelerator) -> list[slice]:
+    """The positions of the batch that this process among several computes, portion by portion.
 
     Raises:
         UserError: The batch cannot be cut into equal portions.
     """
-    count = processes * settings.accumulate
+    count = processes.num_processes * settings.accumulate
     size, rest = divmod(settings.batch_size, count)
     if rest:
         raise UserError(
             f"a batch of {settings.batch_size} images cannot be cut into {count} equal portions "
-            f"({processes} processes, {settings.accumulate} accumulated)",
+            f"({processes.num_processes} processes, {settings.accumulate} accumulated)",
             f"take a batch size that is a multiple of {count}",
         )
-    first = rank * settings.accumulate
+    first = processes.process_index * settings.accumulate
     return [slice(i * size, (i + 1) * size) for i in range(first, first + settings.accumulate)]
 
 
@@ -301,13 +303,6 @@ def _at_rest(network: Learner, parameters: list[nn.Parameter], average: EMAModel
         if average is not None:
             average.restore(parameters)
         network.train()
-
-
-def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
 
 
 def _save(

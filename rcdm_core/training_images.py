@@ -5,9 +5,11 @@ Those that were trained on an RCDM could recall: what is measured on them may be
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,10 +20,6 @@ from rcdm_core.errors import UserError
 from rcdm_core.images import Side, recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-    from typing import Any
-
     from rcdm_core.data.imageset import ImageSet
 
 LEAST_IMAGES = 50
@@ -45,7 +43,7 @@ class Split:
     held_out: np.ndarray
 
 
-def hold_out(count: int, *, seed: int) -> Split:
+def hold_out(count: int, seed: int) -> Split:
     """A tenth of ``count`` images held out at random, at least 10 and at most 2,000.
 
     Raises:
@@ -58,7 +56,7 @@ def hold_out(count: int, *, seed: int) -> Split:
     return Split(training=np.sort(order[held_out:]), held_out=np.sort(order[:held_out]))
 
 
-def shuffled_passes(places: np.ndarray, count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def shuffled_passes(places: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """What comes when, if ``count`` things are passed through again and again, each time in a new order.
 
     Args:
@@ -80,14 +78,14 @@ def _order(number: int, count: int, seed: int) -> np.ndarray:
     return np.random.default_rng([seed, number]).permutation(count)
 
 
-def scene_indices(step: int, batch_size: int, *, seed: int) -> np.ndarray:
+def scene_indices(step: int, batch_size: int, seed: int) -> np.ndarray:
     """Indices of the training scenes of a step: each pass over the garments in a new order, with new factors.
 
     Scene ``i`` is garment ``i mod 60,000`` with its own factors, so that no data set is stored. Another training of the
     same seed, such as a further leg, is shown the same scenes again.
     """
     places = np.arange(step * batch_size, (step + 1) * batch_size)
-    passes, garments = shuffled_passes(places, _GARMENTS, seed=seed)
+    passes, garments = shuffled_passes(places, _GARMENTS, seed)
     return passes * _GARMENTS + garments
 
 
@@ -129,10 +127,10 @@ def known_split(card: Mapping[str, Any], images: ImageSet, data: str | Path) -> 
     size = Side(size, **training.get("resized", {}))
     count, trained = training["images"] + training["held_out"], images
     if count < len(images) or (count == len(images) and recipe(size) != recipe(images.image_size)):
-        trained = load_data(data, image_size=size, limit=count, seed=seed)
+        trained = load_data(data, size, count, seed)
     if trained.fingerprint != training["data_fingerprint"]:
         return None
-    seen = np.isin(images.keys, trained.keys[hold_out(count, seed=seed).training])
+    seen = np.isin(images.keys, trained.keys[hold_out(count, seed).training])
     return Split(training=np.flatnonzero(seen), held_out=np.flatnonzero(~seen))
 
 
@@ -152,7 +150,5 @@ def trained_scenes(card: Mapping[str, Any], *, limit: int) -> TrainingImages | N
         return None
     leg = training["legs"][-1]
     seed = leg["settings"]["seed"] + 1  # as `rcdm_core.zoo.train` draws them
-    chosen = np.sort(scene_indices(0, min(limit, leg["images"]), seed=seed))
-    return TrainingImages(
-        scene_set(Scenes("train", seed=seed), chosen, SIZE), np.arange(len(chosen)), training["images"]
-    )
+    chosen = np.sort(scene_indices(0, min(limit, leg["images"]), seed))
+    return TrainingImages(scene_set(Scenes("train", seed), chosen, SIZE), np.arange(len(chosen)), training["images"])

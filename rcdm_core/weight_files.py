@@ -14,17 +14,15 @@ import pickletools
 import re
 import warnings
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import torch
 from safetensors.torch import load_file
 
 from rcdm_core.errors import UserError, reason_of
 from rcdm_core.paths import open_regular
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MAPPED = 1 << 40  # bytes of a file, at most: it is mapped
 READ = 4 << 30  # of one in the old layout of torch.save, which is read whole

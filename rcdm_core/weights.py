@@ -11,10 +11,10 @@ import math
 import os
 import re
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rcdm_core.bounds import LARGEST_SEED, check_whole
@@ -22,10 +22,6 @@ from rcdm_core.errors import UserError
 from rcdm_core.kept import atomic_path
 from rcdm_core.paths import user_path
 from rcdm_core.progress import track
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 CHUNK = 1 << 20  # bytes read at once
 TIMEOUT = 20  # seconds without an answer
@@ -121,7 +117,7 @@ def fetch(url: str, *, licence: str, sha256: str | None = None, name: str | None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(path) as temporary:
-                _download(url, temporary, sha256=sha256, description=f"downloading {path.name}")
+                _download(url, temporary, sha256, f"downloading {path.name} (MB)")
         except (OSError, HTTPException) as error:
             raise UserError(
                 f"{path.name} is not in {path.parent} and could not be fetched ({getattr(error, 'reason', error)})",
@@ -131,14 +127,14 @@ def fetch(url: str, *, licence: str, sha256: str | None = None, name: str | None
     return path
 
 
-def _download(url: str, path: Path, *, sha256: str | None, description: str) -> None:
+def _download(url: str, path: Path, sha256: str | None, description: str) -> None:
     from urllib.request import urlopen
 
     digest = hashlib.sha256()
     with urlopen(url, timeout=TIMEOUT) as answer, path.open("wb") as file:
         size = int(answer.headers.get("Content-Length") or 0)
         chunks = iter(lambda: answer.read(CHUNK), b"")
-        for chunk in track(chunks, f"{description} (MB)", math.ceil(size / CHUNK) or None):
+        for chunk in track(chunks, description, math.ceil(size / CHUNK) or None):
             file.write(chunk)
             digest.update(chunk)
         if size and file.tell() != size:

@@ -138,14 +138,14 @@ def test_a_start_gives_its_own_heads_to_the_same_encoder_and_its_reading_to_anot
     material = gather(asked, images, image_size=16, looked_at=4, seed=0, processes=alone)
     assert list(material.labels) == ["simclr/backbone", "barlow/backbone"]
     learner = RCDMLearner(Denoiser(NETWORK, material.dimensions, unet=start.denoiser.unet), start.schedule)
-    begun = begin_on(learner, start, material, images, known=encoders_at_hand(start, [simclr]), precision="no")
+    begun = begin_on(learner, start, material, known=encoders_at_hand(start, [simclr]), precision="no")
     assert begun["simclr/backbone"].through == "simclr/backbone"
     own = start.denoiser.head("simclr/backbone").state_dict()
     given = learner.denoiser.head("simclr/backbone").state_dict()
     assert all(torch.equal(tensor, given[name]) for name, tensor in own.items())
     assert begun["barlow/backbone"].through in ("simclr/backbone", "simclr/projector")
     start.basis = None
-    assert begin_on(learner, start, material, images, known=[], precision="no")["barlow/backbone"].through == COMPONENTS
+    assert begin_on(learner, start, material, known=[], precision="no")["barlow/backbone"].through == COMPONENTS
 
 
 def test_heads_that_whiten_are_folded_for_a_network_whose_heads_do_not(tmp_path: Path) -> None:

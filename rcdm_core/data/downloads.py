@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from rcdm_core.data.folder import WORKERS
 from rcdm_core.data.imageset import ImageSet, draw_order
@@ -18,9 +20,6 @@ from rcdm_core.kept import cache_folder
 from rcdm_core.progress import track
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import ArrayLike
     from torchvision.datasets import VisionDataset
 
 
@@ -113,15 +112,8 @@ def open_download(name: str, image_size: int, limit: int | None = None, seed: in
         for digest in track(digests, "hashing images", len(chosen)):
             fingerprint.update(digest)
     labels = _labels(dataset)
-    return DownloadedImages(
-        name=name,
-        dataset=dataset,
-        numbers=chosen,
-        image_size=image_size,
-        labels=None if labels is None else labels[chosen],
-        class_names=() if labels is None else _class_names(dataset, labels),
-        fingerprint=fingerprint.hexdigest(),
-    )
+    known = (None, ()) if labels is None else (labels[chosen], _class_names(dataset, labels))
+    return DownloadedImages(name, image_size, chosen, fingerprint.hexdigest(), *known, dataset=dataset)
 
 
 def _open(download: Download) -> VisionDataset:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from rcdm_core.data.imageset import ImageSet, draw_order
 from rcdm_core.data.layout import EXTENSIONS, TOLERATED, arrange, natural, walk
@@ -23,13 +25,6 @@ from rcdm_core.errors import UserError
 from rcdm_core.images import UnreadableImage, read_picture, recipe, told_of_range
 from rcdm_core.paths import user_path
 from rcdm_core.progress import track
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from numpy.typing import ArrayLike
-
 
 WORKERS = min(16, os.cpu_count() or 1)
 
@@ -106,15 +101,15 @@ def open_folder(folder: Path, image_size: int, limit: int | None = None, seed: i
         labels = np.array([position[path.relative_to(folder).parts[layout.depth]] for path in paths])
     remarks = (*found.remarks(), *layout.remarks, *told_of_range(checked[path][1] for path in paths))
     return FolderImages(
-        name=folder.resolve().name or str(folder),
+        folder.resolve().name or str(folder),
+        image_size,
+        np.array(numbers),
+        fingerprint.hexdigest(),
+        labels,
+        layout.class_names,
         folder=folder,
         paths=paths,
         digests=digests,
-        numbers=np.array(numbers),
-        image_size=image_size,
-        labels=labels,
-        class_names=layout.class_names,
-        fingerprint=fingerprint.hexdigest(),
         skipped=skipped,
         passed_over=dict(found.passed_over.most_common()),
         remarks=(*remarks, *_told_of_copies(digests, labels)),

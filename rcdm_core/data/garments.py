@@ -5,19 +5,16 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from rcdm_core.errors import UserError
 from rcdm_core.kept import cache_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _STEMS = {"train": "train", "test": "t10k"}
 _KINDS = ("images-idx3-ubyte", "labels-idx1-ubyte")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 
 from rcdm_core.data.downloads import DOWNLOADS, open_download
 from rcdm_core.data.folder import open_folder
@@ -23,18 +24,13 @@ from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import read_picture, resize, told_of_range
 from rcdm_core.paths import user_path
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import ArrayLike
-
 SCENES = {"scenes": "test", "scenes-train": "train"}
 NAMES = (*SCENES, *DOWNLOADS)
 SCENE = "scenes:"
 """What the number of a scene is written after."""
 
 
-def load_data(spec: str | Path, *, image_size: int, limit: int | None = None, seed: int = 0) -> ImageSet:
+def load_data(spec: str | Path, image_size: int, limit: int | None = None, seed: int = 0) -> ImageSet:
     """Open a set of images.
 
     A name goes before a folder of that name: write ``./cifar10`` for the folder.
@@ -100,15 +96,8 @@ def scene_set(scenes: Scenes, indices: np.ndarray, image_size: int) -> SceneImag
     garments, labels = load_garments(scenes.split, scenes.root)
     for array in (garments.numpy(), labels.numpy(), indices):
         digest.update(array.tobytes())
-    return SceneImages(
-        name="scenes" if scenes.split == "test" else "scenes-train",
-        image_size=image_size,
-        numbers=indices,
-        fingerprint=digest.hexdigest(),
-        labels=scenes.factors(indices)["class"].to_numpy(),
-        class_names=CLASSES,
-        scenes=scenes,
-    )
+    name, labels = "scenes" if scenes.split == "test" else "scenes-train", scenes.factors(indices)["class"].to_numpy()
+    return SceneImages(name, image_size, indices, digest.hexdigest(), labels, CLASSES, scenes=scenes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,10 @@ What needs PyTorch is imported when it is first used, so that a list of encoders
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rcdm_core.encoders.catalogue import EMBEDDED, ENCODERS, FAMILIES, PUBLISHED, UNTRAINED
@@ -14,9 +16,6 @@ from rcdm_core.errors import UserError
 from rcdm_core.weights import parse_weights, split_training
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     import torch
 
     from rcdm_core.encoders.encoder import Encoder
@@ -44,11 +43,7 @@ _FAMILIES = {
 
 
 def load_encoder(
-    name: str,
-    *,
-    levels: Sequence[str] = (),
-    weights: str | Path | None = None,
-    device: str | torch.device = "cpu",
+    name: str, *, levels: Sequence[str] = (), weights: str | Path | None = None, device: str | torch.device = "cpu"
 ) -> Encoder:
     """An encoder by name, frozen and in evaluation mode.
 
@@ -65,9 +60,9 @@ def load_encoder(
     """
     from rcdm_core.encoders.encoder import with_layers
 
-    of_the_zoo = dict.fromkeys((*EMBEDDED, UNTRAINED), "embedded.load_embedded")
-    named = of_the_zoo | dict.fromkeys(PUBLISHED, "published.load_published")
-    place = named.get(name) or next((place for prefix, place in _FAMILIES.items() if name.startswith(prefix)), None)
+    place = next((place for prefix, place in _FAMILIES.items() if name.startswith(prefix)), None)
+    if name in ENCODERS:
+        place = "published.load_published" if name in PUBLISHED else "embedded.load_embedded"
     if place is None:
         raise _unknown(name)
     module, _, function = place.partition(".")

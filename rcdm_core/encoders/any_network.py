@@ -6,6 +6,7 @@ import ast
 import inspect
 import os
 import sys
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import chain
@@ -25,51 +26,42 @@ from rcdm_core.state_dicts import load_into
 from rcdm_core.weight_files import load_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
     from rcdm_core.weights import Fresh
 
-_LIBRARIES = {
-    "open_clip",
-    "rcdm_core",
-    "timm",
-    "torch",
-    "torchvision",
-    "transformers",
-}  # their networks are told by their words for themselves
+# Their networks are told by their words for themselves.
+_LIBRARIES = {"open_clip", "rcdm_core", "timm", "torch", "torchvision", "transformers"}
+
+
+def assembled(
+    name: str, trunk: nn.Module, preprocess: nn.Module, image_size: int, is_ssl: bool | None, about: str = ""
+) -> Encoder:
+    """An encoder of parts that come from elsewhere, of which nobody tells the dimensions."""
+    with others_code(f"{name} cannot be used for evaluation"):
+        encoder = Encoder(name, preprocess, trunk, None, {}, image_size=image_size, is_ssl=is_ssl)
+    encoder.about = about
+    return encoder
 
 
 def measured(
-    name: str,
-    trunk: nn.Module,
-    preprocess: nn.Module,
-    image_size: int,
-    *,
-    about: str = "",
-    sources: Iterable[Path] = (),
-    remove_scores: bool = True,
+    encoder: Encoder, card: Mapping[str, Any], sources: Iterable[Path] = (), remove_scores: bool = True
 ) -> Encoder:
-    """An encoder that is known by what it does with a few fixed images; nothing is told of its training.
+    """An encoder that is known by what it does with a few fixed images, and by what its card says of it.
 
     A last layer that makes scores of classes is left out if ``remove_scores``; either way the card says so.
 
     Raises:
         UserError: As `admitted`.
     """
-    with others_code(f"{name} cannot be used for evaluation"):
-        encoder = Encoder(
-            name, preprocess=preprocess, trunk=trunk, projector=None, dimensions={}, image_size=image_size
-        )
-    encoder.about = about
-    encoder = admitted(encoder, sources=sources, remove_scores=remove_scores)
-    if bends_oblong(preprocess, image_size):
+    encoder = admitted(encoder, sources, remove_scores)
+    encoder.card = {**card, **encoder.card}
+    if bends_oblong(encoder.preprocess, encoder.image_size):
         told = "its centre square alone is looked at, of which its own preprocessing would make something else"
         encoder.card["oblong pictures"] = told
-        print(f"{name}: of an oblong picture {told}; make pictures square first", file=sys.stderr)
+        print(f"{encoder.name}: of an oblong picture {told}; make pictures square first", file=sys.stderr)
     return encoder
 
 
-def admitted(encoder: Encoder, *, sources: Iterable[Path] = (), remove_scores: bool = False) -> Encoder:
+def admitted(encoder: Encoder, sources: Iterable[Path] = (), remove_scores: bool = False) -> Encoder:
     """An encoder that comes from elsewhere, if it is one that can be measured: looked at once, and changed.
 
     It is frozen and in evaluation mode then, and its fingerprint knows weights and what else decides the numbers: the
@@ -111,9 +103,8 @@ def admitted(encoder: Encoder, *, sources: Iterable[Path] = (), remove_scores: b
         encoder.card.setdefault("pooling", {"backbone": pooling})  # not by the network itself
     dimensions = {level: h.shape[1] for level, h in levels.items()}
     if encoder.dimensions and encoder.dimensions != dimensions:
-        raise UserError(
-            f"encoder {name} gives levels {dimensions}", f"it was made with dimensions={encoder.dimensions}"
-        )
+        made = f"it was made with dimensions={encoder.dimensions}"
+        raise UserError(f"encoder {name} gives levels {dimensions}", made)
     encoder.dimensions = dimensions
     encoder.about = f"{described}{sketched(levels, rounding_of(encoder))}"
     for known in ("fingerprint", "network_fingerprint"):
@@ -254,7 +245,7 @@ def ready(network: nn.Module, name: str) -> nn.Module:
 
 
 def fill_network(
-    network: nn.Module, weights: Path | Fresh | None, *, of: str, own: str, without: tuple[str, ...] = ()
+    network: nn.Module, weights: Path | Fresh | None, of: str, own: str, without: tuple[str, ...] = ()
 ) -> str:
     """Fill a network from a file under its own names, plain or inside a training checkpoint, where one is given.
 
@@ -274,4 +265,4 @@ def fill_network(
     if not isinstance(weights, Path):
         return own if weights is None else str(weights)
     layout = f"the state dict of {of}, with names like {next(iter(network.state_dict()), 'none')}"
-    return load_into(network, load_state(weights), path=weights, layout=layout, without=without)
+    return load_into(network, load_state(weights), weights, layout, without)

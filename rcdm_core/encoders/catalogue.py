@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from rcdm_core.weights import APACHE, BSD, CC_BY_NC, weight_file
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
 
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """What is told of how an encoder was trained.
-
-    Attributes:
-        is_ssl: Whether without labels; None where nobody told.
-        training_augmentations: Names of the probes' transformations it was trained with, at some strength.
-    """
-
-    is_ssl: bool | None = None
-    training_augmentations: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry(Training):
+@dataclass(frozen=True)
+class Entry:
     """What is known of an encoder before it is loaded.
 
     Attributes:
         method: How it was trained, in words.
+        is_ssl: Whether without labels.
         dimensions: Levels and their dimensions.
         weights: Where the weights are, in words.
         here: Whether they are on this machine.
+        training_augmentations: Names of the probes' transformations it was trained with, at some strength.
     """
 
     method: str
+    is_ssl: bool
     dimensions: Mapping[str, int]
     weights: str
     here: Callable[[], bool]
+    training_augmentations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,9 +79,7 @@ METHODS = {
     "dino": "DINO (Caron et al. 2021)",
 }
 SSL_AUGMENTATIONS = ("crop", "horizontal_flip", "color_jitter", "grayscale", "blur")
-AUGMENTATIONS = {
-    method: ("crop", "horizontal_flip") if method == "supervised" else SSL_AUGMENTATIONS for method in METHODS
-}
+AUGMENTATIONS = dict.fromkeys(METHODS, SSL_AUGMENTATIONS) | {"supervised": ("crop", "horizontal_flip")}
 
 WIDTH = 384  # features of the embedded trunk
 PROJECTOR_DIMENSIONS = {"simclr": 128, "vicreg": 512, "barlow": 512, "dino": 128}
@@ -118,14 +104,8 @@ PUBLISHED_FILES: Mapping[str, Published] = {
 
 
 def _entry(method: str, width: int, projectors: Mapping[str, int], weights: str, here: Callable[[], bool]) -> Entry:
-    return Entry(
-        method=METHODS[method],
-        is_ssl=method != "supervised",
-        training_augmentations=AUGMENTATIONS[method],
-        dimensions={"backbone": width} | ({"projector": projectors[method]} if method in projectors else {}),
-        weights=weights,
-        here=here,
-    )
+    dimensions = {"backbone": width} | ({"projector": projectors[method]} if method in projectors else {})
+    return Entry(METHODS[method], method != "supervised", dimensions, weights, here, AUGMENTATIONS[method])
 
 
 _FOLDER = files("rcdm_core.zoo") / "weights"
@@ -150,11 +130,11 @@ PUBLISHED: Mapping[str, Entry] = {
 ENCODERS: Mapping[str, Entry] = {
     **EMBEDDED,
     UNTRAINED: Entry(
-        method="none: fresh weights, as a floor",
-        is_ssl=False,
-        dimensions={"backbone": WIDTH},
-        weights=_PACKAGED,
-        here=(_FOLDER / f"{UNTRAINED}.safetensors").is_file,
+        "none: fresh weights, as a floor",
+        False,
+        {"backbone": WIDTH},
+        _PACKAGED,
+        (_FOLDER / f"{UNTRAINED}.safetensors").is_file,
     ),
     **PUBLISHED,
 }

@@ -14,13 +14,13 @@ other extra ones, or of the last map of a convolutional network. The grid itself
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import copy
 from difflib import get_close_matches
 from functools import cached_property, partial
 from math import isqrt, prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -28,9 +28,6 @@ from torch import nn
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
 from rcdm_core.precision import device_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 PATCHES = "patches"
 """The level that is the mean over the grid of places."""
@@ -71,11 +68,11 @@ class Encoder(nn.Module):
     def __init__(
         self,
         name: str,
-        *,
         preprocess: nn.Module,
         trunk: nn.Module,
         projector: nn.Module | None,
         dimensions: Mapping[str, int],
+        *,
         is_ssl: bool | None = None,
         image_size: int = 32,
         training_augmentations: Sequence[str] = (),

@@ -26,7 +26,7 @@ from timm.data.constants import IMAGENET_DEFAULT_STD as STD
 from timm.data.transforms_factory import create_transform
 from torch import nn
 
-from rcdm_core.encoders.any_network import fill_network, measured, ready
+from rcdm_core.encoders.any_network import assembled, fill_network, measured, ready
 from rcdm_core.encoders.preprocess import Steps, decoded_size
 from rcdm_core.errors import UserError, told, unknown_name
 from rcdm_core.hub import offline_without_a_network
@@ -85,16 +85,13 @@ def load_timm(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     source = f"{settings.get('architecture', architecture)}.{settings.get('tag') or 'untagged'}"
     classifier = settings.get("classifier") or ()
     layers = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-    filled = fill_network(network, weights, of=name, own=source, without=layers)
+    filled = fill_network(network, weights, name, source, layers)
     config = resolve_model_data_config(network)
     pooling = _pooling(network)
     preprocess = Steps(create_transform(**config, is_training=False))
     size = decoded_size(preprocess) or max(config["input_size"][1:])
-    encoder = measured(name, network, preprocess, size, about=pooling)
-    encoder.is_ssl = known_training(weights, source)
     card = {"network": settings.get("architecture", architecture), "weights": filled, "pooling": {"backbone": pooling}}
-    encoder.card = card | encoder.card
-    return encoder
+    return measured(assembled(name, network, preprocess, size, known_training(weights, source), pooling), card)
 
 
 def _pooling(network: Any) -> str:
@@ -120,7 +117,8 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     repository, _, entry = name.removeprefix("torchhub/").rpartition(":")
     folder = user_path(repository, "the repository")
     local = bool(repository) and folder.is_dir()
-    if not local and repository.partition(":")[0].count("/") != 1:
+    owned, _, branch = repository.partition(":")
+    if not local and owned.count("/") != 1:
         raise UserError(
             f"{name!r} names no repository", "write torchhub/OWNER/REPOSITORY:BRANCH:NAME, or torchhub/./FOLDER:NAME"
         )
@@ -141,27 +139,18 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
             f"{name} gives a {type(network).__name__}, not a network", "wrap it in a function and use python:..."
         )
     network = without_classifier(ready(network, name))
-    filled = fill_network(network, weights, of=name, own="the repository's", without=CLASSIFIERS)
-    crop: dict[str, Any] = {"interpolation": "bicubic", "crop_pct": IMAGE_SIZE / DECODED, "mean": MEAN, "std": STD}
-    preprocess = Steps(create_transform(IMAGE_SIZE, **crop, is_training=False))
-    sources = [folder / "hubconf.py"] if local else _hubconfs(repository)
-    encoder = measured(name, network, preprocess, decoded_size(preprocess) or DECODED, sources=sources)
-    encoder.is_ssl = known_training(weights, name)
-    encoder.card = {
+    card = {
         "network": f"{entry} of {repository}",
-        "weights": filled,
+        "weights": fill_network(network, weights, name, "the repository's", CLASSIFIERS),
         "preprocessing": "ImageNet's usual one, assumed",
         "pooling": {"backbone": "the network's own"},
-        **encoder.card,
     }
-    return encoder
-
-
-def _hubconfs(repository: str) -> list[Path]:
-    """The entry points of ``owner/repository``, with ``:branch`` or of all branches that are here."""
-    address, _, branch = repository.partition(":")
-    folder = f"{address}_{branch or '*'}".replace("/", "_")
-    return list(Path(torch.hub.get_dir()).glob(f"{folder}/hubconf.py"))
+    crop: dict[str, Any] = {"interpolation": "bicubic", "crop_pct": IMAGE_SIZE / DECODED, "mean": MEAN, "std": STD}
+    preprocess = Steps(create_transform(IMAGE_SIZE, **crop, is_training=False))
+    fetched = f"{owned}_{branch or '*'}".replace("/", "_")  # of all branches that are here where none is named
+    code = [folder / "hubconf.py"] if local else list(Path(torch.hub.get_dir()).glob(f"{fetched}/hubconf.py"))
+    size, is_ssl = decoded_size(preprocess) or DECODED, known_training(weights, name)
+    return measured(assembled(name, network, preprocess, size, is_ssl), card, code)
 
 
 def _remedy(error: BaseException) -> str:

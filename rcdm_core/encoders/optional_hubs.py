@@ -8,8 +8,10 @@ that a gradient goes through them. Of a network of OpenCLIP ``backbone`` is the 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from math import isqrt
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +20,7 @@ from torch import nn
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
-from rcdm_core.encoders.any_network import fill_network, measured, ready
+from rcdm_core.encoders.any_network import assembled, fill_network, measured, ready
 from rcdm_core.encoders.hubs import known_training
 from rcdm_core.encoders.preprocess import Steps, alike, decoded_size, picture_of, smooth
 from rcdm_core.encoders.soundness import others_code
@@ -29,9 +31,6 @@ from rcdm_core.weight_files import load_state
 from rcdm_core.weights import Fresh, seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
     from PIL import Image
 
     from rcdm_core.encoders.encoder import Encoder
@@ -58,7 +57,7 @@ class ImageTower(nn.Module):
         pools: Whether what it pools is trained; else the class token stands for it, or the mean.
     """
 
-    def __init__(self, network: nn.Module, patch: int, *, pools: bool) -> None:
+    def __init__(self, network: nn.Module, patch: int, pools: bool) -> None:
         super().__init__()
         self.network, self.patch, self.pools = network, patch, pools
         self.class_token, self.patches = _Level(), _Level()
@@ -130,20 +129,17 @@ def load_huggingface(name: str, *, weights: Path | Fresh | None = None) -> Encod
         )
     network = ready(getattr(network, "vision_model", network), name)
     patch = getattr(network.config, "patch_size", 0)
-    trunk = ImageTower(network, patch if isinstance(patch, int) else 0, pools=pools)
+    trunk = ImageTower(network, patch if isinstance(patch, int) else 0, pools)
     preprocess = Steps(transforms.Compose(_steps(settings, name)))
     size = decoded_size(preprocess) or max(_sides(settings.get("crop_size") or settings["size"]))
     _refuse_another(preprocess, lambda picture: processor(picture, return_tensors="pt")["pixel_values"], size, name)
-    encoder = measured(name, trunk, preprocess, size, about=f"{transformers.__version__}{network.config}")
-    encoder.is_ssl = known_training(weights, source)
-    pooling = "the network's own" if pools else "class token, or the mean of patches"
-    filled = "the repository's" if weights is None else str(weights)
-    encoder.card = {
+    card = {
         "network": type(network).__name__,
-        "weights": filled,
-        "pooling": {"backbone": pooling},
-    } | encoder.card
-    return encoder
+        "weights": "the repository's" if weights is None else str(weights),
+        "pooling": {"backbone": "the network's own" if pools else "class token, or the mean of patches"},
+    }
+    about, is_ssl = f"{transformers.__version__}{network.config}", known_training(weights, source)
+    return measured(assembled(name, trunk, preprocess, size, is_ssl, about), card)
 
 
 def _refuse_another(preprocess: nn.Module, theirs: Callable[[Image.Image], torch.Tensor], size: int, name: str) -> None:
@@ -167,10 +163,7 @@ def _steps(settings: Mapping[str, Any], name: str) -> list[Any]:
         UserError: It scales pixels to something else than [0, 1] before it normalises them.
     """
     if not settings.get("do_rescale") or abs(settings.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-3:
-        raise UserError(
-            f"the image processor of {name} does not scale pixels to [0, 1]",
-            _OWN,
-        )
+        raise UserError(f"the image processor of {name} does not scale pixels to [0, 1]", _OWN)
     if not settings.get("size"):
         raise UserError(f"the image processor of {name} does not say to which size it resizes pictures", _OWN)
     steps: list[Any] = []
@@ -231,17 +224,15 @@ def load_open_clip(name: str, *, weights: Path | Fresh | None = None) -> Encoder
             f"the weights of {name} are not on this machine and could not be fetched ({told(error)})",
             f"give a file with --weights FILE, or a copy of the Hugging Face cache in {constants.HF_HUB_CACHE}",
         ) from error
-    filled = fill_network(network, weights, of=name, own=tag)
+    filled = fill_network(network, weights, name, tag)
     settings = library.transform.PreprocessCfg(**network.visual.preprocess_cfg)
     transform = library.transform.image_transform_v2(settings, is_train=False)
     preprocess = Steps(transforms.Compose([step for step in transform.transforms if isinstance(step, _ON_TENSORS)]))
     size = decoded_size(preprocess) or max(network.visual.image_size)
     _refuse_another(preprocess, lambda picture: transform(picture)[None], size, name)
-    encoder = measured(name, ready(network.visual, name), preprocess, size, about=library.__version__)
-    encoder.is_ssl = False if isinstance(weights, Fresh) else None
-    about = {"network": model, "weights": filled, "pooling": {"backbone": "the embedding compared with texts"}}
-    encoder.card = about | encoder.card
-    return encoder
+    card = {"network": model, "weights": filled, "pooling": {"backbone": "the embedding compared with texts"}}
+    is_ssl, tower = False if isinstance(weights, Fresh) else None, ready(network.visual, name)
+    return measured(assembled(name, tower, preprocess, size, is_ssl, library.__version__), card)
 
 
 def _required(module: str, extra: str, name: str) -> Any:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from copy import copy
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +18,6 @@ from torch.overrides import TorchFunctionMode
 
 from rcdm_core.fingerprint import shows_an_address
 from rcdm_core.images import Side, square
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 LARGEST = 2048
 """The largest side in pixels of an image that is taken."""
@@ -355,11 +353,9 @@ def bends_oblong(preprocess: nn.Module, size: int) -> bool:
 
 def _colours(preprocess: nn.Module) -> list[tuple[int, ...]]:
     """Colours that its steps fill with, in numbers up to 255; black if none says one."""
-    fills = [step.fill for step in getattr(preprocess, "steps", ()) if isinstance(getattr(step, "fill", None), _COLOUR)]
+    steps = getattr(preprocess, "steps", ())
+    fills = [step.fill for step in steps if isinstance(getattr(step, "fill", None), (int, list, tuple))]
     return [tuple(int(part) for part in np.broadcast_to(fill, 3)) for fill in fills] or [(0, 0, 0)]
-
-
-_COLOUR = (int, list, tuple)
 
 
 def is_composed(transform: object) -> bool:

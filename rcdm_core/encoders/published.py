@@ -11,9 +11,10 @@ and scaled to [-1, 1]; so are they here.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -29,10 +30,6 @@ from rcdm_core.kept import cache_folder
 from rcdm_core.state_dicts import fill
 from rcdm_core.weight_files import load_state
 from rcdm_core.weights import Fresh, fetch, seeded, show_licence
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
 
 IMAGE_SIZE = 224  # pixels
 Tensors = dict[str, torch.Tensor]
@@ -55,8 +52,8 @@ def projector(method: str) -> nn.Module | None:
         case "vicreg" | "barlow":
             bias = method == "vicreg"
             return nn.Sequential(
-                *(nn.Linear(PUBLISHED_WIDTH, 8192, bias=bias), nn.BatchNorm1d(8192), nn.ReLU()),
-                *(nn.Linear(8192, 8192, bias=bias), nn.BatchNorm1d(8192), nn.ReLU()),
+                *(nn.Linear(PUBLISHED_WIDTH, 8192, bias), nn.BatchNorm1d(8192), nn.ReLU()),
+                *(nn.Linear(8192, 8192, bias), nn.BatchNorm1d(8192), nn.ReLU()),
                 nn.Linear(8192, 8192, bias=False),
             )
         case "dino":  # up to the bottleneck
@@ -90,10 +87,10 @@ def load_published(name: str, *, weights: Path | Fresh | None = None) -> Encoder
     with seeded(weights), torch.device("meta" if trained else "cpu"):
         encoder = Encoder(
             name,
-            preprocess=preprocessing(),
-            trunk=trunk(),
-            projector=projector(method),
-            dimensions=entry.dimensions,
+            preprocessing(),
+            trunk(),
+            projector(method),
+            entry.dimensions,
             is_ssl=entry.is_ssl and trained,
             image_size=Side(IMAGE_SIZE, "halving"),
             training_augmentations=entry.training_augmentations if trained else (),
@@ -115,14 +112,10 @@ def load_published(name: str, *, weights: Path | Fresh | None = None) -> Encoder
                 begins = ", ".join(repr(str(key)[:40])[1:-1] for key in list(state)[:3])
                 problem = f"the weights in {weights} do not fit: the file begins with {begins}"
                 raise UserError(problem, f"expected {layout}") from error
-        fill(encoder.to_empty(device="cpu"), state, path=weights, layout=layout)
+        fill(encoder.to_empty(device="cpu"), state, weights, layout)
         if is_given:  # else it was told when it was fetched
             show_licence(weights, file.licence, marker=cache_folder() / "licences" / weights.name)
     return encoder
-
-
-def _torchvision(state: Any) -> Tensors:
-    return {f"trunk.{key}": tensor for key, tensor in state.items() if not key.startswith("fc.")}
 
 
 _VISSL_HEADS = {
@@ -139,10 +132,6 @@ def _vissl(state: Any, method: str) -> Tensors:
         layer, _, parameter = key.rpartition(".")
         tensors[f"projector.{layers.get(layer, layer)}.{parameter}"] = tensor
     return tensors
-
-
-def _vicreg(state: Any) -> Tensors:
-    return _renamed(state["model"], {"backbone.": "trunk.", "projector.": "projector."})
 
 
 def _dino(state: Any) -> Tensors:
@@ -162,9 +151,15 @@ def _renamed(state: Mapping[str, torch.Tensor], prefixes: Mapping[str, str]) -> 
 
 _VISSL = "a VISSL checkpoint: [classy_state_dict][base_model][model] with trunk (_feature_blocks.*) and heads (0.clf.*)"
 _LAYOUTS: Mapping[str, tuple[Callable[[Any], Tensors], str]] = {
-    "supervised": (_torchvision, "torchvision's state dict of a ResNet-50, with names like conv1.weight"),
+    "supervised": (
+        lambda state: {f"trunk.{key}": tensor for key, tensor in state.items() if not key.startswith("fc.")},
+        "torchvision's state dict of a ResNet-50, with names like conv1.weight",
+    ),
     "simclr": (partial(_vissl, method="simclr"), _VISSL),
-    "vicreg": (_vicreg, "VICReg's full checkpoint: [model] with module.backbone.* and module.projector.*"),
+    "vicreg": (
+        lambda state: _renamed(state["model"], {"backbone.": "trunk.", "projector.": "projector."}),
+        "VICReg's full checkpoint: [model] with module.backbone.* and module.projector.*",
+    ),
     "barlow": (partial(_vissl, method="barlow"), _VISSL),
     "dino": (_dino, "DINO's full checkpoint: [teacher] with backbone.* and head.mlp.*"),
 }

@@ -19,16 +19,18 @@ one of them changes. What is not the same in each pass, and in each batch, is re
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from inspect import Parameter, signature
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from rcdm_core.encoders.any_network import fill_network, measured, ready
+from rcdm_core.encoders.any_network import assembled, fill_network, measured, ready
 from rcdm_core.encoders.preprocess import (
     LARGEST,
     PROBED,
@@ -45,13 +47,11 @@ from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.weights import Fresh, seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from types import ModuleType
-
     from rcdm_core.encoders.encoder import Encoder
 
 IMAGE_SIZE = 224  # pixels, where nothing else is known
 _USUAL = ("analyses", "probes", "reports")  # packages of ours that users may have as well
+_ANY_NUMBER = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 def load_custom(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
@@ -75,45 +75,34 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
             raise unknown_name(f"function of {module_name}", function_name, functions)
         function = getattr(module, function_name)
         with suppress(TypeError, ValueError):  # some tell no signature
-            needed = [one.name for one in signature(function).parameters.values() if _is_needed(one)]
-            if needed:
+            asked = (p for p in signature(function).parameters.values() if p.kind not in _ANY_NUMBER)
+            if needed := [parameter.name for parameter in asked if parameter.default is Parameter.empty]:
                 raise UserError(f"{name} needs {', '.join(needed)}", "it has to take no arguments, or have defaults")
         with seeded(weights), others_code(f"{name} fails"):
             returned = function()
         network, transform = returned if isinstance(returned, tuple) and len(returned) == 2 else (returned, None)
         if not isinstance(network, nn.Module):
+            kind = type(returned).__name__
             raise UserError(
-                f"{name} returns {_with_article(type(returned).__name__)}",
+                f"{name} returns {'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}",
                 "it has to return a torch.nn.Module, or one and its preprocessing",
             )
         image_size, is_ssl, augmentations = _told(network, name)
         network = ready(network, name)
         given = weights if isinstance(weights, Path) else None
-        told = fill_network(network, given, of=name, own="the function's")
+        card = {
+            "network": f"{type(network).__name__}, made by {function_name} of {module_name}",
+            "weights": fill_network(network, given, name, "the function's"),
+            "pooling": {"backbone": "the network's own"},
+        }
         preprocess, image_size = _preprocessing(transform, image_size, name)
-        sources = [Path(module.__file__)] if module.__file__ else []
-        encoder = measured(name, network, preprocess, image_size, sources=sources, remove_scores=False)
-    encoder.is_ssl, encoder.training_augmentations = is_ssl, augmentations
-    encoder.card = {
-        "network": f"{type(network).__name__}, made by {function_name} of {module_name}",
-        "weights": told,
-        "pooling": {"backbone": "the network's own"},
-        **encoder.card,
-    }
+        code = [Path(module.__file__)] if module.__file__ else []
+        encoder = assembled(name, network, preprocess, image_size, is_ssl)
+        encoder = measured(encoder, card, code, remove_scores=False)
+    encoder.training_augmentations = augmentations
     if shadowed:  # what is imported at every pass finds ours now
         examined(encoder)
     return encoder
-
-
-def _with_article(name: str) -> str:
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
-
-
-def _is_needed(parameter: Parameter) -> bool:
-    return parameter.default is Parameter.empty and parameter.kind not in (
-        Parameter.VAR_POSITIONAL,
-        Parameter.VAR_KEYWORD,
-    )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import random
 import re
 import sys
 import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,6 @@ from rcdm_core.precision import device_of, differ, rounding_of
 from rcdm_core.representations import refuse_nan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from rcdm_core.encoders.encoder import Encoder
 
 PASSES = 32

@@ -13,8 +13,8 @@ those that change nothing in what a trained network computes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,11 +22,9 @@ import torch
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.json_files import wrong
 from rcdm_core.rcdm.diffusion import published_schedule
-from rcdm_core.rcdm.network import GROUPS, MULTIPLIERS, SHAPES, Denoiser, NetworkSettings
+from rcdm_core.rcdm.network import GROUPS, MULTIPLIERS, NETWORKS, SHAPES, Denoiser, NetworkSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from diffusers import DDPMScheduler
 
 _NOISE = {"linear": "linear", "cosine": "squaredcos_cap_v2"}  # published name to diffusers'
@@ -130,7 +128,7 @@ def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def convert(
-    state: Mapping[str, torch.Tensor], options: Mapping[str, Any], *, condition: str
+    state: Mapping[str, torch.Tensor], options: Mapping[str, Any], condition: str
 ) -> tuple[Denoiser, DDPMScheduler]:
     """The network of a published state dict, in float32, and the schedule it was trained on.
 
@@ -159,15 +157,15 @@ def convert(
     by_head = not given.get("use_new_attention_order", False)
     tensors = {}
     for name, tensor in own.items():
-        tensors[name] = _converted(name, state[sources[name]], settings, by_head=by_head)
+        tensors[name] = _converted(name, state[sources[name]], settings, by_head)
         if tensors[name].shape != tensor.shape:
             wanted, found = list(tensor.shape), list(tensors[name].shape)
             raise UserError(f"{sources[name]} is of the shape {found}", f"by the other tensors it should be {wanted}")
     denoiser.unet.load_state_dict(tensors, assign=True)
     denoiser.unet.to(memory_format=torch.channels_last)
     denoiser.head(condition).load_state_dict({k: state[source].float() for k, source in _HEAD.items()}, assign=True)
-    steps, noise = given.get("diffusion_steps", 1000), given.get("noise_schedule", "linear")
-    return denoiser, published_schedule(steps=steps, noise=noise)
+    schedule = published_schedule(given.get("diffusion_steps", 1000), given.get("noise_schedule", "linear"))
+    return denoiser, schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,19 +191,18 @@ def _observe(state: Mapping[str, torch.Tensor]) -> _Shape:
             raise UserError(f"there is no tensor {key}", "the file is no checkpoint of an RCDM, or not a complete one")
         return state[key].shape[axis]
 
-    base, dimension = size("time_embed.0.weight", 1), size(_HEAD["weight"], 1)
     blocks_up = [int(key.split(".")[1]) for key in state if re.match(r"output_blocks\.\d{1,4}\.0\.", key)]
     found = [re.fullmatch(r"output_blocks\.(\d{1,4})\.[12]\.(conv|in_layers\.0)\.weight", key) for key in state]
     doubling = sorted((int(match[1]), match[2] != "conv") for match in found if match)
     blocks = doubling[0][0] if doubling else max(blocks_up, default=0)
     first = [1 + resolution * (blocks + 1) for resolution in range(len(doubling) + 1)]  # input block of each resolution
     return _Shape(
-        base=base,
+        base=size("time_embed.0.weight", 1),
+        dimension=size(_HEAD["weight"], 1),
         channels=tuple(size(f"input_blocks.{k}.0.in_layers.2.weight", 0) for k in first),
         blocks=blocks,
         attention=tuple(f"input_blocks.{k}.1.qkv.weight" in state for k in first),
         residual_resampling=all(residual for _, residual in doubling),
-        dimension=dimension,
     )
 
 
@@ -255,17 +252,16 @@ def _settings(shape: _Shape, given: Mapping[str, Any]) -> NetworkSettings:
             f"channel_mult begins with {shape.channels[0] / shape.base:g}",
             "UNet2DModel, in whose layout RCDMs are kept, can begin with whole numbers only",
         )
-    settings = NetworkSettings(
+    published, _ = NETWORKS["published"]
+    settings = replace(
+        published,
         image_size=given["image_size"],
-        patch=1,
         channels=shape.channels,
         blocks=shape.blocks,
         attention=shape.attention,
         attention_width=max(width, 1),
         attention_heads=heads if width == -1 else None,
-        middle_norm=True,
         residual_resampling=shape.residual_resampling,
-        learned_variances=True,
         embedding_width=4 * shape.base,
         whitening=False,
     )
@@ -319,7 +315,7 @@ def _blocks(settings: NetworkSettings) -> dict[str, str]:
     return names
 
 
-def _converted(name: str, tensor: torch.Tensor, settings: NetworkSettings, *, by_head: bool) -> torch.Tensor:
+def _converted(name: str, tensor: torch.Tensor, settings: NetworkSettings, by_head: bool) -> torch.Tensor:
     """What a tensor of the U-Net here is, made from the published one; of another shape if that does not fit."""
     tensor = tensor.float()
     if ".attentions." in name and name.endswith("weight") and tensor.ndim == 3:

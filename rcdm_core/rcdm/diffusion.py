@@ -14,7 +14,8 @@ the fraction ``f`` that it gives for each pixel, ``beta_i^f v_i^(1-f)`` (Nichol 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers import DDPMScheduler
@@ -22,9 +23,6 @@ from diffusers import DDPMScheduler
 from rcdm_core.json_files import TEXT, TRUTH, Kind, number, one_of, or_none, several, whole, wrong
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
     from rcdm_core.rcdm.network import NetworkSettings
 
 
@@ -39,7 +37,7 @@ def build_schedule() -> DDPMScheduler:
     )
 
 
-def published_schedule(*, steps: int = 1000, noise: str = "linear") -> DDPMScheduler:
+def published_schedule(steps: int = 1000, noise: str = "linear") -> DDPMScheduler:
     """The schedule of the published checkpoints.
 
     Args:

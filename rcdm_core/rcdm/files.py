@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import DDPMScheduler
@@ -22,7 +24,7 @@ from safetensors.torch import save_file
 
 from rcdm_core import hub
 from rcdm_core.errors import UserError
-from rcdm_core.json_files import TEXT, Kind, json_object, several, whole, wrong
+from rcdm_core.json_files import OBJECT, TEXT, Kind, json_object, several, whole, write_json, wrong
 from rcdm_core.kept import atomic_path, keeping
 from rcdm_core.paths import user_path
 from rcdm_core.rcdm.diffusion import schedule_fault
@@ -31,10 +33,6 @@ from rcdm_core.rcdm.model_card import MADE, model_card
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings, condition_key, shape_fault
 from rcdm_core.state_dicts import prepared
 from rcdm_core.weight_files import load_state
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 UNET, UNET_CONFIG = "unet/diffusion_pytorch_model.safetensors", "unet/config.json"
 SCHEDULE, HEADS, CARD = "scheduler/scheduler_config.json", "heads.safetensors", "rcdm.json"
@@ -47,7 +45,6 @@ def save_rcdm(
     denoiser: Denoiser,
     schedule: DDPMScheduler,
     folder: Path,
-    *,
     card: Mapping[str, Any],
     basis: Basis | None = None,
     dtype: torch.dtype = torch.float32,
@@ -75,12 +72,12 @@ def save_rcdm(
         (folder / BASIS).unlink(missing_ok=True)
         if basis is not None:
             _write_tensors(vars(basis), folder / BASIS, torch.float32)
-        _write_json(json.loads(denoiser.unet.to_json_string()), folder / UNET_CONFIG)
-        _write_json(json.loads(schedule.to_json_string()), folder / SCHEDULE)
-        _write_json({**card, **shape}, folder / CARD)
+        write_json(json.loads(denoiser.unet.to_json_string()), folder / UNET_CONFIG)
+        write_json(json.loads(schedule.to_json_string()), folder / SCHEDULE)
+        write_json({**card, **shape}, folder / CARD)
 
 
-def write_readme(folder: Path, *, name: str) -> None:
+def write_readme(folder: Path, name: str) -> None:
     """Write the README of an RCDM's folder, made from its card; one of somebody's own stays.
 
     Args:
@@ -94,8 +91,7 @@ def write_readme(folder: Path, *, name: str) -> None:
     if path.exists() and MADE not in path.read_text(encoding="utf-8", errors="replace"):
         return
     with keeping("the README of the RCDM", folder), atomic_path(path) as temporary:
-        told = model_card(card, image_size=card["network"]["image_size"], name=name)
-        temporary.write_text(told, encoding="utf-8")
+        temporary.write_text(model_card(card, name), encoding="utf-8")
 
 
 def load_parts(path: str | Path | None = None) -> dict[str, Any]:
@@ -131,8 +127,9 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 _AGAIN = "make the RCDM again, or put the file there that belongs to it"
+_FOUND = dict.fromkeys(("MRR", "mean rank", "gallery"), Kind(lambda value: isinstance(value, (int, float)), "a number"))
 _CARD = {
-    "network": Kind(lambda value: isinstance(value, dict), "an object"),
+    "network": OBJECT,
     "conditions": Kind(
         lambda value: isinstance(value, dict) and all(whole(1, 1 << 17).holds(d) for d in value.values()),
         "the dimension of each condition",
@@ -140,15 +137,17 @@ _CARD = {
     "encoders": Kind(
         lambda value: isinstance(value, dict) and all(map(TEXT.holds, value.values())), "the weights of each encoder"
     ),
-    "training": Kind(lambda value: isinstance(value, dict), "an object"),
+    "training": OBJECT,
     "calls": whole(1, 64),
-    "scores": Kind(lambda value: isinstance(value, dict) and not any(map(_score_fault, value.values())), "scores"),
+    "scores": Kind(
+        lambda value: isinstance(value, dict) and not any(wrong(one, _FOUND, others=True) for one in value.values()),
+        "scores",
+    ),
     "adapted": Kind(lambda value: isinstance(value, dict) and all(map(_tells_stages, value.values())), "stages"),
     "before": several(
         Kind(lambda card: isinstance(card, dict) and not _training_fault(card.get("training")), "a card"), 1000
     ),
 }
-_FOUND = dict.fromkeys(("MRR", "mean rank", "gallery"), Kind(lambda value: isinstance(value, (int, float)), "a number"))
 _COUNT = whole(0, 1 << 53)
 _LEG = {"images": _COUNT, "settings": Kind(lambda value: not wrong(value, {"seed": _COUNT}, others=True), "settings")}
 _TRAINING = {
@@ -180,15 +179,10 @@ def _card_fault(card: dict[str, Any]) -> str:
     return _training_fault(card.get("training", {}))
 
 
-def _score_fault(scores: Any, required: tuple[str, ...] = ()) -> str:
-    """What is told of a condition that it cannot score, in words; empty where all is well."""
-    return wrong(scores, _FOUND, required=required, others=True)
-
-
 def _tells_stages(stages: Any) -> bool:
     """Whether these are stages of an adaptation, by name, with what was found after each."""
     found = stages.values() if isinstance(stages, dict) else ()
-    return bool(found) and not any(_score_fault(one, required=tuple(_FOUND)) for one in found)
+    return bool(found) and not any(wrong(one, _FOUND, required=tuple(_FOUND), others=True) for one in found)
 
 
 def _training_fault(training: Any) -> str:
@@ -201,18 +195,6 @@ def _training_fault(training: Any) -> str:
     return "training: settings have no seed" if known and "seed" not in training["settings"] else ""
 
 
-def read_weights(denoiser: Denoiser, folder: Path) -> None:
-    """Load the weights of the RCDM in a folder into a network of its shape, in float32.
-
-    Raises:
-        UserError: They are damaged, or of another shape.
-    """
-    for module, name in ((denoiser.unet, UNET), (denoiser.heads, HEADS)):
-        weights = prepared(module, load_state(folder / name), path=folder / name, layout=f"those of {CARD} beside it")
-        module.load_state_dict(weights, assign=True)
-    denoiser.unet.to(memory_format=torch.channels_last)
-
-
 def _read(folder: Path) -> dict[str, Any]:
     card = read_card(folder)
     settings = NetworkSettings.from_dict(card["network"])
@@ -223,7 +205,10 @@ def _read(folder: Path) -> dict[str, Any]:
     with torch.device("meta"):  # weights come from the files, at once
         denoiser = Denoiser(settings, card["conditions"])
     _require_config(denoiser, folder)
-    read_weights(denoiser, folder)
+    for module, path in ((denoiser.unet, folder / UNET), (denoiser.heads, folder / HEADS)):
+        weights = prepared(module, load_state(path), path, f"those of {CARD} beside it")
+        module.load_state_dict(weights, assign=True)
+    denoiser.unet.to(memory_format=torch.channels_last)
     return {
         "denoiser": denoiser,
         "schedule": DDPMScheduler.from_config(schedule),
@@ -278,8 +263,3 @@ def _write_tensors(state: Mapping[str, torch.Tensor], path: Path, dtype: torch.d
     tensors = {key: tensor.detach().to("cpu", dtype).contiguous() for key, tensor in state.items()}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
-
-
-def _write_json(content: Any, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")

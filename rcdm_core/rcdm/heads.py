@@ -23,15 +23,12 @@ RCDM keeps one, so that a new encoder can begin where none that the denoiser kno
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 THUMBNAIL = 16  # side of the images whose principal components are guessed: colours, places and shapes, no texture
 GAIN = 4.0  # of the components in the embedding: as large as the sinusoidal part that they are added to

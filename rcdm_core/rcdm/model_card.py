@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 MADE = "<!-- made by rcdm-probe from rcdm.json -->"
 """A README with this line may be made anew; one without it is somebody's own."""
@@ -19,19 +17,18 @@ _SCORES = ("MRR", "mean rank", "gallery")
 _TRAINING = ("data", "images", "held_out", "objective", "seconds", "device")
 
 
-def model_card(card: Mapping[str, Any], *, image_size: int, name: str) -> str:
+def model_card(card: Mapping[str, Any], name: str) -> str:
     """The README, in Markdown.
 
     Args:
-        card: Of the RCDM, with its ``conditions``.
-        image_size: Side of what it draws, in pixels.
+        card: Of the RCDM, with its ``conditions`` and the shape of its ``network``.
         name: A folder or a name on the hub, from which it is loaded.
     """
-    return _HEAD + "\n".join(_lines(card, image_size, name)) + "\n"
+    return _HEAD + "\n".join(_lines(card, name)) + "\n"
 
 
-def _lines(card: Mapping[str, Any], size: int, name: str) -> Iterator[str]:
-    conditions, scores = card["conditions"], card.get("scores", {})
+def _lines(card: Mapping[str, Any], name: str) -> Iterator[str]:
+    conditions, scores, size = card["conditions"], card.get("scores", {}), card["network"]["image_size"]
     one, dimension = next(iter(conditions.items()))
     yield f"{MADE}\n\n# RCDM of {', '.join(dict.fromkeys(key.rpartition('/')[0] for key in conditions))}\n"
     yield (

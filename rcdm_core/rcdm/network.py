@@ -11,8 +11,9 @@ processors multiply fast.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -24,10 +25,13 @@ from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.json_files import TRUTH, Kind, or_none, several, whole, wrong
 from rcdm_core.rcdm.heads import RepresentationHead, embedded_images
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
 GROUPS = 32  # of every group norm: channels are multiples of it
+T = TypeVar("T")
+
+
+def _of(kind: Kind, default: T) -> T:
+    """A setting, and what it may be."""
+    return field(default=default, metadata={"kind": kind})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,18 +53,18 @@ class NetworkSettings:
         whitening: Whether heads whiten representations before the linear map.
     """
 
-    image_size: int = 32
-    patch: int = 2
-    channels: tuple[int, ...] = (96, 192)
-    blocks: int = 1
-    attention: tuple[bool, ...] = (False, True)
-    attention_width: int = 32
-    attention_heads: int | None = None
-    middle_norm: bool = False
-    residual_resampling: bool = False
-    learned_variances: bool = False
-    embedding_width: int | None = None
-    whitening: bool = True
+    image_size: int = _of(whole(1, 1024), 32)
+    patch: int = _of(whole(1, 64), 2)
+    channels: tuple[int, ...] = _of(several(whole(GROUPS, 8192), 8), (96, 192))
+    blocks: int = _of(whole(1, 64), 1)
+    attention: tuple[bool, ...] = _of(several(TRUTH, 8), (False, True))
+    attention_width: int = _of(whole(1, 8192), 32)
+    attention_heads: int | None = _of(or_none(whole(1, 1024)), None)
+    middle_norm: bool = _of(TRUTH, False)
+    residual_resampling: bool = _of(TRUTH, False)
+    learned_variances: bool = _of(TRUTH, False)
+    embedding_width: int | None = _of(or_none(whole(1, 1 << 16)), None)
+    whitening: bool = _of(TRUTH, True)
 
     @property
     def attending(self) -> tuple[int, ...]:
@@ -89,20 +93,7 @@ class NetworkSettings:
         return cls(**settings)
 
 
-SHAPES: Mapping[str, Kind] = {
-    "image_size": whole(1, 1024),
-    "patch": whole(1, 64),
-    "channels": several(whole(GROUPS, 8192), 8),
-    "blocks": whole(1, 64),
-    "attention": several(TRUTH, 8),
-    "attention_width": whole(1, 8192),
-    "attention_heads": or_none(whole(1, 1024)),
-    "middle_norm": TRUTH,
-    "residual_resampling": TRUTH,
-    "learned_variances": TRUTH,
-    "embedding_width": or_none(whole(1, 1 << 16)),
-    "whitening": TRUTH,
-}
+SHAPES: Mapping[str, Kind] = {one.name: one.metadata["kind"] for one in fields(NetworkSettings)}
 """What the settings of a network may be."""
 
 

@@ -6,6 +6,8 @@ The level that the files call trunk is ``backbone`` here, head is ``projector``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rcdm_core.errors import UserError, unknown_name
@@ -16,9 +18,6 @@ from rcdm_core.weight_files import load_state
 from rcdm_core.weights import CC_BY_NC, fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
     import torch
 
 _ADDRESS = "https://dl.fbaipublicfiles.com/rcdm"
@@ -87,10 +86,10 @@ def read_checkpoint(path: Path, condition: str, options: Mapping[str, object] | 
         UserError: No such file, or no RCDM in it, or options that do not fit it.
     """
     state = load_state(path)
-    require_tensors(state, path=path)
+    require_tensors(state, path)
     try:
-        denoiser, schedule = convert(state, options or {}, condition=condition)
+        denoiser, schedule = convert(state, options or {}, condition)
     except UserError as error:
         raise UserError(f"{path} does not convert ({error.problem})", error.remedy) from error
     training = {"code": "facebookresearch/RCDM", "converted_from": path.name, "options": dict(options or {})}
-    return RCDM(denoiser, schedule=schedule, card={"training": training})
+    return RCDM(denoiser, schedule, {"training": training})

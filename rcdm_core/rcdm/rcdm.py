@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,8 +26,6 @@ from rcdm_core.progress import track
 from rcdm_core.rcdm.choices import DEFAULT_SOLVER, DEFAULT_STEPS, DISTILLED_SOLVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
     from diffusers import DDPMScheduler
 
     from rcdm_core.rcdm.guidance import Guide
@@ -47,7 +46,6 @@ class RCDM(nn.Module):
     def __init__(
         self,
         denoiser: Denoiser,
-        *,
         schedule: DDPMScheduler,
         card: Mapping[str, Any] | None = None,
         basis: Basis | None = None,
@@ -98,7 +96,7 @@ class RCDM(nn.Module):
         from rcdm_core import hub
 
         on_hub = name is not None and hub.is_name(name) and not Path(name).exists()
-        return load_rcdm(f"{hub.PREFIX}{name}" if on_hub else name, device=device)
+        return load_rcdm(f"{hub.PREFIX}{name}" if on_hub else name, device)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write it into a folder, with a README made from its card; gives the folder.
@@ -106,7 +104,7 @@ class RCDM(nn.Module):
         Raises:
             UserError: The folder cannot be written.
         """
-        return self._save(user_path(folder, "the folder of the RCDM"), name=str(folder))
+        return self._save(user_path(folder, "the folder of the RCDM"), str(folder))
 
     def push_to_hub(self, name: str, *, private: bool = False) -> str:
         """Hand it on to a repository of the Hugging Face hub, with a page made from its card; gives the address.
@@ -122,21 +120,21 @@ class RCDM(nn.Module):
         from rcdm_core.rcdm.files import BASIS, FILES, README
 
         with TemporaryDirectory() as folder:
-            self._save(Path(folder), name=name)
+            self._save(Path(folder), name)
             files = [file for file in (*FILES, BASIS, README) if Path(folder, file).exists()]
             return hub.handed_on(Path(folder), files, name, private=private)
 
-    def _save(self, folder: Path, *, name: str) -> Path:
+    def _save(self, folder: Path, name: str) -> Path:
         from rcdm_core.rcdm.files import save_rcdm, write_readme
 
-        save_rcdm(self.denoiser, self.schedule, folder, card=self.card, basis=self.basis)
-        write_readme(folder, name=name)
+        save_rcdm(self.denoiser, self.schedule, folder, self.card, self.basis)
+        write_readme(folder, name)
         return folder
 
-    def noise(self, count: int, *, seed: int) -> torch.Tensor:
+    def noise(self, count: int, seed: int) -> torch.Tensor:
         """Starting noise ``[count, 3, S, S]``; the first images of a longer draw are those of a shorter one."""
-        generator = torch.Generator().manual_seed(seed)
-        return torch.randn(count, 3, self.image_size, self.image_size, generator=generator)
+        shape = (count, 3, self.image_size, self.image_size)
+        return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
     @torch.no_grad()
     def sample(
@@ -197,7 +195,7 @@ class RCDM(nn.Module):
         most = self.schedule.config["num_train_timesteps"]
         if not 1 <= steps <= most:
             raise UserError(f"{steps} solver steps", f"take at least one, and at most {most}")
-        noise = self.noise(len(h), seed=seed) if noise is None else noise
+        noise = self.noise(len(h), seed) if noise is None else noise
         if noise.shape != (wanted := (len(h), 3, self.image_size, self.image_size)):
             raise UserError(f"noise of shape {list(noise.shape)} for {len(h)} representations", f"give {list(wanted)}")
         if step_noise is not None and step_noise.shape != (steps, *wanted):
@@ -247,17 +245,17 @@ class JoinedRCDM(RCDM):
         conditions = [condition for member in members for condition in member.conditions]
         if twice := [condition for condition in conditions if conditions.count(condition) > 1]:
             raise UserError(f"two of the RCDMs draw from {twice[0]}", "give one of them")
-        of_condition = {condition: member for member in members for condition in member.conditions}
         first, cards = members[0], [member.card for member in members]
         card = {
             "encoders": {name: weights for card in cards for name, weights in card.get("encoders", {}).items()},
             "members": cards,
             **({} if first.calls is None else {"calls": first.calls}),
         }
-        super().__init__(first.denoiser, schedule=first.schedule, card=card)
-        self.members, self._of_condition = nn.ModuleList(members), of_condition
+        super().__init__(first.denoiser, first.schedule, card)
+        self.members = nn.ModuleList(members)
+        self._of_condition = {condition: member for member in members for condition in member.conditions}
 
-    def _save(self, folder: Path, *, name: str) -> Path:
+    def _save(self, folder: Path, name: str) -> Path:
         raise UserError("several RCDMs that were joined are not one", "hand on each of them: its members")
 
     @property
@@ -283,7 +281,7 @@ class JoinedRCDM(RCDM):
         return self._of_condition[condition].sample(h, condition, **settings)
 
 
-def load_rcdm(path: str | Path | None = None, *, device: str | torch.device = "cpu") -> RCDM:
+def load_rcdm(path: str | Path | None = None, device: str | torch.device = "cpu") -> RCDM:
     """A trained RCDM, frozen.
 
     Args:

@@ -29,6 +29,7 @@ each step, to clean images in the scale of [-1, 1]."""
 # The cosine schedule ends at a log signal-to-noise ratio near minus infinity; high-order solvers integrate over it and
 # start where it is finite.
 _FINITE = {"lambda_min_clipped": -5.1}
+_SDE = "sde-dpmsolver++"
 
 
 def _ancestral(
@@ -47,21 +48,7 @@ def _ddim(
     clipping = {"thresholding": schedule.config["clip_sample"], "sample_max_value": 1.0}
     solver = DPMSolverMultistepScheduler.from_config(schedule.config, solver_order=1, **clipping)
     solver.set_timesteps(timesteps=ReverseProcess(schedule, steps).timesteps.flip(0).tolist())
-    return _follow(solver, predict, noise)
-
-
-def _stochastic(
-    schedule: DDPMScheduler, steps: int, predict: Predict, noise: torch.Tensor, added: Iterator[torch.Tensor]
-) -> torch.Tensor:
-    solver = DPMSolverMultistepScheduler.from_config(
-        schedule.config, algorithm_type="sde-dpmsolver++", timestep_spacing="trailing", solver_order=1, **_FINITE
-    )
-    solver.set_timesteps(steps)
-    x = noise * solver.init_noise_sigma
-    for t in solver.timesteps:
-        predicted = predict(x, t)[:, : x.shape[1]]
-        x = solver.step(predicted, t, x, variance_noise=next(added).to(x.device)).prev_sample
-    return x
+    return _follow(solver, predict, noise, added)
 
 
 def _multistep(
@@ -73,23 +60,24 @@ def _multistep(
     noise: torch.Tensor,
     added: Iterator[torch.Tensor],
 ) -> torch.Tensor:
-    solver = kind.from_config(schedule.config, timestep_spacing="trailing", solver_order=2, **settings)
+    solver = kind.from_config(schedule.config, timestep_spacing="trailing", **settings)
     solver.set_timesteps(steps)
-    return _follow(solver, predict, noise)
+    return _follow(solver, predict, noise, added)
 
 
-def _follow(solver: Any, predict: Predict, noise: torch.Tensor) -> torch.Tensor:
+def _follow(solver: Any, predict: Predict, noise: torch.Tensor, added: Iterator[torch.Tensor]) -> torch.Tensor:
     x = noise * solver.init_noise_sigma
     for t in solver.timesteps:
         predicted = predict(solver.scale_model_input(x, t), t)[:, : x.shape[1]]
-        x = solver.step(predicted, t, x).prev_sample
+        drawn = {"variance_noise": next(added).to(x.device)} if solver.config.get("algorithm_type") == _SDE else {}
+        x = solver.step(predicted, t, x, **drawn).prev_sample
     return x
 
 
 SOLVERS: Mapping[str, Solver] = {
-    "sde-dpmsolver++": _stochastic,
-    "dpmsolver++": partial(_multistep, DPMSolverMultistepScheduler, _FINITE),
-    "unipc": partial(_multistep, UniPCMultistepScheduler, {}),
+    _SDE: partial(_multistep, DPMSolverMultistepScheduler, {"algorithm_type": _SDE, "solver_order": 1, **_FINITE}),
+    "dpmsolver++": partial(_multistep, DPMSolverMultistepScheduler, {"solver_order": 2, **_FINITE}),
+    "unipc": partial(_multistep, UniPCMultistepScheduler, {"solver_order": 2}),
     "ddim": _ddim,
     "ddpm": _ancestral,
 }

@@ -16,8 +16,9 @@ Without a third stage the denoiser is as it was, and so are the heads it had: th
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -34,27 +35,25 @@ from rcdm_core.rcdm.objective import RCDMLearner
 from rcdm_core.rcdm.rcdm import RCDM
 from rcdm_core.rcdm_training.beginning import begin_on
 from rcdm_core.rcdm_training.evaluation import draw_repeatedly, held_out_loss, scores, share_within
-from rcdm_core.rcdm_training.material import gather, spread
+from rcdm_core.rcdm_training.material import Given, Material, gather, spread
 from rcdm_core.rcdm_training.training import (
+    BEGUN,
+    LOOKS,
     basis_of,
-    identity,
     numbers,
     read_looks,
     told_before,
     told_of_data,
     told_of_encoders,
+    told_of_work,
 )
-from rcdm_core.training import LOSSES, Callbacks, join_processes, portions, train
+from rcdm_core.training import Callbacks, TrainingSettings, join_processes, portions, train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
     from accelerate import Accelerator
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
-    from rcdm_core.rcdm_training.material import Given, Material
     from rcdm_core.rcdm_training.settings import Adaptation
     from rcdm_core.rcdm_training.store import Condition
 
@@ -121,61 +120,59 @@ def adapt_rcdm(
     processes = join_processes(device_of(next(iter(asked))).type)
     loops = [loop for loop in (settings.heads, settings.whole) if loop]
     for loop in loops:  # a mistake is told at once
-        portions(loop, processes=processes.num_processes, rank=processes.process_index)
-    size, looked_at = old.image_size, settings.looked_at
-    material = gather(asked, images, image_size=size, looked_at=looked_at, seed=seed, processes=processes)
+        portions(loop, processes)
+    material = gather(asked, images, old.image_size, settings.looked_at, seed, processes)
     torch.manual_seed(seed)
     shape = replace(old.denoiser.settings, whitening=True)
     denoiser = Denoiser(shape, material.dimensions, unet=old.denoiser.unet)
     learner = RCDMLearner(denoiser, old.schedule)
-    key = (identity(asked), images.fingerprint, old.fingerprint)  # before anything of it is trained
+    key = (*material.identity, old.fingerprint)  # before anything of it is trained
     measure = _Measuring(learner, material, settings, folder, report, processes)
 
     if processes.is_main_process and not kept.is_sound(state / _CLOSED):
         material.refuse_collapse()
-        begun = begin_on(learner, old, material, images, known=known, precision=settings.heads.precision)
+        begun = begin_on(learner, old, material, known, settings.heads.precision)
         with keeping("the heads of the closed form", state):
-            kept.save_json({name: vars(how) for name, how in begun.items()}, state / "begun.json")
+            kept.save_json({name: vars(how) for name, how in begun.items()}, state / BEGUN)
             kept.save_tensors(dict(denoiser.heads.state_dict()), state / _CLOSED)
     processes.wait_for_everyone()
     _load_heads(denoiser, state / _CLOSED)
     learner.to(processes.device)
     measure(CLOSED_FORM)
 
-    look = _look_for_the_best(learner, material, settings, state)
+    def train_part(part: torch.nn.Module, stage: str, so_far: Sequence[TrainingSettings], callbacks: Callbacks) -> None:
+        """Train a part of the learner, of which the rest stays frozen, in the last of the loops up to a stage."""
+        loop = so_far[-1]
+        part.requires_grad_(True)
+        try:
+            train(
+                learner,
+                material.batches(loop.batch_size),
+                loop,
+                folder=state / stage,
+                of=repr((*key, *map(numbers, so_far))),
+                device=processes.device.type,
+                callbacks=callbacks,
+            )
+        finally:
+            part.requires_grad_(False)
+
+    look = _look_for_the_best(measure, state)
     if processes.is_main_process:
         look(0)
-    with _training(denoiser.heads):
-        of = repr((*key, numbers(settings.heads)))
-        train(
-            learner,
-            material.batches(settings.heads.batch_size),
-            settings.heads,
-            folder=state / HEADS,
-            of=of,
-            device=processes.device.type,
-            callbacks=Callbacks(look=look, every=settings.every),
-        )
+    train_part(denoiser.heads, HEADS, loops[:1], Callbacks(look=look, every=settings.every))
     processes.wait_for_everyone()
     _load_heads(denoiser, state / _BEST)
     learner.to(processes.device)
     measure(HEADS)
     if settings.whole is not None:
-        with _training(denoiser):
-            train(
-                learner,
-                material.batches(settings.whole.batch_size),
-                settings.whole,
-                folder=state / WHOLE,
-                of=repr((*key, numbers(settings.heads), numbers(settings.whole))),
-                device=processes.device.type,
-            )
+        train_part(denoiser, WHOLE, loops, Callbacks())
         measure(WHOLE)
     measure(SHUFFLED, of_another)
     means = {one.name: one.representations(material.beginning).mean(0) for one in material.conditions}
     measure(MEAN, lambda one, h: means[one.name].expand_as(h))
     if processes.is_main_process:
-        _save(measure, asked, images, card or {})
+        _save(measure, card or {})
     processes.wait_for_everyone()
 
 
@@ -185,20 +182,16 @@ def of_another(one: Condition, h: torch.Tensor) -> torch.Tensor:
     return h[order.roll(1)][order.argsort()]
 
 
+@dataclass(frozen=True, eq=False)
 class _Measuring:
     """Measures after a stage, once, in the main process; the others wait."""
 
-    def __init__(
-        self,
-        learner: RCDMLearner,
-        material: Material,
-        settings: Adaptation,
-        folder: Path,
-        report: Callable[[Stage], None],
-        processes: Accelerator,
-    ) -> None:
-        self.learner, self.material, self.settings = learner, material, settings
-        self.folder, self.report, self.processes = folder, report, processes
+    learner: RCDMLearner
+    material: Material
+    settings: Adaptation
+    folder: Path
+    report: Callable[[Stage], None]
+    processes: Accelerator
 
     def __call__(self, name: str, given: Given = lambda one, h: h) -> None:
         if self.processes.is_main_process:
@@ -209,25 +202,16 @@ class _Measuring:
         path = self.folder / STATE / _STAGES
         table = read_looks(path, "stage")
         if name not in set(table["stage"]):
-            material, seed = self.material, self.settings.heads.seed
-            rcdm = RCDM(self.learner.denoiser, schedule=self.learner.schedule)
-            held_out = material.held_out
-            varied = spread(held_out.rows, SPREAD)
+            material = self.material
+            rcdm = RCDM(self.learner.denoiser, self.learner.schedule)
+            varied = spread(material.held_out.rows, SPREAD)
             rows, samples = [], {}
             for label, one in material.labels.items():
-                draw, count = material.judged(one, given)
-                loss = held_out_loss(self.learner, draw, count, self.settings.heads.precision)
-                drawn = draw_repeatedly(rcdm, one, given(one, one.representations(varied)), seed=seed)
-                found = scores(rcdm, one, given(one, one.representations(held_out.rows)), held_out, seed=seed)
-                rows.append(
-                    {
-                        "stage": name,
-                        "level": label,
-                        "held-out loss": loss,
-                        **found,
-                        "variance within": share_within(drawn),
-                    }
-                )
+                loss = self.loss(one, given)
+                drawn = draw_repeatedly(rcdm, material, one, given(one, one.representations(varied)))
+                found = scores(rcdm, material, one, given(one, one.representations(material.held_out.rows)))
+                found = {"held-out loss": loss, **found, "variance within": share_within(drawn)}
+                rows.append({"stage": name, "level": label, **found})
                 samples[label] = drawn[::2]
             table = pd.DataFrame([*table.to_dict("records"), *rows])
             self.report(Stage(name, table, material.images(varied)[::2], samples))
@@ -236,31 +220,23 @@ class _Measuring:
         with keeping("the table of stages", self.folder), atomic_path(self.folder / STAGES_TABLE) as temporary:
             table.to_csv(temporary, index=False)
 
-
-@contextmanager
-def _training(part: torch.nn.Module) -> Iterator[None]:
-    """Within it a part of a frozen network has gradients."""
-    part.requires_grad_(True)
-    try:
-        yield
-    finally:
-        part.requires_grad_(False)
+    def loss(self, one: Condition, given: Given = lambda one, h: h) -> float:
+        """On held-out images, at a condition."""
+        draw, count = self.material.judged(one, given)
+        return held_out_loss(self.learner, draw, count, self.settings.heads.precision)
 
 
-def _look_for_the_best(
-    learner: RCDMLearner, material: Material, settings: Adaptation, state: Path
-) -> Callable[[int], bool]:
+def _look_for_the_best(measure: _Measuring, state: Path) -> Callable[[int], bool]:
     """What keeps the weights of each head at its least loss on held-out images, and tells when none has bettered."""
-    denoiser, path = learner.denoiser, state / HEADS / "looks.parquet"
+    denoiser, settings, path = measure.learner.denoiser, measure.settings, state / HEADS / LOOKS
 
     def look(done: int) -> bool:
         looks = read_looks(path)
         if done not in set(looks["step"]):
             best = kept.load_tensors(state / _BEST) if len(looks) else dict(denoiser.heads.state_dict())
             rows = []
-            for label, one in material.labels.items():
-                draw, count = material.judged(one)
-                loss = held_out_loss(learner, draw, count, settings.heads.precision)
+            for label, one in measure.material.labels.items():
+                loss = measure.loss(one)
                 before = looks[looks["level"] == label]["held-out loss"] if len(looks) else pd.Series(dtype=float)
                 if not before.le(loss).any():
                     head = denoiser.head(one.name).state_dict()
@@ -283,12 +259,10 @@ def _load_heads(denoiser: Denoiser, path: Path) -> None:
     denoiser.heads.load_state_dict(kept.load_tensors(path))
 
 
-def _save(
-    measured: _Measuring, asked: Mapping[Encoder, Sequence[str]], images: ImageSet, card: Mapping[str, Any]
-) -> None:
+def _save(measured: _Measuring, card: Mapping[str, Any]) -> None:
     """Write the RCDM: with the heads that the denoiser had, unless it was trained."""
     settings, material, state = measured.settings, measured.material, measured.folder / STATE
-    denoiser, processes, old = measured.learner.denoiser.cpu(), measured.processes, settings.rcdm
+    denoiser, old = measured.learner.denoiser.cpu(), settings.rcdm
     stays = settings.whole is None
     before = old.card if stays else {}
     shape = old.denoiser.settings if stays else denoiser.settings
@@ -306,23 +280,19 @@ def _save(
         for label, name in labels.items()
     }
     last = HEADS if stays else WHOLE
-    seconds = [pd.read_csv(path / LOSSES)["seconds"].sum() for path in (state / HEADS, state / WHOLE) if path.is_dir()]
-    told = told_of_encoders(asked)
+    told = told_of_encoders(material.asked)
     made = {
         **told,
         "name": "; ".join([*([before["name"]] if "name" in before else []), told["name"]]),
         "encoders": {**before.get("encoders", {}), **told["encoders"]},
         "training": {
-            **told_of_data(images, material),
+            **told_of_data(material),
             "settings": asdict(settings.heads),
             "whole": settings.whole and asdict(settings.whole),
             "objective": old.schedule.config["prediction_type"],
-            "seconds": round(sum(seconds)),
-            "processes": processes.num_processes,
-            "device": str(processes.device),
-            "torch": torch.__version__,
+            **told_of_work(filter(Path.is_dir, (state / HEADS, state / WHOLE)), measured.processes),
             "began_with": old.fingerprint,
-            "heads_began": kept.load_json(state / "begun.json") or {},
+            "heads_began": kept.load_json(state / BEGUN) or {},
         },
         "scores": {**before.get("scores", {}), **{name: stages[last] for name, stages in found.items()}},
         "adapted": {**before.get("adapted", {}), **found},
@@ -330,4 +300,4 @@ def _save(
     }
     best = max(labels, key=lambda label: found[labels[label]][last]["MRR"])
     basis = (stays and old.basis) or basis_of(denoiser, material, material.labels[best])
-    save_rcdm(both, old.schedule, measured.folder, card={**made, **card}, basis=basis)
+    save_rcdm(both, old.schedule, measured.folder, {**made, **card}, basis)

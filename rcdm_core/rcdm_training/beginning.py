@@ -9,6 +9,7 @@ than those that the denoiser began with.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,6 @@ from rcdm_core.rcdm_training.evaluation import held_out_loss
 from rcdm_core.representations import represent, representation_cache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.rcdm.objective import RCDMLearner
     from rcdm_core.rcdm.rcdm import RCDM
@@ -63,13 +61,7 @@ def encoders_at_hand(rcdm: RCDM, given: Iterable[Encoder] = ()) -> list[Encoder]
 
 
 def begin_on(
-    learner: RCDMLearner,
-    rcdm: RCDM,
-    material: Material,
-    images: ImageSet,
-    *,
-    known: Sequence[Encoder],
-    precision: str,
+    learner: RCDMLearner, rcdm: RCDM, material: Material, known: Sequence[Encoder], precision: str
 ) -> dict[str, Beginning]:
     """Begin the heads of all conditions of a learner whose U-Net is that of an RCDM.
 
@@ -77,7 +69,6 @@ def begin_on(
         learner: Its heads are set.
         rcdm: Whose U-Net it has.
         material: Representations and images.
-        images: The images.
         known: Encoders that the RCDM draws from, as of `encoders_at_hand`.
         precision: Of the losses by which a guide is chosen.
 
@@ -94,17 +85,17 @@ def begin_on(
             (head if "whitening" in weights else head.linear).load_state_dict(weights)
             begun[one.name] = Beginning(one.name, {})
         else:
-            guides = guides or _guides(rcdm, material, images, known)
+            guides = guides or _guides(rcdm, material, known)
             begun[one.name] = _begin_through(learner, one, guides, material, precision)
     return begun
 
 
 @torch.no_grad()
-def _guides(rcdm: RCDM, material: Material, images: ImageSet, known: Sequence[Encoder]) -> dict[str, torch.Tensor]:
+def _guides(rcdm: RCDM, material: Material, known: Sequence[Encoder]) -> dict[str, torch.Tensor]:
     """Embeddings ``[N, E]`` of the images from which heads begin, by each guide."""
     rows, found = material.beginning, {}
     for encoder in known:
-        for level, h in represent(encoder, images, rows, cache=representation_cache()).items():
+        for level, h in represent(encoder, material.data, rows, cache=representation_cache()).items():
             if (condition := f"{encoder.name}/{level}") in rcdm.conditions:
                 found[condition] = rcdm.denoiser.embed([(condition, h)])
     if not found and rcdm.basis is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,15 +10,12 @@ import torch
 
 from rcdm_core.fidelity import fidelity_scores, frechet_distance
 from rcdm_core.precision import device_of, lowered
-from rcdm_core.rcdm_training.material import spread
+from rcdm_core.rcdm_training.material import Material, spread
 from rcdm_core.representations import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from rcdm_core.rcdm.objective import Batch, RCDMLearner
     from rcdm_core.rcdm.rcdm import RCDM
-    from rcdm_core.rcdm_training.material import HeldOut, Material
     from rcdm_core.rcdm_training.store import Condition
 
 PICTURED, SAMPLES = 8, 4  # rows of the picture, and its samples in a row for each level
@@ -44,21 +42,21 @@ class Observation:
     samples: Mapping[str, torch.Tensor]
 
 
-def observe(rcdm: RCDM, material: Material, *, step: int, seed: int) -> Observation:
+def observe(rcdm: RCDM, material: Material, step: int) -> Observation:
     """Sample held-out images at every condition after ``step`` steps, from equal noise, and encode the samples."""
-    held_out = material.held_out
-    pictured = spread(held_out.rows, PICTURED)
+    pictured = spread(material.held_out.rows, PICTURED)
     fidelity, samples = [], {}
     for label, one in material.labels.items():
-        h = one.representations(held_out.rows)
-        fidelity.append({"level": label, **scores(rcdm, one, h, held_out, seed=seed)})
-        samples[label] = draw_repeatedly(rcdm, one, one.representations(pictured), seed=seed)
-    return Observation(step=step, fidelity=tuple(fidelity), originals=material.images(pictured), samples=samples)
+        h = one.representations(material.held_out.rows)
+        fidelity.append({"level": label, **scores(rcdm, material, one, h)})
+        samples[label] = draw_repeatedly(rcdm, material, one, one.representations(pictured))
+    return Observation(step, tuple(fidelity), material.images(pictured), samples)
 
 
-def scores(rcdm: RCDM, one: Condition, given: torch.Tensor, held_out: HeldOut, *, seed: int) -> dict[str, Any]:
+def scores(rcdm: RCDM, material: Material, one: Condition, given: torch.Tensor) -> dict[str, Any]:
     """How well what is drawn from representations ``given`` ``[N, D]`` is known again as the held-out images."""
-    drawn = rcdm.sample(given, one.name, seed=seed, batch_size=128)
+    held_out = material.held_out
+    drawn = rcdm.sample(given, one.name, seed=material.seed, batch_size=128)
     of_samples = encode(one.encoder, drawn)[one.level]
     h = one.representations(held_out.rows)
     distance = frechet_distance(of_samples, h)
@@ -71,11 +69,11 @@ def scores(rcdm: RCDM, one: Condition, given: torch.Tensor, held_out: HeldOut, *
     }
 
 
-def draw_repeatedly(rcdm: RCDM, one: Condition, h: torch.Tensor, *, seed: int) -> torch.Tensor:
+def draw_repeatedly(rcdm: RCDM, material: Material, one: Condition, h: torch.Tensor) -> torch.Tensor:
     """`SAMPLES` samples of each representation ``[R, D]``, ``[R, K, 3, S, S]``; the K noises are the same for all."""
-    noise = rcdm.noise(SAMPLES, seed=seed).repeat(len(h), 1, 1, 1)
+    noise = rcdm.noise(SAMPLES, material.seed).repeat(len(h), 1, 1, 1)
     again = h.repeat_interleave(SAMPLES, 0)
-    drawn = rcdm.sample(again, one.name, noise=noise, seed=seed, batch_size=128)
+    drawn = rcdm.sample(again, one.name, noise=noise, seed=material.seed, batch_size=128)
     return drawn.unflatten(0, (len(h), SAMPLES))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,8 +15,6 @@ from rcdm_core.representations import refuse_collapse
 from rcdm_core.training_images import Split, hold_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from accelerate import Accelerator
 
     from rcdm_core.data.imageset import ImageSet
@@ -49,7 +48,7 @@ def choose_held_out(split: Split, count: int) -> HeldOut:
     rows = spread(split.held_out, count)
     others = np.setdiff1d(split.held_out, rows)
     further = spread(split.training, max(0, GALLERY - len(split.held_out)))
-    return HeldOut(rows=rows, gallery=np.concatenate([rows, others, further]))
+    return HeldOut(rows, np.concatenate([rows, others, further]))
 
 
 def spread(rows: np.ndarray, count: int) -> np.ndarray:
@@ -63,6 +62,8 @@ class Material:
     """See `gather`.
 
     Attributes:
+        asked: The encoders, with the levels that are asked for.
+        data: The images.
         conditions: What images are drawn from.
         split: Which images are trained on.
         held_out: Which of the others are looked at.
@@ -70,11 +71,19 @@ class Material:
         device: Where batches go.
     """
 
+    asked: Mapping[Encoder, Sequence[str]]
+    data: ImageSet
     conditions: tuple[Condition, ...]
     split: Split
     held_out: HeldOut
     seed: int
     device: torch.device
+
+    @property
+    def identity(self) -> tuple[list[tuple[str, tuple[str, ...]]], str]:
+        """What encoders with their levels, and images, are known by in the key of a training."""
+        encoders = [(encoder.network_fingerprint, tuple(levels)) for encoder, levels in self.asked.items()]
+        return encoders, self.data.fingerprint
 
     @property
     def dimensions(self) -> dict[str, int]:
@@ -102,15 +111,11 @@ class Material:
 
     def batches(self, size: int, shares: Mapping[str, int] | None = None) -> Callable[[int, slice], Batch]:
         """Those that are trained on, as of `rcdm_core.rcdm_training.store.batches`."""
-        return batches(
-            self.conditions, self.split.training, batch_size=size, seed=self.seed, device=self.device, shares=shares
-        )
+        return batches(self.conditions, self.split.training, size, self.seed, self.device, shares)
 
     def held_out_batches(self, size: int) -> tuple[Callable[[int, slice], Batch], int]:
         """Those of the images that are sampled, and how many there are."""
-        rows = self.held_out.rows
-        few = min(size, len(rows))
-        return self._batches_of(self.conditions, rows, few), len(rows) // few
+        return self._looked_at(self.conditions, self.held_out.rows, size)
 
     def judged(self, one: Condition, given: Given = lambda one, h: h) -> tuple[Callable[[int, slice], Batch], int]:
         """Batches of more held-out images at one condition, by which heads are chosen, and how many there are.
@@ -120,17 +125,19 @@ class Material:
             given: What stands in the place of its representations.
         """
         rows = spread(self.split.held_out, JUDGED * len(self.held_out.rows))
-        few = min(_JUDGED_AT_ONCE, len(rows))
-        draw = self._batches_of([one], rows, few)
+        draw, count = self._looked_at([one], rows, _JUDGED_AT_ONCE)
 
         def changed(step: int, positions: slice) -> Batch:
             images, groups, draws = draw(step, positions)
             return images, [(name, given(one, h)) for name, h in groups], draws
 
-        return changed, len(rows) // few
+        return changed, count
 
-    def _batches_of(self, asked: Sequence[Condition], rows: np.ndarray, size: int) -> Callable[[int, slice], Batch]:
-        return batches(asked, rows, batch_size=size, seed=self.seed + 1, device=self.device)
+    def _looked_at(
+        self, asked: Sequence[Condition], rows: np.ndarray, size: int
+    ) -> tuple[Callable[[int, slice], Batch], int]:
+        few = min(size, len(rows))
+        return batches(asked, rows, few, self.seed + 1, self.device), len(rows) // few
 
     def refuse_collapse(self) -> None:
         """Raise a `UserError` where a condition is the same for all images."""
@@ -141,7 +148,6 @@ class Material:
 def gather(
     asked: Mapping[Encoder, Sequence[str]],
     images: ImageSet,
-    *,
     image_size: int,
     looked_at: int,
     seed: int,
@@ -160,12 +166,13 @@ def gather(
     Raises:
         UserError: Too few images, an encoder that gives NaN or infinity, or a full disk.
     """
-    split = hold_out(len(images), seed=seed)
+    split = hold_out(len(images), seed)
     conditions = []
     for encoder, levels in asked.items():
         encoder.to(processes.device)
-        folder = store_folder(encoder, levels, images, image_size=image_size)
-        store = fill_store(folder, encoder, levels, images, image_size=image_size, processes=processes)
+        folder = store_folder(encoder, levels, images, image_size)
+        store = fill_store(folder, encoder, levels, images, image_size, processes)
         conditions += [Condition(encoder, level, store) for level in levels]
     processes.wait_for_everyone()
-    return Material(tuple(conditions), split, choose_held_out(split, looked_at), seed, processes.device)
+    held_out = choose_held_out(split, looked_at)
+    return Material(asked, images, tuple(conditions), split, held_out, seed, processes.device)

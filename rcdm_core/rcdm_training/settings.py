@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from rcdm_core.bounds import LARGEST_COUNT, check_numbers, check_whole
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.precision import PRECISIONS
-from rcdm_core.rcdm.network import network_settings
+from rcdm_core.rcdm.network import NetworkSettings, network_settings
 from rcdm_core.training import TrainingSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from rcdm_core.rcdm.network import NetworkSettings
     from rcdm_core.rcdm.rcdm import RCDM
 
 LEARNING_RATES = {"embedded": 8e-4, "small": 4e-4, "base": 2e-4, "published": 1e-4}
@@ -24,7 +22,7 @@ OTHER_LEARNING_RATE = 4e-4
 """The same for a shape that has no name."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RCDMTraining:
     """How an RCDM is trained.
 
@@ -96,19 +94,25 @@ def default_settings(
     """
     _refuse_distilled(start)
     name = network if network is not None or start is not None else "embedded"
-    chosen = {
-        "steps": steps,
-        "batch_size": 32,
-        "weight_decay": 0.01,
-        "warmup": max(1, min(100, steps // 10)),
-        "ema_decay": 0.999,
-        "learning_rate": LEARNING_RATES.get(name or "", OTHER_LEARNING_RATE)
-        if learning_rate is None
-        else learning_rate,
-    }
+    rate = LEARNING_RATES.get(name or "", OTHER_LEARNING_RATE) if learning_rate is None else learning_rate
     shape = _shape(name, None if start is None else start.denoiser.settings, image_size)
-    besides = {name: given.pop(name) for name in ("every", "looked_at", "images", "shares") if name in given}
-    return RCDMTraining(network=shape, loop=TrainingSettings(**{**chosen, **given}), start=start, **besides)
+    loop, besides = _loop(
+        given,
+        steps=steps,
+        batch_size=32,
+        learning_rate=rate,
+        weight_decay=0.01,
+        warmup=max(1, min(100, steps // 10)),
+        ema_decay=0.999,
+    )
+    return RCDMTraining(shape, loop, start=start, **besides)
+
+
+def _loop(given: Mapping[str, Any], **usual: Any) -> tuple[TrainingSettings, dict[str, Any]]:
+    """The loop of settings that are given, the others as usual; and those that are not of a loop."""
+    of_loop = {one.name for one in fields(TrainingSettings)}
+    chosen = {name: value for name, value in given.items() if name in of_loop}
+    return TrainingSettings(**{**usual, **chosen}), {k: v for k, v in given.items() if k not in of_loop}
 
 
 def _shape(name: str | None, start: NetworkSettings | None, image_size: int) -> NetworkSettings:
@@ -137,18 +141,13 @@ def _refuse_distilled(rcdm: RCDM | None) -> None:
         raise UserError(f"this RCDM was distilled already, to {rcdm.calls} steps", "take the one that it was made of")
 
 
-def distillation_settings(
-    rcdm: RCDM, *, calls: int, every: int, looked_at: int, images: int | None = None, **loop: Any
-) -> RCDMTraining:
+def distillation_settings(rcdm: RCDM, *, calls: int, **given: Any) -> RCDMTraining:
     """Settings by which an RCDM comes to draw in few steps.
 
     Args:
         rcdm: The RCDM.
         calls: Steps of DDIM.
-        every: As of `RCDMTraining`.
-        looked_at: As of `RCDMTraining`.
-        images: As of `RCDMTraining`.
-        **loop: Fields of `TrainingSettings`, where they are not the defaults.
+        **given: Other fields of `RCDMTraining` and `TrainingSettings`, where they are not the defaults.
 
     Raises:
         UserError: It was distilled already, is several that were joined, or a number is out of range.
@@ -157,19 +156,11 @@ def distillation_settings(
     if "members" in rcdm.card:
         raise UserError("several RCDMs that were joined are not one", "distil each of them")
     check_whole("calls", calls, 1, min(64, rcdm.schedule.config["num_train_timesteps"]))
-    chosen = {"batch_size": 64, "weight_decay": 0.0, "warmup": 50, "ema_decay": 0.995, **loop}
-    return RCDMTraining(
-        network=rcdm.denoiser.settings,
-        loop=TrainingSettings(**chosen),
-        every=every,
-        looked_at=looked_at,
-        images=images,
-        start=rcdm,
-        calls=calls,
-    )
+    loop, besides = _loop(given, batch_size=64, weight_decay=0.0, warmup=50, ema_decay=0.995)
+    return RCDMTraining(rcdm.denoiser.settings, loop, start=rcdm, calls=calls, **besides)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Adaptation:
     """How heads for new encoders are put on a denoiser.
 
@@ -196,10 +187,8 @@ class Adaptation:
 
     def __post_init__(self) -> None:
         for loop in (self.heads, *([self.whole] if self.whole else [])):
-            shape = self.rcdm.denoiser.settings
-            RCDMTraining(
-                network=shape, loop=loop, every=self.every, looked_at=self.looked_at, images=self.images
-            )  # refuses what no training takes
+            both = {name: getattr(self, name) for name in ("every", "looked_at", "images")}
+            RCDMTraining(self.rcdm.denoiser.settings, loop, **both)  # refuses what no training takes
 
 
 def adaptation_settings(
@@ -216,16 +205,7 @@ def adaptation_settings(
         **given: Other fields of `Adaptation` and `TrainingSettings`.
     """
     _refuse_distilled(rcdm)
-    besides = {name: given.pop(name) for name in ("every", "looked_at", "images") if name in given}
-    loop = TrainingSettings(
-        **{
-            "steps": steps,
-            "learning_rate": learning_rate,
-            "weight_decay": 0.0,
-            "warmup": 20,
-            "ema_decay": 0.99,
-            **given,
-        }
-    )
+    usual = {"weight_decay": 0.0, "warmup": 20, "ema_decay": 0.99}
+    loop, besides = _loop(given, steps=steps, learning_rate=learning_rate, **usual)
     further = replace(loop, steps=whole, learning_rate=whole_rate, weight_decay=0.01, ema_decay=0.999)
-    return Adaptation(rcdm=rcdm, heads=loop, whole=further if whole else None, **besides)
+    return Adaptation(rcdm, loop, further if whole else None, **besides)

@@ -9,10 +9,12 @@ are mapped into memory and only the rows of a batch are read: memory does not gr
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,19 +26,15 @@ from rcdm_core.images import resize
 from rcdm_core.kept import OTHER_CACHE, cache_folder, keeping
 from rcdm_core.precision import device_of
 from rcdm_core.progress import track
-from rcdm_core.rcdm.objective import random_draws
+from rcdm_core.rcdm.objective import Batch, random_draws
 from rcdm_core.representations import encode
 from rcdm_core.training_images import shuffled_passes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
     from accelerate import Accelerator
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
-    from rcdm_core.rcdm.objective import Batch
 
 CHUNK, AT_ONCE = 512, 128  # images in a file, and in a pass through the encoder
 _IMAGES, _LEVEL = "images", "level/{}"
@@ -77,7 +75,7 @@ class Store:
         return result
 
 
-def store_folder(encoder: Encoder, levels: Sequence[str], images: ImageSet, *, image_size: int) -> Path:
+def store_folder(encoder: Encoder, levels: Sequence[str], images: ImageSet, image_size: int) -> Path:
     """Where the store of these images is kept: a name for all that its numbers depend on, in the cache folder."""
     device = device_of(encoder).type
     parts = (encoder.fingerprint, *levels, images.fingerprint, str(image_size), device, torch.__version__)
@@ -85,7 +83,7 @@ def store_folder(encoder: Encoder, levels: Sequence[str], images: ImageSet, *, i
 
 
 def fill_store(
-    folder: Path, encoder: Encoder, levels: Sequence[str], images: ImageSet, *, image_size: int, processes: Accelerator
+    folder: Path, encoder: Encoder, levels: Sequence[str], images: ImageSet, image_size: int, processes: Accelerator
 ) -> Store:
     """Encode and shrink the images that are not in the store yet, or damaged there.
 
@@ -156,7 +154,6 @@ class Condition:
 def batches(
     conditions: Sequence[Condition],
     rows: np.ndarray,
-    *,
     batch_size: int,
     seed: int,
     device: torch.device | str,
@@ -185,7 +182,7 @@ def batches(
         shown = step * batch_size + places  # images before each, in all batches
         turn = dealt[shown % len(dealt)]
         order = np.argsort(turn, kind="stable")  # images of one condition together
-        _, chosen = shuffled_passes(shown, len(rows), seed=seed)
+        _, chosen = shuffled_passes(shown, len(rows), seed)
         chosen, turn = rows[chosen][order], turn[order]
         groups = [
             (one.name, one.representations(chosen[turn == number]).to(device)) for number, one in enumerate(conditions)

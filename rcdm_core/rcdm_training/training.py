@@ -12,7 +12,9 @@ What the folder holds while training goes on, and what is written at the end:
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -25,26 +27,22 @@ from rcdm_core.kept import atomic_path, keeping
 from rcdm_core.precision import device_of
 from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.files import STATE, save_rcdm
-from rcdm_core.rcdm.heads import fitted_basis
+from rcdm_core.rcdm.heads import Basis, fitted_basis
 from rcdm_core.rcdm.network import Denoiser, begin_heads
 from rcdm_core.rcdm.objective import Distillation, RCDMLearner
 from rcdm_core.rcdm.rcdm import RCDM
 from rcdm_core.rcdm_training.beginning import begin_on
 from rcdm_core.rcdm_training.evaluation import Observation, held_out_loss, observe
-from rcdm_core.rcdm_training.material import gather
-from rcdm_core.training import LOSSES, Callbacks, join_processes, portions, train
+from rcdm_core.rcdm_training.material import Material, gather
+from rcdm_core.training import LOSSES, Callbacks, TrainingSettings, join_processes, portions, train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from accelerate import Accelerator
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
-    from rcdm_core.rcdm.heads import Basis
-    from rcdm_core.rcdm_training.material import Material
     from rcdm_core.rcdm_training.settings import RCDMTraining
     from rcdm_core.rcdm_training.store import Condition
-    from rcdm_core.training import TrainingSettings
 
 FIDELITY, LOOKS, BEGUN = "fidelity.csv", "looks.parquet", "begun.json"
 _NO_NUMBERS = ("accumulate", "checkpoint_every")
@@ -83,18 +81,10 @@ def train_rcdm(
         UserError: Too few images, an encoder that gives nothing usable, a batch that cannot be shared out.
         KeyboardInterrupt: It was stopped; the same call goes on.
     """
-    device = device_of(next(iter(asked))).type
-    processes = join_processes(device)
+    processes = join_processes(device_of(next(iter(asked))).type)
     loop, network, start, state = settings.loop, settings.network, settings.start, folder / STATE
-    portions(loop, processes=processes.num_processes, rank=processes.process_index)  # a mistake is told at once
-    material = gather(
-        asked,
-        images,
-        image_size=network.image_size,
-        looked_at=settings.looked_at,
-        seed=loop.seed,
-        processes=processes,
-    )
+    portions(loop, processes)  # a mistake is told at once
+    material = gather(asked, images, network.image_size, settings.looked_at, loop.seed, processes)
     torch.manual_seed(loop.seed)
     denoiser = Denoiser(network, material.dimensions)
     teacher = start if settings.calls else None
@@ -113,13 +103,12 @@ def train_rcdm(
             denoiser.load_state_dict({key: theirs[key] for key in denoiser.state_dict()})
             return
         if start is None:
-            small = material.thumbnails(material.beginning)
-            begin_heads(
-                denoiser, small, {one.name: one.representations(material.beginning) for one in material.conditions}
-            )
+            rows = material.beginning
+            given = {one.name: one.representations(rows) for one in material.conditions}
+            begin_heads(denoiser, material.thumbnails(rows), given)
             return
         denoiser.unet.load_state_dict(start.denoiser.unet.state_dict())
-        begun = begin_on(learner, start, material, images, known=known, precision=loop.precision)
+        begun = begin_on(learner, start, material, known, loop.precision)
         if processes.is_main_process:
             with keeping("how heads began", state):
                 kept.save_json({name: vars(how) for name, how in begun.items()}, state / BEGUN)
@@ -127,52 +116,39 @@ def train_rcdm(
     draw_held_out, count = material.held_out_batches(loop.batch_size)
 
     def look(done: int) -> None:
-        known = read_looks(state / LOOKS)
-        if done not in set(known["step"]):
+        looks = read_looks(state / LOOKS)
+        if done not in set(looks["step"]):
             apart = copy.deepcopy(denoiser)  # it is frozen, which the one in training must not be
-            rcdm = RCDM(apart, schedule=schedule, card=told_of_teacher)
-            seen = observe(rcdm, material, step=done, seed=loop.seed)
+            seen = observe(RCDM(apart, schedule, told_of_teacher), material, done)
             losses = {
                 "loss": pd.read_csv(state / LOSSES)["loss"].tail(settings.every).mean(),
                 "held-out loss": held_out_loss(learner, draw_held_out, count, loop.precision),
             }
-            known = pd.DataFrame(
-                [*known.to_dict("records"), *({"step": done, **losses, **row} for row in seen.fidelity)]
-            )
-            report(seen, known)
+            rows = ({"step": done, **losses, **row} for row in seen.fidelity)
+            looks = pd.DataFrame([*looks.to_dict("records"), *rows])
+            report(seen, looks)
             with keeping("the table of looks", state):
-                kept.save_table(known, state / LOOKS)
+                kept.save_table(looks, state / LOOKS)
         with keeping("the table of looks", folder), atomic_path(folder / FIDELITY) as temporary:
-            known.to_csv(temporary, index=False)
+            looks.to_csv(temporary, index=False)
 
+    of = (*material.identity, network.to_dict(), numbers(loop), dict(settings.shares))
     train(
         learner,
         material.batches(loop.batch_size, settings.shares),
         loop,
         folder=state,
-        of=repr(
-            (
-                identity(asked),
-                images.fingerprint,
-                network.to_dict(),
-                numbers(loop),
-                dict(settings.shares),
-                *([settings.calls] if teacher else []),
-            )
-        ),
-        device=device,
+        of=repr((*of, settings.calls) if teacher else of),
+        device=processes.device.type,
         callbacks=Callbacks(begin, look, settings.every),
     )
     if processes.is_main_process:
         training = {
-            **told_of_data(images, material),
+            **told_of_data(material),
             "settings": asdict(loop),
             "shares": dict(settings.shares),
             "objective": "multistep consistency" if teacher else schedule.config["prediction_type"],
-            "seconds": round(pd.read_csv(state / LOSSES)["seconds"].sum()),
-            "processes": processes.num_processes,
-            "device": str(processes.device),
-            "torch": torch.__version__,
+            **told_of_work([state], processes),
             "began_with": None if start is None else start.fingerprint,
             "heads_began": kept.load_json(state / BEGUN) or {},
         }
@@ -187,7 +163,7 @@ def train_rcdm(
             "scores": {one.name: {k: v for k, v in row.items() if k != "level"} for one, row in rows},
         }
         best = material.labels[max(last, key=lambda row: row["MRR"])["level"]]
-        save_rcdm(denoiser, schedule, folder, card={**told, **(card or {})}, basis=basis_of(denoiser, material, best))
+        save_rcdm(denoiser, schedule, folder, {**told, **(card or {})}, basis_of(denoiser, material, best))
     processes.wait_for_everyone()
 
 
@@ -197,21 +173,26 @@ def _adapted(teacher: RCDM, denoiser: Denoiser) -> dict[str, Any]:
     return {"adapted": found} if found else {}
 
 
-def identity(asked: Mapping[Encoder, Sequence[str]]) -> list[tuple[str, tuple[str, ...]]]:
-    """What encoders and levels are known by, for the key of a training."""
-    return [(encoder.network_fingerprint, tuple(levels)) for encoder, levels in asked.items()]
-
-
-def told_of_data(images: ImageSet, material: Material) -> dict[str, Any]:
+def told_of_data(material: Material) -> dict[str, Any]:
     """What a card says of the images of a training."""
-    size = images.image_size
+    size = material.data.image_size
     return {
-        "data": images.name,
-        "data_fingerprint": images.fingerprint,
+        "data": material.data.name,
+        "data_fingerprint": material.data.fingerprint,
         "image_size": int(size),
         **({"resized": vars(size)} if is_resized_by_encoder(size) else {}),
         "images": len(material.split.training),
         "held_out": len(material.split.held_out),
+    }
+
+
+def told_of_work(loops: Iterable[Path], processes: Accelerator) -> dict[str, Any]:
+    """What a card says of the machines of a training, whose loops have these folders."""
+    return {
+        "seconds": round(sum(pd.read_csv(folder / LOSSES)["seconds"].sum() for folder in loops)),
+        "processes": processes.num_processes,
+        "device": str(processes.device),
+        "torch": torch.__version__,
     }
 
 

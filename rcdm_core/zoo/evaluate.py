@@ -11,7 +11,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from rcdm_core.errors import UserError
 from rcdm_core.fidelity import fidelity_scores
 from rcdm_core.linear_classifier import fit_classifier
 from rcdm_core.progress import track
-from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS, load_rcdm
+from rcdm_core.rcdm import DEFAULT_SOLVER, DEFAULT_STEPS, RCDM, load_rcdm
 from rcdm_core.rcdm.rcdm import unknown_condition
 from rcdm_core.readout import accuracy, class_predictions, r2, ridge_predictions
 from rcdm_core.representations import encode
@@ -34,11 +36,7 @@ from rcdm_core.zoo.judge import read_judge, targets
 from rcdm_core.zoo.recipes import DRAWN, PARTS, check_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from rcdm_core.encoders import Encoder
-    from rcdm_core.rcdm import RCDM
 
 TRAINING_SCENES = 60_000  # one for each training garment
 _AT_ONCE = 5_000  # scenes rendered at once
@@ -97,10 +95,10 @@ def evaluate_zoo(
     names = [name for name in DRAWN if name in parts or "rcdm" in parts]  # the RCDM draws from all of them
     encoders = [load_trained(name, folder).to(device) for name in track(names, "loading", None)]
     judge = read_judge(folder).to(device) if "judge" in parts or "rcdm" in parts else None
-    rcdm = load_rcdm(folder / "rcdm", device=device) if "rcdm" in parts else None
+    rcdm = load_rcdm(folder / "rcdm", device) if "rcdm" in parts else None
     if rcdm is not None:
         check_encoders(rcdm, encoders)
-    scenes = Scenes("test", seed=seed)
+    scenes = Scenes("test", seed)
     pixels, factors = scenes[np.arange(images)], scenes.factors(np.arange(images))
     representations = {e.name: encode(e, pixels) for e in track(encoders, "encoding", len(encoders))}
     rows: list[dict[str, Any]] = []
@@ -113,7 +111,7 @@ def evaluate_zoo(
     measured = [encoder for encoder in encoders if encoder.name in parts]
     training: dict[str, dict[str, torch.Tensor]] = {}
     if measured and (garments or training_garments_are_here()):
-        shown = Scenes("train", seed=seed, root=garments)
+        shown = Scenes("train", seed, garments)
         training = encode_training(measured, shown)
         labels = torch.tensor(shown.factors(np.arange(TRAINING_SCENES))["class"].to_numpy())
     for encoder in track(measured, "linear readouts", len(measured)):

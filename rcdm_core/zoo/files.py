@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import filecmp
-import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,14 +15,11 @@ from safetensors.torch import save_file
 
 from rcdm_core import kept
 from rcdm_core.errors import UserError
-from rcdm_core.json_files import card_at
+from rcdm_core.json_files import card_at, write_json
 from rcdm_core.kept import atomic_path, keeping
 from rcdm_core.training_images import SCENES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from rcdm_core.training import TrainingSettings
 
 
@@ -72,8 +70,8 @@ def update_card(folder: Path, name: str, **details: Any) -> None:
     """Set entries of ``folder/name.json``; entries that are not named stay."""
     path = folder / f"{name}.json"
     content = {"name": name} | card_at(path) | details
-    with keeping("the card", folder), atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
+    with keeping("the card", folder):
+        write_json(content, path)
 
 
 def begin_leg(workshop: Workshop, name: str, card: str) -> None:

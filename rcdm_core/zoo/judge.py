@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from functools import cached_property
 from importlib.resources import as_file, files
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -20,9 +20,6 @@ from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
 from rcdm_core.state_dicts import fill
 from rcdm_core.weight_files import load_state
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OUTPUTS = len(CLASSES) + len(LINEAR) + 2 * len(CIRCULAR)
 
@@ -82,7 +79,7 @@ def targets(factors: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor, torch.Te
     )
 
 
-def load_judge(*, device: str | torch.device = "cpu") -> Judge:
+def load_judge(device: str | torch.device = "cpu") -> Judge:
     """The judge that ships in the package, frozen and in evaluation mode.
 
     Raises:
@@ -102,5 +99,5 @@ def read_judge(folder: Path) -> Judge:
     if not path.is_file():
         raise UserError(f"the judge's weights are not in {folder}", "train them with `rcdm-probe zoo train`")
     judge = Judge()
-    fill(judge, load_state(path), path=path, layout="the judge's state dict, with names trunk.* and heads.*")
+    fill(judge, load_state(path), path, "the judge's state dict, with names trunk.* and heads.*")
     return judge.eval().requires_grad_(False)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 import kornia.augmentation as K
 import torch
@@ -35,9 +35,6 @@ from torch import nn
 from rcdm_core.data.scenes import CLASSES
 from rcdm_core.encoders.embedded import PROJECTOR_DIMENSIONS, WIDTH, trunk
 from rcdm_core.training import Learner
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 NOISE = 0.4 / 255  # largest change of a pixel, of its range
 HIDDEN = 512

@@ -16,15 +16,12 @@ batch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from rcdm_core.encoders.catalogue import PROJECTOR_DIMENSIONS, UNTRAINED
 from rcdm_core.errors import unknown_name
 from rcdm_core.rcdm.network import NetworkSettings
 from rcdm_core.training import TrainingSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PHASES = {  # side of the views in pixels -> how
     24: TrainingSettings(steps=8000, batch_size=128, learning_rate=3e-3),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from rcdm_core.data.scenes import LINEAR, Scenes
-from rcdm_core.encoders import UNTRAINED, load_encoder
+from rcdm_core.encoders import UNTRAINED, Encoder, load_encoder
 from rcdm_core.encoders.embedded import is_idle, load_trained, preprocessing
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import load_rcdm
@@ -20,9 +22,9 @@ from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.files import read_card, save_rcdm
 from rcdm_core.rcdm.heads import MOMENTS
 from rcdm_core.rcdm.network import Denoiser, begin_heads, hand_over_heads
-from rcdm_core.rcdm.objective import RCDMLearner, random_draws
+from rcdm_core.rcdm.objective import Batch, RCDMLearner, random_draws
 from rcdm_core.representations import encode
-from rcdm_core.training import Callbacks, Learner, join_processes, train
+from rcdm_core.training import Callbacks, Learner, TrainingSettings, join_processes, train
 from rcdm_core.training_images import scene_indices
 from rcdm_core.zoo import recipes
 from rcdm_core.zoo.files import Workshop, begin_leg, leg, save_weights, training_record, update_card
@@ -31,14 +33,8 @@ from rcdm_core.zoo.methods import NOISE, Pairs, build_method
 from rcdm_core.zoo.recipes import PARTS, check_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
     import numpy as np
 
-    from rcdm_core.encoders import Encoder
-    from rcdm_core.rcdm.objective import Batch
-    from rcdm_core.training import TrainingSettings
 
 SETTLING = 80  # batches for the statistics of batch norms
 _GUIDE = "vicreg/backbone"  # a condition that is new to an RCDM begins by what this head gives of the same images
@@ -66,7 +62,7 @@ def train_zoo(workshop: Workshop, parts: Sequence[str] = PARTS) -> None:
 
 def train_encoder(name: str, workshop: Workshop) -> None:
     """Train the encoder ``name`` of `recipes.ENCODERS`, or go on, and write its weights and its card."""
-    scenes = Scenes("train", seed=workshop.seed, root=workshop.garments)
+    scenes = Scenes("train", workshop.seed, workshop.garments)
 
     def draw(
         rows: Callable[[int], np.ndarray], views: nn.Module, step: int, positions: slice
@@ -95,7 +91,7 @@ def train_encoder(name: str, workshop: Workshop) -> None:
 
 def _rows(before: int, settings: TrainingSettings, step: int) -> np.ndarray:
     """Scenes of a step, behind those of ``before`` others."""
-    return scene_indices(before + step, settings.batch_size, seed=settings.seed)
+    return scene_indices(before + step, settings.batch_size, settings.seed)
 
 
 def keep_untrained(workshop: Workshop) -> None:
@@ -134,10 +130,10 @@ class JudgeTraining(Learner):
 def train_judge(workshop: Workshop) -> None:
     """Train the judge, or go on, and write its weights and its card."""
     settings = replace(recipes.JUDGE, seed=workshop.seed)
-    scenes = Scenes("train", seed=settings.seed, root=workshop.garments)
+    scenes = Scenes("train", settings.seed, workshop.garments)
 
     def draw(step: int, positions: slice) -> tuple[torch.Tensor, ...]:
-        indices = scene_indices(step, settings.batch_size, seed=settings.seed)[positions]
+        indices = scene_indices(step, settings.batch_size, settings.seed)[positions]
         return tuple(part.to(workshop.device) for part in (scenes[indices], *targets(scenes.factors(indices))))
 
     torch.manual_seed(settings.seed)
@@ -157,7 +153,7 @@ def train_rcdm(workshop: Workshop) -> None:
     """
     settings = replace(recipes.RCDM, seed=workshop.seed)
     folder, device, network = workshop.folder, workshop.device, recipes.RCDM_NETWORK
-    scenes = Scenes("train", seed=settings.seed + 1, root=workshop.garments)  # not the encoders' draw of factors
+    scenes = Scenes("train", settings.seed + 1, workshop.garments)  # not the encoders' draw of factors
     encoders = {name: load_trained(name, folder).to(device) for name in recipes.DRAWN}
     conditions = {f"{name}/{level}": d for name, e in encoders.items() for level, d in e.dimensions.items()}
     dealt = [name for name in conditions for _ in range(recipes.RCDM_SHARES[name])]
@@ -174,7 +170,7 @@ def train_rcdm(workshop: Workshop) -> None:
     begin_leg(workshop, "rcdm", "rcdm/rcdm.json")
 
     def begin() -> None:
-        images = scenes[scene_indices(0, MOMENTS, seed=settings.seed + 2)]
+        images = scenes[scene_indices(0, MOMENTS, settings.seed + 2)]
         now = _every_level(encoders, images)
         if workshop.start is None:
             begin_heads(denoiser, images, now)
@@ -187,7 +183,7 @@ def train_rcdm(workshop: Workshop) -> None:
         "training": training_record(workshop, "rcdm", leg(workshop, "rcdm", settings)),
         "encoders": {name: encoder.network_fingerprint for name, encoder in encoders.items()},
     }
-    save_rcdm(denoiser, schedule, folder / "rcdm", card=card, dtype=torch.float16)
+    save_rcdm(denoiser, schedule, folder / "rcdm", card, dtype=torch.float16)
 
 
 @torch.no_grad()
