@@ -215,11 +215,8 @@ def manipulated(
     told = partial(run.records, level=UNTRAINED if is_floor else level)
     h, images, rule = source.h[level], source.numbers.tolist(), find_rule(known, settings)
     typical = typical_distance(known, seed=settings.seed)
-    common = {
-        name: common_dimensions(rule, side.h[level], known, side.rows, settings.neighbours)
-        for name, side in (("own", source), (TARGET, target))
-    }
-    versions = edited(h, target.h[level], rule, *common.values(), settings.seed, images)
+    own, theirs = (common_dimensions(rule, side.h[level], known, side.rows, settings.neighbours) for side in both)
+    versions = edited(h, target.h[level], rule, own, theirs, settings.seed, images)
     edits = tuple(TRANSPLANTS.values()) if is_floor else tuple(EDITS)
     wanted = {UNTOUCHED: h, TARGET: target.h[level], **{edit: versions[edit] for edit in edits}}
     drawn = {
@@ -229,7 +226,7 @@ def manipulated(
     shape = len(images), -1
     if not is_floor:
         yield told("zeros", [rule.zeros], [-1])
-        for name, mask in common.items():
+        for name, mask in (("own", own), (TARGET, theirs)):
             yield told("dimensions", mask.sum(1), images, condition=name)
         for edit, values in versions.items():
             yield told("edited_displacement", relative_displacement(values, h, typical), images, condition=edit)
