@@ -18,12 +18,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from analyses.statistics import (
+    Array,
+    Statistic,
     auc,
     auc_shares,
     correlation,
@@ -38,9 +39,6 @@ from analyses.statistics import (
     residuals,
     share,
 )
-
-if TYPE_CHECKING:
-    from analyses.statistics import Array, Statistic
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -86,9 +84,9 @@ class Estimate:
 def interval(
     values_by_image: Array,
     statistic: Statistic,
+    level: float = LEVEL,
     *,
     resamples: int = RESAMPLES,
-    level: float = LEVEL,
     seed: int = 0,
 ) -> Estimate:
     """A statistic with its bootstrap interval.
@@ -96,8 +94,8 @@ def interval(
     Args:
         values_by_image: Finite numbers, ``[N, ...]``, first axis the image.
         statistic: One of `analyses.statistics`, or any function of values and counts like them.
-        resamples: Number of bootstrap resamples.
         level: Coverage of the interval, in (0, 1).
+        resamples: Number of bootstrap resamples.
         seed: Seed of the resamples.
 
     Returns:

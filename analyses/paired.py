@@ -9,14 +9,12 @@ family.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import stdtr
 
-from analyses.bootstrap import RESAMPLES, Estimate, Z, interval
-from analyses.statistics import median
+from analyses.bootstrap import Z
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,25 +27,6 @@ TEST = ("p_value", "p_holm", "effect")
 """Columns of a table of comparisons: Wilcoxon's p, the same with Holm's correction, the rank-biserial effect."""
 
 FEW = 13  # images, of which all 2^13 combinations of signs are tried
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What the differences of one pair say: median with interval, two-sided Wilcoxon p-value, rank-biserial effect."""
-
-    difference: Estimate
-    p_value: float
-    effect: float
-
-
-def compare(differences: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
-    """Compare two values of the same images by their ``differences [N]`` (first minus second)."""
-    differences = np.asarray(differences, dtype=np.float64)
-    return Comparison(
-        interval(differences, median, resamples=resamples, seed=seed),
-        signed_rank(differences),
-        rank_biserial(differences),
-    )
 
 
 def tested(differences: Array) -> dict[str, float]:

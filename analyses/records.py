@@ -44,10 +44,10 @@ def records(
     measure: str,
     values: ArrayLike,
     images: ArrayLike,
-    *,
-    encoder: str,
     level: str = "",
     condition: str = "",
+    *,
+    encoder: str,
     strength: float = float("nan"),
     sample: int = -1,
 ) -> pd.DataFrame:
@@ -57,9 +57,9 @@ def records(
         measure: What was measured.
         values: One number for each image, ``[N]``.
         images: Positions of the images in the data set, ``[N]``; -1 for a number that belongs to no single image.
-        encoder: Name of the encoder.
         level: Level of the representation; empty where none is concerned.
         condition: What the image underwent, or the factor read; empty where neither.
+        encoder: Name of the encoder.
         strength: Dose of the condition; NaN where it has none.
         sample: Number of the sample; -1 where none is concerned.
 

@@ -228,7 +228,9 @@ class Context:
         read = components(self.judge.read(samples.flatten(0, 1)))
         return {name: values.reshape(samples.shape[:2]) for name, values in read.items()}
 
-    def records(self, measure: str, values: ArrayLike, images: ArrayLike, **about: Any) -> pd.DataFrame:
+    def records(
+        self, measure: str, values: ArrayLike, images: ArrayLike, level: str = "", condition: str = "", **about: Any
+    ) -> pd.DataFrame:
         """Records of one measure on the encoder; see `analyses.records.records`.
 
         Of images that have several samples, values are ``[N, K]``: the first samples of all images come first.
@@ -238,7 +240,7 @@ class Context:
             count, samples = rows.shape
             about["sample"] = np.repeat(np.arange(samples), count)
             rows, images = rows.T.ravel(), np.tile(images, samples)
-        return records(measure, rows, images, encoder=self.encoder.name, **about)
+        return records(measure, rows, images, level, condition, encoder=self.encoder.name, **about)
 
 
 def in_parts(images: ImageSet, positions: np.ndarray, look: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kornia.enhance as enhance
@@ -29,9 +28,9 @@ from kornia.geometry.transform import elastic_transform2d
 from analyses.findings import rule_of_gain, word_of_gain
 from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.records import right_images
-from analyses.statistics import mean, median, share
+from analyses.statistics import Statistic, mean, median, share
 from analyses.tables import estimate_of, measured, tabulate
-from probes.probe import Compared, Judgement, Needs, Probe, Settings, Show, check_names, option
+from probes.probe import Compared, Found, Judgement, Needs, Probe, Settings, Show, check_names, option
 from probes.scale import MOVED, Scale, check_others, unit_error
 from probes.transformations import Transformation, warp
 from rcdm_core.linear_classifier import LinearClassifier, fit_classifier
@@ -47,10 +46,8 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-    from analyses.statistics import Statistic
     from probes.context import Context
     from probes.image_draws import ImageDraws
-    from probes.probe import Found
 
 LEAST = 20  # images
 SEVERITIES = 5
@@ -263,7 +260,7 @@ def measure(run: Context, settings: Corruptions) -> Iterator[pd.DataFrame | Pane
     for one in lookers:
         yield from one.scale.error_records(one.run, one.level)
         if "correct" in (seen := one.look(one.h, torch.arange(len(chosen)), labels)):
-            yield one.run.records("correct", seen["correct"], chosen, level=one.level, strength=0)
+            yield one.run.records("correct", seen["correct"], chosen, one.level, strength=0)
 
     size = min(fitting(settings.batch_size, encoder, run.images.image_size) for encoder in run.encoders)
 
@@ -282,8 +279,7 @@ def measure(run: Context, settings: Corruptions) -> Iterator[pd.DataFrame | Pane
         for one, every in zip(lookers, found, strict=True):
             for measure, by_dose in zip(one.measures, every, strict=True):
                 for severity, values in enumerate(by_dose, 1):
-                    at: dict[str, Any] = {"level": one.level, "condition": name, "strength": severity}
-                    yield one.run.records(measure, values, chosen, **at)
+                    yield one.run.records(measure, values, chosen, one.level, name, strength=severity)
 
     def moved_by(name: str) -> pd.DataFrame:
         return run.kept_records(f"corrupted-{name}", partial(corrupted, name), name, drawn.tolist(), settings)
@@ -323,7 +319,7 @@ def _summed(found: Found, *keys: str) -> pd.DataFrame:
         rows.setdefault(tuple(key), {})[measure] = estimate.widened(
             estimate.value * unit_error(found, measure, encoder=key[0])
         )
-    return tabulate(rows, keys, (*MOVED, "correct"), counted="images")
+    return tabulate(rows, keys, (*MOVED, "correct"))
 
 
 def overall(found: Found) -> pd.DataFrame:
@@ -339,7 +335,7 @@ def gains(found: Found) -> pd.DataFrame:
     One row an (``encoder``, ``aspect``): ``p_value`` of the signed-rank test, Holm-corrected over all rows, the
     rank-biserial ``effect``. Decisions are compared on images that both get right untouched.
     """
-    reference, lines = found.settings.reference, []
+    reference, rows = found.settings.reference, {}
     for aspect, (measure, statistic) in ASPECTS.items():
         of_images = measured(_rows(found), measure).groupby(["encoder", "image"])["value"].mean()
         for encoder in (name for name in found.encoders if len(of_images) and name != reference):
@@ -352,12 +348,9 @@ def gains(found: Found) -> pd.DataFrame:
                 for side, name in (("own", encoder), ("other", reference))
             ]
             gain = found.interval(difference, statistic).widened(math.hypot(*errors))
-            about = {"encoder": encoder, "aspect": aspect, **gain.columns("gain")}
-            lines.append(
-                {**about, "p_value": signed_rank(difference), "effect": rank_biserial(difference), "images": gain.n}
-            )
-    columns = ["encoder", "aspect", "gain", "gain_low", "gain_high", "p_value", "effect", "images"]
-    table = pd.DataFrame(lines, columns=columns)
+            test = {"p_value": signed_rank(difference), "effect": rank_biserial(difference)}
+            rows[encoder, aspect] = {"gain": gain, **test}
+    table = tabulate(rows, ("encoder", "aspect"), ("gain",), ("p_value", "effect"))
     return table.assign(p_value=holm(table["p_value"]))
 
 
@@ -425,21 +418,21 @@ def draw_curves(found: Found) -> Figure:
 
 
 PROBE = Probe(
-    name="corruptions",
-    settings=Corruptions,
+    "corruptions",
+    Corruptions,
+    measure,
+    ready,
+    names,
+    verdicts,
     needs=Needs(encoders="several", reference=True, level="backbone", decoder="no", images=2 * LEAST),
     images=lambda settings: settings.images + settings.gallery,
-    ready=ready,
-    measure=measure,
     tables={
         "overall": overall,
         "gains": gains,
         "corruptions": lambda found: _summed(found, "encoder", "condition"),
         "severities": lambda found: _summed(found, "encoder", "condition", "strength"),
     },
-    verdicts=verdicts,
     rows_in=dict.fromkeys(ASPECTS, "gains"),
-    names=names,
     printed={"corruptions": side_by_side},
     page={
         "Corruption by corruption": [
@@ -454,5 +447,4 @@ PROBE = Probe(
     compared={**dict.fromkeys(MOVED, Compared(median)), "correct": Compared(share, ("gallery",))},
     shown_in={0: ("severities", "overall", "gains", "corruptions", "corrupted")},  # gains tell what its sentences do
     quick={"images": 80, "gallery": 500},
-    words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

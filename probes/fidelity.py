@@ -21,7 +21,6 @@ import itertools
 import time
 from dataclasses import dataclass, replace
 from functools import partial, reduce
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,10 +30,10 @@ from analyses.findings import ERROR_RATE
 from analyses.findings import LEAST as FEWEST
 from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.records import REAL, components, records
-from analyses.statistics import mean, mean_rank, mean_reciprocal, mean_size, median, r2, ratio, share
+from analyses.statistics import Array, mean, mean_rank, mean_reciprocal, mean_size, median, r2, ratio, share
 from analyses.tables import by_image, headings, measured, tabulate
 from probes.context import Context, in_parts
-from probes.probe import Compared, Needs, Probe, Ready, Sampling, Show, option
+from probes.probe import Compared, Found, Needs, Probe, Ready, Sampling, Show, named, option
 from probes.stages import Stages
 from rcdm_core.data.scenes import CIRCULAR
 from rcdm_core.distances import nearest, retrieval_ranks
@@ -58,8 +57,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analyses.bootstrap import Estimate
-    from analyses.statistics import Array, Statistic
-    from probes.probe import Found
     from rcdm_core.data.imageset import ImageSet
     from reports.blocks import Block
 
@@ -292,13 +289,10 @@ def measure(run: Context, settings: Fidelity) -> Iterator[pd.DataFrame | Panel]:
     def compared(of: torch.Tensor, **about: Any) -> Iterator[pd.DataFrame]:
         """One picture of each image, as a set, and one by one beside training images."""
         features, classes = run.look(of)
-        inside, reached = (
-            in_manifold(*pair, neighbours=settings.neighbours)
-            for pair in ((features, reference), (reference, features))
-        )
+        near = partial(in_manifold, neighbours=settings.neighbours)
         yield records("frechet", frechet_contributions(features, reference), drawn.images, **about)
-        yield records("precision", inside, drawn.images, **about)
-        yield records("recall", reached, drawn.reference, **about)
+        yield records("precision", near(features, reference), drawn.images, **about)
+        yield records("recall", near(reference, features), drawn.reference, **about)
         if classes is not None:
             yield records("inception_score", inception_contributions(classes), drawn.images, **about)
         for name, gallery in beside.items():
@@ -307,17 +301,18 @@ def measure(run: Context, settings: Fidelity) -> Iterator[pd.DataFrame | Panel]:
 
     yield from compared(pictures, encoder="", condition=REAL)
     samples: dict[str, torch.Tensor] = {}
+    way = setting(settings.solver, settings.steps)
     for one in filter(None, (*run.each_encoder(), run.untrained())):
         h = one.represent(drawn.gallery)
         for level in one.drawn_levels:
-            name, about = f"{one.encoder.name}/{level}", {"level": level, **setting(settings.solver, settings.steps)}
+            name = f"{one.encoder.name}/{level}"
             samples[name] = one.render("one", level, h[level][: len(pictures)], drawn.images.tolist())[:, 0]
-            yield from ranked(one, level, h[level], samples[name], drawn, about)
+            yield from ranked(one, level, h[level], samples[name], drawn, way)
             if one.judge is not None and settings.spread and name in settings.spread_level:
                 yield from spread(one, level, h[level], pictures, drawn)
             if settings.guided:
                 yield from steered(one, level, h[level], samples[name], drawn)
-            yield from compared(samples[name], encoder=one.encoder.name, **about)
+            yield from compared(samples[name], encoder=one.encoder.name, level=level, **way)
             if name == settings.swept_level:
                 swept = one, level, h[level]
     if settings.swept_images:
@@ -340,15 +335,15 @@ def measure(run: Context, settings: Fidelity) -> Iterator[pd.DataFrame | Panel]:
 
 
 def ranked(
-    run: Context, level: str, h: torch.Tensor, samples: torch.Tensor, drawn: Drawn, about: Mapping[str, Any]
+    run: Context, level: str, h: torch.Tensor, samples: torch.Tensor, drawn: Drawn, way: Mapping[str, Any]
 ) -> Iterator[pd.DataFrame]:
     """Ranks of images seen from their own samples, from those of other images, and from samples of the mean h."""
     own, seen, few = torch.arange(len(samples)), run.encode(samples)[level], min(LEAST, len(samples))
-    yield run.records("sample_rank", retrieval_ranks(seen, h, own), drawn.images, **about)
-    yield run.records("shuffled_rank", retrieval_ranks(seen.roll(1, 0), h, own), drawn.images, **about)
+    yield run.records("sample_rank", retrieval_ranks(seen, h, own), drawn.images, level, **way)
+    yield run.records("shuffled_rank", retrieval_ranks(seen.roll(1, 0), h, own), drawn.images, level, **way)
     of_mean = run.render("mean", level, h.mean(0).expand(few, -1), drawn.images[:few].tolist())[:, 0]
     ranks = retrieval_ranks(run.encode(of_mean)[level], h, own[:few])
-    yield run.records("mean_h_rank", ranks, drawn.images[:few], **about)
+    yield run.records("mean_h_rank", ranks, drawn.images[:few], level, **way)
 
 
 def spread(run: Context, level: str, h: torch.Tensor, pictures: torch.Tensor, drawn: Drawn) -> Iterator[pd.DataFrame]:
@@ -368,7 +363,7 @@ def spread(run: Context, level: str, h: torch.Tensor, pictures: torch.Tensor, dr
         values = around_their_mean(values) if factor in CIRCULAR else values
         apart = values[:, :1] - values[:, 1:]
         level_with = tie.integers(0, (apart == 0).sum(1) + 1)  # any place among its equals, as classes are
-        yield run.records("place", (apart > 0).sum(1) + level_with, numbers, level=level, condition=factor)
+        yield run.records("place", (apart > 0).sum(1) + level_with, numbers, level, factor)
 
 
 def around_their_mean(turns: Array) -> Array:
@@ -387,13 +382,13 @@ def steered(run: Context, level: str, h: torch.Tensor, samples: torch.Tensor, dr
     guided = run.render("guided", level, h[:count], numbers.tolist(), guided=True)[:, 0]
     for name, of in {"plain": samples[:count], "guided": guided}.items():
         ranks = retrieval_ranks(run.encode(of)[level], h, torch.arange(count))
-        yield run.records(f"{name}_rank", ranks, numbers, level=level)
+        yield run.records(f"{name}_rank", ranks, numbers, level)
         for factor, read in run.read(of[:, None]).items():
-            yield run.records(name, read[:, 0], numbers, level=level, condition=factor)
+            yield run.records(name, read[:, 0], numbers, level, factor)
     factors = run.images.factors(numbers)
     assert factors is not None
     for factor, values in components(factors).items():
-        yield run.records("true", values, numbers, level=level, condition=factor)
+        yield run.records("true", values, numbers, level, factor)
 
 
 def galleries(images: ImageSet, drawn: Drawn) -> dict[str, torch.Tensor]:
@@ -449,11 +444,10 @@ def sweep(run: Context, level: str, h: torch.Tensor, drawn: Drawn, reference: to
         using = under(run, solver, steps)
         at_one_go = partial(rival, replace(using, stages=Stages(None)))  # for its time is taken
         ranks, frechet, variance, seconds = run.kept(f"swept-{solver}-{steps}", at_one_go, *known, using.settings)
-        about = {"level": level, **setting(solver, steps)}
-        yield run.records("swept_rank", ranks, numbers, **about)
-        yield run.records("swept_frechet", frechet, numbers, **about)
-        yield run.records("swept_variance", variance, numbers, **about)
-        yield run.records("seconds", seconds[:1], [-1], **about)
+        way = setting(solver, steps)
+        for name, values in {"rank": ranks, "frechet": frechet, "variance": variance}.items():
+            yield run.records(f"swept_{name}", values, numbers, level, **way)
+        yield run.records("seconds", seconds[:1], [-1], level, **way)
 
 
 def drawn_by_solvers(run: Context, level: str, h: torch.Tensor, numbers: np.ndarray) -> dict[str, torch.Tensor]:
@@ -503,18 +497,16 @@ def ranks(found: Found) -> pd.DataFrame:
     One row an (``encoder``, ``level``): ``mrr``, ``mean_rank`` and ``median_rank``; the MRR of the floors:
     ``shuffled``, of samples of other images, and ``mean_h``, of samples from the mean h; ``images``.
     """
-    statistics: dict[str, tuple[str, Statistic]] = {
-        "mrr": ("sample_rank", mean_reciprocal), "mean_rank": ("sample_rank", mean_rank),
-        "median_rank": ("sample_rank", median),
-        "shuffled": ("shuffled_rank", mean_reciprocal), "mean_h": ("mean_h_rank", mean_reciprocal),
+    of = {
+        "mrr": "sample_rank", "mean_rank": "sample_rank", "median_rank": "sample_rank",
+        "shuffled": "shuffled_rank", "mean_h": "mean_h_rank",
     }  # fmt: skip
-    rows = {}
-    for key, group in by_level(found, "sample_rank", "shuffled_rank", "mean_h_rank").items():
-        rows[key] = {
-            name: found.interval(values_of(group, measure), statistic)
-            for name, (measure, statistic) in statistics.items()
-        }
-    return tabulate(rows, ("encoder", "level"), tuple(statistics))
+    statistics = dict.fromkeys(of, mean_reciprocal) | {"mean_rank": mean_rank, "median_rank": median}
+    rows = {
+        key: found.intervals({name: values_of(group, measure) for name, measure in of.items()}, statistics)
+        for key, group in by_level(found, *of.values()).items()
+    }
+    return tabulate(rows, ("encoder", "level"), tuple(of))
 
 
 def spreads(found: Found) -> pd.DataFrame:
@@ -577,9 +569,7 @@ def guidance(found: Found) -> pd.DataFrame:
     for key, group in found.measured("plain_rank", "guided_rank").groupby(["encoder", "level"], sort=False):
         ranks = {name: values_of(group, f"{name}_rank") for name in ("plain", "guided")}
         gain = 1 / ranks["guided"] - 1 / ranks["plain"]
-        rows[*key, "MRR"] = {name: found.interval(of, mean_reciprocal) for name, of in ranks.items()} | gained(
-            found, gain
-        )
+        rows[*key, "MRR"] = found.intervals(ranks, mean_reciprocal) | gained(found, gain)
     read = found.measured("true", "plain", "guided")
     read = read.assign(factor=read["condition"].str.removesuffix(".cos").str.removesuffix(".sin"))
     for (*key, factor), group in read.groupby(["encoder", "level", "factor"], sort=False):
@@ -587,10 +577,10 @@ def guidance(found: Found) -> pd.DataFrame:
         true = values.pop("true")
         if factor == "class":
             hits = {name: 1.0 * (of == true)[:, 0] for name, of in values.items()}
-            scores = {name: found.interval(of, share) for name, of in hits.items()}
+            scores = found.intervals(hits, share)
             gain = hits["guided"] - hits["plain"]
         else:
-            scores = {name: found.interval(np.stack([true, of], axis=-1)[:, None], r2) for name, of in values.items()}
+            scores = found.intervals({name: np.stack([true, of], axis=-1)[:, None] for name, of in values.items()}, r2)
             errors = {name: np.square(of - true).sum(1) for name, of in values.items()}
             gain = (errors["plain"] - errors["guided"]) / np.square(true - true.mean(0)).sum(1).mean()
         rows[*key, factor] = {name: scores[name] for name in ("plain", "guided")} | gained(found, gain)
@@ -616,14 +606,12 @@ def sets(found: Found) -> pd.DataFrame:
     ``precision``; ``recall``; ``images``.
     """
     rows, floor, measures = {}, None, ("frechet", "inception_score", "precision", "recall")
+    statistics = {**dict.fromkeys(("excess", *measures), mean), "precision": share, "recall": share}
     for key, group in by_level(found, *measures).items():
         values = {name: values_of(group, name) for name in measures}
         floor = values["frechet"] if floor is None else floor
         values["excess"] = values["frechet"] - floor
-        rows[key] = {
-            name: found.interval(value, share if name in ("precision", "recall") else mean)
-            for name, value in values.items()
-        }
+        rows[key] = found.intervals(values, statistics)
     return tabulate(rows, ("encoder", "level"), ("frechet", "excess", *measures[1:]))
 
 
@@ -744,44 +732,29 @@ def evidence(compared: pd.DataFrame) -> str:
     chosen, others = compared.iloc[0], compared.iloc[1:]
     sure = others["p_holm"] < ERROR_RATE
     better, worse = others[sure & (others["gain_low"] > 0)], others[sure & (others["gain_high"] < 0)]
-    said = (
-        f"The setting used in this report, {chosen['solver']} with {chosen['steps']} steps, has an MRR of "
-        f"{cell(chosen, 'mrr')} on these images. Of {len(others)} others, {len(better)} do better and {len(worse)} "
-        f"worse (the interval of the paired difference leaves out 0 and p, Holm-corrected, is below {ERROR_RATE})"
-    )
+    cheaper = others[~others.index.isin(worse.index) & ~(others["variance_high"] < 1)]
+    cheaper = cheaper[cheaper["seconds"] < chosen["seconds"]]
+    other, end = chosen, "none cheaper"
     if len(better):
-        best = better.loc[better["gain"].idxmax()]
-        dearer = best["seconds"] / chosen["seconds"]
-        return (
-            f"{said}; the best, {best['solver']} with {best['steps']} steps, gains {cell(best, 'gain')} for "
-            f"{number(dearer, 1)} times the time."
-        )
-    narrower = others["variance_high"] < 1
-    cheaper = others[~others.index.isin(worse.index) & ~narrower & (others["seconds"] < chosen["seconds"])]
-    if cheaper.empty:
-        return f"{said}: none that takes less time is neither worse nor draws samples that vary less."
-    fastest = cheaper.loc[cheaper["seconds"].idxmin()]
-    return (
-        f"{said}. Of those that take less time and are found neither to be worse nor to vary less, the fastest is "
-        f"{fastest['solver']} with {fastest['steps']} steps, in "
-        f"{fastest['seconds'] / chosen['seconds']:.0%} of the time."
-    )
+        other, end = better.loc[better["gain"].idxmax()], "better"
+    elif len(cheaper):
+        other, end = cheaper.loc[cheaper["seconds"].idxmin()], "cheaper"
+    times = other["seconds"] / chosen["seconds"]
+    parts = PROBE.wording.parts("evidence")
+    about = {"mrr": cell(chosen, "mrr"), "others": len(others), "better": len(better), "worse": len(worse)}
+    about |= {"gain": cell(other, "gain"), "times": number(times, 1), "share": f"{times:.0%}", "error_rate": ERROR_RATE}
+    return (parts["comparison"] + parts[end]).format(chosen=setting_of(chosen), other=setting_of(other), **about)
+
+
+def setting_of(row: pd.Series) -> str:
+    """Solver and steps of a row, in a sentence."""
+    return f"{row['solver']} with {row['steps']} steps"
 
 
 def on_solvers(found: Found) -> Iterator[Block]:
     """What the comparison says, where there is one."""
-    if were_swept(found):
-        yield blocks.text(evidence(found.tables["solvers"]))
-
-
-def were_swept(found: Found) -> bool:
-    """Whether solvers were compared."""
-    return not found.tables["solvers"].empty
-
-
-def were_compared(found: Found) -> bool:
-    """Whether samples were held beside training images."""
-    return not found.tables["copies"].empty
+    if len(table := found.tables["solvers"]):
+        yield blocks.text(evidence(table))
 
 
 def levels_figure(found: Found) -> Figure:
@@ -799,11 +772,6 @@ def solvers_figure(found: Found) -> Figure:
     """What more steps buy, and what they cost."""
     chosen, distance = (found.settings.solver, found.settings.steps), found.run["features_card"]["distance"]
     return draw_solvers(found.tables["solvers"], chosen=chosen, floor=solvers_floor(found), distance=distance)
-
-
-def were_spread(found: Found) -> bool:
-    """Whether the spread of samples was looked at."""
-    return not found.tables["spreads"].empty
 
 
 def spread_figure(found: Found) -> Figure:
@@ -872,8 +840,8 @@ def overview(found: Found) -> pd.DataFrame:
 def names(found: Found) -> dict[str, Any]:
     """What the words tell besides."""
     space, training, gallery = (found.run[f"{name}_card"] for name in ("features", "training", "study"))
-    count, distance, score = gallery["gallery"], space["distance"], space["score"]
-    swept = solvers_floor(found) if were_swept(found) else None
+    count, distance, score, said = gallery["gallery"], space["distance"], space["score"], PROBE.wording.parts("told")
+    swept = solvers_floor(found) if len(found.tables["solvers"]) else None
     return {
         "distance": distance,
         "score": score,
@@ -891,40 +859,21 @@ def names(found: Found) -> dict[str, Any]:
         "floor": swept,
         "on": swept.n if swept else 0,
         "at_once": min(SWEPT_SAMPLES * swept.n, found.settings.batch_size) if swept else 0,
-        "not_fid": (
-            "" if distance == "FID" else f"{distance} is not FID, and no published FID compares with it."
-        ),
-        "of_copies": (
-            "Copies of images that are not among those compared go unseen, and so do copies of a part. The intervals "
-            "are over pictures, for one choice of the images that they are compared with; pictures that are alike "
-            "share their nearest."
-            if were_compared(found)
-            else ""
-        ),
-        "of_classes": (
-            f"Inception score. {score} is the exponential of the mean divergence of the class probabilities of a "
-            "picture from those of all (Salimans et al. 2016)."
-            if score
-            else ""
-        ),
-    }  # fmt: skip
+        "not_fid": "" if distance == "FID" else said["not FID"].format(distance),
+        "of_copies": said["copies"] if len(found.tables["copies"]) else "",
+        "of_classes": said["classes"].format(score) if score else "",
+    }
 
 
 PROBE = Probe(
-    name="fidelity",
-    settings=Fidelity,
+    "fidelity",
+    Fidelity,
+    measure,
+    ready,
+    names,
     needs=Needs(encoders="several", decoder="must", judge=True, features=True, whole=True, images=2 * LEAST),
     images=lambda settings: max(settings.gallery, 2 * settings.images, settings.images + settings.compared),
-    ready=ready,
-    measure=measure,
-    tables={
-        "ranks": ranks,
-        "sets": sets,
-        "copies": copies,
-        "solvers": solvers,
-        "spreads": spreads,
-        "guidance": guidance,
-    },
+    tables=named(ranks, sets, copies, solvers, spreads, guidance),
     printed={
         "sets": printed("sets", "excess"),
         "copies": printed("copies", "ratio", "closest", "surplus"),
@@ -934,7 +883,6 @@ PROBE = Probe(
         "overview": overview,
     },
     gist=trust,
-    names=names,
     page={
         "": [Show("figure", "levels", levels_figure)],
         "Samples from every level": [
@@ -944,8 +892,8 @@ PROBE = Probe(
             Show("missing", "score", when=lambda found: not found.run["features_card"]["score"]),
         ],
         "Do samples vary as they should?": [
-            Show("missing", "spread", when=lambda found: not were_spread(found)),
-            Show("figure", "spread", spread_figure, were_spread),
+            Show("missing", "spread", of="spreads"),
+            Show("figure", "spread", spread_figure, of="spreads"),
             Show("table", "spreads"),
         ],
         "What the decoder missed": [
@@ -953,16 +901,16 @@ PROBE = Probe(
             Show("table", "guidance"),
         ],
         "Solver and steps": [
-            Show("missing", "solvers", when=lambda found: not were_swept(found)),
+            Show("missing", "solvers", of="solvers"),
             on_solvers,
-            Show("figure", "solvers", solvers_figure, were_swept),
+            Show("figure", "solvers", solvers_figure, of="solvers"),
             Show("table", "solvers"),
             Show("panel", "drawn_by_solvers"),
         ],
         "Recalling, or generating?": [
-            Show("missing", "copies", when=lambda found: not were_compared(found)),
-            Show("text", "copies", when=were_compared),
-            Show("figure", "copies", copies_figure, were_compared),
+            Show("missing", "copies", of="copies"),
+            Show("text", "copies", of="copies"),
+            Show("figure", "copies", copies_figure, of="copies"),
             Show("table", "copies"),
             Show("panel", "nearest_training"),
         ],
@@ -984,5 +932,4 @@ PROBE = Probe(
         "swept": (("sde-dpmsolver++", 6), ("sde-dpmsolver++", 20), ("dpmsolver++", 12)),
     },
     shown_in={0: ("levels", "ranks", "sets", "solvers", "copies", "table copies", "nearest-training")},
-    words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

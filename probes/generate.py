@@ -16,7 +16,6 @@ rcdm-probe generate --encoder timm/resnet18 --data photos/ --rcdm my-rcdm --coun
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,14 +26,14 @@ from analyses.records import REAL
 from analyses.statistics import mean, median
 from analyses.tables import by_image, estimate_of, measured, tabulate
 from probes.page import undrawn
-from probes.probe import Judgement, Needs, Probe, Sampling, Show, option
+from probes.probe import Found, Judgement, Needs, Probe, Sampling, Show, option
 from rcdm_core.distances import nearest
 from rcdm_core.errors import UserError
 from rcdm_core.fidelity import frechet_contributions
 from rcdm_core.images import resize
 from reports.figures.by_encoder import Axis, draw_by_encoder
 from reports.figures.fidelity import draw_kinds
-from reports.finished import joined
+from reports.finished import FinishedRun, joined
 from reports.panels import Panel, in_columns
 
 if TYPE_CHECKING:
@@ -43,10 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from analyses.statistics import Statistic
     from probes.context import Context
-    from probes.probe import Found
-    from reports.finished import FinishedRun
 
 LEAST = 20  # pictures of a set, below which no interval says anything
 ACROSS = 12  # pictures in a row
@@ -191,11 +187,9 @@ def kinds(found: Found) -> pd.DataFrame:
     ``diversity``, the mean distance of two pictures over that of two real images; ``nearest``, the median distance to
     the nearest image of the gallery, in the same unit; ``images``.
     """
-    measures: dict[str, Statistic] = {"frechet": mean, "diversity": mean, "nearest": median}
-    rows = {}
-    for key, group in found.records.groupby(["level", "condition"], sort=False):
-        values = by_image(group, "measure")
-        rows[key] = {name: found.interval(values[name], statistic) for name, statistic in measures.items()}
+    measures = {"frechet": mean, "diversity": mean, "nearest": median}
+    groups = found.records.groupby(["level", "condition"], sort=False)
+    rows = {key: found.intervals(by_image(group, "measure"), measures) for key, group in groups}
     return tabulate(rows, ("level", "kind"), tuple(measures))
 
 
@@ -208,7 +202,7 @@ def comparison(found: Found) -> pd.DataFrame:
     for level, group in found.records[found.records["level"] != ""].groupby("level", sort=False):
         values = {name: by_image(measured(group, name), "condition") for name in ("frechet", "diversity")}
         for one, other in COMPARED:
-            rows[level, one, other] = {name: found.interval(of[one] - of[other], mean) for name, of in values.items()}
+            rows[level, one, other] = found.intervals({name: of[one] - of[other] for name, of in values.items()}, mean)
     return tabulate(rows, ("level", "first", "second"), ("frechet", "diversity"))
 
 
@@ -220,7 +214,7 @@ def verdicts(found: Found) -> Iterator[Judgement]:
         level, gain = row["level"], estimate_of(row, "frechet")
         word = word_for(gain.low > 0, gain.high < 0)
         distances = {kind: f"{told[level, kind]:.2f}" for kind in SOURCES}
-        yield Judgement("neighbourhood", gain, word, level=level, names=distances)
+        yield Judgement("neighbourhood", gain, word, level, names=distances)
 
 
 def kinds_figure(found: Found) -> Figure:
@@ -251,19 +245,19 @@ def names(found: Found) -> dict[str, Any]:
 
 
 PROBE = Probe(
-    name="generate",
-    settings=Generate,
+    "generate",
+    Generate,
+    measure,
+    ready,
+    names,
+    verdicts,
     needs=Needs(decoder="must", features=True, images=2 * LEAST),
     images=lambda settings: settings.count + settings.gallery,
-    ready=ready,
-    measure=measure,
     tables={"kinds": kinds, "comparison": comparison},
-    verdicts=verdicts,
     finding={"neighbourhood": 4},
     counted="pictures",
     rests_on={"neighbourhood": "count"},
     rows_in={"neighbourhood": "comparison"},
-    names=names,
     page={
         "": [Show("figure", "kinds", kinds_figure, across=kinds_across)],
         "What was drawn": [Show("panel", "kinds"), Show("panel", "neighbours"), undrawn],
@@ -272,5 +266,4 @@ PROBE = Probe(
     compared={},
     quick={"count": 64, "gallery": 600, "steps": 6},
     shown_in={4: ("kinds",)},
-    words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

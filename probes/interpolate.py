@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,14 +31,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import rankdata
 
-from analyses.findings import ERROR_RATE, word_for
+from analyses.findings import ERROR_RATE, Word, word_for
 from analyses.paired import TEST, holm, signed_rank, tested
 from analyses.records import PARTNER, join
 from analyses.records import records as as_records
-from analyses.statistics import correlation, mean, mean_rank, median, ratio, ratio_shares, share
+from analyses.statistics import Array, Statistic, correlation, mean, mean_rank, median, ratio, ratio_shares, share
 from analyses.tables import by_image, headings, measured, tabulate
 from probes.page import undrawn
-from probes.probe import Compared, Judgement, Needs, Probe, Ready, Sampling, Show, option
+from probes.probe import Compared, Found, Judgement, Needs, Probe, Ready, Sampling, Show, named, option
+from probes.untrained import beside_untrained
 from rcdm_core.data.registry import SCENE, open_given
 from rcdm_core.data.scenes import CIRCULAR, RANGES
 from rcdm_core.distances import NO_LENGTH, typical_distance
@@ -49,7 +49,7 @@ from rcdm_core.images import resize
 from reports import blocks
 from reports.figures.by_encoder import Axis, draw_by_encoder
 from reports.figures.manipulation import draw_by_factor
-from reports.finished import joined
+from reports.finished import FinishedRun, joined
 from reports.names import FACTOR_LABELS, SHORT_LABELS, data_name, factor_label, in_factor_order, listed
 from reports.panels import Panel
 from reports.style import INK, MUTED, TEXT_WIDTH, level_looks, new_figure, theme
@@ -61,12 +61,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analyses.findings import Word
-    from analyses.statistics import Array, Statistic
     from probes.context import Context
-    from probes.probe import Found
     from reports.blocks import Block
-    from reports.finished import FinishedRun
 
 LEAST = 20  # images: below, neither ten pairs nor a typical distance
 LEAST_POINTS = 4  # so that a sample between the ends can be compared with another
@@ -224,11 +220,10 @@ def measure(run: Context, settings: Interpolate) -> Iterator[pd.DataFrame | Pane
     """
     t = positions(settings.points)
     ends, (numbers, partners), factors = pairs_of(run)
-    record = partial(run.records, images=numbers)
-    yield record(PARTNER, partners)
+    yield run.records(PARTNER, partners, numbers)
     for end, values in zip(("from", "to"), factors, strict=False):
         for name in values:
-            yield record(end, values[name].to_numpy(), condition=name)
+            yield run.records(end, values[name], numbers, "", name)
     faded = linear(ends[0], ends[1], t)
     drawn: dict[str, dict[str, torch.Tensor]] = {}
     for one in filter(None, (run, run.untrained())):
@@ -242,13 +237,12 @@ def measure(run: Context, settings: Interpolate) -> Iterator[pd.DataFrame | Pane
             points |= {CROSS_FADE: h} if one is run else {}
             samples = samples_of(one, level, points, numbers)
             drawn |= {level: samples} if one is run else {}
-            tell = partial(record, level=level if one is run else UNTRAINED)
+            tell = partial(run.records, images=numbers, level=level if one is run else UNTRAINED, sample=0)
             yield from along(one, level, points, samples, unit, tell)
             if (judge := run.judge) is not None and factors:
                 for path, (column, at) in product(points, enumerate(t.tolist())):
                     for factor, read in judge.read(samples[path][:, column]).items():
-                        about = {"condition": f"{path}: {factor}", "strength": at, "sample": 0}
-                        yield tell("reading", read.to_numpy(), **about)
+                        yield tell("reading", read, condition=f"{path}: {factor}", strength=at)
     for place in range(min(settings.pictures, len(numbers))):
         strips = {(level, path): made[path][place] for level, made in drawn.items() for path in made}
         yield strip(place + 1, faded[place], strips)
@@ -269,9 +263,9 @@ def along(
         apart = torch.cdist(seen.double(), z.double(), compute_mode="donot_use_mm_for_euclid_dist") / unit
         aside = (z.double() - linear(z[:, 0], z[:, -1], t).double()).norm(dim=2) / unit
         for sample, (point, at) in product(range(len(t)), enumerate(t.tolist())):
-            yield tell("distance", apart[:, sample, point], condition=f"{path}: {sample}", strength=at, sample=0)
+            yield tell("distance", apart[:, sample, point], condition=f"{path}: {sample}", strength=at)
         for point, at in enumerate(t.tolist()):
-            yield tell("offset", aside[:, point], condition=path, strength=at)
+            yield tell("offset", aside[:, point], condition=path, strength=at, sample=-1)
 
 
 def samples_of(
@@ -429,20 +423,15 @@ def beyond_chance(apart: Array) -> Array:
 
 def comparable(records: pd.DataFrame) -> pd.DataFrame:
     """Records by which finished runs are compared, one number a pair and path: its condition."""
-    encoder, records = records["encoder"].iloc[0], records[records["level"] != UNTRAINED]
-    found: list[tuple[Any, ...]] = [
-        ("order_of_factors", level, path, own.index, own) for (level, path), own in of_pairs(records).items()
-    ]
-    for (level, path), apart, _, pairs in distances_of(records):
+    tell = partial(as_records, encoder=records["encoder"].iloc[0])
+    records = records[records["level"] != UNTRAINED]
+    made = [tell("order_of_factors", own, own.index, *key) for key, own in of_pairs(records).items()]
+    for key, apart, _, pairs in distances_of(records):
         place = placed(apart)
-        numbers = {
-            "own_point": ratio_shares(beyond_chance(apart)),
-            "order_in_h": place["approach"],
-            "distance_to_own_point": place["own"],
-        }
-        found += [(name, level, path, pairs, values) for name, values in numbers.items()]
-    tell = partial(as_records, encoder=encoder)
-    return join([tell(name, values, of, level=level, condition=path) for name, level, path, of, values in found])
+        made.append(tell("own_point", ratio_shares(beyond_chance(apart)), pairs, *key))
+        made.append(tell("order_in_h", place["approach"], pairs, *key))
+        made.append(tell("distance_to_own_point", place["own"], pairs, *key))
+    return join(made)
 
 
 # Tables: intervals are over pairs of images, and ``pairs`` is how many a row rests on
@@ -453,11 +442,6 @@ def of_encoder(found: Found) -> pd.DataFrame:
     return found.records[found.records["level"] != UNTRAINED]
 
 
-def of_untrained(found: Found) -> pd.DataFrame:
-    """What was measured of an untrained encoder, the floor, and what is known of the images."""
-    return found.records[found.records["level"].isin(("", UNTRAINED))]
-
-
 def orders(found: Found) -> pd.DataFrame:
     """How well readings follow each path, all differing factors of a pair taken together.
 
@@ -465,18 +449,11 @@ def orders(found: Found) -> pd.DataFrame:
     ``wrong_end``, the same towards another image; ``untrained_h``, of the first path of an untrained encoder;
     ``pairs``. No rows without readings.
     """
-    right, wrong = of_pairs(of_encoder(found)), of_pairs(of_encoder(found), 1)
-    rows = {
-        key: {
-            "spearman": found.interval(values, correlation),
-            "wrong_end": found.interval(wrong.get(key, ()), correlation),
-        }
-        for key, values in right.items()
-    }
+    wrong, rows = of_pairs(found.records, 1), {}
+    for key, values in of_pairs(found.records).items():
+        rows[key] = found.intervals({"spearman": values, "wrong_end": wrong.get(key, ())}, correlation)
     table = tabulate(rows, ("level", "path"), ("spearman", "wrong_end"), counted="pairs")
-    of_floor = of_pairs(of_untrained(found))
-    floor = {path: found.interval(values, correlation).value for (_, path), values in of_floor.items()}
-    return table.assign(untrained_h=table["path"].map(floor))
+    return beside_untrained(table, "spearman", "path")
 
 
 def factors(found: Found) -> pd.DataFrame:
@@ -486,20 +463,13 @@ def factors(found: Found) -> pd.DataFrame:
     of the first path of an untrained encoder; mean progress of the samples of both ends, ``at_first`` and
     ``at_second``; ``pairs``.
     """
-    wrong = {key: rows["order"] for key, rows in in_order(of_encoder(found), 1).groupby([*KEYS])}
+    wrong = {key: rows["order"] for key, rows in in_order(found.records, 1).groupby([*KEYS])}
     names = ("spearman", "wrong_end", "at_first", "at_second")
-    rows = {}
-    for key, own in in_order(of_encoder(found)).groupby([*KEYS], sort=False):
+    statistics, rows = dict(zip(names, (correlation, correlation, mean, mean), strict=True)), {}
+    for key, own in in_order(found.records).groupby([*KEYS], sort=False):
         values = (own["order"], wrong.get(key, ()), own["at_first"], own["at_second"])
-        rows[key] = {
-            name: found.interval(part, mean if name.startswith("at_") else correlation)
-            for name, part in zip(names, values, strict=True)
-        }
-    table = tabulate(rows, KEYS, names, counted="pairs")
-    of_floor = in_order(of_untrained(found)).groupby(["path", "factor"])["order"]
-    floor = {key: found.interval(values, correlation).value for key, values in of_floor}
-    keys = zip(table["path"], table["factor"], strict=True)
-    return table.assign(untrained_h=[floor.get(key, np.nan) for key in keys])
+        rows[key] = found.intervals(dict(zip(names, values, strict=True)), statistics)
+    return beside_untrained(tabulate(rows, KEYS, names, counted="pairs"), "spearman", "path", "factor")
 
 
 def progress(found: Found) -> pd.DataFrame:
@@ -531,7 +501,7 @@ def classes(found: Found) -> pd.DataFrame:
             ends = (seen[:, 0] == a) & (seen[:, -1] == b)
             only = ((seen == a[:, None]) | (seen == b[:, None])).all(1)
             once = ends & only & ((np.diff(seen, axis=1) != 0).sum(1) == 1)
-            rows[level, path] = {"once": found.interval(once, share), "ends": found.interval(ends, share)}
+            rows[level, path] = found.intervals({"once": once, "ends": ends}, share)
     return tabulate(rows, ("level", "path"), ("once", "ends"), counted="pairs")
 
 
@@ -546,20 +516,16 @@ def distances(found: Found) -> pd.DataFrame:
     and ``offset`` of the path from the straight line; ``pairs``. The level `UNTRAINED` is an untrained encoder's.
     """
     offsets = found.measured("offset")
-    medians = ("own", "end", "offset")
     statistics = {
-        "own_point": share, "own_point_chance": share, "approach": correlation,
-        "rank": mean_rank, "rank_chance": mean_rank, **dict.fromkeys(medians, median),
+        "own_point": share, "own_point_chance": share, "beyond_chance": ratio, "rank": mean_rank,
+        "rank_chance": mean_rank, "approach": correlation, "own": median, "end": median, "offset": median,
     }  # fmt: skip
-    names = ("own_point", "own_point_chance", "beyond_chance", "rank", "rank_chance", "approach", *medians)
     rows = {}
     for (level, path), apart, *_ in distances_of(found.records):
         aside = by_image(rows_where(offsets, level=level, condition=path), "strength")
-        numbers = placed(apart) | {"offset": aside.iloc[:, 1:-1].mean(axis=1)}
-        rows[level, path] = {name: found.interval(values, statistics[name]) for name, values in numbers.items()} | {
-            "beyond_chance": found.interval(beyond_chance(apart), ratio)
-        }
-    return tabulate(rows, ("level", "path"), names, counted="pairs")
+        numbers = placed(apart) | {"offset": aside.iloc[:, 1:-1].mean(axis=1), "beyond_chance": beyond_chance(apart)}
+        rows[level, path] = found.intervals(numbers, statistics)
+    return tabulate(rows, ("level", "path"), tuple(statistics), counted="pairs")
 
 
 def approach(found: Found) -> pd.DataFrame:
@@ -569,12 +535,9 @@ def approach(found: Found) -> pd.DataFrame:
     ``pairs``.
     """
     rows = {
-        (level, path, at): {
-            name: found.interval(apart[:, place, point], median)
-            for name, point in (("own", place), ("first", 0), ("second", -1))
-        }
-        for (level, path), apart, positions, _ in distances_of(of_encoder(found))
-        for place, at in enumerate(positions)
+        (*key, at): found.intervals({"own": of[:, place], "first": of[:, 0], "second": of[:, -1]}, median)
+        for key, apart, positions, _ in distances_of(of_encoder(found))
+        for place, (at, of) in enumerate(zip(positions, apart.swapaxes(0, 1), strict=True))
     }
     return tabulate(rows, ("level", "path", "position"), tuple(_KINDS), counted="pairs")
 
@@ -625,18 +588,18 @@ def verdicts(found: Found) -> Iterator[Judgement]:
     for (level, path), apart, *_ in distances_of(of_encoder(found)):
         if path != first or len(apart) < 2:
             continue
-        places, judged = beyond_chance(apart), partial(Judgement, "interpolation", level=level)
+        places = beyond_chance(apart)
         if (order := right.get((level, path))) is not None:
             gain = (order - wrong.get((level, path), np.nan)).dropna()
             criteria = ((order.to_numpy(), correlation, ORDERED), (gain.to_numpy(), mean, 0.0), (places, ratio, PLACED))
             followed, more, own = (found.interval(values, statistic) for values, statistic, _ in criteria)
-            p_value = signed_rank(order.to_numpy() - ORDERED)
-            told = {"more": str(more), "own": str(own)}
-            yield judged(followed, word_of(found, *criteria), p_value=p_value, names=told)
+            p, told = signed_rank(order.to_numpy() - ORDERED), {"more": str(more), "own": str(own)}
+            word = word_of(found, *criteria)
+            yield Judgement("interpolation", followed, word, level, p_value=p, names=told)
         else:
-            p_value = signed_rank(places[:, 0] - PLACED * places[:, 1])
-            word = word_of(found, (places, ratio, PLACED))
-            yield judged(found.interval(places, ratio), word, p_value=p_value, told="interpolation without factors")
+            p, word = signed_rank(places[:, 0] - PLACED * places[:, 1]), word_of(found, (places, ratio, PLACED))
+            own = found.interval(places, ratio)
+            yield Judgement("interpolation", own, word, level, p_value=p, told="interpolation without factors")
 
 
 # The page
@@ -688,11 +651,6 @@ def printed_comparison(found: Found) -> pd.DataFrame:
 def paths_of(found: Found) -> tuple[str, ...]:
     """The paths, that of the verdicts first, and last their control."""
     return (*found.settings.paths, CROSS_FADE)
-
-
-def are_known(found: Found) -> bool:
-    """Whether factors were read."""
-    return len(found.tables["orders"]) > 0
 
 
 def orders_figure(found: Found) -> Figure:
@@ -822,23 +780,16 @@ def names(found: Found) -> dict[str, Any]:
 
 
 PROBE = Probe(
-    name="interpolate",
-    settings=Interpolate,
+    "interpolate",
+    Interpolate,
+    measure,
+    ready,
+    names,
+    verdicts,
     needs=Needs(decoder="must", judge=True, images=LEAST),
     images=lambda settings: max(settings.gallery, 2 * settings.pairs),
-    ready=ready,
-    measure=measure,
-    tables={
-        "orders": orders,
-        "factors": factors,
-        "trajectories": progress,
-        "classes": classes,
-        "distances": distances,
-        "approach": approach,
-        "comparison": comparison,
-    },
+    tables={**named(orders, factors), "trajectories": progress, **named(classes, distances, approach, comparison)},
     printed={"factors": printed_factors, "distances": printed_distances, "comparison": printed_comparison},
-    verdicts=verdicts,
     finding={"interpolation": 4},
     counted="pairs",
     compared={
@@ -850,23 +801,22 @@ PROBE = Probe(
     comparable=comparable,
     rests_on={"interpolation": "pairs"},
     rows_in={"interpolation": "factors or distances"},
-    names=names,
     page={
         "": [
-            Show("figure", "orders", orders_figure, are_known, across=orders_across),
-            Show("figure", "approach", approach_figure, lambda found: not are_known(found)),
+            Show("figure", "orders", orders_figure, across=orders_across, of="orders"),
+            Show("figure", "approach", approach_figure, lambda found: found.tables["orders"].empty),
         ],
         "In short": [in_short],
         "What is drawn along the paths": [Show("panel", "strip")],
         "Do factors follow the path?": [
-            Show("missing", "factors", when=lambda found: not are_known(found)),
-            Show("text", "factors", when=are_known),
-            Show("figure", "trajectories", trajectories_figure, are_known),
+            Show("missing", "factors", of="orders"),
+            Show("text", "factors", of="orders"),
+            Show("figure", "trajectories", trajectories_figure, of="orders"),
             Show("table", "factors"),
             Show("table", "classes"),
         ],
         "Do samples lie where they were drawn from?": [
-            Show("figure", "approach", approach_figure, are_known),
+            Show("figure", "approach", approach_figure, of="orders"),
             Show("table", "distances"),
             undrawn,
         ],
@@ -877,5 +827,4 @@ PROBE = Probe(
     },
     quick={"pairs": 24, "points": 5, "paths": ("linear",), "steps": 6},
     shown_in={4: ("orders", "sentences", "strip-1")},
-    words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

@@ -18,7 +18,6 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,16 +25,16 @@ import pandas as pd
 import torch
 
 from analyses.bootstrap import LEVEL, Estimate
-from analyses.findings import ERROR_RATE, word_for, word_of_gain
+from analyses.findings import ERROR_RATE, Word, word_for, word_of_gain
 from analyses.findings import LEAST as FEWEST
 from analyses.floors import of_others
-from analyses.paired import chance_auc, compare, holm, signed_rank
+from analyses.paired import TEST, chance_auc, holm, signed_rank, tested
 from analyses.records import components, join
 from analyses.records import records as as_records
 from analyses.statistics import auc, auc_shares, mean, mean_reciprocal, mean_size, median, r2, r2_shares, ratio, share
 from analyses.tables import by_image, estimate_of, headings, measured, summed, tabulate
 from probes.page import MEASURED, no_decoder, undrawn
-from probes.probe import Compared, Judgement, Needs, Probe, Ready, Sampling, Show, check_names, option
+from probes.probe import Compared, Found, Judgement, Needs, Probe, Ready, Sampling, Show, check_names, named, option
 from probes.scale import MOVED, OF_TOKENS, PLAIN, TOKENS, WHITENED, Scale, between_tokens, unit_error
 from probes.transformations import TRANSFORMATIONS
 from probes.untrained import are_fresh, is_untrained, untrained_of
@@ -51,24 +50,20 @@ from reports import blocks, phrases, style
 from reports.figures.by_encoder import Axis, draw_by_encoder
 from reports.figures.displacement import draw_displacement, draw_dose_response
 from reports.figures.factors import draw_factors
-from reports.finished import joined
-from reports.names import FACTOR_LABELS, factor_label, is_of, listed, words
-from reports.panels import Map, Panel, numbered
+from reports.finished import FinishedRun, joined
+from reports.names import FACTOR_LABELS, factor_label, in_factor_order, is_of, listed, words
+from reports.panels import Map, Panel, in_columns
 from reports.tables import cell, rows_where
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
-    from analyses.findings import Word
-    from analyses.paired import Comparison
     from analyses.statistics import Statistic
     from probes.context import Context
-    from probes.probe import Found
     from reports.blocks import Block
-    from reports.finished import FinishedRun
 
 FOLDS = 5
 LEAST = 4 * FOLDS  # images, below which a fold of a readout holds hardly anything
@@ -166,8 +161,9 @@ def measure(run: Context, settings: Invariance) -> Iterator[pd.DataFrame | Panel
     images = opened(run, settings)
     fresh = images.untrained and images.untrained.run.encoder.fingerprint
     known = (images.positions.tolist(), images.count, run.levels, settings.seed, fresh)
-    for weights, look in {"trained": images.own, "untrained": images.untrained}.items():
-        yield from unit_errors(look, WEIGHTS[weights]) if look else ()
+    for prefix, look in zip(WEIGHTS.values(), (images.own, images.untrained), strict=True):
+        for level, scale in look.scales.items() if look else ():
+            yield from scale.error_records(look.run, level, prefix)
 
     def moved_by(name: str) -> pd.DataFrame:
         doses = TRANSFORMATIONS[name].doses
@@ -295,12 +291,6 @@ def opened(run: Context, settings: Invariance) -> Images:
     return Images(run, gallery, count, held, own, untrained)
 
 
-def unit_errors(look: Looker, prefix: str) -> Iterator[pd.DataFrame]:
-    """How well the unit of each displacement is known."""
-    for level, scale in look.scales.items():
-        yield from scale.error_records(look.run, level, prefix)
-
-
 def transformed(run: Context, images: Images, name: str) -> Iterator[pd.DataFrame]:
     """How far a transformation moves h at every dose, and what a linear readout tells of it."""
     every, reference = (0.0, *TRANSFORMATIONS[name].doses), TRANSFORMATIONS[name].reference
@@ -310,23 +300,21 @@ def transformed(run: Context, images: Images, name: str) -> Iterator[pd.DataFram
         versions = moved.pop(level)  # and is let go of when it is read
         images.make_room()  # that encoding has kept, or reading the level before
         gallery, original, scale = images.own.h[level], versions[0], images.own.scales[level]
-        told, targets = partial(run.records, level=level, condition=name), torch.arange(images.count)
+        targets, at = torch.arange(images.count), (images.numbers, level, name)
         for dose, h in zip(every[1:], versions[1:], strict=True):
             for measure, values in scale.displacements(h, original).items():
-                yield told(measure, values, images.numbers, strength=dose)
-            yield told("cosine", cosine(h, original), images.numbers, strength=dose)
-            yield told("rank", retrieval_ranks(h, gallery, targets), images.numbers, strength=dose)
+                yield run.records(measure, values, *at, strength=dose)
+            yield run.records("cosine", cosine(h, original), *at, strength=dose)
+            yield run.records("rank", retrieval_ranks(h, gallery, targets), *at, strength=dose)
         images.make_room()  # that comparing them has kept
-        read = readings(versions, every, reference, run.settings.seed)
-        for measure, by_dose in read.items():
+        for measure, by_dose in readings(versions, every, reference, run.settings.seed).items():
             for dose, part in by_dose.items():
-                yield told(measure, part, images.numbers, strength=dose)
+                yield run.records(measure, part, *at, strength=dose)
     for level, h in untrained.items():
         assert images.untrained is not None
         original, scale = images.untrained.h[level][: images.count], images.untrained.scales[level]
         for measure, values in scale.displacements(h, original).items():
-            name_of = f"{WEIGHTS['untrained']}{measure}"
-            yield run.records(name_of, values, images.numbers, level=level, condition=name, strength=reference)
+            yield run.records(f"untrained_{measure}", values, images.numbers, level, name, strength=reference)
 
 
 def readings(
@@ -343,16 +331,15 @@ def readings(
         reference: Dose that is told from none.
         seed: Of the folds.
     """
-    count, pair = versions.shape[1], (0.0, reference)
+    count, pair, how = versions.shape[1], (0.0, reference), dict[str, Any](folds=FOLDS, seed=seed)
 
     def rows(doses: tuple[float, ...]) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.tensor(doses).repeat_interleave(count), torch.arange(count).repeat(len(doses))
 
     doses, groups = rows(pair)
-    two = [0, every.index(reference)]
-    scores = binary_scores(versions[two].flatten(0, 1), doses > 0, folds=FOLDS, seed=seed, groups=groups)
+    scores = binary_scores(versions[[0, every.index(reference)]].flatten(0, 1), doses > 0, groups=groups, **how)
     doses, groups = rows(every)
-    predicted = ridge_predictions(versions.flatten(0, 1), doses, folds=FOLDS, seed=seed, groups=groups)
+    predicted = ridge_predictions(versions.flatten(0, 1), doses, groups=groups, **how)
     return {
         "applied_score": dict(zip(pair, scores.split(count), strict=True)),
         "strength_predicted": dict(zip(every, predicted.split(count), strict=True)),
@@ -364,49 +351,45 @@ def known_factors(run: Context, images: Images, parts: Mapping[str, np.ndarray])
 
     Readouts are fitted on the gallery, which is larger; ``parts`` are the components of its factors, ``[M]`` each.
     """
-    seed, count = run.settings.seed, images.count
+    count = images.count
     labels = torch.from_numpy(parts["class"]).long()
     linear = [name for name in parts if name != "class"]
     targets = torch.from_numpy(np.stack([parts[name] for name in linear], 1))
     for factor, values in parts.items():
-        yield run.records("true", values[:count], images.numbers, condition=factor)
+        yield run.records("true", values[:count], images.numbers, "", factor)
 
     def read(reading: tuple[str, bool]) -> torch.Tensor:
         level, of_class = reading
-        if of_class:
-            return class_predictions(images.own.h[level], labels, folds=FOLDS, seed=seed)[None]
-        return ridge_predictions(images.own.h[level], targets, folds=FOLDS, seed=seed).T
+        h, how = images.own.h[level], dict[str, Any](folds=FOLDS, seed=run.settings.seed)
+        return class_predictions(h, labels, **how)[None] if of_class else ridge_predictions(h, targets, **how).T
 
     readings = [(level, of_class) for level in run.levels for of_class in (True, False)]
     for (level, of_class), rows in zip(readings, run.shared(read, readings, "reading factors"), strict=True):
         for factor, found in zip(["class"] if of_class else linear, rows, strict=True):
-            yield run.records("present", found[:count], images.numbers, level=level, condition=factor)
+            yield run.records("present", found[:count], images.numbers, level, factor)
 
 
 def drawn(run: Context, images: Images) -> Iterator[pd.DataFrame | Panel | Map]:
     """What needs a decoder: factors rendered, variance among samples, pictures."""
-    settings, decoder = run.settings, run.decoder
-    assert decoder is not None
-    shown = resize(images.untouched(slice(settings.pictures)), decoder.image_size)
+    settings = run.settings
+    shown = images.untouched(slice(settings.pictures))
     varied = min(max(settings.varied, settings.pictures), images.count)
     once = min(max(settings.rendered, varied), images.count) if run.judge is not None else varied
     numbers, variances, panels = images.numbers.tolist(), {}, {}
     if run.judge is not None:
         for factor, read in run.read(images.untouched(slice(once))[:, None]).items():
-            yield run.records("judged", read[:, 0], numbers[:once], condition=factor)
+            yield run.records("judged", read[:, 0], numbers[:once], "", factor)
     for level in run.drawn_levels:
         h = images.own.h[level]
-        first = run.render("first", level, h[:once], numbers[:once])
-        others = run.render("others", level, h[:varied], numbers[:varied], range(1, settings.samples))
-        samples = torch.cat([first[:varied], others], 1)
+        first, samples = sampled(run, level, h[:once], numbers[:once], varied)
         variances[level] = variance_of(samples)
         for name, values in zip(("within", "between"), variances[level], strict=True):
-            yield run.records(f"{name}_variance", values.mean((1, 2)), numbers[:varied], level=level)
+            yield run.records(f"{name}_variance", values.mean((1, 2)), numbers[:varied], level)
         of_mean = run.render("mean", level, h.mean(0).expand(varied, -1), numbers[:varied])
-        yield run.records("mean_h_variance", [of_mean[:, 0].var(0).mean()], [-1], level=level)
+        yield run.records("mean_h_variance", [of_mean[:, 0].var(0).mean()], [-1], level)
         for measure, pictures in {"rendered": first, "of_mean_h": of_mean}.items() if run.judge is not None else ():
             for factor, read in run.read(pictures).items():
-                yield run.records(measure, read, numbers[: len(pictures)], level=level, condition=factor)
+                yield run.records(measure, read, numbers[: len(pictures)], level, factor)
         panels[level] = samples_panel(level, shown, samples[: settings.pictures])
     if (floor := run.untrained()) is not None:
         yield from drawn_untrained(run, floor, images.numbers[:once], varied)
@@ -416,16 +399,22 @@ def drawn(run: Context, images: Images) -> Iterator[pd.DataFrame | Panel | Map]:
     yield from variance_maps(variances)
 
 
+def sampled(
+    run: Context, level: str, h: torch.Tensor, keys: Sequence[int], varied: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A sample of each representation, and all samples of the first of them, which are ``varied``."""
+    first = run.render("first", level, h, keys)
+    others = run.render("others", level, h[:varied], keys[:varied], range(1, run.settings.samples))
+    return first, torch.cat([first[:varied], others], 1)
+
+
 def drawn_untrained(run: Context, floor: Context, numbers: np.ndarray, varied: int) -> Iterator[pd.DataFrame]:
     """The floor of what is rendered, and of the variance among samples: the same of an untrained encoder."""
-    (level,), keys = floor.levels, numbers.tolist()
-    h = floor.represent(numbers)[level]
-    first = floor.render("first", level, h, keys)
-    others = floor.render("others", level, h[:varied], keys[:varied], range(1, run.settings.samples))
-    within, _ = variance_of(torch.cat([first[:varied], others], 1))
-    yield run.records("untrained_h_variance", within.mean((1, 2)), numbers[:varied])
+    (level,) = floor.levels
+    first, samples = sampled(floor, level, floor.represent(numbers)[level], numbers.tolist(), varied)
+    yield run.records("untrained_h_variance", variance_of(samples)[0].mean((1, 2)), numbers[:varied])
     for factor, read in run.read(first).items() if run.judge is not None else ():
-        yield run.records("of_untrained_h", read, numbers, condition=factor)
+        yield run.records("of_untrained_h", read, numbers, "", factor)
 
 
 def variance_of(samples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -500,17 +489,19 @@ def versions(
 
 def samples_panel(level: str, originals: torch.Tensor, samples: torch.Tensor) -> Panel:
     """Images ``[R, 3, S, S]``, and several samples of each at one level, ``[R, K, 3, S, S]``."""
-    across = ("image", *(f"sample {k + 1}" for k in range(samples.shape[1])))
-    return Panel(f"samples_{level}", torch.cat([originals[:, None], samples], 1), numbered(originals), across)
+    of = {f"sample {k + 1}": part for k, part in enumerate(samples.unbind(1))}
+    return in_columns(f"samples_{level}", samples.shape[-1], {"image": originals, **of})
 
 
 def side_by_side(panels: Mapping[str, Panel]) -> Panel:
     """The panels of all levels as one: the images, then a few samples of every level."""
-    first = next(iter(panels.values()))
-    shown = {level: panel.images[:, 1 : 1 + SHOWN_SAMPLES] for level, panel in panels.items()}
-    across = [f"{level} {k + 1}" for level, samples in shown.items() for k in range(samples.shape[1])]
-    grid = torch.cat([first.images[:, :1], *shown.values()], 1)
-    return Panel("samples", grid, first.rows, ("image", *across))
+    image = next(iter(panels.values())).images[:, 0]
+    shown = {
+        f"{level} {k}": panel.images[:, k]
+        for level, panel in panels.items()
+        for k in range(1, min(1 + SHOWN_SAMPLES, panel.images.shape[1]))
+    }
+    return in_columns("samples", image.shape[-1], {"image": image, **shown})
 
 
 def doses_panel(images: Images, names: Sequence[str]) -> Panel:
@@ -656,35 +647,30 @@ def factors(found: Found) -> pd.DataFrame:
     off those of an untrained encoder, ``untrained_h``; ``chance``, the score of the best constant answer (share of the
     commonest class, R2 of 0); ``images``, and how many of them were ``rendered_images``.
     """
-    rows = found.measured("true", "present", "rendered", "judged", "of_mean_h", "of_untrained_h")
-    rows = of_factors(rows)
+    rows = of_factors(found.measured("true", "present", "rendered", "judged", "of_mean_h", "of_untrained_h"))
     truths = truths_of(rows)
-    of_no_level = {
-        name: {
-            factor: agreement(found, true, rows_where(measured(rows, measure), factor=factor), factor)
-            for factor, true in truths.items()
-        }
-        for name, measure in {"judged": "judged", "untrained_h": "of_untrained_h"}.items()
-    }
+
+    def score(measure: str, factor: str, read: pd.DataFrame) -> Estimate:
+        return agreement(found, truths[factor], measured(read, measure), factor)
+
+    of_images = {factor: score("judged", factor, rows_where(rows, factor=factor)) for factor in truths}
+    floor = {factor: score("of_untrained_h", factor, rows_where(rows, factor=factor)).value for factor in truths}
 
     def sum_up(read: pd.DataFrame) -> dict[str, Any]:
         factor = read["factor"].iloc[0]
-        scores = {
-            measure: agreement(found, truths[factor], measured(read, measure), factor)
-            for measure in ("present", "rendered")
-        }
+        true = truths[factor]
         return {
-            **scores,
-            "judged": of_no_level["judged"][factor],
-            "untrained_h": of_no_level["untrained_h"][factor].value,
-            "shuffled": agreement_of_others(truths[factor], measured(read, "rendered"), factor, paired=True),
-            "mean_h": agreement_of_others(truths[factor], measured(read, "of_mean_h"), factor, paired=False),
-            "chance": truths[factor].value_counts(normalize=True).iloc[0] if factor == "class" else 0.0,
+            "present": score("present", factor, read),
+            "rendered": score("rendered", factor, read),
+            "judged": of_images[factor],
+            "untrained_h": floor[factor],
+            "shuffled": agreement_of_others(true, measured(read, "rendered"), factor, paired=True),
+            "mean_h": agreement_of_others(true, measured(read, "of_mean_h"), factor, paired=False),
+            "chance": true.value_counts(normalize=True).iloc[0] if factor == "class" else 0.0,
         }
 
-    plain = "shuffled", "mean_h", "untrained_h", "chance"
-    readings = measured(rows, "present", "rendered", "of_mean_h")
-    table = summed(readings, ("level", "factor"), ("present", "rendered", "judged"), sum_up, plain=plain)
+    read, plain = measured(rows, "present", "rendered", "of_mean_h"), ("shuffled", "mean_h", "untrained_h", "chance")
+    table = summed(read, ("level", "factor"), ("present", "rendered", "judged"), sum_up, plain)
     counts = measured(rows, "rendered").groupby(["level", "factor"])["image"].nunique()
     rendered = table.join(counts.rename("rendered_images"), on=["level", "factor"])["rendered_images"]
     return table.assign(rendered_images=rendered.fillna(0).astype(int))
@@ -721,11 +707,10 @@ def comparable(records: pd.DataFrame) -> pd.DataFrame:
     read = measured(records, "applied_score", "strength_predicted")
     for (level, condition), rows in read.groupby(["level", "condition"], sort=False):
         scores, doses, images = read_off(rows)
-        told = partial(tell, level=level, condition=condition)
         if len(scores):
-            made.append(told("auc", auc_shares(scores.to_numpy()), scores.index))
+            made.append(tell("auc", auc_shares(scores.to_numpy()), scores.index, level, condition))
         if len(doses):
-            made.append(told("r2", r2_shares(doses), images))
+            made.append(tell("r2", r2_shares(doses), images, level, condition))
     rows = of_factors(measured(records, "true", "present", "rendered"))
     truths = truths_of(rows)
     readings = measured(rows, "present", "rendered").groupby(["measure", "level", "factor"], sort=False)
@@ -733,7 +718,7 @@ def comparable(records: pd.DataFrame) -> pd.DataFrame:
         values, images = beside_truth(truths[factor], own, factor)
         if len(images):
             values = values if factor == "class" else r2_shares(values)
-            made.append(tell(measure, values, images, level=level, condition=factor))
+            made.append(tell(measure, values, images, level, factor))
     return join([records[~records["measure"].isin(("present", "rendered"))], *made])
 
 
@@ -787,20 +772,16 @@ def comparison(found: Found) -> pd.DataFrame:
         values = {measure: by_image(part, "level") for measure, part in group.groupby("measure")}
         if set(PAIR) <= set(values[PLAIN].columns):
             test, white = (difference(found, values[measure], measure) for measure in MOVED)
-            rows[key] = {
-                "difference": test.difference, "whitened_difference": white.difference,
-                "p_value": test.p_value, "effect": test.effect,
-            }  # fmt: skip
-    names = ("difference", "whitened_difference")
-    table = tabulate(rows, ("condition", "strength"), names, ("p_value", "p_holm", "effect"))
+            rows[key] = {**test, "whitened_difference": white["difference"]}
+    table = tabulate(rows, ("condition", "strength"), ("difference", "whitened_difference"), TEST)
     return table.assign(p_holm=holm(table["p_value"]))
 
 
-def difference(found: Found, pair: pd.DataFrame, measure: str) -> Comparison:
-    """Backbone minus projector, displacements of the same images; each level has a unit of its own."""
-    test = compare(pair[BACKBONE] - pair[PROJECTOR], seed=found.settings.seed)
+def difference(found: Found, pair: pd.DataFrame, measure: str) -> dict[str, Any]:
+    """Backbone minus projector, displacements of the same images, `tested`; each level has a unit of its own."""
+    apart = (pair[BACKBONE] - pair[PROJECTOR]).to_numpy()
     error = np.hypot(*(pair[level].median() * unit_error(found, measure, level=level) for level in PAIR))
-    return replace(test, difference=test.difference.widened(float(error)))
+    return {"difference": found.interval(apart, median).widened(float(error)), **tested(apart)}
 
 
 def usual(found: Found) -> list[str]:
@@ -861,8 +842,8 @@ def beside(
     """Every row of ``augmentations`` beside a bound: Wilcoxon's p, corrected, and the word on being beyond."""
     keys = table[["weights", "level", "condition"]].itertuples(index=False)
     moved = [values[key[:2]][key[2]].to_numpy() if key[:2] in values else np.empty(0) for key in keys]
-    tested = table.assign(p=[signed_rank(of_images - bound) for of_images in moved])
-    p_values = tested.groupby(["weights", "level"], sort=False)["p"].transform(holm)
+    p_values = table.assign(p=[signed_rank(of_images - bound) for of_images in moved])
+    p_values = p_values.groupby(["weights", "level"], sort=False)["p"].transform(holm)
     estimates = [estimate_of(row, measure) for _, row in table.iterrows()]
     return p_values, [word_beside(one, p, bound) for one, p in zip(estimates, p_values, strict=True)]
 
@@ -920,11 +901,8 @@ def judgements(found: Found, measure: str) -> Iterator[Judgement]:
     if backbone.empty:
         return
     least = backbone.loc[backbone[measure].idxmin()]
-    told = {
-        "least": words(least["condition"]),
-        "each": in_groups(backbone, measure),
-        "readable": readable(found, names_of),
-    }
+    told = {"least": words(least["condition"]), "each": in_groups(backbone, measure)}
+    told["readable"] = readable(found, names_of)
     word = throughout(backbone[f"{prefix}word"])
     size_of = estimate_of(least, measure)
     yield Judgement("backbone", size_of, word, p_value=least[f"{prefix}p_holm"], names=told, whole=True)
@@ -933,38 +911,25 @@ def judgements(found: Found, measure: str) -> Iterator[Judgement]:
     values = by_augmentation(found, measure)
     means = {level: values["trained", level][names_of].mean(axis=1).rename(level) for level in PAIR}
     test = difference(found, pd.concat(means.values(), axis=1, join="inner").sort_index(), measure)
-    effect = {"effect": f"{test.effect:.2f}"}
-    word = word_of_gain(test.difference, test.p_value)
-    yield Judgement("closer", test.difference, word, p_value=test.p_value, names=effect)
+    gain, p = test["difference"], test["p_value"]
+    yield Judgement("closer", gain, word_of_gain(gain, p), p_value=p, names={"effect": f"{test['effect']:.2f}"})
     most = projector.loc[projector[measure].idxmax()]
     at_most, beyond = projector[f"{prefix}at_most"], projector[f"{prefix}word"] == "supported"
-    told = {
-        "most": words(most["condition"]),
-        "at_most": f"{most[f'{prefix}at_most']:.2f}",
-        "each": ", ".join(
-            f"{words(row['condition'])} {row[f'{prefix}at_most']:.2f}" for _, row in projector.iterrows()
-        ),
-    }
+    each = [f"{words(row['condition'])} {row[f'{prefix}at_most']:.2f}" for _, row in projector.iterrows()]
+    told = {"most": words(most["condition"]), "each": ", ".join(each)}
     word = word_for(bool((at_most < NEGLIGIBLE).all()), bool(beyond.any()))
     yield Judgement("invariant", estimate_of(most, measure), word, names=told)
 
 
-GROUPS = {
-    "supported": f"more than {NEGLIGIBLE} under",
-    "not supported": f"less than {NEGLIGIBLE} under",
-    "inconclusive": f"not clearly more or less than {NEGLIGIBLE} under",
-    "too few": "on too few images to tell under",
-}
-
-
 def in_groups(rows: pd.DataFrame, measure: str) -> str:
     """Augmentations with what they move ``h`` by, in a sentence, by their words."""
-    groups = {word: rows[rows[f"{PREFIX[measure]}word"] == word] for word in GROUPS}
-    told = {
+    groups = rows.groupby(f"{PREFIX[measure]}word", sort=False)
+    moved = {
         word: listed([f"{words(row['condition'])} ({row[measure]:.2f})" for _, row in group.iterrows()])
-        for word, group in groups.items()
+        for word, group in groups
     }
-    return "; ".join(f"{GROUPS[word]} {which}" for word, which in told.items() if which)
+    said = {word: part.format_map({"negligible": NEGLIGIBLE}) for word, part in PROBE.wording.parts("each").items()}
+    return "; ".join(f"{under} {moved[word]}" for word, under in said.items() if word in moved)
 
 
 def parted(found: Found) -> list[str]:
@@ -992,73 +957,42 @@ def readable(found: Found, augmentations: Sequence[str]) -> str:
     named = {end: f" ({words(end)})" if len(ends) > 1 else "" for end in ends}
     told = " to ".join(f"{areas[end]:.2f}{named[end]}" for end in ends)
     reach = f"{least['chance_low']:.2f} to {least['chance_high']:.2f}{named[ends[0]]}"
-    return (
-        f" A linear readout of the backbone tells whether {what} applied, with an AUC of {told}; where there is "
-        f"nothing to read linearly, chance alone gives {reach}."
-    )
+    return " " + PROBE.wording.parts("told")["readable"].format(what=what, areas=told, reach=reach)
 
 
 # The page
 
 
 def in_short(found: Found) -> Iterator[Block]:
-    """The outcome in sentences."""
-    yield blocks.points(
-        [*short_displacement(found), *short_comparison(found), *short_factors(found), *short_open(found)]
-    )
-
-
-def short_displacement(found: Found) -> Iterator[str]:
-    """What moves each level most, and least."""
-    moved, named, clauses = at_reference(found, found.tables["displacement"]), labels(found), []
-    for level in style.ordered_levels(moved["level"]):
-        rows = moved[moved["level"] == level].dropna(subset=["relative_displacement"])
-        rows = rows.sort_values("relative_displacement")
-        told = [(named[row["condition"]].lower(), cell(row, "relative_displacement")) for _, row in rows.iterrows()]
-        if len(told) == 1:
-            clauses.append(f"{told[0][0]} moves the {level} by {told[0][1]}")
-        elif told:
-            (least, low), (most, high) = told[0], told[-1]
-            clauses.append(f"{most} moves the {level} most ({high}) and {least} least ({low})")
-    count = len(named)
-    which = f"Of {count} transformations at their reference dose, " if count > 1 else "At its reference dose, "
-    if clauses:
-        yield f"{which}{'; '.join(clauses)}. 1 is as far as another image."
-
-
-def short_comparison(found: Found) -> Iterator[str]:
-    """How many transformations move the projector less."""
-    if are_compared(found):
-        table = found.tables["comparison"]
-        sure = table[table["p_holm"] < ERROR_RATE]
-        less, more = (sure["difference"] > 0).sum(), (sure["difference"] < 0).sum()
-        yield (
-            f"The projector moves less than the backbone under {less} of {len(table)} transformations and more under "
-            f"{more} (Wilcoxon signed-rank, Holm-corrected p < {ERROR_RATE})."
-        )
-
-
-def short_factors(found: Found) -> Iterator[str]:
-    """The class, and the factors that are read best and worst."""
-    clauses = []
-    for level in style.ordered_levels(found.tables["factors"]["level"]):
-        table = found.tables["factors"]
-        rows = table[table["level"] == level].dropna(subset=["present"])
-        linear = rows[rows["factor"] != "class"].sort_values("present")
-        accuracy = [f"class {cell(row, 'present')}" for _, row in rows[rows["factor"] == "class"].iterrows()]
+    """The outcome in sentences: what moves each level most, what is read of it best, what it leaves open."""
+    said, tables, named = PROBE.wording.parts("in short"), found.tables, labels(found)
+    moved, read = [], []
+    for level, rows in by_level(at_reference(found, tables["displacement"]), PLAIN):
+        ends = [(named[row["condition"]].lower(), cell(row, PLAIN)) for _, row in rows.iterrows()]
+        part = said["moved" if len(ends) > 1 else "moved by one"]
+        moved.append(part.format(level=level, least=ends[0], most=ends[-1]))
+    for level, rows in by_level(tables["factors"], "present"):
+        linear = rows[rows["factor"] != "class"]
         ends = [linear.iloc[-1], linear.iloc[0]] if len(linear) > 1 else []
-        told = [*accuracy, *(f"{factor_label(row['factor'])} R² {cell(row, 'present')}" for row in ends)]
-        clauses += [f"from the {level}, {', '.join(told)}"] if len(rows) else []
-    if clauses:
-        what = "Read linearly (the class, then the best and the worst of the other factors)"
-        yield f"{what}: {'; '.join(clauses)}."
+        told = [f"class {cell(row, 'present')}" for _, row in rows_where(rows, factor="class").iterrows()]
+        told += [f"{factor_label(row['factor'])} R² {cell(row, 'present')}" for row in ends]
+        read.append(f"from the {level}, {', '.join(told)}")
+    compared = tables["comparison"]
+    sure = compared.loc[compared["p_holm"] < ERROR_RATE, "difference"]
+    about = {"count": len(named), "error_rate": ERROR_RATE, "more": (sure < 0).sum()}
+    clauses = {
+        "transformations" if len(named) > 1 else "one transformation": moved,
+        "comparison": [f"{(sure > 0).sum()} of {len(compared)}"] if len(compared) else [],
+        "factors": read,
+        "open": [f"{cell(row, 'ratio')} for the {row['level']}" for _, row in tables["variance"].iterrows()],
+    }
+    yield blocks.points([said[part].format(clauses="; ".join(told), **about) for part, told in clauses.items() if told])
 
 
-def short_open(found: Found) -> Iterator[str]:
-    """What h leaves open."""
-    if clauses := [f"{cell(row, 'ratio')} for the {row['level']}" for _, row in found.tables["variance"].iterrows()]:
-        what = "What h leaves open, as the variance of samples from one h over that between the h of different images"
-        yield f"{what}: {'; '.join(clauses)}."
+def by_level(table: pd.DataFrame, name: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each level that have a number, by this number."""
+    known = table.dropna(subset=[name]).sort_values(name)
+    return ((level, rows_where(known, level=level)) for level in style.ordered_levels(known["level"]))
 
 
 def trained(found: Found) -> Sequence[str]:
@@ -1072,24 +1006,9 @@ def labels(found: Found) -> dict[str, str]:
     return {name: entry.label for name, entry in TRANSFORMATIONS.items() if name in known}
 
 
-def were_drawn(found: Found) -> bool:
-    """Whether there was a decoder."""
-    return bool(found.run["drawn_levels"])
-
-
 def are_known(found: Found) -> bool:
     """Whether the factors of the images are known."""
     return not found.measured("true").empty
-
-
-def are_compared(found: Found) -> bool:
-    """Whether backbone and projector were measured together."""
-    return not found.tables["comparison"].empty
-
-
-def has_untrained(found: Found) -> bool:
-    """Whether an untrained encoder stands beside this one."""
-    return bool((found.tables["augmentations"]["weights"] == "untrained").any())
 
 
 def displacement_figure(found: Found) -> Figure:
@@ -1154,8 +1073,13 @@ def factors_across(runs: Sequence[FinishedRun]) -> Figure:
 
 
 def as_read(found: Found, rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of transformations in their order, with the dose as text, and a mark where the encoder was trained so."""
+    """Rows of transformations in their order, with the dose as text, and a mark where the encoder was trained so.
+
+    The dose is that of a column ``strength``, or the reference.
+    """
     named, marked = labels(found), trained(found)
+    if "strength" not in rows:
+        rows = rows.assign(strength=rows["condition"].map(references(found)))
     rows = rows.sort_values("condition", key=lambda names: names.map([*named].index), kind="stable")
     return rows.assign(
         dose=[f"{dose:.3g}" for dose in rows["strength"]],
@@ -1163,21 +1087,9 @@ def as_read(found: Found, rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def printed_transformations(found: Found) -> pd.DataFrame:
-    """How far each transformation moves h at its reference dose."""
-    return as_read(found, at_reference(found, found.tables["displacement"]))
-
-
-def printed_readability(found: Found) -> pd.DataFrame:
-    """What can be read of each transformation."""
-    table = found.tables["readability"]
-    return as_read(found, table.assign(strength=table["condition"].map(references(found))))
-
-
-def printed_augmentations(found: Found) -> pd.DataFrame:
-    """The encoder and the untrained one below each other, augmentation by augmentation."""
-    table = found.tables["augmentations"]
-    return as_read(found, table.assign(strength=table["condition"].map(references(found))))
+def as_read_of(name: str) -> Callable[[Found], pd.DataFrame]:
+    """The same of a table."""
+    return lambda found: as_read(found, found.tables[name])
 
 
 def printed_bounds(found: Found) -> pd.DataFrame:
@@ -1192,8 +1104,7 @@ def printed_bounds(found: Found) -> pd.DataFrame:
 
 def printed_factors(found: Found) -> pd.DataFrame:
     """The factors in their order, by level."""
-    table, order = found.tables["factors"], [*FACTOR_LABELS]
-    table = table.sort_values("factor", key=lambda names: names.map(order.index), kind="stable")
+    table = in_factor_order(found.tables["factors"])
     return table.assign(factor=table["factor"].map(FACTOR_LABELS))
 
 
@@ -1206,32 +1117,32 @@ def printed_variance(found: Found) -> pd.DataFrame:
 
 def printed_doses(found: Found) -> pd.DataFrame:
     """Every transformation with its doses."""
-    known = references(found)
-    rows = pd.DataFrame({"condition": known.keys(), "strength": known.values()})
     told = [TRANSFORMATIONS[name] for name in labels(found)]
     doses = [", ".join(f"{dose:.3g}" for dose in entry.doses) for entry in told]
+    rows = pd.DataFrame({"condition": [*references(found)]})
     return as_read(found, rows).assign(unit=[entry.unit for entry in told], doses=doses)
 
 
 def printed_moves(found: Found) -> pd.DataFrame:
     """A row a transformation, with displacements and AUC of every level."""
-    rows = printed_transformations(found).merge(printed_readability(found)[["level", "condition", "auc"]], how="left")
-    lines: dict[str, dict[str, Any]] = {name: {"condition": name} for name in rows["condition"]}
-    for _, row in rows.iterrows():
-        level = row["level"]
-        told = {"moves": row[PLAIN], "AUC": row["auc"]}
-        lines[row["condition"]] |= {f"{level}: {what}": value for what, value in told.items()}
+    moved, read = found.tables["displacement"], found.tables["readability"][["level", "condition", "auc"]]
+    lines: dict[str, dict[str, Any]] = {}
+    for _, row in as_read(found, at_reference(found, moved).merge(read, how="left")).iterrows():
+        told = {f"{row['level']}: moves": row[PLAIN], f"{row['level']}: AUC": row["auc"]}
+        lines.setdefault(row["condition"], {"condition": row["condition"]}).update(told)
     return pd.DataFrame(lines.values())
 
 
 def names(found: Found) -> dict[str, Any]:
     """What the words tell besides."""
-    run, told = found.run, bool(trained(found))
+    run, told, said = found.run, bool(trained(found)), PROBE.wording.parts("told")
+    has_untrained = (found.tables["augmentations"]["weights"] == "untrained").any()
     are_all = {*own(found)} == {*(trained(found) or SSL_AUGMENTATIONS)}
     asked = "" if are_all else f" and that were asked for ({listed([*map(words, own(found))])})"
     fresh = are_fresh(run["arguments"]["encoder"], run["encoder_card"])
     drawn_levels, named = run.get("drawn_levels", ()), labels(found)
     counts = {measure: found.measured(measure)["image"].nunique() for measure in ("present", "rendered")}
+    listed_counts = ", ".join(f"{name}: {count}" for name, count in counts.items())
     scenes = are_known(found) or run["arguments"]["encoder"] in EMBEDDED
     gallery = found.at_hand(found.settings.gallery)
     others = gallery - min(found.settings.images, gallery)
@@ -1242,25 +1153,14 @@ def names(found: Found) -> dict[str, Any]:
         "usual": listed([*map(words, usual(found))]),
         "parted": "; ".join(parted(found)),
         "unit": f"{others} other images" if others >= ENOUGH else f"all {gallery} images of the gallery",
-        "unit_limit": ""
-        if others >= ENOUGH
-        else f"The unit of distances comes from all {gallery} images of the gallery, those that are measured among "
-        f"them: there are only {others} others, and it takes {ENOUGH}. Its error is taken as if these were others.",
+        "unit_limit": "" if others >= ENOUGH else said["few others"].format(all=gallery, rest=others, enough=ENOUGH),
         "labels": {"trained": "untrained"} if fresh else {},
-        "untrained_limit": "The weights of this encoder are random: what is told of it, no training has given."
-        if fresh
-        else ""
-        if has_untrained(found)
-        else "No untrained encoder of the same architecture stands beside this one: none could be built by its name.",
-        "whose": ("it was trained with" if told else "self-supervised encoders are usually trained with") + asked,
-        "which": "the training augmentations"
-        if told
-        else "the augmentations that SSL encoders are usually trained with",
+        "untrained_limit": said["fresh"] if fresh else "" if has_untrained else said["no untrained"],
+        "whose": said["of its training" if told else "of others"] + asked,
+        "which": said["its augmentations" if told else "usual augmentations"],
         "legend": f" {style.TRAINED} used in training." if set(trained(found)) & set(named) else "",
         "several": len(named),
-        "read": ", ".join(f"{name}: {count}" for name, count in counts.items())
-        if counts["rendered"]
-        else counts["present"],
+        "read": listed_counts if counts["rendered"] else counts["present"],
         "drawn": ", ".join(drawn_levels),
         "readouts_limit": phrases.OF_READOUTS,
         "tokens": [OF_TOKENS] if any(is_of(one.name, "tokens") for one in found.maps) else [],
@@ -1271,30 +1171,17 @@ def names(found: Found) -> dict[str, Any]:
 
 
 PROBE = Probe(
-    name="invariance",
-    settings=Invariance,
+    "invariance", Invariance, measure, ready, names, verdicts,
     needs=Needs(decoder="may", judge=True, images=LEAST),
     images=lambda settings: settings.gallery,
-    ready=ready,
-    measure=measure,
-    tables={
-        "displacement": displacement,
-        "readability": readability,
-        "factors": factors,
-        "variance": variance,
-        "comparison": comparison,
-        "augmentations": augmentations,
-        "bounds": bounds,
-    },
-    verdicts=verdicts,
+    tables=named(displacement, readability, factors, variance, comparison, augmentations, bounds),
     finding={"backbone": 1, "closer": 2, "invariant": 2},
     rows_in={"": "augmentations-backbone", "closer": "comparison", "invariant": "augmentations-projector"},
-    names=names,
     page={
         "": [Show("figure", "displacement", displacement_figure, across=displacement_across)],
         "In short": [in_short],
         "What the samples show": [
-            Show("text", "samples", when=were_drawn),
+            Show("text", "samples", when=lambda found: bool(found.run["drawn_levels"])),
             Show("panel", "samples", alone=True),
             Show("panel", "transformed"),
             Show("panel", "training_augmentations"),
@@ -1310,7 +1197,7 @@ PROBE = Probe(
             Show("table", "transformations"),
             Show("table", "readability"),
             Show("table", "comparison"),
-            Show("missing", "comparison", when=lambda found: not are_compared(found)),
+            Show("missing", "comparison", of="comparison"),
         ],
         "Where tokens move": [Show("map", "tokens")],
         "What is present, and what is rendered": [
@@ -1328,11 +1215,9 @@ PROBE = Probe(
         MEASURED: [Show("table", "doses"), Show("panel", "doses")],
     },
     printed={
-        "transformations": printed_transformations,
-        "readability": printed_readability,
-        "augmentations": printed_augmentations,
+        "transformations": lambda found: as_read(found, at_reference(found, found.tables["displacement"])),
+        **{name: as_read_of(name) for name in ("readability", "augmentations", "comparison")},
         "bounds": printed_bounds,
-        "comparison": lambda found: as_read(found, found.tables["comparison"]),
         "factors": printed_factors,
         "variance": printed_variance,
         "doses": printed_doses,
@@ -1356,5 +1241,4 @@ PROBE = Probe(
         "steps": 6,
     },
     shown_in={1: ("factors", "training-augmentations", "augmentations-backbone", "bounds"), 2: ("displacement",)},
-    words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )  # fmt: skip

@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,14 +25,15 @@ import pandas as pd
 import torch
 from sklearn.linear_model import RidgeCV
 
-from analyses.findings import ERROR_RATE, p_text, rule_of_gains, word_of_all, word_of_gain
+from analyses.findings import ERROR_RATE, Word, p_text, rule_of_gains, word_of_all, word_of_gain
 from analyses.findings import LEAST as TESTED
 from analyses.paired import TEST, corrected, holm, signed_rank, tested
 from analyses.records import components
-from analyses.statistics import mean, median, ratio, share
+from analyses.statistics import Array, Statistic, mean, median, ratio, share
 from analyses.tables import by_image, estimate_of, measured, tabulate
 from probes.page import undrawn
-from probes.probe import Compared, Judgement, Needs, Probe, Ready, Sampling, Show, option
+from probes.probe import Compared, Found, Judgement, Needs, Probe, Ready, Sampling, Show, named, option
+from probes.untrained import beside_untrained
 from rcdm_core.data.registry import open_given
 from rcdm_core.distances import relative_displacement, typical_distance
 from rcdm_core.encoders import UNTRAINED
@@ -43,23 +43,19 @@ from rcdm_core.readout import RIDGE_PENALTIES
 from reports import blocks
 from reports.figures.by_encoder import Axis, draw_by_encoder, draw_matrices_by_encoder
 from reports.figures.manipulation import draw_by_factor, draw_responses, draw_side_effects
-from reports.finished import joined
+from reports.finished import FinishedRun, joined
 from reports.names import FACTOR_LABELS, SHORT_LABELS, in_factor_order, short_label, words
-from reports.panels import Panel
-from reports.tables import cell, number, rows_where
+from reports.panels import Panel, in_columns
+from reports.tables import cell, number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from matplotlib.figure import Figure
 
     from analyses.bootstrap import Estimate
-    from analyses.findings import Word
-    from analyses.statistics import Array, Statistic
     from probes.context import Context
-    from probes.probe import Found
     from reports.blocks import Block
-    from reports.finished import FinishedRun
 
 LEAST = 60  # images, below which neighbours are not near and readouts see hardly anything
 GIVEN_SAMPLES = 8  # of each representation where an image is given: its numbers are means over them
@@ -93,6 +89,8 @@ LABELS = {**FACTOR_LABELS, ALL: "mean over factors", ENCODED: "samples, encoded 
 SERIES = {"common": "common dimensions", "random": "as many random ones"}
 
 FAR = {"far": "random ones, until h has moved as far"}
+TAKEN = {"labels": LABELS, "unit": "share of the way to the target", "series": SERIES | FAR}
+CHANGED = {"labels": LABELS, "unit": "change, standard deviations (class: share)", "series": SERIES}
 GAINS = {"": "random", "_far": "far"}
 """Endings of the columns of a gain, and the control that it is over."""
 
@@ -199,82 +197,57 @@ def measure(run: Context, settings: Manipulate) -> Iterator[pd.DataFrame | Panel
     encoder is there too, at the level `UNTRAINED`: ``sample_gap``, ``sample_progress`` and what is rendered.
     """
     gallery = run.draw(settings.drawn)
-    known = run.represent(gallery)
-    source, target = sides(run, gallery, known)
     factors = run.images.factors(gallery) if run.judge is not None else None
     parts = {} if factors is None else components(factors)
     for factor, spread in spreads_of(parts).items():
-        yield run.records("spread", [spread], [-1], condition=factor)
-    for level in run.drawn_levels:
-        h, images, told = source.h[level], source.numbers.tolist(), partial(run.records, level=level)
-        rule, typical = find_rule(known[level], settings), typical_distance(known[level], seed=settings.seed)
+        yield run.records("spread", [spread], [-1], "", factor)
+    for one in filter(None, (run, run.untrained())):
+        known = one.represent(gallery)
+        for level in one.drawn_levels:
+            yield from manipulated(run, one, level, sides(one, gallery, known), known[level], parts)
+
+
+def manipulated(
+    run: Context, one: Context, level: str, both: tuple[Side, Side], known: torch.Tensor, parts: dict[str, np.ndarray]
+) -> Iterator[pd.DataFrame | Panel]:
+    """One level of ``run``; or of ``one`` beside it, an untrained encoder, the floor of what is put into h."""
+    settings, (source, target), is_floor = run.settings, both, one is not run
+    told = partial(run.records, level=UNTRAINED if is_floor else level)
+    h, images, rule = source.h[level], source.numbers.tolist(), find_rule(known, settings)
+    typical = typical_distance(known, seed=settings.seed)
+    own, theirs = (common_dimensions(rule, side.h[level], known, side.rows, settings.neighbours) for side in both)
+    versions = edited(h, target.h[level], rule, own, theirs, settings.seed, images)
+    edits = tuple(TRANSPLANTS.values()) if is_floor else tuple(EDITS)
+    wanted = {UNTOUCHED: h, TARGET: target.h[level], **{edit: versions[edit] for edit in edits}}
+    drawn = {
+        name: one.render(name, level, values, images, range(settings.samples or 1)) for name, values in wanted.items()
+    }
+    again = {name: one.encode(made.flatten(0, 1))[level].double() / typical for name, made in drawn.items()}
+    shape = len(images), -1
+    if not is_floor:
         yield told("zeros", [rule.zeros], [-1])
-        common = {
-            name: common_dimensions(rule, side.h[level], known[level], side.rows, settings.neighbours)
-            for name, side in (("own", source), (TARGET, target))
-        }
-        for name, mask in common.items():
+        for name, mask in (("own", own), (TARGET, theirs)):
             yield told("dimensions", mask.sum(1), images, condition=name)
-        versions = edited(h, target.h[level], rule, *common.values(), seed=settings.seed, images=images)
         for edit, values in versions.items():
             yield told("edited_displacement", relative_displacement(values, h, typical), images, condition=edit)
-        drawn = {
-            name: run.render(name, level, values, images, range(settings.samples or 1))
-            for name, values in {UNTOUCHED: h, TARGET: target.h[level], **versions}.items()
-        }
-        again = {name: run.encode(made.flatten(0, 1))[level].double() / typical for name, made in drawn.items()}
-        for edit in EDITS:
-            moved = (again[edit] - again[UNTOUCHED]).norm(dim=1).reshape(drawn[edit].shape[:2])
+        for edit in edits:
+            moved = (again[edit] - again[UNTOUCHED]).norm(dim=1).reshape(shape)
             yield told("sample_displacement", moved, images, condition=edit)
-        tell = partial(told, images=images)
-        yield from progress(again, EDITS, len(images), tell)
-        yield from rendered(run, drawn if parts else {}, tell)
-        yield edits_panel(level, source.images, target.images, drawn, settings.pictures)
-        if parts:
-            yield from turned(run, level, source, known[level], parts, drawn[UNTOUCHED])
-    if (floor := run.untrained()) is not None:
-        yield from transplanted_untrained(run, floor, gallery, are_read=bool(parts))
-
-
-def transplanted_untrained(
-    run: Context, floor: Context, gallery: np.ndarray, *, are_read: bool
-) -> Iterator[pd.DataFrame]:
-    """What a target's common dimensions take along at an untrained encoder: a floor of the same at a trained one."""
-    settings, (level,) = run.settings, floor.levels
-    known = floor.represent(gallery)
-    source, target = sides(floor, gallery, known)
-    h, other, images = source.h[level], target.h[level], source.numbers.tolist()
-    rule, told = find_rule(known[level], settings), partial(run.records, images=images, level=UNTRAINED)
-    common = common_dimensions(rule, other, known[level], target.rows, settings.neighbours)
-    versions = edited(h, other, rule, common, common, seed=settings.seed, images=images)
-    wanted = {UNTOUCHED: h, TARGET: other, **{edit: versions[edit] for edit in TRANSPLANTS.values()}}
-    drawn = {
-        name: floor.render(name, level, values, images, range(settings.samples)) for name, values in wanted.items()
-    }
-    typical = typical_distance(known[level], seed=settings.seed)
-    again = {name: floor.encode(made.flatten(0, 1))[level].double() / typical for name, made in drawn.items()}
-    yield from progress(again, TRANSPLANTS.values(), len(images), told)
-    yield from rendered(run, drawn if are_read else {}, told)
-
-
-def progress(
-    again: Mapping[str, torch.Tensor], edits: Iterable[str], count: int, told: Callable[..., pd.DataFrame]
-) -> Iterator[pd.DataFrame]:
-    """How far edits take the samples of N images, encoded again, ``[N * K, D]``, on the way to the target."""
-    gap, shape = again[TARGET] - again[UNTOUCHED], (count, -1)
-    yield told("sample_gap", gap.square().sum(1).reshape(shape))
+    gap = again[TARGET] - again[UNTOUCHED]
+    yield told("sample_gap", gap.square().sum(1).reshape(shape), images)
     for edit in edits:
         along = ((again[edit] - again[UNTOUCHED]) * gap).sum(1)
-        yield told("sample_progress", along.reshape(shape), condition=edit)
-
-
-def rendered(
-    run: Context, drawn: Mapping[str, torch.Tensor], told: Callable[..., pd.DataFrame]
-) -> Iterator[pd.DataFrame]:
-    """Factors that the judge reads off samples ``[N, K, 3, S, S]`` of every version of ``h``."""
-    for name, pictures in drawn.items():
+        yield told("sample_progress", along.reshape(shape), images, condition=edit)
+    for name, pictures in drawn.items() if parts else ():
         for factor, read in run.read(pictures).items():
-            yield told(f"rendered_{name}", read, condition=factor)
+            yield told(f"rendered_{name}", read, images, condition=factor)
+    if not is_floor:
+        first, size = slice(settings.pictures), drawn[UNTOUCHED].shape[-1]
+        shown = {label: drawn[name][first, 0] for name, label in SHOWN.items()}
+        shown = {"image": source.images[first], **shown, "target": target.images[first]}
+        yield in_columns(f"edits_{level}", size, shown)
+        if parts:
+            yield from turned(run, level, source, known, parts, drawn[UNTOUCHED])
 
 
 @dataclass(frozen=True, eq=False)
@@ -331,14 +304,13 @@ def turned(
     directions = find_directions(known[fitted], {name: values[fitted] for name, values in parts.items()})
     samples: dict[str, dict[float, torch.Tensor]] = {}
     for moved, direction in directions.items():
-        yield run.records("readable", [direction.r2], [-1], level=level, condition=moved)
+        yield run.records("readable", [direction.r2], [-1], level, moved)
         samples[moved] = {0.0: untouched}
         for steps in settings.strengths:
             h = direction.move(source.h[level][: len(images)], steps)
             drawn = samples[moved][steps] = run.render(f"moved-{moved}", level, h, images, range(settings.samples))
             for read, values in run.read(drawn).items():
-                told = {"condition": f"{moved} > {read}", "strength": steps}
-                yield run.records("rendered_moved", values, images, level=level, **told)
+                yield run.records("rendered_moved", values, images, level, f"{moved} > {read}", strength=steps)
     yield from directions_panels(level, source.images[: len(images)], samples)
 
 
@@ -415,7 +387,6 @@ def edited(
     rule: Rule,
     own: torch.Tensor,
     theirs: torch.Tensor,
-    *,
     seed: int,
     images: Sequence[int],
 ) -> dict[str, torch.Tensor]:
@@ -559,16 +530,6 @@ def spreads_of(parts: Mapping[str, np.ndarray]) -> dict[str, float]:
 # Pictures
 
 
-def edits_panel(
-    level: str, sources: torch.Tensor, targets: torch.Tensor, drawn: Mapping[str, torch.Tensor], count: int
-) -> Panel:
-    """The first images ``[N, 3, S, S]`` beside their targets, with the first sample of every version of ``h``."""
-    images, others = (resize(side[:count], drawn[UNTOUCHED].shape[-1]) for side in (sources, targets))
-    grid = torch.stack([images, *(drawn[name][:count, 0] for name in SHOWN), others], 1)
-    rows = tuple(f"image {i + 1}" for i in range(len(images)))
-    return Panel(f"edits_{level}", grid, rows, ("image", *SHOWN.values(), "target"))
-
-
 def directions_panels(
     level: str, images: torch.Tensor, samples: Mapping[str, Mapping[float, torch.Tensor]]
 ) -> Iterator[Panel]:
@@ -702,7 +663,7 @@ def edits(found: Found) -> pd.DataFrame:
     rows = {}
     for key, own in found.measured(*measures.values()).groupby(["level", "condition"], sort=False):
         values = {name: mean_by_image(measured(own, measure)) for name, measure in measures.items()}
-        rows[key] = {name: found.interval(part, median) for name, part in values.items()}
+        rows[key] = found.intervals(values, median)
     return tabulate(rows, ("level", "edit"), tuple(measures))
 
 
@@ -722,12 +683,9 @@ def removal(found: Found) -> pd.DataFrame:
             common, random = (
                 np.abs(change_of(factor, at, end[factor])).mean(1) / spread.get(factor, 1.0) for end in ends
             )
-            moved = {"common": common, "random": random, "difference": common - random}
-            summed = {
-                name: found.interval(values, share if factor == "class" and name != "difference" else mean)
-                for name, values in moved.items()
-            }
-            rows[level, factor] = summed | tested(moved["difference"])
+            both = found.intervals({"common": common, "random": random}, share if factor == "class" else mean)
+            gain = common - random
+            rows[level, factor] = {**both, "difference": found.interval(gain, mean), **tested(gain)}
     return corrected(tabulate(rows, ("level", "factor"), ("common", "random", "difference"), TEST), "level")
 
 
@@ -755,15 +713,11 @@ def transplant(found: Found) -> pd.DataFrame:
         if (classes := grouped.get("class")) is not None:  # of each image that did not show the target's
             others = classes[classes[:, 0, 3] > 0]
             grouped["class"] = others / others[..., 3:]
-        rows |= {
-            (level, factor): shares(found, way, share if factor == "class" else ratio)
-            for factor, way in grouped.items()
-        }
+        for factor, way in grouped.items():
+            rows[level, factor] = shares(found, way, share if factor == "class" else ratio)
     tests = [f"{column}{which}" for which in GAINS for column in TEST]
     table = tabulate(rows, ("level", "factor"), ("common", "random", "far", "gain", "gain_far"), tests)
-    floor = rows_where(table, level=UNTRAINED).set_index("factor")["common"]
-    table = table[table["level"] != UNTRAINED].reset_index(drop=True)
-    table["untrained_h"] = table["factor"].map(floor)
+    table = beside_untrained(table, "common", "factor")
     for which in GAINS:
         family = table.assign(p_value=table[f"p_value{which}"].mask(table["factor"] == ALL))
         table[f"p_holm{which}"] = corrected(family, "level")["p_holm"].fillna(table[f"p_value{which}"])
@@ -851,7 +805,7 @@ def transplanted(found: Found) -> Iterator[Judgement]:
             **{f"gain_{control}": gain.signed() for control, gain in zip(GAINS.values(), gains, strict=True)},
             **{f"p_{control}": p_text(float(tests[which][place])) for which, control in GAINS.items()},
         }
-        yield Judgement("manipulation", gains[decisive], word, level=level, p_value=p, names=about)
+        yield Judgement("manipulation", gains[decisive], word, level, p_value=p, names=about)
 
 
 def directed(found: Found) -> Iterator[Judgement]:
@@ -877,7 +831,7 @@ def directed(found: Found) -> Iterator[Judgement]:
             "p_gain": p_text(float(p_values[0][place])),
             "p_own": p_text(float(p_values[1][place])),
         }
-        yield Judgement("directions", gain, word, level=level, p_value=p, names=about)
+        yield Judgement("directions", gain, word, level, p_value=p, names=about)
 
 
 def squares(slopes: Array) -> Array:
@@ -915,21 +869,18 @@ def in_short(found: Found) -> Iterator[Block]:
     yield blocks.points([*(verdict.sentence for verdict in found.verdicts), *told])
 
 
-def were_read(found: Found) -> bool:
-    """Whether the factors of what is drawn are known."""
-    return not found.tables["removal"].empty
-
-
 def figure_of(table: str, draw: Callable[..., Figure], **about: Any) -> Callable[[Found], Figure]:
     """A figure of a table."""
     return lambda found: draw(found.tables[table], **about)
 
 
+side_effects = figure_of("directions", draw_side_effects, labels=SHORT_LABELS)
+
+
 def transplant_across(runs: Sequence[FinishedRun]) -> Figure:
     """Shares of the way, edit beside edit."""
-    unit = "share of the way to the target"
-    table = joined(runs, "transplant")
-    return draw_by_encoder(table, Axis(unit), row="factor", labels=LABELS, series={**SERIES, **FAR})
+    axis = Axis("share of the way to the target")
+    return draw_by_encoder(joined(runs, "transplant"), axis, row="factor", labels=LABELS, series=SERIES | FAR)
 
 
 def side_effects_across(runs: Sequence[FinishedRun]) -> Figure:
@@ -964,23 +915,27 @@ def printed_levels(found: Found) -> pd.DataFrame:
 def printed_directions(found: Found) -> pd.DataFrame:
     """Every direction with its own change, the largest side effect, and how often the class changes."""
     lines = []
-    for (level, moved), rows in found.tables["directions"].groupby(["level", "moved"], sort=False):
-        effects = rows.set_index("read")
-        others = effects.drop(index=[moved, "class"])
+    for about, effects in by_direction(found):
+        others = effects.drop(index=[about["moved"], "class"])
         most = others.loc[others["change"].abs().idxmax()]
         largest = f"{short_label(str(most.name))} {cell(most, 'change')}{star(most)}"
-        classes = cell(effects.loc["class"], "change")
-        lines.append({**effects.loc[moved], "level": level, "moved": moved, "largest": largest, "classes": classes})
+        told = {"largest": largest, "classes": cell(effects.loc["class"], "change")}
+        lines.append({**effects.loc[about["moved"]], **about, **told})
     return pd.DataFrame(lines)
 
 
 def printed_side_effects(found: Found) -> pd.DataFrame:
     """The matrix of factors moved and factors read."""
-    lines = []
+    return pd.DataFrame(
+        {**about, **{str(read): number(row["change"]) + star(row) for read, row in effects.iterrows()}}
+        for about, effects in by_direction(found)
+    )
+
+
+def by_direction(found: Found) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+    """Of each level and factor moved: these, and the effects by factor read."""
     for (level, moved), rows in found.tables["directions"].groupby(["level", "moved"], sort=False):
-        changes = {row["read"]: number(row["change"]) + star(row) for _, row in rows.iterrows()}
-        lines.append({"level": level, "moved": moved, **changes})
-    return pd.DataFrame(lines)
+        yield {"level": level, "moved": moved}, rows.set_index("read")
 
 
 def printed_transplant(found: Found) -> pd.DataFrame:
@@ -1008,7 +963,7 @@ def names(found: Found) -> dict[str, Any]:
         "few": "one image" if image else "fewer",
         "least": TESTED,
         "pairs": said("pairs of one image" if image else "pairs of the data"),
-        "of_directions": said("limit of directions") if were_read(found) else "",
+        "of_directions": said("limit of directions") if len(found.tables["removal"]) else "",
         "gallery": f"{found.at_hand(settings.drawn):,}",
         "quantile": f"{settings.quantile:g}",
         "sparse": f"{SPARSE:.0%}",
@@ -1018,39 +973,21 @@ def names(found: Found) -> dict[str, Any]:
 
 
 PROBE = Probe(
-    name="manipulate",
-    settings=Manipulate,
+    "manipulate",
+    Manipulate,
+    measure,
+    ready,
+    names,
+    verdicts,
     needs=Needs(decoder="must", judge=True, images=LEAST),
     images=lambda settings: settings.drawn,
-    ready=ready,
-    measure=measure,
-    tables={
-        "levels": levels,
-        "edits": edits,
-        "removal": removal,
-        "transplant": transplant,
-        "directions": directions,
-        "responses": responses,
-    },
-    verdicts=verdicts,
+    tables=named(levels, edits, removal, transplant, directions, responses),
     finding={"manipulation": 4, "directions": 4},
     rests_on={"directions": "moved"},
     rows_in={"manipulation": "transplant", "directions": "directions"},
-    names=names,
     page={
         "": [
-            Show(
-                "figure",
-                "transplant",
-                figure_of(
-                    "transplant",
-                    draw_by_factor,
-                    labels=LABELS,
-                    unit="share of the way to the target",
-                    series=SERIES | FAR,
-                ),
-                across=transplant_across,
-            )
+            Show("figure", "transplant", figure_of("transplant", draw_by_factor, **TAKEN), across=transplant_across),
         ],
         "In short": [in_short],
         "Common dimensions, taken out and put in": [
@@ -1058,34 +995,17 @@ PROBE = Probe(
             Show("table", "levels"),
             Show("table", "edits"),
             Show("table", "transplant"),
-            Show("missing", "factors", when=lambda found: not were_read(found)),
-            Show(
-                "figure",
-                "removal",
-                figure_of(
-                    "removal",
-                    draw_by_factor,
-                    labels=LABELS,
-                    unit="change, standard deviations (class: share)",
-                    series=SERIES,
-                ),
-                were_read,
-            ),
+            Show("missing", "factors", of="removal"),
+            Show("figure", "removal", figure_of("removal", draw_by_factor, **CHANGED), of="removal"),
             Show("table", "removal"),
             undrawn,
         ],
         "Directions of factors": [
-            Show("missing", "directions", when=lambda found: not were_read(found)),
-            Show("text", "directions", when=were_read),
+            Show("missing", "directions", of="removal"),
+            Show("text", "directions", of="removal"),
             Show("panel", "directions"),
-            Show("figure", "responses", figure_of("responses", draw_responses, labels=SHORT_LABELS), were_read),
-            Show(
-                "figure",
-                "side-effects",
-                figure_of("directions", draw_side_effects, labels=SHORT_LABELS),
-                were_read,
-                across=side_effects_across,
-            ),
+            Show("figure", "responses", figure_of("responses", draw_responses, labels=SHORT_LABELS), of="removal"),
+            Show("figure", "side-effects", side_effects, across=side_effects_across, of="removal"),
             Show("table", "directions"),
             Show("table", "side-effects"),
         ],
@@ -1104,5 +1024,4 @@ PROBE = Probe(
     },
     quick={"images": 20, "gallery": 1000, "strengths": (2.0,), "steps": 6},
     shown_in={4: ("transplant", "side-effects")},
-    words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

@@ -25,12 +25,12 @@ from kornia.filters import gaussian_blur2d
 from scipy.stats import rankdata
 
 from analyses.findings import word_for
-from analyses.statistics import correlation, mean, median, share
+from analyses.statistics import Array, correlation, mean, median, share
 from analyses.tables import by_image, measured, summed, tabulate
-from probes.probe import Compared, Judgement, Needs, Probe, Settings, Show, option
+from probes.probe import Compared, Found, Judgement, Needs, Probe, Settings, Show, option
 from probes.scale import OF_TOKENS, between_tokens, check_others, unit_error
 from rcdm_core.distances import relative_displacement, typical_distance, typical_error
-from rcdm_core.encoders.encoder import PATCHES
+from rcdm_core.encoders.encoder import PATCHES, Encoder
 from rcdm_core.errors import UserError
 from rcdm_core.precision import device_of
 from rcdm_core.representations import fitting
@@ -42,18 +42,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analyses.bootstrap import Estimate
-    from analyses.statistics import Array
     from probes.context import Context
-    from probes.probe import Found
-    from rcdm_core.encoders.encoder import Encoder
 
 LEAST = 20  # images
 QUARTER = 0.25  # of the places
 _AT_ONCE = 64  # images that are covered together: each lot is kept, and a step of the bar
-OF_COVERED = (
-    " A token counts as covered if a pixel of its place changes, behind the preprocessing, by more than 2% of what a "
-    "cover changes most; what it sees beyond its place does not count."
-)
 SPREAD = {"covered": median, "elsewhere": median, "outside": share}
 TOUCHED = 0.02  # of a pixel's change under a whole cover: less is the ringing of a filter that resizes
 
@@ -101,7 +94,7 @@ def measure(run: Context, settings: Occlusion) -> Iterator[pd.DataFrame | Map | 
     unit = {level: typical_distance(apart[level], seed=settings.seed) for level in run.levels}
     for level in run.levels:
         error = typical_error(apart[level], seed=settings.seed)
-        yield run.records("unit_error", [error], [-1], level=level, condition="occluded")
+        yield run.records("unit_error", [error], [-1], level, "occluded")
     areas = torch.stack([area(run.images.image_size, place, settings.places) for place in range(settings.places**2)])
     has_grid = bool(run.encoder.grid_layer)
     touched = touched_by(run.encoder, areas) if has_grid else torch.zeros(len(areas), 0, 0, dtype=torch.bool)
@@ -132,7 +125,7 @@ def measure(run: Context, settings: Occlusion) -> Iterator[pd.DataFrame | Map | 
     for level, of_level in zip(run.levels, far[:-2], strict=True):
         for cover, of_cover in zip(COVERS, of_level, strict=True):
             for place, values in enumerate(of_cover):
-                yield run.records("occluded", values, chosen, level=level, condition=cover, strength=place)
+                yield run.records("occluded", values, chosen, level, cover, strength=place)
     for cover, values in zip(COVERS, far[:-2].mean(-1).unflatten(2, side).unbind(1), strict=True):
         yield Map(f"where_{cover}", values, run.levels, "relative displacement")
     yield lit(run.levels, run.images.images(chosen[: settings.pictures]), far[:-2, 0].unflatten(1, side))
@@ -252,7 +245,7 @@ def places(found: Found) -> pd.DataFrame:
         values = by_image(rows, "strength").to_numpy()
         error = unit_error(found, "occluded", level=rows["level"].iloc[0])
         of_unit = {"average": values.mean(1), "largest": values.max(1)}
-        medians = {name: found.interval(of, median) for name, of in of_unit.items()}
+        medians = found.intervals(of_unit, median)
         return {
             **{name: of.widened(of.value * error) for name, of in medians.items()},
             "concentration": found.interval(concentration(values), share),
@@ -271,9 +264,9 @@ def spreading(found: Found) -> pd.DataFrame:
     """
 
     def sum_up(rows: pd.DataFrame) -> dict[str, Any]:
-        numbers = {name: measured(rows, name) for name in SPREAD}
-        found_of = {name: found.interval(of["value"].to_numpy(), SPREAD[name]) for name, of in numbers.items()}
-        return {**found_of, "even": numbers["outside"]["strength"].iloc[0]}
+        numbers = {name: measured(rows, name)["value"] for name in SPREAD}
+        even = measured(rows, "outside")["strength"].iloc[0]
+        return {**found.intervals(numbers, SPREAD), "even": even}
 
     rows = found.measured(*SPREAD)
     return summed(rows, ("level", "condition"), tuple(SPREAD), sum_up, ("even",)).rename(columns={"condition": "cover"})
@@ -303,20 +296,25 @@ def verdicts(found: Found) -> Iterator[Judgement]:
         yield Judgement("fewer places", least, word, names={"cover": cover, "others": others})
 
 
+def names(found: Found) -> dict[str, Any]:
+    """What the words tell besides."""
+    return {
+        "tokens": [f"{OF_TOKENS} {PROBE.wording.text('covered tokens', {})}"] if len(found.tables["spread"]) else [],
+        "gallery": f"{found.at_hand(found.settings.gallery, besides=found.settings.images):,}",
+    }
+
+
 PROBE = Probe(
-    name="occlusion",
-    settings=Occlusion,
+    "occlusion",
+    Occlusion,
+    measure,
+    ready,
+    names,
+    verdicts,
     needs=Needs(decoder="no", images=2 * LEAST),
     images=lambda settings: settings.images + settings.gallery,
-    ready=ready,
-    measure=measure,
     tables={"places": places, "covers": covers, "spread": spreading},
-    verdicts=verdicts,
     rows_in={"fewer places": "places"},
-    names=lambda found: {
-        "tokens": [OF_TOKENS + OF_COVERED] if len(found.tables["spread"]) else [],
-        "gallery": f"{found.at_hand(found.settings.gallery, besides=found.settings.images):,}",
-    },
     page={
         "Where each level looks": [Show("panel", "lit"), Show("map", "where")],
         "In numbers": [Show("table", "places"), Show("table", "covers")],
@@ -325,77 +323,4 @@ PROBE = Probe(
     compared={"occluded": Compared(median, ("places",))},
     quick={"images": 40, "gallery": 400, "places": 4},
     shown_in={0: ("lit",)},
-    words="""
-# Where {encoder} looks
-Occlusion sensitivity of its representations, measured on {data}
-
-## verdict fewer places
-*claim:* The projector of {encoder} depends on fewer places of an image than its backbone.
-*statistic:* fewer places: share of the displacement on the most telling quarter of places, projector minus backbone
-*rule:* The share of an image's displacement that falls on its most telling quarter of the places, projector minus
-backbone, mean over images. Supported where the whole 95% interval lies above 0 under every cover, not supported where
-it lies below 0 under every one, else inconclusive.
-*sentence:* Covered one place after the other, the most telling quarter of the places has a share of the displacement
-that differs by {gain} between projector and backbone (covered by {cover}, where the difference is smallest; by
-{others}; {n} images).
-
-## no verdict
-No verdict. What is compared is the projector with the backbone; they were not measured together in this run.
-
-## panel lit
-Which places of single images h depends on. First column: the image. The others: the same image, for each level as
-bright as h moves when the place is covered by grey; the most telling place of an image and level is fully lit. *How to
-read:* What is lit is what the level sees; where everything is lit alike, it depends on the whole image.
-
-## map where
-Which places h depends on, covered by {level}. Mean displacement of h over images, in units of the distance to another
-image, when the place is covered; one map a level, on one scale. *How to read:* A level that depends on the object alone
-is dark around it. A pattern that is there under one cover only is the cover's own.
-
-## table places: level | cover | average as mean place | largest as most telling | concentration as quarter | images
-How far covering a place moves h. Medians over images of the mean and of the largest displacement by a place (1: as far
-as another image); mean share of the displacement on the most telling quarter of the places (0.25: all alike). In
-brackets, 95% bootstrap intervals over images.
-
-## table covers: level | first | second | agreement
-Whether covers agree on where an image tells. Mean over images of Spearman's correlation, over places, between the
-displacements under two covers: 1 where they order the places alike, 0 where they have nothing in common, as they would
-if h answered to the covers and not to what they hide.
-
-## map spread
-Whether what is hidden at one place reaches others. The middle of the image is covered (of an even number of places, the
-one right below it): how far the token at each place of the grid of {encoder} moves, mean over images, by cover. A token
-is the vector that the network has at a place of its last layer before places are averaged; 1 is the distance between
-the tokens of two images at one place. The grid lies over what the preprocessing leaves of an image. *How to read:* A
-bright spot in the middle of a dark map says that tokens tell of their own place; an even map, that each tells of the
-whole image.
-
-## table spread: cover | covered as covered tokens | elsewhere as others | outside as others' share | even | images
-Whether tokens move where the cover is. Medians over images of the mean displacement of the tokens whose place a cover
-touches, and of all others (1: as far as the tokens of two images at one place); share of these others in the sum of
-displacements, mean over images, and what it is where all tokens move alike (even): far below that, an effect stays
-local. In brackets, 95% bootstrap intervals over images.
-
-## summary places: level | cover | average as mean place | largest as most telling | concentration as quarter
-how far covering a place moves h
-
-## limits
-- A cover is no part of any image: h may move because of its edges or its colour. What three covers agree on is less
-  likely theirs.
-- Places are squares of one size: what is smaller is seen blurred, what two places show alike (a repeated pattern) is
-  missed, for either can be covered without loss.
-- A displacement says that h changes, not what of it is used.
-- {intervals_limit}
-- {memory}
-- {scenes}
-
-## method
-- Places. Each of {images} images is cut into {places} × {places} places, and one after the other is covered by middle
-  grey, by the mean colour of the image, and by the image blurred (a Gaussian with a standard deviation of an eighth of
-  the side).
-- Unit. Distances are divided by the median distance between two of {gallery} other images at that level; the standard
-  error of that unit is in every interval of a displacement.
-- {tokens}
-- {uncertainty}.
-""",
 )

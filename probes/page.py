@@ -29,7 +29,7 @@ MEASURED = "How it was measured"  # the section of the method; what a page has u
 
 def document(found: Found) -> dict[str, Any]:
     """The report as plain data, for PDF and page."""
-    words, about, run = found.probe.wording, found.names, found.run
+    words, about, run, adapted = found.probe.wording, found.names, found.run, found.that_drew("adapted")
     made = head(
         run,
         title=words.title.format_map(about),
@@ -45,7 +45,7 @@ def document(found: Found) -> dict[str, Any]:
     boxes = () if in_grid else found.verdicts
     return {
         **made,
-        "cards": [*made["cards"], *decoder.fidelity_card(found.scores, found.adapted), *_cards(words, about)],
+        "cards": [*made["cards"], *decoder.fidelity_card(found.that_drew("scores"), adapted), *_cards(words, about)],
         **({"verdict-grid": _grid(found, words, about)} if in_grid and found.verdicts else {}),
         "verdicts": [verdict_box(one, counted=found.probe.counted, rows=_rows_in(found, one)) for one in boxes],
         "no-verdict": found.probe.gist(found)
@@ -55,7 +55,7 @@ def document(found: Found) -> dict[str, Any]:
             *(blocks.section(title, content) for title, content in shown.items() if content),
             blocks.section(
                 "What this report cannot tell",
-                [blocks.points([*decoder.adapted_limits(found.adapted), *words.points("limits", about)])],
+                [blocks.points([*decoder.adapted_limits(adapted), *words.points("limits", about)])],
             ),
             blocks.section(MEASURED, [blocks.points(words.points("method", about)), *measured]),
             blocks.section("Provenance", source, new_page=True),
@@ -138,7 +138,7 @@ def _figures(found: Found) -> Iterator[tuple[str, Figure]]:
 def _drawn_by(found: Found) -> dict[str, Callable[[], Figure]]:
     """What draws each figure, by file name."""
     shows = [show for shows in found.probe.page.values() for show in shows if not callable(show)]
-    drawn = {file_name(show.name): partial(show.draw, found) for show in shows if show.draw and show.when(found)}
+    drawn = {file_name(show.name): partial(show.draw, found) for show in shows if show.draw and show.is_due(found)}
     return {**drawn, **{file_name(one.name): one.figure for one in (*found.panels, *found.maps)}}
 
 
@@ -155,7 +155,7 @@ def _blocks(found: Found, shows: Sequence[Show | Callable[[Found], Iterable[Bloc
     for show in shows:
         if callable(show):
             yield from show(found)
-        elif not show.when(found):
+        elif not show.is_due(found):
             continue
         elif show.kind == "table":
             yield from (blocks.table(table) for name, table in found.printed.items() if is_of(name, show.name))

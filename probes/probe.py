@@ -12,23 +12,24 @@ import inspect
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import KW_ONLY, dataclass, field, fields
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from analyses.bootstrap import LEVEL, interval
-from analyses.findings import ERROR_RATE, LEAST, Verdict, aside, p_text
-from analyses.statistics import mean
+from analyses.bootstrap import LEVEL, Estimate, interval
+from analyses.findings import ERROR_RATE, LEAST, Verdict, Word, aside, p_text
+from analyses.statistics import Statistic, mean
 from rcdm_core.bounds import LARGEST_SEED, check_numbers
 from rcdm_core.encoders import UNTRAINED
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.rcdm.choices import BRIEF_STEPS, DEFAULT_SOLVER, SOLVERS
 from reports import phrases
 from reports.names import data_name, is_of, listed
-from reports.tables import as_read
-from reports.words import read_words
+from reports.tables import Table, as_read
+from reports.words import Words, read_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -37,16 +38,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
-    from analyses.bootstrap import Estimate
-    from analyses.findings import Word
-    from analyses.statistics import Statistic
     from probes.context import Context
     from rcdm_core.data.registry import GivenImages
     from reports.blocks import Block
     from reports.finished import FinishedRun
     from reports.panels import Map, Panel
-    from reports.tables import Table
-    from reports.words import Words
 
 
 @dataclass(frozen=True)
@@ -231,6 +227,7 @@ class Show:
         alone: Whether only the picture of just this name is meant, and none with a level or a number behind it.
         across: Draws one figure of what runs on several encoders found, for `reproduce`; its caption is the section
             ``across <name>``. Without it their pictures stand side by side.
+        of: Table that it stands by: there is nothing to show where that has no rows, and nothing missing where it has.
     """
 
     kind: Literal["figure", "table", "panel", "map", "text", "missing"]
@@ -239,6 +236,12 @@ class Show:
     when: Callable[[Found], bool] = lambda found: True
     alone: bool = False
     across: Callable[[Sequence[FinishedRun]], Figure] | None = None
+    of: str = ""
+
+    def is_due(self, found: Found) -> bool:
+        """Whether there is anything to show."""
+        stands = not self.of or found.tables[self.of].empty == (self.kind == "missing")
+        return self.when(found) and stands
 
 
 @dataclass(frozen=True)
@@ -262,27 +265,33 @@ class Compared:
     called: str = ""
 
 
+def named(*tables: Callable[[Found], pd.DataFrame]) -> dict[str, Callable[[Found], pd.DataFrame]]:
+    """Tables by the names of the functions that make them."""
+    return {table.__name__: table for table in tables}
+
+
 Page: TypeAlias = "Mapping[str, Sequence[Show | Callable[[Found], Iterable[Block]]]]"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Probe:
     """A question put to an encoder.
 
     Attributes:
         name: Of the command, the function, the module, the run folder and the documentation: one name.
         settings: What it can be told: a dataclass of `option` fields.
-        needs: What has to be open.
         measure: Gives records, panels and maps, one after the other.
+        ready: Refuses at once what would fail later, and opens what only this probe needs; None where that is nothing.
+        names: What the words tell besides settings and arguments.
+        verdicts: Claims tested, each by a rule that its words state.
+        needs: What has to be open.
         tables: Summaries by name, each a function of what was found.
         gist: A paragraph for the first page and the terminal, of a probe that tests no claim.
         printed: Tables as they are read, by name, where that is not a row for a row of numbers: cells may be text.
         page: What is shown, by the title of its section. Of what has no title, the first that is there stands on the
             first page.
-        words: Markdown, as `reports.words` reads it.
+        words: Markdown, as `reports.words` reads it; without it, the file ``.md`` beside the module is read.
         images: How many images the settings ask for at most; None takes all.
-        ready: Refuses at once what would fail later, and opens what only this probe needs; None where that is nothing.
-        verdicts: Claims tested, each by a rule that its words state.
         finding: Number of the paper's finding that a verdict is on, by its aspect; an aspect that is not there is the
             paper's nowhere.
         counted: What the verdicts rest on: images, or pairs or pictures.
@@ -290,7 +299,6 @@ class Probe:
             that is not there.
         rows_in: Table, or family of one a level, that the number of a verdict stands in or is made of, by its aspect
             (empty for none): on the page, the number leads there. ``a or b``: the first that there is.
-        names: What the words tell besides settings and arguments.
         compared: Measures of which a value says something of its image by itself, by which finished runs are compared;
             None for all, by their means; empty where there are none.
         comparable: Records by which finished runs are compared, made of those of one encoder on the images that are in
@@ -304,19 +312,20 @@ class Probe:
 
     name: str
     settings: type[Any]
-    needs: Needs = field(default_factory=Needs)
     measure: Callable[[Context, Any], Iterator[pd.DataFrame | Panel | Map]]
+    ready: Callable[[Context, Any], Ready | None] = lambda run, settings: None
+    names: Callable[[Found], Mapping[str, Any]] = lambda found: {}
+    verdicts: Callable[[Found], Iterator[Judgement]] = lambda found: iter(())
+    _: KW_ONLY
+    needs: Needs = field(default_factory=Needs)
     tables: Mapping[str, Callable[[Found], pd.DataFrame]]
     page: Page
-    words: str
+    words: str = ""
     images: Callable[[Any], int | None] = lambda settings: settings.images
-    ready: Callable[[Context, Any], Ready | None] = lambda run, settings: None
-    verdicts: Callable[[Found], Iterator[Judgement]] = lambda found: iter(())
     finding: Mapping[str, int] = field(default_factory=dict)
     counted: str = "images"
     rests_on: Mapping[str, str] = field(default_factory=dict)
     rows_in: Mapping[str, str] = field(default_factory=dict)
-    names: Callable[[Found], Mapping[str, Any]] = lambda found: {}
     gist: Callable[[Found], str] = lambda found: ""
     printed: Mapping[str, Callable[[Found], pd.DataFrame]] = field(default_factory=dict)
     compared: Mapping[str, Compared] | None = None
@@ -328,7 +337,7 @@ class Probe:
     @cached_property
     def wording(self) -> Words:
         """Its words, read."""
-        return read_words(self.words)
+        return read_words(self.words or Path(inspect.getfile(self.measure)).with_suffix(".md").read_text("utf-8"))
 
     def compared_by(self, measure: str) -> Compared:
         """How finished runs are compared by a measure."""
@@ -392,7 +401,16 @@ class Found:
 
     def interval(self, values: ArrayLike, statistic: Statistic, level: float = LEVEL) -> Estimate:
         """A statistic of values ``[N, ...]``, one row an image, with its bootstrap interval, of 95% by default."""
-        return interval(np.asarray(values), statistic, level=level, seed=self.settings.seed)
+        return interval(np.asarray(values), statistic, level, seed=self.settings.seed)
+
+    def intervals(
+        self, values: Mapping[str, ArrayLike], statistics: Statistic | Mapping[str, Statistic]
+    ) -> dict[str, Estimate]:
+        """`interval` of values by name, each of the statistic of its name, where they are not all of one."""
+        return {
+            name: self.interval(of, statistics if callable(statistics) else statistics[name])
+            for name, of in values.items()
+        }
 
     @cached_property
     def _places(self) -> dict[str, np.ndarray]:
@@ -413,17 +431,11 @@ class Found:
         """How many images there were of those that were asked for, ``besides`` others: a set may hold fewer."""
         return min(asked, self.run.get("data_card", {}).get("images", asked + besides) - besides)
 
-    @property
-    def scores(self) -> dict[str, Any]:
-        """How faithful the heads were that drew and were trained with their denoiser, by condition."""
-        return self._that_drew("scores")
+    def that_drew(self, kind: str) -> dict[str, Any]:
+        """What is known of the heads that drew, by condition.
 
-    @property
-    def adapted(self) -> dict[str, Any]:
-        """What was found of the heads that drew and were put on a denoiser trained without them, by condition."""
-        return self._that_drew("adapted")
-
-    def _that_drew(self, kind: str) -> dict[str, Any]:
+        How faithful they were, of those trained with their denoiser (``scores``), or put on one without (``adapted``).
+        """
         shown = (*self.encoders, *([UNTRAINED] if self.has_floor else ()))
         return {name: told for name, told in self.run.get(kind, {}).items() if name.rpartition("/")[0] in shown}
 

@@ -97,7 +97,7 @@ class Scale:
     def error_records(self, run: Context, level: str, weights: str = "") -> Iterator[pd.DataFrame]:
         """Records of the errors, ``unit_error`` of no image, as `unit_error` reads them."""
         for measure, error in zip(MOVED, self.errors, strict=True):
-            yield run.records(f"{weights}unit_error", [error], [-1], level=level, condition=measure)
+            yield run.records(f"{weights}unit_error", [error], [-1], level, measure)
 
     def displacement(self, moved: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
         """Relative displacement ``[N]`` of representations ``[N, D]``: 0 is unmoved, 1 as far as another image."""

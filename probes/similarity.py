@@ -15,7 +15,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import combinations
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +23,7 @@ import torch
 
 from analyses.statistics import mean
 from analyses.tables import estimate_of, tabulate
-from probes.probe import Compared, Needs, Probe, Settings, Show, option
+from probes.probe import Compared, Found, Needs, Probe, Settings, Show, option
 from rcdm_core.errors import UserError
 from rcdm_core.progress import track
 from reports.style import TEXT_WIDTH, new_figure, theme
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from probes.context import Context
-    from probes.probe import Found
 
 LEAST = 20  # images
 ALIKE, FILLED = ("cka", "rsa"), ("effective_rank", "participation_ratio")
@@ -314,27 +312,23 @@ def _draw_matrix(axes: Axes, matrix: pd.DataFrame, title: str) -> None:
 
 def gist(found: Found) -> str:
     """Which two representations are most alike, and which least."""
-    table = found.tables["pairs"].dropna(subset=["cka"])
-    if len(table) == 0:
-        return "No verdict. One representation alone is compared with none."
-    if len(table) == 1:
-        row = table.iloc[0]
-        pair = f"{row['first']} and {row['second']}"
-        return f"No verdict: the paper claims nothing here. {pair} have a CKA of {estimate_of(row, 'cka')}."
-    likest, unlikest = (table.loc[getattr(table["cka"], which)()] for which in ("idxmax", "idxmin"))
-    ends = (f"{row['first']} and {row['second']} (CKA {estimate_of(row, 'cka')})" for row in (likest, unlikest))
-    return "No verdict: the paper claims nothing here. Most alike are {}, least alike {}.".format(*ends)
+    table, said = found.tables["pairs"].dropna(subset=["cka"]), found.probe.wording.parts("gist")
+    if table.empty:
+        return said["alone"]
+    ends = (table.loc[getattr(table["cka"], which)()] for which in ("idxmax", "idxmin"))
+    told = [(f"{row['first']} and {row['second']}", estimate_of(row, "cka")) for row in ends]
+    return said["one pair" if len(table) == 1 else "pairs"].format(*told)
 
 
 PROBE = Probe(
-    name="similarity",
-    settings=Similarity,
+    "similarity",
+    Similarity,
+    measure,
+    ready,
+    lambda found: {"ranked": f"{found.settings.ranked:,}"},
     needs=Needs(encoders="several", decoder="no", images=LEAST),
-    ready=ready,
-    measure=measure,
     tables={"pairs": pairs, "filled": filled},
     gist=gist,
-    names=lambda found: {"ranked": f"{found.settings.ranked:,}"},
     page={
         "Which representations are alike": [
             Show("figure", "similarity", draw_matrices, when=lambda found: len(found.tables["pairs"]) > 0),
@@ -349,5 +343,4 @@ PROBE = Probe(
     },
     comparable=comparable,
     quick={"images": 300, "ranked": 150},
-    words=Path(__file__).with_suffix(".md").read_text(encoding="utf-8"),
 )

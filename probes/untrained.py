@@ -11,6 +11,8 @@ from rcdm_core.precision import device_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pandas as pd
+
     from rcdm_core.encoders.encoder import Encoder
 
 
@@ -36,3 +38,10 @@ def untrained_of(encoder: Encoder, levels: Sequence[str]) -> Encoder | None:
         return None
     alike = all(fresh.dimensions.get(level) == encoder.dimensions[level] for level in levels)
     return fresh if alike else None  # else it is another one that has the name
+
+
+def beside_untrained(table: pd.DataFrame, name: str, *keys: str) -> pd.DataFrame:
+    """A table without the rows at the level `UNTRAINED`, the floor: what they have of a number is ``untrained_h``."""
+    is_floor = table["level"] == UNTRAINED
+    floor = table.loc[is_floor, [*keys, name]].rename(columns={name: "untrained_h"})
+    return table[~is_floor].merge(floor, how="left", on=[*keys]).astype({"untrained_h": float})

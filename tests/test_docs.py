@@ -19,7 +19,6 @@ from rcdm_probe import fidelity
 from rcdm_probe.cli import app
 from rcdm_probe.known_probes import load_probe, places
 from reports.names import file_name
-from reports.words import read_words
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "README.md"]
@@ -85,7 +84,7 @@ def test_figures_are_called_as_the_reports_call_them():
     explained = {re.sub(r"[A-Z]+", "*", name) for row in rows for name in re.findall(r"`(.+?)`", row)}
     known = set(figure_names())
     assert explained <= known
-    told = {name.partition(" ")[2] for probe in map(load_probe, places()) for name in read_words(probe.words).sections}
+    told = {name.partition(" ")[2] for probe in map(load_probe, places()) for name in probe.wording.sections}
     assert {name.partition("-*")[0] for name in known - explained} <= told  # by the report itself
 
 

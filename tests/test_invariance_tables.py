@@ -304,7 +304,7 @@ def test_two_alike_encoders_are_hardly_ever_told_apart(images):
             moved[level] = scale.displacements(h + 0.5 * shift, h)[PLAIN].numpy()
             rows.append({**about, "level": level, "value": scale.errors[0]})
         test = difference(found_in(pd.DataFrame(rows)), pd.DataFrame(moved), PLAIN)
-        false += word_of_gain(test.difference, test.p_value) != "inconclusive"
+        false += word_of_gain(test["difference"], test["p_value"]) != "inconclusive"
     assert false / trials <= 0.05 + 2 * (0.05 * 0.95 / trials) ** 0.5
 
 
