@@ -24,12 +24,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def compile_html(document: Mapping[str, Any], *, template: str, folder: Path, name: str = "report.html") -> Path:
+def compile_html(document: Mapping[str, Any], folder: Path, name: str = "report.html") -> Path:
     """Set a document as a page.
 
     Args:
         document: As for `reports.pdf.compile_pdf`; pictures are paths relative to ``folder``.
-        template: A file in ``reports/templates``, without its ending.
         folder: Where the pictures are and the page goes.
         name: File name of the page.
 
@@ -40,7 +39,7 @@ def compile_html(document: Mapping[str, Any], *, template: str, folder: Path, na
     environment.filters["data"] = lambda path: _data_address(folder / path)
     environment.filters["anchor"] = _anchor
     environment.filters["rows"] = partial(_rows, _tables(document))
-    source = (files("reports") / "templates" / f"{template}.html.jinja").read_text(encoding="utf-8")
+    source = (files("reports") / "templates" / "report.html.jinja").read_text(encoding="utf-8")
     path = folder / name
     with atomic_path(path) as temporary:
         temporary.write_text(environment.from_string(source).render(document=document), encoding="utf-8")

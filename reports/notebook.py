@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from functools import partial
 from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -27,13 +26,9 @@ _WORDS = {"supported": "#1a7f37", "not supported": "#cf222e"}  # others are neit
 def captioned(table: pd.DataFrame, caption_of: Callable[[], str]) -> pd.DataFrame:
     """The same table, which stands in a notebook under its caption; what is made of it has none."""
     table = pd.DataFrame(table)
-    shown = partial(_under_caption, table, caption_of)
+    shown = lambda: f"<p>{escape(caption_of())}</p>{pd.DataFrame._repr_html_(table)}"  # noqa: E731
     object.__setattr__(table, "_repr_html_", shown)  # a class of its own would be unequal to what a CSV is read into
     return table
-
-
-def _under_caption(table: pd.DataFrame, caption_of: Callable[[], str]) -> str:
-    return f"<p>{escape(caption_of())}</p>{pd.DataFrame._repr_html_(table)}"
 
 
 def rasterised(figure: Figure) -> Image.Image:

@@ -23,19 +23,18 @@ if TYPE_CHECKING:
 _FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
 
-def compile_pdf(document: Mapping[str, Any], *, template: str, folder: Path, name: str = "report.pdf") -> Path:
+def compile_pdf(document: Mapping[str, Any], folder: Path, name: str = "report.pdf") -> Path:
     """Typeset a document.
 
     Args:
         document: What the template takes, of JSON types only; pictures are paths relative to ``folder``.
-        template: A file in ``reports/templates``, without its ending.
         folder: Where the pictures are and the PDF goes.
         name: File name of the PDF.
 
     Returns:
         Path of the PDF.
     """
-    source = (files("reports") / "templates" / f"{template}.typ").read_bytes()
+    source = (files("reports") / "templates" / "report.typ").read_bytes()
     fonts = typst.Fonts(include_system_fonts=False, font_paths=[_FONTS])
     pdf = typst.compile(  # type: ignore[type-var]  # the stub wants source and root of one type
         source,

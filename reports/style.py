@@ -8,6 +8,7 @@ since levels also differ in the shape of their marker, on a black-and-white prin
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,8 @@ _OTHER_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _OTHER_MARKERS = ("s", "^", "v", "P", "X")
 
 DASHED = (0, (4, 2))
-LEGEND = 6.0  # mm: a line of a legend below the plots
+LEGEND, _LINE = 6.0, 4.5  # mm: a line of a legend below the plots, and another one
+_LONG = 100  # letters: a legend that is longer has another
 
 TRAINED = "●"  # stands, in every figure and table, before a transformation that the encoder was trained with
 
@@ -100,6 +102,23 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def small_plots(count: int, across: int, height: float, **shared: Any) -> tuple[Figure, Sequence[Axes]]:
+    """A figure of plots in lines, and these; behind them the free places of the last line, which are empty.
+
+    Args:
+        count: How many.
+        across: In a line.
+        height: Of a line, in mm.
+        **shared: Which axes they share.
+    """
+    lines = math.ceil(count / across)
+    figure = new_figure(TEXT_WIDTH, height * lines)
+    plots = figure.subplots(lines, across, squeeze=False, **shared).ravel()
+    for axes in plots[count:]:
+        axes.set_axis_off()
+    return figure, plots
+
+
 def save(figure: Figure, folder: Path, name: str) -> Path:
     """Write ``name.png`` (300 dpi) and ``name.svg`` (text as outlines) into a folder; give the path of the SVG."""
     with theme():
@@ -128,12 +147,14 @@ def level_looks(levels: Iterable[str]) -> dict[str, tuple[str, str]]:
     }
 
 
-def level_handles(levels: Iterable[str], *, line: bool = False) -> list[Line2D]:
-    """Legend entries of the levels."""
-    return [
-        Line2D([], [], color=colour, marker=marker, linestyle="-" if line else "none", label=level)
-        for level, (colour, marker) in level_looks(levels).items()
-    ]
+def entry(label: str, marker: str = "", colour: str = INK, **look: Any) -> Line2D:
+    """An entry of a legend: a marker alone, unless a line is asked for, or there is no marker."""
+    return Line2D([], [], color=colour, label=label, **{"marker": marker, "ls": "none" if marker else "-", **look})
+
+
+def level_handles(levels: Iterable[str], line: str = "none") -> list[Line2D]:
+    """Entries of the levels."""
+    return [entry(level, marker, colour, ls=line) for level, (colour, marker) in level_looks(levels).items()]
 
 
 def shifts(count: int, reach: float = 0.16) -> Sequence[float]:
@@ -142,7 +163,7 @@ def shifts(count: int, reach: float = 0.16) -> Sequence[float]:
 
 
 def dots(
-    axes: Axes, rows: pd.DataFrame, name: str, y: ArrayLike, look: tuple[str, str], *, filled: bool = True
+    axes: Axes, rows: pd.DataFrame, name: str, y: ArrayLike, look: tuple[str, str], label: str = "", filled: bool = True
 ) -> None:
     """Numbers, each a dot on the line of its interval.
 
@@ -152,45 +173,82 @@ def dots(
         name: Of the number.
         y: Height of each row, ``[N]``.
         look: Colour and marker.
+        label: Of the dots in a legend.
         filled: Whether dots are full.
     """
     colour, marker = look
     face, edge, width, size = (colour, "white", 0.4, 4.2) if filled else ("white", colour, 1.0, 3.6)
     axes.hlines(y, rows[f"{name}_low"], rows[f"{name}_high"], color=colour, lw=1.2)
-    # A dot on the edge is whole; where there is none, the layout must not make room for it.
-    axes.plot(rows[name], y, marker, mfc=face, mec=edge, mew=width, ms=size, clip_on=rows[name].isna().all())
+    clipped = rows[name].isna().all()  # a dot on the edge is whole; but the layout must make no room for none
+    axes.plot(rows[name], y, marker, mfc=face, mec=edge, mew=width, ms=size, clip_on=clipped, label=label)
 
 
-def as_list(axes: Axes, labels: Sequence[str] = (), *, down: bool = False) -> None:
+def curve(axes: Axes, rows: pd.DataFrame, name: str, look: tuple[str, str], band: float = 0.15, **line: Any) -> None:
+    """A number against the column ``strength``: a line with dots, in the band of its interval.
+
+    Args:
+        axes: Where.
+        rows: With the columns ``strength`` and ``name``, its ``_low`` and ``_high``; without a row of no strength the
+            number is 0 there.
+        name: Of the number.
+        look: Colour and marker.
+        band: How dark the band is, up to 1; 0 draws none.
+        **line: How else the line is drawn.
+    """
+    colour, marker = look
+    points = rows.set_index("strength")[[name, f"{name}_low", f"{name}_high"]]
+    if 0.0 not in points.index:
+        points.loc[0.0] = 0.0
+    points = points.sort_index()
+    axes.plot(points[name], color=colour, **{"marker": marker, "ms": 3.2, "mec": "white", "mew": 0.4, **line})
+    if band:
+        axes.fill_between(points.index, points[f"{name}_low"], points[f"{name}_high"], color=colour, alpha=band, lw=0)
+
+
+def as_list(
+    axes: Axes, labels: Sequence[str] = (), *, title: str = "", colour: str = INK, unit: str = "", down: bool = False
+) -> None:
     """A plot whose rows are the lines of a list: named at the left, with a rule each instead of an axis.
 
     Args:
         axes: The plot; of several that share their rows one needs the labels.
         labels: Of the rows, from below, or ``down`` from above.
+        title: Of the plot, in a ``colour``.
+        colour: Of the title.
+        unit: What the numbers are.
         down: Whether the first is above.
     """
     axes.grid(axis="y")
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
+    axes.set_title(title, loc="left", color=colour)
+    axes.set_xlabel(unit)
     if labels:
         ends = (-0.6, len(labels) - 0.4)
         axes.set_yticks(range(len(labels)), labels)
         axes.set_ylim(*(reversed(ends) if down else ends))
 
 
-def legend_below(figure: Figure, handles: Sequence[Artist], *, left: float = 0.0, above: float = 0.0) -> None:
-    """Lay a figure out, with a legend in a line below its plots.
+def legend_below(figure: Figure, *others: Artist, unit: str = "", left: float = 0.0, apart: float = 1.5) -> None:
+    """Lay a figure out, with a legend below its plots: of all in them that has a label, each label once.
 
     Args:
-        figure: With all else drawn.
-        handles: Entries of the legend.
+        figure: With all else drawn, and room for one line of a legend; of a long legend it grows by another.
+        *others: Further entries.
+        unit: What stands below all plots together.
         left: What is left free beside the plots, as a share of the width.
-        above: mm between the legend and the plots.
+        apart: Between plots, in letters.
     """
+    drawn = [artist for axes in figure.axes for artist in axes.get_legend_handles_labels()[0]]
+    entries = {str(artist.get_label()): artist for artist in (*drawn, *others)}
+    lines = 1 + (sum(4 + len(label) for label in entries) > _LONG)
+    legend, height = LEGEND + _LINE * (lines - 1), 25.4 * figure.get_figheight() + _LINE * (lines - 1)
+    figure.set_figheight(height / 25.4)
     figure.legend(
-        handles=list(handles), loc="lower left", ncols=len(handles), bbox_to_anchor=(0, 0), columnspacing=1.2,
-        handlelength=1.6,
+        handles=list(entries.values()), loc="lower left", ncols=math.ceil(len(entries) / lines), bbox_to_anchor=(0, 0),
+        columnspacing=1.2, handlelength=1.6, markerscale=1.2,
     )  # fmt: skip
-    bottom = (LEGEND + above) / (25.4 * figure.get_figheight())
-    figure.tight_layout(pad=0.3, h_pad=1.2, w_pad=1.5, rect=(left, bottom, 1, 1))
+    if unit:
+        figure.supxlabel(unit, fontsize=NORMAL, y=legend / height)
+    figure.tight_layout(pad=0.3, h_pad=1.2, w_pad=apart, rect=(left, (legend + bool(unit)) / height, 1, 1))

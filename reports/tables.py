@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from rcdm_core.kept import atomic_path
 from reports.names import file_name
 from reports.style import ordered_levels
@@ -18,8 +20,6 @@ from reports.words import Column
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
-
-    import pandas as pd
 
     from reports.words import Words
 
@@ -178,7 +178,7 @@ def _as_read(row: pd.Series, column: Column, labels: Mapping[str, str], *, brief
 
 def latex_escape(text: str) -> str:
     """Text such that LaTeX prints it as it is."""
-    return "".join(_LATEX.get(character, character) for character in text)
+    return text.translate(str.maketrans(_LATEX))
 
 
 def to_latex(table: Table) -> str:
@@ -189,25 +189,12 @@ def to_latex(table: Table) -> str:
     wide = {column for column, cells in enumerate(zip(*table.rows, strict=True)) if max(map(len, cells)) > _SENTENCE}
     wrapped = rf"p{{{_WRAPPED / max(len(wide), 1):.2f}\linewidth}}"
     places = "".join(wrapped if i in wide else "c" if i else "l" for i in range(len(table.columns)))
-    lines = [" & ".join(map(latex_escape, row)) + r" \\" for row in table.rows]
-    return "\n".join(
-        [
-            r"% needs \usepackage{booktabs}",
-            r"\begin{table}",
-            r"  \centering",
-            rf"  \caption{{{latex_escape(table.caption)}}}",
-            rf"  \label{{tab:{table.name}}}",
-            rf"  \begin{{tabular}}{{{places}}}",
-            r"    \toprule",
-            "    " + " & ".join(map(latex_escape, table.columns)) + r" \\",
-            r"    \midrule",
-            *("    " + line for line in lines),
-            r"    \bottomrule",
-            r"  \end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    cells = pd.DataFrame([map(latex_escape, row) for row in table.rows], columns=list(map(latex_escape, table.columns)))
+    latex = cells.style.hide(axis="index").to_latex(
+        hrules=True, position_float="centering", caption=latex_escape(table.caption), label=f"tab:{table.name}",
+        column_format=places,
+    )  # fmt: skip
+    return "% needs \\usepackage{booktabs}\n" + latex
 
 
 def save_csv(folder: Path, name: str, data: pd.DataFrame) -> None:

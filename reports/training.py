@@ -10,14 +10,13 @@ from matplotlib.ticker import MaxNLocator
 
 from rcdm_core.kept import atomic_path, keeping
 from reports.panels import Panel
-from reports.style import DPI, INK, MUTED, TEXT_WIDTH, level_handles, level_looks, new_figure, shifts, theme
+from reports.style import DPI, INK, MUTED, TEXT_WIDTH, level_looks, new_figure, shifts, theme
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _HEIGHT = 58.0  # mm
@@ -37,71 +36,62 @@ def write_samples(path: Path, originals: torch.Tensor, samples: Mapping[str, tor
     _write(Panel(path.stem, drawn, ("",) * len(originals), ("image", *columns)).figure(), path)
 
 
-def write_curves(path: Path, losses: pd.DataFrame, fidelity: pd.DataFrame) -> None:
-    """A picture of loss and fidelity against steps; tables as of `draw_training_curves`."""
-    _write(draw_training_curves(losses, fidelity), path)
-
-
-def _write(figure: Figure, path: Path) -> None:
-    with keeping("the pictures of a training", path.parent), theme(), atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=DPI, metadata={"Software": None})
-
-
 @theme()
-def draw_training_curves(losses: pd.DataFrame, fidelity: pd.DataFrame) -> Figure:
-    """The three plots; those of fidelity have a curve for each level.
+def write_curves(path: Path, losses: pd.DataFrame, fidelity: pd.DataFrame) -> None:
+    """A picture of loss and fidelity against steps; the plots of fidelity have a curve for each level.
 
     Args:
+        path: PNG to write.
         losses: One row a step: ``step``, ``loss``.
         fidelity: One row a (step, level): ``held-out loss``, ``MRR``, ``frechet relative``, ``gallery``.
     """
     figure = new_figure(TEXT_WIDTH, _HEIGHT)
-    loss, ranks, distance = figure.subplots(1, 3)
-    _losses(loss, losses, fidelity)
-    for axes, column, title in (
-        (ranks, "MRR", f"MRR among {fidelity['gallery'].max()}"),
-        (distance, "frechet relative", "Frechet, relative"),
-    ):
+    plots = loss, ranks, distance = figure.subplots(1, 3)
+    smooth = losses["loss"].rolling(max(1, round(_SMOOTH * len(losses))), min_periods=1).mean()
+    held_out = fidelity.drop_duplicates("step")
+    loss.plot(losses["step"] + 1, smooth, color=MUTED, label="training")
+    loss.plot(held_out["step"], held_out["held-out loss"], "o-", color=INK, label="held out")
+    loss.set_ylim(0, 1.5 * float(max(smooth.median(), held_out["held-out loss"].max())))  # it begins far above
+    gallery = fidelity["gallery"].max()
+    for axes, column in ((ranks, "MRR"), (distance, "frechet relative")):
         for level, (colour, marker) in level_looks(fidelity["level"]).items():
             rows = fidelity[fidelity["level"] == level]
-            axes.plot(rows["step"], rows[column], color=colour, marker=marker)
-        axes.set_title(title, loc="left")
+            axes.plot(rows["step"], rows[column], f"{marker}-", color=colour, label=level)
         axes.set_ylim(0, 1.1 * float(fidelity[column].max()))
-    for axes in (loss, ranks, distance):
+    ranks.axhline(_chance(gallery), color=MUTED, linestyle="--", label="chance")
+    for axes, title in zip(plots, ("loss", f"MRR among {gallery}", "Frechet, relative"), strict=True):
+        axes.set_title(title, loc="left")
         axes.set_xlabel("steps")
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.grid(axis="y")
-    chance = ranks.axhline(_chance(fidelity["gallery"].max()), color=MUTED, linestyle="--", label="chance")
-    ranks.legend(handles=[*level_handles(fidelity["level"], line=True), chance])
+    loss.legend()
+    ranks.legend()
     figure.tight_layout()
-    return figure
-
-
-def write_stages(path: Path, stages: pd.DataFrame) -> None:
-    """A picture of what each stage of an adaptation bought; a table as of `draw_stages`."""
-    _write(draw_stages(stages), path)
+    _write(figure, path)
 
 
 @theme()
-def draw_stages(stages: pd.DataFrame) -> Figure:
-    """Four plots, a row for each stage and floor, a dot for each level.
+def write_stages(path: Path, stages: pd.DataFrame) -> None:
+    """A picture of what each stage of an adaptation bought: a row for each stage and floor, a dot for each level.
 
     Args:
+        path: PNG to write.
         stages: One row a (stage, level): ``held-out loss``, ``MRR``, ``mean rank``, ``variance within``, ``gallery``.
     """
     figure = new_figure(TEXT_WIDTH, _HEIGHT)
-    names = list(dict.fromkeys(stages["stage"]))
-    plots = figure.subplots(1, 4, sharey=True)
-    looks = level_looks(stages["level"])
-    titles = "held-out loss", f"MRR among {stages['gallery'].max()}", "mean rank", "variance within"
-    for axes, column, title in zip(
-        plots, ("held-out loss", "MRR", "mean rank", "variance within"), titles, strict=True
-    ):
+    names, looks, gallery = list(dict.fromkeys(stages["stage"])), level_looks(stages["level"]), stages["gallery"].max()
+    titles = {
+        "held-out loss": "held-out loss",
+        "MRR": f"MRR among {gallery}",
+        "mean rank": "mean rank",
+        "variance within": "variance within",
+    }
+    plots = figure.subplots(1, len(titles), sharey=True)
+    for axes, (column, title) in zip(plots, titles.items(), strict=True):
         for (level, (colour, marker)), shift in zip(looks.items(), shifts(len(looks)), strict=True):
             rows = stages[stages["level"] == level]
-            y = [names.index(name) + shift for name in rows["stage"]]
-            axes.plot(rows[column], y, color=colour, marker=marker, linestyle="none")
+            axes.plot(rows[column], rows["stage"].map(names.index) + shift, marker, color=colour, label=level)
         axes.set_title(title, loc="left")
         axes.grid(axis="x")
         axes.xaxis.set_major_locator(MaxNLocator(3))
@@ -109,23 +99,17 @@ def draw_stages(stages: pd.DataFrame) -> Figure:
             axes.set_xlim(left=0)
     plots[0].set_yticks(range(len(names)), names)
     plots[0].set_ylim(len(names) - 0.5, -0.5)
-    plots[1].axvline(_chance(stages["gallery"].max()), color=MUTED, linestyle="--")
-    plots[-1].legend(handles=level_handles(stages["level"]))
+    plots[1].axvline(_chance(gallery), color=MUTED, linestyle="--")
+    plots[-1].legend()
     figure.tight_layout()
-    return figure
+    _write(figure, path)
+
+
+def _write(figure: Figure, path: Path) -> None:
+    with keeping("the pictures of a training", path.parent), theme(), atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=DPI, metadata={"Software": None})
 
 
 def _chance(gallery: int) -> float:
     """Mean reciprocal rank where all ranks are equally likely."""
     return float((1 / np.arange(1, gallery + 1)).mean())
-
-
-def _losses(axes: Axes, losses: pd.DataFrame, fidelity: pd.DataFrame) -> None:
-    window = max(1, round(_SMOOTH * len(losses)))
-    smooth = losses["loss"].rolling(window, min_periods=1).mean()
-    axes.plot(losses["step"] + 1, smooth, color=MUTED, label="training")
-    held_out = fidelity.drop_duplicates("step")
-    axes.plot(held_out["step"], held_out["held-out loss"], color=INK, marker="o", label="held out")
-    axes.set_title("loss", loc="left")
-    axes.set_ylim(0, 1.5 * float(max(smooth.median(), held_out["held-out loss"].max())))  # it begins far above
-    axes.legend()

@@ -59,38 +59,28 @@ def verdict_cell(verdict: Verdict | None, *, rows: str = "") -> dict[str, str] |
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     """One row a verdict; aspects and levels where there are any."""
-    aspects, levels = (any(getattr(v, name) for v in verdicts) for name in ("aspect", "level"))
+    rows = [
+        {
+            "finding": str(v.finding or "–"),
+            "encoder": v.encoder,
+            "aspect": v.aspect,
+            "level": v.level,
+            "claim": v.claim,
+            "verdict": v.word,
+            "statistic": v.statistic,
+            "value [95% interval]": interval(v.value, v.low, v.high, decisive(v.low, v.high)),
+            "p": p_value(v.p_value),
+            "n": str(v.n),
+        }
+        for v in verdicts
+    ]
+    columns = [name for name in rows[0] if name not in ("aspect", "level") or any(row[name] for row in rows)]
     return Table(
         name="verdicts",
         caption=(
             "Verdicts. Each finding is one comparison that was stated before the measurement. n counts what the test "
             "is over: images, or pairs of them."
         ),
-        columns=(
-            "finding",
-            "encoder",
-            *(("aspect",) if aspects else ()),
-            *(("level",) if levels else ()),
-            "claim",
-            "verdict",
-            "statistic",
-            "value [95% interval]",
-            "p",
-            "n",
-        ),
-        rows=tuple(
-            (
-                str(v.finding or "–"),
-                v.encoder,
-                *((v.aspect,) if aspects else ()),
-                *((v.level,) if levels else ()),
-                v.claim,
-                v.word,
-                v.statistic,
-                interval(v.value, v.low, v.high, decisive(v.low, v.high)),
-                p_value(v.p_value),
-                str(v.n),
-            )
-            for v in verdicts
-        ),
+        columns=tuple(columns),
+        rows=tuple(tuple(row[name] for name in columns) for row in rows),
     )

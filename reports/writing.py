@@ -71,5 +71,5 @@ def write_report(
     with atomic_path(folder / "report.json") as temporary:
         whole = {"format": FORMAT, **document}
         temporary.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    compile_html(document, template="report", folder=folder)
-    return compile_pdf(document, template="report", folder=folder)
+    compile_html(document, folder)
+    return compile_pdf(document, folder)

@@ -46,7 +46,7 @@ def test_what_a_report_consists_of_takes_the_place_of_older_files_whole(tmp_path
     tables.save_csv(tmp_path, "numbers", pd.DataFrame({"a": [1]}))
     tables.save_latex(tmp_path, tables.Table("printed", "caption", ("a",), (("1",),)))
     style.save(style.new_figure(10, 10), tmp_path, "figure")
-    pdf.compile_pdf({}, template="report", folder=tmp_path)
+    pdf.compile_pdf({}, tmp_path)
     for name in names:
         assert (tmp_path / name).read_bytes() != b"old"
         assert (tmp_path / f"{name}.seen").read_bytes() == b"old"

@@ -70,7 +70,7 @@ def test_the_page_says_all_that_the_document_says(shown, page_file):
 
 def test_text_of_a_user_is_never_read_as_markup(shown, page_file):
     strange = {**shown, "title": "<script>alert(1)</script> {{ 7 * 7 }}"}
-    text = compile_html(strange, template="report", folder=page_file.parent, name="strange.html").read_text()
+    text = compile_html(strange, page_file.parent, name="strange.html").read_text()
     assert "<script>alert(1)" not in text
     assert "{{ 7 * 7 }}" in text
 

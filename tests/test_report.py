@@ -122,7 +122,7 @@ def test_no_verdict_is_said_and_breaks_nothing(plain, plain_folder):
     card = {**plain.run["encoder_card"], "training_augmentations": ["solarize"]}  # none of those that were measured
     told = document(replace(plain, run={**plain.run, "encoder_card": card}))
     assert told["verdicts"] == []
-    assert compile_pdf(told, template="report", folder=plain_folder, name="no-verdict.pdf").is_file()
+    assert compile_pdf(told, plain_folder, name="no-verdict.pdf").is_file()
 
 
 def test_a_level_with_a_slash_in_its_name_is_no_folder(tmp_path):
@@ -137,7 +137,7 @@ def test_the_document_is_json_and_the_same_every_time(full):
 
 
 def test_the_same_document_gives_the_same_bytes(full, folder, tmp_path):
-    again = compile_pdf(document(full), template="report", folder=folder, name="again.pdf")
+    again = compile_pdf(document(full), folder, name="again.pdf")
     assert again.read_bytes() == (folder / "report.pdf").read_bytes()
 
 
@@ -186,4 +186,4 @@ def test_text_of_a_user_is_never_read_as_markup(full, folder):
     card = {**full.run["encoder_card"], "name": "#panic() $x^ *b* @nowhere <lab>"}
     strange = replace(full, run={**full.run, "encoder_card": card}, panels=(), maps=())
     told = document(strange)
-    compile_pdf(told, template="report", folder=folder, name="strange.pdf")  # `#panic()` would stop it, `@nowhere` too
+    compile_pdf(told, folder, name="strange.pdf")  # `#panic()` would stop it, `@nowhere` too

@@ -447,10 +447,10 @@ def effort_records(study: Study, entry: Entry, found: Mapping[float, Adversaries
         return
     half, attempt = max(1, steps // 2), partial(study.attempt, entry, budget, first=first)
     work = {
-        f"{half} steps": attempt(steps=half),
+        f"{half} steps": attempt(half),
         f"and the attack reported, {steps} steps": found[budget][:first],
-        f"and {steps} from another start": attempt(steps=steps, again=settings.restarts),
-        f"and {2 * steps} steps": attempt(steps=2 * steps),
+        f"and {steps} from another start": attempt(steps, settings.restarts),
+        f"and {2 * steps} steps": attempt(2 * steps),
     }
     rows, strongest = study.rows_of(entry)[:first], study.untouched(entry)[:first]
     for place, (label, adversaries) in enumerate(work.items()):
@@ -474,8 +474,8 @@ def gradient_records(study: Study, entry: Entry) -> Iterator[pd.DataFrame]:
     rows, changes, foretold = study.rows_of(entry)[:count], list[float](), list[float]()
     for victims in target.batches(study.victims_of(entry, count)):
         numbers = study.numbers(rows[len(changes) :][: len(victims)])
-        at = noise(victims.images, "Linf", NEAR, seed=settings.seed, numbers=numbers)
-        moved = noise(at, "Linf", STEP, seed=settings.seed + 1, numbers=numbers)
+        at = noise(victims.images, "Linf", NEAR, settings.seed, numbers)
+        moved = noise(at, "Linf", STEP, settings.seed + 1, numbers)
         ends = (moved, (2 * at - moved).clamp(0, 1))
         middle = ((ends[0] + ends[1]) / 2).requires_grad_()
         (gradient,) = torch.autograd.grad(_loss(entry, target, middle, victims).sum(), middle)
@@ -511,7 +511,7 @@ def zero_records(study: Study) -> Iterator[pd.DataFrame]:
         if not (first := study.checked(entry)):
             continue
         victims = study.victims_of(entry, first)
-        images = craft(entry, study.target, victims, 0.0, steps=2, seed=settings.seed)
+        images = craft(entry, study.target, victims, 0.0, 2, settings.seed)
         same, rows = study.target.decide(images) == study.target.predict(victims.h), study.rows_of(entry)
         yield study.records("unchanged", same.numpy(), rows[: len(victims)], condition=entry.name, strength=0.0)
 

@@ -7,7 +7,6 @@ labels), so that attack and noise are compared on the same ones.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from analyses.findings import rule_of_gain, word_of_gain
 from analyses.paired import TEST, corrected, tested
 from analyses.records import right_images
 from analyses.statistics import mean, median, share
-from analyses.tables import by_image, estimate_of, headings, measured, tabulate
+from analyses.tables import by_image, estimate_of, headings, measured, summed, tabulate
 from probes.adversarial.attacks import AUTO_STEPS, FIRST, SHRINK, STRIDE
 from probes.probe import Judgement, Show
 from probes.scale import LEAST_OTHERS, MOVED, PLAIN, WHITENED, unit_error
@@ -28,13 +27,11 @@ from reports.names import listed
 from reports.tables import cell, decisive, number, rows_where
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from matplotlib.figure import Figure
 
-    from analyses.bootstrap import Estimate
     from analyses.statistics import Statistic
-    from probes.adversarial.attacks import Entry
     from probes.probe import Found, Page
     from reports.blocks import Block
 
@@ -68,6 +65,11 @@ def by_strength(records: pd.DataFrame, encoder: str, measure: str, condition: st
     return by_image(records[own & (records["measure"] == measure) & (records["condition"] == condition)], "strength")
 
 
+def over_budgets(records: pd.DataFrame, encoder: str, measure: str, condition: str) -> pd.Series:
+    """The same by image, the mean over strengths."""
+    return by_strength(records, encoder, measure, condition).mean(axis=1)
+
+
 def _by_image(rows: pd.DataFrame, measure: str = "") -> pd.Series:
     """Values of rows, of one measure where it is named, by image."""
     return (measured(rows, measure) if measure else rows).set_index("image")["value"].sort_index()
@@ -84,12 +86,14 @@ def robustness(found: Found) -> pd.DataFrame:
     moved, rows = (*MOVED, "cosine"), {}
     groups = found.measured("correct", *moved).groupby(_KEYS, sort=False)
     for key, own in groups:
-        values = {name: _by_image(own, name) for name in moved}
+        rows[key] = {"accuracy": found.interval(_by_image(own, "correct"), share)}
         right = right_images(found.records, key[0])
-        medians = {name: found.interval(part[part.index.isin(right)], median) for name, part in values.items()}
-        for name in MOVED:
-            medians[name] = _with_error(medians[name], unit_error(found, name, encoder=key[0]))
-        rows[key] = {"accuracy": found.interval(_by_image(own, "correct"), share)} | medians
+        for name in moved:
+            values = _by_image(own, name)
+            values = values[values.index.isin(right)]
+            rows[key][name] = found.interval(values, median)
+            if name in MOVED:
+                rows[key][name] = rows[key][name].widened(_error(found, values, key[0], name))
     return tabulate(rows, _KEYS, ("accuracy", *moved)).assign(images=groups["image"].nunique().to_numpy())
 
 
@@ -99,9 +103,8 @@ def towards(found: Found) -> pd.DataFrame:
     One row an (``encoder``, ``condition``, ``strength``): ``covered``, median over images of the share of the distance
     that is covered (1: arrived); ``images``.
     """
-    groups = found.measured("covered").groupby(_KEYS, sort=False)
-    return tabulate(
-        {key: {"covered": found.interval(_by_image(own), median)} for key, own in groups}, _KEYS, ("covered",)
+    return summed(
+        found.measured("covered"), _KEYS, ("covered",), lambda own: {"covered": found.interval(_by_image(own), median)}
     )
 
 
@@ -115,37 +118,33 @@ def stakes(found: Found) -> pd.DataFrame:
     the untrained encoder was attacked, those that the trained one classifies rightly. Without an untrained encoder all
     of these.
     """
-    records, entry, rows = found.records, found.settings.pusher, {}
-    for encoder in dict.fromkeys(records["encoder"]):
-        moved = {
-            prefix: by_strength(records, encoder, f"{prefix}{PLAIN}", entry.name).mean(axis=1)
-            for prefix in ("", "untrained_")
-        }
+    rows = {}
+    for encoder, records in found.records.groupby("encoder", sort=False):
+        push, untouched_rows = found.settings.pusher.name, records[records["strength"] == 0]
+        prefixes = ("", "untrained_")
+        moved = {prefix: over_budgets(records, encoder, f"{prefix}{PLAIN}", push) for prefix in prefixes}
         moved = {prefix: values for prefix, values in moved.items() if len(values)}
         both = set.intersection(right_images(records, encoder), *(set(values.index) for values in moved.values()))
-        chosen = {prefix: values[values.index.isin(both)] for prefix, values in moved.items()}
-        for prefix, values in chosen.items():
-            error = unit_error(found, PLAIN, prefix, encoder=encoder)
-            own = rows_where(records, encoder=encoder, strength=0)
-            apart = _by_image(own, f"{prefix}class_distance")
-            shares = (values / apart).dropna()
+        moved = {prefix: values[values.index.isin(both)] for prefix, values in moved.items()}
+        errors = [_error(found, values, encoder, PLAIN, prefix) for prefix, values in moved.items()]
+        for (prefix, values), error in zip(moved.items(), errors, strict=True):
+            apart = _by_image(untouched_rows, f"{prefix}class_distance")
             rows[encoder, "untrained" if prefix else "trained"] = {
-                "displacement": _with_error(found.interval(values, median), error),
-                "class_distance": _with_error(found.interval(apart, median), error),
-                "of_class": found.interval(shares, median),
-                "accuracy": found.interval(_by_image(own, f"{prefix}correct"), share),
+                "displacement": found.interval(values, median).widened(error),
+                "class_distance": found.interval(apart, median).widened(_error(found, apart, encoder, PLAIN, prefix)),
+                "of_class": found.interval((values / apart).dropna(), median),
+                "accuracy": found.interval(_by_image(untouched_rows, f"{prefix}correct"), share),
             }
-        if len(chosen) == 2:
-            gain = found.interval(chosen["untrained_"] - chosen[""], median)
-            errors = [chosen[prefix].median() * unit_error(found, PLAIN, prefix, encoder=encoder) for prefix in chosen]
+        if len(moved) == 2:
+            gain = found.interval(moved["untrained_"] - moved[""], median)
             rows[encoder, "trained"]["gain"] = gain.widened(float(np.hypot(*errors)))
     names = ("displacement", "class_distance", "of_class", "accuracy", "gain")
     return tabulate(rows, ("encoder", "weights"), names)
 
 
-def _with_error(estimate: Estimate, error: float) -> Estimate:
-    """An estimate in a unit of which the error is a share."""
-    return estimate.widened(estimate.value * error)
+def _error(found: Found, moved: pd.Series, encoder: str, measure: str, weights: str = "") -> float:
+    """What the error of the unit adds to that of a median displacement."""
+    return float(moved.median() * unit_error(found, measure, weights, encoder=encoder))
 
 
 def budgets(found: Found) -> pd.DataFrame:
@@ -155,15 +154,17 @@ def budgets(found: Found) -> pd.DataFrame:
     where it equals that the median lies beyond); ``flipped``, the share of images that some budget of the grid
     flips; ``images``, those classified rightly untouched.
     """
-    rows, tried = {}, found.measured("correct").groupby("condition")["strength"].max()
-    for (encoder, condition), own in found.measured("smallest_budget").groupby(_KEYS[:2], sort=False):
-        values, largest = _by_image(own), float(tried[condition])
-        rows[encoder, condition] = {
+    tried = found.measured("correct").groupby("condition")["strength"].max()
+
+    def sum_up(own: pd.DataFrame) -> dict[str, Any]:
+        values, largest = _by_image(own), float(tried[own["condition"].iloc[0]])
+        return {
             "budget": found.interval(np.minimum(values, largest), median),
             "flipped": found.interval(np.isfinite(values), share),
             "largest": largest,
         }
-    return tabulate(rows, _KEYS[:2], ("budget", "flipped"), ("largest",))
+
+    return summed(found.measured("smallest_budget"), _KEYS[:2], ("budget", "flipped"), sum_up, ("largest",))
 
 
 def rendered(found: Found) -> pd.DataFrame:
@@ -177,10 +178,7 @@ def rendered(found: Found) -> pd.DataFrame:
     rows = found.measured(*beside, "class_seen")
     rows = rows.assign(condition=rows["measure"].map(beside).fillna(rows["condition"]))
     rows = rows.assign(strength=rows["strength"].fillna(0.0))
-    groups = rows.groupby(_KEYS, sort=False)
-    return tabulate(
-        {key: {"class_seen": found.interval(_by_image(own), share)} for key, own in groups}, _KEYS, ("class_seen",)
-    )
+    return summed(rows, _KEYS, ("class_seen",), lambda own: {"class_seen": found.interval(_by_image(own), share)})
 
 
 def effort(found: Found) -> pd.DataFrame:
@@ -228,27 +226,21 @@ def gradients(found: Found) -> pd.DataFrame:
     same budgets, mean over budgets, median over images classified rightly untouched (its sign does not depend on the
     unit); ``images``, how many these are.
     """
-    records, lines = found.records, []
-    for encoder in dict.fromkeys(records["encoder"]):
-        own = records[records["encoder"] == encoder]
+    rows = {}
+    for encoder, own in found.records.groupby("encoder", sort=False):
         for entry in found.settings.carrying:
-            seen = rows_where(own, condition=entry.name)
-            change, foretold = (measured(seen, name)["value"].to_numpy() for name in ("change", "foretold"))
-            size = np.abs(change) + np.abs(foretold)
-            errors = np.divide(np.abs(change - foretold), size, out=np.zeros_like(size), where=size > 0)
-            moved, random = (
-                by_strength(own, encoder, PLAIN, condition).mean(axis=1) for condition in (entry.name, entry.noise)
-            )
+            seen = own[own["condition"] == entry.name]
+            change, foretold = (measured(seen, name)["value"].reset_index(drop=True) for name in ("change", "foretold"))
+            errors = (change - foretold).abs() / (change.abs() + foretold.abs())
+            moved, random = (over_budgets(own, encoder, PLAIN, condition) for condition in (entry.name, entry.noise))
             beyond = (moved - random).dropna().sort_index()
-            estimate = found.interval(beyond[beyond.index.isin(right_images(own, encoder))], median)
-            about = {
-                "without": float((foretold == 0).mean()) if len(foretold) else np.nan,
-                "error": float(np.median(errors)) if len(errors) else np.nan,
+            rows[encoder, entry.name] = {
+                "beyond_noise": found.interval(beyond[beyond.index.isin(right_images(own, encoder))], median),
+                "without": (foretold == 0).mean(),
+                "error": errors.fillna(0.0).median(),
             }
-            lines.append({"encoder": encoder, "condition": entry.name, **about, **estimate.columns("beyond_noise"),
-                          "images": estimate.n})  # fmt: skip
-    columns = ["encoder", "condition", "without", "error", *headings("beyond_noise"), "images"]
-    return pd.DataFrame(lines, columns=columns)
+    table = tabulate(rows, _KEYS[:2], ("beyond_noise",), ("without", "error"))
+    return table[[*_KEYS[:2], "without", "error", *headings("beyond_noise"), "images"]]
 
 
 def controls(found: Found) -> pd.DataFrame:
@@ -273,14 +265,14 @@ def classifiers(found: Found) -> pd.DataFrame:
     how many images it was trained.
     """
     facts = {"held_out": "held-out accuracy", "penalty": "penalty", "training": "training images"}
-    lines = []
-    for encoder, rows in found.measured("classifier").groupby("encoder", sort=False):
-        untouched = (found.records["encoder"] == encoder) & (found.records["strength"] == 0)
-        accuracy = found.interval(_by_image(found.records[untouched], "correct"), share)
-        told = rows.set_index("condition")["value"]
-        numbers = {name: told[condition] for name, condition in facts.items()}
-        lines.append({"encoder": encoder, **accuracy.columns("accuracy"), **numbers})
-    return pd.DataFrame(lines, columns=["encoder", *headings("accuracy"), *facts]).astype({"training": int})
+    rows = {}
+    for encoder, told in found.measured("classifier").groupby("encoder", sort=False):
+        own = found.records[(found.records["encoder"] == encoder) & (found.records["strength"] == 0)]
+        numbers = told.set_index("condition")["value"].to_dict()
+        accuracy = {"accuracy": found.interval(_by_image(own, "correct"), share)}
+        rows[(encoder,)] = accuracy | {name: numbers[condition] for name, condition in facts.items()}
+    table = tabulate(rows, _KEYS[:1], ("accuracy",), tuple(facts))
+    return table.drop(columns="images").astype({"training": int})
 
 
 def comparison(found: Found) -> pd.DataFrame:
@@ -297,10 +289,7 @@ def comparison(found: Found) -> pd.DataFrame:
             gain = own - other
             estimate = found.interval(gain, ASPECTS[aspect])
             if (measure := dict(zip(("displacement", "whitened"), MOVED, strict=True)).get(aspect)) and len(gain):
-                errors = (
-                    own.median() * unit_error(found, measure, encoder=encoder),
-                    other.median() * unit_error(found, measure, encoder=reference),
-                )
+                errors = _error(found, own, encoder, measure), _error(found, other, reference, measure)
                 estimate = estimate.widened(float(np.hypot(*errors)))
             rows[encoder, aspect] = {"gain": estimate, **tested(gain.to_numpy())}
     return corrected(tabulate(rows, ("encoder", "aspect"), ("gain",), TEST), "aspect")
@@ -323,12 +312,13 @@ def sides(found: Found, encoder: str) -> Iterator[tuple[str, pd.Series, pd.Serie
     asked = {"displacement", "whitened", *(["accuracy"] if (records["measure"] == "correct").any() else [])}
     numbers = []
     for name in names:
-        plain, white, right, seen = (
-            by_strength(records, name, measure, condition).mean(axis=1)
-            for measure, condition in ((PLAIN, push), (WHITENED, push), ("correct", attack), ("class_seen", attack))
-        )
-        before = by_strength(records, name, "class_seen", "").mean(axis=1)
-        values = {"displacement": -plain, "whitened": -white, "accuracy": right, "rendered": seen - before}
+        seen, before = (over_budgets(records, name, "class_seen", condition) for condition in (attack, ""))
+        values = {
+            "displacement": -over_budgets(records, name, PLAIN, push),
+            "whitened": -over_budgets(records, name, WHITENED, push),
+            "accuracy": over_budgets(records, name, "correct", attack),
+            "rendered": seen - before,
+        }
         numbers.append(values)
     for aspect in ASPECTS:
         pair = pd.concat([values[aspect] for values in numbers], axis=1, keys=[0, 1]).dropna()
@@ -362,8 +352,9 @@ def doubts(found: Found, attack: str) -> dict[str, str]:
 
 def untouched(found: Found, encoder: str, measure: str) -> float:
     """Mean of a measure over the images untouched; NaN where it was not measured."""
-    own = rows_where(found.measured(measure), encoder=encoder, strength=0, condition="")
-    return float(own["value"].mean()) if len(own) else np.nan
+    rows = found.measured(measure)
+    own = rows[(rows["encoder"] == encoder) & (rows["strength"] == 0) & (rows["condition"] == "")]
+    return float(own["value"].mean())
 
 
 def nothing_lost(found: Found, aspect: str, encoder: str, stronger: str) -> str:
@@ -403,13 +394,14 @@ def verdicts(found: Found) -> Iterator[Judgement]:
         idle = nothing_lost(found, aspect, encoder, stronger) if stronger else ""
         beside = ""
         if decided:
-            shares = {"own": untouched(found, encoder, "correct"), "other": untouched(found, reference, "correct")}
-            beside += " " + said["clean"].format(encoder=encoder, reference=reference, **shares)
+            own, other = (untouched(found, name, "correct") for name in (encoder, reference))
+            shares = {"encoder": encoder, "reference": reference, "own": own, "other": other}
+            beside += " " + said["clean"].format_map(shares)
         if aspect == "displacement":
             white = whitened.loc[encoder]
             told = estimate_of(white, "gain")
             if (word := word_of_gain(told, white["p_holm"])) != seen:
-                beside += " " + said["whitened"].format(word=word, plain=seen, gain=told.signed())
+                beside += " " + said["whitened"].format_map({"word": word, "plain": seen, "gain": told.signed()})
         whose = "all encoders" if aspect == "rendered" else "both"
         papers = found.is_ssl(encoder) and found.is_ssl(reference) is False
         yield Judgement(
@@ -445,11 +437,6 @@ def parted(found: Found) -> bool:
 # The page
 
 
-def first(found: Found) -> Entry:
-    """The attack that decisions and drawings are judged by."""
-    return found.settings.decider
-
-
 def are_decided(found: Found) -> bool:
     """Whether there are labels, and so decisions."""
     return not found.tables["classifiers"].empty
@@ -465,19 +452,14 @@ def undrawn(found: Found) -> list[str]:
     return [name for name in found.encoders if were_drawn(found) and name not in found.panels_of("attacked")[0].rows]
 
 
-def is_empty(table: str) -> Callable[[Found], bool]:
-    """Whether a table has no rows."""
-    return lambda found: found.tables[table].empty
-
-
-def no(condition: Callable[[Found], Any]) -> Callable[[Found], bool]:
-    """Whether a condition does not hold."""
-    return lambda found: not condition(found)
+def has_rows(table: str) -> Callable[[Found], bool]:
+    """Whether a table has rows."""
+    return lambda found: not found.tables[table].empty
 
 
 def flips(found: Found) -> pd.DataFrame:
     """Records of the smallest budgets of the verdicts' attack; none of one that needs no labels."""
-    return rows_where(found.measured("smallest_budget"), condition=first(found).name)
+    return rows_where(found.measured("smallest_budget"), condition=found.settings.decider.name)
 
 
 def unit_images(card: Mapping[str, Any]) -> str:
@@ -489,7 +471,7 @@ def unit_images(card: Mapping[str, Any]) -> str:
 def names(found: Found) -> dict[str, Any]:
     """What the words tell besides; phrases by what holds of the run."""
     settings, words, run = found.settings, found.probe.wording, found.run
-    entry, push, left = first(found), settings.pusher, undrawn(found)
+    entry, push, left = settings.decider, settings.pusher, undrawn(found)
     factors = [panel.rows[1].rpartition(" ")[2] for panel in found.panels_of("perturbations")]
     saved = words.parts("saved")
     told = {
@@ -542,51 +524,57 @@ def names(found: Found) -> dict[str, Any]:
 
 def in_short(found: Found) -> Iterator[Block]:
     """The outcome in sentences."""
-    entry, push, table = first(found), found.settings.pusher, found.tables["robustness"]
+    entry, push, table = found.settings.decider, found.settings.pusher, found.tables["robustness"]
     said, points = found.probe.wording.parts("in short"), []
-    middle, rows = found.settings.middle(push), rows_where(table, condition=push.name)
-    under = rows_where(rows, strength=middle).set_index("encoder")
-    moved = ", ".join(f"{name} {cell(under.loc[name], PLAIN)}" for name in found.encoders)
-    points.append(said["moved"].format(attack=push.name, budget=push.told(middle), moved=moved))
-    clean = rows_where(table, strength=0).set_index("encoder")
-    if len(clean):
-        at = found.settings.middle(entry)
-        left = rows_where(table, condition=entry.name, strength=at).set_index("encoder")
-        both = {name: [number(of.loc[name, "accuracy"]) for of in (clean, left)] for name in found.encoders}
-        kept = ", ".join(f"{name} {before} to {after}" for name, (before, after) in both.items())
-        points.append(said["accuracy"].format(attack=entry.name, budget=entry.told(at), kept=kept))
+    by_key = table.set_index(["encoder", "condition", "strength"])
+    at, middle = found.settings.middle(entry), found.settings.middle(push)
+    about = {
+        "attack": push.name,
+        "budget": push.told(middle),
+        "moved": ", ".join(f"{name} {cell(by_key.loc[(name, push.name, middle)], PLAIN)}" for name in found.encoders),
+    }
+    points.append(said["moved"].format_map(about))
+    if are_decided(found):
+        accuracy = {key: number(value) for key, value in by_key["accuracy"].items()}
+        both = (f"{name} {accuracy[name, '', 0.0]} to {accuracy[name, entry.name, at]}" for name in found.encoders)
+        about = {"attack": entry.name, "budget": entry.told(at), "kept": ", ".join(both)}
+        points.append(said["accuracy"].format_map(about))
     noise = rows_where(table, condition=push.noise).dropna(subset=[PLAIN])
     if len(noise):
         worst = noise.loc[noise[PLAIN].idxmax()]
-        attacked = rows_where(rows, encoder=worst["encoder"], strength=worst["strength"]).iloc[0]
-        about = {"encoder": worst["encoder"], "budget": push.told(worst["strength"]), "attack": push.name}
-        points.append(said["noise"].format(random=number(worst[PLAIN]), far=cell(attacked, PLAIN), **about))
-    words = [verdict.word for verdict in found.verdicts]
-    if words:
-        counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
-        points.append(said["verdicts"].format(count=len(words), counts=counts))
+        about = {
+            "random": number(worst[PLAIN]),
+            "encoder": worst["encoder"],
+            "budget": push.told(worst["strength"]),
+            "attack": push.name,
+            "far": cell(by_key.loc[(worst["encoder"], push.name, worst["strength"])], PLAIN),
+        }
+        points.append(said["noise"].format_map(about))
+    if words := [verdict.word for verdict in found.verdicts]:
+        each = (f"{words.count(word)} {word}" for word in dict.fromkeys(words))
+        points.append(said["verdicts"].format(count=len(words), counts=", ".join(each)))
     yield blocks.points(points)
 
 
 def gains_figure(found: Found) -> Figure:
     """Each encoder beside the reference."""
-    return draw_gains(found.tables["comparison"], aspects=_AXES, reference=found.settings.reference)
+    return draw_gains(found.tables["comparison"], _AXES, found.settings.reference)
 
 
 def robustness_figure(found: Found) -> Figure:
     """Curves against the budget."""
-    return draw_robustness(found.tables["robustness"], found.settings.entries, reference=found.settings.reference)
+    return draw_robustness(found.tables["robustness"], found.settings.entries, found.settings.reference)
 
 
 def budgets_figure(found: Found) -> Figure:
     """The share of decisions flipped by each budget."""
-    largest = float(rows_where(found.tables["budgets"], condition=first(found).name)["largest"].max())
-    return draw_budgets(flips(found), first(found), largest=largest, reference=found.settings.reference)
+    entry = found.settings.decider
+    return draw_budgets(flips(found), entry, found.settings.budgets(entry)[-1], found.settings.reference)
 
 
 def rendered_figure(found: Found) -> Figure:
     """How often the class is still seen in what is drawn."""
-    return draw_rendered(found.tables["rendered"], first(found), reference=found.settings.reference)
+    return draw_rendered(found.tables["rendered"], found.settings.decider, found.settings.reference)
 
 
 def printed_robustness(found: Found) -> pd.DataFrame:
@@ -607,7 +595,7 @@ def printed_robustness(found: Found) -> pd.DataFrame:
 def printed_strengths(found: Found) -> pd.DataFrame:
     """For each encoder, accuracy and displacement untouched and at every budget of the attack that judges each."""
     table, lines = found.tables["robustness"], list[dict[str, str]]()
-    for measure, entry in (("accuracy", first(found)), (PLAIN, found.settings.pusher)):
+    for measure, entry in (("accuracy", found.settings.decider), (PLAIN, found.settings.pusher)):
         rows = table[table["condition"].isin(["", entry.name])].dropna(subset=[measure])
         for name in found.encoders:
             own = rows_where(rows, encoder=name).sort_values("strength", kind="stable")
@@ -616,6 +604,14 @@ def printed_strengths(found: Found) -> pd.DataFrame:
             if shown:
                 lines.append({"encoder": name, "what": f"{told}, {entry.name}", **shown})
     return pd.DataFrame(lines)
+
+
+def beside(cells: Iterable[tuple[tuple[str, ...], str, str]]) -> pd.DataFrame:
+    """Cells as a table: of each the row, by the encoder or this and a condition, the heading, and what it reads."""
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for key, heading, text in cells:
+        rows.setdefault(key, dict(zip(_KEYS, key, strict=False)))[heading] = text
+    return pd.DataFrame(list(rows.values()))
 
 
 def printed_comparison(found: Found) -> pd.DataFrame:
@@ -634,13 +630,13 @@ def printed_budgets(found: Found) -> pd.DataFrame:
 
 def printed_rendered(found: Found) -> pd.DataFrame:
     """A row for each encoder, a column for each state of h."""
-    entry = first(found)
-    rows: dict[str, dict[str, str]] = {}
+    called = {"": "h(x)", found.settings.decider.noise: "noise"}
+    called |= {name: name for name in (JUDGED, OF_OTHERS, OF_UNTRAINED)}
+    cells = []
     for _, row in found.tables["rendered"].iterrows():
-        names = {"": "h(x)", entry.noise: "noise"} | {name: name for name in (JUDGED, OF_OTHERS, OF_UNTRAINED)}
-        named = names.get(row["condition"], f"{row['condition']} {row['strength']:g}")
-        rows.setdefault(row["encoder"], {"encoder": row["encoder"]})[named] = cell(row, "class_seen")
-    return pd.DataFrame(list(rows.values()))
+        heading = called.get(row["condition"], f"{row['condition']} {row['strength']:g}")
+        cells.append(((row["encoder"],), heading, cell(row, "class_seen")))
+    return beside(cells)
 
 
 def printed_effort(found: Found) -> pd.DataFrame:
@@ -658,13 +654,10 @@ def printed_effort(found: Found) -> pd.DataFrame:
 
 def printed_towards(found: Found) -> pd.DataFrame:
     """A row for each encoder and attack, a column for each budget."""
-    table, rows = found.tables["towards"], dict[tuple[str, str], dict[str, str]]()
-    for _, row in table.iterrows():
-        key = row["encoder"], row["condition"]
-        rows.setdefault(key, dict(zip(("encoder", "condition"), key, strict=True)))[f"{row['strength']:g}"] = cell(
-            row, "covered"
-        )
-    return pd.DataFrame(list(rows.values()))
+    return beside(
+        ((row["encoder"], row["condition"]), f"{row['strength']:g}", cell(row, "covered"))
+        for _, row in found.tables["towards"].iterrows()
+    )
 
 
 def printed_transfers(found: Found) -> pd.DataFrame:
@@ -672,26 +665,17 @@ def printed_transfers(found: Found) -> pd.DataFrame:
     table = found.tables["transfers"]
     best = table.loc[table.groupby("encoder", sort=False)["difference"].idxmin()]
     told = [f"{row['source']}: {cell(row, 'transferred')}" for _, row in best.iterrows()]
-    masked = ["yes" if high < 0 else "no" for high in best["difference_high"]]
-    return best.assign(best=told, masked=masked)
+    return best.assign(best=told, masked=np.where(best["difference_high"] < 0, "yes", "no"))
 
 
 def printed_gradients(found: Found) -> pd.DataFrame:
     """Whether the attack could see its way, and so can be trusted."""
     table, blind = found.tables["gradients"], {one.name: doubts(found, one.name) for one in found.settings.carrying}
-    trusted = [
+    told = (
         "no" if row["encoder"] in blind[row["condition"]] else "yes" if row["images"] else "–"
         for _, row in table.iterrows()
-    ]
-    return table.assign(trusted=trusted)
-
-
-def printed_controls(found: Found) -> pd.DataFrame:
-    """With digits enough to see rounding."""
-    table = found.tables["controls"]
-    return table.assign(
-        **{name: table[name].map(partial(number, digits=4)) for name in ("perturbation", "out_of_range")}
     )
+    return table.assign(trusted=list(told))
 
 
 def printed_classifiers(found: Found) -> pd.DataFrame:
@@ -710,12 +694,11 @@ PRINTED = {
     "towards": printed_towards,
     "transfers": printed_transfers,
     "gradients": printed_gradients,
-    "controls": printed_controls,
     "classifiers": printed_classifiers,
 }
 
 PAGE: Page = {
-    "": [Show("figure", "gains", gains_figure, no(is_empty("comparison")))],
+    "": [Show("figure", "gains", gains_figure, has_rows("comparison"))],
     "In short": [in_short],
     "Accuracy and displacement against the budget": [
         Show("figure", "robustness", robustness_figure),
@@ -723,7 +706,7 @@ PAGE: Page = {
         Show("table", "comparison"),
         Show("text", "whitened", when=parted),
         Show("table", "towards"),
-        Show("missing", "decisions", when=no(are_decided)),
+        Show("missing", "decisions", when=lambda found: not are_decided(found)),
     ],
     "What there is to lose": [
         Show("text", "stakes"),
@@ -731,7 +714,7 @@ PAGE: Page = {
         Show("missing", "untrained", when=lambda found: not (found.tables["stakes"]["weights"] == "untrained").any()),
     ],
     "The smallest budget that flips a decision": [
-        Show("missing", "budgets", when=is_empty("budgets")),
+        Show("missing", "budgets", when=lambda found: found.tables["budgets"].empty),
         Show("figure", "smallest-budget", budgets_figure, lambda found: len(flips(found)) > 0),
         Show("table", "budgets"),
     ],
@@ -742,7 +725,7 @@ PAGE: Page = {
         Show("missing", "undrawn", when=lambda found: bool(undrawn(found))),
         Show("panel", "attacked"),
         Show("panel", "perturbations"),
-        Show("figure", "rendered", rendered_figure, no(is_empty("rendered"))),
+        Show("figure", "rendered", rendered_figure, has_rows("rendered")),
         Show("table", "rendered"),
         Show("missing", "judge", when=lambda found: were_drawn(found) and found.tables["rendered"].empty),
     ],

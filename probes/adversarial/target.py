@@ -11,7 +11,7 @@ it; every number that enters a record is computed again in float32.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -214,6 +214,7 @@ def covered(h: torch.Tensor, origin: torch.Tensor, goals: torch.Tensor) -> torch
 
 
 def _linear(classifier: LinearClassifier) -> nn.Linear:
+    """The classifier as a layer; making one draws a first weight, and the starts of attacks are drawn after it."""
     classes, size = classifier.weight.shape
     head = nn.Linear(size, classes).requires_grad_(False)
     head.load_state_dict({"weight": classifier.weight, "bias": classifier.bias})
@@ -221,7 +222,7 @@ def _linear(classifier: LinearClassifier) -> nn.Linear:
 
 
 def train_classifier(
-    h: torch.Tensor, labels: torch.Tensor, classes: int, *, seed: int = 0, cache: Path | None = None
+    h: torch.Tensor, labels: torch.Tensor, classes: int, seed: int = 0, cache: Path | None = None
 ) -> LinearClassifier:
     """Fit the classifier, or read it where it was kept: under the hash of what it was trained on.
 
@@ -235,36 +236,23 @@ def train_classifier(
     Raises:
         UserError: The training images are all of one class.
     """
-    path = cache / f"{_digest(h, labels, classes, seed)}.safetensors" if cache else None
-    if path and kept.is_sound(path):
-        return _read(path)
-    classifier = fit_classifier(h, labels, classes, seed=seed)
-    if path:
-        with keeping("the classifier", path.parent, remedy=OTHER_CACHE):
-            _write(classifier, path)
-    return classifier
-
-
-def _digest(h: torch.Tensor, labels: torch.Tensor, classes: int, seed: int) -> str:
+    if cache is None:
+        return fit_classifier(h, labels, classes, seed=seed)
     digest = hashlib.sha256(repr((_RECIPE, PENALTIES, classes, seed)).encode())
-    digest.update(h.contiguous().numpy().tobytes())
-    digest.update(labels.contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _write(classifier: LinearClassifier, path: Path) -> None:
-    facts = [classifier.penalty, classifier.held_out_accuracy, classifier.images]
-    tensors = {"weight": classifier.weight, "bias": classifier.bias, "facts": torch.tensor(facts, dtype=torch.float64)}
-    kept.save_tensors(tensors, path)
-
-
-def _read(path: Path) -> LinearClassifier:
+    for part in (h, labels):
+        digest.update(part.contiguous().numpy().tobytes())
+    path = cache / f"{digest.hexdigest()}.safetensors"
+    if not kept.is_sound(path):
+        made = train_classifier(h, labels, classes, seed)
+        facts = torch.tensor([made.penalty, made.held_out_accuracy, made.images], dtype=torch.float64)
+        with keeping("the classifier", cache, remedy=OTHER_CACHE):
+            kept.save_tensors({"weight": made.weight, "bias": made.bias, "facts": facts}, path)
     tensors = kept.load_tensors(path)
     penalty, accuracy, images = tensors["facts"].tolist()
     return LinearClassifier(tensors["weight"], tensors["bias"], penalty, accuracy, int(images))
 
 
-def craft(entry: Entry, target: Target, victims: Victims, budget: float, *, steps: int, seed: int) -> torch.Tensor:
+def craft(entry: Entry, target: Target, victims: Victims, budget: float, steps: int, seed: int) -> torch.Tensor:
     """Attack images once.
 
     Args:
@@ -336,7 +324,8 @@ class Study:
 
     def part(self, rows: slice, images: torch.Tensor) -> Study:
         """The study of some of the images."""
-        victims, apart = replace(self.victims[rows], images=images), self.class_distance
+        victims, apart = self.victims[rows], self.class_distance
+        victims = Victims(images, victims.labels, victims.h, victims.goals)
         return Study(
             self.run, self.target, victims, self.positions[rows], self.right[rows], self.right[: rows.start],
             None if apart is None else apart[rows],
@@ -368,16 +357,14 @@ class Study:
         """The first so many of `rows_of` an attack, with what it needs of labels and goals."""
         victims = self.victims[self.rows_of(entry)[:first]]
         labels, goals = victims.labels if entry.needs_labels else None, victims.goals if entry.targeted else None
-        return replace(victims, labels=labels, goals=goals)
+        return Victims(victims.images, labels, victims.h, goals)
 
     def untouched(self, entry: Entry) -> Adversaries:
         """The `victims_of` an attack as they are: what a budget of 0 finds."""
         victims = self.victims_of(entry)
         return Adversaries(victims.images, victims.h, self.target.strength(victims.h, victims))
 
-    def attempt(
-        self, entry: Entry, budget: float, *, steps: int, again: int = 0, first: int | None = None
-    ) -> Adversaries:
+    def attempt(self, entry: Entry, budget: float, steps: int, again: int = 0, first: int | None = None) -> Adversaries:
         """One run of an attack on `victims_of`, within a budget in its printed unit; its images are kept.
 
         ``again`` is the number of the start.
@@ -386,7 +373,7 @@ class Study:
         start = settings.seed + _RESTART * again
         images = self.run.kept(
             f"{entry.name}-{self.name.replace('/', '-')}",
-            partial(craft, entry, self.target, victims, budget, steps=steps, seed=start),
+            partial(craft, entry, self.target, victims, budget, steps, start),
             *(entry.name, budget, steps, start, settings.batch_size, self.target.level, self.numbers(rows)),
             *(settings.seed, settings.training),  # by which the classifier was trained
         )
@@ -401,11 +388,11 @@ class Study:
         """
         settings, strongest, found = self.run.settings, self.untouched(entry), {}
         tries = [(budget, again) for budget in settings.budgets(entry) for again in range(settings.restarts)]
-
-        def attempted(one: tuple[float, int]) -> Adversaries:
-            return self.attempt(entry, one[0], steps=settings.attack_steps, again=one[1])
-
-        attempts = self.run.spread(attempted, tries, f"{entry.name} on {self.name}")
+        attempts = self.run.spread(
+            lambda one: self.attempt(entry, one[0], settings.attack_steps, one[1]),
+            tries,
+            f"{entry.name} on {self.name}",
+        )
         for (budget, _), attempt in zip(tries, attempts, strict=True):
             found[budget] = strongest = strongest.or_stronger(attempt)
         return found
@@ -413,7 +400,7 @@ class Study:
     def noisy(self, entry: Entry, budget: float, rows: torch.Tensor) -> torch.Tensor:
         """These rows of the victims under the noise that stands beside an attack, ``[n, 3, S, S]``."""
         images, seed = self.victims.images[rows], self.run.settings.seed
-        return noise(images, entry.norm, budget / entry.scale, seed=seed, numbers=self.numbers(rows))
+        return noise(images, entry.norm, budget / entry.scale, seed, self.numbers(rows))
 
 
 def study_of(run: Context) -> Study:
@@ -436,7 +423,7 @@ def study_of(run: Context) -> Study:
         right = target.predict(h).eq(labels)
         theirs = torch.tensor(known[others if len(others) >= LEAST_OTHERS else attacked])
         class_distance = to_other_classes(h, labels, apart, theirs) / scale.units[0]
-    victims = Victims(none, labels, h, goals=h.roll(-1, 0))
+    victims = Victims(none, labels, h, h.roll(-1, 0))
     return Study(run, target, victims, attacked, right, right[:0], class_distance)
 
 
@@ -454,7 +441,7 @@ def classifier_on(run: Context, level: str, training: np.ndarray) -> LinearClass
     assert run.images.labels is not None
     labels, classes = torch.tensor(run.images.labels[training]), len(run.images.class_names)
     cache = cache_folder() / "classifiers" if run.cache else None
-    return train_classifier(run.represent(training)[level], labels, classes, seed=run.settings.seed, cache=cache)
+    return train_classifier(run.represent(training)[level], labels, classes, run.settings.seed, cache)
 
 
 def smallest_budget(

@@ -13,9 +13,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.lines import Line2D
 
-from reports.style import HAIR, INK, MUTED, NORMAL, TEXT_WIDTH, level_handles, level_looks, new_figure, theme
+from reports.style import (
+    DASHED,
+    HAIR,
+    INK,
+    LEGEND,
+    MUTED,
+    TEXT_WIDTH,
+    entry,
+    legend_below,
+    level_handles,
+    level_looks,
+    new_figure,
+    theme,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,11 +37,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ROW, _MARK = 3.6, 0.65  # mm: a row, and each of the marks in it where they are many
-_FRAME, _LINE = 15.0, 4.5  # mm: titles and axis label; a line of the legend
+_FRAME = 15.0  # mm: titles and axis label
 PALE = "#f5f6f8"  # of every other row
 _LETTERS = 72  # of titles, that fit beside each other
 _TICKS = 10  # of all plots together, that fit beside each other
-_LONG = 100  # letters: a legend that is longer has a second line
 
 
 @dataclass(frozen=True)
@@ -83,35 +94,28 @@ def draw_by_encoder(
     edge = max(low, axis.least)
     room = 0.04 * (high - edge or 1.0)
     with theme():
-        handles = [
+        told = zip(series.values(), "oox", (INK, "white", "white"), strict=False) if len(series) > 1 else ()
+        entries = [
             *level_handles(looks),
-            *(
-                _mark(label, "oox"[place], bool(place))
-                for place, label in enumerate(series.values())
-                if len(series) > 1
-            ),
-            *(_mark(label, "|", False) for label in tick[1:]),
+            *(entry(label, marker, mfc=face) for label, marker, face in told),
+            *(entry(label, "|") for label in tick[1:]),
         ]
-        lines = 1 + (sum(4 + len(str(handle.get_label())) for handle in handles) > _LONG)
-        legend = 1.5 + _LINE * lines
-        height = _FRAME + legend + max(_ROW, _MARK * (len(shifts) + 1)) * len(rows)
-        figure = new_figure(TEXT_WIDTH, height)
+        figure = new_figure(TEXT_WIDTH, _FRAME + LEGEND + max(_ROW, _MARK * (len(shifts) + 1)) * len(rows))
         plots = figure.subplots(1, len(encoders), sharex=True, sharey=True, squeeze=False)[0]
         for axes, encoder in zip(plots, encoders, strict=True):
             for place, (level, (colour, marker)) in enumerate(looks.items()):
                 own = table[(table["encoder"] == encoder) & (table["level"] == level)].set_index(row).reindex(rows)
                 for number, name in enumerate(series):
                     y = np.arange(len(rows)) + shifts[place * beside + number % beside]
-                    _dots(
-                        axes, own, name, y, edge, (colour, (marker, marker, "x")[number], "white" if number else colour)
-                    )
+                    look = colour, (marker, marker, "x")[number], "white" if number else colour
+                    dots_from(edge, axes, own, name, y, look)
                 if tick:
                     middle = np.arange(len(rows)) + shifts[place * beside : (place + 1) * beside].mean()
                     axes.plot(own[tick[0]], middle, "|", color=INK, ms=5, mew=0.9)
             for place in range(0, len(rows), 2):
                 axes.axhspan(place - 0.5, place + 0.5, color=PALE, lw=0, zorder=0)
             axes.axvspan(0, axis.band, color=HAIR, alpha=0.6 if axis.band else 0, lw=0, zorder=0)
-            axes.axvline(axis.line, color=MUTED, lw=0.8, ls=(0, (4, 2)), zorder=1)
+            axes.axvline(axis.line, color=MUTED, lw=0.8, ls=DASHED, zorder=1)
             axes.tick_params(axis="y", length=0)
             axes.spines["left"].set_visible(False)
             axes.set_title(_title(encoder, len(encoders)))
@@ -120,12 +124,7 @@ def draw_by_encoder(
         plots[0].set_xlim(edge - room, high + room)
         plots[0].set_yticks(range(len(rows)), [labels[name] for name in rows])
         plots[0].set_ylim(-0.6, len(rows) - 0.4)
-        figure.supxlabel(axis.unit, fontsize=NORMAL, y=legend / height)
-        across = math.ceil(len(handles) / lines)
-        figure.legend(
-            handles=handles, loc="lower left", ncols=across, bbox_to_anchor=(0, 0), handletextpad=0.1, borderpad=0
-        )
-        figure.tight_layout(pad=0.3, w_pad=0.8, rect=(0, (legend + 1) / height, 1, 1))
+        legend_below(figure, *entries, unit=axis.unit, apart=0.8)
     return figure
 
 
@@ -149,8 +148,7 @@ def draw_matrices_by_encoder(
         for line, (level, (colour, _)) in zip(grid, looks.items(), strict=True):
             for axes, encoder in zip(line, encoders, strict=True):
                 axes.tick_params(length=0)
-                for spine in axes.spines.values():
-                    spine.set_color(HAIR)
+                axes.spines[:].set_color(HAIR)
                 if (encoder, level) in tables:
                     axes.imshow(tables[encoder, level], cmap=shades.cmap, norm=shades.norm, aspect="auto")
             line[0].set_ylabel(level, color=colour, fontweight="bold")
@@ -166,19 +164,17 @@ def draw_matrices_by_encoder(
     return figure
 
 
-def _dots(axes: Axes, rows: pd.DataFrame, name: str, y: np.ndarray, edge: float, look: tuple[str, str, str]) -> None:
+def dots_from(
+    edge: float, axes: Axes, rows: pd.DataFrame, name: str, y: np.ndarray, look: tuple[str, str, str], size: float = 3.2
+) -> None:
+    """Numbers, each a dot on the line of its interval, and an arrow at the edge for one below; the look with a face."""
     colour, marker, face = look
     axes.hlines(y, rows[f"{name}_low"], rows[f"{name}_high"], color=colour, lw=0.9)
     beyond = rows[name] < edge
     for values, shape in ((rows[name].mask(beyond), marker), (rows[name].where(beyond).clip(edge), "<")):
-        axes.plot(values, y, shape, color=colour, mfc=face, ms=3.2, mew=0.9, clip_on=False)
+        axes.plot(values, y, shape, color=colour, mfc=face, ms=size, mew=0.9, clip_on=False)
 
 
 def _title(encoder: str, plots: int) -> str:
     """The name of an encoder over its plot, of several in a line: in lines, so that it does not run into the next."""
     return textwrap.fill(encoder, max(6, _LETTERS // plots))
-
-
-def _mark(label: str, marker: str, is_open: bool) -> Line2D:
-    """A legend entry."""
-    return Line2D([], [], color=INK, marker=marker, mfc="white" if is_open else INK, ls="none", label=label)

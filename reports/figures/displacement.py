@@ -8,11 +8,9 @@ measured.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import offset_copy
 
@@ -24,6 +22,7 @@ from reports.style import (
     MUTED,
     TEXT_WIDTH,
     dots,
+    entry,
     level_handles,
     level_looks,
     new_figure,
@@ -32,7 +31,7 @@ from reports.style import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
     import pandas as pd
     from matplotlib.axes import Axes
@@ -62,15 +61,18 @@ def draw_displacement(
         trained: Conditions that the encoder was trained with.
         negligible: Relative displacement below which a verdict calls the movement negligible; shaded.
     """
-    looks, order = level_looks(displacement["level"]), _order(displacement, labels)
+    looks = level_looks(displacement["level"])
+    first = displacement[displacement["level"] == next(iter(looks))]  # the mean where several encoders are
+    moved = first.groupby("condition")["relative_displacement"].mean()
+    order = sorted(labels, key=lambda condition: moved.get(condition, -np.inf))
     figure = new_figure(TEXT_WIDTH, _FRAME + _ROW * len(order))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.5, 1))
     for axes, table, name in ((left, displacement, "relative_displacement"), (right, readability, "auc")):
         for (level, look), shift in zip(looks.items(), shifts(len(looks)), strict=True):
             rows = table[(table["level"] == level) & table["condition"].isin(order)]
-            dots(axes, rows, name, _heights(rows, order) + shift, look)
+            heights = rows["condition"].map(order.index).to_numpy(float) + shift
+            dots(axes, rows, name, heights, look)
             if axes is right:
-                heights = _heights(rows, order) + shift
                 axes.hlines(heights, rows["chance_low"], rows["chance_high"], color=HAIR, lw=4, zorder=0)
         style.as_list(axes, [labels[condition] for condition in order])
     left.tick_params(axis="y", pad=10)
@@ -79,7 +81,10 @@ def draw_displacement(
             tick.set_fontweight("bold")
             beside = offset_copy(left.get_yaxis_transform(), figure, x=-5, units="points")
             left.plot(0, place, "o", color=INK, ms=3.6, transform=beside, clip_on=False)
-    _until_another_image(left, displacement, negligible)
+    high = max(1.0, float(displacement["relative_displacement_high"].max(skipna=True)))
+    left.set_xlim(-0.02 * high, high * 1.04)
+    left.axvspan(0, negligible, color=HAIR, alpha=0.6, lw=0, zorder=0)
+    left.axvline(1.0, color=MUTED, lw=0.8, ls=DASHED, zorder=1)
     left.set_xlabel("relative displacement of h")
     _note(left, negligible / 2, "negligible", INK)
     _note(left, 1.0, "another image")
@@ -116,57 +121,32 @@ def draw_dose_response(
         references: Dose of each condition at which tables and verdicts are read; marked.
         trained: Conditions that the encoder was trained with; marked in the title.
     """
-    looks = level_looks(displacement["level"])
-    count = math.ceil((len(labels) + 1) / _COLUMNS)
-    figure = new_figure(TEXT_WIDTH, _HEIGHT * count)
-    grid = figure.subplots(count, _COLUMNS, sharey=True, squeeze=False)
+    figure, plots = style.small_plots(len(labels) + 1, _COLUMNS, _HEIGHT, sharey=True)
     top = 1.08 * max(1.0, float(displacement["relative_displacement_high"].max(skipna=True)))
-    for place, (condition, axes) in enumerate(zip(labels, grid.flat, strict=False)):
-        _curves(axes, displacement[displacement["condition"] == condition], looks)
+    for condition, axes in zip(labels, plots, strict=False):
+        own = displacement[displacement["condition"] == condition]
+        for level, look in level_looks(displacement["level"]).items():
+            style.curve(axes, own[own["level"] == level], "relative_displacement", look, 0.22, label=level,
+                        markevery=slice(1, None))  # fmt: skip
+        axes.axhline(1, color=MUTED, lw=0.8, ls=DASHED, zorder=1, label="1 = another image")
         if condition in references:
             axes.axvline(references[condition], color=INK, lw=0.8, ls=":", zorder=1)
+        axes.set_xlim(0, None)
         axes.set_ylim(0, top)
-        axes.set_title(
-            f"{style.TRAINED} {labels[condition]}" if condition in trained else labels[condition], loc="left"
-        )
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
+        axes.set_title(f"{style.TRAINED} " * (condition in trained) + labels[condition], loc="left")
         axes.set_xlabel(units[condition], labelpad=1.5)
-        if place % _COLUMNS == 0:
-            axes.set_ylabel("displacement")
-    for axes in grid.flat[len(labels) :]:
-        axes.set_axis_off()
-    in_training = Line2D([], [], color=INK, marker="o", ls="none", label="used in training")
-    grid.flat[len(labels)].legend(
-        handles=[
-            *level_handles(looks, line=True),
-            Line2D([], [], color=MUTED, lw=0.8, ls=DASHED, label="1 = another image"),
-            Line2D([], [], color=INK, lw=0.8, ls=":", label="reference dose"),
-            *([in_training] if set(trained) & set(labels) else []),
-        ],
-        loc="center left",
-        borderaxespad=0,
-    )
+    for axes in plots[: len(labels) : _COLUMNS]:
+        axes.set_ylabel("displacement")
+    beside = plots[len(labels)]
+    beside.set_axis_off()
+    others = [entry("reference dose", lw=0.8, ls=":")]
+    if set(trained) & set(labels):
+        others.append(entry("used in training", "o"))
+    beside.legend(handles=[*plots[0].get_legend_handles_labels()[0], *others], loc="center left", borderaxespad=0)
     figure.tight_layout(pad=0.3, h_pad=1.2, w_pad=0.8)
     return figure
-
-
-def _order(displacement: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
-    """The conditions, those first that move the first level least; the mean where several encoders are."""
-    first = displacement[displacement["level"] == next(iter(level_looks(displacement["level"])))]
-    moved = first.groupby("condition")["relative_displacement"].mean()
-    return sorted(labels, key=lambda condition: moved.get(condition, -np.inf))
-
-
-def _heights(rows: pd.DataFrame, order: Sequence[str]) -> np.ndarray:
-    """Place of each row in the list."""
-    return rows["condition"].map(list(order).index).to_numpy(float)
-
-
-def _until_another_image(axes: Axes, displacement: pd.DataFrame, negligible: float) -> None:
-    """The axis of displacements: up to another image at least, with what is negligible shaded."""
-    high = max(1.0, float(displacement["relative_displacement_high"].max(skipna=True)))
-    axes.set_xlim(-0.02 * high, high * 1.04)
-    axes.axvspan(0, negligible, color=HAIR, alpha=0.6, lw=0, zorder=0)
-    axes.axvline(1.0, color=MUTED, lw=0.8, ls=DASHED, zorder=1)
 
 
 def _note(axes: Axes, x: float, text: str, colour: str = MUTED) -> None:
@@ -175,17 +155,3 @@ def _note(axes: Axes, x: float, text: str, colour: str = MUTED) -> None:
         text, (x, 1), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
         ha="center", va="bottom", fontsize=style.SMALL, color=colour,
     )  # fmt: skip
-
-
-def _curves(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, tuple[str, str]]) -> None:
-    axes.axhline(1, color=MUTED, lw=0.8, ls=DASHED, zorder=1)
-    for level, (colour, marker) in looks.items():
-        curve = rows[rows["level"] == level].sort_values("strength")
-        x = [0.0, *curve["strength"]]
-        middle, low, high = ([0.0, *curve[f"relative_displacement{end}"]] for end in ("", "_low", "_high"))
-        axes.fill_between(x, low, high, color=colour, alpha=0.22, lw=0)
-        axes.plot(x, middle, color=colour)
-        axes.plot(x[1:], middle[1:], marker, color=colour, ms=3.2, mec="white", mew=0.4)
-    axes.set_xlim(0, None)
-    axes.xaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))

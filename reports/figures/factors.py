@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
-from reports.style import INK, LEGEND, MUTED, TEXT_WIDTH, as_list, legend_below, level_looks, new_figure, theme
+from reports.figures.by_encoder import dots_from
+from reports.style import LEGEND, MUTED, TEXT_WIDTH, as_list, entry, legend_below, level_looks, new_figure, theme
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +22,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_ROW, _FRAME = 5.2, 16.0  # mm: a factor; titles and axis labels
+_ROW, _FRAME = 5.2, 16.5  # mm: a factor; titles and axis labels
 _FLOOR = -1.2  # samples that vary as freely as scenes score -1; what lies far below crowds out the rest
+
+
+def factor_lists(
+    table: pd.DataFrame, labels: Mapping[str, str], unit: str
+) -> tuple[Figure, list[tuple[Axes, pd.DataFrame, str]]]:
+    """A figure of one plot a level, each a list of the factors of a table in the order of ``labels``.
+
+    Returns:
+        The figure, and of each level its plot, its rows by factor, from below, and its colour.
+    """
+    looks = level_looks(table["level"])
+    order = [factor for factor in labels if factor in set(table["factor"])][::-1]
+    figure = new_figure(TEXT_WIDTH, _FRAME + LEGEND + _ROW * len(order))
+    grid = figure.subplots(1, len(looks), sharey=True, sharex=True, squeeze=False)[0]
+    plots = []
+    for axes, (level, (colour, _)) in zip(grid, looks.items(), strict=True):
+        as_list(axes, [labels[factor] for factor in order], title=level, colour=colour, unit=unit)
+        plots.append((axes, table[table["level"] == level].set_index("factor").reindex(order), colour))
+    return figure, plots
 
 
 @theme()
@@ -35,37 +54,19 @@ def draw_factors(factors: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
             what guessing gives, drawn as a tick.
         labels: What to print for each factor.
     """
-    looks = level_looks(factors["level"])
-    order = [factor for factor in labels if factor in set(factors["factor"])][::-1]
     rendered = factors["rendered"].notna().any()
-    figure = new_figure(TEXT_WIDTH, _FRAME + LEGEND + _ROW * len(order))
-    grid = figure.subplots(1, len(looks), sharey=True, sharex=True, squeeze=False)[0]
+    figure, plots = factor_lists(factors, labels, "R² (class: accuracy)")
     low = float(factors[["present_low", "rendered_low"]].min().min())
     edge = max(_FLOOR, min(-0.04, low - 0.03))
-    for axes, (level, (colour, _)) in zip(grid, looks.items(), strict=True):
-        _dumbbells(axes, factors[factors["level"] == level].set_index("factor").reindex(order), colour, edge)
-        as_list(axes, [labels[factor] for factor in order])
+    for axes, rows, colour in plots:
+        places = np.arange(len(rows))
+        axes.plot(rows["chance"], places, "|", color=MUTED, ms=9, mew=1.2)
+        axes.hlines(places, rows["present"], rows["rendered"], color=colour, lw=2.6, alpha=0.22)
+        dots_from(edge, axes, rows, "present", places + 0.14, (colour, "o", colour), 4.2)
+        dots_from(edge, axes, rows, "rendered", places - 0.14, (colour, "o", "white"), 4.2)
         axes.grid(axis="x")
-        axes.set_title(level, loc="left", color=colour)
-        axes.set_xlabel("R² (class: accuracy)")
-    grid[0].xaxis.set_major_locator(MultipleLocator(0.5 if rendered else 0.2))
-    grid[0].set_xlim(edge, 1.04)
-    drawn = Line2D([], [], color=INK, marker="o", mfc="white", ls="none", label="rendered in samples")
-    handles = [
-        Line2D([], [], color=INK, marker="o", ls="none", label="present in h"),
-        *([drawn] if rendered else []),
-        Line2D([], [], color=MUTED, marker="|", ms=7, mew=1.2, ls="none", label="guessing"),
-    ]
-    legend_below(figure, handles)
+    axes.xaxis.set_major_locator(MultipleLocator(0.5 if rendered else 0.2))
+    axes.set_xlim(edge, 1.04)
+    drawn = [entry("rendered in samples", "o", mfc="white")] if rendered else []
+    legend_below(figure, entry("present in h", "o"), *drawn, entry("guessing", "|", MUTED, ms=7, mew=1.2))
     return figure
-
-
-def _dumbbells(axes: Axes, rows: pd.DataFrame, colour: str, edge: float) -> None:
-    places = np.arange(len(rows))
-    axes.plot(rows["chance"], places, "|", color=MUTED, ms=9, mew=1.2)
-    axes.hlines(places, rows["present"], rows["rendered"], color=colour, lw=2.6, alpha=0.22)
-    for name, y, face in (("present", places + 0.14, colour), ("rendered", places - 0.14, "white")):
-        axes.hlines(y, rows[f"{name}_low"], rows[f"{name}_high"], color=colour, lw=1.1)
-        beyond = rows[name] < edge
-        for marker, x in (("o", rows[name].mask(beyond)), ("<", rows[name].where(beyond).clip(edge))):
-            axes.plot(x, y, marker, color=colour, mfc=face, ms=4.2, mew=1.0, clip_on=False)

@@ -10,13 +10,11 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, NullLocator
 from scipy import stats
 
 from reports import style
-from reports.style import DASHED, INK, LEGEND, MUTED, TEXT_WIDTH, as_list, dots, level_handles, level_looks, new_figure
+from reports.style import DASHED, INK, LEGEND, MUTED, TEXT_WIDTH, as_list, dots, level_looks, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,14 +55,13 @@ def draw_levels(
     for axes, measure, heading in zip(grid, titles, headings, strict=True):
         _by_level(axes, table, measure)
         if measure in floor.index:
-            _floor(axes, *(floor[f"{measure}{end}"] for end in ("", "_low", "_high")), vertical=True)
+            _floor(axes, *(floor[f"{measure}{end}"] for end in ("", "_low", "_high")))
         if measure in chance:
-            axes.axvline(chance[measure], color=MUTED, lw=0.9, ls=":", zorder=0)
+            axes.axvline(chance[measure], color=MUTED, lw=0.9, ls=":", zorder=0, label="chance")
         axes.set_title(heading, loc="left")
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_xlim(left=0)
-    by_chance = Line2D([], [], color=MUTED, lw=0.9, ls=":", label="chance")
-    style.legend_below(figure, [*level_handles(table["level"]), _real_images(), *([by_chance] if chance else [])])
+    style.legend_below(figure)
     return figure
 
 
@@ -88,12 +85,12 @@ def draw_solvers(table: pd.DataFrame, *, chosen: tuple[str, int], floor: Estimat
             x = rows["steps"] * 1.03 ** (place - (len(present) - 1) / 2)  # beside each other, not on each other
             if f"{measure}_low" in rows:
                 axes.vlines(x, rows[f"{measure}_low"], rows[f"{measure}_high"], color=colour, lw=0.9)
-            axes.plot(x, rows[measure], color=colour, marker=marker, mec="white", mew=0.4)
+            axes.plot(x, rows[measure], f"{marker}-", color=colour, mec="white", mew=0.4, label=name)
             ring = rows["steps"] == chosen[1]
             if name == chosen[0]:
                 axes.plot(x[ring], rows.loc[ring, measure], "o", mfc="none", mec=INK, ms=9, mew=0.9)
         if measure == "frechet":
-            _floor(axes, floor.value, floor.low, floor.high, vertical=False)
+            _floor(axes, floor.value, floor.low, floor.high, across=True)
         axes.set_xscale("log")
         axes.set_xticks(ticks := sorted(set(shown["steps"])), [str(tick) for tick in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
@@ -101,9 +98,7 @@ def draw_solvers(table: pd.DataFrame, *, chosen: tuple[str, int], floor: Estimat
         axes.set_title(title, loc="left")
         axes.set_ylim(0, None)
         axes.grid(axis="y")
-    used = Line2D([], [], marker="o", mfc="none", mec=INK, ms=7, ls="none", label="used in this report")
-    looks = [Line2D([], [], color=colour, marker=marker, label=name) for name, (colour, marker) in present.items()]
-    style.legend_below(figure, [*looks, used, _real_images()])
+    style.legend_below(figure, style.entry("used in this report", "o", mfc="none", ms=7))
     return figure
 
 
@@ -120,22 +115,21 @@ def draw_copies(distances: pd.DataFrame, table: pd.DataFrame, *, real: str) -> F
     looks = level_looks(levels["level"])
     figure = new_figure(TEXT_WIDTH, max(_HEIGHT, _FRAME + _ROW * len(levels)) + LEGEND)
     curves, shares = figure.subplots(1, 2, width_ratios=(1.2, 1))
-    for (_, level), rows in distances[distances["encoder"] != ""].groupby(["encoder", "level"], sort=False):
-        _steps(curves, rows["value"], color=looks[str(level)][0], lw=0.9)
-    _steps(curves, distances.loc[distances["encoder"] == "", "value"], color=INK, lw=1.6, ls=DASHED)
+    for (encoder, level), rows in distances.groupby(["encoder", "level"], sort=False):
+        look = {"color": looks[level][0], "lw": 0.9} if encoder else {"color": INK, "lw": 1.6, "ls": DASHED}
+        curves.ecdf(rows["value"], **look)
     curves.set_xlabel("difference from the nearest training image, per pixel")
     curves.set_ylabel("share of pictures")
     curves.set_xlim(left=0)
     curves.set_ylim(0, 1.02)
     curves.set_title("How near?", loc="left")
     _by_level(shares, levels, "share")
-    _floor(shares, *(own[f"share{end}"] for end in ("", "_low", "_high")), vertical=True)
-    shares.axvline(0.5, color=MUTED, lw=0.9, ls=":", zorder=0)
+    _floor(shares, *(own[f"share{end}"] for end in ("", "_low", "_high")))
+    shares.axvline(0.5, color=MUTED, lw=0.9, ls=":", zorder=0, label="0.5: as often as not")
     shares.set_xlim(0, 1)
     shares.set_title("Nearer to what was trained on?", loc="left")
     shares.set_xlabel("share of pictures")
-    even = Line2D([], [], color=MUTED, lw=0.9, ls=":", label="0.5: as often as not")
-    style.legend_below(figure, [*level_handles(levels["level"], line=True), _real_images(), even])
+    style.legend_below(figure)
     return figure
 
 
@@ -162,14 +156,14 @@ def draw_places(places: pd.DataFrame, *, among: int, labels: Mapping[str, str]) 
             axes.set_axis_on()
             found = own.loc[own["condition"] == factor, "value"].to_numpy(dtype=int)
             low, high = stats.binom.ppf((0.025, 0.975), len(found), 1 / (among + 1))
-            axes.axhspan(low, high, color=style.HAIR, alpha=0.6, lw=0, zorder=-1)
-            axes.bar(range(among + 1), np.bincount(found, minlength=among + 1), width=0.8, color=looks[level][0])
+            axes.axhspan(low, high, color=style.HAIR, alpha=0.6, lw=0, zorder=-1, label="95% of uniform places")
+            counts = np.bincount(found, minlength=among + 1)
+            axes.bar(range(among + 1), counts, width=0.8, color=looks[level][0], label=level)
             axes.set_title(labels[factor], loc="left")
             axes.set_xticks([0, among], ["lowest", "highest"])
             axes.yaxis.set_major_locator(MaxNLocator(2, integer=True))
         grid[place * rows, 0].set_ylabel(f"{encoder} {level}\nimages")
-    uniform = Patch(color=style.HAIR, alpha=0.6, lw=0, label="95% of uniform places")
-    style.legend_below(figure, [*level_handles(looks), uniform])
+    style.legend_below(figure)
     return figure
 
 
@@ -197,13 +191,11 @@ def draw_kinds(table: pd.DataFrame, *, real: str, labels: Mapping[str, str], dis
     for axes, (name, (title, unit)) in zip(grid, plots.items(), strict=True):
         for shift, (level, look) in zip(style.shifts(len(looks)), looks.items(), strict=True):
             rows = table[table["level"] == level].set_index("kind").reindex(order)
-            dots(axes, rows, name, np.arange(len(order)) + shift, look)
+            dots(axes, rows, name, np.arange(len(order)) + shift, look, level)
         axes.axvline(table.loc[table["kind"] == real, name].item(), color=INK, lw=0.8, ls=DASHED, zorder=0)
-        as_list(axes, [labels[kind] for kind in order])
+        as_list(axes, [labels[kind] for kind in order], title=title, unit=unit)
         axes.set_xlim(0, None)
-        axes.set_title(title, loc="left")
-        axes.set_xlabel(unit)
-    style.legend_below(figure, level_handles(looks))
+    style.legend_below(figure)
     return figure
 
 
@@ -211,7 +203,7 @@ def _by_level(axes: Axes, table: pd.DataFrame, name: str) -> None:
     """A list of encoders and levels, in the order of the rows, with a number of each."""
     for level, look in level_looks(table["level"]).items():
         own = (table["level"] == level).to_numpy()
-        dots(axes, table[own], name, np.flatnonzero(own), look)
+        dots(axes, table[own], name, np.flatnonzero(own), look, level)
     names = [f"{encoder} {level}" for encoder, level in zip(table["encoder"], table["level"], strict=True)]
     as_list(axes, names, down=True)
 
@@ -226,18 +218,9 @@ def _folded(title: str) -> str:
     return "\n".join(lines)
 
 
-def _floor(axes: Axes, value: float, low: float, high: float, *, vertical: bool) -> None:
-    band, line = (axes.axvspan, axes.axvline) if vertical else (axes.axhspan, axes.axhline)
+def _floor(axes: Axes, value: float, low: float, high: float, *, across: bool = False) -> None:
+    """What real images reach, on the vertical axis where the line runs across."""
+    band, line = (axes.axhspan, axes.axhline) if across else (axes.axvspan, axes.axvline)
     if np.isfinite(low):
         band(low, high, color=style.HAIR, alpha=0.6, lw=0, zorder=-1)
-    line(value, color=INK, lw=0.9, ls=DASHED, zorder=0)
-
-
-def _steps(axes: Axes, values: pd.Series, **look: object) -> None:
-    """The share of values at or below each."""
-    ascending = np.sort(values.to_numpy())
-    axes.step([0, *ascending], np.linspace(0, 1, len(ascending) + 1), where="post", **look)  # type: ignore[arg-type]
-
-
-def _real_images() -> Line2D:
-    return Line2D([], [], color=INK, lw=0.9, ls=DASHED, label="real images")
+    line(value, color=INK, lw=0.9, ls=DASHED, zorder=0, label="real images")

@@ -47,14 +47,14 @@ class _Heading(NamedTuple):
     colour: str
 
 
-def compose(images: np.ndarray, scale: int, gutter: int = _GUTTER, gaps: tuple[int, ...] | None = None) -> np.ndarray:
+def compose(images: np.ndarray, scale: int, gaps: tuple[int, ...] | None = None, gutter: int = _GUTTER) -> np.ndarray:
     """Put images into one array.
 
     Args:
         images: ``[R, C, 3, H, W]`` in [0, 1].
         scale: Integer by which each pixel is repeated along both sides.
-        gutter: White dots between neighbouring images.
         gaps: White dots after each of the first ``C - 1`` columns, where they are not all ``gutter``.
+        gutter: White dots between neighbouring images.
 
     Returns:
         ``[R * H * scale + (R - 1) * gutter, C * W * scale + sum of gaps, 3]``, uint8.
@@ -101,7 +101,7 @@ def draw_panel(
         if max(text.count("\n") + 1 for text in row_labels) * _dots(_LINE) <= high:
             break
     images, scale = _fitted(images, room, largest)
-    picture = compose(images, scale, gaps=gaps)
+    picture = compose(images, scale, gaps)
     side_high, side_wide = images.shape[-2] * scale, images.shape[-1] * scale
     starts = _lefts(side_wide, gaps)
 
@@ -152,7 +152,7 @@ def _fitted(images: np.ndarray, room: int, largest: float) -> tuple[np.ndarray, 
         return images, wide // width
     flat = torch.from_numpy(images).flatten(0, 1)
     size = (round(wide * height / width), wide)
-    resampled = F.interpolate(flat, size=size, mode="bicubic", antialias=True, align_corners=False)
+    resampled = F.interpolate(flat, size, mode="bicubic", antialias=True, align_corners=False)
     return resampled.unflatten(0, (rows, columns)).numpy(), 1
 
 
@@ -176,8 +176,7 @@ def _level(label: str) -> str | None:
 
 def _gaps(headings: list[_Heading], columns: int) -> tuple[int, ...]:
     """Dots after each column but the last: wider where a group of several columns begins or ends."""
-    edges = {heading.last for heading in headings if heading.last > heading.first}
-    edges |= {heading.first - 1 for heading in headings if heading.last > heading.first}
+    edges = {edge for _, first, last, _ in headings if last > first for edge in (first - 1, last)}
     return tuple(_GROUP_GUTTER if column in edges else _GUTTER for column in range(columns - 1))
 
 

@@ -7,26 +7,25 @@ on the diagonal.
 
 from __future__ import annotations
 
-import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from reports import style
-from reports.style import HAIR, INK, LEGEND, MUTED, NORMAL, SMALL, TEXT_WIDTH, level_looks, new_figure
+from reports.figures.factors import factor_lists
+from reports.style import HAIR, INK, MUTED, NORMAL, SMALL, level_looks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_ROW, _FRAME = 5.2, 19.0  # mm: a factor; titles and axis labels
-_ACROSS, _PLOT = 4, 34.0  # plots in a line of responses, and the height of one in mm
+_ROW = 5.2  # mm: a factor
+_ACROSS, _PLOT = 4, 38.0  # plots in a line of responses, and the height of one in mm, with its share of the legend
 _FULL = 1.0  # change that is drawn in the darkest colour, in standard deviations of the factor read
 
 
@@ -48,32 +47,23 @@ def draw_by_factor(
         unit: What the numbers are.
         bounds: What a verdict asks of a factor.
     """
-    looks = level_looks(table["level"])
-    order = [factor for factor in labels if factor in set(table["factor"])][::-1]
-    drawn = [(name, marker, name == next(iter(series))) for name, marker in zip(series, "oox", strict=False)]
-    figure = new_figure(TEXT_WIDTH, _FRAME + LEGEND + _ROW * len(order))
-    grid = figure.subplots(1, len(looks), sharey=True, sharex=True, squeeze=False)[0]
-    for axes, (level, (colour, _)) in zip(grid, looks.items(), strict=True):
-        rows = table[table["level"] == level].set_index("factor").reindex(order)
-        for (name, marker, first), shift in zip(drawn, np.linspace(0.22, -0.22, len(drawn)), strict=True):
-            y = np.arange(len(order)) + shift
+    first = next(iter(series))
+    figure, plots = factor_lists(table, labels, unit)
+    markers = dict(zip(series, "oox", strict=False))
+    for axes, rows, colour in plots:
+        for (name, marker), shift in zip(markers.items(), np.linspace(0.22, -0.22, len(series)), strict=True):
+            y = np.arange(len(rows)) + shift
             if f"{name}_low" in rows:
-                style.dots(axes, rows, name, y, (colour, marker), filled=first)
+                style.dots(axes, rows, name, y, (colour, marker), filled=name == first)
             else:
                 axes.plot(rows[name], y, marker, color=colour, ms=3.6)
         for factor, bound in bounds.items():
-            axes.vlines(bound, order.index(factor) - 0.45, order.index(factor) + 0.45, color=INK, lw=1.0)
+            place = rows.index.get_loc(factor)
+            axes.vlines(bound, place - 0.45, place + 0.45, color=INK, lw=1.0)
         axes.axvline(0, color=INK, lw=0.8, ls=style.DASHED, zorder=0)
-        style.as_list(axes, [labels[factor] for factor in order])
-        axes.set_title(level, loc="left", color=colour)
-        axes.set_xlabel(unit)
-    handles = [
-        Line2D([], [], color=INK, marker=marker, mfc=INK if first else "white", ls="none", label=series[name])
-        for name, marker, first in drawn
-    ]
-    if bounds:
-        handles.append(Line2D([], [], color=INK, marker="|", ms=13, ls="none", label="bound of the verdict"))
-    style.legend_below(figure, handles)
+    faces = {name: INK if name == first else "white" for name in series}
+    handles = [style.entry(series[name], marker, mfc=faces[name]) for name, marker in markers.items()]
+    style.legend_below(figure, *handles, *([style.entry("bound of the verdict", "|", ms=13)] if bounds else []))
     return figure
 
 
@@ -85,30 +75,18 @@ def draw_responses(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
         table: One row a (``level``, ``factor``, ``strength``), with ``change``, ``change_low`` and ``change_high``.
         labels: What to print for each factor.
     """
-    looks = level_looks(table["level"])
     order = [factor for factor in labels if factor in set(table["factor"])]
-    lines = math.ceil(len(order) / _ACROSS)
-    height = _PLOT * lines + LEGEND + 3
-    figure = new_figure(TEXT_WIDTH, height)
-    grid = figure.subplots(lines, _ACROSS, sharex=True, sharey=True, squeeze=False)
-    for axes in grid.flat[len(order) :]:
-        axes.set_visible(False)
-    for axes, factor in zip(grid.flat, order, strict=False):
-        for level, (colour, marker) in looks.items():
+    figure, plots = style.small_plots(len(order), _ACROSS, _PLOT, sharex=True, sharey=True)
+    for axes, factor in zip(plots, order, strict=False):
+        for level, look in level_looks(table["level"]).items():
             rows = table[(table["level"] == level) & (table["factor"] == factor)]
-            x, middle, low, high = (
-                _through_zero(rows["strength"], rows[name])
-                for name in ("strength", "change", "change_low", "change_high")
-            )
-            axes.plot(x, middle, color=colour, marker=marker, ms=3.2, mec="white", mew=0.4)
-            axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+            style.curve(axes, rows, "change", look, label=level)
         axes.axhline(0, color=MUTED, lw=0.6, zorder=0)
         axes.axvline(0, color=MUTED, lw=0.6, zorder=0)
         axes.set_title(labels[factor], loc="left", fontsize=SMALL)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    figure.supxlabel("how far h is moved, standard deviations of the readout", fontsize=NORMAL, y=LEGEND / height)
     figure.supylabel("change of the factor", fontsize=NORMAL, x=0.005)
-    style.legend_below(figure, style.level_handles(looks, line=True), left=0.025, above=2.5)
+    style.legend_below(figure, unit="how far h is moved, standard deviations of the readout", left=0.025)
     return figure
 
 
@@ -124,12 +102,8 @@ def draw_side_effects(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figu
     moved = [factor for factor in labels if factor in set(table["moved"])]
     read = [*moved, "class"]
     across = min(2, len(looks))
-    lines = math.ceil(len(looks) / across)
-    figure = new_figure(TEXT_WIDTH, (_ROW * len(moved) + 33) * lines)
-    grid = figure.subplots(lines, across, sharey=True, squeeze=False)
-    for axes in grid.flat[len(looks) :]:
-        axes.set_visible(False)
-    for axes, (level, (colour, _)) in zip(grid.flat, looks.items(), strict=False):
+    figure, plots = style.small_plots(len(looks), across, _ROW * len(moved) + 33, sharey=True)
+    for axes, (level, (colour, _)) in zip(plots, looks.items(), strict=False):
         rows = table[table["level"] == level].set_index(["moved", "read"])["change"]
         _matrix(axes, rows.unstack().loc[moved, read].to_numpy())
         axes.set_title(level, loc="left", color=colour)
@@ -137,8 +111,8 @@ def draw_side_effects(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figu
         axes.set_xticks(range(len(read)), names, rotation=50, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(moved)), names[:-1])
         axes.set_xlabel("read off the samples")
-    for line in grid:
-        line[0].set_ylabel("moved in h")
+    for axes in plots[::across]:
+        axes.set_ylabel("moved in h")
     figure.tight_layout(pad=0.3, w_pad=1.2)
     return figure
 
@@ -153,10 +127,4 @@ def _matrix(axes: Axes, values: np.ndarray) -> None:
         axes.text(column, row, text, ha="center", va="center", fontsize=6, color=shade, fontweight=weight)
     axes.axvline(values.shape[1] - 1.5, color="white", lw=3)
     axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_color(HAIR)
-
-
-def _through_zero(strengths: Sequence[float], values: Sequence[float]) -> np.ndarray:
-    """Values along ascending strengths, with the untouched representation, where nothing changes, at 0."""
-    return np.insert(np.asarray(values, dtype=float), np.searchsorted(np.asarray(strengths, dtype=float), 0.0), 0.0)
+    axes.spines[:].set_color(HAIR)

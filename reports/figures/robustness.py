@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from reports import style
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0072B2", "#D55E00")
@@ -37,7 +35,7 @@ def encoder_looks(encoders: Iterable[str], reference: str) -> dict[str, tuple[st
 
 
 @style.theme()
-def draw_robustness(table: pd.DataFrame, attacks: Sequence[Any], *, reference: str) -> Figure:
+def draw_robustness(table: pd.DataFrame, attacks: Sequence[Any], reference: str) -> Figure:
     """Accuracy and displacement against the budget: a row of plots each, a column an attack; of one attack in a row.
 
     Args:
@@ -46,7 +44,6 @@ def draw_robustness(table: pd.DataFrame, attacks: Sequence[Any], *, reference: s
             and the ``unit`` of its budgets.
         reference: Name of the encoder that the others are compared with.
     """
-    looks = encoder_looks(table["encoder"], reference)
     measures = [m for m in ("accuracy", "relative_displacement") if table[m].notna().any()]
     across = len(attacks) if len(attacks) > 1 else len(measures)
     lines = len(attacks) * len(measures) // across
@@ -54,10 +51,11 @@ def draw_robustness(table: pd.DataFrame, attacks: Sequence[Any], *, reference: s
     grid = figure.subplots(lines, across, squeeze=False).reshape(len(measures), len(attacks))
     for line, measure in zip(grid, measures, strict=True):
         for axes, attack in zip(line, attacks, strict=True):
-            for encoder, look in looks.items():
-                own = table[table["encoder"] == encoder]
-                _curve(axes, own, attack.noise, measure, look, ls=":")
-                _curve(axes, own, attack.name, measure, look, ls="-")
+            for encoder, look in encoder_looks(table["encoder"], reference).items():
+                own = table[(table["encoder"] == encoder) & table[measure].notna()]
+                noise, attacked = (own[own["condition"].isin(["", name])] for name in (attack.noise, attack.name))
+                style.curve(axes, noise, measure, (look[0], ""), band=0, ls=":")
+                style.curve(axes, attacked, measure, look, label=encoder)
             axes.set_title(attack.name, loc="left")
             axes.set_xlabel(f"budget, {attack.unit}")
             axes.set_xlim(0, None)
@@ -65,12 +63,12 @@ def draw_robustness(table: pd.DataFrame, attacks: Sequence[Any], *, reference: s
             if measure == "accuracy":
                 axes.set_yticks((0, 0.5, 1))  # others could be wider than the room that the layout leaves
             axes.set_ylabel("accuracy" if measure == "accuracy" else "displacement of h")
-    _legend(figure, looks, [Line2D([], [], color=MUTED, ls=":", label="random noise")])
+    style.legend_below(figure, style.entry("random noise", colour=MUTED, ls=":"))
     return figure
 
 
 @style.theme()
-def draw_rendered(table: pd.DataFrame, attack: Any, *, reference: str) -> Figure:
+def draw_rendered(table: pd.DataFrame, attack: Any, reference: str) -> Figure:
     """How often the judge still sees the class in the samples, against the budget.
 
     Args:
@@ -87,18 +85,18 @@ def draw_rendered(table: pd.DataFrame, attack: Any, *, reference: str) -> Figure
         kept = own[own["condition"].isin(["", attack.name])].sort_values("strength")
         x = kept["strength"] + shift
         axes.vlines(x, kept["class_seen_low"], kept["class_seen_high"], color=colour, lw=0.9)
-        axes.plot(x, kept["class_seen"], color=colour, marker=marker, mec="white", mew=0.4)
+        axes.plot(x, kept["class_seen"], f"{marker}-", color=colour, mec="white", mew=0.4, label=encoder)
         random = own[own["condition"] == attack.noise]
         axes.plot(random["strength"] + shift, random["class_seen"], marker, color=colour, mfc="white", ms=4)
     axes.set_xlabel(f"budget of {attack.name}, {attack.unit}")
     axes.set_ylabel("class still seen")
     axes.set_ylim(0, 1.02)
-    _legend(figure, looks, [Line2D([], [], color=MUTED, marker="o", mfc="white", ls="none", label="noise")])
+    style.legend_below(figure, style.entry("noise", "o", MUTED, mfc="white"))
     return figure
 
 
 @style.theme()
-def draw_budgets(smallest: pd.DataFrame, attack: Any, *, largest: float, reference: str) -> Figure:
+def draw_budgets(smallest: pd.DataFrame, attack: Any, largest: float, reference: str) -> Figure:
     """The distribution of the smallest budget that flips a decision: the share of images flipped by each budget.
 
     Args:
@@ -107,26 +105,25 @@ def draw_budgets(smallest: pd.DataFrame, attack: Any, *, largest: float, referen
         largest: The largest budget that was tried.
         reference: Name of the encoder that the others are compared with.
     """
-    looks = encoder_looks(smallest["encoder"], reference)
     figure = new_figure(TEXT_WIDTH * 0.62, _HEIGHT + LEGEND)
     axes = figure.subplots()
-    for encoder, (colour, _) in looks.items():
+    for encoder, (colour, _) in encoder_looks(smallest["encoder"], reference).items():
         values = np.sort(smallest.loc[smallest["encoder"] == encoder, "value"].to_numpy())
         reached = values[np.isfinite(values)]
         share = np.arange(1, len(reached) + 1) / max(1, len(values))
         last = share[-1] if len(share) else 0.0
-        axes.step([0, *reached, largest], [0, *share, last], where="post", color=colour)
+        axes.step([0, *reached, largest], [0, *share, last], where="post", color=colour, label=encoder)
     axes.axhline(0.5, color=MUTED, lw=0.8, ls=DASHED, zorder=0)
     axes.set_xlim(0, largest)
     axes.set_ylim(0, 1.02)
     axes.set_xlabel(f"budget of {attack.name}, {attack.unit}")
     axes.set_ylabel("share flipped")
-    _legend(figure, looks, [])
+    style.legend_below(figure)
     return figure
 
 
 @style.theme()
-def draw_gains(comparison: pd.DataFrame, *, aspects: Mapping[str, str], reference: str) -> Figure:
+def draw_gains(comparison: pd.DataFrame, aspects: Mapping[str, str], reference: str) -> Figure:
     """What each encoder gains over the reference, one plot an aspect; right of the line it is the more robust.
 
     Args:
@@ -143,35 +140,10 @@ def draw_gains(comparison: pd.DataFrame, *, aspects: Mapping[str, str], referenc
         rows = comparison[comparison["aspect"] == aspect].set_index("encoder").reindex(order)
         for place, name in enumerate(order):
             style.dots(axes, rows.loc[[name]], "gain", [place], looks[name])
-        style.as_list(axes, order)
+        style.as_list(axes, order, title=aspect, unit=aspects[aspect])
         axes.axvline(0, color=INK, lw=0.8, ls=DASHED, zorder=0)
         reach = max(0.05, float(rows[["gain_low", "gain_high"]].abs().max().max())) * 1.1
         axes.set_xlim(-reach, reach)
         axes.xaxis.set_major_locator(MaxNLocator(4))  # whose labels do not touch
-        axes.set_title(aspect, loc="left")
-        axes.set_xlabel(aspects[aspect])
     figure.tight_layout(pad=0.3, w_pad=1.5)
     return figure
-
-
-def _curve(
-    axes: Axes, own: pd.DataFrame, condition: str, measure: str, look: tuple[str, str], *, ls: str
-) -> None:  # fmt: skip
-    colour, marker = look
-    start = own[(own["strength"] == 0) & own[measure].notna()]
-    rows = own[own["condition"] == condition].sort_values("strength")
-    if rows.empty:
-        return
-    zero = [start[f"{measure}{end}"].iloc[0] if len(start) else 0.0 for end in ("", "_low", "_high")]
-    x = [0.0, *rows["strength"]]
-    middle, low, high = (
-        [first, *rows[f"{measure}{end}"]] for first, end in zip(zero, ("", "_low", "_high"), strict=True)
-    )
-    axes.plot(x, middle, color=colour, ls=ls, marker=marker if ls == "-" else None, ms=3.4, mec="white", mew=0.4)
-    if ls == "-":
-        axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
-
-
-def _legend(figure: Figure, looks: Mapping[str, tuple[str, str]], others: Sequence[Line2D]) -> None:
-    handles = [Line2D([], [], color=colour, marker=marker, label=name) for name, (colour, marker) in looks.items()]
-    style.legend_below(figure, [*handles, *others])
