@@ -15,6 +15,7 @@ import copy
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -102,28 +103,24 @@ def run_benchmark(
         seed: Of the starting noise, and of the noise that the ancestral solver adds.
         batch_size: Images, and samples, at once.
     """
-    encode(encoder, images[:batch_size], batch_size=batch_size)  # warm-up
+    represent = partial(encode, encoder, batch_size=batch_size)
+    represent(images[:batch_size])  # warm-up
     begun = time.perf_counter()
-    gallery = encode(encoder, images, batch_size=batch_size)[level]
+    gallery = represent(images)[level]
     encoding_rate = len(images) / (time.perf_counter() - begun)
 
     def sampling(solver: str, steps: int) -> Sampling:
         h, condition = gallery[:count], f"{encoder.name}/{level}"
-        rcdm.sample(h[:batch_size], condition, steps=2, solver=solver)  # warm-up
+        draw = partial(rcdm.sample, condition=condition, solver=solver, seed=seed, batch_size=batch_size)
+        draw(h[:batch_size], steps=2)  # warm-up
         begun = time.perf_counter()
-        samples = rcdm.sample(h, condition, steps=steps, solver=solver, seed=seed, batch_size=batch_size)
+        samples = draw(h, steps=steps)
         seconds = time.perf_counter() - begun
-        of_samples = encode(encoder, samples, batch_size=batch_size)[level]
-        ranks = retrieval_ranks(of_samples, gallery, torch.arange(count))
+        ranks = retrieval_ranks(represent(samples)[level], gallery, torch.arange(count))
         return Sampling(solver, steps, count / seconds, ranks.double().reciprocal().numpy())
 
-    return Benchmark(
-        default=sampling(DEFAULT_SOLVER, DEFAULT_STEPS),
-        published=sampling(PUBLISHED_SOLVER, PUBLISHED_STEPS),
-        encoding_rate=encoding_rate,
-        denoiser_flops=_denoiser_flops(rcdm, batch_size),
-        peak_flops=_peak_flops(device_of(rcdm)),
-    )
+    default, published = sampling(DEFAULT_SOLVER, DEFAULT_STEPS), sampling(PUBLISHED_SOLVER, PUBLISHED_STEPS)
+    return Benchmark(default, published, encoding_rate, _denoiser_flops(rcdm, batch_size), _peak_flops(device_of(rcdm)))
 
 
 def _denoiser_flops(rcdm: RCDM, batch_size: int) -> float:

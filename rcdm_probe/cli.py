@@ -29,7 +29,6 @@ from rcdm_core.errors import UserError
 from rcdm_core.interruption import stop
 from rcdm_core.kept import cache_folder
 from rcdm_probe.commands import (
-    adapt,
     bench,
     compare,
     convert,
@@ -183,7 +182,7 @@ app.command("compare")(compare.run)
 app.command("sample")(sample.run)
 app.command("explore")(explore.run)
 app.command("train")(train.run)
-app.command("adapt")(adapt.run)
+app.command("adapt")(train.adapt)
 app.command("distill")(train.distill)
 app.command("encoders")(encoders.run)
 app.command("convert")(convert.run)

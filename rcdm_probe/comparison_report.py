@@ -104,8 +104,8 @@ class ComparisonResult:
 
     def _repr_html_(self) -> str:
         title, subtitle = titles(self)
-        figure = next(figure for _, figure in figures(self))
-        return notebook.summary(title, subtitle, sentences=in_short(self), figure=figure, saved=self.saved)
+        _, first = next(figures(self))
+        return notebook.summary(title, subtitle, sentences=in_short(self), figure=first, saved=self.saved)
 
 
 def write(folder: Path, content: ComparisonResult) -> Path:
@@ -194,7 +194,6 @@ def figures(content: ComparisonResult) -> Iterator[tuple[str, Figure]]:
         )
         chosen = shown.sort_values("p_value", kind="stable")["row"].drop_duplicates()[:MOST]
         labels = {name: name for name in shown["row"] if name in set(chosen)}
-        series = {"difference": "difference"}
         yield (
             file_name(str(measure)),
             draw_by_encoder(
@@ -202,7 +201,7 @@ def figures(content: ComparisonResult) -> Iterator[tuple[str, Figure]]:
                 Axis(f"difference: {label(content, str(measure))}", longest=LONGEST),
                 row="row",
                 labels=labels,
-                series=series,
+                series={"difference": "difference"},
             ),
         )
 

@@ -264,9 +264,9 @@ def locked(folder: Path) -> Iterator[None]:
 
 def begin(
     facts: Facts,
-    *,
     out: Path | None,
     root: Path = Path("runs"),
+    *,
     refuse: Callable[[Path, Facts, Facts], None] | None = None,
 ) -> Run:
     """Open the folder of a run and write ``run.json`` into it, unless another process is at work there.
@@ -303,7 +303,7 @@ def _begun_by_the_first(
     """The folder that the first of several processes works in, or has finished since this one was started."""
     for _ in _pauses():
         if out is None:
-            folder = _newest_open(root, facts) or finished(facts, root=root)
+            folder = _newest_open(root, facts) or finished(facts, root)
         elif (known := read_facts(folder := out)) is not None:
             refuse(out, known, facts)
         elif out.exists():
@@ -372,7 +372,7 @@ def keep_apart(out: Path, images: ImageSet) -> None:
         raise UserError(f"{out} is there already, among the images", "choose a new folder with --out")
 
 
-def finished(facts: Facts, *, root: Path = Path("runs")) -> Path | None:
+def finished(facts: Facts, root: Path = Path("runs")) -> Path | None:
     """The newest finished run of the same arguments, weights, data and code; None where there is none that is whole.
 
     Args:
@@ -417,7 +417,7 @@ def read_facts(folder: Path) -> Facts | None:
     return None if facts is None else {key: value for key, value in facts.items() if key != _FILES}
 
 
-def strangers(folder: Path, *, ours: Collection[str] = ()) -> list[str]:
+def strangers(folder: Path, ours: Collection[str] = ()) -> list[str]:
     """Names of what is in a folder and not hidden there by a run; those that are ours are none either."""
     with _writing(folder):
         found = {path.name for path in folder.iterdir()} - {PARTS, LOCK, *_NEVER_MIND, *ours}
