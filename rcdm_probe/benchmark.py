@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
+import timeit
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -120,7 +121,10 @@ def run_benchmark(
         return Sampling(solver, steps, count / seconds, ranks.double().reciprocal().numpy())
 
     default, published = sampling(DEFAULT_SOLVER, DEFAULT_STEPS), sampling(PUBLISHED_SOLVER, PUBLISHED_STEPS)
-    return Benchmark(default, published, encoding_rate, _denoiser_flops(rcdm, batch_size), _peak_flops(device_of(rcdm)))
+    device = device_of(rcdm)
+    a, b = (torch.randn(_MATRIX, _MATRIX, device=device, dtype=matrix_precision(device)) for _ in range(2))
+    peak = 2 * _MATRIX**3 / _fastest(lambda: a @ b, device)
+    return Benchmark(default, published, encoding_rate, _denoiser_flops(rcdm, batch_size), peak)
 
 
 def _denoiser_flops(rcdm: RCDM, batch_size: int) -> float:
@@ -140,21 +144,9 @@ def _denoiser_flops(rcdm: RCDM, batch_size: int) -> float:
     return counter.get_total_flops() / _fastest(forward, device)
 
 
-def _peak_flops(device: torch.device) -> float:
-    """Operations a second in a large matrix product, in the precision of the denoiser."""
-    a, b = (torch.randn(_MATRIX, _MATRIX, device=device, dtype=matrix_precision(device)) for _ in range(2))
-    return 2 * _MATRIX**3 / _fastest(lambda: a @ b, device)
-
-
 def _fastest(work: Callable[[], object], device: torch.device) -> float:
     """Seconds of the fastest of several runs, the first one left out."""
-    work()
-    seconds = []
-    for _ in range(_REPEATS):
-        begun = clock(device)
-        work()
-        seconds.append(clock(device) - begun)
-    return min(seconds)
+    return min(timeit.repeat(lambda: (work(), clock(device)), number=1, repeat=1 + _REPEATS)[1:])
 
 
 def clock(device: torch.device) -> float:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyses.bootstrap import RESAMPLES
 from analyses.findings import ERROR_RATE, LEAST
 from analyses.statistics import mean_reciprocal, median
-from rcdm_probe import runs
+from rcdm_probe.handing_on import Savable
 from rcdm_probe.known_probes import load_probe
 from reports import blocks, notebook, phrases
 from reports.figures.by_encoder import Axis, draw_by_encoder
@@ -20,7 +19,8 @@ from reports.tables import Table, cell, decisive, interval, p_value
 from reports.writing import write_report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     import pandas as pd
     from matplotlib.figure import Figure
@@ -63,7 +63,7 @@ METHOD = (
 
 
 @dataclass(frozen=True, repr=False)
-class ComparisonResult:
+class ComparisonResult(Savable):
     """What a comparison of finished runs found; it can be saved, and shows itself in a notebook.
 
     Attributes:
@@ -78,7 +78,6 @@ class ComparisonResult:
             claim, the word of each run.
         told: What has to be known of what was compared, in sentences.
         run: The content of ``run.json``.
-        saved: Folders in which it was saved.
     """
 
     probe: str
@@ -87,17 +86,9 @@ class ComparisonResult:
     tables: Mapping[str, pd.DataFrame]
     told: tuple[str, ...]
     run: dict[str, Any]
-    saved: list[Path] = field(default_factory=list, compare=False)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write report, figures, tables, records and ``run.json``; gives the path of the PDF.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
-        written = runs.save(Path(folder), records=self.records, facts=self.run, write=partial(write, content=self))
-        self.saved.append(written.parent)
-        return written
+    def _left(self) -> tuple[pd.DataFrame, dict[str, Any], Callable[[Path], Path]]:
+        return self.records, self.run, partial(write, content=self)
 
     def __repr__(self) -> str:
         return f"<{titles(self)[0]}: {len(self.tables['differences'])} differences>"

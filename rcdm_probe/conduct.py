@@ -9,10 +9,9 @@ from __future__ import annotations
 import inspect
 import time
 import warnings
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
@@ -29,7 +28,7 @@ from rcdm_core.progress import showing
 from rcdm_core.zoo.judge import load_judge
 from rcdm_probe import opening, runs
 from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
-from rcdm_probe.handing_on import push_run
+from rcdm_probe.handing_on import Savable
 from rcdm_probe.opening import Asked
 from rcdm_probe.progress import asked_for
 from reports import notebook
@@ -53,35 +52,11 @@ _FORMER = {"encoders": "encoder", "levels": "level"}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Result(Found):
-    """What a probe found; it can be saved, and shows itself in a notebook.
+class Result(Savable, Found):
+    """What a probe found; it can be saved, and shows itself in a notebook."""
 
-    Attributes:
-        saved: Folders in which it was saved.
-    """
-
-    saved: list[Path] = field(default_factory=list, compare=False)
-
-    def save(self, folder: str | Path) -> Path:
-        """Write report, figures, tables, records and ``run.json``.
-
-        Args:
-            folder: Where; made if it is not there.
-
-        Returns:
-            Path of the PDF report.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
-        report = runs.save(Path(folder), records=self.records, facts=self.run, write=partial(page.write, self))
-        self.saved.append(report.parent)
-        return report
-
-    def push_to_hub(self, name: str, *, private: bool = False) -> str:
-        """Hand it on as a dataset of the Hugging Face hub, as `rcdm_probe.push_run` does; gives the address."""
-        with TemporaryDirectory() as folder:
-            return push_run(replace(self, saved=[]).save(folder).parent, name, private=private)
+    def _left(self) -> tuple[pd.DataFrame, runs.Facts, Callable[[Path], Path]]:
+        return self.records, self.run, partial(page.write, self)
 
     def __repr__(self) -> str:
         return f"<what {self.probe.name} found on {', '.join(self.encoders)}: {len(self.records)} records>"

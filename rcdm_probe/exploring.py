@@ -40,12 +40,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from probes.context import Context
-    from rcdm_core.encoders import Encoder
 
 ATTACK_STEPS = 10
 Changed = dict[str, tuple[torch.Tensor, torch.Tensor | None]]
 """Of each level a changed ``h`` and, where there is one, the image that it is of."""
 KEPT = 64  # drawings that are kept, so that a slider draws the changed images alone, and saving draws nothing
+
+_check_gradients = cache(refuse_without_gradients)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,15 +216,11 @@ def draw(world: World, seen: Sequence[Seen], image: Chosen) -> list[tuple[torch.
     Returns:
         Two of ``[K, 3, S, S]`` each, in [0, 1]; K is 0 where nothing draws from a level.
     """
-    runs = {run.encoder.name: run for run in world.context.each_encoder()}
-    pairs = []
-    for one in seen:
-        before, after = (_drawn(world, runs[one.encoder], one.level, h, image) for h in (one.own, one.h))
-        pairs.append((before, after))
-    return pairs
+    return [(_drawn(world, one, one.own, image), _drawn(world, one, one.h, image)) for one in seen]
 
 
-def _drawn(world: World, run: Context, level: str, h: torch.Tensor, image: Chosen) -> torch.Tensor:
+def _drawn(world: World, seen: Seen, h: torch.Tensor, image: Chosen) -> torch.Tensor:
+    run, level = next(run for run in world.context.each_encoder() if run.encoder.name == seen.encoder), seen.level
     if level not in run.drawn_levels:
         return torch.zeros(0, 3, run.images.image_size, run.images.image_size)
     key = (run.encoder.name, level, hashlib.sha256(h.numpy().tobytes()).hexdigest(), str(image.number))
@@ -284,12 +281,6 @@ def _attacked(world: World, run: Context, image: Chosen, other: Chosen | None, c
             moved = attack(image.pixels[None], None).cpu() if change.amount else image.pixels[None]  # no labels
         out[level] = run.encode(moved)[level], moved[0]
     return out
-
-
-@cache
-def _check_gradients(encoder: Encoder, level: str) -> None:
-    """Refuse an encoder that no attack can be built on; looked at once."""
-    refuse_without_gradients(encoder, level)
 
 
 CHANGES = {"transformation": _transformed, "between": _between, "common dimensions": _common, "attack": _attacked}
@@ -431,6 +422,6 @@ def save(
     )  # fmt: skip
     run = runs.begin(facts, None, root)
     with run.locked():
-        report = runs.save(run.folder, records=moved, facts=run.facts, write=write)
+        report = runs.save(run.folder, moved, run.facts, write)
         run.finish()
     return report

@@ -72,16 +72,14 @@ def data_card(images: ImageSet, given: GivenImages | None = None) -> dict[str, A
         **({"resized": f"{size.by}, as by the encoder"} if is_resized_by_encoder(size := images.image_size) else {}),
         "classes": list(images.class_names),
         "known_factors": [] if factors is None else list(factors.columns),
-        **_memory_card(images),
+        # how many of them a decoder was trained on, where it was on some of their set
+        **(
+            {"trained_on": images.trained_on, "held_out": images.held_out, "whole": len(images.whole)}
+            if isinstance(images, PartOfImages)
+            else {}
+        ),
         "skipped": len(images.skipped),
         "skipped_files": [str(path) for path in images.skipped[:_SKIPPED_LISTED]],
         **({"passed_over": dict(images.passed_over)} if images.passed_over else {}),
         **({"remarks": remarks} if remarks else {}),
     }
-
-
-def _memory_card(images: ImageSet) -> dict[str, int]:
-    """How many of the images a decoder was trained on, where it was on some of their set."""
-    if not isinstance(images, PartOfImages):
-        return {}
-    return {"trained_on": images.trained_on, "held_out": images.held_out, "whole": len(images.whole)}

@@ -368,11 +368,6 @@ def open_one(where: str, *, device: str = "cpu") -> RCDM:
     return _open_shared(where, device)
 
 
-def _cards_of(decoders: Iterable[RCDM]) -> list[Mapping[str, Any]]:
-    """The card of every training that RCDMs come from, each once."""
-    return [card for decoder in dict.fromkeys(decoders) for card in decoder.cards]
-
-
 def open_images(
     data: str | Path,
     *,
@@ -410,7 +405,8 @@ def open_images(
             raise UserError(f"{images.name} has {len(images)} images", f"take at least {least}")
         return images
 
-    cards = _cards_of(network for network in networks if isinstance(network, RCDM))
+    decoders = dict.fromkeys(network for network in networks if isinstance(network, RCDM))
+    cards = [card for decoder in decoders for card in decoder.cards]
     if not any(map(names_its_images, cards)):
         return opened(limit)
     every = opened(None)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -30,17 +29,17 @@ from rcdm_probe import reproduction_report as report
 from rcdm_probe import runs
 from rcdm_probe.conduct import carry_out
 from rcdm_probe.facts import data_card, encoder_card, network_hashes, rcdm_names, weights_name
-from rcdm_probe.handing_on import push_run
+from rcdm_probe.handing_on import Savable
 from rcdm_probe.known_probes import load_probe, places
 from rcdm_probe.opening import Asked, by_name, open_asked, open_images
-from rcdm_probe.reproduction_report.content import findings_of
+from rcdm_probe.reproduction_report import findings_of
 from reports import notebook
 from reports.finished import FinishedRun
 from reports.names import listed, sentence
 from reports.panels import Panel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from probes.probe import Probe
     from rcdm_core.data.imageset import ImageSet
@@ -56,30 +55,12 @@ SCALES = ("quick", "full")
 
 
 @dataclass(frozen=True, repr=False)
-class ReproductionResult(report.Content):
-    """What a reproduction found; it can be saved, and shows itself in a notebook.
+class ReproductionResult(Savable, report.Content):
+    """What a reproduction found; it can be saved, and shows itself in a notebook."""
 
-    Attributes:
-        saved: Folders in which it was saved.
-    """
-
-    saved: list[Path] = field(default_factory=list, compare=False)
-
-    def save(self, folder: str | Path) -> Path:
-        """Write ``report.pdf``, ``report.html``, figures, tables and ``run.json``; gives the path of the PDF.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
+    def _left(self) -> tuple[pd.DataFrame, runs.Facts, Callable[[Path], Path]]:
         records = self.findings[["finding", "aspect", "level", "encoder", "value", "low", "high"]]
-        written = runs.save(Path(folder), records=records, facts=self.run, write=partial(report.write, content=self))
-        self.saved.append(written.parent)
-        return written
-
-    def push_to_hub(self, name: str, *, private: bool = False) -> str:
-        """Hand it on as a dataset of the Hugging Face hub, as `rcdm_probe.push_run` does; gives the address."""
-        with TemporaryDirectory() as folder:
-            return push_run(replace(self, saved=[]).save(folder).parent, name, private=private)
+        return records, self.run, partial(report.write, content=self)
 
     def __repr__(self) -> str:
         return f"<what a reproduction found on {', '.join(self.is_ssl)}: {len(self.findings)} findings>"
@@ -332,7 +313,12 @@ def _encoders_of(facts: runs.Facts) -> tuple[str, ...]:
 
 def _kept(study: Study) -> Panel | None:
     """One sample from each representation of a few images, from equal noise along a row."""
-    columns = list(_columns(study))
+    columns = [
+        (encoder, level, rcdm)
+        for encoder in study.encoders
+        if (rcdm := study.rcdms.get(encoder.name)) is not None
+        for level in drawable(encoder, encoder.levels, rcdm)
+    ]
     if not columns:
         return None
     shown = list(range(min(PICTURES, len(study.images))))
@@ -349,11 +335,3 @@ def _kept(study: Study) -> Panel | None:
         ("",) * len(shown),
         ("image", *(f"{encoder.name}, {level}" for encoder, level, _ in columns)),
     )
-
-
-def _columns(study: Study) -> Iterator[tuple[Encoder, str, RCDM]]:
-    """Every level that can be drawn from."""
-    for encoder in study.encoders:
-        if (rcdm := study.rcdms.get(encoder.name)) is not None:
-            for level in drawable(encoder, encoder.levels, rcdm):
-                yield encoder, level, rcdm

@@ -36,9 +36,15 @@ from rcdm_probe.known_probes import load_probe
 from rcdm_probe.opening import Asked
 from rcdm_probe.reproduction import _run as run_step
 from rcdm_probe.reproduction import conduct, prepare, read_run
-from rcdm_probe.reproduction_report import Content, document, write
-from rcdm_probe.reproduction_report.content import side_by_side
-from rcdm_probe.reproduction_report.report import in_short, limits, printed_tables
+from rcdm_probe.reproduction_report import (
+    Content,
+    document,
+    in_short,
+    limits,
+    printed_tables,
+    side_by_side,
+    write,
+)
 from reports import blocks, phrases
 from reports.finished import FinishedRun
 from reports.panels import Panel

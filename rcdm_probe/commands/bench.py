@@ -18,18 +18,12 @@ _TRAINED = 80  # images in a batch, as the embedded RCDM was trained
 
 
 @dataclass(frozen=True, kw_only=True)
-class Who(options.Asking):
-    """What is measured."""
+class Bench(options.Asking):
+    """What is measured, and how much of it."""
 
     encoder: str = options.ENCODER("vicreg")
     level: str = options.LEVEL("backbone")
     rcdm: list[str] | None = options.RCDM()
-
-
-@dataclass(frozen=True, kw_only=True)
-class How:
-    """How much is measured."""
-
     images: int = option(256, "Scenes sampled, one picture each.", "-n", min=2)
     gallery: int = option(10_000, "Scenes among which ranks are taken.", min=2, max=10_000)
     batch_size: int = options.BATCH_SIZE(128)
@@ -41,7 +35,7 @@ class How:
 
 
 @options.command
-def run(who: Who, how: How) -> None:
+def run(what: Bench) -> None:
     """Compare the default solver with the published setting, 100-step ancestral sampling, on the same network.
 
     Also prints representations a second, how near the network comes to the peak of the machine's matrix products, and
@@ -58,23 +52,25 @@ def run(who: Who, how: How) -> None:
     from rcdm_probe.opening import open_asked
     from rcdm_probe.progress import progress_bars
 
-    if how.images > how.gallery:
-        problem = f"{how.images} images do not fit a gallery of {how.gallery}"
+    if what.images > what.gallery:
+        problem = f"{what.images} images do not fit a gallery of {what.gallery}"
         raise UserError(problem, "lower --images or raise --gallery")
-    opened, level = open_asked(who.asked(), decoder="must"), who.level
+    opened, level = open_asked(what.asked(), decoder="must"), what.level
     (network,), (decoder,), place = opened.encoders, opened.decoders.values(), opened.asked.device
     if decoder.calls is not None:
         raise UserError(f"this RCDM was distilled to {decoder.calls} steps", "give the one that it was made of")
-    scenes, few = (open_scenes("test", decoder.image_size, most, how.seed) for most in (how.gallery, 2 * _TRAINED))
+    scenes, few = (open_scenes("test", decoder.image_size, most, what.seed) for most in (what.gallery, 2 * _TRAINED))
     with progress_bars():
-        ranks = rank_cost(how.ranked, seed=how.seed, device=place) if how.ranked else None
+        ranks = rank_cost(what.ranked, seed=what.seed, device=place) if what.ranked else None
         pixels = scenes.images(range(len(scenes)))
         found = run_benchmark(
-            network, decoder, level, pixels, count=how.images, seed=how.seed, batch_size=how.batch_size
+            network, decoder, level, pixels, count=what.images, seed=what.seed, batch_size=what.batch_size
         )
         shape = decoder.denoiser.settings
-        rates = training_rates(network, level, few, shape, batch_size=_TRAINED, steps=how.training_steps, seed=how.seed)
-    told = f"{who.encoder}/{level}, {how.images} samples, ranks among {how.gallery:,} scenes, on {place}"
+        rates = training_rates(
+            network, level, few, shape, batch_size=_TRAINED, steps=what.training_steps, seed=what.seed
+        )
+    told = f"{what.encoder}/{level}, {what.images} samples, ranks among {what.gallery:,} scenes, on {place}"
     _show(found, rates, ranks, told)
 
 

@@ -16,14 +16,16 @@ from rcdm_probe.commands.running import command_line, new_console, tell
 
 
 @dataclass(frozen=True, kw_only=True)
-class Who(options.Asking):
-    """Who is looked into, and on what."""
+class Page(options.Asking):
+    """Who is looked into, on what and where."""
 
     encoder: list[str] = options.TO_DRAW()
     data: str = options.DATA("scenes")
     level: list[str] | None = options.LEVELS()
     weights: list[str] | None = options.WEIGHTS_OF()
     rcdm: list[str] | None = options.RCDM_OR_NONE()
+    port: int | None = option(None, "Port of the page; by default a free one.", min=1, max=65535, metavar="PORT")
+    browser: bool = option(True, "Whether to open the page in a browser.", "--browser/--no-browser")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +39,8 @@ class How:
     seed: int = options.SEED()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Page:
-    """Where the page is."""
-
-    port: int | None = option(None, "Port of the page; by default a free one.", min=1, max=65535, metavar="PORT")
-    browser: bool = option(True, "Whether to open the page in a browser.", "--browser/--no-browser")
-
-
 @options.command
-def run(who: Who, how: How, page: Page) -> None:
+def run(page: Page, how: How) -> None:
     r"""Change an image by a slider in the browser, and see what each level makes of it, encoders side by side.
 
     Drop an image or pick one of the data's. Transform it, go to a second one, remove or transplant common dimensions,
@@ -72,7 +66,8 @@ def run(who: Who, how: How, page: Page) -> None:
         from rcdm_probe.progress import progress_bars
 
     with progress_bars():
-        world = open_world(who.asked(command_line("explore", **asdict(who), **asdict(how))), Explore(**asdict(how)))
+        command = command_line("explore", **page.given(), **asdict(how))
+        world = open_world(page.asked(command), Explore(**asdict(how)))
     tell(world.context.images.remarks)
     address = serve(world, page.port, page.browser)
     console.print(f"Page: [bold]{escape(address)}[/] (Ctrl-C ends it)")

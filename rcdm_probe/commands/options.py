@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -126,15 +126,21 @@ THREADS = partial(
 
 @dataclass(frozen=True, kw_only=True)
 class Asking:
-    """Where a command computes; what it asks besides are fields of `rcdm_probe.opening.Asked`, as a user gives them."""
+    """What a command is told of where it computes; fields of `rcdm_probe.opening.Asked` are as a user gives them."""
 
     device: str = DEVICE()
 
-    def asked(self, command: str = "", unnamed: Sequence[str] = ()) -> Asked:
-        """What a call from Python is given; see `meaning`."""
+    def given(self) -> dict[str, Any]:
+        """Who is to be looked into, and on what."""
         from rcdm_probe.opening import Asked
 
-        return Asked(**meaning(asdict(self), unnamed), command=command)
+        return {of.name: getattr(self, of.name) for of in fields(Asked) if hasattr(self, of.name)}
+
+    def asked(self, command: str = "", unnamed: Sequence[str] = ()) -> Asked:
+        """What a call from Python is given for that; see `meaning`."""
+        from rcdm_probe.opening import Asked
+
+        return Asked(**meaning(self.given(), unnamed), command=command)
 
 
 def meaning(given: Mapping[str, Any], unnamed: Sequence[str] = (), others: Sequence[str] = ()) -> dict[str, Any]:
@@ -146,18 +152,21 @@ def meaning(given: Mapping[str, Any], unnamed: Sequence[str] = (), others: Seque
         others: As of `weights_of`.
     """
     from rcdm_core.encoders.catalogue import EMBEDDED
+    from rcdm_core.errors import UserError
 
     meant = {name: value for name, value in given.items() if value not in (None, [])}
     encoder, weights = (meant.get(name, []) for name in ("encoder", "weights"))
     if weights:
         named: Sequence[str] = [encoder] if isinstance(encoder, str) else encoder or unnamed or list(EMBEDDED)
         meant["weights"] = weights_of([weights] if isinstance(weights, str) else weights, named, others=others)
-    if "rcdm" in meant:
-        meant["rcdm"] = one_or_several(meant["rcdm"])
+    if isinstance(rcdm := meant.get("rcdm"), list):
+        if len(rcdm) > 1 and "none" in rcdm:
+            raise UserError("none, and another one besides", "leave none out, or all others")
+        meant["rcdm"] = rcdm if len(rcdm) > 1 else rcdm[0]
     return meant
 
 
-_LAST = ("seed", "rcdm", "device", "threads")
+_LAST = ("seed", "device", "threads")
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
@@ -180,7 +189,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
 def _options_of(kind: Any) -> Iterator[inspect.Parameter]:
     hints, known = get_type_hints(kind), {one.name: one for one in fields(kind)}
-    for name in dict.fromkeys(name for of in kind.__mro__ for name in vars(of).get("__annotations__", ())):
+    for name in dict.fromkeys(name for of in kind.__mro__ for name in inspect.get_annotations(of)):
         yield parameter(name, hints[name], known[name])
 
 
@@ -253,15 +262,6 @@ def weights_of(texts: list[str] | None, encoders: Sequence[str], *, others: Sequ
             raise UserError(f"weights of {name} are given twice, {given[name]} and {path}", "leave one out")
         given[name] = path
     return given
-
-
-def one_or_several(values: list[str] | None) -> str | list[str] | None:
-    """What a repeatable option means where one thing or several may stand: None if it was not given."""
-    if values and len(values) > 1 and "none" in values:
-        from rcdm_core.errors import UserError
-
-        raise UserError("none, and another one besides", "leave none out, or all others")
-    return values[0] if values and len(values) == 1 else values or None
 
 
 def numbers(option: str, texts: list[str]) -> tuple[float, ...]:

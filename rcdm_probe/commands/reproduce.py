@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Who(options.Asking):
-    """Who is looked into, and on what."""
+class Reproduce(options.Asking):
+    """Who is looked into, on what, how much is measured, and where it goes."""
 
     encoder: list[str] | None = option(
         None,
@@ -37,19 +37,13 @@ class Who(options.Asking):
     data: str = options.DATA("scenes")
     weights: list[str] | None = options.WEIGHTS_OF()
     rcdm: list[str] | None = options.RCDM_OR_NONE()
-
-
-@dataclass(frozen=True, kw_only=True)
-class How:
-    """How much is measured, and where it goes."""
-
     quick: bool = option(False, "Fewer images for each probe, or as many as each takes by default.", "--quick/--full")
     seed: int = options.SEED()
     out: Path | None = options.OUT()
 
 
 @options.command
-def run(who: Who, how: How) -> None:
+def run(what: Reproduce) -> None:
     """All four findings of the paper and more, over all encoders: one report as PDF and as a page for the screen.
 
     Every probe leaves a run folder of its own in runs/; those that were run before with the same settings are taken and
@@ -71,16 +65,16 @@ def run(who: Who, how: How) -> None:
         from rcdm_probe.findings_table import multiplicity
         from rcdm_probe.reproduction import conduct, prepare
 
-    scale = "quick" if how.quick else "full"
-    command = command_line("reproduce", **asdict(who), seed=how.seed, out=how.out)
-    asked = who.asked(f"{command} --{scale}")
+    scale = "quick" if what.quick else "full"
+    command = command_line("reproduce", **what.given(), seed=what.seed, out=what.out)
+    asked = what.asked(f"{command} --{scale}")
 
     def begin() -> Study:
-        study = prepare(asked, scale, how.seed)
+        study = prepare(asked, scale, what.seed)
         _tell(console, study.lacking)  # before hours are spent on the rest
         return study
 
-    result, report = carry_out(begin, conduct, how.out, console)
+    result, report = carry_out(begin, conduct, what.out, console)
     console.print(_summary(result.findings))
     console.print(multiplicity(result.findings))
     _tell(console, result.lacking)

@@ -20,12 +20,26 @@ _LEAST_SIDE = 128  # dots: smaller pictures are enlarged, each pixel to a square
 
 
 @dataclass(frozen=True, kw_only=True)
-class Who(options.Asking):
-    """Who is looked into."""
+class Sample(options.Asking):
+    """What is drawn of what."""
 
+    images: list[str] = options.argument(
+        ..., "Image files, or scenes:7 for scene number 7 of the embedded ones.", metavar="IMAGE..."
+    )
     encoder: str = options.ENCODER(...)
     level: str = options.LEVEL("backbone")
     weights: str | None = options.WEIGHTS()
+    samples: int = option(8, "Pictures for each image.", min=1, max=1000, metavar="K")
+    out: Path = option(
+        Path("samples.png"),
+        "Picture to write; in the place of an older one of this command, of nothing else.",
+        "-o",
+        parser=options.place,
+        metavar="FILE",
+    )
+    guided: bool = option(
+        False, "Steer samples towards the representation: what they show then, the RCDM missed.", "--guided"
+    )
     rcdm: list[str] | None = options.RCDM()
 
 
@@ -43,28 +57,8 @@ class How:
     seed: int = options.SEED()
 
 
-@dataclass(frozen=True, kw_only=True)
-class What:
-    """What is drawn of what."""
-
-    images: list[str] = options.argument(
-        ..., "Image files, or scenes:7 for scene number 7 of the embedded ones.", metavar="IMAGE..."
-    )
-    samples: int = option(8, "Pictures for each image.", min=1, max=1000, metavar="K")
-    out: Path = option(
-        Path("samples.png"),
-        "Picture to write; in the place of an older one of this command, of nothing else.",
-        "-o",
-        parser=options.place,
-        metavar="FILE",
-    )
-    guided: bool = option(
-        False, "Steer samples towards the representation: what they show then, the RCDM missed.", "--guided"
-    )
-
-
 @options.command
-def run(who: Who, what: What, how: How) -> None:
+def run(what: Sample, how: How) -> None:
     """Draw pictures from the representation of images: what all of a row share is what the encoder keeps.
 
     The first column is the image itself, the others are drawn from its representation alone.
@@ -96,9 +90,9 @@ def run(who: Who, what: What, how: How) -> None:
     from rcdm_probe.progress import progress_bars
     from reports.figures.grid import compose
 
-    level, samples, out = who.level, what.samples, what.out
+    level, samples, out = what.level, what.samples, what.out
     with progress_bars():
-        opened = open_asked(who.asked(), decoder="must")
+        opened = open_asked(what.asked(), decoder="must")
         (network,), (decoder,) = opened.encoders, opened.decoders.values()
         if what.guided:
             refuse_without_gradients(network, level)

@@ -33,11 +33,12 @@ _NUMBERS |= dict.fromkeys(("loss", "held-out loss"), ".4f")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Who(options.Asking):
+class Trained(options.Asking):
     """For whom is trained, and on what."""
 
     encoder: list[str] = options.TO_DRAW()
     data: str = options.DATA(...)
+    out: Path = OUT()
     level: list[str] | None = options.LEVELS()
     weights: list[str] | None = options.WEIGHTS_OF()
 
@@ -77,7 +78,6 @@ class Training(Loop):
 class Beside:
     """Where a training begins, what it sees how often, and where it is followed."""
 
-    out: Path = OUT()
     start: str | None = option(
         None,
         "RCDM to begin with: a folder, or embedded. Heads begin by what its U-Net reads already.",
@@ -95,7 +95,7 @@ class Beside:
 
 
 @options.command
-def run(who: Who, how: Training, beside: Beside) -> None:
+def run(what: Trained, how: Training, beside: Beside) -> None:
     """Train the diffusion model that draws images from encoders' representations, on your own images.
 
     Representations are computed once and kept on disk. A tenth of the images is held out; samples/ and progress.png
@@ -135,16 +135,20 @@ def run(who: Who, how: Training, beside: Beside) -> None:
         check_tracker(beside.log)
     beginning = None if beside.start is None else open_one(beside.start)
     settings = default_settings(start=beginning, shares=_shares(beside.share), **asdict(how))
-    found = _trained(console, who.asked(), settings, beside.out, log=beside.log)
+    found = _trained(console, what.asked(), settings, what.out, log=beside.log)
     if found is not None:
-        _tell_last(console, found, f"held-out images after {how.steps} steps", beside.out)
-        _tell_next(console, who, beside.out)
+        _tell_last(console, found, f"held-out images after {how.steps} steps", what.out)
+        _tell_next(console, what)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distilled(options.Asking):
+class Distill(options.Asking):
     """What learns to draw in few steps, on what, and from whom."""
 
+    rcdm: str = options.argument(
+        ..., "A folder, embedded, or a published one such as imagenet/vicreg/backbone.", metavar="RCDM"
+    )
+    out: Path = OUT()
     data: str | None = option(
         None,
         "Images to go by: those of its training, or of their kind; of the embedded RCDM, scenes-train.",
@@ -168,18 +172,8 @@ class Distillation(Loop):
     every: int = EVERY(500)
 
 
-@dataclass(frozen=True, kw_only=True)
-class FromTo:
-    """From what to what."""
-
-    rcdm: str = options.argument(
-        ..., "A folder, embedded, or a published one such as imagenet/vicreg/backbone.", metavar="RCDM"
-    )
-    out: Path = OUT()
-
-
 @options.command
-def distill(place: FromTo, who: Distilled, how: Distillation) -> None:
+def distill(what: Distill, how: Distillation) -> None:
     """Teach an RCDM to draw in few steps what it draws in many.
 
     Multistep consistency (Heek, Hoogeboom and Salimans 2024): the network learns to cross in one step what it crossed
@@ -202,16 +196,16 @@ def distill(place: FromTo, who: Distilled, how: Distillation) -> None:
         from rcdm_probe.opening import open_one
         from rcdm_probe.rcdm_training import levels_of
 
-    begun_with = open_one(place.rcdm)
-    settings, asked = distillation_settings(begun_with, **asdict(how)), who.asked(unnamed=list(levels_of(begun_with)))
-    if who.data is None:
-        if place.rcdm != "embedded":
-            problem = f"it was not said on which images {place.rcdm} is to learn"
+    begun_with = open_one(what.rcdm)
+    settings, asked = distillation_settings(begun_with, **asdict(how)), what.asked(unnamed=list(levels_of(begun_with)))
+    if what.data is None:
+        if what.rcdm != "embedded":
+            problem = f"it was not said on which images {what.rcdm} is to learn"
             raise UserError(problem, "name those of its training with --data")
         asked = replace(asked, data="scenes-train")
-    found = _trained(console, asked, settings, place.out)
+    found = _trained(console, asked, settings, what.out)
     if found is not None:
-        _tell_last(console, found, f"held-out images, drawn in {how.calls} steps", place.out)
+        _tell_last(console, found, f"held-out images, drawn in {how.calls} steps", what.out)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,10 +222,9 @@ class Adapting(Loop):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Onto:
-    """From what to what."""
+class Adapt(Trained):
+    """From what is drawn."""
 
-    out: Path = OUT()
     rcdm: str = option(
         "embedded",
         "RCDM to draw with: a folder, embedded, or a published one such as imagenet/vicreg/backbone.",
@@ -240,7 +233,7 @@ class Onto:
 
 
 @options.command
-def adapt(who: Who, how: Adapting, place: Onto) -> None:
+def adapt(what: Adapt, how: Adapting) -> None:
     """Draw from a new encoder with an RCDM that was trained for others: minutes, where a training takes hours.
 
     First in closed form: a regression from the new encoder's representations to what the denoiser was given of the
@@ -271,8 +264,8 @@ def adapt(who: Who, how: Adapting, place: Onto) -> None:
         from rcdm_core.rcdm_training.adaptation import HEADS, WHOLE
         from rcdm_probe.opening import open_one
 
-    out = place.out
-    found = _trained(console, who.asked(), adaptation_settings(open_one(place.rcdm), **asdict(how)), out)
+    out = what.out
+    found = _trained(console, what.asked(), adaptation_settings(open_one(what.rcdm), **asdict(how)), out)
     if found is None:
         return
     told = ("stage", "level", "held-out loss", "MRR", "mean rank", "of", "variance within")
@@ -286,7 +279,7 @@ def adapt(who: Who, how: Adapting, place: Onto) -> None:
     )
     if how.whole and (last < by_level[HEADS]).all():
         console.print("[yellow]its heads alone drew better: leave out --whole, or give it more steps[/]")
-    _tell_next(console, who, out)
+    _tell_next(console, what)
 
 
 def _trained(
@@ -328,11 +321,11 @@ def _tell_last(console: Console, found: pd.DataFrame, title: str, out: Path) -> 
     console.print(f"RCDM: [bold]{escape(legible(str(out)))}[/] (samples/, progress.png, fidelity.csv)")
 
 
-def _tell_next(console: Console, who: Who, out: Path) -> None:
+def _tell_next(console: Console, what: Trained) -> None:
     """A probe of what was trained."""
-    first, weights = who.encoder[0], options.weights_of(who.weights, who.encoder)
-    words = ["rcdm-probe", "invariance", "--encoder", first, "--data", who.data, "--rcdm", str(out)]
-    words += [word for name in who.level or () for word in ("--level", name)]
+    first, weights = what.encoder[0], options.weights_of(what.weights, what.encoder)
+    words = ["rcdm-probe", "invariance", "--encoder", first, "--data", what.data, "--rcdm", str(what.out)]
+    words += [word for name in what.level or () for word in ("--level", name)]
     words += ["--weights", weights[first]] if first in weights else []
     console.print(f"Next: {escape(legible(shlex.join(words)))}")
 

@@ -23,7 +23,7 @@ FOLDER = partial(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Which:
+class Which(options.Asking):
     """Which networks."""
 
     parts: list[str] | None = options.argument(
@@ -45,7 +45,7 @@ class Beginning:
 
 @app.command("train")
 @options.command
-def train(which: Which, beginning: Beginning, where: options.Asking) -> None:
+def train(which: Which, beginning: Beginning) -> None:
     r"""Train everything that ships: five encoders, the judge, the shared RCDM.
 
     That takes two processor cores most of a day, a GPU less.
@@ -63,7 +63,7 @@ def train(which: Which, beginning: Beginning, where: options.Asking) -> None:
     from rcdm_probe.device import choose_device
     from rcdm_probe.progress import progress_bars
 
-    place = choose_device(where.device)
+    place = choose_device(which.device)
     with progress_bars(), _alone(beginning.folder, place):
         train_zoo(Workshop(**asdict(beginning), device=place), which.parts or PARTS)
 
@@ -91,7 +91,7 @@ class Measured(Which):
 
 @app.command("evaluate")
 @options.command
-def evaluate(what: Measured, how: How, where: options.Asking) -> None:
+def evaluate(what: Measured, how: How) -> None:
     """Measure the networks on test scenes, print what they reach and write it into their cards.
 
     [bold]Example[/]: rcdm-probe zoo evaluate --folder .zoo
@@ -101,7 +101,7 @@ def evaluate(what: Measured, how: How, where: options.Asking) -> None:
     from rcdm_probe.device import choose_device
     from rcdm_probe.progress import progress_bars
 
-    place = choose_device(where.device)
+    place = choose_device(what.device)
     with progress_bars():
         told = Evaluation(**asdict(replace(how, samples=min(how.samples, how.images))))
         scores = evaluate_zoo(what.folder, told, parts=what.parts or PARTS, garments=what.garments, device=place)

@@ -1,30 +1,46 @@
-"""The report of the reproduction: its first page, a section for each finding, and what its numbers cannot tell."""
+"""The report over all findings and encoders: what the paper claims beside what was measured, agreement or not.
+
+It is put together from finished runs of single probes, as their folders tell them (`reports.finished`): verdicts and
+numbers from their tables, figures and tables with their captions from their documents.
+
+Those of several encoders stand side by side: one figure, one table, each with one caption. A figure is drawn anew where
+its probe says how (`probes.probe.Show.across`); else those of the runs stand beside each other, panels drawn anew at a
+smaller size. The rows of a table follow each other, each with its encoder.
+"""
 
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rcdm_probe.findings_table import CLAIMS, COMPARISON, multiplicity
+from probes.probe import Show
+from rcdm_probe.findings_table import CLAIMS, COMPARISON, findings_table, multiplicity, tally
 from rcdm_probe.known_probes import load_probe
-from rcdm_probe.reproduction_report.content import ALONE
 from reports import blocks, phrases
-from reports.names import data_name, listed
+from reports.blocks import figure_name
+from reports.finished import joined
+from reports.names import data_name, file_name, listed
 from reports.provenance import head, plain, provenance
 from reports.tables import Table, decisive, interval, number, p_value
 from reports.writing import write_report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from rcdm_probe.reproduction_report.content import Content
+    from probes.probe import Probe
     from reports.blocks import Block
+    from reports.finished import FinishedRun
+    from reports.panels import Panel
 
-
+SENTENCES = "sentences"  # of the verdicts, among the names of what is shown
+ALONE = {"largest": 11.0}  # mm: size of a panel, as `reports.figures.grid.draw_panel` takes it,
+BESIDE = {"largest": 7.0, "width": 54.0}  # and where several stand side by side, at most a third of a line each
 _FRONT = "backbone"  # the level of the first page, where a finding is tested at several
 
 _RULE = (
@@ -32,6 +48,150 @@ _RULE = (
     "bootstrap interval. The sections say what each statistic is and what a word asks for, tests included, so that an "
     "interval beside 0 need not be enough; they also have all other levels."
 )
+
+
+class Shown(NamedTuple):
+    """A block of the report, and what it needs beside it.
+
+    Attributes:
+        block: As the document has it.
+        draw: Draws its figures anew: file name -> how.
+        table: Its table as read.
+        numbers: The same in full precision.
+        pictures: Figures to be copied into the folder: file name there -> where it is, both without ending.
+    """
+
+    block: Block
+    draw: Mapping[str, Callable[[], Figure]] = {}
+    table: Table | None = None
+    numbers: pd.DataFrame | None = None
+    pictures: Mapping[str, Path] = {}
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a reproduction found.
+
+    Attributes:
+        parts: The finished run of every probe, in the order of the findings.
+        kept: One picture of what each representation keeps; None without an RCDM.
+        is_ssl: Of each encoder, whether it is self-supervised; None if not known.
+        lacking: What could not be measured, with the reason.
+        run: The content of ``run.json``.
+    """
+
+    parts: Sequence[FinishedRun]
+    kept: Panel | None
+    is_ssl: Mapping[str, bool | None]
+    lacking: Mapping[str, str]
+    run: dict[str, Any]
+
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        """Every verdict of every probe, beside what the paper claims (`rcdm_probe.findings_table.findings_table`)."""
+        verdicts = [
+            part.tables["verdicts"].assign(reference=part.run["arguments"].get("reference", ""))
+            for part in self.parts
+            if "verdicts" in part.tables
+        ]
+        return findings_table(verdicts, self.is_ssl)
+
+    @cached_property
+    def tally(self) -> pd.DataFrame:
+        """How many encoders agree with the paper (`rcdm_probe.findings_table.tally`)."""
+        return tally(self.findings)
+
+    @cached_property
+    def shown(self) -> dict[int, dict[str, list[Shown]]]:
+        """What the section of each finding shows of each probe; 0: what is beyond the paper."""
+        return {
+            finding: {name: list(side_by_side(load_probe(name), runs, finding)) for name, runs in self.runs.items()}
+            for finding in (*CLAIMS, 0)
+        }
+
+    @cached_property
+    def runs(self) -> dict[str, list[FinishedRun]]:
+        """The runs of each probe, by its name."""
+        names = dict.fromkeys(part.probe for part in self.parts)
+        return {name: [part for part in self.parts if part.probe == name] for name in names}
+
+
+def side_by_side(probe: Probe, runs: Sequence[FinishedRun], finding: int) -> Iterator[Shown]:
+    """What the section of a finding shows of a probe; 0: what is beyond the paper."""
+    told = [run.shown() for run in runs]
+    every = dict.fromkeys(key for shown in told for key in shown)
+    if finding == 0 and 0 not in probe.shown_in and not findings_of(probe):
+        wanted = [("", SENTENCES), *every]
+    else:  # of a figure and a table of one name, the figure
+        known = {name: kind for kind, name in sorted(every, reverse=True)}
+        told_of = (name.rpartition(" ") for name in probe.shown_in.get(finding, ()))
+        wanted = [(kind or known.get(name, ""), name) for kind, _, name in told_of]
+    for kind, name in wanted:
+        if name == SENTENCES:
+            yield from _sentences(probe, runs)
+        own = [(run, shown[kind, name]) for run, shown in zip(runs, told, strict=True) if (kind, name) in shown]
+        if own:
+            yield from (_figure if kind == "figure" else _tables)(probe, name, own)
+
+
+def findings_of(probe: Probe) -> list[int]:
+    """Findings of the paper that a probe belongs to, in order; none where it is beyond the paper."""
+    return sorted({*probe.finding.values(), *probe.shown_in} - {0})
+
+
+def _sentences(probe: Probe, runs: Sequence[FinishedRun]) -> Iterator[Shown]:
+    said = [sentence for run in runs if "verdicts" in run.tables for sentence in run.tables["verdicts"]["sentence"]]
+    if said:
+        yield Shown(blocks.text(f"What the words of {probe.name} rest on:"))
+        yield Shown(blocks.points(said))
+
+
+def _figure(probe: Probe, name: str, own: Sequence[tuple[FinishedRun, Block]]) -> Iterator[Shown]:
+    runs = [run for run, _ in own]
+    shows = (
+        show for shows in probe.page.values() for show in shows if isinstance(show, Show) and show.kind == "figure"
+    )
+    across = next((show.across for show in shows if file_name(show.name) == name and show.across), None)
+    if across is not None and len(own) > 1:
+        caption = probe.wording.caption(f"across {name}", {})
+        block = blocks.figure(f"{probe.name}-{name}", caption.lead, caption.text, caption.how)
+        yield Shown(block, draw={figure_name(block): lambda: across(runs)})
+        return
+    names = [f"{run.prefix}-{name}" for run in runs]
+    theirs = {ours: (run, figure_name(block)) for ours, (run, block) in zip(names, own, strict=True)}
+    panels = {ours: panel for ours, (run, called) in theirs.items() if (panel := run.panel(called)) is not None}
+    draw = {ours: partial(panel.figure, **(ALONE if len(own) == 1 else BESIDE)) for ours, panel in panels.items()}
+    pictures = {ours: run.folder / "figures" / called for ours, (run, called) in theirs.items() if ours not in draw}
+    block = max((block for _, block in own), key=lambda block: len(block["text"]))  # with every level that any has
+    told = block["lead"], block["text"], block["how"]
+    if len(own) == 1:
+        shown = blocks.figure(names[0], *told)
+    else:
+        shown = blocks.figures({ours: run.encoders[0] for ours, run in zip(names, runs, strict=True)}, *told)
+    yield Shown(shown, draw=draw, pictures=pictures)
+
+
+def _tables(probe: Probe, name: str, own: Sequence[tuple[FinishedRun, Block]]) -> Iterator[Shown]:
+    """One table, or several where encoders have other columns."""
+    by_columns: dict[tuple[str, ...], list[tuple[FinishedRun, Block]]] = {}
+    for run, block in own:
+        by_columns.setdefault(tuple(block["columns"]), []).append((run, block))
+    for place, (columns, told) in enumerate(by_columns.items()):
+        runs, several = [run for run, _ in told], len(own) > 1
+        table = Table(
+            name=f"{probe.name}-{name}" + f"-{place + 1}" * (place > 0),
+            caption=f"{told[0][1]['lead']} {told[0][1]['text']}".strip(),
+            columns=("encoder", *columns) if several else columns,
+            rows=tuple(
+                (*run.encoders, *row) if several else tuple(row) for run, block in told for row in block["rows"]
+            ),
+        )
+        numbers = [run.tables[name] for run in runs if name in run.tables]
+        yield Shown(
+            blocks.table(table),
+            table=table,
+            numbers=joined(runs, name) if several and numbers else next(iter(numbers), None),
+        )
 
 
 def write(folder: Path, content: Content) -> Path:
@@ -73,7 +233,7 @@ def document(content: Content) -> dict[str, Any]:
     """The report as plain data, for PDF and page."""
     run, (title, subtitle) = content.run, titles(content)
     return {
-        **head(run, title=title, subtitle=subtitle, keywords=["reproduction", *content.probes, *content.is_ssl]),
+        **head(run, title=title, subtitle=subtitle, keywords=["reproduction", *content.runs, *content.is_ssl]),
         "cards": [],  # they stand at the end
         "floating": True,
         "verdicts": [],
@@ -280,7 +440,6 @@ def rules(content: Content, finding: int) -> Iterator[str]:
 
 def parts_table(content: Content) -> Table:
     """The runs of each probe, with the time that they took."""
-    runs = {name: [part for part in content.parts if part.probe == name] for name in content.probes}
     return Table(
         name="parts",
         caption=(
@@ -290,7 +449,7 @@ def parts_table(content: Content) -> Table:
         columns=("probe", "run folders", "time, s"),
         rows=tuple(
             (name, _folders(name, [run.folder.name for run in own]), plain(sum(run.run["seconds"] for run in own)))
-            for name, own in runs.items()
+            for name, own in content.runs.items()
         ),
     )
 
