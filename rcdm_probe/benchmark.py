@@ -14,7 +14,9 @@ from __future__ import annotations
 import copy
 import threading
 import time
+import timeit
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -102,28 +104,27 @@ def run_benchmark(
         seed: Of the starting noise, and of the noise that the ancestral solver adds.
         batch_size: Images, and samples, at once.
     """
-    encode(encoder, images[:batch_size], batch_size=batch_size)  # warm-up
+    represent = partial(encode, encoder, batch_size=batch_size)
+    represent(images[:batch_size])  # warm-up
     begun = time.perf_counter()
-    gallery = encode(encoder, images, batch_size=batch_size)[level]
+    gallery = represent(images)[level]
     encoding_rate = len(images) / (time.perf_counter() - begun)
 
     def sampling(solver: str, steps: int) -> Sampling:
         h, condition = gallery[:count], f"{encoder.name}/{level}"
-        rcdm.sample(h[:batch_size], condition, steps=2, solver=solver)  # warm-up
+        draw = partial(rcdm.sample, condition=condition, solver=solver, seed=seed, batch_size=batch_size)
+        draw(h[:batch_size], steps=2)  # warm-up
         begun = time.perf_counter()
-        samples = rcdm.sample(h, condition, steps=steps, solver=solver, seed=seed, batch_size=batch_size)
+        samples = draw(h, steps=steps)
         seconds = time.perf_counter() - begun
-        of_samples = encode(encoder, samples, batch_size=batch_size)[level]
-        ranks = retrieval_ranks(of_samples, gallery, torch.arange(count))
+        ranks = retrieval_ranks(represent(samples)[level], gallery, torch.arange(count))
         return Sampling(solver, steps, count / seconds, ranks.double().reciprocal().numpy())
 
-    return Benchmark(
-        default=sampling(DEFAULT_SOLVER, DEFAULT_STEPS),
-        published=sampling(PUBLISHED_SOLVER, PUBLISHED_STEPS),
-        encoding_rate=encoding_rate,
-        denoiser_flops=_denoiser_flops(rcdm, batch_size),
-        peak_flops=_peak_flops(device_of(rcdm)),
-    )
+    default, published = sampling(DEFAULT_SOLVER, DEFAULT_STEPS), sampling(PUBLISHED_SOLVER, PUBLISHED_STEPS)
+    device = device_of(rcdm)
+    a, b = (torch.randn(_MATRIX, _MATRIX, device=device, dtype=matrix_precision(device)) for _ in range(2))
+    peak = 2 * _MATRIX**3 / _fastest(lambda: a @ b, device)
+    return Benchmark(default, published, encoding_rate, _denoiser_flops(rcdm, batch_size), peak)
 
 
 def _denoiser_flops(rcdm: RCDM, batch_size: int) -> float:
@@ -143,21 +144,9 @@ def _denoiser_flops(rcdm: RCDM, batch_size: int) -> float:
     return counter.get_total_flops() / _fastest(forward, device)
 
 
-def _peak_flops(device: torch.device) -> float:
-    """Operations a second in a large matrix product, in the precision of the denoiser."""
-    a, b = (torch.randn(_MATRIX, _MATRIX, device=device, dtype=matrix_precision(device)) for _ in range(2))
-    return 2 * _MATRIX**3 / _fastest(lambda: a @ b, device)
-
-
 def _fastest(work: Callable[[], object], device: torch.device) -> float:
     """Seconds of the fastest of several runs, the first one left out."""
-    work()
-    seconds = []
-    for _ in range(_REPEATS):
-        begun = clock(device)
-        work()
-        seconds.append(clock(device) - begun)
-    return min(seconds)
+    return min(timeit.repeat(lambda: (work(), clock(device)), number=1, repeat=1 + _REPEATS)[1:])
 
 
 def clock(device: torch.device) -> float:

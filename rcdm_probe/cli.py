@@ -29,7 +29,6 @@ from rcdm_core.errors import UserError
 from rcdm_core.interruption import stop
 from rcdm_core.kept import cache_folder
 from rcdm_probe.commands import (
-    adapt,
     bench,
     compare,
     convert,
@@ -88,7 +87,8 @@ class Commands(TyperGroup):
         ctx.meta[_GIVEN], _, given = parser.parse_args(args=list(rest))
         for option in (item for item in dict.fromkeys(given) if isinstance(item, TyperOption)):
             if given.count(option) > 1 and not (option.multiple or option.is_eager):
-                raise Misuse(f"{' or '.join(_spelled(option))} is given {given.count(option)} times: give it once", own)
+                names = " or ".join(name for name in (*option.opts, *option.secondary_opts) if name.startswith("--"))
+                raise Misuse(f"{names} is given {given.count(option)} times: give it once", own)
         return name, command, rest
 
     def whole(self, name: str, command: Any) -> Any:
@@ -183,7 +183,7 @@ app.command("compare")(compare.run)
 app.command("sample")(sample.run)
 app.command("explore")(explore.run)
 app.command("train")(train.run)
-app.command("adapt")(adapt.run)
+app.command("adapt")(train.adapt)
 app.command("distill")(train.distill)
 app.command("encoders")(encoders.run)
 app.command("convert")(convert.run)
@@ -250,11 +250,6 @@ def _told(misuse: Any) -> str:
     if given is not None and not re.search(rf"(?<!\w){re.escape(str(given))}(?!\w)", message):  # bounds are named alone
         message = f"{message}, not {given}"
     return f"{message} (see `{command} --help`)"
-
-
-def _spelled(option: Any) -> list[str]:
-    """The names of an option, the long ones; those that turn it off as well."""
-    return [name for name in (*option.opts, *option.secondary_opts) if name.startswith("--")]
 
 
 def _out_of_memory(error: MemoryError | RuntimeError) -> str:

@@ -95,7 +95,7 @@ def compare(folders: Sequence[str | Path], *, progress: Progress | None = None) 
     return carry_out(partial(prepare, folders), conduct, progress=progress)
 
 
-def prepare(folders: Sequence[str | Path], *, command: str = "") -> Study:
+def prepare(folders: Sequence[str | Path], command: str = "") -> Study:
     """Read the runs, and join their records.
 
     Args:
@@ -129,8 +129,8 @@ def prepare(folders: Sequence[str | Path], *, command: str = "") -> Study:
     files = _files_in_common(compared, units, probe.counted)
     told = [*_one_of_several(compared, names), *_asked_otherwise(compared), *_made_otherwise(compared)]
     each = list(zip(records, names, units.values(), strict=True))
-    measures = _measures(probe, compared, partial(_are_of_the_same, each=each), told)
-    joinable = partial(_joinable, probe=probe, measures=measures, files=files)
+    measures = _measures(probe, compared, partial(_are_of_the_same, each), told)
+    joinable = partial(_joinable, probe, measures, files)
     tables, errors = zip(*(joinable(found, of, unit["file"]) for found, of, unit in each), strict=True)
     values = np.stack([table.reindex(index=tables[0].index, columns=files).to_numpy(float) for table in tables])
     paired = (~np.isnan(values[0]) & ~np.isnan(values[1:])).any((0, 2))
@@ -315,7 +315,7 @@ def _by_run(told: Mapping[str, Any]) -> str:
     return ", ".join(f"{plain(value)} ({name})" for name, value in told.items())
 
 
-def _are_of_the_same(measure: str, each: Sequence[tuple[pd.DataFrame, Mapping[str, str], pd.DataFrame]]) -> bool:
+def _are_of_the_same(each: Sequence[tuple[pd.DataFrame, Mapping[str, str], pd.DataFrame]], measure: str) -> bool:
     """Whether every run has numbers of a measure of the same images, and of no others."""
     measured = set()
     for records, names, units in each:
@@ -345,13 +345,12 @@ def _measures(
 
 
 def _joinable(
-    records: pd.DataFrame,
-    names: Mapping[str, str],
-    units: pd.Series,
-    *,
     probe: Probe,
     measures: Mapping[str, Compared] | None,
     files: pd.Index,
+    records: pd.DataFrame,
+    names: Mapping[str, str],
+    units: pd.Series,
 ) -> tuple[pd.DataFrame, pd.Series]:
     """Numbers of images, and how surely the units are known that they are counted in.
 

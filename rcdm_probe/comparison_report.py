@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analyses.bootstrap import RESAMPLES
 from analyses.findings import ERROR_RATE, LEAST
 from analyses.statistics import mean_reciprocal, median
-from rcdm_probe import runs
+from rcdm_probe.handing_on import Savable
 from rcdm_probe.known_probes import load_probe
 from reports import blocks, notebook, phrases
 from reports.figures.by_encoder import Axis, draw_by_encoder
@@ -20,7 +19,8 @@ from reports.tables import Table, cell, decisive, interval, p_value
 from reports.writing import write_report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     import pandas as pd
     from matplotlib.figure import Figure
@@ -63,7 +63,7 @@ METHOD = (
 
 
 @dataclass(frozen=True, repr=False)
-class ComparisonResult:
+class ComparisonResult(Savable):
     """What a comparison of finished runs found; it can be saved, and shows itself in a notebook.
 
     Attributes:
@@ -78,7 +78,6 @@ class ComparisonResult:
             claim, the word of each run.
         told: What has to be known of what was compared, in sentences.
         run: The content of ``run.json``.
-        saved: Folders in which it was saved.
     """
 
     probe: str
@@ -87,25 +86,17 @@ class ComparisonResult:
     tables: Mapping[str, pd.DataFrame]
     told: tuple[str, ...]
     run: dict[str, Any]
-    saved: list[Path] = field(default_factory=list, compare=False)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write report, figures, tables, records and ``run.json``; gives the path of the PDF.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
-        written = runs.save(Path(folder), records=self.records, facts=self.run, write=partial(write, content=self))
-        self.saved.append(written.parent)
-        return written
+    def _left(self) -> tuple[pd.DataFrame, dict[str, Any], Callable[[Path], Path]]:
+        return self.records, self.run, partial(write, content=self)
 
     def __repr__(self) -> str:
         return f"<{titles(self)[0]}: {len(self.tables['differences'])} differences>"
 
     def _repr_html_(self) -> str:
         title, subtitle = titles(self)
-        figure = next(figure for _, figure in figures(self))
-        return notebook.summary(title, subtitle, sentences=in_short(self), figure=figure, saved=self.saved)
+        _, first = next(figures(self))
+        return notebook.summary(title, subtitle, sentences=in_short(self), figure=first, saved=self.saved)
 
 
 def write(folder: Path, content: ComparisonResult) -> Path:
@@ -194,7 +185,6 @@ def figures(content: ComparisonResult) -> Iterator[tuple[str, Figure]]:
         )
         chosen = shown.sort_values("p_value", kind="stable")["row"].drop_duplicates()[:MOST]
         labels = {name: name for name in shown["row"] if name in set(chosen)}
-        series = {"difference": "difference"}
         yield (
             file_name(str(measure)),
             draw_by_encoder(
@@ -202,7 +192,7 @@ def figures(content: ComparisonResult) -> Iterator[tuple[str, Figure]]:
                 Axis(f"difference: {label(content, str(measure))}", longest=LONGEST),
                 row="row",
                 labels=labels,
-                series=series,
+                series={"difference": "difference"},
             ),
         )
 

@@ -9,18 +9,15 @@ from __future__ import annotations
 import inspect
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
 from analyses.records import join, number_images
 from probes import page
-from probes.context import Context
 from probes.probe import Found, Ready, options
 from probes.stages import Stages
 from rcdm_core.allocator import give_back
@@ -28,26 +25,24 @@ from rcdm_core.encoders.catalogue import EMBEDDED
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.features import default_features, load_features
 from rcdm_core.progress import showing
-from rcdm_core.representations import representation_cache
 from rcdm_core.zoo.judge import load_judge
 from rcdm_probe import opening, runs
-from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
-from rcdm_probe.handing_on import push_run
+from rcdm_probe.handing_on import Savable
+from rcdm_probe.opening import Asked
 from rcdm_probe.progress import asked_for
 from reports import notebook
 from reports.panels import Map, Panel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
+    from probes.context import Context
     from probes.probe import Probe
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
     from rcdm_core.features import FeatureSpace
     from rcdm_core.progress import Progress
-    from rcdm_core.rcdm import RCDM
-    from rcdm_probe.opening import RCDMSource
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Any)
@@ -57,35 +52,11 @@ _FORMER = {"encoders": "encoder", "levels": "level"}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Result(Found):
-    """What a probe found; it can be saved, and shows itself in a notebook.
+class Result(Savable, Found):
+    """What a probe found; it can be saved, and shows itself in a notebook."""
 
-    Attributes:
-        saved: Folders in which it was saved.
-    """
-
-    saved: list[Path] = field(default_factory=list, compare=False)
-
-    def save(self, folder: str | Path) -> Path:
-        """Write report, figures, tables, records and ``run.json``.
-
-        Args:
-            folder: Where; made if it is not there.
-
-        Returns:
-            Path of the PDF report.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
-        report = runs.save(Path(folder), records=self.records, facts=self.run, write=partial(page.write, self))
-        self.saved.append(report.parent)
-        return report
-
-    def push_to_hub(self, name: str, *, private: bool = False) -> str:
-        """Hand it on as a dataset of the Hugging Face hub, as `rcdm_probe.push_run` does; gives the address."""
-        with TemporaryDirectory() as folder:
-            return push_run(replace(self, saved=[]).save(folder).parent, name, private=private)
+    def _left(self) -> tuple[pd.DataFrame, runs.Facts, Callable[[Path], Path]]:
+        return self.records, self.run, partial(page.write, self)
 
     def __repr__(self) -> str:
         return f"<what {self.probe.name} found on {', '.join(self.encoders)}: {len(self.records)} records>"
@@ -116,32 +87,6 @@ class Study:
         return self.context.images
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Who is looked into, and on what: all that a probe is asked beside its settings.
-
-    Attributes:
-        encoder: Name or encoder; of a probe that compares them several, the embedded ones by default.
-        data: Name of a data set, or folder.
-        level: Level or levels; None for all of the encoder's own.
-        weights: File of weights instead of the encoder's own, ``"random"``, or such by name of the encoder.
-        features: Name of the feature space; None for the default.
-        rcdm: Folder, RCDM, several of them, a word, or None for the encoder's.
-        device: Where to compute.
-        command: The command line, for the record; empty for a call from Python.
-    """
-
-    encoder: str | Encoder | Sequence[str | Encoder] | None = None
-    data: str | Path = "scenes"
-    _: KW_ONLY
-    level: str | Sequence[str] | None = None
-    weights: str | Path | Mapping[str, str | Path] | None = None
-    features: str | None = None
-    rcdm: RCDMSource | None = None
-    device: str = "auto"
-    command: str = ""
-
-
 def prepare(probe: Probe, encoder: Any = None, data: str | Path = "scenes", **arguments: Any) -> Study:
     """Load and check all that a probe needs.
 
@@ -157,36 +102,26 @@ def prepare(probe: Probe, encoder: Any = None, data: str | Path = "scenes", **ar
     common = {field.name: arguments.pop(field.name) for field in fields(Asked) if field.name in arguments}
     chosen = _settings(probe, arguments)  # a mistaken number is told before anything is loaded
     asked, needs = Asked(encoder, data, **common), probe.needs
-    asked = replace(asked, level=asked.level or needs.level or None, device=choose_device(asked.device))
-    named = _named(probe, asked, chosen)
-    weights = weights_by_encoder(asked.weights, list(named))
-    encoders = _open_encoders(probe, asked, named, weights)
-    levels = _levels(encoders, asked.level)
-    decoders = _open_decoders(probe, asked, encoders, levels, weights)
+    asked = replace(asked, level=asked.level or needs.level or None)
+    opened = opening.open_asked(asked, _each(probe, asked, chosen), decoder=needs.decoder)
     images = opening.open_images(
         data,
-        seen_by=(*encoders, *decoders.values()),
+        seen_by=opened.networks,
         least=needs.images,
         limit=probe.images(chosen),
         seed=chosen.seed,
         whole=needs.whole,
     )
-    images, way = opening.settle_way(images, chosen, decoders)
-    judged = needs.judge and bool(decoders) and images.factors([0]) is not None
-    context = Context(
-        encoders=encoders,
-        levels=levels,
-        images=images,
-        data=data,
-        settings=replace(chosen, levels=levels, **way),
-        decoders=decoders,
-        judge=load_judge(device=asked.device) if judged else None,
-        space=_feature_space(asked, images, encoders[0]) if needs.features else None,
-        cache=representation_cache(),
+    judged = needs.judge and bool(opened.decoders) and images.factors([0]) is not None
+    context = opened.on(
+        images,
+        chosen,
+        judge=load_judge(device=opened.asked.device) if judged else None,
+        space=_feature_space(opened, images) if needs.features else None,
     )
     ready = probe.ready(context, context.settings) or Ready()
     context = replace(context, settings=ready.settings or context.settings, own=ready.own)
-    names = [encoder.name for encoder in encoders]
+    names = [encoder.name for encoder in opened.encoders]
     facts = runs.collect_facts(
         probe.name,
         command=asked.command
@@ -194,19 +129,19 @@ def prepare(probe: Probe, encoder: Any = None, data: str | Path = "scenes", **ar
         arguments={
             "encoder": "+".join(names),
             "data": str(data),
-            "weights": _weights_told(probe, weights),
+            "weights": weights_name(opened.weights, alone=needs.encoders == "one"),
             **asdict(context.settings),
             **({"features": context.space.name} if context.space else {}),
             **ready.arguments,
-            **({} if needs.decoder == "no" else {"rcdm": rcdm_names(asked.rcdm, encoders, levels)}),
-            "device": asked.device,
+            **({} if needs.decoder == "no" else {"rcdm": rcdm_names(opened)}),
+            "device": opened.asked.device,
         },
         hashes={
             **_hashes(probe, context),
             **({"given": ready.given.fingerprint} if ready.given else {}),
             **ready.hashes,
         },
-        device=asked.device,
+        device=opened.asked.device,
         **_cards(probe, context, ready),
     )
     return Study(probe, context, facts)
@@ -239,7 +174,6 @@ def conduct(study: Study, *, workdir: Path | None = None) -> Result:
 def carry_out(
     prepare: Callable[[], T],
     conduct: Callable[..., R],
-    *,
     workdir: str | Path | None = None,
     progress: Progress | None = None,
 ) -> R:
@@ -274,8 +208,8 @@ def function_of(probe: Probe) -> Callable[..., Result]:
             if former in arguments:
                 warnings.warn(f"{former}= is called {name}= now", DeprecationWarning, stacklevel=2)
                 arguments[name] = arguments.pop(former)
-        begin = partial(prepare, probe, data=data, **{"encoder": encoder, **arguments})
-        return carry_out(begin, conduct, workdir=workdir, progress=progress)
+        arguments = {"encoder": encoder, "data": data, **arguments}
+        return carry_out(partial(prepare, probe, **arguments), conduct, workdir, progress)
 
     sizes, default = options(probe.settings), probe.settings()
     kept = [one for name, one in inspect.signature(Asked).parameters.items() if name != "command"]
@@ -297,75 +231,26 @@ def _settings(probe: Probe, given: Mapping[str, Any]) -> Any:
     return probe.settings(**given)
 
 
-def _named(probe: Probe, asked: Asked, settings: Any) -> dict[str, str | Encoder]:
-    """The encoder, or the several that are compared, by name: the reference first, where there is one."""
-    if probe.needs.encoders == "several":
+def _each(probe: Probe, asked: Asked, settings: Any) -> list[tuple[str | Encoder, str | Sequence[str] | None]]:
+    """The encoder, or the several that are compared, with their levels: the reference first, where there is one."""
+    if probe.needs.encoders == "one":
+        named = opening.by_name(asked.encoder, ())
+        if len(named) != 1:
+            raise UserError(f"{probe.name} looks into one encoder", "give its name")
+    else:
         named = opening.by_name(asked.encoder, EMBEDDED)
-        if not probe.needs.reference:
-            return named
+    if probe.needs.reference:
         if len(named) == 1 and settings.reference in named:
             raise UserError(f"{settings.reference} is compared with nothing", "name another encoder with --encoder")
-        return {settings.reference: settings.reference, **named}
-    named = opening.by_name(asked.encoder, ())
-    if len(named) != 1:
-        raise UserError(f"{probe.name} looks into one encoder", "give its name")
-    return named
+        named = {settings.reference: settings.reference, **named}
+    return opening.with_levels(named, asked.level, default=not asked.encoder and not probe.needs.reference)
 
 
-def weights_by_encoder(weights: Any, encoders: Sequence[str]) -> Mapping[str, str | Path]:
-    """Files of weights by name of the encoder; those of a single one need none.
-
-    Raises:
-        UserError: It is not said whose weights they are.
-    """
-    if not weights or isinstance(weights, Mapping):
-        return weights or {}
-    if len(encoders) > 1:
-        raise UserError(f"the weights {weights} do not say whose they are", "give them by name of the encoder")
-    return {encoders[0]: weights}
-
-
-def _open_encoders(
-    probe: Probe, asked: Asked, named: Mapping[str, str | Encoder], weights: Mapping[str, str | Path]
-) -> tuple[Encoder, ...]:
-    default = not asked.encoder and not probe.needs.reference
-    with_levels = opening.with_levels(named, asked.level, default=default)
-    return tuple(opening.open_encoders(with_levels, weights, device=asked.device))
-
-
-def _levels(encoders: Sequence[Encoder], level: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The levels that are asked for, each once; by default all that the encoders have."""
-    if level is None:
-        return tuple(dict.fromkeys(name for encoder in encoders for name in encoder.levels))
-    return (level,) if isinstance(level, str) else tuple(dict.fromkeys(level))
-
-
-def _open_decoders(
-    probe: Probe,
-    asked: Asked,
-    encoders: Sequence[Encoder],
-    levels: Sequence[str],
-    weights: Mapping[str, str | Path],
-) -> dict[str, RCDM]:
-    """What draws from each encoder, by its name; as far as the probe wants it."""
-    if probe.needs.decoder == "no":
-        return {}
-    if probe.needs.decoder == "may":
-        return opening.open_rcdms(asked.rcdm, encoders, levels, device=asked.device)
-    return opening.require_rcdms(asked.rcdm, encoders, levels, weights=weights, device=asked.device)
-
-
-def _feature_space(asked: Asked, images: ImageSet, encoder: Encoder) -> FeatureSpace:
+def _feature_space(opened: opening.Opened, images: ImageSet) -> FeatureSpace:
     """Where sets of pictures are compared: by default the judge on scenes, else Inception, else the encoder."""
-    if asked.features is None:
-        return default_features(images, encoder)
-    return load_features(asked.features, device=asked.device)
-
-
-def _weights_told(probe: Probe, weights: Mapping[str, str | Path]) -> str | None:
-    """Files of weights as an argument in ``run.json``; None without any."""
-    one = probe.needs.encoders == "one"
-    return next(map(str, weights.values()), None) if one else weights_name(weights)
+    if opened.asked.features is None:
+        return default_features(images, opened.encoders[0])
+    return load_features(opened.asked.features, device=opened.asked.device)
 
 
 def _hashes(probe: Probe, context: Context) -> dict[str, str]:

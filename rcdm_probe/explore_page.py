@@ -62,7 +62,7 @@ def _nearest(slider: gr.Slider, typed: float | None) -> float:
 gr.Slider.preprocess = _nearest  # type: ignore[method-assign, assignment]  # gradio's own raises, which ends up in the terminal
 
 
-def serve(world: World, *, port: int | None, browser: bool) -> str:
+def serve(world: World, port: int | None, browser: bool) -> str:
     """Open the page to this machine alone, while this process lives; gives its address.
 
     Args:

@@ -7,16 +7,15 @@ images, or ``h`` edited. What is drawn of both starts from equal noise, as every
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from analyses.records import join, number_images, records
-from probes.context import Context
 from probes.interpolate import linear
 from probes.manipulate import LEAST, Manipulate, common_dimensions, edited, find_rule
 from probes.probe import Sampling, option
@@ -26,9 +25,8 @@ from rcdm_core.distances import relative_displacement, typical_distance
 from rcdm_core.encoders.soundness import refuse_without_gradients
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import read_picture, resize
-from rcdm_core.representations import representation_cache
 from rcdm_probe import opening, runs
-from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
+from rcdm_probe.facts import data_card, encoder_card, network_hashes, rcdm_names, weights_name
 from reports import blocks
 from reports.names import listed, words
 from reports.panels import Panel
@@ -41,11 +39,14 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from rcdm_core.encoders import Encoder
-    from rcdm_core.rcdm import RCDM
+    from probes.context import Context
 
 ATTACK_STEPS = 10
+Changed = dict[str, tuple[torch.Tensor, torch.Tensor | None]]
+"""Of each level a changed ``h`` and, where there is one, the image that it is of."""
 KEPT = 64  # drawings that are kept, so that a slider draws the changed images alone, and saving draws nothing
+
+_check_gradients = cache(refuse_without_gradients)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,21 +64,19 @@ class World:
     """What is open while a page is shown.
 
     Attributes:
+        opened: How it was asked for, and what that opened.
         context: Encoders, decoders, images and settings.
         gallery: Positions of the images that neighbours are among, ``[M]``.
         known: Their representations, by name of the encoder and level, ``[M, D]`` each.
         units: The typical distance of two of them, likewise.
-        arguments: How it was asked for, for the record.
-        command: The command line that opens it.
         drawn: The pictures that were drawn last.
     """
 
+    opened: opening.Opened
     context: Context
     gallery: np.ndarray
     known: Mapping[str, Mapping[str, torch.Tensor]]
     units: Mapping[tuple[str, str], float]
-    arguments: Mapping[str, Any]
-    command: str
     drawn: dict[tuple[str, ...], torch.Tensor] = field(default_factory=dict)
 
 
@@ -133,42 +132,25 @@ class Seen:
     near: torch.Tensor
 
 
-def open_world(
-    encoders: Sequence[str],
-    data: str | Path = "scenes",
-    *,
-    rcdm: opening.RCDMSource | None = None,
-    weights: Mapping[str, str | Path] | None = None,
-    device: str = "cpu",
-    settings: Explore | None = None,
-    command: str = "",
-) -> World:
+def open_world(asked: opening.Asked, settings: Explore) -> World:
     """Load encoders, decoders and images, and encode the gallery.
 
     Args:
-        encoders: Their names.
-        data: Name, or folder.
-        rcdm: What draws, as of `rcdm_probe.opening.open_rcdms`.
-        weights: Instead of an encoder's own, by its name.
-        device: Where to compute.
-        settings: Levels, and how much is drawn.
-        command: The command line, for the record.
+        asked: Who is looked into, and on what.
+        settings: How much is drawn.
 
     Raises:
         UserError: An argument is mistaken.
     """
-    named, settings = opening.by_name(list(encoders), ()), settings or Explore()
-    opened = opening.open_encoders([(one, settings.levels) for one in named.values()], weights or {}, device=device)
-    levels = tuple(settings.levels or dict.fromkeys(name for one in opened for name in one.levels))
-    decoders = opening.open_rcdms(rcdm, opened, levels, device=device)
-    limit = None if str(data) in SCENES else settings.gallery  # scenes cost nothing until they are looked at
-    seen_by: list[Encoder | RCDM] = [*opened, *decoders.values()]
-    images = opening.open_images(data, seen_by=seen_by, least=2, limit=limit, seed=settings.seed)
-    images, way = opening.settle_way(images, settings, decoders)
-    context = Context(
-        encoders=opened, levels=levels, images=images, data=data, decoders=decoders,
-        settings=replace(settings, levels=levels, **way), cache=representation_cache(),
-    )  # fmt: skip
+    opened = opening.open_asked(asked, decoder="may")
+    images = opening.open_images(
+        asked.data,
+        seen_by=opened.networks,
+        least=2,
+        limit=None if str(asked.data) in SCENES else settings.gallery,  # scenes cost nothing until they are looked at
+        seed=settings.seed,
+    )
+    context = opened.on(images, settings)
     gallery = context.draw(settings.gallery)
     known = {one.encoder.name: one.represent(gallery) for one in context.each_encoder()}
     units = {
@@ -176,12 +158,7 @@ def open_world(
         for one in context.each_encoder()
         for name in one.levels
     }
-    arguments = {
-        "encoder": "+".join(named), "data": str(data), "rcdm": rcdm_names(rcdm, opened, levels),
-        "weights": weights_name(weights or {}), "device": device,
-        **{name: getattr(context.settings, name) for name in ("steps", "solver", "samples", "gallery", "seed")},
-    }  # fmt: skip
-    return World(context, gallery, known, units, arguments, command or f"open_world({list(encoders)!r}, {str(data)!r})")
+    return World(opened, context, gallery, known, units)
 
 
 def of_data(world: World, position: int) -> Chosen:
@@ -222,13 +199,8 @@ def see(world: World, image: Chosen, other: Chosen | None, change: Change) -> li
     return out
 
 
-def _levels(
-    world: World,
-    run: Context,
-    own: Mapping[str, torch.Tensor],
-    changed: Mapping[str, tuple[torch.Tensor, torch.Tensor | None]],
-) -> Iterator[Seen]:
-    """Every level of an encoder: of a changed ``h`` and, where there is one, a changed image each."""
+def _levels(world: World, run: Context, own: Mapping[str, torch.Tensor], changed: Changed) -> Iterator[Seen]:
+    """Every level of an encoder."""
     name, count = run.encoder.name, min(run.settings.neighbours, len(world.gallery))
     for level in run.levels:
         h, picture = changed[level]
@@ -244,15 +216,11 @@ def draw(world: World, seen: Sequence[Seen], image: Chosen) -> list[tuple[torch.
     Returns:
         Two of ``[K, 3, S, S]`` each, in [0, 1]; K is 0 where nothing draws from a level.
     """
-    runs = {run.encoder.name: run for run in world.context.each_encoder()}
-    pairs = []
-    for one in seen:
-        before, after = (_drawn(world, runs[one.encoder], one.level, h, image) for h in (one.own, one.h))
-        pairs.append((before, after))
-    return pairs
+    return [(_drawn(world, one, one.own, image), _drawn(world, one, one.h, image)) for one in seen]
 
 
-def _drawn(world: World, run: Context, level: str, h: torch.Tensor, image: Chosen) -> torch.Tensor:
+def _drawn(world: World, seen: Seen, h: torch.Tensor, image: Chosen) -> torch.Tensor:
+    run, level = next(run for run in world.context.each_encoder() if run.encoder.name == seen.encoder), seen.level
     if level not in run.drawn_levels:
         return torch.zeros(0, 3, run.images.image_size, run.images.image_size)
     key = (run.encoder.name, level, hashlib.sha256(h.numpy().tobytes()).hexdigest(), str(image.number))
@@ -268,31 +236,25 @@ def _drawn(world: World, run: Context, level: str, h: torch.Tensor, image: Chose
 # Changes: of an image, and of each level of a representation
 
 
-def _transformed(
-    world: World, run: Context, image: Chosen, other: Chosen | None, change: Change
-) -> dict[str, tuple[torch.Tensor, torch.Tensor | None]]:
+def _transformed(world: World, run: Context, image: Chosen, other: Chosen | None, change: Change) -> Changed:
     apply = TRANSFORMATIONS[change.which].apply
     moved = apply(image.pixels[None], change.amount, run.settings.seed, numbers=[image.number])
     return {level: (h, moved[0]) for level, h in run.encode(moved).items()}
 
 
-def _between(
-    world: World, run: Context, image: Chosen, other: Chosen | None, change: Change
-) -> dict[str, tuple[torch.Tensor, torch.Tensor | None]]:
+def _between(world: World, run: Context, image: Chosen, other: Chosen | None, change: Change) -> Changed:
     assert other is not None
     ends = run.encode(torch.stack([image.pixels, other.pixels]))
     t = torch.tensor([change.amount], dtype=torch.float64)
     return {level: (linear(h[:1], h[1:], t)[:, 0], None) for level, h in ends.items()}
 
 
-def _common(
-    world: World, run: Context, image: Chosen, other: Chosen | None, change: Change
-) -> dict[str, tuple[torch.Tensor, torch.Tensor | None]]:
+def _common(world: World, run: Context, image: Chosen, other: Chosen | None, change: Change) -> Changed:
     if len(world.gallery) < LEAST:
         raise UserError(
             f"{run.images.name} has {len(world.gallery)} images, too few for near neighbours", f"it takes {LEAST}"
         )
-    sides, settings, out = [image, other or image], Manipulate(), dict[str, tuple[torch.Tensor, torch.Tensor | None]]()
+    sides, settings, out = [image, other or image], Manipulate(), Changed()
     both = run.encode(torch.stack([side.pixels for side in sides]))
     places = {int(position): row for row, position in enumerate(world.gallery)}
     rows = torch.tensor([places.get(side.number, -1) for side in sides])
@@ -305,9 +267,7 @@ def _common(
     return out
 
 
-def _attacked(
-    world: World, run: Context, image: Chosen, other: Chosen | None, change: Change
-) -> dict[str, tuple[torch.Tensor, torch.Tensor | None]]:
+def _attacked(world: World, run: Context, image: Chosen, other: Chosen | None, change: Change) -> Changed:
     from probes.adversarial.attacks import Displacement  # with torchattacks, which takes seconds to import
     from probes.adversarial.target import Attacked
 
@@ -321,12 +281,6 @@ def _attacked(
             moved = attack(image.pixels[None], None).cpu() if change.amount else image.pixels[None]  # no labels
         out[level] = run.encode(moved)[level], moved[0]
     return out
-
-
-@cache
-def _check_gradients(encoder: Encoder, level: str) -> None:
-    """Refuse an encoder that no attack can be built on; looked at once."""
-    refuse_without_gradients(encoder, level)
 
 
 CHANGES = {"transformation": _transformed, "between": _between, "common dimensions": _common, "attack": _attacked}
@@ -396,20 +350,28 @@ def save(
     Raises:
         UserError: The folder cannot be written.
     """
-    context = world.context
+    context, asked = world.context, world.opened.asked
     shown = {"image": image.name, **({"other": other.name} if other else {})}
     pixels = {what: one.pixels for what, one in (("image", image), ("other image", other)) if one}
     facts = runs.collect_facts(
         "explore",
-        command=world.command,
-        arguments={**world.arguments, **shown, "change": change.told},
+        command=asked.command,
+        arguments={
+            "encoder": "+".join(one.name for one in context.encoders),
+            "data": str(asked.data),
+            "rcdm": rcdm_names(world.opened),
+            "weights": weights_name(world.opened.weights),
+            "device": asked.device,
+            **{name: getattr(context.settings, name) for name in ("steps", "solver", "samples", "gallery", "seed")},
+            **shown,
+            "change": change.told,
+        },
         hashes={
-            **{one.name: one.fingerprint for one in context.encoders},
-            **{f"rcdm of {name}": decoder.fingerprint for name, decoder in context.decoders.items()},
+            **network_hashes(world.opened),
             **{what: hashlib.sha256(one.numpy().tobytes()).hexdigest() for what, one in pixels.items()},
             "data": context.images.fingerprint,
         },
-        device=world.arguments["device"],
+        device=asked.device,
         encoder_cards={one.encoder.name: encoder_card(one.encoder, one.levels) for one in context.each_encoder()},
         data_card=data_card(context.images),
     )
@@ -458,8 +420,8 @@ def save(
         write_report, numbers={"displacement": moved, "images": images}, printed={table.name: table},
         figures=[("seen", panel(seen, draw(world, seen, image), image).figure())], document=document,
     )  # fmt: skip
-    run = runs.begin(facts, out=None, root=root)
+    run = runs.begin(facts, None, root)
     with run.locked():
-        report = runs.save(run.folder, records=moved, facts=run.facts, write=write)
+        report = runs.save(run.folder, moved, run.facts, write)
         run.finish()
     return report

@@ -1,8 +1,11 @@
-"""Handing a finished run on: its records as a dataset of the Hugging Face hub, its report beside them."""
+"""Handing on what was found: into a folder, and a finished run to the Hugging Face hub, its records as a dataset."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from rcdm_core import hub
@@ -13,8 +16,9 @@ from rcdm_probe import runs
 from reports.blocks import figure_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping
+
+    import pandas as pd
 
 _HEAD = """---
 tags: [rcdm-probe, representation-learning, interpretability]
@@ -23,6 +27,42 @@ configs:
   data_files: records.parquet
 ---
 """
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Savable:
+    """What a study found, which can be saved.
+
+    Attributes:
+        saved: Folders in which it was saved.
+    """
+
+    saved: list[Path] = field(default_factory=list, compare=False)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write report, figures, tables, records and ``run.json``.
+
+        Args:
+            folder: Where; made if it is not there.
+
+        Returns:
+            Path of the PDF report.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        report = runs.save(Path(folder), *self._left())
+        self.saved.append(report.parent)
+        return report
+
+    def push_to_hub(self, name: str, *, private: bool = False) -> str:
+        """Hand it on as a dataset of the Hugging Face hub, as `rcdm_probe.push_run` does; gives the address."""
+        with TemporaryDirectory() as folder:
+            return push_run(replace(self, saved=[]).save(folder).parent, name, private=private)
+
+    def _left(self) -> tuple[pd.DataFrame, runs.Facts, Callable[[Path], Path]]:
+        """Records, the content of ``run.json``, and what writes the report into a folder."""
+        raise NotImplementedError
 
 
 def push_run(folder: str | Path, name: str, *, private: bool = False) -> str:

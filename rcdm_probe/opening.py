@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from probes.context import Context
 from probes.rendering import check_match, drawable
 from rcdm_core.data.downloads import DownloadedImages
 from rcdm_core.data.folder import FolderImages
@@ -21,11 +22,13 @@ from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import is_resized_by_encoder, recipe
 from rcdm_core.rcdm.choices import DISTILLED_SOLVER
 from rcdm_core.rcdm.rcdm import RCDM, JoinedRCDM, unknown_condition
+from rcdm_core.representations import representation_cache
 from rcdm_core.training_images import known_split, names_its_images, unseen
+from rcdm_probe.device import choose_device
 from reports.decoder import training_command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.rcdm.network import NetworkSettings
@@ -37,35 +40,150 @@ EMBEDDED, PUBLISHED, NONE = "embedded", "published", "none"
 """Words for an RCDM, where a folder could stand."""
 
 
-@dataclass(frozen=True)
-class OpenedRCDMs:
-    """RCDMs that are open already, for studies that follow one another.
-
-    Attributes:
-        source: What the user gave for them: a run is known by it, whoever opened them.
-        of_encoder: By name of the encoder, as `open_rcdms` gives them: they fit.
-    """
-
-    source: RCDMSource | None
-    of_encoder: Mapping[str, RCDM]
-
-
 _OneOrSeveral: TypeAlias = str | Path | RCDM | Sequence[str | Path | RCDM]
 
-RCDMSource: TypeAlias = _OneOrSeveral | OpenedRCDMs
+RCDMSource: TypeAlias = "_OneOrSeveral | Opened"
 """A folder, an RCDM, ``"embedded"``, ``"published"`` or ``"none"``; or several folders and RCDMs, which are joined; or
 what is open already.
 """
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Who is looked into, and on what: all that a probe is asked beside its settings.
+
+    Attributes:
+        encoder: Name or encoder; of a probe that compares them several, the embedded ones by default.
+        data: Name of a data set, or folder.
+        level: Level or levels; None for all of the encoder's own.
+        weights: File of weights instead of the encoder's own, ``"random"``, or such by name of the encoder.
+        features: Name of the feature space; None for the default.
+        rcdm: Folder, RCDM, several of them, a word, or None for the encoder's.
+        device: Where to compute.
+        command: The command line, for the record; empty for a call from Python.
+    """
+
+    encoder: str | Encoder | Sequence[str | Encoder] | None = None
+    data: str | Path = "scenes"
+    _: KW_ONLY
+    level: str | Sequence[str] | None = None
+    weights: str | Path | Mapping[str, str | Path] | None = None
+    features: str | None = None
+    rcdm: RCDMSource | None = None
+    device: str = "auto"
+    command: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """Encoders, and what draws from them, on the device that computes.
+
+    Attributes:
+        asked: How they were asked for; the device is the one that there is.
+        weights: Files that were given instead of encoders' own, by name of the encoder.
+        encoders: In the order in which they were given.
+        levels: Levels that are asked for, each once; by default all that the encoders have.
+        decoders: By name of the encoder; those from which nothing draws are missing.
+    """
+
+    asked: Asked
+    weights: Mapping[str, str | Path]
+    encoders: tuple[Encoder, ...]
+    levels: tuple[str, ...]
+    decoders: Mapping[str, RCDM]
+
+    @property
+    def networks(self) -> tuple[Encoder | RCDM, ...]:
+        """All that is open."""
+        return (*self.encoders, *self.decoders.values())
+
+    def on(self, images: ImageSet, settings: Any, **besides: Any) -> Context:
+        """What a study needs that looks at images.
+
+        What a distilled RCDM settles of how is drawn goes into the settings, and the images tell it.
+
+        Args:
+            images: What is looked at.
+            settings: Of the study, with ``levels``; where an RCDM draws, ``steps`` and ``solver``.
+            **besides: Other fields of `Context`.
+        """
+        settings = replace(settings, levels=self.levels)
+        calls = next((one.calls for one in self.decoders.values() if one.calls), None)  # several are joined, and alike
+        if calls is not None and (settings.solver, settings.steps) != (DISTILLED_SOLVER, calls):
+            images = images.remarking(
+                f"pictures are drawn in {calls} steps of {DISTILLED_SOLVER}, to which the RCDM was distilled, and not "
+                f"in {settings.steps} of {settings.solver}"
+            )
+            settings = replace(settings, solver=DISTILLED_SOLVER, steps=calls)
+        return Context(
+            encoders=self.encoders,
+            levels=self.levels,
+            images=images,
+            data=self.asked.data,
+            settings=settings,
+            decoders=self.decoders,
+            cache=representation_cache(),
+            **besides,
+        )
+
+
+def open_asked(
+    asked: Asked,
+    each: Sequence[tuple[str | Encoder, str | Sequence[str] | None]] | None = None,
+    *,
+    decoder: Literal["no", "may", "must"],
+) -> Opened:
+    """Open what is asked for: encoders with their levels, and what draws from them.
+
+    Args:
+        asked: Who is looked into.
+        each: Encoders, with the level or levels of each; by default those that were asked for.
+        decoder: Whether an RCDM is opened: none, where there is one, or of every encoder.
+
+    Raises:
+        UserError: An argument is mistaken; says which, and the remedy.
+    """
+    device = choose_device(asked.device)
+    if each is None:
+        each = with_levels(by_name(asked.encoder, ()), asked.level, default=False)
+    names = [encoder if isinstance(encoder, str) else encoder.name for encoder, _ in each]
+    weights = _weights_by_encoder(asked.weights, names)
+    for name in weights.keys() - set(names):
+        raise unknown_name("encoder of --weights", name, names)
+    encoders = tuple(
+        open_encoder(encoder, level, weights.get(name), device=device)
+        for name, (encoder, level) in zip(names, each, strict=True)
+    )
+    levels = _several(asked.level) or tuple(dict.fromkeys(level for encoder in encoders for level in encoder.levels))
+    opened = Opened(replace(asked, device=device), weights, encoders, levels, {})
+    if decoder == "no":
+        return opened
+    if decoder == "may":
+        return replace(opened, decoders=open_rcdms(asked.rcdm, encoders, levels, device))
+    return replace(opened, decoders=_require_rcdms(opened))
+
+
+def _weights_by_encoder(weights: Any, encoders: Sequence[str]) -> Mapping[str, str | Path]:
+    """Files of weights by name of the encoder; those of a single one need none.
+
+    Raises:
+        UserError: It is not said whose weights they are.
+    """
+    if not weights or isinstance(weights, Mapping):
+        return weights or {}
+    if len(encoders) > 1:
+        raise UserError(f"the weights {weights} do not say whose they are", "give them by name of the encoder")
+    return {encoders[0]: weights}
+
+
 def open_encoder(
     encoder: str | Encoder,
-    *,
     level: str | Sequence[str] | None = None,
     weights: str | Path | None = None,
+    *,
     device: str,
-) -> tuple[Encoder, tuple[str, ...]]:
-    """An encoder on its device, and the levels that are asked for.
+) -> Encoder:
+    """An encoder on its device, with the levels that are asked for.
 
     Args:
         encoder: Name or encoder.
@@ -77,42 +195,20 @@ def open_encoder(
         UserError: No such encoder or level (says the nearest), or weights that are not there or do not fit.
     """
     if isinstance(encoder, str):
-        asked = (level,) if isinstance(level, str) else tuple(level or ())
-        encoder = load_encoder(encoder, levels=asked, weights=weights, device=device)
+        encoder = load_encoder(encoder, levels=_several(level), weights=weights, device=device)
     elif weights is not None:
         raise UserError("weights were given beside an encoder that is loaded already", "give its name, or no weights")
     else:
         encoder = admitted(encoder.to(device))
-    levels = encoder.levels if level is None else (level,) if isinstance(level, str) else tuple(dict.fromkeys(level))
-    for name in levels:
+    for name in _several(level):
         if name not in encoder.levels:
             raise unknown_name(f"level of {encoder.name}", name, encoder.levels)
-    return encoder, levels
+    return encoder
 
 
-def open_encoders(
-    asked: Sequence[tuple[str | Encoder, str | Sequence[str] | None]],
-    weights: Mapping[str, str | Path],
-    *,
-    device: str,
-) -> list[Encoder]:
-    """Several encoders on their device.
-
-    Args:
-        asked: Names or encoders, each with the level or levels that are asked of it.
-        weights: By name of the encoder, as in `open_encoder`.
-        device: Where to compute.
-
-    Raises:
-        UserError: As in `open_encoder`; or weights of an encoder that is not asked for.
-    """
-    names = [encoder if isinstance(encoder, str) else encoder.name for encoder, _ in asked]
-    for name in weights.keys() - set(names):
-        raise unknown_name("encoder of --weights", name, names)
-    return [
-        open_encoder(encoder, level=level, weights=weights.get(name), device=device)[0]
-        for name, (encoder, level) in zip(names, asked, strict=True)
-    ]
+def _several(level: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The levels that are asked for, each once; none where that is left to the encoder."""
+    return (level,) if isinstance(level, str) else tuple(dict.fromkeys(level or ()))
 
 
 def by_name(
@@ -153,7 +249,7 @@ def with_levels(
     """
     if level is None or not default:
         return [(encoder, level) for encoder in named.values()]
-    levels = (level,) if isinstance(level, str) else tuple(level)
+    levels = _several(level)
     known = {name: tuple(one for one in levels if one in catalogue.ENCODERS[name].dimensions) for name in named}
     for one in levels:
         if not any(one in own for own in known.values()):
@@ -172,7 +268,7 @@ def default_rcdm(encoder: Encoder, levels: Sequence[str]) -> str:
 
 
 def open_rcdms(
-    rcdm: RCDMSource | None, encoders: Sequence[Encoder], levels: Sequence[str], *, device: str
+    rcdm: RCDMSource | None, encoders: Sequence[Encoder], levels: Sequence[str], device: str
 ) -> dict[str, RCDM]:
     """What draws from the representations of each of several encoders, for a study that can do without.
 
@@ -195,82 +291,36 @@ def open_rcdms(
         raise UserError(error.problem, f"{error.remedy} (--rcdm none goes without pictures)") from error
 
 
-def require_rcdm(
-    rcdm: RCDMSource | None,
-    encoder: Encoder,
-    levels: Sequence[str],
-    *,
-    weights: str | Path | None = None,
-    device: str,
-) -> RCDM:
-    """What draws from the representations of one encoder, as `require_rcdms`."""
-    given = {encoder.name: weights} if weights else {}
-    return require_rcdms(rcdm, (encoder,), levels, weights=given, device=device)[encoder.name]
-
-
-def require_rcdms(
-    rcdm: RCDMSource | None,
-    encoders: Sequence[Encoder],
-    levels: Sequence[str],
-    *,
-    weights: Mapping[str, str | Path],
-    device: str,
-) -> dict[str, RCDM]:
+def _require_rcdms(opened: Opened) -> dict[str, RCDM]:
     """What draws from the representations of each of several encoders, for a study that is nothing without.
-
-    Args:
-        rcdm: As in `open_rcdms`, and so are the others.
-        encoders: The encoders.
-        levels: Levels that are asked for.
-        weights: Files of weights that the user gave, by name of the encoder.
-        device: Where to compute.
 
     Raises:
         UserError: As in `open_rcdms`; or there is none for an encoder (says how to train one).
     """
-    if rcdm == NONE:
+    asked, levels = opened.asked, opened.levels
+    if asked.rcdm == NONE:
         raise UserError(
             "without an RCDM there is nothing to draw with",
             "give the folder of one with --rcdm, or leave the option out",
         )
-    opened = _open_rcdms(rcdm, encoders, levels, device)
-    for encoder in encoders:
-        if encoder.name not in opened:
+    decoders = _open_rcdms(asked.rcdm, opened.encoders, levels, asked.device)
+    for encoder in opened.encoders:
+        if encoder.name not in decoders:
             own = [level for level in levels if level in encoder.levels]
-            file = weights.get(encoder.name)
+            file = opened.weights.get(encoder.name)
             command = training_command(encoder.name, own, str(file) if file else None)
             raise UserError(
                 f"no RCDM draws from {encoder.name}/{own[0]}, and nothing is seen of it without one",
                 f"train one on your images and give it with --rcdm: {command}",
             )
-    return opened
-
-
-def settle_way(images: ImageSet, chosen: Any, decoders: Mapping[str, RCDM]) -> tuple[ImageSet, dict[str, Any]]:
-    """What a distilled RCDM settles of how is drawn, as settings, and the images, which tell it; nothing of others.
-
-    Args:
-        images: What is looked at.
-        chosen: Settings with ``steps`` and ``solver``.
-        decoders: Several were joined, and so are alike.
-    """
-    calls = next((one.calls for one in decoders.values() if one.calls), None)
-    if calls is None:
-        return images, {}
-    way = {"solver": DISTILLED_SOLVER, "steps": calls}
-    if (chosen.solver, chosen.steps) != (DISTILLED_SOLVER, calls):
-        images = images.remarking(
-            f"pictures are drawn in {calls} steps of {DISTILLED_SOLVER}, to which the RCDM was distilled, and not in "
-            f"{chosen.steps} of {chosen.solver}"
-        )
-    return images, way
+    return decoders
 
 
 def _open_rcdms(
     rcdm: RCDMSource | None, encoders: Sequence[Encoder], levels: Sequence[str], device: str
 ) -> dict[str, RCDM]:
-    if isinstance(rcdm, OpenedRCDMs):
-        known = rcdm.of_encoder
+    if isinstance(rcdm, Opened):
+        known = rcdm.decoders
         return {encoder.name: known[encoder.name] for encoder in encoders if encoder.name in known}
     shared: RCDM | None = None
     opened = {}
@@ -318,11 +368,6 @@ def open_one(where: str, *, device: str = "cpu") -> RCDM:
     return _open_shared(where, device)
 
 
-def _cards_of(decoders: Iterable[RCDM]) -> list[Mapping[str, Any]]:
-    """The card of every training that RCDMs come from, each once."""
-    return [card for decoder in dict.fromkeys(decoders) for card in decoder.cards]
-
-
 def open_images(
     data: str | Path,
     *,
@@ -360,7 +405,8 @@ def open_images(
             raise UserError(f"{images.name} has {len(images)} images", f"take at least {least}")
         return images
 
-    cards = _cards_of(network for network in networks if isinstance(network, RCDM))
+    decoders = dict.fromkeys(network for network in networks if isinstance(network, RCDM))
+    cards = [card for decoder in decoders for card in decoder.cards]
     if not any(map(names_its_images, cards)):
         return opened(limit)
     every = opened(None)

@@ -1,4 +1,4 @@
-"""Training an RCDM, from arguments to its folder.
+"""Training an RCDM, distilling one or putting encoders on its denoiser, from arguments to the folder.
 
 The folder is one of a run (`rcdm_probe.runs`): ``run.json`` says, before anything is computed, with what it is trained.
 The same arguments go on from there; others are refused, with the name of the one that differs.
@@ -10,24 +10,25 @@ import hashlib
 import shlex
 import sys
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from probes.rendering import check_match
 from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.rcdm_training import Observation, RCDMTraining, train_rcdm
+from rcdm_core.rcdm_training import Adaptation, adapt_rcdm, train_rcdm
+from rcdm_core.rcdm_training.adaptation import STAGES_TABLE
 from rcdm_core.rcdm_training.beginning import encoders_at_hand
 from rcdm_core.rcdm_training.training import numbers
 from rcdm_core.training import LOSSES, join_processes
 from rcdm_core.training_images import LEAST_IMAGES
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
-from rcdm_probe.facts import data_card, encoder_card, fingerprint_of, weights_name
-from rcdm_probe.opening import by_name, open_encoder, open_images
-from reports.training import write_curves, write_samples
+from rcdm_probe.facts import data_card, encoder_card, weights_name
+from rcdm_probe.opening import by_name, open_asked, open_images
+from reports.training import write_curves, write_samples, write_stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,11 +39,13 @@ if TYPE_CHECKING:
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
     from rcdm_core.rcdm import RCDM
+    from rcdm_core.rcdm_training import Observation, RCDMTraining, Stage
+    from rcdm_probe.opening import Asked
 
 
 @dataclass(frozen=True)
 class Training:
-    """A training, ready to begin or to go on.
+    """A training, distillation or adaptation, ready to begin or to go on.
 
     Attributes:
         asked: The encoders, where this process computes, with their levels to train for.
@@ -56,83 +59,86 @@ class Training:
     asked: Mapping[Encoder, tuple[str, ...]]
     known: list[Encoder]
     images: ImageSet
-    settings: RCDMTraining
+    settings: RCDMTraining | Adaptation
     run: runs.Run
     is_main: bool
 
 
-def prepare(
-    encoders: str | Encoder | Sequence[str | Encoder],
-    data: str | Path,
-    settings: RCDMTraining,
-    *,
-    out: Path,
-    level: str | Sequence[str] | None = None,
-    weights: Mapping[str, str | Path] = MappingProxyType({}),
-    device: str = "auto",
-) -> Training:
+def prepare(asked: Asked, settings: RCDMTraining | Adaptation, out: Path) -> Training:
     """Load and check all that a training needs, and write ``run.json``; this process was begun with its command.
 
     Args:
-        encoders: Name or encoder, or several; of a distillation, none takes all that the RCDM draws from.
-        data: A folder of images, or a data set by name.
+        asked: For whom, and on which images. Of a distillation, no encoder stands for all that the RCDM draws from, and
+            levels are those that it draws from.
         settings: How to train.
         out: Folder of the RCDM.
-        level: Level or levels of each encoder to train for; None for all that it has of itself, or that the RCDM draws
-            from which is distilled.
-        weights: Weights to use instead of an encoder's own, by its name.
-        device: Where to compute.
 
     Raises:
         UserError: An argument is mistaken, or ``out`` holds something else.
     """
-    kind = choose_device(device)
-    processes = join_processes(kind)
-    distilled = settings.start if settings.calls else None
-    if distilled is None:
-        asked = open_asked(encoders, level, weights, device=str(processes.device))
+    start: RCDM | None
+    if isinstance(settings, Adaptation):
+        verb, start, loop, shape = "adapt", settings.rcdm, settings.heads, settings.rcdm.denoiser.settings
     else:
-        asked = _open_drawn_from(distilled, encoders, weights, device=str(processes.device))
-    known = encoders_at_hand(settings.start, asked) if settings.start and not distilled else []
+        verb, start = "distill" if settings.calls else "train", settings.start
+        loop, shape = settings.loop, settings.network
+    distilled = start if verb == "distill" else None
+    kind = choose_device(asked.device)
+    processes = join_processes(kind)
+    drawn = None if distilled is None else _drawn_from(distilled, asked)
+    opened = open_asked(replace(asked, device=str(processes.device)), drawn, decoder="no")
+    if distilled is None:
+        levels = {one: one.levels if asked.level is None else opened.levels for one in opened.encoders}
+    else:
+        levels = {one: tuple(levels_of(distilled)[one.name]) for one in opened.encoders}
+        for encoder, own in levels.items():
+            check_match(encoder, own, distilled)
+    known = encoders_at_hand(start, levels) if start and not distilled else []
     found = open_images(
-        data,
-        seen_by=(*asked, *known, settings.network),
-        least=LEAST_IMAGES,
-        limit=settings.images,
-        seed=settings.loop.seed,
+        asked.data, seen_by=(*levels, *known, shape), least=LEAST_IMAGES, limit=settings.images, seed=loop.seed
     )
-    conditions = [f"{encoder.name}/{name}" for encoder, levels in asked.items() for name in levels]
+    runs.keep_apart(out, found)
+    several = len(levels) > 1
+    cards = {encoder.name: encoder_card(encoder, own) for encoder, own in levels.items()}
+    hashes = {f"encoder {one.name}" if several else "encoder": one.network_fingerprint for one in levels}
+    facts = runs.collect_facts(
+        verb,
+        command=shlex.join(["rcdm-probe", *sys.argv[1:]]),
+        arguments={
+            "encoder": ", ".join(cards),
+            "levels": {one.name: own for one, own in levels.items()} if several else next(iter(levels.values())),
+            "weights": weights_name(opened.weights, alone=not several),
+            "data": str(asked.data),
+            "images": settings.images,
+            **_how(settings, [f"{one.name}/{name}" for one, own in levels.items() for name in own]),
+        },
+        hashes={**hashes, "data": found.fingerprint},
+        device=kind,
+        **({"encoder_cards": cards} if several else {"encoder_card": next(iter(cards.values()))}),
+        data_card=data_card(found),
+    )
+    is_main = processes.is_main_process
+    run = runs.begin(facts, out, refuse=_refuse_different) if is_main else runs.Run(out, facts)
+    return Training(levels, known, found, settings, run, is_main)
+
+
+def _how(settings: RCDMTraining | Adaptation, conditions: Sequence[str]) -> dict[str, Any]:
+    """How is trained for some conditions, as arguments in ``run.json``."""
+    looks = {"every": settings.every, "looked_at": settings.looked_at}
+    if isinstance(settings, Adaptation):
+        whole = settings.whole and {name: asdict(settings.whole)[name] for name in ("steps", "learning_rate")}
+        return {**numbers(settings.heads), "whole": whole, **looks, "rcdm": settings.rcdm.fingerprint}
     for name in settings.shares:
         if name not in conditions:
             raise unknown_name("condition of --share", name, conditions)
-    arguments = {
-        **told_of(asked, weights, data, settings.images),
+    return {
         **{f"network.{name}": value for name, value in settings.network.to_dict().items()},
         **numbers(settings.loop),
-        "every": settings.every,
-        "looked_at": settings.looked_at,
-        "start": fingerprint_of(settings.start),
+        **looks,
+        "start": settings.start.fingerprint if settings.start else "",
         **({"shares": dict(settings.shares)} if settings.shares else {}),
-        **({"calls": settings.calls} if distilled else {}),
+        **({"calls": settings.calls} if settings.calls else {}),
     }
-    verb = "distill" if distilled else "train"
-    return Training(asked, known, found, settings, *begin_run(verb, asked, found, arguments, out=out, device=kind))
-
-
-def open_asked(
-    encoders: str | Encoder | Sequence[str | Encoder],
-    level: str | Sequence[str] | None,
-    weights: Mapping[str, str | Path],
-    *,
-    device: str,
-) -> dict[Encoder, tuple[str, ...]]:
-    """Encoders to train for, with their levels: those asked for, or all that an encoder has of itself."""
-    named = by_name(encoders, ())
-    for name in weights.keys() - named.keys():
-        raise unknown_name("encoder of --weights", name, named)
-    return dict(
-        open_encoder(encoder, level=level, weights=weights.get(name), device=device) for name, encoder in named.items()
-    )
 
 
 def levels_of(rcdm: RCDM) -> dict[str, list[str]]:
@@ -144,66 +150,14 @@ def levels_of(rcdm: RCDM) -> dict[str, list[str]]:
     return levels
 
 
-def _open_drawn_from(
-    rcdm: RCDM, encoders: str | Encoder | Sequence[str | Encoder], weights: Mapping[str, str | Path], *, device: str
-) -> dict[Encoder, tuple[str, ...]]:
-    """Encoders that an RCDM draws from, with the levels at which it does."""
+def _drawn_from(rcdm: RCDM, asked: Asked) -> list[tuple[str | Encoder, Sequence[str]]]:
+    """Encoders that an RCDM draws from, those asked for or all, with the levels at which it does."""
     levels = levels_of(rcdm)
-    named = by_name(encoders, tuple(levels))
-    for name in weights.keys() - named.keys():
-        raise unknown_name("encoder of --weights", name, named)
-    asked: dict[Encoder, tuple[str, ...]] = {}
-    for name, encoder in named.items():
+    named = by_name(asked.encoder, tuple(levels))
+    for name in named:
         if name not in levels:
             raise UserError(f"this RCDM does not draw from {name}", f"it draws from {', '.join(levels)}")
-        opened, own = open_encoder(encoder, level=levels[name], weights=weights.get(name), device=device)
-        check_match(opened, own, rcdm)
-        asked[opened] = own
-    return asked
-
-
-def told_of(
-    asked: Mapping[Encoder, Sequence[str]],
-    weights: Mapping[str, str | Path],
-    data: str | Path,
-    images: int | None,
-) -> dict[str, Any]:
-    """What is trained for and on, as arguments in ``run.json``."""
-    (first, levels), several = next(iter(asked.items())), len(asked) > 1
-    return {
-        "encoder": ", ".join(encoder.name for encoder in asked),
-        "levels": {encoder.name: levels for encoder, levels in asked.items()} if several else levels,
-        "weights": weights_name(weights) if several else str(weights[first.name]) if weights else None,
-        "data": str(data),
-        "images": images,
-    }
-
-
-def begin_run(
-    kind: str,
-    asked: Mapping[Encoder, tuple[str, ...]],
-    images: ImageSet,
-    arguments: Mapping[str, Any],
-    *,
-    out: Path,
-    device: str,
-) -> tuple[runs.Run, bool]:
-    """Begin a run that leaves an RCDM, or go on with it; the run, and whether this process is the main one."""
-    runs.keep_apart(out, images)
-    several = len(asked) > 1
-    cards = {encoder.name: encoder_card(encoder, levels) for encoder, levels in asked.items()}
-    hashes = {f"encoder {e.name}" if several else "encoder": e.network_fingerprint for e in asked}
-    facts = runs.collect_facts(
-        kind,
-        command=shlex.join(["rcdm-probe", *sys.argv[1:]]),
-        arguments=arguments,
-        hashes={**hashes, "data": images.fingerprint},
-        device=device,
-        **({"encoder_cards": cards} if several else {"encoder_card": next(iter(cards.values()))}),
-        data_card=data_card(images),
-    )
-    is_main = join_processes(device).is_main_process
-    return (runs.begin(facts, out=out, refuse=_refuse_different) if is_main else runs.Run(out, facts)), is_main
+    return [(encoder, levels[name]) for name, encoder in named.items()]
 
 
 TRACKERS = ("tensorboard", "wandb")
@@ -247,46 +201,74 @@ def _tracker(name: str | None, training: Training) -> Iterator[GeneralTracker | 
 
 
 def conduct(
-    training: Training, *, tell: Callable[[str], None] = lambda line: None, log: str | None = None
+    training: Training, tell: Callable[[str], None] = lambda line: None, log: str | None = None
 ) -> pd.DataFrame:
     """Train, with pictures along the way; ``tell`` is told in one line what each look at held-out images found.
 
     Args:
         training: From `prepare`.
-        tell: Told of each look.
-        log: A key of `TRACKERS`, which is told the loss of every step and what each look found, whenever it looks.
+        tell: Told of each look; of an adaptation, after each stage.
+        log: A key of `TRACKERS`, which is told the loss of every step and what each look found, whenever it looks; not
+            of an adaptation.
 
     Returns:
-        ``fidelity.csv``: what each look found.
+        What each look found: ``fidelity.csv``; of an adaptation ``stages.csv``, one row a stage and level.
 
     Raises:
         UserError: Another process trains in the folder, or the tracker's package is not installed.
     """
-    folder = training.run.folder
-
-    def report(seen: Observation, fidelity: pd.DataFrame) -> None:
-        losses = pd.read_csv(folder / "training" / LOSSES)
-        write_samples(folder / "samples" / f"step-{seen.step:07d}.png", seen.originals, seen.samples)
-        write_curves(folder / "progress.png", losses, fidelity)
-        tell(_sentence(seen, fidelity))
-        if tracker is not None:
-            _track(tracker, seen.step, losses, fidelity)
-
-    with training.run.locked() if training.is_main else nullcontext(), _tracker(log, training) as tracker:
-        train_rcdm(
-            training.asked,
-            training.images,
-            training.settings,
-            folder=folder,
-            known=training.known,
-            card={"command": training.run.facts["command"]},
-            report=report,
-        )
+    folder, settings, run = training.run.folder, training.settings, training.run
+    what: dict[str, Any] = {"folder": folder, "known": training.known, "card": {"command": run.facts["command"]}}
+    with run.locked() if training.is_main else nullcontext(), _tracker(log, training) as tracker:
+        if isinstance(settings, Adaptation):
+            adapt_rcdm(training.asked, training.images, settings, report=partial(_staged, folder, tell), **what)
+        else:
+            look = partial(_looked, folder, tell, tracker)
+            train_rcdm(training.asked, training.images, settings, report=look, **what)
         if training.is_main:
-            seconds = pd.read_csv(folder / "training" / LOSSES)["seconds"].sum()
-            runs.close(training.run.facts, seconds=seconds)
-            training.run.finish()
-    return pd.read_csv(folder / "fidelity.csv")
+            run.close()
+            if not isinstance(settings, Adaptation):  # of all sittings
+                run.facts["seconds"] = round(pd.read_csv(folder / "training" / LOSSES)["seconds"].sum(), 1)
+            run.finish()
+    return pd.read_csv(folder / (STAGES_TABLE if isinstance(settings, Adaptation) else "fidelity.csv"))
+
+
+def _looked(
+    folder: Path,
+    tell: Callable[[str], None],
+    tracker: GeneralTracker | None,
+    seen: Observation,
+    fidelity: pd.DataFrame,
+) -> None:
+    """Show, and tell, what a look at held-out images found."""
+    losses = pd.read_csv(folder / "training" / LOSSES)
+    write_samples(folder / "samples" / f"step-{seen.step:07d}.png", seen.originals, seen.samples)
+    write_curves(folder / "progress.png", losses, fidelity)
+    now = fidelity[fidelity["step"] == seen.step]
+    ranks = "; ".join(
+        f"{row['level']}: MRR {row['MRR']:.3f}, mean rank {row['mean rank']:.1f} of {row['gallery']}, "
+        f"Frechet {row['frechet relative']:.2f}"
+        for row in now.to_dict("records")
+    )
+    lost = f"loss {now['loss'].iloc[0]:.4f}, held out {now['held-out loss'].iloc[0]:.4f}"
+    tell(f"step {seen.step}: {lost}; {ranks}")
+    if tracker is not None:
+        _track(tracker, seen.step, losses, fidelity)
+
+
+def _staged(folder: Path, tell: Callable[[str], None], stage: Stage) -> None:
+    """Show, and tell, what was found after a stage of an adaptation."""
+    number = stage.table["stage"].nunique()
+    name = stage.name.replace(":", "").replace(" ", "-")
+    write_samples(folder / "samples" / f"{number}-{name}.png", stage.originals, stage.samples)
+    write_stages(folder / "stages.png", stage.table)
+    now = stage.table[stage.table["stage"] == stage.name].to_dict("records")
+    of_levels = "; ".join(
+        f"{row['level']}: held-out loss {row['held-out loss']:.4f}, MRR {row['MRR']:.3f}, mean rank "
+        f"{row['mean rank']:.1f} of {row['gallery']}, variance within {row['variance within']:.2f}"
+        for row in now
+    )
+    tell(f"{stage.name}: {of_levels}")
 
 
 def _track(tracker: GeneralTracker, step: int, losses: pd.DataFrame, fidelity: pd.DataFrame) -> None:
@@ -323,13 +305,3 @@ def _refuse_different(out: Path, known: runs.Facts, facts: runs.Facts) -> None:
 
 def _value(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _sentence(seen: Observation, fidelity: pd.DataFrame) -> str:
-    now = fidelity[fidelity["step"] == seen.step]
-    ranks = "; ".join(
-        f"{row['level']}: MRR {row['MRR']:.3f}, mean rank {row['mean rank']:.1f} of {row['gallery']}, "
-        f"Frechet {row['frechet relative']:.2f}"
-        for row in now.to_dict("records")
-    )
-    return f"step {seen.step}: loss {now['loss'].iloc[0]:.4f}, held out {now['held-out loss'].iloc[0]:.4f}; {ranks}"

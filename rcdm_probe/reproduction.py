@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -29,26 +27,26 @@ from rcdm_core.representations import encode
 from rcdm_probe import conduct as conducting
 from rcdm_probe import reproduction_report as report
 from rcdm_probe import runs
-from rcdm_probe.conduct import Asked, carry_out, weights_by_encoder
-from rcdm_probe.device import choose_device
-from rcdm_probe.facts import data_card, encoder_card, rcdm_names, weights_name
-from rcdm_probe.handing_on import push_run
+from rcdm_probe.conduct import carry_out
+from rcdm_probe.facts import data_card, encoder_card, network_hashes, rcdm_names, weights_name
+from rcdm_probe.handing_on import Savable
 from rcdm_probe.known_probes import load_probe, places
-from rcdm_probe.opening import OpenedRCDMs, RCDMSource, by_name, open_encoders, open_images, open_rcdms
-from rcdm_probe.reproduction_report.joining import findings_of
+from rcdm_probe.opening import Asked, by_name, open_asked, open_images
+from rcdm_probe.reproduction_report import findings_of
 from reports import notebook
 from reports.finished import FinishedRun
 from reports.names import listed, sentence
 from reports.panels import Panel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from probes.probe import Probe
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders import Encoder
     from rcdm_core.progress import Progress
     from rcdm_core.rcdm import RCDM
+    from rcdm_probe.opening import Opened, RCDMSource
 
 PICTURES = 5  # images of the first page
 
@@ -57,38 +55,25 @@ SCALES = ("quick", "full")
 
 
 @dataclass(frozen=True, repr=False)
-class ReproductionResult(report.Content):
-    """What a reproduction found; it can be saved, and shows itself in a notebook.
+class ReproductionResult(Savable, report.Content):
+    """What a reproduction found; it can be saved, and shows itself in a notebook."""
 
-    Attributes:
-        saved: Folders in which it was saved.
-    """
-
-    saved: list[Path] = field(default_factory=list, compare=False)
-
-    def save(self, folder: str | Path) -> Path:
-        """Write ``report.pdf``, ``report.html``, figures, tables and ``run.json``; gives the path of the PDF.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
+    def _left(self) -> tuple[pd.DataFrame, runs.Facts, Callable[[Path], Path]]:
         records = self.findings[["finding", "aspect", "level", "encoder", "value", "low", "high"]]
-        written = runs.save(Path(folder), records=records, facts=self.run, write=partial(report.write, content=self))
-        self.saved.append(written.parent)
-        return written
-
-    def push_to_hub(self, name: str, *, private: bool = False) -> str:
-        """Hand it on as a dataset of the Hugging Face hub, as `rcdm_probe.push_run` does; gives the address."""
-        with TemporaryDirectory() as folder:
-            return push_run(replace(self, saved=[]).save(folder).parent, name, private=private)
+        return records, self.run, partial(report.write, content=self)
 
     def __repr__(self) -> str:
         return f"<what a reproduction found on {', '.join(self.is_ssl)}: {len(self.findings)} findings>"
 
     def _repr_html_(self) -> str:
         title, subtitle = report.titles(self)
-        figure = None if self.kept is None else self.kept.figure()
-        return notebook.summary(title, subtitle, sentences=report.in_short(self), figure=figure, saved=self.saved)
+        return notebook.summary(
+            title,
+            subtitle,
+            sentences=report.in_short(self),
+            figure=self.kept.figure() if self.kept else None,
+            saved=self.saved,
+        )
 
 
 @dataclass(frozen=True)
@@ -137,66 +122,51 @@ def reproduce(
     Raises:
         UserError: An argument is mistaken.
     """
-    asked = {"weights": weights, "rcdm": rcdm, "device": device}
-    begin = partial(prepare, encoders, data, scale=scale, seed=seed, root=Path(root), **asked)
-    return carry_out(begin, conduct, progress=progress)
+    asked = Asked(encoders, data, weights=weights, rcdm=rcdm, device=device)
+    return carry_out(partial(prepare, asked, scale, seed, Path(root)), conduct, progress=progress)
 
 
-def prepare(
-    encoders: str | Encoder | Sequence[str | Encoder] | None = None,
-    data: str | Path = "scenes",
-    *,
-    scale: str = "full",
-    seed: int = 0,
-    root: Path = Path("runs"),
-    **arguments: Any,
-) -> Study:
+def prepare(asked: Asked, scale: str = "full", seed: int = 0, root: Path = Path("runs")) -> Study:
     """Load and check all that a reproduction needs, every probe's part included.
 
     Args:
-        encoders: As of `reproduce`, and so are the others.
-        data: Name, or folder.
+        asked: Encoders, by default the embedded ones, and images.
         scale: One of `SCALES`.
         seed: Of everything that is drawn.
         root: Where run folders are.
-        **arguments: ``weights``, ``rcdm``, ``device`` and ``command``, as of `rcdm_probe.conduct.Asked`.
 
     Raises:
         UserError: An argument is mistaken, or no probe can be run.
     """
     if scale not in SCALES:
         raise unknown_name("scale", scale, SCALES)
-    named = by_name(encoders, EMBEDDED)
-    asked, names = Asked(list(named.values()), data, **arguments), list(named)
-    device, weights = choose_device(asked.device), weights_by_encoder(asked.weights, names)
-    opened = open_encoders([(encoder, None) for encoder in named.values()], weights, device=device)
-    levels = tuple(dict.fromkeys(level for encoder in opened for level in encoder.levels))
-    rcdms = open_rcdms(asked.rcdm, opened, levels, device=device)
+    named = by_name(asked.encoder, EMBEDDED)
+    command = asked.command or f"rcdm_probe.reproduce({list(named)!r}, {str(asked.data)!r}, ...)"
+    opened = open_asked(replace(asked, encoder=list(named.values()), command=command), decoder="may")
     lacking: dict[str, str] = {}
-    probes = _probes(lacking)
+    probes, device = _probes(lacking), opened.asked.device
     least = min(probe.needs.images for probe in probes)
-    images = open_images(data, seen_by=(*opened, *rcdms.values()), least=least, limit=max(PICTURES, least), seed=seed)
-    command = asked.command or f"rcdm_probe.reproduce({names!r}, {str(data)!r}, ...)"
-    common = replace(asked, weights=weights, rcdm=OpenedRCDMs(asked.rcdm, rcdms), device=device, command=command)
-    steps = _steps(probes, opened, common, lacking, images=images, scale=scale, seed=seed)
+    images = open_images(asked.data, seen_by=opened.networks, least=least, limit=max(PICTURES, least), seed=seed)
+    settings = {probe.name: _settings(probe, images, scale) | {"seed": seed} for probe in probes}
+    steps = _steps(probes, opened, settings, lacking)
     facts = runs.collect_facts(
         "reproduce",
         command=command,
         arguments={
-            "encoder": "+".join(names),
-            "data": str(data),
+            "encoder": "+".join(named),
+            "data": str(asked.data),
             "scale": scale,
-            "weights": weights_name(weights),
-            "rcdm": "default" if asked.rcdm is None else rcdm_names(asked.rcdm, opened, levels),
+            "weights": weights_name(opened.weights),
+            "rcdm": "default" if asked.rcdm is None else rcdm_names(opened),
             "seed": seed,
             "device": device,
         },
-        hashes=_hashes(opened, rcdms, steps),
+        hashes=_hashes(opened, steps),
         device=device,
-        encoder_cards={encoder.name: encoder_card(encoder, encoder.levels) for encoder in opened},
+        encoder_cards={encoder.name: encoder_card(encoder, encoder.levels) for encoder in opened.encoders},
         data_card={key: value for key, value in data_card(images).items() if key != "images"},  # each probe's to say
     )
-    return Study(tuple(opened), images, rcdms, steps, lacking, root, facts)
+    return Study(opened.encoders, images, opened.decoders, steps, lacking, root, facts)
 
 
 def conduct(study: Study, *, workdir: Path | None = None) -> ReproductionResult:
@@ -242,47 +212,41 @@ def _probes(lacking: dict[str, str]) -> list[Probe]:
     return sorted(found, key=lambda probe: min(findings_of(probe), default=math.inf))
 
 
+def _settings(probe: Probe, images: ImageSet, scale: str) -> dict[str, Any]:
+    """What a probe is told where it is not the default."""
+    return {**(probe.quick if scale == "quick" else {}), **({} if images.class_names else probe.unlabelled)}
+
+
 def _steps(
-    probes: Sequence[Probe],
-    encoders: Sequence[Encoder],
-    asked: Asked,
-    lacking: dict[str, str],
-    *,
-    images: ImageSet,
-    scale: str,
-    seed: int,
+    probes: Sequence[Probe], opened: Opened, settings: Mapping[str, Mapping[str, Any]], lacking: dict[str, str]
 ) -> tuple[conducting.Study, ...]:
     """The probes that these encoders and images allow, each prepared; what is lacking for the others is entered.
 
     Raises:
         UserError: They allow none.
     """
-    assert isinstance(asked.rcdm, OpenedRCDMs)
-    assert isinstance(asked.weights, Mapping)
-    drawn = [encoder for encoder in encoders if encoder.name in asked.rcdm.of_encoder]
-    common = {name: getattr(asked, name) for name in ("data", "rcdm", "device", "command")}
+    asked, encoders = opened.asked, opened.encoders
+    drawn = [encoder for encoder in encoders if encoder.name in opened.decoders]
+    common: dict[str, Any] = {"data": asked.data, "rcdm": opened, "device": asked.device, "command": asked.command}
     steps: list[conducting.Study] = []
     failures: list[UserError] = []
     for probe in probes:
         able = drawn if probe.needs.decoder == "must" else encoders
-        settings = {"seed": seed, **(probe.quick if scale == "quick" else {})}
-        settings |= {} if images.class_names else probe.unlabelled
+        own = dict(settings[probe.name])
         if probe.needs.reference:
             if len(able) < 2:
                 lacking[_not_tested(probe)] = "It compares encoders: name another one, best a supervised one."
                 continue
-            settings["reference"] = next((one for one in able if one.is_ssl is False), able[0]).name
+            own["reference"] = next((one for one in able if one.is_ssl is False), able[0]).name
         for group in [able][: len(able)] if probe.needs.encoders == "several" else [[one] for one in able]:
             # Where a file was named, a probe opens it itself, so that its run is known by it.
-            named = {one.name: one.name if one.name in asked.weights else one for one in group}
-            weights = {name: asked.weights[name] for name in named if name in asked.weights}
+            named = {one.name: one.name if one.name in opened.weights else one for one in group}
+            weights = {name: opened.weights[name] for name in named if name in opened.weights}
             try:
-                study = conducting.prepare(probe, list(named.values()), weights=weights, **common, **settings)
+                steps.append(conducting.prepare(probe, list(named.values()), weights=weights, **common, **own))
             except UserError as error:
                 lacking[_not_run(probe.name, list(named))] = sentence(str(error))
                 failures.append(error)
-            else:
-                steps.append(study)
     if undrawn := [encoder.name for encoder in encoders if encoder not in drawn]:
         resting = listed([probe.name for probe in probes if probe.needs.decoder == "must"])
         lacking[f"Nothing was drawn from {', '.join(undrawn)}."] = (
@@ -303,12 +267,9 @@ def _not_run(probe: str, encoders: Sequence[str]) -> str:
     return f"The probe {probe} was not run on {listed(encoders)}."
 
 
-def _hashes(
-    encoders: Sequence[Encoder], rcdms: Mapping[str, RCDM], steps: Sequence[conducting.Study]
-) -> dict[str, str]:
+def _hashes(opened: Opened, steps: Sequence[conducting.Study]) -> dict[str, str]:
     """Fingerprints of everything that the probes work on, each once: two probes may take other images of the data."""
-    out = {encoder.name: encoder.fingerprint for encoder in encoders}
-    out |= {f"rcdm of {name}": rcdm.fingerprint for name, rcdm in rcdms.items()}
+    out = network_hashes(opened)
     for step in steps:
         for name, value in step.facts["hashes"].items():
             if value and value not in out.values():
@@ -320,9 +281,9 @@ def _hashes(
 
 def _run(step: conducting.Study, root: Path) -> FinishedRun:
     """The finished run of a probe: one that is there, or a new one."""
-    folder = runs.finished(step.facts, root=root)
+    folder = runs.finished(step.facts, root)
     if folder is None:
-        run = runs.begin(step.facts, out=None, root=root)
+        run = runs.begin(step.facts, None, root)
         run.carry_out(step, conducting.conduct)
         folder = run.folder
     return read_run(folder)
@@ -352,16 +313,21 @@ def _encoders_of(facts: runs.Facts) -> tuple[str, ...]:
 
 def _kept(study: Study) -> Panel | None:
     """One sample from each representation of a few images, from equal noise along a row."""
-    columns = list(_columns(study))
+    columns = [
+        (encoder, level, rcdm)
+        for encoder in study.encoders
+        if (rcdm := study.rcdms.get(encoder.name)) is not None
+        for level in drawable(encoder, encoder.levels, rcdm)
+    ]
     if not columns:
         return None
     shown = list(range(min(PICTURES, len(study.images))))
-    images, seed = study.images.images(shown), study.facts["seed"]
+    images = study.images.images(shown)
     drawn = []
     for encoder, level, rcdm in columns:
         h = encode(encoder, images)[level]
-        noise = starting_noise(rcdm.image_size, [(i, 0) for i in shown], seed=seed)
-        drawn.append(rcdm.sample(h, f"{encoder.name}/{level}", noise=noise, seed=seed))
+        noise = starting_noise(rcdm.image_size, [(i, 0) for i in shown], seed=study.facts["seed"])
+        drawn.append(rcdm.sample(h, f"{encoder.name}/{level}", noise=noise, seed=study.facts["seed"]))
     samples = at_one_size(drawn)
     return Panel(
         "kept",
@@ -369,11 +335,3 @@ def _kept(study: Study) -> Panel | None:
         ("",) * len(shown),
         ("image", *(f"{encoder.name}, {level}" for encoder, level, _ in columns)),
     )
-
-
-def _columns(study: Study) -> Iterator[tuple[Encoder, str, RCDM]]:
-    """Every level that can be drawn from."""
-    for encoder in study.encoders:
-        if (rcdm := study.rcdms.get(encoder.name)) is not None:
-            for level in drawable(encoder, encoder.levels, rcdm):
-                yield encoder, level, rcdm

@@ -123,6 +123,13 @@ class UnderWay(UserError):
     """Another process writes in the folder."""
 
 
+def refuse_different(folder: Path, known: Facts, facts: Facts) -> None:
+    """Raise a `UserError` where the facts of a folder are of a run of another identity."""
+    for key, what in _IDENTITY.items():
+        if known.get(key) != facts[key]:
+            raise UserError(f"{folder} holds a run {what}", "choose another folder")
+
+
 @dataclass
 class Run:
     """One run: its folder and its facts.
@@ -137,7 +144,7 @@ class Run:
     folder: Path
     facts: Facts
     resumed: bool = False
-    refuse: Callable[[Path, Facts, Facts], None] = field(default_factory=lambda: refuse_different, repr=False)
+    refuse: Callable[[Path, Facts, Facts], None] = field(default=refuse_different, repr=False)
     _entered: bool = field(default=False, repr=False)
     _clock: float = field(default_factory=time.perf_counter, repr=False)
 
@@ -264,10 +271,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 def begin(
     facts: Facts,
-    *,
     out: Path | None,
     root: Path = Path("runs"),
-    refuse: Callable[[Path, Facts, Facts], None] | None = None,
+    *,
+    refuse: Callable[[Path, Facts, Facts], None] = refuse_different,
 ) -> Run:
     """Open the folder of a run and write ``run.json`` into it, unless another process is at work there.
 
@@ -276,7 +283,7 @@ def begin(
         out: The folder to use, exactly; None takes ``root/<date>-<probe>-<encoder>``, or the newest open run of the
             same identity.
         root: Where run folders live.
-        refuse: As of `Run`; by default `refuse_different`.
+        refuse: As of `Run`.
 
     Returns:
         The run, new or continued; to be conducted while it is `Run.locked`. Of several processes the first begins it,
@@ -287,11 +294,11 @@ def begin(
             weights, data or code, open or finished.
     """
     if sharing.rank():
-        return Run(_begun_by_the_first(facts, out, root, refuse or refuse_different), facts)
+        return Run(_begun_by_the_first(facts, out, root, refuse), facts)
     facts = {**facts, "started": _now()}  # a study of several runs collects the facts of all before it begins the first
     with _writing(out if out is not None else root):
         folder = _make(out) if out is not None else _newest_open(root, facts) or _make_new(root, facts)
-    run = Run(folder, facts, refuse=refuse or refuse_different)
+    run = Run(folder, facts, False, refuse)
     with suppress(UnderWay), locked(folder):  # `Run.locked` tells it
         run.enter()
     return run
@@ -303,7 +310,7 @@ def _begun_by_the_first(
     """The folder that the first of several processes works in, or has finished since this one was started."""
     for _ in _pauses():
         if out is None:
-            folder = _newest_open(root, facts) or finished(facts, root=root)
+            folder = _newest_open(root, facts) or finished(facts, root)
         elif (known := read_facts(folder := out)) is not None:
             refuse(out, known, facts)
         elif out.exists():
@@ -372,7 +379,7 @@ def keep_apart(out: Path, images: ImageSet) -> None:
         raise UserError(f"{out} is there already, among the images", "choose a new folder with --out")
 
 
-def finished(facts: Facts, *, root: Path = Path("runs")) -> Path | None:
+def finished(facts: Facts, root: Path = Path("runs")) -> Path | None:
     """The newest finished run of the same arguments, weights, data and code; None where there is none that is whole.
 
     Args:
@@ -384,7 +391,7 @@ def finished(facts: Facts, *, root: Path = Path("runs")) -> Path | None:
     return next((folder for folder, _ in newest_first if _is_whole(folder)), None)
 
 
-def save(folder: Path, *, records: pd.DataFrame, facts: Facts, write: Callable[[Path], Path]) -> Path:
+def save(folder: Path, records: pd.DataFrame, facts: Facts, write: Callable[[Path], Path]) -> Path:
     """Write what a study found into a folder, which is made if it is not there.
 
     Args:
@@ -417,7 +424,7 @@ def read_facts(folder: Path) -> Facts | None:
     return None if facts is None else {key: value for key, value in facts.items() if key != _FILES}
 
 
-def strangers(folder: Path, *, ours: Collection[str] = ()) -> list[str]:
+def strangers(folder: Path, ours: Collection[str] = ()) -> list[str]:
     """Names of what is in a folder and not hidden there by a run; those that are ours are none either."""
     with _writing(folder):
         found = {path.name for path in folder.iterdir()} - {PARTS, LOCK, *_NEVER_MIND, *ours}
@@ -441,13 +448,6 @@ def refuse_foreign(folder: Path) -> None:
             f"{folder} holds {found[0]} and no run of this program, which might overwrite what is there",
             "choose a new folder with --out, or an empty one",
         )
-
-
-def refuse_different(folder: Path, known: Facts, facts: Facts) -> None:
-    """Raise a `UserError` where the facts of a folder are of a run of another identity."""
-    for key, what in _IDENTITY.items():
-        if known.get(key) != facts[key]:
-            raise UserError(f"{folder} holds a run {what}", "choose another folder")
 
 
 def _publish(folder: Path, facts: Facts) -> None:

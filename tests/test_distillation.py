@@ -23,6 +23,7 @@ from rcdm_probe import rcdm_training as train_run
 from rcdm_probe.cli import app
 from rcdm_probe.conduct import prepare
 from rcdm_probe.known_probes import load_probe
+from rcdm_probe.opening import Asked
 
 SPREAD, CALLS = 0.2, 4  # standard deviation of every pixel of the images; steps
 SCHEDULE = build_schedule()
@@ -164,9 +165,9 @@ def test_one_of_its_encoders_can_be_left_out_and_no_other_be_had(tiny_rcdm: Path
     rcdm = load_rcdm(tiny_rcdm)
     settings = distillation_settings(rcdm, calls=2, every=1, looked_at=2, images=60, steps=1, learning_rate=1e-4)
     with pytest.raises(UserError, match="does not draw from dino"):
-        train_run.prepare(["dino"], "scenes", settings, out=tmp_path / "a")
+        train_run.prepare(Asked(["dino"]), settings, tmp_path / "a")
     with pytest.raises(UserError, match="unknown encoder of --weights 'nosuch'"):
-        train_run.prepare((), "scenes", settings, out=tmp_path / "b", weights={"nosuch": "random"})
+        train_run.prepare(Asked(weights={"nosuch": "random"}), settings, tmp_path / "b")
     with pytest.raises(UserError, match="nothing to distil"):
         replace(settings, start=None)
     with pytest.raises(UserError, match="calls: 65"):
@@ -181,7 +182,7 @@ def test_of_an_adapted_head_it_is_told_still_and_the_first_step_is_from_pure_noi
     rcdm.card["adapted"] = stages
     rcdm.schedule = DDPMScheduler.from_config(rcdm.schedule.config, timestep_spacing="linspace")
     settings = distillation_settings(rcdm, calls=2, every=1, looked_at=2, images=60, steps=1, learning_rate=1e-4)
-    train_run.conduct(train_run.prepare((), "scenes", settings, out=tmp_path / "out"))
+    train_run.conduct(train_run.prepare(Asked(), settings, tmp_path / "out"))
     made = load_rcdm(tmp_path / "out")
     assert made.card["adapted"] == stages
     assert ReverseProcess(made.schedule, 2).timesteps.tolist() == [499, 999]

@@ -164,20 +164,20 @@ def test_encoders_built_in_python_are_examined_as_loaded_ones(name: str, reason:
 
 @pytest.mark.parametrize("name", table.DIFFERENT)
 def test_what_no_weights_hold_tells_encoders_built_in_python_apart(name: str) -> None:
-    found = [open_encoder(built(f"{which}_{name}"), device="cpu")[0].fingerprint for which in ("one", "other", "one")]
+    found = [open_encoder(built(f"{which}_{name}"), device="cpu").fingerprint for which in ("one", "other", "one")]
     assert found[0] == found[2] != found[1]
 
 
 def test_encoders_built_in_python_are_examined_once_and_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = built("one_environment", {"backbone": 16})
     before = encoder.train().requires_grad_(True).fingerprint
-    opened = open_encoder(encoder, device="cpu")[0]
+    opened = open_encoder(encoder, device="cpu")
     assert not opened.training
     assert not any(parameter.requires_grad for parameter in opened.parameters())
     assert opened.fingerprint != before
     monkeypatch.setattr("rcdm_core.encoders.any_network.examined", None)  # is not called again
     for known in (encoder, load_encoder("vicreg")):
-        assert open_encoder(known, device="cpu")[0] is known
+        assert open_encoder(known, device="cpu") is known
     monkeypatch.undo()
     with pytest.raises(UserError, match=r"gives levels \{'backbone': 16\}.*made with dimensions="):
         open_encoder(built("one_environment", {"backbone": 15}), device="cpu")

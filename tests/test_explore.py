@@ -13,6 +13,7 @@ from PIL import Image
 
 from rcdm_core.errors import UserError
 from rcdm_probe.exploring import Change, Explore, draw, given, of_data, open_world, save, see
+from rcdm_probe.opening import Asked
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 AXE = find_spec("axe_playwright_python")
@@ -21,7 +22,7 @@ TURN = "transformation", "rotation"
 
 @pytest.fixture(scope="module")
 def world(tiny_rcdm):
-    return open_world(["vicreg"], rcdm=str(tiny_rcdm), settings=Explore(samples=1, steps=1, gallery=600))
+    return open_world(Asked(["vicreg"], rcdm=str(tiny_rcdm)), Explore(samples=1, steps=1, gallery=600))
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_what_is_not_possible_is_told_with_the_remedy(world, images, tmp_path):
 
 
 def test_without_a_decoder_the_numbers_are_there(images):
-    bare = open_world(["vicreg"], rcdm="none", settings=Explore(gallery=30))
+    bare = open_world(Asked(["vicreg"], rcdm="none"), Explore(gallery=30))
     seen = see(bare, *images, Change(*TURN, 20.0))
     assert all(
         one.moved > 0 and not len(after) for one, (_, after) in zip(seen, draw(bare, seen, images[0]), strict=True)

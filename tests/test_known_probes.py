@@ -15,6 +15,7 @@ from typer.testing import Result
 import rcdm_probe
 from analyses.findings import LEAST
 from rcdm_probe.known_probes import load_probe, places
+from rcdm_probe.opening import Asked
 from rcdm_probe.reproduction import conduct, prepare
 from rcdm_probe.reproduction_report import document
 
@@ -108,7 +109,7 @@ def test_a_probe_of_another_package_is_a_command_like_the_others(
 
 
 def test_reproduce_asks_it_too_and_shows_it_beyond_the_paper(installed: Path) -> None:
-    study = prepare(["vicreg"], scale="quick", rcdm="none", root=installed / "runs")
+    study = prepare(Asked(["vicreg"], rcdm="none"), scale="quick", root=installed / "runs")
     assert [step.probe.name for step in study.steps] == ["invariance", "occlusion", "similarity", "blink"]
     assert "of no use" in study.lacking["The probe broken was not run."]
     told = document(conduct(replace(study, steps=study.steps[-1:])))

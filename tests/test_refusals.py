@@ -21,7 +21,7 @@ from rcdm_core.errors import UserError
 from rcdm_core.kept import save_json
 from rcdm_core.rcdm_training import RCDMTraining
 from rcdm_core.training import TrainingSettings
-from rcdm_probe.opening import open_encoder
+from rcdm_probe.opening import Asked, open_encoder
 from rcdm_probe.rcdm_training import Training, prepare
 
 
@@ -61,7 +61,7 @@ def test_a_picture_that_cannot_be_written(command: Callable[..., Result]) -> Non
 def training(out: Path, device: str = "cpu") -> Training:
     """A small training in a folder, ready to begin."""
     settings = RCDMTraining(network=NETWORK, loop=TrainingSettings(**LOOP), every=100, looked_at=4, images=60)
-    return prepare("simclr", "scenes", settings, out=out, device=device)
+    return prepare(Asked("simclr", device=device), settings, out)
 
 
 def test_training_on_one_gpu_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,11 +33,18 @@ from rcdm_probe import runs
 from rcdm_probe.commands.reproduce import _summary
 from rcdm_probe.findings_table import findings_table, multiplicity, tally
 from rcdm_probe.known_probes import load_probe
+from rcdm_probe.opening import Asked
 from rcdm_probe.reproduction import _run as run_step
 from rcdm_probe.reproduction import conduct, prepare, read_run
-from rcdm_probe.reproduction_report import Content, document, write
-from rcdm_probe.reproduction_report.joining import side_by_side
-from rcdm_probe.reproduction_report.report import in_short, limits, printed_tables
+from rcdm_probe.reproduction_report import (
+    Content,
+    document,
+    in_short,
+    limits,
+    printed_tables,
+    side_by_side,
+    write,
+)
 from reports import blocks, phrases
 from reports.finished import FinishedRun
 from reports.panels import Panel
@@ -298,7 +305,7 @@ def test_a_probe_that_fails_late_is_lacking_and_the_others_are_kept(
         return Found(study.facts, folders[1])
 
     monkeypatch.setattr("rcdm_probe.conduct.conduct", first_collapsed)
-    study = prepare(["vicreg"], scale="quick", rcdm="none", root=tmp_path)
+    study = prepare(Asked(["vicreg"], rcdm="none"), scale="quick", root=tmp_path)
     failing, going = one_number(0), one_number(1)
     result = conduct(replace(study, steps=(failing, going)))
     assert [part.probe for part in result.parts] == ["invariance"]
@@ -312,7 +319,7 @@ def test_a_probe_that_fails_late_is_lacking_and_the_others_are_kept(
 def test_probes_that_want_more_images_are_lacking_before_anything_is_measured(tmp_path: Path) -> None:
     for number in range(24):
         Image.new("RGB", (8, 8), (10 * number, 0, 0)).save(tmp_path / f"{number}.png")
-    study = prepare(["vicreg"], tmp_path, scale="quick")
+    study = prepare(Asked(["vicreg"], tmp_path), scale="quick")
     assert [step.probe.name for step in study.steps] == ["invariance", "interpolate"]
     assert "60" in study.lacking["The probe manipulate was not run on vicreg."]
     assert "40" in study.lacking["The probe fidelity was not run on vicreg."]
@@ -324,11 +331,11 @@ def test_where_no_probe_can_be_run_it_is_said_why(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("rcdm_probe.conduct.prepare", refused)
     with pytest.raises(UserError, match="too few images"):
-        prepare(["vicreg"], scale="quick", rcdm="none")
+        prepare(Asked(["vicreg"], rcdm="none"), scale="quick")
 
 
 def test_encoders_are_named_or_given_one_or_several(command: Callable[..., Result], tmp_path: Path) -> None:
-    study = prepare(load_encoder("vicreg"), scale="quick", rcdm="none")
+    study = prepare(Asked(load_encoder("vicreg"), rcdm="none"), scale="quick")
     assert study.facts["arguments"]["encoder"] == "vicreg"
     for option in ("--encoder", "--encoders"):
         out = tmp_path / option
@@ -349,7 +356,7 @@ BY_HAND = {
 @pytest.fixture(scope="module")
 def steps() -> dict[str, runs.Facts]:
     """Facts of the first step of every probe, where everything is at its default."""
-    study = prepare(ENCODERS, scale="full")
+    study = prepare(Asked(ENCODERS), scale="full")
     return {step.probe.name: step.facts for step in reversed(study.steps)}
 
 
@@ -363,7 +370,7 @@ def test_a_run_made_by_hand_is_taken(
 
 
 def test_steps_are_known_by_the_rcdm_that_was_asked_for_and_open_nothing_again() -> None:
-    study = prepare(["vicreg"], scale="quick", rcdm="embedded")
+    study = prepare(Asked(["vicreg"], rcdm="embedded"), scale="quick")
     for step in study.steps:
         assert step.context.encoder == study.encoders[0]
         if step.probe.needs.decoder != "no":
@@ -375,7 +382,7 @@ def test_steps_are_known_by_the_rcdm_that_was_asked_for_and_open_nothing_again()
 
 
 def test_weights_of_ones_own_are_those_of_every_probe(command: Callable[..., Result], tmp_path: Path) -> None:
-    study = prepare(ENCODERS, scale="full", weights={"vicreg": "random"}, rcdm="none")
+    study = prepare(Asked(ENCODERS, weights={"vicreg": "random"}, rcdm="none"), scale="full")
     made = {step.probe.name: step.facts for step in study.steps}
     assert made["invariance"]["arguments"]["weights"] == "random"  # the last of the two is vicreg's
     assert made["adversarial"]["arguments"]["weights"] == "vicreg=random"
@@ -386,26 +393,26 @@ def test_weights_of_ones_own_are_those_of_every_probe(command: Callable[..., Res
         assert made["invariance"][what] == by_hand[what]
     assert study.facts["hashes"]["vicreg"] == by_hand["hashes"]["encoder"]
     with pytest.raises(UserError, match="encoder of --weights 'dino'"):
-        prepare(ENCODERS, weights={"dino": "random"})
+        prepare(Asked(ENCODERS, weights={"dino": "random"}))
 
 
 def test_the_reference_is_an_encoder_that_is_known_to_be_supervised() -> None:
     names = ["dino", "barlow", "supervised"]
     for told, reference in ({"barlow": "own:supervised"}, "barlow"), ({}, "supervised"):
-        study = prepare(names, scale="quick", weights=told, rcdm="none")
+        study = prepare(Asked(names, weights=told, rcdm="none"), scale="quick")
         (step,) = (step for step in study.steps if step.probe.name == "adversarial")
         assert step.facts["arguments"]["reference"] == reference
 
 
 def test_mistakes_are_told_before_anything_is_measured() -> None:
     with pytest.raises(UserError, match="vicreg"):
-        prepare(["vicrag"])
+        prepare(Asked(["vicrag"]))
     with pytest.raises(UserError, match="quick"):
-        prepare(["vicreg"], scale="quik")
+        prepare(Asked(["vicreg"]), scale="quik")
 
 
 def test_one_encoder_alone_lacks_finding_3_and_says_so() -> None:
-    study = prepare(["vicreg"], scale="quick")
+    study = prepare(Asked(["vicreg"]), scale="quick")
     names = ["invariance", "generate", "interpolate", "manipulate", "fidelity", "occlusion", "similarity"]
     assert [step.probe.name for step in study.steps] == names
     assert any("Finding 3" in what for what in study.lacking)

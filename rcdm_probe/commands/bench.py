@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import typer
 from rich.table import Table
 
 from rcdm_probe.commands import options
+from rcdm_probe.commands.options import option
 from rcdm_probe.commands.running import new_console
 
 if TYPE_CHECKING:
@@ -16,24 +17,25 @@ if TYPE_CHECKING:
 _TRAINED = 80  # images in a batch, as the embedded RCDM was trained
 
 
-def run(
-    encoder: options.EncoderName = "vicreg",
-    level: options.Level = "backbone",
-    images: Annotated[int, typer.Option("--images", "-n", min=2, help="Scenes sampled, one picture each.")] = 256,
-    gallery: Annotated[int, typer.Option(min=2, max=10_000, help="Scenes among which ranks are taken.")] = 10_000,
-    seed: options.Seed = 0,
-    rcdm: options.RcdmFolders = None,
-    batch_size: options.BatchSize = 128,
-    training_steps: Annotated[int, typer.Option(help="Steps of training that are measured.", min=1, metavar="K")] = 12,
-    ranked: Annotated[
-        int,
-        typer.Option(
-            min=0, max=50_000, help="Representations ranked in a gallery of 50,000; 0 leaves that out.", metavar="R"
-        ),
-    ] = 2048,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Bench(options.Asking):
+    """What is measured, and how much of it."""
+
+    encoder: str = options.ENCODER("vicreg")
+    level: str = options.LEVEL("backbone")
+    rcdm: list[str] | None = options.RCDM()
+    images: int = option(256, "Scenes sampled, one picture each.", "-n", min=2)
+    gallery: int = option(10_000, "Scenes among which ranks are taken.", min=2, max=10_000)
+    batch_size: int = options.BATCH_SIZE(128)
+    training_steps: int = option(12, "Steps of training that are measured.", min=1, metavar="K")
+    ranked: int = option(
+        2048, "Representations ranked in a gallery of 50,000; 0 leaves that out.", min=0, max=50_000, metavar="R"
+    )
+    seed: int = options.SEED()
+
+
+@options.command
+def run(what: Bench) -> None:
     """Compare the default solver with the published setting, 100-step ancestral sampling, on the same network.
 
     Also prints representations a second, how near the network comes to the peak of the machine's matrix products, and
@@ -47,27 +49,29 @@ def run(
     from rcdm_core.data.registry import open_scenes
     from rcdm_core.errors import UserError
     from rcdm_probe.benchmark import rank_cost, run_benchmark, training_rates
-    from rcdm_probe.device import choose_device
-    from rcdm_probe.opening import open_encoder, require_rcdm
+    from rcdm_probe.opening import open_asked
     from rcdm_probe.progress import progress_bars
 
-    if images > gallery:
-        raise UserError(f"{images} images do not fit a gallery of {gallery}", "lower --images or raise --gallery")
-    place = choose_device(device)
-    network, levels = open_encoder(encoder, level=level, device=place)
-    decoder = require_rcdm(options.one_or_several(rcdm), network, levels, device=place)
+    if what.images > what.gallery:
+        problem = f"{what.images} images do not fit a gallery of {what.gallery}"
+        raise UserError(problem, "lower --images or raise --gallery")
+    opened, level = open_asked(what.asked(), decoder="must"), what.level
+    (network,), (decoder,), place = opened.encoders, opened.decoders.values(), opened.asked.device
     if decoder.calls is not None:
         raise UserError(f"this RCDM was distilled to {decoder.calls} steps", "give the one that it was made of")
-    scenes = open_scenes("test", image_size=decoder.image_size, limit=gallery, seed=seed)
+    scenes, few = (open_scenes("test", decoder.image_size, most, what.seed) for most in (what.gallery, 2 * _TRAINED))
     with progress_bars():
-        ranks = rank_cost(ranked, seed=seed, device=place) if ranked else None
+        ranks = rank_cost(what.ranked, seed=what.seed, device=place) if what.ranked else None
         pixels = scenes.images(range(len(scenes)))
-        found = run_benchmark(network, decoder, level, pixels, count=images, seed=seed, batch_size=batch_size)
-        few, shape = open_scenes("test", image_size=decoder.image_size, limit=2 * _TRAINED, seed=seed), decoder.denoiser
-        rates = training_rates(
-            network, level, few, shape.settings, batch_size=_TRAINED, steps=training_steps, seed=seed
+        found = run_benchmark(
+            network, decoder, level, pixels, count=what.images, seed=what.seed, batch_size=what.batch_size
         )
-    _show(found, rates, ranks, f"{encoder}/{level}, {images} samples, ranks among {gallery:,} scenes, on {place}")
+        shape = decoder.denoiser.settings
+        rates = training_rates(
+            network, level, few, shape, batch_size=_TRAINED, steps=what.training_steps, seed=what.seed
+        )
+    told = f"{what.encoder}/{level}, {what.images} samples, ranks among {what.gallery:,} scenes, on {place}"
+    _show(found, rates, ranks, told)
 
 
 def _show(found: Benchmark, rates: tuple[float, float], ranks: RankCost | None, title: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from pathlib import Path
 
-import typer
 from rich import box
 from rich.markup import escape
 from rich.table import Table
@@ -17,12 +17,18 @@ from rcdm_probe.commands.running import carry_out, command_line, new_console
 SHOWN = 30  # rows of the terminal's table
 
 
-def run(
-    folders: Annotated[
-        list[str], typer.Argument(help="Folders of finished runs, two to nine, the baseline first.", metavar="RUN")
-    ],
-    out: options.RunFolder = None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is compared, and where the report goes."""
+
+    folders: list[str] = options.argument(
+        ..., "Folders of finished runs, two to nine, the baseline first.", metavar="RUN"
+    )
+    out: Path | None = options.OUT()
+
+
+@options.command
+def run(asked: Asked) -> None:
     """Compare finished runs of one probe: two encoders, two checkpoints of a training, two seeds; nothing is run again.
 
     Numbers of the same image are paired: the difference of each run to the first, the baseline, with its interval and
@@ -48,8 +54,8 @@ def run(
         from reports.names import words
         from reports.tables import number
 
-    begin = partial(prepare, folders, command=command_line("compare", positional=folders, out=out))
-    result, report = carry_out(begin, conduct, out=out, console=console)
+    command = command_line("compare", positional=asked.folders, out=asked.out)
+    result, report = carry_out(partial(prepare, asked.folders, command), conduct, asked.out, console)
     for name, of in result.runs.items():
         console.print(escape(legible(f"{name}: {'+'.join(of.encoders)}, {of.folder}")))
     every = result.tables["differences"]

@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.markup import escape
 
 from rcdm_core.errors import UserError
 from rcdm_probe.commands import options
+from rcdm_probe.commands.options import option
 from rcdm_probe.commands.running import new_console
 
 
-def run(
-    file: Annotated[
-        Path, typer.Argument(help="State dict of the published code (.pt, or .safetensors).", metavar="FILE")
-    ],
-    out: Annotated[Path, typer.Option("--out", "-o", parser=options.place, help="Folder to write.", metavar="FOLDER")],
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="Settings of its training: a JSON object with the option names of the published code. By default "
-            "those of the published 128 x 128 models.",
-            metavar="JSON",
-        ),
-    ] = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            "--encoder",
-            "-e",
-            help="Encoder that it was trained on; by default as the name of a published file says.",
-            metavar="NAME",
-        ),
-    ] = None,
-    level: Annotated[
-        str | None,
-        typer.Option("--level", "-l", help="Level that it was trained on; by default likewise.", metavar="NAME"),
-    ] = None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is converted, and to what."""
+
+    file: Path = options.argument(..., "State dict of the published code (.pt, or .safetensors).", metavar="FILE")
+    out: Path = option(..., "Folder to write.", "-o", parser=options.place, metavar="FOLDER")
+    config: Path | None = option(
+        None,
+        "Settings of its training: a JSON object with the option names of the published code. By default those of the "
+        "published 128 x 128 models.",
+        metavar="JSON",
+    )
+    encoder: str | None = option(
+        None, "Encoder that it was trained on; by default as the name of a published file says.", "-e", metavar="NAME"
+    )
+    level: str | None = option(None, "Level that it was trained on; by default likewise.", "-l", metavar="NAME")
+
+
+@options.command
+def run(asked: Asked) -> None:
     """Convert a checkpoint of the published RCDM code (facebookresearch/RCDM), to draw with it.
 
     The folder is in the layout of diffusers: unet/ and scheduler/, heads.safetensors and the card rcdm.json beside.
@@ -62,12 +55,13 @@ def run(
         from rcdm_core.rcdm.published import condition_of, read_checkpoint
         from rcdm_probe import runs
 
+        out = asked.out
         _check_new(out)
-        named_encoder, _, named_level = condition_of(file).rpartition("/")
-        condition = f"{encoder or named_encoder}/{level or named_level}"
+        named_encoder, _, named_level = condition_of(asked.file).rpartition("/")
+        condition = f"{asked.encoder or named_encoder}/{asked.level or named_level}"
         example = 'write one, as {"image_size": 64, "num_heads": 4}'
-        settings = json_object(config, what="JSON object", remedy=example) if config else {}
-        rcdm = read_checkpoint(file, condition, settings)
+        settings = json_object(asked.config, what="JSON object", remedy=example) if asked.config else {}
+        rcdm = read_checkpoint(asked.file, condition, settings)
         with runs.locked(out):
             _check_new(out)
             save_rcdm(rcdm.denoiser, rcdm.schedule, out, card=rcdm.card)
@@ -92,5 +86,5 @@ def _check_new(out: Path) -> None:
 
     half_done = (out / runs.LOCK).is_file() and not (out / CARD).exists()
     ours = {name.partition("/")[0] for name in FILES} if half_done else ()
-    if out.exists() and (not out.is_dir() or runs.strangers(out, ours=ours)):
+    if out.exists() and (not out.is_dir() or runs.strangers(out, ours)):
         raise UserError(f"{out} is there already", "choose a new folder with --out")

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
 
-import typer
 from rich.markup import escape
 from rich.table import Table
 
 from rcdm_core.encoders.catalogue import ENCODERS, FAMILIES
 from rcdm_core.errors import UserError
 from rcdm_probe.commands import options
+from rcdm_probe.commands.options import option
 from rcdm_probe.commands.running import new_console
 
 _DEPTH = 2  # parts of a layer's name: layer3.0 and blocks.5 are shown, blocks.5.mlp is not
 
 
-def run(
-    encoder: Annotated[
-        str | None, typer.Argument(help="Show the levels and layers of this one.", metavar="NAME")
-    ] = None,
-    weights: options.Weights = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="Of the one that is named, show layers within layers, too.")
-    ] = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is listed."""
+
+    encoder: str | None = options.argument(None, "Show the levels and layers of this one.", metavar="NAME")
+    weights: str | None = options.WEIGHTS()
+    every: bool = option(False, "Of the one that is named, show layers within layers, too.", "--all")
+
+
+@options.command
+def run(asked: Asked) -> None:
     """List the encoders, or show the levels of one.
 
     Any layer of a network can be a level: `--level layer3` of every command. The level `patches` keeps its places.
@@ -38,6 +40,7 @@ def run(
 
     rcdm-probe encoders timm/resnet18 --weights my_ssl.pt:self-supervised
     """
+    encoder, weights, every = asked.encoder, asked.weights, asked.every
     if encoder is None:
         for name, given in (("--all", every), ("--weights", weights)):
             if given:

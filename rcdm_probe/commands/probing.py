@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import typer
 from rich import box
@@ -32,22 +32,19 @@ def command_of(probe: Probe) -> Callable[..., None]:
 
     sizes = {name: about for name, about in options_of(probe.settings).items() if about.shown}
 
-    def run(context: typer.Context, *, threads: int | None, **given: Any) -> None:
+    def run(context: typer.Context, threads: int | None, out: Path | None, **given: Any) -> None:
         _refuse_unheeded(context, sizes, given)
-        _run(probe, sizes, {name: given.pop(name) for name in sizes}, given)
+        _run(probe, sizes, {name: given.pop(name) for name in sizes}, given, out)
 
     hints, defaults = get_type_hints(probe.settings), probe.settings()
     own = sorted(sizes, key=lambda name: (not sizes[name].argument, name in _COMMON))
-    parameters = [
-        _parameter("context", typer.Context),
+    every = [
+        inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
         *_before(probe),
         *(_option(name, sizes[name], hints[name], getattr(defaults, name)) for name in own),
         *_after(probe),
     ]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    run.__doc__ = help_of(probe.about)
-    return run
+    return options.with_options(run, every, help_of(probe.about))
 
 
 def help_of(docstring: str) -> str:
@@ -59,33 +56,33 @@ def help_of(docstring: str) -> str:
 
 def _before(probe: Probe) -> Iterator[inspect.Parameter]:
     """Who is looked into, and on what."""
-    if probe.needs.encoders == "one":
-        yield _parameter("encoder", options.EncoderName)
+    one, level = probe.needs.encoders == "one", probe.needs.level
+    if one:
+        yield options.parameter("encoder", str, options.ENCODER(...))
     else:
-        yield _parameter("encoder", options.EncoderNames, None)
-    yield _parameter("data", options.Data, "scenes")
-    if probe.needs.level:
-        yield _parameter("level", options.LevelLookedAt, probe.needs.level)
+        yield options.parameter("encoder", list[str] | None, options.ENCODERS())
+    yield options.parameter("data", str, options.DATA("scenes"))
+    if level:
+        yield options.parameter("level", str, options.LEVEL_SEEN(level))
     else:
-        yield _parameter("level", options.Levels, None)
-    yield _parameter("weights", options.Weights if probe.needs.encoders == "one" else options.WeightsOf, None)
+        yield options.parameter("level", list[str] | None, options.LEVELS())
+    if one:
+        yield options.parameter("weights", str | None, options.WEIGHTS())
+    else:
+        yield options.parameter("weights", list[str] | None, options.WEIGHTS_OF())
 
 
 def _after(probe: Probe) -> Iterator[inspect.Parameter]:
     """How it is computed, and where the result goes."""
     if probe.needs.features:
-        yield _parameter("features", options.Features, None)
+        yield options.parameter("features", str | None, options.FEATURES())
     where = f"Run folder; by default runs/<date>-{probe.name}-<encoder>."
-    yield _parameter(
-        "out",
-        Annotated[Path | None, typer.Option("--out", "-o", parser=options.place, help=where, metavar="FOLDER")],
-        None,
-    )
+    yield options.parameter("out", Path | None, options.OUT(help=where))
     if probe.needs.decoder != "no":
-        kind: Any = options.RcdmFolders if probe.needs.decoder == "must" else options.RcdmFoldersOrNone
-        yield _parameter("rcdm", kind, None)
-    yield _parameter("device", options.Device, "auto")
-    yield _parameter("threads", options.Threads, None)
+        kind = options.RCDM if probe.needs.decoder == "must" else options.RCDM_OR_NONE
+        yield options.parameter("rcdm", list[str] | None, kind())
+    yield options.parameter("device", str, options.DEVICE())
+    yield options.parameter("threads", int | None, options.THREADS())
 
 
 def _option(name: str, about: Option, hint: Any, default: Any) -> inspect.Parameter:
@@ -95,15 +92,13 @@ def _option(name: str, about: Option, hint: Any, default: Any) -> inspect.Parame
         kind, default = list[str], [",".join(f"{value:g}" for value in default)]
     elif _is_several(hint):
         kind, default = list[str] | None, None
-    metavar = about.metavar or None
+    told: dict[str, Any] = {"help": about.help, "metavar": about.metavar or None}
     if about.argument:
-        return _parameter(
-            name, Annotated[kind, typer.Argument(help=about.help, metavar=metavar, show_default=False)], default
-        )
-    flags = [f"--{(about.flag or name).replace('_', '-')}", *([f"-{about.short}"] if about.short else [])]
-    least, most = (about.least, about.most) if kind in (int, float) else (None, None)
-    described = typer.Option(*flags, help=about.help, metavar=metavar, min=least, max=most)
-    return _parameter(name, Annotated[kind, described], default)
+        return options.parameter(name, kind, options.argument(default, show_default=False, **told))
+    if kind in (int, float):
+        told |= {"min": about.least, "max": about.most}
+    names = f"--{(about.flag or name).replace('_', '-')} " + f"-{about.short}" * bool(about.short)
+    return options.parameter(name, kind, options.option(default, names=names, **told))
 
 
 def _is_several(hint: Any) -> bool:
@@ -113,10 +108,6 @@ def _is_several(hint: Any) -> bool:
 
 def _is_grid(hint: Any) -> bool:
     return get_origin(hint) is tuple and get_args(hint)[0] in (int, float)
-
-
-def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _refuse_unheeded(context: typer.Context, sizes: Mapping[str, Option], given: Mapping[str, Any]) -> None:
@@ -129,27 +120,21 @@ def _refuse_unheeded(context: typer.Context, sizes: Mapping[str, Option], given:
             options.refuse(context, name, because=f"where {beside} given")
 
 
-def _run(probe: Probe, known: Mapping[str, Option], sizes: Mapping[str, Any], given: dict[str, Any]) -> None:
+def _run(
+    probe: Probe, known: Mapping[str, Option], sizes: Mapping[str, Any], given: Mapping[str, Any], out: Path | None
+) -> None:
     """Run a probe in a run folder, and say what was found."""
     console = new_console()
     with new_console(stderr=True).status("loading"):
-        from rcdm_core.encoders.catalogue import EMBEDDED
         from rcdm_probe.conduct import conduct, prepare
 
     unnamed = {name: value for name, value in sizes.items() if known[name].argument}
     heeded = {name: value for name, value in sizes.items() if not (known[name].unless and sizes[known[name].unless])}
     named = {known[name].flag or name: value for name, value in heeded.items() if name not in unnamed}
-    out, command = given.pop("out"), command_line(probe.name, **given, **named, positional=_listed(unnamed.values()))
-    if probe.needs.encoders == "one" and given["weights"]:
-        given["weights"] = options.weights_of([given["weights"]], [given["encoder"]])[given["encoder"]]
-    elif probe.needs.encoders == "several":
-        reference = [sizes["reference"]] if probe.needs.reference else []
-        several = given["encoder"] or list(EMBEDDED)
-        given["weights"] = options.weights_of(given["weights"], several, others=reference)
-    if "rcdm" in given:
-        given["rcdm"] = options.one_or_several(given["rcdm"])
-    begin = partial(prepare, probe, **given, command=command, **_settings(probe, known, sizes))
-    result, report = carry_out(begin, conduct, out=out, console=console)
+    asked = options.meaning(given, others=[sizes["reference"]] if probe.needs.reference else [])
+    asked["command"] = command_line(probe.name, **given, **named, positional=_listed(unnamed.values()))
+    begin = partial(prepare, probe, **asked, **_settings(probe, known, sizes))
+    result, report = carry_out(begin, conduct, out, console)
     for table in result.summaries:
         shown = Table(title=table.caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for heading, cells in zip(table.columns, zip(*table.rows, strict=True), strict=True):

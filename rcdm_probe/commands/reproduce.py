@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import typer
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from rcdm_probe.commands import options
+from rcdm_probe.commands.options import option
 from rcdm_probe.commands.running import COLOURS, carry_out, command_line, new_console
 
 if TYPE_CHECKING:
@@ -23,28 +24,26 @@ if TYPE_CHECKING:
     from rcdm_probe.reproduction import Study
 
 
-def run(
-    encoders: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--encoders",
-            "--encoder",
-            "-e",
-            help="Encoder to test, may be repeated; by default all embedded ones.",
-            metavar="NAME",
-        ),
-    ] = None,
-    data: options.Data = "scenes",
-    weights: options.WeightsOf = None,
-    quick: Annotated[
-        bool, typer.Option("--quick/--full", help="Fewer images for each probe, or as many as each takes by default.")
-    ] = False,
-    seed: options.Seed = 0,
-    out: options.RunFolder = None,
-    rcdm: options.RcdmFoldersOrNone = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Reproduce(options.Asking):
+    """Who is looked into, on what, how much is measured, and where it goes."""
+
+    encoder: list[str] | None = option(
+        None,
+        "Encoder to test, may be repeated; by default all embedded ones.",
+        "--encoders --encoder -e",
+        metavar="NAME",
+    )
+    data: str = options.DATA("scenes")
+    weights: list[str] | None = options.WEIGHTS_OF()
+    rcdm: list[str] | None = options.RCDM_OR_NONE()
+    quick: bool = option(False, "Fewer images for each probe, or as many as each takes by default.", "--quick/--full")
+    seed: int = options.SEED()
+    out: Path | None = options.OUT()
+
+
+@options.command
+def run(what: Reproduce) -> None:
     """All four findings of the paper and more, over all encoders: one report as PDF and as a page for the screen.
 
     Every probe leaves a run folder of its own in runs/; those that were run before with the same settings are taken and
@@ -63,30 +62,19 @@ def run(
     """
     console = new_console()
     with new_console(stderr=True).status("loading"):
-        from rcdm_core.encoders.catalogue import EMBEDDED
         from rcdm_probe.findings_table import multiplicity
         from rcdm_probe.reproduction import conduct, prepare
 
-    scale = "quick" if quick else "full"
-    arguments: dict[str, Any] = {"data": data, "seed": seed, "device": device}
-    command = command_line("reproduce", encoders=encoders, weights=weights, rcdm=rcdm, **arguments, out=out)
-    decoders = options.one_or_several(rcdm)
-    prepared = partial(
-        prepare,
-        encoders or None,
-        scale=scale,
-        weights=options.weights_of(weights, encoders or list(EMBEDDED)),
-        rcdm=decoders,
-        command=f"{command} --{scale}",
-        **arguments,
-    )
+    scale = "quick" if what.quick else "full"
+    command = command_line("reproduce", **what.given(), seed=what.seed, out=what.out)
+    asked = what.asked(f"{command} --{scale}")
 
     def begin() -> Study:
-        study = prepared()
+        study = prepare(asked, scale, what.seed)
         _tell(console, study.lacking)  # before hours are spent on the rest
         return study
 
-    result, report = carry_out(begin, conduct, out=out, console=console)
+    result, report = carry_out(begin, conduct, what.out, console)
     console.print(_summary(result.findings))
     console.print(multiplicity(result.findings))
     _tell(console, result.lacking)

@@ -40,7 +40,7 @@ def command_line(probe: str, **arguments: Any) -> str:
 
 
 def carry_out(
-    prepare: Callable[..., Any], conduct: Callable[..., Any], *, out: Path | None, console: Console
+    prepare: Callable[..., Any], conduct: Callable[..., Any], out: Path | None, console: Console
 ) -> tuple[Any, Path]:
     """Run a study in a run folder, a new one or that of an interrupted run of the same arguments.
 
@@ -61,14 +61,14 @@ def carry_out(
     if sharing.rank():  # the first process speaks for all
         with showing(silent):
             study = prepare()
-            runs.begin(study.facts, out=out).carry_out(study, conduct)
+            runs.begin(study.facts, out).carry_out(study, conduct)
         raise typer.Exit
     with progress_bars():
         study = prepare()
         tell(study.facts["data_card"].get("remarks", ()))
         if out is not None:
             runs.keep_apart(out, study.images)
-        run = runs.begin(study.facts, out=out)
+        run = runs.begin(study.facts, out)
         if run.resumed:
             console.print(f"going on in {escape(legible(str(run.folder)))}")
         return run.carry_out(study, conduct)

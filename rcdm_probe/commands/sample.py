@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.markup import escape
 
 from rcdm_core.errors import UserError, legible
 from rcdm_core.rcdm.choices import DEFAULT_SOLVER, DEFAULT_STEPS
 from rcdm_probe.commands import options
+from rcdm_probe.commands.options import option
 from rcdm_probe.commands.running import new_console, tell
 
 _SOFTWARE, _OURS = 0x0131, "rcdm-probe sample"  # the entry of a picture's metadata by which it is known again
@@ -19,51 +19,46 @@ _MARKED = ("PNG", "JPEG", "WEBP", "TIFF")  # formats that have such an entry
 _LEAST_SIDE = 128  # dots: smaller pictures are enlarged, each pixel to a square
 
 
-def run(
-    images: Annotated[
-        list[str],
-        typer.Argument(help="Image files, or scenes:7 for scene number 7 of the embedded ones.", metavar="IMAGE..."),
-    ],
-    encoder: options.EncoderName,
-    level: options.Level = "backbone",
-    weights: options.Weights = None,
-    samples: Annotated[int, typer.Option(min=1, max=1000, help="Pictures for each image.", metavar="K")] = 8,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            parser=options.place,
-            help="Picture to write; in the place of an older one of this command, of nothing else.",
-            metavar="FILE",
-        ),
-    ] = Path("samples.png"),
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=1000,
-            help=f"Solver steps for each picture; by default {DEFAULT_STEPS}, or those that the RCDM was distilled to.",
-            metavar="K",
-        ),
-    ] = None,
-    solver: Annotated[
-        str | None,
-        typer.Option(
-            help=f"{options.SOLVED} By default {DEFAULT_SOLVER}, or that of a distilled RCDM.", metavar="NAME"
-        ),
-    ] = None,
-    guided: Annotated[
-        bool,
-        typer.Option(
-            "--guided", help="Steer samples towards the representation: what they show then, the RCDM missed."
-        ),
-    ] = False,
-    seed: options.Seed = 0,
-    rcdm: options.RcdmFolders = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Sample(options.Asking):
+    """What is drawn of what."""
+
+    images: list[str] = options.argument(
+        ..., "Image files, or scenes:7 for scene number 7 of the embedded ones.", metavar="IMAGE..."
+    )
+    encoder: str = options.ENCODER(...)
+    level: str = options.LEVEL("backbone")
+    weights: str | None = options.WEIGHTS()
+    samples: int = option(8, "Pictures for each image.", min=1, max=1000, metavar="K")
+    out: Path = option(
+        Path("samples.png"),
+        "Picture to write; in the place of an older one of this command, of nothing else.",
+        "-o",
+        parser=options.place,
+        metavar="FILE",
+    )
+    guided: bool = option(
+        False, "Steer samples towards the representation: what they show then, the RCDM missed.", "--guided"
+    )
+    rcdm: list[str] | None = options.RCDM()
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How is drawn, in the words of `rcdm_core.rcdm.RCDM.sample`."""
+
+    steps: int | None = options.STEPS(
+        None,
+        help=f"Solver steps for each picture; by default {DEFAULT_STEPS}, or those that the RCDM was distilled to.",
+    )
+    solver: str | None = options.SOLVER(
+        None, help=f"{options.SOLVED} By default {DEFAULT_SOLVER}, or that of a distilled RCDM."
+    )
+    seed: int = options.SEED()
+
+
+@options.command
+def run(what: Sample, how: How) -> None:
     """Draw pictures from the representation of images: what all of a row share is what the encoder keeps.
 
     The first column is the image itself, the others are drawn from its representation alone.
@@ -81,7 +76,7 @@ def run(
     from PIL import Image
 
     known = Image.registered_extensions()  # of formats that can be read and of those that can be written
-    _check_picture(out, {ending for ending, kind in known.items() if kind in Image.SAVE})
+    _check_picture(what.out, {ending for ending, kind in known.items() if kind in Image.SAVE})
 
     import torch
 
@@ -91,30 +86,26 @@ def run(
     from rcdm_core.kept import atomic_path
     from rcdm_core.rcdm.guidance import distance_to_h
     from rcdm_core.representations import encode
-    from rcdm_probe.device import choose_device
-    from rcdm_probe.opening import open_encoder, require_rcdm
+    from rcdm_probe.opening import open_asked
     from rcdm_probe.progress import progress_bars
     from reports.figures.grid import compose
 
-    place = choose_device(device)
+    level, samples, out = what.level, what.samples, what.out
     with progress_bars():
-        network, levels = open_encoder(encoder, level=level, weights=weights, device=place)
-        if guided:
+        opened = open_asked(what.asked(), decoder="must")
+        (network,), (decoder,) = opened.encoders, opened.decoders.values()
+        if what.guided:
             refuse_without_gradients(network, level)
-        given = options.one_or_several(rcdm)
-        decoder = require_rcdm(given, network, levels, weights=weights, device=place)
-        shown = open_given(images, image_size=max(network.image_size, decoder.image_size))
+        shown = open_given(what.images, image_size=max(network.image_size, decoder.image_size))
         tell(shown.remarks)
         pixels = shown.images
         h, originals = encode(network, pixels)[level], resize(pixels, decoder.image_size)
         drawn = decoder.sample(
             h.repeat_interleave(samples, 0),
             f"{network.name}/{level}",
-            noise=decoder.noise(samples, seed=seed).repeat(len(originals), 1, 1, 1),
-            steps=steps,
-            solver=solver,
-            seed=seed,
-            guide=distance_to_h(network, level) if guided else None,
+            noise=decoder.noise(samples, seed=how.seed).repeat(len(originals), 1, 1, 1),
+            **asdict(how),
+            guide=distance_to_h(network, level) if what.guided else None,
         )
     rows = torch.cat([originals[:, None], drawn.unflatten(0, (len(originals), samples))], 1)
     scale = max(1, _LEAST_SIDE // decoder.image_size)

@@ -4,44 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from rcdm_core.rcdm.choices import DEFAULT_SOLVER, DEFAULT_STEPS
 from rcdm_probe.commands import options
+from rcdm_probe.commands.options import option
 from rcdm_probe.commands.running import new_console
 
 app = typer.Typer(no_args_is_help=True, help="Train the embedded networks anew, or measure them.")
 
-Folder = Annotated[
-    Path,
-    typer.Option("--folder", parser=options.place, help="Where checkpoints, weights and cards are.", metavar="FOLDER"),
-]
+FOLDER = partial(
+    option, Path(".zoo"), help="Where checkpoints, weights and cards are.", parser=options.place, metavar="FOLDER"
+)
 
 
-Parts = Annotated[
-    list[str] | None,
-    typer.Argument(help="supervised, simclr, vicreg, barlow, dino, judge or rcdm; all if none.", metavar="[PART]..."),
-]
+@dataclass(frozen=True, kw_only=True)
+class Which(options.Asking):
+    """Which networks."""
+
+    parts: list[str] | None = options.argument(
+        None, "supervised, simclr, vicreg, barlow, dino, judge or rcdm; all if none.", metavar="[PART]..."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """From what is trained, in the words of `rcdm_core.zoo.files.Workshop`."""
+
+    folder: Path = FOLDER()
+    garments: Path | None = option(None, "Folder with Fashion-MNIST's gzipped files; by default found or downloaded.")
+    start: Path | None = option(
+        None, "Folder with weights to begin with, as rcdm_core/zoo/weights; by default fresh ones."
+    )
+    seed: int = options.SEED()
 
 
 @app.command("train")
-def train(
-    parts: Parts = None,
-    folder: Folder = Path(".zoo"),
-    garments: Annotated[
-        Path | None, typer.Option(help="Folder with Fashion-MNIST's gzipped files; by default found or downloaded.")
-    ] = None,
-    start: Annotated[
-        Path | None,
-        typer.Option(help="Folder with weights to begin with, as rcdm_core/zoo/weights; by default fresh ones."),
-    ] = None,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-) -> None:
+@options.command
+def train(which: Which, beginning: Beginning) -> None:
     r"""Train everything that ships: five encoders, the judge, the shared RCDM.
 
     That takes two processor cores most of a day, a GPU less.
@@ -59,30 +63,35 @@ def train(
     from rcdm_probe.device import choose_device
     from rcdm_probe.progress import progress_bars
 
-    place = choose_device(device)
-    with progress_bars(), _alone(folder, place):
-        workshop = Workshop(folder=folder, start=start, garments=garments, seed=seed, device=place)
-        train_zoo(workshop, parts or PARTS)
+    place = choose_device(which.device)
+    with progress_bars(), _alone(beginning.folder, place):
+        train_zoo(Workshop(**asdict(beginning), device=place), which.parts or PARTS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How much is measured, in the words of `rcdm_core.zoo.evaluate.Evaluation`."""
+
+    images: int = option(10_000, "Test scenes.", "-n", min=100, max=10_000)
+    samples: int = option(1_000, "Of these, scenes sampled once for each condition.", min=2)
+    steps: int = options.STEPS(DEFAULT_STEPS)
+    solver: str = options.SOLVER(DEFAULT_SOLVER)
+    seed: int = options.SEED()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Which):
+    """What is measured."""
+
+    folder: Path = FOLDER()
+    garments: Path | None = option(
+        None, "Folder with Fashion-MNIST's gzipped training files, for the linear evaluation; by default looked for."
+    )
 
 
 @app.command("evaluate")
-def evaluate(
-    parts: Parts = None,
-    folder: Folder = Path(".zoo"),
-    images: Annotated[int, typer.Option("--images", "-n", min=100, max=10_000, help="Test scenes.")] = 10_000,
-    samples: Annotated[int, typer.Option(help="Of these, scenes sampled once for each condition.", min=2)] = 1_000,
-    steps: options.Steps = DEFAULT_STEPS,
-    solver: options.Solver = DEFAULT_SOLVER,
-    seed: options.Seed = 0,
-    garments: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with Fashion-MNIST's gzipped training files, for the linear evaluation; by default looked for."
-        ),
-    ] = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-) -> None:
+@options.command
+def evaluate(what: Measured, how: How) -> None:
     """Measure the networks on test scenes, print what they reach and write it into their cards.
 
     [bold]Example[/]: rcdm-probe zoo evaluate --folder .zoo
@@ -92,10 +101,10 @@ def evaluate(
     from rcdm_probe.device import choose_device
     from rcdm_probe.progress import progress_bars
 
-    place = choose_device(device)
+    place = choose_device(what.device)
     with progress_bars():
-        how = Evaluation(images=images, samples=min(samples, images), steps=steps, solver=solver, seed=seed)
-        scores = evaluate_zoo(folder, how, parts=parts or PARTS, garments=garments, device=place)
+        told = Evaluation(**asdict(replace(how, samples=min(how.samples, how.images))))
+        scores = evaluate_zoo(what.folder, told, parts=what.parts or PARTS, garments=what.garments, device=place)
     wide = scores.pivot_table(index=["network", "level"], columns="score", values="value", sort=False)
     new_console().print(wide.to_string(float_format="{:.3f}".format, na_rep=""))
 
