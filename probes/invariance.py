@@ -162,8 +162,9 @@ def measure(run: Context, settings: Invariance) -> Iterator[pd.DataFrame | Panel
     fresh = images.untrained and images.untrained.run.encoder.fingerprint
     known = (images.positions.tolist(), images.count, run.levels, settings.seed, fresh)
     for prefix, look in zip(WEIGHTS.values(), (images.own, images.untrained), strict=True):
-        for level, scale in look.scales.items() if look else ():
-            yield from scale.error_records(look.run, level, prefix)
+        if look is not None:
+            for level, scale in look.scales.items():
+                yield from scale.error_records(look.run, level, prefix)
 
     def moved_by(name: str) -> pd.DataFrame:
         doses = TRANSFORMATIONS[name].doses
@@ -973,9 +974,9 @@ def in_short(found: Found) -> Iterator[Block]:
         moved.append(part.format(level=level, least=ends[0], most=ends[-1]))
     for level, rows in by_level(tables["factors"], "present"):
         linear = rows[rows["factor"] != "class"]
-        ends = [linear.iloc[-1], linear.iloc[0]] if len(linear) > 1 else []
+        best_and_worst = [linear.iloc[-1], linear.iloc[0]] if len(linear) > 1 else []
         told = [f"class {cell(row, 'present')}" for _, row in rows_where(rows, factor="class").iterrows()]
-        told += [f"{factor_label(row['factor'])} R² {cell(row, 'present')}" for row in ends]
+        told += [f"{factor_label(row['factor'])} R² {cell(row, 'present')}" for row in best_and_worst]
         read.append(f"from the {level}, {', '.join(told)}")
     compared = tables["comparison"]
     sure = compared.loc[compared["p_holm"] < ERROR_RATE, "difference"]

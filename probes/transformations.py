@@ -173,8 +173,8 @@ _KNOWN: tuple[tuple[Any, ...], ...] = (  # name, unit, doses, reference, functio
 )  # fmt: skip
 _MOVING = ("vertical_shift", "zoom_out", "horizontal_flip", "rotation", "crop")  # of what is seen, the place
 _ENTRIES = {
-    name: Transformation(name, name.replace("_", " "), *about, keeps_places=name not in _MOVING)
-    for name, *about in _KNOWN
+    name: Transformation(name, name.replace("_", " "), unit, doses, reference, change, keeps_places=name not in _MOVING)
+    for name, unit, doses, reference, change in _KNOWN
 }
 TRANSFORMATIONS: Mapping[str, Transformation] = MappingProxyType(_ENTRIES)
 """Every transformation by its name; `register` adds one."""

@@ -23,30 +23,32 @@ if TYPE_CHECKING:
 
     from reports.words import Words
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "●": r"$\bullet$",
-    "–": "--",
-    "−": "$-$",
-    "×": r"$\times$",
-    "²": "$^2$",
-    "°": r"$^\circ$",
-    "σ": r"$\sigma$",
-    "≤": r"$\le$",
-    "≥": r"$\ge$",
-}
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "●": r"$\bullet$",
+        "–": "--",
+        "−": "$-$",
+        "×": r"$\times$",
+        "²": "$^2$",
+        "°": r"$^\circ$",
+        "σ": r"$\sigma$",
+        "≤": r"$\le$",
+        "≥": r"$\ge$",
+    }
+)
 _SENTENCE = 40  # letters: a cell that is longer is wrapped
 _WRAPPED = 0.6  # share of the line that wrapped columns take together
 
@@ -178,7 +180,7 @@ def _as_read(row: pd.Series, column: Column, labels: Mapping[str, str], *, brief
 
 def latex_escape(text: str) -> str:
     """Text such that LaTeX prints it as it is."""
-    return text.translate(str.maketrans(_LATEX))
+    return text.translate(_LATEX)
 
 
 def to_latex(table: Table) -> str:
