@@ -137,7 +137,7 @@ def stakes(found: Found) -> pd.DataFrame:
             }
         if len(moved) == 2:
             gain = found.interval(moved["untrained_"] - moved[""], median)
-            rows[encoder, "trained"]["gain"] = gain.widened(float(np.hypot(*errors)))
+            rows[encoder, "trained"]["gain"] = gain.widened(float(np.hypot(errors[0], errors[1])))
     names = ("displacement", "class_distance", "of_class", "accuracy", "gain")
     return tabulate(rows, ("encoder", "weights"), names)
 
