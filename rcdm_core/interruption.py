@@ -18,6 +18,16 @@ def stop(number: int, frame: Any) -> None:
     os._exit(128 + number)
 
 
+def interrupt(number: int, frame: Any) -> None:
+    """Ctrl-C while a command runs: a KeyboardInterrupt, or `stop` while PyTorch is imported: its C++ would abort."""
+    within = frame
+    while within is not None:
+        if within.f_code.co_name == "<module>" and within.f_globals["__name__"] == "torch":
+            stop(number, frame)
+        within = within.f_back
+    raise KeyboardInterrupt
+
+
 class Deferral:
     """While the block runs, SIGINT and SIGTERM only set ``asked``; the block looks at it where it can end well.
 

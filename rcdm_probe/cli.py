@@ -26,7 +26,7 @@ from typer.models import CommandInfo
 
 from rcdm_core.allocator import keep_memory
 from rcdm_core.errors import UserError
-from rcdm_core.interruption import stop
+from rcdm_core.interruption import interrupt, stop
 from rcdm_core.kept import cache_folder
 from rcdm_probe.commands import (
     bench,
@@ -106,7 +106,7 @@ def one_line(command: Callable[[], str | None] = lambda: None) -> Iterator[None]
     before = signal.getsignal(signal.SIGINT)
     try:
         if before is stop:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, interrupt)
         yield
     except Misuse as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # it has shown the help
