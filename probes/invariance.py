@@ -332,15 +332,16 @@ def readings(
         reference: Dose that is told from none.
         seed: Of the folds.
     """
-    count, pair, how = versions.shape[1], (0.0, reference), dict[str, Any](folds=FOLDS, seed=seed)
+    count, pair = versions.shape[1], (0.0, reference)
 
     def rows(doses: tuple[float, ...]) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.tensor(doses).repeat_interleave(count), torch.arange(count).repeat(len(doses))
 
     doses, groups = rows(pair)
-    scores = binary_scores(versions[[0, every.index(reference)]].flatten(0, 1), doses > 0, groups=groups, **how)
+    two = [0, every.index(reference)]
+    scores = binary_scores(versions[two].flatten(0, 1), doses > 0, folds=FOLDS, seed=seed, groups=groups)
     doses, groups = rows(every)
-    predicted = ridge_predictions(versions.flatten(0, 1), doses, groups=groups, **how)
+    predicted = ridge_predictions(versions.flatten(0, 1), doses, folds=FOLDS, seed=seed, groups=groups)
     return {
         "applied_score": dict(zip(pair, scores.split(count), strict=True)),
         "strength_predicted": dict(zip(every, predicted.split(count), strict=True)),
@@ -352,7 +353,7 @@ def known_factors(run: Context, images: Images, parts: Mapping[str, np.ndarray])
 
     Readouts are fitted on the gallery, which is larger; ``parts`` are the components of its factors, ``[M]`` each.
     """
-    count = images.count
+    seed, count = run.settings.seed, images.count
     labels = torch.from_numpy(parts["class"]).long()
     linear = [name for name in parts if name != "class"]
     targets = torch.from_numpy(np.stack([parts[name] for name in linear], 1))
@@ -361,8 +362,9 @@ def known_factors(run: Context, images: Images, parts: Mapping[str, np.ndarray])
 
     def read(reading: tuple[str, bool]) -> torch.Tensor:
         level, of_class = reading
-        h, how = images.own.h[level], dict[str, Any](folds=FOLDS, seed=run.settings.seed)
-        return class_predictions(h, labels, **how)[None] if of_class else ridge_predictions(h, targets, **how).T
+        if of_class:
+            return class_predictions(images.own.h[level], labels, folds=FOLDS, seed=seed)[None]
+        return ridge_predictions(images.own.h[level], targets, folds=FOLDS, seed=seed).T
 
     readings = [(level, of_class) for level in run.levels for of_class in (True, False)]
     for (level, of_class), rows in zip(readings, run.shared(read, readings, "reading factors"), strict=True):

@@ -248,7 +248,8 @@ def _rank_correlations(ranked: Sequence[tuple[torch.Tensor, ...]], gone: torch.T
         centred = torch.empty(gone.shape, dtype=torch.float64)
         centred[:, order] = torch.where(gone[:, order], 0.0, middle.double())
         ranks.append(centred / centred.norm(dim=1, keepdim=True))
-    return torch.einsum("rbp,sbp->brs", *[torch.stack(ranks)] * 2)
+    both = torch.einsum("rbp,sbp->brs", *[torch.stack(ranks)] * 2)
+    return (both + both.mT) / 2  # of one and the other as of the other and one, however a processor sums up
 
 
 def comparable(records: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import permutations
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import kornia.enhance as enhance
 import torch
@@ -135,47 +135,60 @@ def _erasing(images: torch.Tensor, dose: float, draws: ImageDraws) -> torch.Tens
     return torch.lerp(images, torch.full_like(images, ERASED), mask)
 
 
-_KNOWN: tuple[tuple[Any, ...], ...] = (  # name, unit, doses, reference, function
-    (
-        "vertical_shift", "fraction of height", (1 / 32, 1 / 16, 1 / 8, 3 / 16, 1 / 4), 1 / 8,
-        lambda images, dose, draws: warp(images, shift=(0.0, dose * images.shape[-2])),
-    ),
-    ("zoom_out", "1 - scale", (0.1, 0.2, 0.3, 0.4, 0.5), 0.3, lambda images, dose, draws: warp(images, scale=1 - dose)),
-    (
-        "grayscale", "blend", (0.2, 0.4, 0.6, 0.8, 1.0), 1.0,
-        lambda images, dose, draws: torch.lerp(images, rgb_to_grayscale(images).expand_as(images), dose),
-    ),
-    ("color_jitter", "strength", (0.125, 0.25, 0.5, 0.75, 1.0), 0.5, _color_jitter),
-    ("horizontal_flip", "flipped", (1.0,), 1.0, lambda images, dose, draws: torch.lerp(images, hflip(images), dose)),
-    (
-        "rotation", "degrees", (5.0, 10.0, 20.0, 30.0, 45.0), 20.0,
-        lambda images, dose, draws: warp(images, degrees=dose),
-    ),
-    ("crop", "fraction of area cut", (0.1, 0.2, 0.35, 0.5, 0.7), 0.5, _crop),
-    ("blur", "sigma, 1/32 of width", (0.25, 0.5, 0.75, 1.0, 1.5), 0.75, _blur),
-    (
-        "brightness", "added level", (0.05, 0.1, 0.2, 0.3, 0.4), 0.2,
-        lambda images, dose, draws: enhance.adjust_brightness(images, dose),
-    ),
-    (
-        "contrast", "share removed", (0.1, 0.25, 0.5, 0.75, 0.9), 0.5,
-        lambda images, dose, draws: enhance.adjust_contrast_with_mean_subtraction(images, 1.0 - dose),
-    ),
-    (
-        "hue", "turns", (0.05, 0.1, 0.15, 0.25, 0.5), 0.25,
-        lambda images, dose, draws: enhance.adjust_hue(images, 2 * math.pi * dose),
-    ),
-    (
-        "noise", "sigma", (0.02, 0.05, 0.1, 0.15, 0.2), 0.1,
-        lambda images, dose, draws: images + dose * draws.normal(*images.shape[1:]).to(images),
-    ),
-    ("erasing", "fraction of area", (0.02, 0.05, 0.1, 0.2, 0.3), 0.1, _erasing),
-)  # fmt: skip
-_MOVING = ("vertical_shift", "zoom_out", "horizontal_flip", "rotation", "crop")  # of what is seen, the place
 _ENTRIES = {
-    name: Transformation(name, name.replace("_", " "), unit, doses, reference, change, keeps_places=name not in _MOVING)
-    for name, unit, doses, reference, change in _KNOWN
-}
+    entry.name: entry
+    for entry in (
+        Transformation(
+            "vertical_shift", "vertical shift", "fraction of height", (1 / 32, 1 / 16, 1 / 8, 3 / 16, 1 / 4), 1 / 8,
+            lambda images, dose, draws: warp(images, shift=(0.0, dose * images.shape[-2])),
+        ),
+        Transformation(
+            "zoom_out", "zoom out", "1 - scale", (0.1, 0.2, 0.3, 0.4, 0.5), 0.3,
+            lambda images, dose, draws: warp(images, scale=1 - dose),
+        ),
+        Transformation(
+            "grayscale", "grayscale", "blend", (0.2, 0.4, 0.6, 0.8, 1.0), 1.0,
+            lambda images, dose, draws: torch.lerp(images, rgb_to_grayscale(images).expand_as(images), dose),
+            keeps_places=True,
+        ),
+        Transformation(
+            "color_jitter", "color jitter", "strength", (0.125, 0.25, 0.5, 0.75, 1.0), 0.5, _color_jitter,
+            keeps_places=True,
+        ),
+        Transformation(
+            "horizontal_flip", "horizontal flip", "flipped", (1.0,), 1.0,
+            lambda images, dose, draws: torch.lerp(images, hflip(images), dose),
+        ),
+        Transformation(
+            "rotation", "rotation", "degrees", (5.0, 10.0, 20.0, 30.0, 45.0), 20.0,
+            lambda images, dose, draws: warp(images, degrees=dose),
+        ),
+        Transformation("crop", "crop", "fraction of area cut", (0.1, 0.2, 0.35, 0.5, 0.7), 0.5, _crop),
+        Transformation(
+            "blur", "blur", "sigma, 1/32 of width", (0.25, 0.5, 0.75, 1.0, 1.5), 0.75, _blur, keeps_places=True
+        ),
+        Transformation(
+            "brightness", "brightness", "added level", (0.05, 0.1, 0.2, 0.3, 0.4), 0.2,
+            lambda images, dose, draws: enhance.adjust_brightness(images, dose), keeps_places=True,
+        ),
+        Transformation(
+            "contrast", "contrast", "share removed", (0.1, 0.25, 0.5, 0.75, 0.9), 0.5,
+            lambda images, dose, draws: enhance.adjust_contrast_with_mean_subtraction(images, 1.0 - dose),
+            keeps_places=True,
+        ),
+        Transformation(
+            "hue", "hue", "turns", (0.05, 0.1, 0.15, 0.25, 0.5), 0.25,
+            lambda images, dose, draws: enhance.adjust_hue(images, 2 * math.pi * dose), keeps_places=True,
+        ),
+        Transformation(
+            "noise", "noise", "sigma", (0.02, 0.05, 0.1, 0.15, 0.2), 0.1,
+            lambda images, dose, draws: images + dose * draws.normal(*images.shape[1:]).to(images), keeps_places=True,
+        ),
+        Transformation(
+            "erasing", "erasing", "fraction of area", (0.02, 0.05, 0.1, 0.2, 0.3), 0.1, _erasing, keeps_places=True
+        ),
+    )
+}  # fmt: skip
 TRANSFORMATIONS: Mapping[str, Transformation] = MappingProxyType(_ENTRIES)
 """Every transformation by its name; `register` adds one."""
 

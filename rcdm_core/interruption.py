@@ -22,7 +22,7 @@ def interrupt(number: int, frame: Any) -> None:
     """Ctrl-C while a command runs: a KeyboardInterrupt, or `stop` while PyTorch is imported: its C++ would abort."""
     within = frame
     while within is not None:
-        if within.f_code.co_name == "<module>" and within.f_globals["__name__"] == "torch":
+        if within.f_code.co_name == "<module>" and within.f_globals.get("__name__") == "torch":
             stop(number, frame)
         within = within.f_back
     raise KeyboardInterrupt

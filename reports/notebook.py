@@ -26,7 +26,10 @@ _WORDS = {"supported": "#1a7f37", "not supported": "#cf222e"}  # others are neit
 def captioned(table: pd.DataFrame, caption_of: Callable[[], str]) -> pd.DataFrame:
     """The same table, which stands in a notebook under its caption; what is made of it has none."""
     table = pd.DataFrame(table)
-    shown = lambda: f"<p>{escape(caption_of())}</p>{pd.DataFrame._repr_html_(table)}"  # noqa: E731
+
+    def shown() -> str:
+        return f"<p>{escape(caption_of())}</p>{pd.DataFrame._repr_html_(table)}"
+
     object.__setattr__(table, "_repr_html_", shown)  # a class of its own would be unequal to what a CSV is read into
     return table
 

@@ -184,7 +184,7 @@ def dots(
 
 
 def curve(axes: Axes, rows: pd.DataFrame, name: str, look: tuple[str, str], band: float = 0.15, **line: Any) -> None:
-    """A number against the column ``strength``: a line with dots, in the band of its interval.
+    """A number against the column ``strength``: a line with dots, in the band of its interval; nothing of no rows.
 
     Args:
         axes: Where.
@@ -195,6 +195,8 @@ def curve(axes: Axes, rows: pd.DataFrame, name: str, look: tuple[str, str], band
         band: How dark the band is, up to 1; 0 draws none.
         **line: How else the line is drawn.
     """
+    if rows.empty:
+        return
     colour, marker = look
     points = rows.set_index("strength")[[name, f"{name}_low", f"{name}_high"]]
     if 0.0 not in points.index:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
+from analyses import paired
 from analyses.paired import chance_auc, holm, rank_biserial, signed_rank, students_t
 from analyses.statistics import auc, evaluate
 from rcdm_core.readout import binary_scores
@@ -98,6 +99,13 @@ def test_signed_rank_is_a_two_sided_p_value(differences):
     p = signed_rank(differences)
     assert 0 <= p <= 1
     assert signed_rank(-differences) == pytest.approx(p)
+
+
+def test_a_test_of_differences_puts_p_and_effect_together():
+    differences = np.random.default_rng(0).normal(0.5, 1, 200)
+    result = paired.tested(differences)  # whose name pytest would take for that of a test
+    assert result["p_value"] == signed_rank(differences)
+    assert result["effect"] == rank_biserial(differences)
 
 
 def test_the_chance_of_an_auc_is_that_of_swapped_signs():

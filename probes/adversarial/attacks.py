@@ -8,7 +8,6 @@ away from where it was, and one towards another image's. Random noise of the sam
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -89,17 +88,19 @@ class Ascent(Attack):
     steps of Croce and Hein 2020).
 
     Args:
-        loss: What is maximised, ``[N]``: of what the model makes of the images now, and made of them untouched, and of
-            what stands in place of labels.
         model: What is attacked: images ``[N, 3, H, W]`` in [0, 1] to ``[N, K]``.
         eps: Largest change of a pixel.
         steps: Number of steps.
     """
 
-    def __init__(self, loss: Callable[[Any, Any, Any], torch.Tensor], model: nn.Module, eps: float, steps: int) -> None:
+    def __init__(self, model: nn.Module, eps: float = 8 / 255, steps: int = 10) -> None:
         super().__init__(type(self).__name__, model)
-        self.loss, self.eps, self.steps = loss, eps, steps
+        self.eps, self.steps = eps, steps
         self.supported_mode = ["default"]
+
+    def loss(self, output: torch.Tensor, origin: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor:
+        """What is maximised, ``[N]``: of what the model makes of the images now, and made of them untouched."""
+        raise NotImplementedError
 
     def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Adversarial images ``[N, 3, H, W]`` in [0, 1]; what stands in place of labels is up to the loss."""
@@ -117,6 +118,39 @@ class Ascent(Attack):
         return adversarial
 
 
+class Margin(Ascent):
+    """Looks for a wrong class: maximises the logit of the best one minus that of the true one (``labels [N]``).
+
+    The loss of Carlini and Wagner (2017). Unlike the cross-entropy it does not go flat where the classifier is sure.
+    """
+
+    def loss(self, output: torch.Tensor, origin: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor:
+        assert given is not None
+        return margin(output, given)
+
+
+class Displacement(Ascent):
+    """The label-free attack: pushes representations ``[N, D]`` as far from where they were as the ball allows.
+
+    The gradient of ``|f(x + d) - f(x)|^2`` is zero at ``d = 0``, so that the random start is not a refinement here but
+    what makes it move at all. Labels are taken, as every attack does, and not looked at.
+    """
+
+    def loss(self, output: torch.Tensor, origin: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor:
+        return _apart(output, origin, origin)
+
+
+class Toward(Ascent):
+    """The targeted, label-free attack: pushes representations as near to given ones (``labels [N, D]``) as it can.
+
+    Sabour et al. 2016, within a ball of our own.
+    """
+
+    def loss(self, output: torch.Tensor, origin: torch.Tensor, given: torch.Tensor | None) -> torch.Tensor:
+        assert given is not None
+        return -_apart(output, given, origin)
+
+
 def margin(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Logit of the best wrong class minus that of the true one, ``[N]``: above 0 the decision is wrong."""
     true = logits.gather(1, labels[:, None])
@@ -127,27 +161,7 @@ def _apart(output: torch.Tensor, other: torch.Tensor, origin: torch.Tensor) -> t
     return ((output - other) / power_of_two([origin])).square().sum(1)
 
 
-Margin = partial(Ascent, lambda output, origin, labels: margin(output, labels))
-"""Looks for a wrong class: maximises the logit of the best one minus that of the true one (``labels [N]``).
-
-The loss of Carlini and Wagner (2017). Unlike the cross-entropy it does not go flat where the classifier is sure.
-"""
-
-Displacement = partial(Ascent, lambda output, origin, _: _apart(output, origin, origin))
-"""The label-free attack: pushes representations ``[N, D]`` as far from where they were as the ball allows.
-
-The gradient of ``|f(x + d) - f(x)|^2`` is zero at ``d = 0``, so that the random start is not a refinement here but
-what makes it move at all. Labels are taken, as every attack does, and not looked at.
-"""
-
-Toward = partial(Ascent, lambda output, origin, goals: -_apart(output, goals, origin))
-"""The targeted, label-free attack: pushes representations as near to given ones (``labels [N, D]``) as it can.
-
-Sabour et al. 2016, within a ball of our own.
-"""
-
-
-def _ascend(attack: Callable[..., Ascent]) -> Callable[[nn.Module, float, int, int], Attack]:
+def _ascend(attack: type[Ascent]) -> Callable[[nn.Module, float, int, int], Attack]:
     return lambda model, eps, steps, _: attack(model, eps, steps)
 
 

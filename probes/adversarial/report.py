@@ -394,14 +394,13 @@ def verdicts(found: Found) -> Iterator[Judgement]:
         idle = nothing_lost(found, aspect, encoder, stronger) if stronger else ""
         beside = ""
         if decided:
-            own, other = (untouched(found, name, "correct") for name in (encoder, reference))
-            shares = {"encoder": encoder, "reference": reference, "own": own, "other": other}
-            beside += " " + said["clean"].format_map(shares)
+            shares = {"own": untouched(found, encoder, "correct"), "other": untouched(found, reference, "correct")}
+            beside += " " + said["clean"].format(encoder=encoder, reference=reference, **shares)
         if aspect == "displacement":
             white = whitened.loc[encoder]
             told = estimate_of(white, "gain")
             if (word := word_of_gain(told, white["p_holm"])) != seen:
-                beside += " " + said["whitened"].format_map({"word": word, "plain": seen, "gain": told.signed()})
+                beside += " " + said["whitened"].format(word=word, plain=seen, gain=told.signed())
         whose = "all encoders" if aspect == "rendered" else "both"
         papers = found.is_ssl(encoder) and found.is_ssl(reference) is False
         yield Judgement(

@@ -11,7 +11,7 @@ it; every number that enters a record is computed again in float32.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -243,7 +243,7 @@ def train_classifier(
         digest.update(part.contiguous().numpy().tobytes())
     path = cache / f"{digest.hexdigest()}.safetensors"
     if not kept.is_sound(path):
-        made = train_classifier(h, labels, classes, seed)
+        made = fit_classifier(h, labels, classes, seed=seed)
         facts = torch.tensor([made.penalty, made.held_out_accuracy, made.images], dtype=torch.float64)
         with keeping("the classifier", cache, remedy=OTHER_CACHE):
             kept.save_tensors({"weight": made.weight, "bias": made.bias, "facts": facts}, path)
@@ -324,8 +324,7 @@ class Study:
 
     def part(self, rows: slice, images: torch.Tensor) -> Study:
         """The study of some of the images."""
-        victims, apart = self.victims[rows], self.class_distance
-        victims = Victims(images, victims.labels, victims.h, victims.goals)
+        victims, apart = replace(self.victims[rows], images=images), self.class_distance
         return Study(
             self.run, self.target, victims, self.positions[rows], self.right[rows], self.right[: rows.start],
             None if apart is None else apart[rows],
@@ -357,7 +356,7 @@ class Study:
         """The first so many of `rows_of` an attack, with what it needs of labels and goals."""
         victims = self.victims[self.rows_of(entry)[:first]]
         labels, goals = victims.labels if entry.needs_labels else None, victims.goals if entry.targeted else None
-        return Victims(victims.images, labels, victims.h, goals)
+        return replace(victims, labels=labels, goals=goals)
 
     def untouched(self, entry: Entry) -> Adversaries:
         """The `victims_of` an attack as they are: what a budget of 0 finds."""

@@ -130,11 +130,11 @@ PUBLISHED: Mapping[str, Entry] = {
 ENCODERS: Mapping[str, Entry] = {
     **EMBEDDED,
     UNTRAINED: Entry(
-        "none: fresh weights, as a floor",
-        False,
-        {"backbone": WIDTH},
-        _PACKAGED,
-        (_FOLDER / f"{UNTRAINED}.safetensors").is_file,
+        method="none: fresh weights, as a floor",
+        is_ssl=False,
+        dimensions={"backbone": WIDTH},
+        weights=_PACKAGED,
+        here=(_FOLDER / f"{UNTRAINED}.safetensors").is_file,
     ),
     **PUBLISHED,
 }
