@@ -137,6 +137,7 @@ class Manipulate(Sampling):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "gallery", max(self.gallery, 2 * self.images))  # it holds every image and its target
         if self.target is not None and self.image is None:
             raise UserError("a target was given and no image to put it into", "give the image as well")
         if self.shared >= self.neighbours:
@@ -151,11 +152,6 @@ class Manipulate(Sampling):
         if not all(map(math.isfinite, self.strengths)) or len(set(self.strengths)) < len(self.strengths):
             told = ", ".join(f"{strength:g}" for strength in self.strengths)
             raise UserError(f"strengths {told}", "give finite numbers, and each once")
-
-    @property
-    def drawn(self) -> int:
-        """Images drawn from the data set: the gallery, room for every image and its target in it."""
-        return max(self.gallery, 2 * self.images)
 
 
 def ready(run: Context, settings: Manipulate) -> Ready:
@@ -196,7 +192,7 @@ def measure(run: Context, settings: Manipulate) -> Iterator[pd.DataFrame | Panel
     ``image`` of an image that the user gave is the number of images of the set. What is put into the h of an untrained
     encoder is there too, at the level `UNTRAINED`: ``sample_gap``, ``sample_progress`` and what is rendered.
     """
-    gallery = run.draw(settings.drawn)
+    gallery = run.draw(settings.gallery)
     factors = run.images.factors(gallery) if run.judge is not None else None
     parts = {} if factors is None else components(factors)
     for factor, spread in spreads_of(parts).items():
@@ -964,7 +960,7 @@ def names(found: Found) -> dict[str, Any]:
         "least": TESTED,
         "pairs": said("pairs of one image" if image else "pairs of the data"),
         "of_directions": said("limit of directions") if len(found.tables["removal"]) else "",
-        "gallery": f"{found.at_hand(settings.drawn):,}",
+        "gallery": f"{found.at_hand(settings.gallery):,}",
         "quantile": f"{settings.quantile:g}",
         "sparse": f"{SPARSE:.0%}",
         "rule_of_gains": rule_of_gains("levels"),
@@ -980,7 +976,7 @@ PROBE = Probe(
     names,
     verdicts,
     needs=Needs(decoder="must", judge=True, images=LEAST),
-    images=lambda settings: settings.drawn,
+    images=lambda settings: settings.gallery,
     tables=named(levels, edits, removal, transplant, directions, responses),
     finding={"manipulation": 4, "directions": 4},
     rests_on={"directions": "moved"},

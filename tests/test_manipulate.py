@@ -468,9 +468,10 @@ def test_no_image_is_in_two_pairs_and_half_of_the_gallery_is_left_to_fit_on(
     network = encoder("colours", lambda images: images.mean((2, 3)))
     chosen = Manipulate(images=asked, moved=asked, gallery=80)
     run = Context(encoders=(network,), levels=("backbone",), images=scenes, settings=chosen, decoders={})
-    gallery = run.draw(chosen.drawn)
+    gallery = run.draw(chosen.gallery)
     source, target = sides(run, gallery, run.represent(gallery))
     used = torch.cat([source.rows, target.rows])
+    assert chosen.gallery == max(80, 2 * asked)  # and the record says so
     assert len(gallery) == drawn
     assert len(source.numbers) == pairs
     assert len(used.unique()) == len(used) == 2 * pairs
