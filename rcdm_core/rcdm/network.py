@@ -24,6 +24,7 @@ from torch import nn
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.json_files import TRUTH, Kind, or_none, several, whole, wrong
 from rcdm_core.rcdm.heads import RepresentationHead, embedded_images
+from rcdm_core.rcdm.winograd import WinogradConvolution
 
 GROUPS = 32  # of every group norm: channels are multiples of it
 T = TypeVar("T")
@@ -200,6 +201,8 @@ def build_unet(settings: NetworkSettings) -> UNet2DModel:
             module.set_processor(_AttentionProcessor())
         elif isinstance(module, nn.GroupNorm):
             module.__class__ = _GroupNorm
+        elif type(module) is nn.Conv2d:
+            module.__class__ = WinogradConvolution
     return unet
 
 

@@ -1,0 +1,93 @@
+"""Winograd's convolution is a convolution: of any weights, now and after they changed, with and without gradients."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from rcdm_core.rcdm.network import NetworkSettings, build_unet
+from rcdm_core.rcdm.winograd import TILE, WinogradConvolution, transforms
+
+
+def exact(convolution: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    bias = None if convolution.bias is None else convolution.bias.double()
+    return F.conv2d(x.double(), convolution.weight.double(), bias, convolution.stride, convolution.padding)
+
+
+def error(found: torch.Tensor, truth: torch.Tensor) -> float:
+    return float(((found - truth).norm() / truth.norm()).detach())
+
+
+def test_a_product_of_polynomials_is_known_from_its_values() -> None:
+    inputs, kernel, outputs = transforms()
+    d, g = torch.randn(6, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
+    made = outputs @ ((kernel @ g) * (inputs @ d))
+    assert torch.allclose(made, torch.stack([d[i : i + 3] @ g for i in range(TILE)]), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "count, channels, shape, bias",
+    [(1, (64, 64), (4, 4), True), (3, (96, 64), (8, 16), False), (70, (64, 96), (16, 16), True)],
+)
+def test_it_rounds_no_worse_than_a_plain_sum_of_as_many_products(
+    count: int, channels: tuple[int, int], shape: tuple[int, int], bias: bool
+) -> None:
+    quick = WinogradConvolution(*channels, 3, padding=1, bias=bias)
+    x = torch.randn(count, channels[0], *shape)
+    with torch.inference_mode(), patch.object(nn.Conv2d, "forward", side_effect=AssertionError("it was not quick")):
+        made = quick(x)
+    assert made.shape == (count, channels[1], *shape)
+    assert error(made, exact(quick, x)) < 2e-6
+
+
+@torch.no_grad()
+def test_it_follows_its_weights() -> None:
+    quick, x = WinogradConvolution(64, 64, 3, padding=1), torch.randn(2, 64, 4, 4)
+    quick(x)
+    quick.weight.mul_(2)
+    assert error(quick(x), exact(quick, x)) < 2e-6
+    quick.load_state_dict(nn.Conv2d(64, 64, 3, padding=1).state_dict())
+    assert error(quick(x), exact(quick, x)) < 2e-6
+    quick.weight = nn.Parameter(torch.randn(64, 64, 3, 3))
+    assert error(quick(x), exact(quick, x)) < 2e-6
+
+
+def test_gradients_are_those_of_a_convolution() -> None:
+    quick, plain = WinogradConvolution(64, 64, 3, padding=1), nn.Conv2d(64, 64, 3, padding=1)
+    plain.load_state_dict(quick.state_dict())
+    x = torch.randn(2, 64, 4, 4, requires_grad=True)
+    found, wanted = (torch.autograd.grad(of(x).square().sum(), [x, of.weight]) for of in (quick, plain))
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "given", [{"stride": 2, "padding": 1}, {"padding": 0}, {"padding": 1, "groups": 2}, {"padding": 2, "dilation": 2}]
+)
+@torch.no_grad()
+def test_other_convolutions_and_sizes_are_what_they_were(given: dict[str, int]) -> None:
+    other = WinogradConvolution(64, 64, 3, **given)
+    plain = nn.Conv2d(64, 64, 3, **given)
+    plain.load_state_dict(other.state_dict())
+    for x in (torch.randn(2, 64, 8, 8), torch.randn(2, 64, 6, 10)):
+        assert torch.equal(other(x), plain(x))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert other(x).dtype == torch.bfloat16
+
+
+@torch.no_grad()
+def test_a_denoiser_predicts_what_it_would_without() -> None:
+    torch.manual_seed(0)
+    shape = NetworkSettings(image_size=32, patch=2, channels=(64, 96), attention=(False, False))
+    unet = build_unet(shape).eval()
+    for weight in unet.parameters():
+        weight.add_(0.02 * torch.randn_like(weight))  # zeros, with which layers begin, would hide what is wrong
+    x, embedding = torch.randn(2, 12, 16, 16), torch.randn(2, shape.embedding)
+    found = unet(x, torch.tensor(500), class_labels=embedding).sample
+    with patch.object(WinogradConvolution, "_is_quicker", return_value=False):
+        wanted = unet(x, torch.tensor(500), class_labels=embedding).sample
+    assert 0 < error(found, wanted) < 1e-5
