@@ -66,10 +66,10 @@ THUMBNAIL = 32  # pixels: the side at which pictures are compared with training 
 USUAL = "vicreg/backbone"
 """Where solvers are compared, unless another level is named, or this one is not drawn from."""
 SWEPT = (
-    *(("sde-dpmsolver++", steps) for steps in (6, 12, 20)),
-    *(("dpmsolver++", steps) for steps in (6, 12, 20)),
-    ("unipc", 12),
-    ("ddim", 12),
+    *(("sde-dpmsolver++", steps) for steps in (4, DEFAULT_STEPS, 12)),
+    *(("dpmsolver++", steps) for steps in (4, DEFAULT_STEPS, 12)),
+    ("unipc", DEFAULT_STEPS),
+    ("ddim", DEFAULT_STEPS),
     ("ddpm", 100),
 )
 """Solvers and steps that are compared: by steps, by solver at equal steps, and the ancestral one as published."""
@@ -109,7 +109,6 @@ class Fidelity(Sampling):
         metavar="N",
     )
     pictures: int = option(8, "Images shown with their samples.", least=1, shown=False)
-    steps: int = option(DEFAULT_STEPS, "Solver steps for each picture.", least=1, most=1000, metavar="K")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -929,7 +928,7 @@ PROBE = Probe(
         "compared": 2000,
         "swept_images": 20,
         "spread": 24,
-        "swept": (("sde-dpmsolver++", 6), ("sde-dpmsolver++", 20), ("dpmsolver++", 12)),
+        "swept": (("sde-dpmsolver++", 4), ("sde-dpmsolver++", 12), ("dpmsolver++", DEFAULT_STEPS)),
     },
     shown_in={0: ("levels", "ranks", "sets", "solvers", "copies", "table copies", "nearest-training")},
 )

@@ -25,7 +25,7 @@ from analyses.statistics import Statistic, mean
 from rcdm_core.bounds import LARGEST_SEED, check_numbers
 from rcdm_core.encoders import UNTRAINED
 from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.rcdm.choices import BRIEF_STEPS, DEFAULT_SOLVER, SOLVERS
+from rcdm_core.rcdm.choices import DEFAULT_SOLVER, DEFAULT_STEPS, SOLVERS
 from reports import phrases
 from reports.names import data_name, is_of, listed
 from reports.tables import Table, as_read
@@ -120,7 +120,7 @@ class Settings:
 class Sampling(Settings):
     """What a probe that draws can be told besides."""
 
-    steps: int = option(BRIEF_STEPS, "Solver steps for each picture.", least=1, most=1000, metavar="K", draws=True)
+    steps: int = option(DEFAULT_STEPS, "Solver steps for each picture.", least=1, most=1000, metavar="K", draws=True)
     solver: str = option(
         DEFAULT_SOLVER, f"How the diffusion is solved: {', '.join(SOLVERS)}.", metavar="NAME", draws=True
     )

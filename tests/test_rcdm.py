@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
@@ -12,7 +13,16 @@ from rcdm_core.data.scenes import Scenes
 from rcdm_core.distances import mean_reciprocal_rank, retrieval_ranks
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
-from rcdm_core.rcdm import NETWORKS, RCDM, SOLVERS, load_rcdm, network_settings, save_rcdm
+from rcdm_core.rcdm import (
+    DEFAULT_SOLVER,
+    DEFAULT_STEPS,
+    NETWORKS,
+    RCDM,
+    SOLVERS,
+    load_rcdm,
+    network_settings,
+    save_rcdm,
+)
 from rcdm_core.rcdm.diffusion import (
     ReverseProcess,
     build_schedule,
@@ -25,6 +35,7 @@ from rcdm_core.rcdm.guidance import FARTHEST, distance_to_h, guided
 from rcdm_core.rcdm.heads import GAIN, RepresentationHead, embedded_images
 from rcdm_core.rcdm.network import Denoiser, NetworkSettings, build_unet, hand_over_heads
 from rcdm_core.rcdm.objective import random_draws, v_prediction_loss
+from rcdm_core.rcdm.solvers import timesteps
 from rcdm_core.representations import encode
 
 SMALL = NetworkSettings(image_size=16, patch=2, channels=(32, 32), attention=(False, True), attention_width=16)
@@ -136,6 +147,43 @@ def test_an_image_does_not_depend_on_its_batch(small):
         whole = small.sample(h, "a/backbone", steps=3, solver=solver)
         parts = small.sample(h, "a/backbone", steps=3, solver=solver, batch_size=2)
         assert torch.allclose(whole, parts, atol=0.02)  # bfloat16 sums in another order
+
+
+@pytest.mark.parametrize("schedule", [build_schedule(), published_schedule(), published_schedule(50)])
+@pytest.mark.parametrize("steps", [1, 2, DEFAULT_STEPS, 49, 50])
+def test_timesteps_fall_from_where_there_is_most_noise_and_come_once_each(schedule, steps):
+    chosen = timesteps(schedule, steps)
+    assert len(chosen) == steps
+    assert chosen[0] == schedule.config["num_train_timesteps"] - 1
+    assert (np.diff([*chosen, -1]) < 0).all()
+
+
+def test_noise_levels_do_not_depend_on_the_schedule():
+    """The share of noise at each timestep, of two schedules that have them at very different ones."""
+    shares = [
+        (1 - torch.cumprod(1 - schedule.betas.double(), 0))[timesteps(schedule, 6)].sqrt()
+        for schedule in (build_schedule(), published_schedule())
+    ]
+    assert torch.allclose(*shares, atol=0.01)
+
+
+def test_few_steps_keep_the_variance_of_a_world_that_is_known():
+    """Of images whose pixels are Gaussian, of the standard deviations that hues, places and edges have in scenes."""
+    schedule, variances = build_schedule(), torch.tensor([30.0, 10, 3, 1]).repeat_interleave(64)
+    signal = torch.cumprod(1 - schedule.betas.double(), 0)
+
+    def predict(x, t):
+        share = signal[int(t)]
+        clean = share.sqrt() * variances / (share * variances + 1 - share) * x
+        return prediction_of("v_prediction", clean.float(), x, share).float()
+
+    noise = torch.randn(DEFAULT_STEPS + 1, 64, 3, 1, len(variances))
+    kept = {}
+    for solver in (DEFAULT_SOLVER, "unipc"):  # the other one takes its steps evenly
+        drawn = SOLVERS[solver](schedule, DEFAULT_STEPS, predict, noise[0], iter(noise[1:]))
+        kept[solver] = (drawn.square() / variances).unflatten(-1, (4, 64)).mean((0, 1, 2, 4))
+    assert ((kept[DEFAULT_SOLVER] > 0.8) & (kept[DEFAULT_SOLVER] < 1.1)).all(), kept
+    assert kept["unipc"][0] < 0.7
 
 
 def test_solvers_agree_where_the_answer_is_known():

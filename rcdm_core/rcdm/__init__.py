@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rcdm_core.rcdm.choices import BRIEF_STEPS, DEFAULT_SOLVER, DEFAULT_STEPS
+from rcdm_core.rcdm.choices import DEFAULT_SOLVER, DEFAULT_STEPS
 
 if TYPE_CHECKING:
     from rcdm_core.rcdm.files import save_rcdm
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rcdm_core.rcdm.solvers import SOLVERS
 
 __all__ = [
-    "BRIEF_STEPS",
     "DEFAULT_SOLVER",
     "DEFAULT_STEPS",
     "NETWORKS",
