@@ -340,14 +340,14 @@ for folder, told in json.loads(sys.argv[2]).items():
 
 def test_figures_are_the_same_whatever_matplotlib_is_told(tmp_path):
     (tmp_path / "theirs").write_text(HOSTILE)
-    told = {
+    told = {  # several at once, where none is read in the place of another
         "plain": {},
-        "matplotlibrc in the working folder": {},
-        "MATPLOTLIBRC": {"MATPLOTLIBRC": str(tmp_path / "theirs")},
-        "MPLBACKEND": {"MPLBACKEND": "module://not_installed"},
-        "SOURCE_DATE_EPOCH": {"SOURCE_DATE_EPOCH": "yesterday"},
-        "MPLBACKEND of a window": {"MPLBACKEND": "TkAgg"},
-    }
+        "matplotlibrc in the working folder and SOURCE_DATE_EPOCH": {"SOURCE_DATE_EPOCH": "yesterday"},
+        "MATPLOTLIBRC and MPLBACKEND of a window": {
+            "MATPLOTLIBRC": str(tmp_path / "theirs"), "MPLBACKEND": "TkAgg",
+        },
+        "MPLBACKEND of what is not there": {"MPLBACKEND": "module://not_installed"},
+    }  # fmt: skip
     for name in told:
         (tmp_path / name / "drawn").mkdir(parents=True)
         if "folder" in name:
