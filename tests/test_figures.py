@@ -313,7 +313,7 @@ APART = """
 import json, os, sys
 sys.path.insert(0, sys.argv[1])
 import kornia, pandas, scipy.stats, torch  # once for all; what Matplotlib is told is read when it is imported
-import rcdm_core.data.scenes
+import analyses.tables, rcdm_core.data.registry, rcdm_core.encoders.embedded, rcdm_core.readout, rcdm_core.zoo.judge
 
 def draw(folder):
     from itertools import islice
@@ -322,7 +322,7 @@ def draw(folder):
     from probes.page import _figures
     from reports import style
     style.DPI = 100
-    found = content(images=30, pictures=2, transformations=TRAINED[:2])
+    found = content(images=20, pictures=2, transformations=TRAINED[:1], levels=("backbone",))
     for name, figure in islice(_figures(found), 4):
         style.save(figure, Path(folder, "drawn"), name)
 
