@@ -36,6 +36,7 @@ LONGEST = (
 """Groups of tests, the longest first."""
 SHARING = {
     "test_figures": "test_report", "test_html": "test_report", "test_reproduction": "test_report",
+    "test_notebook": "test_report", "test_schemas": "test_report",
     "test_distributed": "test_training", "test_killed": "test_training", "test_processes": "test_training",
 }  # fmt: skip
 """Files that join the group of another, with which they share what is slow to make; any other is a group by itself."""
