@@ -213,7 +213,7 @@ def test_every_list_written_with_commas_can_be_given_in_several_options() -> Non
 
 
 def test_budgets_of_several_options_are_all_attacked(command: Command) -> None:
-    brief = "adversarial -e vicreg --rcdm none --images 20 --training 40 --attack Margin --attack-steps 1 --out out"
+    brief = "adversarial -e vicreg --rcdm none --images 20 --training 40 --attack-steps 1 --out out"
     result = command(*brief.split(), "--eps", "0.5", "--eps", "2,4")
     assert result.exit_code == 0, result.output
     import pandas as pd
