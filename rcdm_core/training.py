@@ -308,8 +308,8 @@ def _at_rest(network: Learner, parameters: list[nn.Parameter], average: EMAModel
 def _save(
     folder: Path, known: dict[str, Any], network: Learner, optimizer: torch.optim.Optimizer, average: EMAModel | None
 ) -> None:
-    log = torch.tensor(known["log"], dtype=torch.float64)
-    weights = {name: tensor for name, tensor in network.state_dict().items() if name not in network.constant}
+    log, constant = torch.tensor(known["log"], dtype=torch.float64), network.constant
+    weights = {name: tensor for name, tensor in network.state_dict().items() if name not in constant}
     state = {**known, "log": log, "network": weights, "optimizer": optimizer.state_dict()}
     if average is not None:
         state["average"] = average.state_dict()

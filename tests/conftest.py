@@ -31,12 +31,13 @@ hypothesis.settings.load_profile("suite")
 LONGEST = (
     "test_cli", "test_report", "test_training", "test_adversarial_command", "test_imagenet_path",
     "test_manipulate", "test_zoo", "test_interpolate", "test_train_command", "test_published_rcdm",
-    "test_killed", "test_fidelity", "test_invariance_measure",
+    "test_fidelity", "test_invariance_measure",
 )  # fmt: skip
 """Groups of tests, the longest first."""
 SHARING = {
     "test_figures": "test_report", "test_html": "test_report", "test_reproduction": "test_report",
-    "test_distributed": "test_training",
+    "test_notebook": "test_report", "test_schemas": "test_report",
+    "test_distributed": "test_training", "test_killed": "test_training", "test_processes": "test_training",
 }  # fmt: skip
 """Files that join the group of another, with which they share what is slow to make; any other is a group by itself."""
 SCRIPT = Path(sys.executable).with_name("rcdm-probe")

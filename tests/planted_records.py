@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from analyses.records import join, records
 from probes.invariance import PROBE, Invariance
 from rcdm_probe.conduct import Result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-COLUMNS = ["encoder", "level", "image", "measure", "condition", "strength", "sample", "value"]
 DOSES = {"crop": (0.2, 0.5, 0.8), "blur": (1.0, 2.0), "horizontal_flip": (1.0,)}
 REFERENCE = {"crop": 0.5, "blur": 2.0, "horizontal_flip": 1.0}
 AUGMENTATIONS = tuple(DOSES)
@@ -58,15 +58,9 @@ def planted_records(
     sensitivity = np.exp(rng.normal(0, spread, images))
     rows: list[pd.DataFrame] = []
 
-    def write(measure, values, *, level="", condition="", strength=np.nan, sample=-1, image=index):
-        rows.append(
-            pd.DataFrame(
-                {
-                    "encoder": "planted", "level": level, "image": image, "measure": measure, "condition": condition,
-                    "strength": strength, "sample": sample, "value": values,
-                }
-            )
-        )  # fmt: skip
+    def write(measure, values, *, image=index, **about):
+        values = np.broadcast_to(values, len(image))
+        rows.append(records(measure, values, image, encoder="planted", **about))
 
     x, turn, classes = rng.uniform(-1, 1, images), rng.uniform(0, 2 * np.pi, images), np.arange(images) % 4
     for condition, values in {"class": classes, "x": x, "hue.cos": np.cos(turn), "hue.sin": np.sin(turn)}.items():
@@ -109,4 +103,4 @@ def planted_records(
         write("mean_h_variance", [0.05], level=level, image=[-1])
         write("within_variance", rng.uniform(0.01, 0.03, images), level=level)
         write("between_variance", aside.uniform(0.0, 0.08, images), level=level)
-    return pd.concat(rows, ignore_index=True)[COLUMNS]
+    return join(rows)

@@ -1,4 +1,4 @@
-"""A training of seconds, to be run in this process, in one that is killed, or in several at once."""
+"""A training of seconds, to be run in this process, in one that is killed, or in several at once; commands likewise."""
 
 from __future__ import annotations
 
@@ -41,9 +41,40 @@ def train_small_among(variables: dict[str, str], folder: Path) -> None:
     train_small(folder)
 
 
+def run_command(folder: Path, words: tuple[object, ...], variables: dict[str, str], told: Path | None = None) -> None:
+    """A command in a folder, in this process, which is made for it.
+
+    Args:
+        folder: The working folder.
+        words: Of the command line.
+        variables: Of the environment.
+        told: Where all that is printed goes; None for where it goes anyway.
+    """
+    from rcdm_probe.cli import app
+
+    torch.set_num_threads(1)
+    os.environ.update(variables)
+    os.chdir(folder)
+    if told is not None:
+        with told.open("w") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+    app([str(word) for word in words])
+
+
+_HEAVY = (
+    "accelerate", "pandas.io.parquet", "pyarrow.parquet", "seaborn",
+    "rcdm_core.encoders.embedded", "rcdm_core.data.registry", "rcdm_core.rcdm_training",
+    "probes.invariance", "reports.figures.grid", "rcdm_probe.conduct", "rcdm_probe.rcdm_training", "rcdm_probe.cli",
+)  # fmt: skip
+"""What trainings and probes import, if only when it is needed."""
+
+
 def processes() -> ForkServerContext:
-    """Makes processes of their own in which a training begins at once: what it imports is imported before they are."""
+    """Makes processes of their own that begin at once: what is slow to import one has imported before they are made.
+
+    It is one server for all tests of a process, and imports what the first to ask names: so it is the same for all.
+    """
     context = multiprocessing.get_context("forkserver")
-    heavy = ["rcdm_core.rcdm_training", "rcdm_core.encoders.embedded", "rcdm_core.data.registry"]
-    context.set_forkserver_preload(heavy)
+    context.set_forkserver_preload(list(_HEAVY))
     return context

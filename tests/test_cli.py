@@ -34,7 +34,7 @@ from rcdm_probe.runs import PARTS
 Start = Callable[..., "subprocess.Popen[str]"]
 Command = Callable[..., Result]
 
-SMALL = {"images": 24, "gallery": 40, "rendered": 12, "varied": 4, "samples": 2, "pictures": 2, "steps": 1}
+SMALL = {"images": 20, "gallery": 40, "rendered": 4, "varied": 2, "samples": 2, "pictures": 1, "steps": 1}
 TRANSFORMATIONS = ("vertical_shift", "color_jitter", "horizontal_flip")
 ARGUMENTS = (
     "invariance",

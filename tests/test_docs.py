@@ -15,7 +15,7 @@ import probes.adversarial.attacks as attacks
 import probes.transformations as transformations
 from rcdm_core.encoders.catalogue import PUBLISHED_FILES
 from rcdm_core.features import INCEPTION_FILE, INCEPTION_URL
-from rcdm_probe import fidelity
+from rcdm_probe import adversarial, fidelity
 from rcdm_probe.cli import app
 from rcdm_probe.known_probes import load_probe, places
 from reports.names import file_name
@@ -37,6 +37,8 @@ def registries():
 
 @pytest.mark.parametrize("block", BLOCKS, ids=[f"block{i}" for i in range(len(BLOCKS))])
 def test_what_the_documentation_shows_runs(block, registries, capsys, monkeypatch):
+    few = {"images": 20, "training": 80, "checked": 4, "floor": 4}
+    monkeypatch.setattr("rcdm_probe.adversarial", lambda names, **given: adversarial(names, **{**given, **few}))
     monkeypatch.setitem(sys.modules, "shown", shown := ModuleType("shown"))  # a class and a probe ask for their module
     exec(compile(block, "docs/extending.md", "exec"), vars(shown))
     assert "print" not in block or capsys.readouterr().out.strip()

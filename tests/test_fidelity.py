@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from begun import facts_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from left_behind import tables_left_out
@@ -510,10 +511,10 @@ def test_the_command_leaves_a_whole_run(command: Command, tmp_path: Path) -> Non
 def test_weights_of_a_single_encoder_need_no_name(command: Command, tmp_path: Path, tiny_rcdm: Path) -> None:
     words = ("fidelity", "-e", "vicreg", "--level", "backbone", "--rcdm", tiny_rcdm, "--images", 20, "--gallery", 40,
              "--compared", 0, "--swept-images", 0, "--steps", 1)  # fmt: skip
-    for number, weights in enumerate(("random:3", "vicreg=random:3")):
-        result = command(*words, "--weights", weights, "--out", tmp_path / str(number))
-        assert result.exit_code == 0, result.output
-        run = json.loads((tmp_path / str(number) / "run.json").read_text())
+    whole = command(*words, "--weights", "random:3", "--out", tmp_path / "whole")
+    assert whole.exit_code == 0, whole.output
+    named = facts_of(command, *words, "--weights", "vicreg=random:3", out=tmp_path / "named")
+    for run in (json.loads((tmp_path / "whole" / "run.json").read_text()), named):
         assert run["arguments"]["weights"] == "vicreg=random:3"
         assert run["encoder_cards"]["vicreg"]["weights"] == "random, seed 3"
     refused = command(*words, "-e", "simclr", "--weights", "random")

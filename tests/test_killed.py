@@ -11,11 +11,15 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
-from small_training import processes
+from small_training import processes, run_command
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerProcess
 
 KILLS = int(os.environ.get("RCDM_PROBE_KILLS", "1"))
 PROBE = (
@@ -24,7 +28,7 @@ PROBE = (
 )  # fmt: skip
 TRAINING = (
     "train", "-e", "simclr", "-l", "projector", "-d", "../photos", "--image-size", 8, "--steps", 30, "--every", 12,
-    "--batch-size", 4, "--looked-at", 4, "--precision", "no", "--out", "out",
+    "--batch-size", 4, "--looked-at", 4, "--precision", "no", "--start", "../tiny", "--out", "out",
 )  # fmt: skip
 LEFT = {
     PROBE: ("records.parquet", "tables/displacement.csv", "tables/readability.csv"),
@@ -33,25 +37,10 @@ LEFT = {
 """What is the same to the last bit."""
 
 
-def run(folder: Path, words: tuple[object, ...]) -> None:
-    """A command in this process, in a folder, with a cache there."""
-    import torch
-
-    from rcdm_probe.cli import app
-
-    torch.set_num_threads(1)
-    os.environ["RCDM_PROBE_CACHE"] = str(folder / "cache")
-    os.chdir(folder)
-    app([str(word) for word in words])
-
-
-def begin(folder: Path, words: tuple[object, ...]) -> object:
-    context = processes()
-    context.set_forkserver_preload(
-        ["rcdm_probe.conduct", "probes.invariance", "rcdm_probe.rcdm_training", "rcdm_probe.cli"]
-    )
+def begin(folder: Path, words: tuple[object, ...]) -> ForkServerProcess:
     folder.mkdir(exist_ok=True)
-    process = context.Process(target=run, args=(folder, words))
+    variables = {"RCDM_PROBE_CACHE": str(folder / "cache")}
+    process = processes().Process(target=run_command, args=(folder, words, variables))
     process.start()
     return process
 
@@ -62,10 +51,13 @@ def names(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("words", [PROBE, TRAINING], ids=["probe", "training"])
-def test_killed_at_random_moments_it_ends_as_undisturbed(tmp_path: Path, words: tuple[object, ...]) -> None:
+def test_killed_at_random_moments_it_ends_as_undisturbed(
+    tmp_path: Path, words: tuple[object, ...], tiny_rcdm: Path
+) -> None:
     if KILLS > 1:
         faulthandler.cancel_dump_traceback_later()  # many take longer than a test may
     (tmp_path / "photos").mkdir()
+    (tmp_path / "tiny").symlink_to(tiny_rcdm)
     random = np.random.default_rng(len(words))
     for number in range(50):
         pixels = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)

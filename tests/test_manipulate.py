@@ -553,7 +553,7 @@ def test_the_protocol_says_among_how_many_images_neighbours_were_sought(
 def run(command: Command, tmp_path: Path, tiny_rcdm: Path) -> Path:
     result = command(
         "manipulate", "--encoder", "vicreg", "--images", 20, "--gallery", 60, "--moved", 2, "--steps", 1,
-        "--rcdm", tiny_rcdm, "--out", tmp_path / "run",
+        "--strengths", "-2,2", "--rcdm", tiny_rcdm, "--out", tmp_path / "run",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "Finding 4, manipulation" in result.output

@@ -48,7 +48,7 @@ def test_slightly_beyond_the_range_is_an_image() -> None:
 def test_what_is_no_encoder_and_no_table_is_told() -> None:
     with pytest.raises(UserError, match="3 is no encoder"):
         rcdm_probe.invariance(3)
-    found = rcdm_probe.invariance("vicreg", **BRIEF)
+    found = rcdm_probe.invariance("vicreg", **BRIEF, gallery=20)
     with pytest.raises(KeyError, match="did you mean displacement"):
         found.tables["displacemen"]
 

@@ -17,6 +17,7 @@ from rcdm_core.progress import current, silent, track
 from rcdm_probe import progress
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "look.ipynb"
+COARSE = "from reports import style; style.DPI = 60"  # as `conftest.coarse_pictures`, in the process of the notebook
 
 
 def test_the_example_runs_and_shows_results_tables_and_pictures(tmp_path: Path) -> None:
@@ -26,8 +27,9 @@ def test_the_example_runs_and_shows_results_tables_and_pictures(tmp_path: Path) 
     notebook = nbformat.read(EXAMPLE, as_version=4)
     nbformat.validate(notebook)
     assert not any(cell.get("outputs") for cell in notebook.cells)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(COARSE))
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    shown = [[out.get("data", {}) for out in cell.outputs] for cell in notebook.cells if cell.cell_type == "code"]
+    shown = [[out.get("data", {}) for out in cell.outputs] for cell in notebook.cells[1:] if cell.cell_type == "code"]
     result, table, panel, plotted, samples, saved = ([one for one in data if one] for data in shown)
     assert "Finding 1" in result[-1]["text/html"]
     assert "<progress" not in str(shown)  # bars are gone when their loops are done

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 import time
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +13,8 @@ import pandas as pd
 import pytest
 import torch
 from filelock import FileLock
+from small_training import processes as separately
+from small_training import run_command
 
 import rcdm_probe
 from probes.stages import Stages
@@ -139,23 +138,22 @@ def test_others_wait_for_the_report_while_the_first_is_at_work(
 
 def test_two_processes_give_the_records_of_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     words = [f"--{name}={value}" for name, value in FEW.items()]
-    command = [sys.executable, "-m", "rcdm_probe", "invariance", "--encoder", "vicreg", "--transformation", "blur"]
-    own = {**os.environ, "WORLD_SIZE": "2", "RCDM_PROBE_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    command = ("invariance", "--encoder", "vicreg", "--transformation", "blur", "--transformation", "hue", *words)
+    own, told = {"WORLD_SIZE": "2", "RCDM_PROBE_CACHE": str(tmp_path / "cache")}, [tmp_path / rank for rank in "01"]
     both = [
-        subprocess.Popen(
-            [*command, "--transformation", "hue", *words, "--out", "run"],
-            cwd=tmp_path,
-            env={**own, "RANK": rank},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+        separately().Process(
+            target=run_command, args=(tmp_path, (*command, "--out", "run"), {**own, "RANK": path.name}, path)
         )
-        for rank in "01"
+        for path in told
     ]
-    told = [one.communicate(timeout=300)[0] for one in both]
-    assert [one.returncode for one in both] == [0, 0], told
-    assert "Report: run/report.pdf" in told[0]
-    assert "Report" not in told[1]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join(300)
+    said = [path.read_text() for path in told]
+    assert [one.exitcode for one in both] == [0, 0], said
+    assert "Report: run/report.pdf" in said[0]
+    assert "Report" not in said[1]
     assert not (tmp_path / "run" / ".rcdm-probe-parts").exists()
     settings = {name.replace("-", "_"): value for name, value in FEW.items()}
     monkeypatch.setenv("RCDM_PROBE_CACHE", str(tmp_path / "another"))  # representations of batches of the same size

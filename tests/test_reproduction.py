@@ -424,7 +424,7 @@ def test_one_encoder_alone_lacks_finding_3_and_says_so() -> None:
 TINY = {
     "invariance": {
         "images": 20, "gallery": 20, "rendered": 2, "varied": 2, "samples": 2, "pictures": 1, "compared": 1, "steps": 1,
-        "transformations": TRAINED[:2],
+        "transformations": TRAINED[:1],
     },
     "interpolate": {"pairs": 10, "points": 4, "paths": ("linear",), "pictures": 1, "steps": 1},
     "manipulate": {"images": 20, "gallery": 60, "moved": 2, "strengths": (-2.0, 2.0), "steps": 1},

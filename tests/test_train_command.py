@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,7 +31,7 @@ from rcdm_core.encoders import Encoder, load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.fidelity import frechet_distance
 from rcdm_core.progress import showing
-from rcdm_core.rcdm import load_rcdm
+from rcdm_core.rcdm import NETWORKS, load_rcdm
 from rcdm_core.rcdm_training import default_settings
 from rcdm_core.rcdm_training.material import choose_held_out
 from rcdm_core.rcdm_training.store import Store, fill_store
@@ -44,6 +44,15 @@ Command = Callable[..., Result]
 
 IMAGES = 60
 BRIEF = ("--image-size", 8, "--steps", 4, "--every", 2, "--batch-size", 4, "--looked-at", 4)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def narrow() -> Iterator[None]:
+    """The network that commands train by default has a third of its channels: nothing here is about what it learns."""
+    shape, side = NETWORKS["embedded"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(NETWORKS, "embedded", (replace(shape, channels=(32, 64)), side))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -155,7 +155,7 @@ def test_a_request_to_stop_finishes_the_step_and_keeps_it(tmp_path, number):
 
 def test_killed_ten_times_training_ends_with_the_same_weights(tmp_path):
     """SIGKILL, at ten random moments, to the process that trains an RCDM and looks at held-out images."""
-    settings = {"steps": 40, "batch_size": 4, "checkpoint_every": 3, "every": 10}
+    settings = {"steps": 24, "batch_size": 4, "checkpoint_every": 3, "every": 12}
     separately = processes()
 
     def begin(folder: Path) -> ForkServerProcess:
@@ -167,11 +167,11 @@ def test_killed_ten_times_training_ends_with_the_same_weights(tmp_path):
     begin(whole).join()
     log = killed / "training" / "losses.csv"
     random = np.random.default_rng(0)
-    for target in np.sort(random.choice(np.arange(1, 38), size=10, replace=False)):
+    for target in np.sort(random.choice(np.arange(1, 22), size=10, replace=False)):
         process = begin(killed)
         while not (log.is_file() and log.read_text().count("\n") > target):
             assert process.is_alive()
-            time.sleep(0.001)
+            time.sleep(0.002)
         time.sleep(random.uniform(0, 0.03))
         process.kill()
         process.join()

@@ -228,7 +228,7 @@ def test_an_rcdm_goes_on_with_its_heads_and_hands_over_those_of_encoders_that_ch
     save_file(changed, folder / "vicreg.safetensors")
     brief = replace(recipes.RCDM, steps=1, batch_size=16, learning_rate=1e-9, ema_decay=0.0)
     monkeypatch.setattr(recipes, "RCDM", brief)
-    monkeypatch.setattr("rcdm_core.zoo.train.MOMENTS", 2000)
+    monkeypatch.setattr("rcdm_core.zoo.train.MOMENTS", 1000)
     train_zoo(Workshop(folder=folder, start=start, garments=garments_folder), ["rcdm"])
     before, after = (load_rcdm(place / "rcdm").denoiser for place in (start, folder))
     assert torch.equal(before.head("simclr/backbone").linear.weight, after.head("simclr/backbone").linear.weight)
