@@ -67,18 +67,18 @@ def records(
         A frame with the columns `COLUMNS`.
     """
     numbers = np.asarray(images)
-    index = pd.RangeIndex(len(numbers))
-    given = {"image": numbers, "value": np.asarray(values)}
-    constant = {
-        "encoder": encoder, "level": level, "measure": measure, "condition": condition, "strength": strength,
+    given = {
+        "encoder": encoder,
+        "level": level,
+        "image": numbers,
+        "measure": measure,
+        "condition": condition,
+        "strength": strength,
         "sample": sample,
-    }  # fmt: skip
-    columns: dict[str, pd.Series | np.ndarray] = {}  # a probe makes hundreds of tables: typed at once, aligned by none
-    for name, kind in COLUMNS.items():
-        found = given[name] if name in given else np.full(len(index), constant[name], kind)
-        is_plain = name in constant and kind != "object"  # text would be given another type
-        columns[name] = found if is_plain else pd.Series(found, index, dtype=kind)
-    return pd.DataFrame(columns, index)
+        "value": np.asarray(values),
+    }
+    index = pd.RangeIndex(len(numbers))  # a probe makes hundreds of tables: typed at once, not converted afterwards
+    return pd.DataFrame({name: pd.Series(given[name], index, dtype=kind) for name, kind in COLUMNS.items()})
 
 
 def join(tables: list[pd.DataFrame]) -> pd.DataFrame:

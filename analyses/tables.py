@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from analyses.bootstrap import Estimate
@@ -32,19 +31,8 @@ def by_image(records: pd.DataFrame, *keys: str) -> pd.DataFrame:
     Raises:
         ValueError: Two rows of an image have equal keys.
     """
-    rows, images = pd.factorize(records["image"], sort=True)
-    coded = [pd.factorize(records[key], sort=True, use_na_sentinel=False) for key in keys]
-    codes, kinds = [code for code, _ in coded], [kind for _, kind in coded]
-    shape = tuple(map(len, kinds))
-    found, columns = np.unique(np.ravel_multi_index(codes, shape), return_inverse=True)
-    if len(np.unique(rows * len(found) + columns)) < len(rows):
-        raise ValueError(f"duplicate entries: two rows of an image have equal {' and '.join(keys)}")
-    wide = np.full((len(images), len(found)), np.nan)
-    wide[rows, columns] = records["value"]
-    heads = [kind[code] for kind, code in zip(kinds, np.unravel_index(found, shape), strict=True)]
-    header = pd.MultiIndex.from_arrays(heads, names=keys) if len(keys) > 1 else heads[0].rename(keys[0])
-    complete = ~np.isnan(wide).any(axis=1)
-    return pd.DataFrame(wide[complete], pd.Index(images[complete], name="image"), header, copy=False)
+    wide = records.set_index(["image", *keys])["value"].unstack(list(keys))
+    return wide.sort_index().sort_index(axis=1).dropna()
 
 
 def measured(records: pd.DataFrame, *measures: str) -> pd.DataFrame:
