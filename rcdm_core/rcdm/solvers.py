@@ -1,12 +1,12 @@
 """Solvers by name: how the network leads from noise to an image. Two that parity asks for, three that are fast.
 
-The fast ones are diffusers'. The default, SDE-DPM-Solver++ of second order, solves the reverse *stochastic* equation: it
-adds fresh noise at every step, which takes away errors of the steps before, while those of deterministic solvers add up.
-It and DPM-Solver++ take their few steps where they count for what a probe measures, how samples of one representation
-vary (`timesteps`); UniPC takes its own evenly. DDIM is the first-order DPM-Solver++ (Lu et al. 2022, section 4), at the
-timesteps of the ancestral solver: diffusers' own DDIM takes them to be evenly spaced, which respaced ones are not. The
-ancestral solver follows `ReverseProcess`, whose steps the published objective is made of. The two stochastic ones,
-SDE-DPM-Solver++ and the ancestral, are told the noise that they add.
+The fast ones are diffusers'. The default, SDE-DPM-Solver++ of second order, solves the reverse *stochastic* equation:
+it adds fresh noise at every step, which takes away errors of the steps before, while those of deterministic solvers add
+up. It and DPM-Solver++ take their few steps where they count for what a probe measures, how samples of one
+representation vary (`timesteps`); UniPC takes its own evenly. DDIM is the first-order DPM-Solver++ (Lu et al. 2022,
+section 4), at the timesteps of the ancestral solver: diffusers' own DDIM takes them to be evenly spaced, which respaced
+ones are not. The ancestral solver follows `ReverseProcess`, whose steps the published objective is made of. The two
+stochastic ones, SDE-DPM-Solver++ and the ancestral, are told the noise that they add.
 """
 
 from __future__ import annotations
