@@ -264,6 +264,6 @@ PROBE = Probe(
         "In numbers": [Show("table", "kinds"), Show("table", "comparison")],
     },
     compared={},
-    quick={"count": 64, "gallery": 600, "steps": 6},
+    quick={"count": 64, "gallery": 600},
     shown_in={4: ("kinds",)},
 )

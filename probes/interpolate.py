@@ -825,6 +825,6 @@ PROBE = Probe(
             Show("table", "comparison"),
         ],
     },
-    quick={"pairs": 24, "points": 5, "paths": ("linear",), "steps": 6},
+    quick={"pairs": 24, "points": 5, "paths": ("linear",)},
     shown_in={4: ("orders", "sentences", "strip-1")},
 )

@@ -1241,7 +1241,6 @@ PROBE = Probe(
     comparable=comparable,
     quick={
         "images": 64, "gallery": 600, "rendered": 36, "varied": 6, "samples": 3, "pictures": 3, "compared": 1,
-        "steps": 6,
     },
     shown_in={1: ("factors", "training-augmentations", "augmentations-backbone", "bounds"), 2: ("displacement",)},
 )  # fmt: skip

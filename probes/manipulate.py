@@ -1018,6 +1018,6 @@ PROBE = Probe(
         "edited_displacement": Compared(median, EDITED),
         "sample_displacement": Compared(median, (*EDITED, "steps", "solver")),
     },
-    quick={"images": 20, "gallery": 1000, "strengths": (2.0,), "steps": 6},
+    quick={"images": 20, "gallery": 1000, "strengths": (2.0,)},
     shown_in={4: ("transplant", "side-effects")},
 )

@@ -182,8 +182,8 @@ def test_few_steps_keep_the_variance_of_a_world_that_is_known():
     for solver in (DEFAULT_SOLVER, "unipc"):  # the other one takes its steps evenly
         drawn = SOLVERS[solver](schedule, DEFAULT_STEPS, predict, noise[0], iter(noise[1:]))
         kept[solver] = (drawn.square() / variances).unflatten(-1, (4, 64)).mean((0, 1, 2, 4))
-    assert ((kept[DEFAULT_SOLVER] > 0.8) & (kept[DEFAULT_SOLVER] < 1.1)).all(), kept
-    assert kept["unipc"][0] < 0.7
+    assert ((kept[DEFAULT_SOLVER] > 0.7) & (kept[DEFAULT_SOLVER] < 1)).all(), kept
+    assert kept["unipc"][0] < 0.5
 
 
 def test_solvers_agree_where_the_answer_is_known():

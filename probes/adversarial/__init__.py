@@ -50,7 +50,7 @@ PROBE = Probe(
         "covered": Compared(median, ("attack_steps", "restarts", "seed")),  # by which goals are drawn
         "class_seen": Compared(share, ("attack_steps", "restarts", "training", "judge", "steps", "solver")),
     },
-    quick={"images": 80, "training": 1000, "checked": 16, "rendered": 24, "steps": 6},
+    quick={"images": 80, "training": 1000, "checked": 16, "rendered": 24},
     unlabelled={"attacks": ("Displacement",)},
     shown_in={3: ("gains", "robustness", "stakes", "smallest-budget", "rendered", "transfers")},
     words=Path(__file__).with_name("adversarial.md").read_text(encoding="utf-8"),

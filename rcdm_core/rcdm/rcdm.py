@@ -160,7 +160,7 @@ class RCDM(nn.Module):
                 gives images whose difference comes from the representation.
             step_noise: Noise ``[K, N, 3, S, S]`` that a stochastic solver, the default one too, adds after each of its
                 K steps, the first used first; by default drawn from ``seed`` and the starting noise.
-            steps: Network evaluations for each image; by default 7, or those that it was distilled to.
+            steps: Network evaluations for each image; by default 6, or those that it was distilled to.
             solver: A key of `rcdm_core.rcdm.solvers.SOLVERS`; by default SDE-DPM-Solver++, or DDIM where it was.
             seed: Of the starting noise, and of the noise that a stochastic solver adds.
             batch_size: Images at once.
