@@ -80,6 +80,14 @@ def test_other_convolutions_and_sizes_are_what_they_were(given: dict[str, int]) 
 
 
 @torch.no_grad()
+def test_large_weights_are_not_kept_a_second_time() -> None:
+    """What is kept would take gigabytes of the published network, most of whose weights are in its widest layers."""
+    wide = WinogradConvolution(768, 512, 3, padding=1)
+    wide(torch.randn(1, 768, 4, 4))
+    assert wide._kept is None
+
+
+@torch.no_grad()
 def test_a_denoiser_predicts_what_it_would_without() -> None:
     torch.manual_seed(0)
     shape = NetworkSettings(image_size=32, patch=2, channels=(64, 96), attention=(False, False))

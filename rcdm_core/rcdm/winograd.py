@@ -22,6 +22,7 @@ TILE, KERNEL = 4, 3
 _POINTS = (0.0, 2 / 3, -2 / 3, 3 / 2, -3 / 2)  # and infinity
 _WIDE = TILE + KERNEL - 1  # pixels that a tile of outputs looks at, along one axis
 _FEWEST = 64  # channels, below which nothing is gained
+_MOST = 2**18  # pairs of channels: what is kept of weights takes four times their memory
 _TOGETHER = 4096  # pixels, so that a cache holds what is known of them
 
 
@@ -48,6 +49,7 @@ class WinogradConvolution(nn.Conv2d):
             and not torch.is_autocast_enabled("cpu")
             and not (torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad))
             and min(self.in_channels, self.out_channels) >= _FEWEST
+            and self.in_channels * self.out_channels <= _MOST
             and x.shape[2] % TILE == 0 == x.shape[3] % TILE
             and x.numel() > 0
         )
