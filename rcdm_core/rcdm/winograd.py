@@ -3,7 +3,7 @@
 Winograd's minimal filtering (Lavin and Gray 2016, equation 8): a tile of 4 x 4 outputs is a polynomial product that is
 known from its values at 6 x 6 points, ``A.T [(G g G.T) * (B.T d B)] A``, and the products at one point, over all tiles,
 are one matrix product. Transforms take as long as what is left to multiply where channels are few, and nearly no time
-where they are many: the embedded denoiser runs in two thirds of the time (docs/speed.md).
+where they are many: the embedded denoiser takes three quarters of the time (docs/speed.md).
 
 The points are 0, +-2/3, +-3/2 and infinity, whose rounding errors are no larger than those of the plain sum of
 products; the usual 0, +-1, +-2 have three times as large ones (Barabasz et al. 2020).
