@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import as_file, files
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from rcdm_core.derived import derived
 from rcdm_core.encoders.catalogue import AUGMENTATIONS, ENCODERS, PROJECTOR_DIMENSIONS, UNTRAINED, WIDTH
 from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.encoders.preprocess import ResizeNormalize
@@ -72,8 +73,6 @@ class WholeImageConvolution(nn.Conv2d):
     The matrix of frozen weights is kept as long as they are what they were.
     """
 
-    _kept: tuple[tuple[int | None, ...], torch.Tensor, torch.Tensor] | None = None
-
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """``[N, C, H, H]`` to ``[N, D, H', H']``."""
         side = input.shape[-1]
@@ -86,13 +85,7 @@ class WholeImageConvolution(nn.Conv2d):
     def _matrix(self, side: int) -> torch.Tensor:
         if self.weight.requires_grad:
             return self._spread(side)
-        of = side, self.weight.data_ptr(), None if self.weight.is_inference() else self.weight._version
-        kept = self._kept
-        if kept is None or kept[0] != of:
-            with torch.inference_mode(False):  # an attack may come to need its gradient
-                # The weights are kept with it, so that no others can come to lie where they did.
-                kept = self._kept = of, self.weight.detach(), self._spread(side)
-        return kept[2]
+        return derived(self, partial(self._spread, side), side)
 
     def _spread(self, side: int) -> torch.Tensor:
         """``[H * H * C, H' * H' * D]``."""
