@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
 
 from analyses.statistics import (
     Array,
@@ -40,9 +41,12 @@ from analyses.statistics import (
     share,
 )
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
 RESAMPLES = 2000
 LEVEL = 0.95
-Z = float(ndtri((1 + LEVEL) / 2))
+Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 _LEAST = {mean_rank: 1.0, mean_size: 0.0}  # what the mean cannot be below
 
@@ -65,7 +69,7 @@ class Estimate:
             error: The standard error.
             level: Coverage of the interval, in (0, 1).
         """
-        more = float(ndtri((1 + level) / 2)) * error
+        more = NormalDist().inv_cdf((1 + level) / 2) * error
         low = self.value - np.hypot(self.value - self.low, more)
         return Estimate(self.value, float(low), float(self.value + np.hypot(self.high - self.value, more)), self.n)
 
@@ -109,7 +113,7 @@ def interval(
     if n == 1 or np.isnan(value):
         return Estimate(value, np.nan, np.nan, n)
     if statistic is share and np.isin(values, (0, 1)).all():
-        low, high = _wilson(value, n, ndtri(tails[1]))
+        low, high = _wilson(value, n, NormalDist().inv_cdf(tails[1]))
     elif statistic is auc:
         low, high = _wilson_of_auc(values, value, tails[1])
     elif statistic in (share, correlation, mean_reciprocal):
@@ -149,7 +153,7 @@ def _studentised(estimated: Statistic, values: Array, tails: Array, resamples: i
         low, high = np.nanquantile(found, tails)
         return low, high
     low, high = np.quantile((found[varies] - value) / deviations[varies], tails)
-    student = stdtrit(len(values) - 1, tails) / np.sqrt(len(values))
+    student = _student(len(values) - 1, tails) / np.sqrt(len(values))
     low, high = min(low, student[0]), max(high, student[1])
     return value - high * spread, value - low * spread
 
@@ -181,13 +185,20 @@ def _ratio(values: Array, counts: Array) -> Array:
     return np.stack([ratio(values, counts), deviations], 1)
 
 
+def _student(degrees: int, tails: ArrayLike) -> Array:
+    """Quantiles of Student's t."""
+    from scipy.special import stdtrit  # as long to import as five hundred images take
+
+    return stdtrit(degrees, tails)
+
+
 def _bounded(values: Array, tails: Array, resamples: int, seed: int, least: float) -> tuple[float, float]:
     """Bounds of a mean of values in [least, 1]; where all are alike, Wilson's, for a mean without any is not known."""
     low, high = _studentised(_mean, values, tails, resamples, seed)
     if low == high:
         low, high = (
             least + (1 - least) * end
-            for end in _wilson((values[0] - least) / (1 - least), len(values), ndtri(tails[1]))
+            for end in _wilson((values[0] - least) / (1 - least), len(values), NormalDist().inv_cdf(tails[1]))
         )
     return max(low, least), min(high, 1.0)
 
@@ -208,7 +219,7 @@ def _wilson_of_auc(scores: Array, area: float, tail: float) -> tuple[float, floa
     n = len(scores)
     variance = auc_shares(scores).var(ddof=1) / n
     alike = min(area * (1 - area) / variance, 4 * n) if variance > 0 else n
-    return _wilson(area, alike, stdtrit(n - 1, tail))
+    return _wilson(area, alike, float(_student(n - 1, tail)))
 
 
 @lru_cache(maxsize=6)

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import stdtr
 
 from analyses.bootstrap import Z
 
@@ -60,6 +59,8 @@ def signed_rank(differences: Array) -> float:
 
 def students_t(differences: Array) -> float:
     """Two-sided p-value of Student's t test that the mean of ``differences [N]`` is 0; 1 where all are 0."""
+    from scipy.special import stdtr
+
     if len(differences) < 2:
         return np.nan
     value, error = differences.mean(), differences.std(ddof=1) / np.sqrt(len(differences))

@@ -27,8 +27,6 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 from scipy.stats import rankdata
 
 from analyses.findings import ERROR_RATE, Word, word_for
@@ -52,7 +50,7 @@ from reports.figures.manipulation import draw_by_factor
 from reports.finished import FinishedRun, joined
 from reports.names import FACTOR_LABELS, SHORT_LABELS, data_name, factor_label, in_factor_order, listed
 from reports.panels import Panel
-from reports.style import INK, MUTED, TEXT_WIDTH, level_looks, new_figure, theme
+from reports.style import MUTED, TEXT_WIDTH, entry, level_looks, new_figure, theme, ticks
 from reports.tables import cell, number, rows_where
 
 if TYPE_CHECKING:
@@ -706,15 +704,15 @@ def trajectories_figure(found: Found) -> Figure:
                 _from_a_to_b(axes, rows, "progress", 0.18 * (path == paths[0]), color=colour, ls=strokes[path], lw=1.1)
             axes.set_title(SHORT_LABELS[factor], loc="left")
             axes.set_xlim(0, 1)
-        grid[0, 0].yaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
+        ticks(grid[0, 0].yaxis, 5, steps=(1, 2, 5, 10))
         for axes in grid[:, 0]:
             axes.set_ylabel("way from A to B")
         for axes in grid.flat[len(shown) :]:
             axes.set_axis_off()
         handles = [
-            *(Line2D([], [], color=colour, label=level) for level, (colour, _) in looks.items()),
-            *(Line2D([], [], color=INK, ls=strokes[path], lw=1.1, label=path) for path in paths),
-            Line2D([], [], color=MUTED, lw=0.8, label="straight from A to B"),
+            *(entry(level, colour=colour) for level, (colour, _) in looks.items()),
+            *(entry(path, ls=strokes[path], lw=1.1) for path in paths),
+            entry("straight from A to B", colour=MUTED, lw=0.8),
         ]
         grid.flat[len(shown)].legend(handles=handles, loc="center left", borderaxespad=0)
         figure.tight_layout(pad=0.3, h_pad=1.0, w_pad=0.6)
@@ -739,7 +737,7 @@ def approach_figure(found: Found) -> Figure:
             axes.set_ylabel("relative distance")
             axes.set_ylim(bottom=0)
         handles = [
-            Line2D([], [], color=colour, marker=marker, ms=3.2, label=f"from the sample {label}")
+            entry(f"from the sample {label}", marker, colour, ls="-", ms=3.2)
             for colour, marker, label in _KINDS.values()
         ]
         figure.legend(handles=handles, loc="lower left", ncols=len(handles), bbox_to_anchor=(0, 0))

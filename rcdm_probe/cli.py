@@ -28,6 +28,7 @@ from rcdm_core.allocator import keep_memory
 from rcdm_core.errors import UserError
 from rcdm_core.interruption import interrupt, stop
 from rcdm_core.kept import cache_folder
+from rcdm_core.quick_import import import_diffusers_quickly
 from rcdm_probe.commands import (
     bench,
     compare,
@@ -195,6 +196,7 @@ def main() -> None:
     """The command line."""
     gc.set_threshold(GARBAGE)
     keep_memory()
+    import_diffusers_quickly()
     _open_streams()
     try:
         app()

@@ -12,15 +12,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import typst
 
 from rcdm_core.kept import atomic_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
 
 def compile_pdf(document: Mapping[str, Any], folder: Path, name: str = "report.pdf") -> Path:
@@ -34,8 +31,10 @@ def compile_pdf(document: Mapping[str, Any], folder: Path, name: str = "report.p
     Returns:
         Path of the PDF.
     """
+    from reports.canvas import mpl
+
     source = (files("reports") / "templates" / "report.typ").read_bytes()
-    fonts = typst.Fonts(include_system_fonts=False, font_paths=[_FONTS])
+    fonts = typst.Fonts(include_system_fonts=False, font_paths=[Path(mpl.get_data_path()) / "fonts" / "ttf"])
     pdf = typst.compile(  # type: ignore[type-var]  # the stub wants source and root of one type
         source,
         root=folder,

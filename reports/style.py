@@ -12,11 +12,7 @@ import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from rcdm_core.kept import atomic_path
 
@@ -27,6 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
     from numpy.typing import ArrayLike
 
 TEXT_WIDTH = 170.0  # mm: the report's text block, and the widest that a figure may be
@@ -79,24 +78,22 @@ _THEME: dict[Any, Any] = {
 }
 
 
-_DEFAULTS = {name: value for name, value in mpl.rcParamsDefault.items() if not name.startswith("backend")}
-"""What a matplotlibrc of the user's may have set otherwise; which windows open is left to them."""
-
-
 @contextmanager
 def theme() -> Iterator[None]:
     """Within it, matplotlib draws in the project's theme; outside, the user's own settings stay as they were.
 
     It is a decorator as well, of a function that draws.
     """
-    import seaborn as sns
+    from reports.canvas import DEFAULTS, mpl, sns
 
-    with mpl.rc_context({**_DEFAULTS, **sns.axes_style("ticks"), **_THEME}):
+    with mpl.rc_context({**DEFAULTS, **sns.axes_style("ticks"), **_THEME}):
         yield
 
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of the given size in millimetres, as printed."""
+    from reports.canvas import Figure, FigureCanvasAgg
+
     figure = Figure(figsize=(width / 25.4, height / 25.4), dpi=DPI)
     FigureCanvasAgg(figure)
     return figure
@@ -149,12 +146,21 @@ def level_looks(levels: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 def entry(label: str, marker: str = "", colour: str = INK, **look: Any) -> Line2D:
     """An entry of a legend: a marker alone, unless a line is asked for, or there is no marker."""
+    from reports.canvas import Line2D
+
     return Line2D([], [], color=colour, label=label, **{"marker": marker, "ls": "none" if marker else "-", **look})
 
 
 def level_handles(levels: Iterable[str], line: str = "none") -> list[Line2D]:
     """Entries of the levels."""
     return [entry(level, marker, colour, ls=line) for level, (colour, marker) in level_looks(levels).items()]
+
+
+def ticks(axis: Axis, most: int = 9, *, apart: float = 0.0, **how: Any) -> None:
+    """Ticks at round numbers: so many steps at the ``most``, or as far ``apart``; how else, as `MaxNLocator` has it."""
+    from matplotlib.ticker import MaxNLocator, MultipleLocator
+
+    axis.set_major_locator(MultipleLocator(apart) if apart else MaxNLocator(most, **how))
 
 
 def shifts(count: int, reach: float = 0.16) -> Sequence[float]:

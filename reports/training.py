@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from matplotlib.ticker import MaxNLocator
 
 from rcdm_core.kept import atomic_path, keeping
 from reports.panels import Panel
-from reports.style import DPI, INK, MUTED, TEXT_WIDTH, level_looks, new_figure, shifts, theme
+from reports.style import DPI, INK, MUTED, TEXT_WIDTH, level_looks, new_figure, shifts, theme, ticks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +62,7 @@ def write_curves(path: Path, losses: pd.DataFrame, fidelity: pd.DataFrame) -> No
         axes.set_title(title, loc="left")
         axes.set_xlabel("steps")
         axes.set_xlim(left=0)
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        ticks(axes.xaxis, 4, integer=True)
         axes.grid(axis="y")
     loss.legend()
     ranks.legend()
@@ -94,7 +93,7 @@ def write_stages(path: Path, stages: pd.DataFrame) -> None:
             axes.plot(rows[column], rows["stage"].map(names.index) + shift, marker, color=colour, label=level)
         axes.set_title(title, loc="left")
         axes.grid(axis="x")
-        axes.xaxis.set_major_locator(MaxNLocator(3))
+        ticks(axes.xaxis, 3)
         if column in ("MRR", "variance within"):
             axes.set_xlim(left=0)
     plots[0].set_yticks(range(len(names)), names)

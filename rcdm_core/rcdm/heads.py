@@ -45,7 +45,8 @@ class RepresentationHead(nn.Module):
     def __init__(self, dimension: int, embedding: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(dimension))
-        self.register_buffer("whitening", torch.eye(dimension))
+        # Not `torch.eye`, which on the device "meta" imports PyTorch's compiler: that takes three seconds.
+        self.register_buffer("whitening", torch.zeros(dimension, dimension).fill_diagonal_(1))
         self.linear = nn.Linear(dimension, embedding)
 
     def whiten(self, h: torch.Tensor) -> torch.Tensor:

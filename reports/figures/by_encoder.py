@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 
 from reports.style import (
     DASHED,
@@ -141,8 +139,11 @@ def draw_matrices_by_encoder(
         unit: What the numbers are.
     """
     encoders, looks = list(dict.fromkeys(encoder for encoder, _ in tables)), level_looks(level for _, level in tables)
-    shades = ScalarMappable(Normalize(-full, full), "RdBu_r")
     with theme():
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
+
+        shades = ScalarMappable(Normalize(-full, full), "RdBu_r")
         figure = new_figure(TEXT_WIDTH, 16 + len(looks) * (6 + 3.3 * len(rows)) + 8)
         grid = figure.subplots(len(looks), len(encoders), sharex=True, sharey=True, squeeze=False)
         for line, (level, (colour, _)) in zip(grid, looks.items(), strict=True):

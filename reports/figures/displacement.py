@@ -11,8 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import offset_copy
 
 from reports import style
 from reports.style import (
@@ -61,6 +59,8 @@ def draw_displacement(
         trained: Conditions that the encoder was trained with.
         negligible: Relative displacement below which a verdict calls the movement negligible; shaded.
     """
+    from matplotlib.transforms import offset_copy
+
     looks = level_looks(displacement["level"])
     first = displacement[displacement["level"] == next(iter(looks))]  # the mean where several encoders are
     moved = first.groupby("condition")["relative_displacement"].mean()
@@ -133,8 +133,8 @@ def draw_dose_response(
             axes.axvline(references[condition], color=INK, lw=0.8, ls=":", zorder=1)
         axes.set_xlim(0, None)
         axes.set_ylim(0, top)
-        axes.xaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 5, 10)))
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 5, 10)))
+        style.ticks(axes.xaxis, 4, steps=(1, 2, 5, 10))
+        style.ticks(axes.yaxis, 5, steps=(1, 2, 5, 10))
         axes.set_title(f"{style.TRAINED} " * (condition in trained) + labels[condition], loc="left")
         axes.set_xlabel(units[condition], labelpad=1.5)
     for axes in plots[: len(labels) : _COLUMNS]:

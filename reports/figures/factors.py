@@ -10,10 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import MultipleLocator
 
 from reports.figures.by_encoder import dots_from
-from reports.style import LEGEND, MUTED, TEXT_WIDTH, as_list, entry, legend_below, level_looks, new_figure, theme
+from reports.style import LEGEND, MUTED, TEXT_WIDTH, as_list, entry, legend_below, level_looks, new_figure, theme, ticks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +64,7 @@ def draw_factors(factors: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
         dots_from(edge, axes, rows, "present", places + 0.14, (colour, "o", colour), 4.2)
         dots_from(edge, axes, rows, "rendered", places - 0.14, (colour, "o", "white"), 4.2)
         axes.grid(axis="x")
-    axes.xaxis.set_major_locator(MultipleLocator(0.5 if rendered else 0.2))
+    ticks(axes.xaxis, apart=0.5 if rendered else 0.2)
     axes.set_xlim(edge, 1.04)
     drawn = [entry("rendered in samples", "o", mfc="white")] if rendered else []
     legend_below(figure, entry("present in h", "o"), *drawn, entry("guessing", "|", MUTED, ms=7, mew=1.2))

@@ -10,7 +10,6 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator, NullLocator
 from scipy import stats
 
 from reports import style
@@ -59,7 +58,7 @@ def draw_levels(
         if measure in chance:
             axes.axvline(chance[measure], color=MUTED, lw=0.9, ls=":", zorder=0, label="chance")
         axes.set_title(heading, loc="left")
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        style.ticks(axes.xaxis, 4)
         axes.set_xlim(left=0)
     style.legend_below(figure)
     return figure
@@ -93,7 +92,7 @@ def draw_solvers(table: pd.DataFrame, *, chosen: tuple[str, int], floor: Estimat
             _floor(axes, floor.value, floor.low, floor.high, across=True)
         axes.set_xscale("log")
         axes.set_xticks(ticks := sorted(set(shown["steps"])), [str(tick) for tick in ticks])
-        axes.xaxis.set_minor_locator(NullLocator())
+        axes.minorticks_off()
         axes.set_xlabel("steps")
         axes.set_title(title, loc="left")
         axes.set_ylim(0, None)
@@ -161,7 +160,7 @@ def draw_places(places: pd.DataFrame, *, among: int, labels: Mapping[str, str]) 
             axes.bar(range(among + 1), counts, width=0.8, color=looks[level][0], label=level)
             axes.set_title(labels[factor], loc="left")
             axes.set_xticks([0, among], ["lowest", "highest"])
-            axes.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+            style.ticks(axes.yaxis, 2, integer=True)
         grid[place * rows, 0].set_ylabel(f"{encoder} {level}\nimages")
     style.legend_below(figure)
     return figure

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from matplotlib.textpath import TextPath
 
 from reports.style import DPI, INK, LEVEL_COLOURS, NORMAL, SMALL, TEXT_WIDTH, new_figure, theme
 
@@ -198,6 +197,8 @@ def _dots(millimetres: float) -> int:
 @cache  # outlines are slow to measure, and the panels of a report have the same labels
 def _text_width(text: str) -> float:
     """Width in mm of the longest line of a text, in the small size of the theme that is on."""
+    from matplotlib.textpath import TextPath
+
     # Not as extents of paths, which take ten times as long: a letter ends rightmost in a vertex.
     lines = [TextPath((0, 0), line, size=SMALL).vertices for line in text.split("\n") if line.strip()]
     return max((np.max(line, axis=0, initial=0)[0] for line in lines), default=0.0) / 72 * 25.4

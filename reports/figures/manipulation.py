@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from reports import style
 from reports.figures.factors import factor_lists
@@ -84,7 +83,7 @@ def draw_responses(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
         axes.axhline(0, color=MUTED, lw=0.6, zorder=0)
         axes.axvline(0, color=MUTED, lw=0.6, zorder=0)
         axes.set_title(labels[factor], loc="left", fontsize=SMALL)
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        style.ticks(axes.xaxis, 5, integer=True)
     figure.supylabel("change of the factor", fontsize=NORMAL, x=0.005)
     style.legend_below(figure, unit="how far h is moved, standard deviations of the readout", left=0.025)
     return figure

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from reports import style
 from reports.style import DASHED, INK, LEGEND, MUTED, TEXT_WIDTH, new_figure
@@ -144,6 +143,6 @@ def draw_gains(comparison: pd.DataFrame, aspects: Mapping[str, str], reference: 
         axes.axvline(0, color=INK, lw=0.8, ls=DASHED, zorder=0)
         reach = max(0.05, float(rows[["gain_low", "gain_high"]].abs().max().max())) * 1.1
         axes.set_xlim(-reach, reach)
-        axes.xaxis.set_major_locator(MaxNLocator(4))  # whose labels do not touch
+        style.ticks(axes.xaxis, 4)  # whose labels do not touch
     figure.tight_layout(pad=0.3, w_pad=1.5)
     return figure
