@@ -530,7 +530,7 @@ def test_large_files_are_not_all_decoded_at_once(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(decoding, "square", slow)
     monkeypatch.setattr(decoding, "_MEMORY", decoding._Memory(800_000))
-    monkeypatch.setattr("rcdm_core.data.folder.WORKERS", 8)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     assert len(opened(tmp_path)) == 13
     assert most[0] == 1_500_000  # the largest alone; of the others, three at a time
 

@@ -80,7 +80,7 @@ def test_a_method_trains_and_its_encoder_is_what_it_trained(name, zoo):
 def test_every_encoder_is_trained_alike(zoo):
     trainings = [json.loads((zoo / f"{name}.json").read_text())["training"] for name in recipes.ENCODERS]
     told = [[[leg[key] for key in ("images", "view", "noise", "settings")] for leg in one["legs"]] for one in trainings]
-    assert [leg[:2] for leg in told[0]] == [[32, 24], [32, 32]]
+    assert [leg[:2] for leg in told[0]] == [[32, 16], [32, 24], [32, 32]]
     assert all(legs == told[0] for legs in told)
 
 
@@ -169,13 +169,23 @@ def test_training_can_begin_with_the_weights_that_ship(name):
         assert torch.equal(tensor, shipped[key]), key
 
 
-def test_the_teacher_follows_the_student_by_a_hundredth_of_the_way_at_every_step():
+def test_the_teacher_follows_the_student_by_a_tenth_of_the_way_at_every_step():
     method = build_method("dino")
     before = method.teacher_trunk.conv1.weight.clone()
     with torch.no_grad():
         method.trunk.conv1.weight += 1
     method.after_step()
-    assert torch.allclose(method.teacher_trunk.conv1.weight - before, torch.tensor(0.01), atol=1e-5)
+    assert torch.allclose(method.teacher_trunk.conv1.weight - before, torch.tensor(0.1), atol=1e-5)
+
+
+def test_dinos_loss_is_larger_where_all_scenes_are_projected_to_one_place():
+    torch.manual_seed(0)
+    method, batch = build_method("dino"), (preprocessing()(Scenes()[range(16)]), torch.zeros(16).long())
+    with torch.no_grad():
+        apart = method(batch)
+        method.head.layers[-1].weight *= 1e-6
+        method.head.layers[-1].bias += 1
+        assert method(batch) > apart + 1
 
 
 def _circulant(size: int, seed: int) -> torch.Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from rcdm_core.data.folder import WORKERS
+from rcdm_core.data.folder import decoders
 from rcdm_core.data.imageset import ImageSet, draw_order
 from rcdm_core.errors import UserError
 from rcdm_core.images import recipe, square
@@ -92,7 +91,7 @@ class DownloadedImages(ImageSet):
     def images(self, indices: ArrayLike) -> torch.Tensor:
         """Images ``[N, 3, S, S]`` in [0, 1], decoded in parallel."""
         chosen = self.numbers[np.asarray(indices)].tolist()
-        with ThreadPoolExecutor(WORKERS) as pool:
+        with decoders() as pool:
             return torch.stack(list(pool.map(lambda i: square(self.dataset[i][0], self.image_size), chosen)))
 
 
@@ -107,7 +106,7 @@ def open_download(name: str, image_size: int, limit: int | None = None, seed: in
     dataset = _open(DOWNLOADS[name])
     chosen = np.sort(draw_order(len(dataset), limit, seed)[:limit])
     fingerprint = hashlib.sha256(f"{recipe(image_size)}\0".encode())
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with decoders() as pool:
         digests = pool.map(lambda i: _digest(dataset, i), chosen.tolist())
         for digest in track(digests, "hashing images", len(chosen)):
             fingerprint.update(digest)

@@ -8,7 +8,6 @@ and a file that has changed since is refused.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,10 @@ from rcdm_core.images import UnreadableImage, read_picture, recipe, told_of_rang
 from rcdm_core.paths import user_path
 from rcdm_core.progress import track
 
-WORKERS = min(16, os.cpu_count() or 1)
+
+def decoders() -> ThreadPoolExecutor:
+    """As many threads for reading files as PyTorch has for an operation, which is what ``--threads`` says."""
+    return ThreadPoolExecutor(torch.get_num_threads())
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -54,7 +56,7 @@ class FolderImages(ImageSet):
         Raises:
             UserError: A file has gone, or is not what it was when the folder was opened.
         """
-        with ThreadPoolExecutor(WORKERS) as pool:
+        with decoders() as pool:
             return torch.stack(list(pool.map(self._image, np.asarray(indices).tolist())))
 
     def _image(self, index: int) -> torch.Tensor:
@@ -138,7 +140,7 @@ def _check(
 
     while queue and (missing := wanted - len(readable)):
         batch, queue = queue[:missing], queue[missing:]
-        with ThreadPoolExecutor(WORKERS) as pool:
+        with decoders() as pool:
             results = pool.map(checked, batch)
             for path, result in track(zip(batch, results, strict=True), "checking images", len(batch)):
                 if isinstance(result, UnreadableImage):

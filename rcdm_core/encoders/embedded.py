@@ -109,7 +109,8 @@ class _Residual(nn.Module):
 
     def __init__(self, before: int, after: int, stride: int, convolution: type[nn.Conv2d]) -> None:
         super().__init__()
-        shortcut = nn.Sequential(nn.Conv2d(before, after, 1, stride=stride, bias=False), nn.BatchNorm2d(after))
+        shortcut = nn.Sequential(nn.Conv2d(before, after, 1, bias=False), nn.BatchNorm2d(after))
+        self.stride = stride
         self.conv1 = convolution(before, after, 3, stride=stride, padding=1, bias=False)
         self.bn1, self.act1 = nn.BatchNorm2d(after), nn.ReLU(inplace=True)
         self.conv2 = convolution(after, after, 3, padding=1, bias=False)
@@ -119,7 +120,9 @@ class _Residual(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         changed = self.bn2(self.conv2(self.act1(self.bn1(self.conv1(x)))))
-        changed += self.downsample(x)
+        changed += self.downsample(
+            x[..., :: self.stride, :: self.stride]
+        )  # half the time of a convolution that strides
         return self.act2(changed)
 
 
