@@ -228,7 +228,8 @@ def build_method(name: str) -> Method:
         case "vicreg":
             return Joint(VICRegProjectionHead(WIDTH, HIDDEN, PROJECTOR_DIMENSIONS[name]), VICRegLoss())
         case "barlow":
-            return Joint(BarlowTwinsProjectionHead(WIDTH, HIDDEN, PROJECTOR_DIMENSIONS[name]), BarlowTwinsLoss())
+            loss = BarlowTwinsLoss(lambda_param=2e-3)  # of batches so small, 5e-3 weighs what chance alone correlates
+            return Joint(BarlowTwinsProjectionHead(WIDTH, HIDDEN, PROJECTOR_DIMENSIONS[name]), loss)
         case "dino":
             return DINO()
         case _:
