@@ -255,9 +255,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=1 if sharing.processes() > 1 else 0)  # others touch it, to see whether the first is there
     except Timeout as error:
-        raise UnderWay(
-            f"the same run is under way in {folder}", "let it end, or choose another folder with --out"
-        ) from error
+        raise UnderWay(f"the same run is under way in {folder}", "let it end, or choose another folder") from error
     except (NotImplementedError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
             raise _cannot_write(folder, error) from error
