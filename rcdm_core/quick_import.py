@@ -1,8 +1,9 @@
 """diffusers without what only takes time: most of its import is for other networks than ours.
 
-PyTorch's compiler is imported so that their classes can be marked for it, torchvision and scipy.stats for what they do
-to images and noise, and the list of all that is installed is for packages named otherwise than what they provide. All
-of that is out of sight while diffusers is imported, and there as ever afterwards.
+PyTorch's compiler is imported so that their classes can be marked for it; transformers, torchvision, scipy.stats and
+others for what their pipelines do; and the list of all that is installed for packages named otherwise than what they
+provide. All of that is out of sight while diffusers is imported, as if it were not installed, and there as ever
+afterwards. Where diffusers cannot do without, it is imported as by everybody else.
 """
 
 from __future__ import annotations
@@ -20,7 +21,19 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
 _NEEDED = ("diffusers.models.unets.unet_2d", "diffusers.schedulers")
-_HIDDEN = ("torch._dynamo", "torchvision", "scipy", "scipy.stats")
+_HIDDEN = (
+    "torch._dynamo",
+    "torchvision",
+    "scipy",
+    "scipy.stats",
+    "transformers",
+    "peft",
+    "xformers",
+    "flash_attn",
+    "kernels",
+    "bitsandbytes",
+    "torchao",
+)
 
 
 def import_diffusers_quickly() -> None:
@@ -41,10 +54,15 @@ class _Quick(MetaPathFinder):
             load = spec.loader.exec_module
 
             def exec_module(module: Any) -> None:
-                with _hidden():
+                try:
+                    with _hidden():
+                        load(module)
+                        for needed in _NEEDED:
+                            import_module(needed)
+                except Exception:  # whatever it is that diffusers cannot do without
+                    for part in [part for part in sys.modules if part.startswith("diffusers.")]:
+                        del sys.modules[part]
                     load(module)
-                    for needed in _NEEDED:
-                        import_module(needed)
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FIRST_NUMBER = """
 import sys
@@ -20,6 +25,7 @@ import sys
 import torch
 from rcdm_core.quick_import import import_diffusers_quickly
 import_diffusers_quickly()
+{before}
 from rcdm_core.rcdm import load_rcdm
 drawn = load_rcdm().sample(torch.zeros(1, 384), "vicreg/backbone", steps=1)
 print(*sorted(sys.modules))
@@ -49,19 +55,35 @@ HEAVY = {
 }
 
 
-SLOW_OF_DIFFUSERS = {"torch._dynamo", "torchvision", "scipy.stats"}
+SLOW_OF_DIFFUSERS = {"torch._dynamo", "torchvision", "scipy.stats", "transformers"}
 
 
-def printed(code: str) -> list[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()
+def printed(code: str, **env: str) -> list[str]:
+    words = [sys.executable, "-c", code]
+    return subprocess.run(
+        words, capture_output=True, text=True, check=True, env={**os.environ, **env}
+    ).stdout.splitlines()
 
 
 def test_the_first_number_needs_no_library_that_draws_plots_or_compiles() -> None:
     assert not HEAVY & set(printed(FIRST_NUMBER)[-1].split())
 
 
-def test_a_command_draws_the_same_without_what_diffusers_imports_for_others_and_leaves_that_as_it_was() -> None:
-    imported, drawn = printed(DRAWN)
+def test_a_command_draws_the_same_without_what_diffusers_imports_for_others_and_leaves_that_as_it_was(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "transformers").mkdir()
+    (tmp_path / "transformers" / "__init__.py").write_text("import torch._dynamo\n")
+    (tmp_path / "transformers-5.0.0.dist-info").mkdir()
+    (tmp_path / "transformers-5.0.0.dist-info" / "METADATA").write_text("Name: transformers\nVersion: 5.0.0\n")
+    imported, drawn = printed(DRAWN.format(before=""), PYTHONPATH=str(tmp_path))
     assert "diffusers" in imported.split()
     assert not SLOW_OF_DIFFUSERS & set(imported.split())
+    assert [drawn] == printed(AS_EVER)
+
+
+def test_where_diffusers_cannot_do_without_it_is_imported_as_ever() -> None:
+    missing = 'import rcdm_core.quick_import as q; q._NEEDED = ("diffusers.schedulers", "diffusers.no_such_module")'
+    imported, drawn = printed(DRAWN.format(before=missing))
+    assert "torch._dynamo" in imported.split()
     assert [drawn] == printed(AS_EVER)

@@ -14,6 +14,7 @@ budget of an attack, so that no method is trained against any.
 from __future__ import annotations
 
 import copy
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 
@@ -237,4 +238,5 @@ def build_method(name: str) -> Method:
 
 
 def _dino_head(prototypes: int) -> DINOProjectionHead:
-    return DINOProjectionHead(WIDTH, HIDDEN, PROJECTOR_DIMENSIONS["dino"], prototypes, batch_norm=True)
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # lightly's, of PyTorch's older weight norm
+        return DINOProjectionHead(WIDTH, HIDDEN, PROJECTOR_DIMENSIONS["dino"], prototypes, batch_norm=True)
