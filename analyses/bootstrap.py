@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 
 RESAMPLES = 2000
 LEVEL = 0.95
-Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+_normal = NormalDist().inv_cdf
+Z = _normal((1 + LEVEL) / 2)
 
 _LEAST = {mean_rank: 1.0, mean_size: 0.0}  # what the mean cannot be below
 
@@ -69,7 +70,7 @@ class Estimate:
             error: The standard error.
             level: Coverage of the interval, in (0, 1).
         """
-        more = NormalDist().inv_cdf((1 + level) / 2) * error
+        more = _normal((1 + level) / 2) * error
         low = self.value - np.hypot(self.value - self.low, more)
         return Estimate(self.value, float(low), float(self.value + np.hypot(self.high - self.value, more)), self.n)
 
@@ -113,7 +114,7 @@ def interval(
     if n == 1 or np.isnan(value):
         return Estimate(value, np.nan, np.nan, n)
     if statistic is share and np.isin(values, (0, 1)).all():
-        low, high = _wilson(value, n, NormalDist().inv_cdf(tails[1]))
+        low, high = _wilson(value, n, _normal(tails[1]))
     elif statistic is auc:
         low, high = _wilson_of_auc(values, value, tails[1])
     elif statistic in (share, correlation, mean_reciprocal):
@@ -198,7 +199,7 @@ def _bounded(values: Array, tails: Array, resamples: int, seed: int, least: floa
     if low == high:
         low, high = (
             least + (1 - least) * end
-            for end in _wilson((values[0] - least) / (1 - least), len(values), NormalDist().inv_cdf(tails[1]))
+            for end in _wilson((values[0] - least) / (1 - least), len(values), _normal(tails[1]))
         )
     return max(low, least), min(high, 1.0)
 

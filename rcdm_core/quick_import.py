@@ -8,7 +8,6 @@ afterwards. Where diffusers cannot do without, it is imported as by everybody el
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import sys
 from contextlib import contextmanager
@@ -70,6 +69,7 @@ class _Quick(MetaPathFinder):
 
 @contextmanager
 def _hidden() -> Iterator[None]:
+    import importlib.metadata
     from unittest.mock import patch
 
     import torch

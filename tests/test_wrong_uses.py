@@ -325,3 +325,16 @@ def test_streams_and_terminals_of_every_kind(tmp_path: Path, shell: str, code: i
     assert "Traceback" not in found.stderr
     assert told in found.stderr
     assert len(found.stderr.splitlines()) == bool(told)
+
+
+@pytest.mark.parametrize("words", ["invariance --rcdm none", "train --data scenes --steps 1 --image-size 32"])
+def test_settings_of_matplotlibs_that_are_no_text_are_told_before_anything_is_computed(
+    tmp_path: Path, words: str
+) -> None:
+    (tmp_path / "matplotlibrc").write_bytes(b"\xff\xfe")
+    line = [str(SCRIPT), *words.split(), "-e", "vicreg", "--out", "out"]
+    found = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "mend the file matplotlibrc" in found.stderr.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+    assert not any(did in found.stderr for did in ("encoding", "transforming", "training"))

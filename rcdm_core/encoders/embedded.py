@@ -120,9 +120,8 @@ class _Residual(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         changed = self.bn2(self.conv2(self.act1(self.bn1(self.conv1(x)))))
-        changed += self.downsample(
-            x[..., :: self.stride, :: self.stride]
-        )  # half the time of a convolution that strides
+        kept = x[..., :: self.stride, :: self.stride]  # half the time of a convolution that strides
+        changed += self.downsample(kept)
         return self.act2(changed)
 
 

@@ -66,6 +66,9 @@ def carry_out(
     with progress_bars():
         study = prepare()
         tell(study.facts["data_card"].get("remarks", ()))
+        # Settings of Matplotlib's that cannot be read are told before anything is measured, not minutes after.
+        import reports.canvas  # noqa: F401
+
         if out is not None:
             runs.keep_apart(out, study.images)
         run = runs.begin(study.facts, out)
