@@ -28,6 +28,7 @@ import torch
 
 from analyses.findings import ERROR_RATE
 from analyses.findings import LEAST as FEWEST
+from analyses.floors import of_others
 from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.records import REAL, components, records
 from analyses.statistics import Array, mean, mean_rank, mean_reciprocal, mean_size, median, r2, ratio, share
@@ -263,7 +264,9 @@ def measure(run: Context, settings: Fidelity) -> Iterator[pd.DataFrame | Panel]:
                           both; the factor
     ``plain``, ``guided``  the factor that the judge reads off a sample, and off one that is steered towards h; the
                           factor (``true`` its value)
-    ``guided_rank``       as ``sample_rank``, of these; ``plain_rank`` of the same images without
+    ``guided_rank``       as ``sample_rank``, of these; ``plain_rank`` of the same images without;
+                          ``guided_shuffled_rank``, ``guided_mean_h_rank`` of the floors, steered as well
+    ``guided_mean_h``     the factor that the judge reads off a sample that is steered towards the mean h
     ``frechet``           squared Frechet distance of the set from other real images, as contributions (mean: the value)
     ``inception_score``   Inception score of the set, as contributions (mean: the value)
     ``precision``         whether a picture of the set lies in the manifold of other real images
@@ -375,15 +378,24 @@ def around_their_mean(turns: Array) -> Array:
 
 
 def steered(run: Context, level: str, h: torch.Tensor, samples: torch.Tensor, drawn: Drawn) -> Iterator[pd.DataFrame]:
-    """Samples steered towards h beside those from equal noise that are not: ranks, and what the judge reads."""
-    count = min(run.settings.guided, len(samples))
-    numbers = drawn.images[:count]
-    guided = run.render("guided", level, h[:count], numbers.tolist(), guided=True)[:, 0]
-    for name, of in {"plain": samples[:count], "guided": guided}.items():
-        ranks = retrieval_ranks(run.encode(of)[level], h, torch.arange(count))
-        yield run.records(f"{name}_rank", ranks, numbers, level)
-        for factor, read in run.read(of[:, None]).items():
-            yield run.records(name, read[:, 0], numbers, level, factor)
+    """Samples steered towards h beside those from equal noise that are not: ranks, and what the judge reads.
+
+    The floors are steered as well: samples of other images, and samples towards the mean h.
+    """
+    count, few = min(run.settings.guided, len(samples)), min(run.settings.guided, len(samples), LEAST)
+    numbers, own = drawn.images[:count], torch.arange(count)
+    towards = {"guided": h[:count], "guided_mean_h": h.mean(0).expand(few, -1)}
+    of = {"plain": samples[:count]} | {
+        name: run.render(name, level, each, numbers[: len(each)].tolist(), guided=True)[:, 0]
+        for name, each in towards.items()
+    }
+    for name, pictures in of.items():
+        seen, images = run.encode(pictures)[level], numbers[: len(pictures)]
+        yield run.records(f"{name}_rank", retrieval_ranks(seen, h, own[: len(seen)]), images, level)
+        if name == "guided":
+            yield run.records("guided_shuffled_rank", retrieval_ranks(seen.roll(1, 0), h, own), images, level)
+        for factor, read in run.read(pictures[:, None]).items():
+            yield run.records(name, read[:, 0], images, level, factor)
     factors = run.images.factors(numbers)
     assert factors is not None
     for factor, values in components(factors).items():
@@ -562,19 +574,27 @@ def guidance(found: Found) -> pd.DataFrame:
 
     One row an (``encoder``, ``level``, ``factor``): agreement with the image, accuracy for the class and R2 for others,
     of samples as they are, ``plain``, and of ``guided`` ones; ``gain``, image by image from equal noise; Wilcoxon's
-    ``p_value`` and ``p_holm``, corrected over all rows; ``images``. ``MRR`` is among the factors.
+    ``p_value`` and ``p_holm``, corrected over all rows; the floors, steered as well: ``shuffled``, the guided samples
+    of other images, and ``mean_h``, samples towards the mean h; ``images``. ``MRR`` is among the factors.
     """
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for key, group in found.measured("plain_rank", "guided_rank").groupby(["encoder", "level"], sort=False):
-        ranks = {name: values_of(group, f"{name}_rank") for name in ("plain", "guided")}
+    of = {"plain": "plain", "guided": "guided", "shuffled": "guided_shuffled", "mean_h": "guided_mean_h"}
+    measures = [f"{measure}_rank" for measure in of.values()]
+    for key, group in found.measured(*measures).groupby(["encoder", "level"], sort=False):
+        ranks = {name: values_of(group, f"{measure}_rank") for name, measure in of.items()}
+        floors = {name: (1 / ranks.pop(name)).mean() for name in ("shuffled", "mean_h")}
         gain = 1 / ranks["guided"] - 1 / ranks["plain"]
-        rows[*key, "MRR"] = found.intervals(ranks, mean_reciprocal) | gained(found, gain)
-    read = found.measured("true", "plain", "guided")
+        rows[*key, "MRR"] = found.intervals(ranks, mean_reciprocal) | gained(found, gain) | floors
+    read = found.measured("true", "plain", "guided", "guided_mean_h")
     read = read.assign(factor=read["condition"].str.removesuffix(".cos").str.removesuffix(".sin"))
     for (*key, factor), group in read.groupby(["encoder", "level", "factor"], sort=False):
         values = {name: by_image(part, "condition").to_numpy() for name, part in group.groupby("measure")}
-        true = values.pop("true")
-        if factor == "class":
+        true, of_mean, classes = values.pop("true"), values.pop("guided_mean_h"), factor == "class"
+        floors = {
+            "shuffled": of_others(true, values["guided"][:, None], classes=classes, paired=True),
+            "mean_h": of_others(true, of_mean[:, None], classes=classes, paired=False),
+        }
+        if classes:
             hits = {name: 1.0 * (of == true)[:, 0] for name, of in values.items()}
             scores = found.intervals(hits, share)
             gain = hits["guided"] - hits["plain"]
@@ -582,8 +602,9 @@ def guidance(found: Found) -> pd.DataFrame:
             scores = found.intervals({name: np.stack([true, of], axis=-1)[:, None] for name, of in values.items()}, r2)
             errors = {name: np.square(of - true).sum(1) for name, of in values.items()}
             gain = (errors["plain"] - errors["guided"]) / np.square(true - true.mean(0)).sum(1).mean()
-        rows[*key, factor] = {name: scores[name] for name in ("plain", "guided")} | gained(found, gain)
-    table = tabulate(rows, ("encoder", "level", "factor"), ("plain", "guided", "gain"), ("p_value", "p_holm"))
+        rows[*key, factor] = {name: scores[name] for name in ("plain", "guided")} | gained(found, gain) | floors
+    last = ("p_value", "p_holm", "shuffled", "mean_h")
+    table = tabulate(rows, ("encoder", "level", "factor"), ("plain", "guided", "gain"), last)
     return corrected(found, table)
 
 

@@ -344,14 +344,22 @@ def test_guidance_is_judged_by_what_an_independent_reader_sees(found: Result) ->
     true, noise = rng.uniform(-1, 1, 40), rng.normal(size=40)
     read = {"true": true, "plain": true + 0.5 * noise, "guided": true + 0.1 * noise}
     parts = [records(name, values, numbers, condition="x", **about) for name, values in read.items()]
-    classes = {"true": numbers % 4, "plain": numbers % 4, "guided": numbers % 4}
-    parts += [records(name, values, numbers, condition="class", **about) for name, values in classes.items()]
-    parts += [records(f"{name}_rank", 1 + rng.integers(0, 9, 40), numbers, **about) for name in ("plain", "guided")]
+    parts += [records(name, numbers % 4, numbers, condition="class", **about) for name in read]
+    of_mean = {"x": np.full(20, true.mean()), "class": np.full(20, 3)}  # a sample of the mean shows the same of all
+    parts += [
+        records("guided_mean_h", values, numbers[:20], condition=factor, **about) for factor, values in of_mean.items()
+    ]
+    ranks = {"plain": 2, "guided": 1, "guided_shuffled": 4, "guided_mean_h": 8}
+    parts += [records(f"{name}_rank", np.full(40, rank), numbers, **about) for name, rank in ranks.items()]
     table = replace(found, records=pd.concat(parts)).tables["guidance"].set_index("factor")
     x = table.loc["x"]
     assert x["guided"] - x["plain"] == pytest.approx(x["gain"]) == pytest.approx(0.24 * (noise**2).mean() / true.var())
     assert x["gain_low"] > 0 > x["p_holm"] - 0.05
-    assert table.loc["class", "gain"] == 0
+    assert x["mean_h"] == pytest.approx(0)
+    others = np.square(true[:, None] - read["guided"])[~np.eye(40, dtype=bool)].mean()
+    assert x["shuffled"] == pytest.approx(1 - others / true.var())
+    assert table.loc["class", ["gain", "shuffled", "mean_h"]].tolist() == pytest.approx([0, 9 / 39, 0.25])
+    assert table.loc["MRR", ["plain", "guided", "shuffled", "mean_h"]].tolist() == [0.5, 1, 0.25, 0.125]
 
 
 def test_only_a_decoder_that_recalls_is_found_to_recall(found: Result) -> None:

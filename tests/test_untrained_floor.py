@@ -64,6 +64,7 @@ def test_the_floor_claims_nothing(rcdm):
     told = found.tables["guidance"].set_index("encoder")
     assert told.loc[UNTRAINED, "p_holm"].isna().all()
     own = told.loc["vicreg"]
+    assert own[["shuffled", "mean_h"]].notna().all(axis=None)
     assert own["p_holm"].min() == pytest.approx(min(1, own["p_value"].min() * len(own)))
     assert found.names["guided"] == own["images"].iloc[0] == 24  # not the 30 that were asked for
 
