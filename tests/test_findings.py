@@ -107,7 +107,7 @@ def test_from_twenty_images_on_there_is_a_word():
 
 
 @given(st.floats(0.01, 1), st.floats(0.01, 1), st.integers(0, 50))
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 def test_words_follow_the_rules_for_any_movement(backbone, projector, seed):
     records = planted_records({"backbone": backbone, "projector": projector}, images=20, seed=seed)
     found = verdicts(records)
