@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from rcdm_core.rcdm.network import NetworkSettings, build_unet
-from rcdm_core.rcdm.winograd import TILE, WinogradConvolution, transforms
+from rcdm_core.winograd import TILE, WinogradConvolution, transforms
 
 
 def exact(convolution: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
@@ -23,7 +23,7 @@ def error(found: torch.Tensor, truth: torch.Tensor) -> float:
 
 
 def test_a_product_of_polynomials_is_known_from_its_values() -> None:
-    inputs, kernel, outputs = transforms()
+    inputs, kernel, outputs = transforms(torch.float64)
     d, g = torch.randn(6, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
     made = outputs @ ((kernel @ g) * (inputs @ d))
     assert torch.allclose(made, torch.stack([d[i : i + 3] @ g for i in range(TILE)]), atol=1e-12)
@@ -56,13 +56,35 @@ def test_it_follows_its_weights() -> None:
     assert error(quick(x), exact(quick, x)) < 2e-6
 
 
-def test_gradients_are_those_of_a_convolution() -> None:
-    quick, plain = WinogradConvolution(64, 64, 3, padding=1), nn.Conv2d(64, 64, 3, padding=1)
-    plain.load_state_dict(quick.state_dict())
-    x = torch.randn(2, 64, 4, 4, requires_grad=True)
-    found, wanted = (torch.autograd.grad(of(x).square().sum(), [x, of.weight]) for of in (quick, plain))
+@pytest.mark.parametrize("asked", [("x",), ("weight", "bias"), ("x", "weight", "bias")])
+@pytest.mark.parametrize("count, channels, shape", [(2, (64, 96), (4, 8)), (70, (96, 64), (16, 16))])
+def test_gradients_are_those_of_a_convolution(
+    asked: tuple[str, ...], count: int, channels: tuple[int, int], shape: tuple[int, int]
+) -> None:
+    quick, x = WinogradConvolution(*channels, 3, padding=1), torch.randn(count, channels[0], *shape)
+    towards = torch.randn(count, channels[1], *shape)  # a gradient of which every pixel counts
+    of = {"x": x, "weight": quick.weight, "bias": quick.bias}
+    for name, tensor in of.items():
+        tensor.requires_grad_(name in asked)
+    given = [of[name] for name in asked]
+    wanted = torch.autograd.grad((exact(quick, x) * towards.double()).sum(), given)
+    with patch.object(nn.Conv2d, "forward", side_effect=AssertionError("it was not quick")):
+        found = torch.autograd.grad(quick(x), given, towards)
     for one, other in zip(found, wanted, strict=True):
-        assert torch.equal(one, other)
+        assert one.shape == other.shape
+        assert error(one, other) < 3e-6
+
+
+def test_a_step_of_training_is_followed() -> None:
+    """What is kept of frozen weights is not taken for weights that a gradient has moved."""
+    quick, x = WinogradConvolution(64, 64, 3, padding=1), torch.randn(2, 64, 4, 4)
+    optimizer = torch.optim.AdamW(quick.parameters(), lr=0.1)
+    for _ in range(2):
+        quick(x).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        with torch.no_grad():
+            assert error(quick(x), exact(quick, x)) < 2e-6
 
 
 @pytest.mark.parametrize(

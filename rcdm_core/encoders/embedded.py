@@ -31,6 +31,7 @@ from rcdm_core.json_files import card_at
 from rcdm_core.state_dicts import fill, load_into
 from rcdm_core.weight_files import load_state
 from rcdm_core.weights import Fresh, seeded
+from rcdm_core.winograd import WinogradConvolution
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +55,7 @@ def trunk() -> nn.Module:
     network.conv1 = nn.Conv2d(3, stem, 7, stride=2, padding=3, bias=False)
     network.bn1, network.act1 = nn.BatchNorm2d(stem), nn.ReLU(inplace=True)
     for i, (narrow, wide) in enumerate(zip(before, CHANNELS, strict=True), 1):
-        convolution = WholeImageConvolution if i == len(CHANNELS) else nn.Conv2d
+        convolution = WholeImageConvolution if i == len(CHANNELS) else WinogradConvolution
         block = _Residual(narrow, wide, stride=1 if i == 1 else 2, convolution=convolution)
         network.add_module(f"layer{i}", nn.Sequential(block))
     network.global_pool = nn.Sequential(OrderedDict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(1)))

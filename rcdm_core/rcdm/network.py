@@ -24,7 +24,7 @@ from torch import nn
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.json_files import TRUTH, Kind, or_none, several, whole, wrong
 from rcdm_core.rcdm.heads import RepresentationHead, embedded_images
-from rcdm_core.rcdm.winograd import WinogradConvolution
+from rcdm_core.winograd import WinogradConvolution
 
 GROUPS = 32  # of every group norm: channels are multiples of it
 T = TypeVar("T")
