@@ -15,8 +15,6 @@ from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, StrictUndefined
-
 from rcdm_core.kept import atomic_path
 
 if TYPE_CHECKING:
@@ -35,6 +33,8 @@ def compile_html(document: Mapping[str, Any], folder: Path, name: str = "report.
     Returns:
         Path of the page.
     """
+    from jinja2 import Environment, StrictUndefined  # with the first page, as what plots: not before the first number
+
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["data"] = lambda path: _data_address(folder / path)
     environment.filters["anchor"] = _anchor

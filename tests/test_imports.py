@@ -47,6 +47,7 @@ HEAVY = {
     "torch._dynamo",
     "sympy",
     "accelerate",
+    "jinja2",
 }
 
 
