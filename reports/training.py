@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-import reports.canvas  # noqa: F401  # settings of Matplotlib's that cannot be read are told before training
+import reports.matplotlibrc  # noqa: F401  # settings of Matplotlib's that cannot be read are told before training
 from rcdm_core.kept import atomic_path, keeping
 from reports.panels import Panel
 from reports.style import DPI, INK, MUTED, TEXT_WIDTH, level_looks, new_figure, shifts, theme, ticks

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import pytest
@@ -9,8 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from rcdm_core import derived
+from rcdm_core.encoders.embedded import WholeImageConvolution
 from rcdm_core.rcdm.network import NetworkSettings, build_unet
 from rcdm_core.winograd import TILE, WinogradConvolution, transforms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def exact(convolution: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
@@ -23,7 +30,7 @@ def error(found: torch.Tensor, truth: torch.Tensor) -> float:
 
 
 def test_a_product_of_polynomials_is_known_from_its_values() -> None:
-    inputs, kernel, outputs = transforms(torch.float64)
+    inputs, kernel, outputs = map(torch.from_numpy, transforms())
     d, g = torch.randn(6, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
     made = outputs @ ((kernel @ g) * (inputs @ d))
     assert torch.allclose(made, torch.stack([d[i : i + 3] @ g for i in range(TILE)]), atol=1e-12)
@@ -75,16 +82,60 @@ def test_gradients_are_those_of_a_convolution(
         assert error(one, other) < 3e-6
 
 
-def test_a_step_of_training_is_followed() -> None:
-    """What is kept of frozen weights is not taken for weights that a gradient has moved."""
-    quick, x = WinogradConvolution(64, 64, 3, padding=1), torch.randn(2, 64, 4, 4)
-    optimizer = torch.optim.AdamW(quick.parameters(), lr=0.1)
-    for _ in range(2):
-        quick(x).square().mean().backward()
-        optimizer.step()
-        optimizer.zero_grad()
+def moved_by_a_fused_optimiser(layer: nn.Conv2d, x: torch.Tensor) -> None:
+    optimizer = torch.optim.AdamW(layer.requires_grad_().parameters(), lr=0.1, fused=True)
+    layer(x).square().mean().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def moved_as_averages_are(layer: nn.Conv2d, x: torch.Tensor) -> None:
+    layer.weight.data.mul_(2)
+
+
+def replaced_in_a_copy(layer: nn.Conv2d, x: torch.Tensor) -> None:
+    layer.weight = nn.Parameter(copy.deepcopy(layer).weight.detach() + 1)
+
+
+@pytest.mark.parametrize("kind", [WinogradConvolution, WholeImageConvolution])
+@pytest.mark.parametrize("move", [moved_by_a_fused_optimiser, moved_as_averages_are, replaced_in_a_copy])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_weights_are_followed_that_change_without_a_word(
+    kind: type[nn.Conv2d], move: Callable[[nn.Conv2d, torch.Tensor], None], frozen: bool
+) -> None:
+    layer, x = kind(64, 64, 3, padding=1, bias=False), torch.randn(2, 64, 4, 4)
+    for _ in range(3):
+        move(layer, x)
+        layer.requires_grad_(not frozen)
         with torch.no_grad():
-            assert error(quick(x), exact(quick, x)) < 2e-6
+            assert error(layer(x), exact(layer, x)) < 3e-6
+
+
+def test_a_second_derivative_is_that_of_a_convolution() -> None:
+    """Of a penalty on a gradient, of a loss that is linear in what is convolved, and of one that is not."""
+    quick, x = WinogradConvolution(64, 64, 3, padding=1), torch.randn(2, 64, 4, 4, requires_grad=True)
+    for power in (1, 2):
+        both = []
+        for made in (quick(x), exact(quick, x)):
+            (slope,) = torch.autograd.grad(made.pow(power).sum(), x, create_graph=True)
+            both.append(torch.autograd.grad(slope.square().sum(), [quick.weight, x], allow_unused=power == 1))
+        for one, other in zip(*both, strict=True):
+            assert (other is None or not other.any()) if one is None or not one.any() else error(one, other) < 1e-5
+        assert both[0][0].any()
+
+
+def test_what_a_convolution_can_it_can() -> None:
+    quick, x = WinogradConvolution(64, 64, 3, padding=1, bias=False), torch.randn(2, 64, 8, 8)
+    wanted = F.conv2d(x, quick.weight, padding=1)
+    assert torch.allclose(nn.Sequential(quick, nn.ReLU(inplace=True))(x), wanted.relu(), atol=1e-5)
+    assert torch.allclose(torch.func.vmap(quick)(x[:, None])[:, 0], wanted, atol=1e-5)
+    assert torch.allclose(quick(x[0]), wanted[0], atol=1e-5)
+    (slope,) = torch.autograd.grad(wanted.square().sum(), quick.weight)
+    made = quick(x).square().sum()
+    with torch.autocast("cpu", torch.bfloat16):
+        made.backward()  # in the precision that it went forward in
+    assert quick.weight.grad is not None
+    assert error(quick.weight.grad, slope) < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -106,7 +157,7 @@ def test_large_weights_are_not_kept_a_second_time() -> None:
     """What is kept would take gigabytes of the published network, most of whose weights are in its widest layers."""
     wide = WinogradConvolution(768, 512, 3, padding=1)
     wide(torch.randn(1, 768, 4, 4))
-    assert not hasattr(wide, "_derived")
+    assert wide not in derived._kept
 
 
 @torch.no_grad()

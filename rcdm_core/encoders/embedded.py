@@ -31,7 +31,7 @@ from rcdm_core.json_files import card_at
 from rcdm_core.state_dicts import fill, load_into
 from rcdm_core.weight_files import load_state
 from rcdm_core.weights import Fresh, seeded
-from rcdm_core.winograd import WinogradConvolution
+from rcdm_core.winograd import WinogradConvolution, is_transformed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ def trunk() -> nn.Module:
 
 
 class WholeImageConvolution(nn.Conv2d):
-    """A 3 x 3 convolution with padding 1, as one product with a matrix from all input to all output pixels.
+    """A 3 x 3 convolution with padding 1: on a processor one product with a matrix from all input to all output pixels.
 
     The matrix of frozen weights is kept as long as they are what they were.
     """
@@ -77,14 +77,15 @@ class WholeImageConvolution(nn.Conv2d):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """``[N, C, H, H]`` to ``[N, D, H', H']``."""
         side = input.shape[-1]
-        if side > LARGEST_WHOLE or input.shape[-2] != side:
+        whole = side <= LARGEST_WHOLE and input.shape[-2] == side and input.ndim == 4
+        if not whole or input.device.type != "cpu" or self.weight.dtype != torch.float32:
             return super().forward(input)
         after = -(-side // self.stride[0])
         pixels = input.permute(0, 2, 3, 1).flatten(1) @ self._matrix(side)
         return pixels.unflatten(1, (after, after, self.out_channels)).permute(0, 3, 1, 2)
 
     def _matrix(self, side: int) -> torch.Tensor:
-        if self.weight.requires_grad:
+        if self.weight.requires_grad or is_transformed():
             return self._spread(side)
         return derived(self, partial(self._spread, side), side)
 

@@ -67,7 +67,7 @@ def carry_out(
         study = prepare()
         tell(study.facts["data_card"].get("remarks", ()))
         # Settings of Matplotlib's that cannot be read are told before anything is measured, not minutes after.
-        import reports.canvas  # noqa: F401
+        import reports.matplotlibrc  # noqa: F401
 
         if out is not None:
             runs.keep_apart(out, study.images)
