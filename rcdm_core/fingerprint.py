@@ -41,6 +41,13 @@ def fingerprint(module: nn.Module, about: str = "") -> str:
     return digest.hexdigest()
 
 
+def forget_fingerprints(network: nn.Module) -> None:
+    """Have the fingerprints that a network keeps taken anew: it was in other hands, where it may have been trained."""
+    for module in network.modules():
+        for name in ("fingerprint", "network_fingerprint"):
+            module.__dict__.pop(name, None)
+
+
 def _plain(value: Any) -> Iterator[bytes]:
     """The bytes of a value of a state dict: of a tensor of any kind, or of several, or what Python says of it."""
     if isinstance(value, (list, tuple)):

@@ -19,6 +19,7 @@ from rcdm_core.data.scenes import SIZE
 from rcdm_core.encoders import Encoder, catalogue, load_encoder
 from rcdm_core.encoders.any_network import admitted
 from rcdm_core.errors import UserError, unknown_name
+from rcdm_core.fingerprint import forget_fingerprints
 from rcdm_core.images import is_resized_by_encoder, recipe
 from rcdm_core.rcdm.choices import DISTILLED_SOLVER
 from rcdm_core.rcdm.rcdm import RCDM, JoinedRCDM, unknown_condition
@@ -199,6 +200,7 @@ def open_encoder(
     elif weights is not None:
         raise UserError("weights were given beside an encoder that is loaded already", "give its name, or no weights")
     else:
+        forget_fingerprints(encoder)
         encoder = admitted(encoder.to(device))
     for name in _several(level):
         if name not in encoder.levels:
@@ -348,6 +350,7 @@ def _open_shared(where: _OneOrSeveral, device: str) -> RCDM:
     if not isinstance(where, (str, Path, RCDM)):
         return JoinedRCDM([_open_shared(one, device) for one in where])
     if isinstance(where, RCDM):
+        forget_fingerprints(where)
         return where.to(device)
     from rcdm_core.rcdm.rcdm import load_rcdm
 

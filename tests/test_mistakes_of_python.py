@@ -53,6 +53,30 @@ def test_what_is_no_encoder_and_no_table_is_told() -> None:
         found.tables["displacemen"]
 
 
+def test_an_encoder_that_is_trained_on_between_two_calls_is_another_one(capfd: pytest.CaptureFixture[str]) -> None:
+    encoder, sizes = load_encoder("vicreg"), {**BRIEF, "gallery": 20}
+    before = rcdm_probe.invariance(encoder, **sizes)
+    with torch.no_grad():
+        encoder.trunk.layer4[0].conv2.weight.mul_(1.5)
+    after = rcdm_probe.invariance(encoder, **sizes)
+    assert before.run["hashes"]["encoder"] != after.run["hashes"]["encoder"]
+    assert "not what it gives now" not in capfd.readouterr().err  # nothing was kept under the name of this one
+    same = load_encoder("vicreg")
+    same.load_state_dict(encoder.state_dict())
+    assert rcdm_probe.invariance(same, **sizes).records.equals(after.records)
+    with pytest.raises(UserError, match="trained on other weights of vicreg"):
+        rcdm_probe.invariance(encoder, **{**sizes, "rcdm": "embedded"})
+
+
+def test_an_rcdm_that_is_trained_on_between_two_calls_is_another_one(tiny_rcdm: Path) -> None:
+    rcdm, sizes = load_rcdm(tiny_rcdm), {**BRIEF, "gallery": 20, "rendered": 2, "varied": 2, "samples": 2, "steps": 1}
+    before = rcdm_probe.invariance("vicreg", **{**sizes, "rcdm": rcdm})
+    with torch.no_grad():
+        rcdm.denoiser.head("vicreg/backbone").linear.weight.mul_(1.5)
+    after = rcdm_probe.invariance("vicreg", **{**sizes, "rcdm": rcdm})
+    assert before.run["hashes"]["rcdm"] != after.run["hashes"]["rcdm"]
+
+
 def test_a_gallery_holds_the_images_that_are_ranked_and_is_told_so(tmp_path: Path) -> None:
     runs = [rcdm_probe.invariance("vicreg", **BRIEF, seed=0, gallery=gallery) for gallery in (1, 10)]
     assert [found.run["arguments"]["gallery"] for found in runs] == [20, 20]
