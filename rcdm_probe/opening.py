@@ -200,7 +200,6 @@ def open_encoder(
     elif weights is not None:
         raise UserError("weights were given beside an encoder that is loaded already", "give its name, or no weights")
     else:
-        forget_fingerprints(encoder)
         encoder = admitted(encoder.to(device))
     for name in _several(level):
         if name not in encoder.levels:

@@ -15,6 +15,7 @@ from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import load_rcdm
 from rcdm_probe import compare
+from rcdm_probe.opening import open_encoder
 
 BRIEF = {"images": 20, "transformations": ("blur",), "rcdm": "none", "levels": ("backbone",)}
 
@@ -66,6 +67,37 @@ def test_an_encoder_that_is_trained_on_between_two_calls_is_another_one(capfd: p
     assert rcdm_probe.invariance(same, **sizes).records.equals(after.records)
     with pytest.raises(UserError, match="trained on other weights of vicreg"):
         rcdm_probe.invariance(encoder, **{**sizes, "rcdm": "embedded"})
+
+
+def test_an_encoder_that_was_left_in_training_is_measured_as_it_is_used() -> None:
+    encoder, sizes = load_encoder("vicreg"), {**BRIEF, "gallery": 20}
+    wanted = rcdm_probe.invariance("vicreg", **sizes)
+    encoder.train().requires_grad_(True)
+    running = encoder.trunk.bn1.running_mean.clone()
+    found = rcdm_probe.invariance(encoder, **sizes)
+    assert found.records.equals(wanted.records)
+    assert found.run["hashes"] == wanted.run["hashes"]
+    assert torch.equal(running, encoder.trunk.bn1.running_mean)
+
+
+def test_an_encoder_whose_layers_are_others_is_another_one() -> None:
+    encoder = load_encoder("vicreg")
+    encoder.trunk.global_pool.pool = torch.nn.AdaptiveMaxPool2d(1)
+    with pytest.raises(UserError, match="trained on other weights of vicreg"):
+        rcdm_probe.invariance(encoder, **{**BRIEF, "gallery": 20, "rcdm": "embedded"})
+
+
+def test_what_timm_keeps_of_weights_is_not_older_than_they() -> None:
+    x, encoders = torch.rand(2, 3, 224, 224), [load_encoder("timm/levit_128s", weights="random") for _ in range(2)]
+    moved = encoders[0].state_dict()
+    for key in (key for key in moved if "attention_biases" in key):
+        moved[key] = torch.randn_like(moved[key])
+    encoders[0](x)
+    for encoder in encoders:
+        encoder.load_state_dict(moved)
+    encoders[1].train().eval()
+    found, wanted = open_encoder(encoders[0], device="cpu")(x)["backbone"], encoders[1](x)["backbone"]
+    assert torch.equal(found, wanted)
 
 
 def test_an_rcdm_that_is_trained_on_between_two_calls_is_another_one(tiny_rcdm: Path) -> None:

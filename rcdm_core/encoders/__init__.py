@@ -58,6 +58,7 @@ def load_encoder(
     Raises:
         UserError: No such encoder or layer (says the nearest names), or its weights are not here or do not fit.
     """
+    from rcdm_core.encoders.any_network import described
     from rcdm_core.encoders.encoder import with_layers
 
     place = next((place for prefix, place in _FAMILIES.items() if name.startswith(prefix)), None)
@@ -72,7 +73,7 @@ def load_encoder(
     if is_ssl is not None:
         encoder.is_ssl = is_ssl
     encoder.is_stateless = name in ENCODERS or load.__name__ == "load_timm"
-    encoder.is_examined = True  # a family's own has been; ours are known
+    encoder.examined_as = described(encoder)  # a family's own has been; ours are known
     further = [level for level in levels if level not in encoder.levels]
     return (with_layers(encoder, further) if further else encoder).to(device)
 

@@ -20,7 +20,7 @@ from rcdm_core.encoders.encoder import Encoder, catching, pooled
 from rcdm_core.encoders.preprocess import bends_oblong
 from rcdm_core.encoders.soundness import examined, fixed_images, others_code, sketched
 from rcdm_core.errors import UserError
-from rcdm_core.fingerprint import shows_an_address, without_addresses
+from rcdm_core.fingerprint import forget_fingerprints, shows_an_address, without_addresses
 from rcdm_core.precision import differ, rounding_of
 from rcdm_core.state_dicts import load_into
 from rcdm_core.weight_files import load_state
@@ -70,7 +70,8 @@ def admitted(encoder: Encoder, sources: Iterable[Path] = (), remove_scores: bool
     that no file holds, what comes out of it.
 
     Args:
-        encoder: On any device. One that `rcdm_core.encoders.load_encoder` gives was looked at.
+        encoder: On any device. One that was looked at, as those that `rcdm_core.encoders.load_encoder` gives, may have
+            been trained or changed since: it is frozen and in evaluation mode again, and its fingerprint taken anew.
         sources: Further files of code.
         remove_scores: Whether a last layer that makes scores of classes is left out; else that is told.
 
@@ -79,8 +80,8 @@ def admitted(encoder: Encoder, sources: Iterable[Path] = (), remove_scores: bool
             is another one in each pass or batch (`rcdm_core.encoders.soundness`), or nothing tells one step of the
             preprocessing from another.
     """
-    if encoder.is_examined:
-        return encoder
+    if encoder.examined_as is not None:
+        return _once_more(encoder)
     name, trunk = encoder.name, encoder.trunk
     if shows_an_address(repr(encoder.preprocess)):
         raise UserError(
@@ -89,7 +90,7 @@ def admitted(encoder: Encoder, sources: Iterable[Path] = (), remove_scores: bool
         )
     _refuse_hidden(encoder, name)
     code = _code(chain(sources, _defining(encoder)))
-    described = f"{encoder.about}{code}{without_addresses(repr(trunk))}{_settings(trunk)}"
+    about = f"{encoder.about}{code}{without_addresses(repr(trunk))}{_settings(trunk)}"
     with others_code(f"{name} cannot be used for evaluation"):
         encoder.eval().requires_grad_(False)
     with ExitStack() as looking:
@@ -106,11 +107,25 @@ def admitted(encoder: Encoder, sources: Iterable[Path] = (), remove_scores: bool
         made = f"it was made with dimensions={encoder.dimensions}"
         raise UserError(f"encoder {name} gives levels {dimensions}", made)
     encoder.dimensions = dimensions
-    encoder.about = f"{described}{sketched(levels, rounding_of(encoder))}"
-    for known in ("fingerprint", "network_fingerprint"):
-        vars(encoder).pop(known, None)
-    encoder.is_examined = True
+    encoder.about = f"{about}{sketched(levels, rounding_of(encoder))}"
+    forget_fingerprints(encoder)
+    encoder.examined_as = described(encoder)
     return encoder
+
+
+def _once_more(encoder: Encoder) -> Encoder:
+    with others_code(f"{encoder.name} cannot be used for evaluation"):
+        encoder.train()  # in which networks of timm let go of what they keep of their weights
+        encoder.eval().requires_grad_(False)
+    forget_fingerprints(encoder)
+    if (now := described(encoder)) != encoder.examined_as:
+        encoder.about, encoder.examined_as = encoder.about + now, now
+    return encoder
+
+
+def described(encoder: Encoder) -> str:
+    """The layers of a network with their settings: what it is, but for its weights and its code."""
+    return without_addresses(f"{encoder.trunk!r}{encoder.projector!r}{_settings(encoder)}")
 
 
 def _refuse_hidden(network: nn.Module, name: str) -> None:

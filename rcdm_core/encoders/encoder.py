@@ -57,7 +57,8 @@ class Encoder(nn.Module):
         layers: Layers of the trunk that are levels as well, shallow to deep; see `with_layers`.
         grid_layer: The one whose places are the grid behind the level `PATCHES`; empty where that was not asked for.
         is_stateless: Whether a pass leaves nothing behind in trunk and projector, so that several can run at once.
-        is_examined: Whether it is known as one that can be measured, see `rcdm_core.encoders.any_network.admitted`.
+        examined_as: What its network was when it was found to be one that can be measured; None where that was not
+            asked, see `rcdm_core.encoders.any_network.admitted`.
     """
 
     about: str = ""
@@ -85,7 +86,7 @@ class Encoder(nn.Module):
         self.is_ssl, self.image_size = is_ssl, image_size
         self.training_augmentations = tuple(training_augmentations)
         self.card = dict(card or {})
-        self.is_examined = False
+        self.examined_as: str | None = None
         self.eval().requires_grad_(False)
 
     @property
