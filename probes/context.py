@@ -219,7 +219,8 @@ class Context:
         return self._stages(*key).table(name, lambda: join(list(compute())))
 
     def _stages(self, *key: Any) -> Stages:
-        known = (*(encoder.fingerprint for encoder in self.encoders), self.images.fingerprint)
+        encoders = ((encoder.name, encoder.fingerprint) for encoder in self.encoders)  # records tell the name
+        known = (*encoders, self.images.fingerprint)
         return self.stages.under(*known, *key)
 
     def read(self, samples: torch.Tensor) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rcdm_core.encoders import UNTRAINED, load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.precision import device_of
+from rcdm_core.weights import is_fresh
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ def is_untrained(encoder: Encoder) -> bool:
 
 def are_fresh(name: str, card: Mapping[str, Any]) -> bool:
     """Whether the weights of an encoder of this name and card are fresh."""
-    return name == UNTRAINED or str(card.get("weights", "")).startswith("random")
+    return name == UNTRAINED or is_fresh(card.get("weights"))
 
 
 def untrained_of(encoder: Encoder, levels: Sequence[str]) -> Encoder | None:

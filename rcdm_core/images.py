@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ from PIL import Image, ImageOps, PngImagePlugin, PpmImagePlugin, TiffImagePlugin
 from rcdm_core.errors import UserError
 from rcdm_core.paths import open_regular
 
-RECIPE = "centre square, Pillow bicubic, float32, 2"
+RECIPE = "centre square, Pillow bicubic, float32, 3"
 """Name of our own way from a file to a square; see `recipe`."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
@@ -322,7 +322,7 @@ def _lowest_of_16_bits(image: Image.Image) -> int | None:
     if image.mode == "I" and isinstance(image, PpmImagePlugin.PpmImageFile):
         return 0
     if image.mode == "I" and isinstance(image, TiffImagePlugin.TiffImageFile):
-        return -(1 << 15) if image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE) == (16,) else None
+        return -(1 << 15) if _tiff_tag(image, TiffImagePlugin.BITSPERSAMPLE) == (16,) else None
     return None
 
 
@@ -339,13 +339,15 @@ def _standard(image: Image.Image, lowest: int | None = None) -> Image.Image:
     """The image in one of two modes: RGB, or F (one float channel in [0, 1]) where 8 bits would lose grey levels."""
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
-    if lowest is not None:
-        return _converted(image, "F", lambda part: _of_65535(np.asarray(part) - lowest))
+    is_negative = _tiff_tag(image, TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0  # Pillow minds it in 8 bits alone
     if image.mode.startswith("I;16"):
-        return _converted(image, "F", lambda part: _of_65535(np.asarray(part)))
+        lowest = 0
+    if lowest is not None:
+        white = 4095 if _tiff_tag(image, TiffImagePlugin.BITSPERSAMPLE) == (12,) else 65535
+        return _converted(image, "F", lambda part: _grey((np.asarray(part, np.float32) - lowest) / white, is_negative))
     if image.mode in ("I", "F"):
         low, high = _extremes(image)
-        return _converted(image, "F", lambda part: Image.fromarray(_unit(np.asarray(part), low, high)))
+        return _converted(image, "F", lambda part: _grey(_unit(np.asarray(part), low, high), is_negative))
     if image.has_transparency_data:
         return _converted(image, "RGB", _on_white)
     return image.convert("RGB")
@@ -375,8 +377,13 @@ def _extremes(image: Image.Image) -> tuple[float, float]:
     return float(np.min(found)), float(np.max(found))
 
 
-def _of_65535(values: np.ndarray) -> Image.Image:
-    return Image.fromarray(values.astype(np.float32) / 65535)
+def _tiff_tag(image: Image.Image, tag: int) -> Any:
+    """What a TIFF says under a tag; None of other files, and where it says nothing."""
+    return image.tag_v2.get(tag) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
+
+
+def _grey(values: np.ndarray, is_negative: bool) -> Image.Image:
+    return Image.fromarray(1 - values if is_negative else values)
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -47,6 +47,11 @@ class Fresh:
         return f"random, seed {self.seed}"
 
 
+def is_fresh(told: object) -> bool:
+    """Whether what an encoder's card tells of its weights is that they are `Fresh`."""
+    return re.fullmatch(r"random, seed [0-9]+", str(told)) is not None
+
+
 def parse_weights(weights: str | Path | None) -> Path | Fresh | None:
     """What an option ``--weights`` asks for: a file, ``random`` or ``random:SEED``; None for ``own`` and for None.
 

@@ -294,8 +294,14 @@ def _asked_otherwise(compared: Mapping[str, FinishedRun]) -> Iterator[str]:
     drawn = {name: arguments.get("rcdm") for name, arguments in asked.items()}
     if len(set(drawn.values())) > 1:
         yield f"What draws differs: {_by_run(drawn)}. Numbers that rest on samples compare decoders as well."
+    elif len({tuple(_of_decoders(run)) for run in compared.values()}) > 1:
+        yield "What draws has the same name and other weights: numbers that rest on samples compare decoders as well."
     if len({run.run["hashes"].get("data") for run in compared.values()}) > 1:
         yield "The sets of images differ, in choice, size or content: images are paired by name, pixels unchecked."
+
+
+def _of_decoders(run: FinishedRun) -> Iterator[str]:
+    return (sha for of, sha in sorted(run.run["hashes"].items()) if of == "rcdm" or of.startswith("rcdm of "))
 
 
 def _made_otherwise(compared: Mapping[str, FinishedRun]) -> Iterator[str]:
@@ -333,7 +339,7 @@ def _measures(
     allowed = {}
     for measure, about in probe.compared.items():
         name = about.called or words(measure)
-        asked = [{str(run.run["arguments"].get(setting)) for run in compared.values()} for setting in about.rests_on]
+        asked = [{_told_of(run, setting) for run in compared.values()} for setting in about.rests_on]
         differ = [words(setting) for setting, values in zip(about.rests_on, asked, strict=True) if len(values) > 1]
         if differ:
             told.append(f"Left out: {name}, which means something else with another {listed(differ)}.")
@@ -342,6 +348,11 @@ def _measures(
         else:
             allowed[measure] = about
     return allowed
+
+
+def _told_of(run: FinishedRun, setting: str) -> tuple[str, str]:
+    """What a run was asked for, and what that was: a network of one name may be another one."""
+    return str(run.run["arguments"].get(setting)), run.run["hashes"].get(setting, "")
 
 
 def _joinable(
@@ -410,9 +421,11 @@ def _differences(study: Study, names: Sequence[str], groups: Mapping[Any, Sequen
             else:
                 base, other = (interval(of_run, own) for of_run in both)
             apart = both[1] - both[0]
-            apart[np.abs(apart) <= ROUNDING] = 0  # else rounding that is the same for all images would be certain
+            size = np.abs(both).max() if about.whole else 1.0  # numbers of sets have no unit
+            apart[np.abs(apart) <= ROUNDING * size] = 0  # else rounding that is the same for all images would be certain
             gain = interval(apart, median if about.statistic is median else mean)
             errors = study.errors[[0, place]][:, members].max(1) * np.abs(np.median(both, axis=1))
+            base, other = (of_run.widened(float(error)) for of_run, error in zip((base, other), errors, strict=True))
             gain = gain.widened(float(np.hypot(*errors)))
             numbers = {**base.columns("baseline"), **other.columns("value"), **gain.columns("difference")}
             tests = (students_t(apart), math.nan) if about.shares else (signed_rank(apart), rank_biserial(apart))

@@ -147,7 +147,7 @@ def open_world(asked: opening.Asked, settings: Explore) -> World:
         asked.data,
         seen_by=opened.networks,
         least=2,
-        limit=None if str(asked.data) in SCENES else settings.gallery,  # scenes cost nothing until they are looked at
+        limit=None if asked.data in SCENES else settings.gallery,  # scenes cost nothing until they are looked at
         seed=settings.seed,
     )
     context = opened.on(images, settings)

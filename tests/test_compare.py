@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,10 @@ import torch
 from test_schemas import validator
 from typer.testing import Result
 
+from analyses.bootstrap import interval
 from analyses.records import join, records
-from analyses.statistics import auc, evaluate, r2
+from analyses.statistics import auc, evaluate, median, r2
+from probes.fidelity import PROBE as FIDELITY
 from probes.invariance import PROBE
 from probes.similarity import effective_rank
 from rcdm_core.errors import UserError
@@ -102,6 +105,24 @@ def test_a_planted_difference_is_found_on_the_images_in_common_and_none_where_th
     ]
     assert result.told[0].startswith("30 images are in every run, of 40 (A), 50 (B), 60 (C)")
     assert set(result.records["file"]) == {str(i) for i in range(10, 40)}
+
+
+def test_networks_of_one_name_and_other_weights_are_told_apart() -> None:
+    """Two checkpoints: what draws, and the features in which sets are compared, are called the same."""
+    asked = {"rcdm": "my-rcdm", "features": "timm/resnet18"}
+    ran = {
+        name: SimpleNamespace(
+            run={"arguments": asked, "hashes": {"rcdm": "r" + own, "features": "f" + own}}, encoders=("timm/resnet18",)
+        )
+        for name, own in {"A": "1", "B": "2", "C": "1"}.items()
+    }
+    for pair, differ in ((("A", "B"), True), (("A", "C"), False)):
+        compared = {name: ran[name] for name in pair}
+        left_out: list[str] = []
+        allowed = comparison._measures(FIDELITY, compared, lambda measure: True, left_out)
+        assert ("frechet" in allowed) is not differ
+        assert ("Left out: squared Frechet distance" in " ".join(left_out)) is differ
+        assert ("same name and other weights" in " ".join(comparison._asked_otherwise(compared))) is differ
 
 
 def test_what_not_every_run_has_or_means_is_left_out_and_told(tmp_path: Path) -> None:
@@ -359,5 +380,9 @@ def test_two_real_runs_are_compared_in_a_folder_like_any_other(
     a, b = (table[table["condition"] == "grey"].groupby("image")["value"].mean() for table in own)
     row = pd.read_csv(folder / "tables" / "differences.csv").set_index("condition").loc["grey"]
     assert row["difference"] == pytest.approx((b - a).median())
+    for name, table, of_run in (("baseline", own[0], a), ("value", own[1], b)):  # as in the report of each
+        error = table.loc[table["measure"] == "unit_error", "value"].item()
+        told = interval(of_run.to_numpy(), median).widened(error * of_run.median())
+        assert row[[f"{name}_low", f"{name}_high"]].tolist() == pytest.approx([told.low, told.high])
     wrong = command("compare", "vicreg", "nowhere")
     assert (wrong.exit_code, wrong.stderr.count("\n")) == (2, 1)

@@ -185,6 +185,39 @@ def test_a_torchhub_folder_and_what_it_pools(tmp_path: Path) -> None:
     torch.testing.assert_close(filled.trunk.conv1[0].weight, network().conv1[0].weight)
 
 
+MADE = """
+from torch import nn
+
+def make():
+    return nn.Sequential(nn.Conv2d(3, 8, 7, stride=8), nn.{}(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+"""
+
+
+def test_two_repositories_whose_modules_have_one_name_are_two_networks(tmp_path: Path) -> None:
+    for name, activation in {"one": "ReLU", "two": "Tanh"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "models.py").write_text(MADE.format(activation))
+        entry = "from models import make\n\ndef net(pretrained=False):\n    return make()\n"
+        (tmp_path / name / "hubconf.py").write_text(entry)
+    networks = [load_encoder(f"torchhub/./{name}:net") for name in ("one", "two", "one")]
+    assert [type(encoder.trunk[1]).__name__ for encoder in networks] == ["ReLU", "Tanh", "ReLU"]
+    assert networks[0].fingerprint != networks[1].fingerprint
+
+
+def test_code_that_is_edited_in_a_session_is_run_as_it_is_recorded(tmp_path: Path) -> None:
+    """In a notebook a file is edited, and the encoder asked for once more: its own file, and one that it imports."""
+    given = "import edited_part\n\ndef build():\n    net = edited_part.make()\n    net.image_size = 32\n    return net, "
+    (tmp_path / "edited_part.py").write_text(MADE.format("ReLU"))
+    found = []
+    for scale, activation in ((1.0, "ReLU"), (3.0, "ReLU"), (3.0, "Tanh")):
+        (tmp_path / "edited.py").write_text(f"{given}lambda x: x * {scale}\n")
+        (tmp_path / "edited_part.py").write_text(MADE.format(activation))
+        encoder = load_encoder("python:edited:build", weights="random")
+        x = encoder.preprocess(torch.ones(1, 3, 32, 32)).max().item()
+        found.append((x, type(encoder.trunk[1]).__name__))
+    assert found == [(1.0, "ReLU"), (3.0, "ReLU"), (3.0, "Tanh")]
+
+
 @pytest.mark.parametrize(
     "name, weights, message",
     [

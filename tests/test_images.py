@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from test_hostile_images import grey_tiff
 
 from rcdm_core import images as decoding
 from rcdm_core.errors import UserError
@@ -212,6 +213,26 @@ def test_sixteen_bit_grey_is_the_same_in_every_format(tmp_path: Path, low: int, 
     torch.testing.assert_close(grey[0], torch.from_numpy(values / 65_535).float(), rtol=0, atol=1e-7)
     (tmp_path / "b.tif").write_bytes(signed_tiff((values - 32_768).astype("<i2")))
     torch.testing.assert_close(read_image(tmp_path / "b.tif"), grey, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["<u2", "<f4"])
+def test_grey_whose_zero_is_white_is_no_negative(tmp_path: Path, kind: str) -> None:
+    """Pillow minds it in files of 8 bits alone; X-rays and scans are saved so."""
+    values = (np.linspace(0, 1, 64).reshape(8, 8) * (65_535 if kind == "<u2" else 1)).astype(kind)
+    for zero in (0, 1):  # white, black
+        (tmp_path / f"{zero}.tif").write_bytes(grey_tiff(values, form=1 if kind == "<u2" else 3, t262=zero))
+    white, black = (read_image(tmp_path / f"{zero}.tif") for zero in (0, 1))
+    torch.testing.assert_close(white, 1 - black, rtol=0, atol=1e-7)
+    assert black[0, 0, 0] == 0
+
+
+def test_twelve_bits_are_the_whole_range(tmp_path: Path) -> None:
+    values = np.linspace(0, 4095, 64).astype(int)
+    pairs = [(a >> 4, (a & 15) << 4 | b >> 8, b & 255) for a, b in values.reshape(-1, 2)]
+    packed = np.array(pairs, np.uint8).reshape(8, 12)
+    (tmp_path / "a.tif").write_bytes(grey_tiff(packed, t256=8, t258=12))
+    image = read_image(tmp_path / "a.tif")
+    torch.testing.assert_close(image[0].flatten(), torch.from_numpy(values / 4095).float(), rtol=0, atol=1e-6)
 
 
 def signed_tiff(values: np.ndarray) -> bytes:

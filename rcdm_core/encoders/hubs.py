@@ -27,6 +27,7 @@ from timm.data.transforms_factory import create_transform
 from torch import nn
 
 from rcdm_core.encoders.any_network import assembled, fill_network, measured, ready
+from rcdm_core.encoders.others_modules import modules_as_they_are
 from rcdm_core.encoders.preprocess import Steps, decoded_size
 from rcdm_core.errors import UserError, told, unknown_name
 from rcdm_core.hub import offline_without_a_network
@@ -124,8 +125,10 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
         )
     address, source = (str(folder.resolve()), "local") if local else (repository, "github")
     options: dict[str, Any] = {"source": source, "trust_repo": "check", "verbose": False}
+    fetched, cache = f"{owned}_{branch or '*'}".replace("/", "_"), Path(torch.hub.get_dir())
+    own, root = ([folder], folder) if local else ([*cache.glob(fetched)], cache)  # of all branches where none is named
     try:
-        with seeded(weights):
+        with modules_as_they_are(own, root), seeded(weights):
             try:
                 network = torch.hub.load(address, entry, pretrained=weights is None, **options)
             except TypeError as error:  # an entry point that knows no ``pretrained``
@@ -147,8 +150,7 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     }
     crop: dict[str, Any] = {"interpolation": "bicubic", "crop_pct": IMAGE_SIZE / DECODED, "mean": MEAN, "std": STD}
     preprocess = Steps(create_transform(IMAGE_SIZE, **crop, is_training=False))
-    fetched = f"{owned}_{branch or '*'}".replace("/", "_")  # of all branches that are here where none is named
-    code = [folder / "hubconf.py"] if local else list(Path(torch.hub.get_dir()).glob(f"{fetched}/hubconf.py"))
+    code = [folder / "hubconf.py"] if local else list(cache.glob(f"{fetched}/hubconf.py"))
     size, is_ssl = decoded_size(preprocess) or DECODED, known_training(weights, name)
     return measured(assembled(name, network, preprocess, size, is_ssl), card, code)
 

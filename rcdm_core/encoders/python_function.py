@@ -31,6 +31,7 @@ import torch
 from torch import nn
 
 from rcdm_core.encoders.any_network import assembled, fill_network, measured, ready
+from rcdm_core.encoders.others_modules import modules_as_they_are
 from rcdm_core.encoders.preprocess import (
     LARGEST,
     PROBED,
@@ -68,7 +69,8 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     module_name, _, function_name = name.removeprefix("python:").partition(":")
     if not module_name or not function_name:
         raise UserError(f"{name!r} names no function", "write python:package.module:function")
-    with modules_from(Path.cwd(), module_name) as shadowed:
+    here = Path.cwd()
+    with modules_as_they_are([here], here), modules_from(here, module_name) as shadowed:
         module = _imported(module_name)
         functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         if function_name not in functions:
