@@ -63,6 +63,7 @@ _IDENTITY = {
     "hashes": "with other weights or data",
     "versions": "with other versions of packages",
     "git_commit": "of other code",
+    "training": "of encoders whose training was told otherwise",
 }  # key of the facts -> what a run is that differs in it
 _FILES = "files"  # in run.json alone: the digests of what a finished run has left behind
 _REPORT = ("report.*", "records.parquet", "figures/*", "tables/*")
@@ -126,7 +127,7 @@ class UnderWay(UserError):
 def refuse_different(folder: Path, known: Facts, facts: Facts) -> None:
     """Raise a `UserError` where the facts of a folder are of a run of another identity."""
     for key, what in _IDENTITY.items():
-        if known.get(key) != facts[key]:
+        if _part(known, key) != _part(facts, key):
             raise UserError(f"{folder} holds a run {what}", "choose another folder")
 
 
@@ -498,7 +499,15 @@ def _newest_open(root: Path, facts: Facts) -> Path | None:
 
 
 def _is_same(known: Facts, facts: Facts) -> bool:
-    return all(known.get(key) == facts[key] for key in _IDENTITY)
+    return all(_part(known, key) == _part(facts, key) for key in _IDENTITY)
+
+
+def _part(facts: Facts, key: str) -> Any:
+    """A part of a run's identity; ``training`` is what the user told of the encoders', which no hash holds."""
+    if key != "training":
+        return facts.get(key)
+    cards = (facts.get("encoder_card"), *facts.get("encoder_cards", {}).values())
+    return [[card.get("self_supervised"), list(card.get("training_augmentations", ()))] for card in cards if card]
 
 
 @contextmanager

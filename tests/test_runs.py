@@ -66,6 +66,16 @@ def test_other_arguments_get_their_own_folder(tmp_path: Path, change: dict[str, 
     assert not second.resumed
 
 
+def test_encoders_whose_training_is_told_otherwise_are_another_run(tmp_path: Path) -> None:
+    cards = [{"self_supervised": told, "training_augmentations": ["crop"]} for told in ("not told", True)]
+    first, same, other = (
+        runs.begin({**facts(), "encoder_card": cards[which]}, out=None, root=tmp_path).folder for which in (0, 0, 1)
+    )
+    assert first == same != other
+    with pytest.raises(UserError, match="training was told otherwise"):
+        runs.begin({**facts(), "encoder_card": cards[1]}, out=first)
+
+
 def test_other_weights_get_their_own_folder(tmp_path: Path) -> None:
     first = runs.begin(facts(), out=None, root=tmp_path)
     second = runs.begin({**facts(), "hashes": {"encoder": "def"}}, out=None, root=tmp_path)
