@@ -25,6 +25,10 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
 
 
+_OURS = ("rcdm_core", "analyses", "reports", "probes", "rcdm_probe")
+"""Folders in which a file is code of ours, a probe that nobody has added to the repository yet among it."""
+
+
 def git_commit() -> str:
     """Commit of the checkout that the code runs from, empty for a wheel.
 
@@ -36,6 +40,8 @@ def git_commit() -> str:
     try:
         commit = _git(root, "rev-parse", "HEAD").decode().strip()
         change = _git(root, "diff", "--no-ext-diff", "--no-textconv", "HEAD")
+        new = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *_OURS).split(b"\0")
+        change += b"".join(name + (root / os.fsdecode(name)).read_bytes() for name in new if name)
     except (OSError, subprocess.CalledProcessError):
         return ""
     return f"{commit}-dirty-{hashlib.sha256(change).hexdigest()[:8]}" if change else commit

@@ -307,7 +307,14 @@ def test_two_edits_are_two_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert provenance.git_commit() == edited  # the same code, staged
     code.write_bytes(b"three\n")
     assert edited.startswith(f"{clean}-dirty-")
-    assert len({clean, edited, provenance.git_commit()}) == 3
+    assert len({clean, edited, third := provenance.git_commit()}) == 3
+    found = {third}
+    for text in ("one", "two"):  # a probe of one's own, which is added to the repository when it is done
+        (tmp_path / "probes").mkdir(exist_ok=True)
+        (tmp_path / "probes" / "mine.py").write_text(text)
+        found.add(provenance.git_commit())
+    (tmp_path / "notes.txt").write_text("no code")
+    assert len(found | {provenance.git_commit()}) == 3
 
 
 def test_a_folder_that_cannot_be_written_is_the_users_error(tmp_path: Path) -> None:
