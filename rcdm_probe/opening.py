@@ -24,7 +24,8 @@ from rcdm_core.images import is_resized_by_encoder, recipe
 from rcdm_core.rcdm.choices import DISTILLED_SOLVER
 from rcdm_core.rcdm.rcdm import RCDM, JoinedRCDM, unknown_condition
 from rcdm_core.representations import representation_cache
-from rcdm_core.training_images import known_split, names_its_images, unseen
+from rcdm_core.training_images import known_splits, names_its_images, told_of_doubts, unseen
+from rcdm_core.weights import is_fresh
 from rcdm_probe.device import choose_device
 from reports.decoder import training_command
 
@@ -262,8 +263,7 @@ def with_levels(
 def default_rcdm(encoder: Encoder, levels: Sequence[str]) -> str:
     """Where an encoder's RCDM is unless the user says otherwise: a word for `open_rcdms`."""
     known = catalogue.ENCODERS.get(encoder.name)
-    is_random = str(encoder.card.get("weights", "")).startswith("random")  # nobody trained an RCDM for these
-    if known is None or is_random or not set(levels) & set(known.dimensions):
+    if known is None or is_fresh(encoder.card.get("weights")) or not set(levels) & set(known.dimensions):
         return NONE
     return EMBEDDED if encoder.name in (*catalogue.EMBEDDED, catalogue.UNTRAINED) else PUBLISHED
 
@@ -382,7 +382,8 @@ def open_images(
     """Images to be measured, as large as the largest network wants them; scenes are always 32 pixels wide.
 
     Where one of the RCDMs was trained on images of the set, those that none was trained on. Where these are fewer than
-    `ENOUGH_HELD_OUT`, all are taken, and the set says how many were trained on.
+    `ENOUGH_HELD_OUT`, all are taken, and the set says how many were trained on. Where it may hold some of them, and it
+    is not known which, it says that.
 
     Args:
         data: Name, or folder.
@@ -396,7 +397,7 @@ def open_images(
         UserError: No such data, or too few images.
     """
     networks = [network for network in seen_by if network]
-    size = SIZE if str(data).lower() in SCENES else max(network.image_size for network in networks)
+    size = SIZE if isinstance(data, str) and data.lower() in SCENES else max(network.image_size for network in networks)
 
     def opened(limit: int | None) -> ImageSet:
         images = load_data(data, image_size=size, limit=limit, seed=seed)
@@ -412,14 +413,16 @@ def open_images(
     if not any(map(names_its_images, cards)):
         return opened(limit)
     every = opened(None)
+    splits, doubts = known_splits(cards, every, data)
     if whole:
-        return every
-    held_out = unseen([known_split(card, every, data) for card in cards], len(every))
+        return told_of_doubts(every, doubts)
+    held_out = unseen(splits, len(every))
     if len(held_out) == len(every):
-        return opened(limit)
+        return told_of_doubts(opened(limit), doubts)
     taken = held_out if len(held_out) >= ENOUGH_HELD_OUT else np.arange(len(every))
     positions = np.sort(taken[draw_order(len(taken), limit, seed)[:limit]])
-    return part_of(every, positions, trained_on=np.setdiff1d(positions, held_out).size, held_out=len(held_out))
+    part = part_of(every, positions, trained_on=np.setdiff1d(positions, held_out).size, held_out=len(held_out))
+    return told_of_doubts(part, doubts)
 
 
 def _told_of_sizes(images: ImageSet, encoders: Sequence[Encoder]) -> ImageSet:

@@ -23,7 +23,7 @@ from rcdm_core.rcdm_training.adaptation import STAGES_TABLE
 from rcdm_core.rcdm_training.beginning import encoders_at_hand
 from rcdm_core.rcdm_training.training import numbers
 from rcdm_core.training import LOSSES, join_processes
-from rcdm_core.training_images import LEAST_IMAGES
+from rcdm_core.training_images import LEAST_IMAGES, spared
 from rcdm_probe import runs
 from rcdm_probe.device import choose_device
 from rcdm_probe.facts import data_card, encoder_card, weights_name
@@ -97,6 +97,8 @@ def prepare(asked: Asked, settings: RCDMTraining | Adaptation, out: Path) -> Tra
     found = open_images(
         asked.data, seen_by=(*levels, *known, shape), least=LEAST_IMAGES, limit=settings.images, seed=loop.seed
     )
+    if start:
+        found = spared(found, start.cards, asked.data, settings.images)
     runs.keep_apart(out, found)
     several = len(levels) > 1
     cards = {encoder.name: encoder_card(encoder, own) for encoder, own in levels.items()}

@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import save_file
 from typer.testing import Result
 
 import rcdm_probe
+from probes.untrained import is_untrained
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_core.rcdm import load_rcdm
 from rcdm_probe import compare
-from rcdm_probe.opening import open_encoder
+from rcdm_probe.opening import open_encoder, open_images
 
 BRIEF = {"images": 20, "transformations": ("blur",), "rcdm": "none", "levels": ("backbone",)}
 
@@ -98,6 +101,20 @@ def test_what_timm_keeps_of_weights_is_not_older_than_they() -> None:
     encoders[1].train().eval()
     found, wanted = open_encoder(encoders[0], device="cpu")(x)["backbone"], encoders[1](x)["backbone"]
     assert torch.equal(found, wanted)
+
+
+def test_a_path_is_a_folder_and_a_file_of_weights_is_trained_whatever_they_are_called(tmp_path: Path) -> None:
+    seeing = load_encoder("timm/test_resnet", weights="random")
+    (tmp_path / "scenes").mkdir()
+    Image.new("RGB", (300, 300)).save(tmp_path / "scenes" / "a.png")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        images = open_images(Path("scenes"), seen_by=[seeing], least=1, limit=None, seed=0)
+    assert images.image_size == 160
+    weights = tmp_path / "random_crops.safetensors"
+    save_file(load_encoder("vicreg").state_dict(), weights)
+    assert not is_untrained(load_encoder("vicreg", weights=weights))
+    assert is_untrained(load_encoder("vicreg", weights="random:3"))
 
 
 def test_an_rcdm_that_is_trained_on_between_two_calls_is_another_one(tiny_rcdm: Path) -> None:

@@ -34,6 +34,7 @@ class ImageSet(ABC):
         skipped: Files that could not be read and are not in the set.
         passed_over: How many files, by ending, are of kinds that are not read, and how many are no images.
         remarks: What has to be told of the set, in sentences.
+        seen: Positions of images that an RCDM which is trained further has seen: others are held out.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ImageSet(ABC):
     skipped: tuple[Path, ...] = ()
     passed_over: Mapping[str, int] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    seen: ArrayLike = ()
 
     def remarking(self, remark: str) -> Self:
         """The same images, of which something more has to be told."""

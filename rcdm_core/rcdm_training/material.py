@@ -157,7 +157,8 @@ def gather(
 
     Args:
         asked: Frozen encoders with their levels.
-        images: At the largest of the encoders' sizes and ``image_size``.
+        images: At the largest of the encoders' sizes and ``image_size``; those that it says were `seen` are not held
+            out.
         image_size: Side in pixels at which they are learned to be drawn.
         looked_at: Held-out images that are sampled at each look.
         seed: Of the split.
@@ -166,7 +167,7 @@ def gather(
     Raises:
         UserError: Too few images, an encoder that gives NaN or infinity, or a full disk.
     """
-    split = hold_out(len(images), seed)
+    split = hold_out(len(images), seed, images.seen)
     conditions = []
     for encoder, levels in asked.items():
         encoder.to(processes.device)
