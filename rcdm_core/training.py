@@ -29,7 +29,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs
+from accelerate.utils import GradientAccumulationPlugin, InitProcessGroupKwargs
 from diffusers.training_utils import EMAModel
 from torch import nn
 
@@ -134,8 +134,14 @@ def join_processes(device: str) -> Accelerator:
             f"training on {device} alone",
             f"set the environment variable CUDA_VISIBLE_DEVICES={number}, use --device {kind}",
         )
-    # Its own mixed precision would be one for all trainings of a process.
-    return Accelerator(cpu=device == "cpu", kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)])
+    # Its own mixed precision would be one for all trainings of a process, and portions are accumulated here. Both are
+    # said: what is left out, `accelerate launch` sets by the environment.
+    return Accelerator(
+        cpu=device == "cpu",
+        mixed_precision="no",
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+    )
 
 
 def train(

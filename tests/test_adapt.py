@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
@@ -25,9 +26,9 @@ from rcdm_core.rcdm import load_rcdm, save_rcdm
 from rcdm_core.rcdm.diffusion import schedule_for
 from rcdm_core.rcdm.heads import RepresentationHead, fitted_basis, folded
 from rcdm_core.rcdm.network import Denoiser
-from rcdm_core.rcdm.objective import RCDMLearner
+from rcdm_core.rcdm.objective import Batch, RCDMLearner
 from rcdm_core.rcdm_training import adapt_rcdm, adaptation_settings
-from rcdm_core.rcdm_training.adaptation import of_another
+from rcdm_core.rcdm_training.adaptation import of_another, of_the_mean
 from rcdm_core.rcdm_training.beginning import BASIS, COMPONENTS, begin_on, encoders_at_hand
 from rcdm_core.rcdm_training.evaluation import share_within
 from rcdm_core.rcdm_training.material import gather
@@ -52,8 +53,10 @@ def adapted(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def adapt(rcdm: Path, folder: Path, *, known: bool = True, whole: int = 0) -> None:
-    decoder, encoder = load_rcdm(rcdm), load_encoder("vicreg")
+def adapt(
+    rcdm: Path, folder: Path, *, name: str = "vicreg", weights: str | None = None, known: bool = True, whole: int = 0
+) -> None:
+    decoder, encoder = load_rcdm(rcdm), load_encoder(name, weights=weights)
     settings = adaptation_settings(
         decoder, steps=6, whole=whole, learning_rate=1e-3, whole_rate=1e-3, batch_size=4, every=2, looked_at=4
     )
@@ -70,6 +73,24 @@ def test_the_denoiser_and_its_heads_stay_as_they_were(trained: Path, adapted: Pa
     assert after.card["encoders"].keys() == {"simclr", "vicreg"}
     assert after.card["training"]["began_with"] == before.fingerprint
     assert [card["training"]["data"] for card in after.cards] == [before.card["training"]["data"]] * 2
+
+
+@pytest.mark.parametrize("weights, told, stay", [(None, True, True), ("random:1", True, False), (None, False, False)])
+def test_heads_stay_where_they_were_trained_on_the_same_weights(
+    trained: Path, tmp_path: Path, weights: str | None, told: bool, stay: bool
+) -> None:
+    copytree(trained, tmp_path / "start")
+    card = json.loads((tmp_path / "start" / "rcdm.json").read_text())
+    if not told:
+        del card["encoders"]
+    card["adapted"] = {"simclr/projector": {"heads": card["scores"]["simclr/projector"]}}
+    (tmp_path / "start" / "rcdm.json").write_text(json.dumps(card))
+    adapt(tmp_path / "start", tmp_path / "adapted", name="simclr", weights=weights)
+    after = load_rcdm(tmp_path / "adapted")
+    assert after.card["encoders"] == {"simclr": load_encoder("simclr", weights=weights).network_fingerprint}
+    for conditions in (after.conditions, after.card["scores"], after.card["adapted"]):
+        assert ("simclr/projector" in conditions) == stay
+        assert "simclr/backbone" in conditions
 
 
 def test_each_stage_says_what_it_bought(adapted: Path) -> None:
@@ -146,6 +167,34 @@ def test_a_start_gives_its_own_heads_to_the_same_encoder_and_its_reading_to_anot
     assert begun["barlow/backbone"].through in ("simclr/backbone", "simclr/projector")
     start.basis = None
     assert begin_on(learner, start, material, known=[], precision="no")["barlow/backbone"].through == COMPONENTS
+
+
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
+def test_a_guide_is_chosen_where_batches_go(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Placed(RCDMLearner):
+        def forward(self, batch: Batch) -> torch.Tensor:
+            images, groups, _ = batch
+            devices = {tensor.device.type for tensor in (images, *(h for _, h in groups), *self.parameters())}
+            assert devices == {"meta"}
+            return torch.zeros(())
+
+    start, images = load_rcdm(trained), load_data("scenes", image_size=32, limit=60)
+    asked = {load_encoder("simclr"): ("backbone",), load_encoder("barlow"): ("backbone",)}
+    material = gather(asked, images, image_size=16, looked_at=4, seed=0, processes=join_processes("cpu"))
+    elsewhere = replace(material, device=torch.device("meta"))  # in the place of a GPU; autocast does not know it
+    monkeypatch.setattr("rcdm_core.rcdm_training.evaluation.lowered", lambda device, precision: nullcontext())
+    learner = Placed(Denoiser(NETWORK, material.dimensions, unet=start.denoiser.unet), start.schedule)
+    begun = begin_on(learner, start, elsewhere, known=encoders_at_hand(start), precision="no")
+    assert set(begun["barlow/backbone"].losses) == {"simclr/backbone", "simclr/projector"}
+    for basis, through in ((start.basis, BASIS), (None, COMPONENTS)):
+        start.basis = basis
+        assert begin_on(learner, start, elsewhere, known=[], precision="no")["barlow/backbone"].through == through
+
+
+def test_the_mean_is_where_the_representations_are() -> None:
+    one, h = SimpleNamespace(name="a/backbone"), torch.zeros(4, 3, device="meta")
+    mean = of_the_mean({"a/backbone": torch.ones(3)})(one, h)
+    assert (mean.device.type, mean.shape) == ("meta", h.shape)
 
 
 def test_heads_that_whiten_are_folded_for_a_network_whose_heads_do_not(tmp_path: Path) -> None:

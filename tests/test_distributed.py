@@ -50,6 +50,15 @@ def test_two_processes_train_as_one_with_twice_the_batch(alone: Path, tmp_path: 
     assert_the_same_training(alone, tmp_path)
 
 
+def test_what_accelerate_launch_sets_changes_no_training(alone: Path, tmp_path: Path) -> None:
+    launched = {"ACCELERATE_MIXED_PRECISION": "bf16", "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4"}
+    process = processes().Process(target=train_small_among, args=(launched, tmp_path), daemon=True)
+    process.start()
+    process.join(300)
+    assert process.exitcode == 0
+    assert_the_same_training(alone, tmp_path)
+
+
 @pytest.mark.parametrize("parts", [2, 8])  # 8: a part is one image, of one level
 def test_accumulated_gradients_are_those_of_the_whole_batch(alone: Path, tmp_path: Path, parts: int) -> None:
     train_small(tmp_path, accumulate=parts)

@@ -206,7 +206,9 @@ def test_two_repositories_whose_modules_have_one_name_are_two_networks(tmp_path:
 
 def test_code_that_is_edited_in_a_session_is_run_as_it_is_recorded(tmp_path: Path) -> None:
     """In a notebook a file is edited, and the encoder asked for once more: its own file, and one that it imports."""
-    given = "import edited_part\n\ndef build():\n    net = edited_part.make()\n    net.image_size = 32\n    return net, "
+    given = (
+        "import edited_part\n\ndef build():\n    net = edited_part.make()\n    net.image_size = 32\n    return net, "
+    )
     (tmp_path / "edited_part.py").write_text(MADE.format("ReLU"))
     found = []
     for scale, activation in ((1.0, "ReLU"), (3.0, "ReLU"), (3.0, "Tanh")):

@@ -361,6 +361,7 @@ CARDS: list[tuple[str, str, Any]] = [
     ),
     *((N, "encoders", value) for value in ([], {"vicreg": 3}, "all")),
     *((N, "training", value) for value in ([], "long", {"data_fingerprint": "x"}, {"legs": []}, {"legs": [3]})),
+    (N, "training", {"resized": {"by": "bicubic, bordered", "crop": 56, "border": [200, 200]}}),
     (N, "training", {"data_fingerprint": "x", "images": 1, "held_out": 1, "settings": {}}),
     (S, "beta_schedule", "nope"),
     (S, "beta_schedule", DELETED),

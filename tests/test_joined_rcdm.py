@@ -65,6 +65,15 @@ def test_members_have_one_size_and_no_condition_twice() -> None:
         JoinedRCDM([first, untrained(2, "simclr/backbone")])
 
 
+def test_members_were_trained_on_one_encoder_of_a_name() -> None:
+    one, two = untrained(1, "simclr/backbone"), untrained(2, "simclr/projector", "dino/backbone")
+    one.card["encoders"], two.card["encoders"] = {"simclr": "a"}, {"simclr": "a", "dino": "b"}
+    assert JoinedRCDM([one, two]).card["encoders"] == {"simclr": "a", "dino": "b"}
+    two.card["encoders"]["simclr"] = "c"
+    with pytest.raises(UserError, match="different weights of simclr: give RCDMs of the same"):
+        JoinedRCDM([one, two])
+
+
 def test_it_has_the_card_of_each_training() -> None:
     members = [untrained(n, f"{name}/backbone") for n, name in enumerate(("simclr", "dino"))]
     for number, member in enumerate(members):

@@ -13,6 +13,7 @@ from rcdm_core.data.scenes import Scenes
 from rcdm_core.distances import mean_reciprocal_rank, retrieval_ranks
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
+from rcdm_core.images import Side, recipe
 from rcdm_core.rcdm import (
     DEFAULT_SOLVER,
     DEFAULT_STEPS,
@@ -158,6 +159,20 @@ def test_timesteps_fall_from_where_there_is_most_noise_and_come_once_each(schedu
     assert (np.diff([*chosen, -1]) < 0).all()
 
 
+@pytest.mark.parametrize("spacing", ["trailing", "linspace", "leading"])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_one_step_is_from_pure_noise(solver, spacing):
+    asked, noise = [], torch.randn(1, 3, 8, 8)
+
+    def predict(x, t):
+        asked.append(int(t))
+        return x
+
+    schedule = DDPMScheduler.from_config(build_schedule().config, timestep_spacing=spacing)
+    SOLVERS[solver](schedule, 1, predict, noise, iter(noise[None]))
+    assert asked == [999]
+
+
 def test_noise_levels_do_not_depend_on_the_schedule():
     """The share of noise at each timestep, of two schedules that have them at very different ones."""
     shares = [
@@ -301,6 +316,18 @@ def test_an_rcdm_comes_back_from_its_files(shape, tmp_path):
     halved = load_rcdm(tmp_path)
     assert next(halved.parameters()).dtype == torch.float32
     assert torch.allclose(next(halved.parameters()), next(before.parameters()), atol=1e-3)
+
+
+def test_how_images_were_resized_comes_back_from_a_card(small, tmp_path):
+    for side in (Side(64, "bicubic", crop=56), Side(64, "bicubic, bordered", crop=56, border=(200, 100, 0))):
+        save_rcdm(small.denoiser, small.schedule, tmp_path, card={"training": {"resized": vars(side)}})
+        told = load_rcdm(tmp_path).card["training"]["resized"]
+        assert recipe(Side(64, **told)) == recipe(side)
+    for border in ([], [200, 200], [200, 200, 256], "red"):
+        told = {"resized": {**vars(side), "border": border}}
+        save_rcdm(small.denoiser, small.schedule, tmp_path, card={"training": told})
+        with pytest.raises(UserError, match="training: resized is"):
+            load_rcdm(tmp_path)
 
 
 def test_damaged_files_of_an_rcdm_are_named(small, tmp_path):

@@ -307,7 +307,8 @@ def test_two_edits_are_two_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert provenance.git_commit() == edited  # the same code, staged
     code.write_bytes(b"three\n")
     assert edited.startswith(f"{clean}-dirty-")
-    assert len({clean, edited, third := provenance.git_commit()}) == 3
+    third = provenance.git_commit()
+    assert len({clean, edited, third}) == 3
     found = {third}
     for text in ("one", "two"):  # a probe of one's own, which is added to the repository when it is done
         (tmp_path / "probes").mkdir(exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from small_training import NETWORK
 
 from rcdm_core.data.scenes import Scenes
 from rcdm_core.encoders import load_encoder
@@ -115,6 +118,33 @@ def test_training_scenes_are_rendered_once_for_all_encoders(monkeypatch: pytest.
         encoder.name: {level: (12, dimension) for level, dimension in encoder.dimensions.items()}
         for encoder in encoders
     }
+
+
+def test_an_rcdm_does_not_go_on_with_encoders_that_it_was_not_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, garments_folder: Path
+) -> None:
+    for name in recipes.DRAWN:
+        shutil.copy(WEIGHTS / f"{name}.safetensors", tmp_path)
+    monkeypatch.setattr(train, "MOMENTS", 300)
+    monkeypatch.setattr(recipes, "RCDM", replace(recipes.RCDM, steps=1, batch_size=16, warmup=1))
+    monkeypatch.setattr(recipes, "RCDM_NETWORK", replace(NETWORK, image_size=32))
+    workshop = Workshop(folder=tmp_path, garments=garments_folder)
+    train.train_rcdm(workshop)
+    card = (tmp_path / "rcdm" / "rcdm.json").read_text()
+    train.train_rcdm(workshop)  # which is finished
+    assert (tmp_path / "rcdm" / "rcdm.json").read_text() == card
+    changed = load_file(tmp_path / "simclr.safetensors")
+    changed["trunk.layer4.0.bn2.weight"] = 1.5 * changed["trunk.layer4.0.bn2.weight"]
+    save_file(changed, tmp_path / "simclr.safetensors")
+    with pytest.raises(UserError, match=r"checkpoint\.pt is of another training"):
+        train.train_rcdm(workshop)
+    assert (tmp_path / "rcdm" / "rcdm.json").read_text() == card
+
+
+def test_checkpoints_of_other_parts_are_known_by_their_names(tmp_path: Path) -> None:
+    workshop = Workshop(folder=tmp_path)
+    assert workshop.loop("vicreg", "32")["of"] == "vicreg"
+    assert workshop.loop("judge")["of"] == "judge"
 
 
 def test_heads_are_fitted_where_a_training_begins_and_not_where_it_goes_on(

@@ -126,7 +126,10 @@ class ReverseProcess:
     def __init__(self, schedule: DDPMScheduler, steps: int) -> None:
         spaced = DDPMScheduler.from_config(schedule.config)
         spaced.set_timesteps(steps)
-        self.timesteps: torch.Tensor = spaced.timesteps.flip(0)
+        # One step is from pure noise, whatever the spacing: "linspace" and "leading" count from the clean end.
+        self.timesteps: torch.Tensor = (
+            spaced.timesteps.flip(0) if steps > 1 else torch.tensor([len(schedule.betas) - 1])
+        )
         self._prediction, self._clips = schedule.config["prediction_type"], schedule.config["clip_sample"]
         self._signal = torch.cumprod(1 - schedule.betas.double(), 0)[self.timesteps]
         self._signal_before = torch.cat([torch.ones(1), self._signal[:-1]])

@@ -150,13 +150,17 @@ _CARD = {
 }
 _COUNT = whole(0, 1 << 53)
 _LEG = {"images": _COUNT, "settings": Kind(lambda value: not wrong(value, {"seed": _COUNT}, others=True), "settings")}
+_RGB = several(whole(0, 255), 3)
+_RESIZED = {
+    "by": TEXT,
+    "crop": whole(0, 1024),
+    "border": Kind(lambda value: _RGB.holds(value) and len(value) == 3, "red, green and blue"),
+}
 _TRAINING = {
     "data": TEXT,
     "data_fingerprint": TEXT,
     "image_size": whole(1, 1024),
-    "resized": Kind(
-        lambda value: not wrong(value, {"by": TEXT, "crop": whole(0, 1024)}, required=("by", "crop")), "how"
-    ),
+    "resized": Kind(lambda value: not wrong(value, _RESIZED, required=("by", "crop")), "how"),
     "images": _COUNT,
     "held_out": _COUNT,
     "settings": _LEG["settings"],

@@ -227,7 +227,8 @@ class JoinedRCDM(RCDM):
         members: At least one.
 
     Raises:
-        UserError: They draw images of different sizes, or two of them were trained on the same condition.
+        UserError: They draw images of different sizes or in different numbers of steps, or two of them were trained on
+            the same condition, or on different weights of one encoder.
     """
 
     def __init__(self, members: Sequence[RCDM]) -> None:
@@ -246,8 +247,16 @@ class JoinedRCDM(RCDM):
         if twice := [condition for condition in conditions if conditions.count(condition) > 1]:
             raise UserError(f"two of the RCDMs draw from {twice[0]}", "give one of them")
         first, cards = members[0], [member.card for member in members]
+        encoders: dict[str, str] = {}
+        for told in cards:
+            for name, weights in told.get("encoders", {}).items():
+                if encoders.setdefault(name, weights) != weights:
+                    raise UserError(
+                        f"two of the RCDMs were trained on different weights of {name}",
+                        "give RCDMs of the same weights, or one of them at a time",
+                    )
         card = {
-            "encoders": {name: weights for card in cards for name, weights in card.get("encoders", {}).items()},
+            "encoders": encoders,
             "members": cards,
             **({} if first.calls is None else {"calls": first.calls}),
         }

@@ -11,7 +11,8 @@ What the folder holds besides what a training leaves (`rcdm_core.rcdm_training.t
     training/heads/, training/whole/                               state and log of the two loops
     training/stages.parquet, stages.csv                            what was found after each stage
 
-Without a third stage the denoiser is as it was, and so are the heads it had: they stay in the result.
+Without a third stage the denoiser is as it was, and so are the heads it had: they stay in the result, but for those
+that were trained on other weights of an encoder that is put on it.
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ def adapt_rcdm(
         measure(WHOLE)
     measure(SHUFFLED, of_another)
     means = {one.name: one.representations(material.beginning).mean(0) for one in material.conditions}
-    measure(MEAN, lambda one, h: means[one.name].expand_as(h))
+    measure(MEAN, of_the_mean(means))
     if processes.is_main_process:
         _save(measure, card or {})
     processes.wait_for_everyone()
@@ -180,6 +181,11 @@ def of_another(one: Condition, h: torch.Tensor) -> torch.Tensor:
     """To each image the representation ``[N, D]`` of another one, at random: neighbours in a folder are of a class."""
     order = torch.randperm(len(h), generator=torch.Generator().manual_seed(0))
     return h[order.roll(1)][order.argsort()]
+
+
+def of_the_mean(means: Mapping[str, torch.Tensor]) -> Given:
+    """To each image the mean representation ``[D]`` of its condition, on the device of its own."""
+    return lambda one, h: means[one.name].to(h.device).expand_as(h)
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,13 +266,16 @@ def _load_heads(denoiser: Denoiser, path: Path) -> None:
 
 
 def _save(measured: _Measuring, card: Mapping[str, Any]) -> None:
-    """Write the RCDM: with the heads that the denoiser had, unless it was trained."""
+    """Write the RCDM: with the heads that the denoiser had, unless it was trained, or they were on other weights."""
     settings, material, state = measured.settings, measured.material, measured.folder / STATE
     denoiser, old = measured.learner.denoiser.cpu(), settings.rcdm
     stays = settings.whole is None
     before = old.card if stays else {}
     shape = old.denoiser.settings if stays else denoiser.settings
-    both = Denoiser(shape, {**(old.conditions if stays else {}), **denoiser.conditions}, unet=denoiser.unet)
+    told = told_of_encoders(material.asked)
+    others = _of_other_weights(old, told["encoders"])
+    kept_heads = {name: d for name, d in old.conditions.items() if stays and name not in others}
+    both = Denoiser(shape, {**kept_heads, **denoiser.conditions}, unet=denoiser.unet)
     for condition in both.conditions:
         if condition in denoiser.conditions:
             head = denoiser.head(condition)
@@ -280,7 +289,10 @@ def _save(measured: _Measuring, card: Mapping[str, Any]) -> None:
         for label, name in labels.items()
     }
     last = HEADS if stays else WHOLE
-    told = told_of_encoders(material.asked)
+    told_then = {
+        entry: {name: one for name, one in before.get(entry, {}).items() if name not in others}
+        for entry in ("scores", "adapted")
+    }
     made = {
         **told,
         "name": "; ".join([*([before["name"]] if "name" in before else []), told["name"]]),
@@ -294,10 +306,16 @@ def _save(measured: _Measuring, card: Mapping[str, Any]) -> None:
             "began_with": old.fingerprint,
             "heads_began": kept.load_json(state / BEGUN) or {},
         },
-        "scores": {**before.get("scores", {}), **{name: stages[last] for name, stages in found.items()}},
-        "adapted": {**before.get("adapted", {}), **found},
+        "scores": {**told_then["scores"], **{name: stages[last] for name, stages in found.items()}},
+        "adapted": {**told_then["adapted"], **found},
         **told_before(old),
     }
     best = max(labels, key=lambda label: found[labels[label]][last]["MRR"])
     basis = (stays and old.basis) or basis_of(denoiser, material, material.labels[best])
     save_rcdm(both, old.schedule, measured.folder, {**made, **card}, basis)
+
+
+def _of_other_weights(rcdm: RCDM, encoders: Mapping[str, str]) -> set[str]:
+    """Conditions of an RCDM whose encoder is among these, by name, but not with the fingerprint that its card tells."""
+    known, of = rcdm.card.get("encoders", {}), {name: name.rpartition("/")[0] for name in rcdm.conditions}
+    return {name for name, encoder in of.items() if encoder in encoders and known.get(encoder) != encoders[encoder]}

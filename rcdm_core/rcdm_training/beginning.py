@@ -9,6 +9,7 @@ than those that the denoiser began with.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +18,8 @@ import torch
 
 from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.catalogue import ENCODERS
-from rcdm_core.rcdm.network import begin_heads
+from rcdm_core.precision import device_of
+from rcdm_core.rcdm.heads import embedded_images
 from rcdm_core.rcdm_training.evaluation import held_out_loss
 from rcdm_core.representations import represent, representation_cache
 
@@ -66,7 +68,7 @@ def begin_on(
     """Begin the heads of all conditions of a learner whose U-Net is that of an RCDM.
 
     Args:
-        learner: Its heads are set.
+        learner: Its heads are set, and it goes where batches go.
         rcdm: Whose U-Net it has.
         material: Representations and images.
         known: Encoders that the RCDM draws from, as of `encoders_at_hand`.
@@ -75,6 +77,7 @@ def begin_on(
     Returns:
         How each condition began, by its name.
     """
+    learner.to(material.device)  # where losses are taken, by which a guide is chosen
     own = {(encoder.name, encoder.network_fingerprint) for encoder in known}
     guides: dict[str, torch.Tensor] = {}
     begun = {}
@@ -92,15 +95,19 @@ def begin_on(
 
 @torch.no_grad()
 def _guides(rcdm: RCDM, material: Material, known: Sequence[Encoder]) -> dict[str, torch.Tensor]:
-    """Embeddings ``[N, E]`` of the images from which heads begin, by each guide."""
+    """Embeddings ``[N, E]`` of the images from which heads begin, by each guide, on the CPU."""
     rows, found = material.beginning, {}
     for encoder in known:
         for level, h in represent(encoder, material.data, rows, cache=representation_cache()).items():
             if (condition := f"{encoder.name}/{level}") in rcdm.conditions:
-                found[condition] = rcdm.denoiser.embed([(condition, h)])
-    if not found and rcdm.basis is not None:
-        found[BASIS] = rcdm.basis(material.thumbnails(rows))
-    return found
+                device = device_of(rcdm.denoiser.head(condition))  # not that of its U-Net, which a learner may share
+                found[condition] = rcdm.denoiser.embed([(condition, h.to(device))]).cpu()
+    if found:
+        return found
+    small = material.thumbnails(rows)
+    if rcdm.basis is not None:
+        return {BASIS: rcdm.basis(small)}
+    return {COMPONENTS: embedded_images(small, rcdm.denoiser.settings.embedding)}
 
 
 def _begin_through(
@@ -109,16 +116,15 @@ def _begin_through(
     """Begin a head through the best of several guides."""
     rows = material.beginning
     h, head = one.representations(rows), learner.denoiser.head(one.name)
-    if not guides:
-        begin_heads(learner.denoiser, material.thumbnails(rows), {one.name: h})
-        return Beginning(COMPONENTS, {})
-    head.fit(h)
+    fitted = copy.deepcopy(head).to_empty(device="cpu")  # where there is float64, which not every GPU has
+    fitted.fit(h)
     losses, states = {}, {}
     draw, count = material.judged(one)
     for name, embeddings in guides.items():
-        head.guess(h, embeddings)
-        states[name] = {key: tensor.clone() for key, tensor in head.linear.state_dict().items()}
+        fitted.guess(h, embeddings)
+        states[name] = {key: tensor.clone() for key, tensor in fitted.state_dict().items()}
+        head.load_state_dict(states[name])
         losses[name] = held_out_loss(learner, draw, count, precision) if len(guides) > 1 else 0.0
     best = min(losses, key=losses.__getitem__)
-    head.linear.load_state_dict(states[best])
+    head.load_state_dict(states[best])
     return Beginning(best, losses if len(guides) > 1 else {})

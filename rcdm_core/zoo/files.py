@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,9 +44,12 @@ class Workshop:
     seed: int = 0
     device: str = "cpu"
 
-    def loop(self, name: str, phase: str = "") -> dict[str, Any]:
-        """What `rcdm_core.training.train` is told of the part ``name``, or of a phase of its training."""
-        return {"folder": self.folder / _part(name, phase), "of": name, "device": self.device}
+    def loop(self, name: str, phase: str = "", on: Sequence[str] = ()) -> dict[str, Any]:
+        """What `rcdm_core.training.train` is told of the part ``name``, or of a phase of its training.
+
+        ``on`` are the fingerprints of the networks that it is trained on: a checkpoint is of these alone.
+        """
+        return {"folder": self.folder / _part(name, phase), "of": " ".join((name, *on)), "device": self.device}
 
 
 def _part(name: str, phase: str) -> str:

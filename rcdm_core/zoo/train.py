@@ -150,6 +150,9 @@ def train_rcdm(workshop: Workshop) -> None:
     """Train the RCDM on the encoders in the workshop's folder, or go on, and write its weights and its card.
 
     Representations are computed on the fly, one for each image: an encoder costs a hundredth of the denoiser.
+
+    Raises:
+        UserError: The checkpoint that is there was trained on other encoders.
     """
     settings = replace(recipes.RCDM, seed=workshop.seed)
     folder, device, network = workshop.folder, workshop.device, recipes.RCDM_NETWORK
@@ -177,11 +180,13 @@ def train_rcdm(workshop: Workshop) -> None:
         else:
             _go_on(denoiser, load_rcdm(workshop.start / "rcdm").denoiser, _every_level(former, images), now)
 
-    train(RCDMLearner(denoiser, schedule), draw, settings, callbacks=Callbacks(begin), **workshop.loop("rcdm"))
+    weights = {name: encoder.network_fingerprint for name, encoder in encoders.items()}
+    loop = workshop.loop("rcdm", on=tuple(weights.values()))
+    train(RCDMLearner(denoiser, schedule), draw, settings, callbacks=Callbacks(begin), **loop)
     card = {
         "name": "rcdm",
         "training": training_record(workshop, "rcdm", leg(workshop, "rcdm", settings)),
-        "encoders": {name: encoder.network_fingerprint for name, encoder in encoders.items()},
+        "encoders": weights,
     }
     save_rcdm(denoiser, schedule, folder / "rcdm", card, dtype=torch.float16)
 
