@@ -21,8 +21,8 @@ from torch import nn
 from analyses.records import COLUMNS
 from probes.adversarial import PROBE, Adversarial
 from probes.adversarial.attacks import ATTACKS, check_classes, margin, noise
-from probes.adversarial.measurement import drawn_panel
-from probes.adversarial.report import ERRING, doubts, nothing_lost
+from probes.adversarial.measurement import _attack_records, _noise_records, drawn_panel, effort_records
+from probes.adversarial.report import ERRING, doubts, floorless, nothing_lost
 from probes.adversarial.target import (
     Study,
     Target,
@@ -292,6 +292,30 @@ def test_the_targeted_attack_goes_towards_another_image_as_far_as_the_ball_allow
     assert target.strength(moved, victims).numpy() == pytest.approx(expected, rel=0.01)
 
 
+def test_of_no_way_no_share_is_covered() -> None:
+    h = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+    goals = torch.stack([h[0], h[1] * (1 + 1e-7), h[0]])
+    for at in (h, h + 0.01):
+        shares = covered(at, h, goals)
+        assert shares.isnan().tolist() == [True, True, False]
+        assert abs(shares[2]) < 0.1
+
+
+def test_an_image_whose_goal_is_its_copy_has_no_record_of_the_way_to_it(scenes: ImageSet) -> None:
+    chosen = replace(SMALL, images=40, training=100, checked=40, attacks=("Toward",), eps=(2.0,), attack_steps=2)
+    whole = study(scenes, chosen)
+    goals, entry = whole.victims.h.roll(-1, 0), ATTACKS["Toward"]
+    goals[4] = whole.victims.h[4]
+    whole = replace(whole, victims=replace(whole.victims, goals=goals))
+    found = whole.attack(entry)
+    assert torch.equal(found[2.0].images[4], whole.victims.images[4])
+    for records in (_noise_records(whole), _attack_records(whole, entry, found), effort_records(whole, entry, found)):
+        table = pd.concat(records)
+        kept = table[table["measure"].isin(["covered", "effort"])]
+        assert kept["value"].between(-1, 1).all()
+        assert set(kept["image"]) == set(np.delete(whole.positions, 4))
+
+
 def test_a_targeted_attack_covers_more_of_the_way_than_noise(found: Result) -> None:
     for _, rows in found.tables["towards"].groupby("encoder"):
         attack, random = (
@@ -369,7 +393,9 @@ def test_an_untrained_encoder_stands_beside_and_is_its_own_floor(scenes: ImageSe
         assert own[name] == floor[name]
     reason = nothing_lost(result, "displacement", "supervised", "supervised")
     assert "the architecture of supervised, untrained, moves as little" in reason
-    assert not nothing_lost(result, "displacement", "supervised", "one")
+    assert "no untrained encoder stands beside one" in nothing_lost(result, "displacement", "supervised", "one")
+    assert floorless(result) == ["one"]
+    assert result.names["floorless"] == "one"
 
 
 def test_the_smallest_budget_of_a_linear_classifier_is_its_margin() -> None:
@@ -495,6 +521,32 @@ def test_an_attack_that_is_blind_is_seen_to_be(scenes: ImageSet, attack: str) ->
     found = doubts(result, attack)
     assert set(found) == {"rounded", "half"}
     assert "gradient of its loss vanishes on 100% of the images" in found["rounded"]
+
+
+class Scaled(nn.Module):
+    """A network whose representations are so many times as large."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.trunk, self.factor = network("plain", seed=1).trunk, factor
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.trunk(images) * self.factor
+
+
+@pytest.mark.parametrize("factor", [1e-22, 1e22])
+def test_gradients_of_the_displacement_are_seen_however_an_encoder_scales(scenes: ImageSet, factor: float) -> None:
+    chosen = Adversarial(images=40, training=100, attack_steps=2, attacks=("Displacement",), eps=(4.0,))
+    both = [
+        Encoder(name, preprocess=nn.Identity(), trunk=Scaled(by), projector=None, dimensions={"backbone": 64},
+                is_ssl=True)
+        for name, by in (("plain", 1.0), ("scaled", factor))
+    ]  # fmt: skip
+    result = measured(PROBE, both, scenes, chosen)
+    gradients = result.tables["gradients"].set_index("encoder")
+    assert (gradients["without"] == 0).all()
+    assert (gradients["error"] < 0.01).all()
+    assert not doubts(result, "Displacement")
 
 
 def test_an_encoder_without_gradients_is_refused_before_anything_is_computed(scenes: ImageSet) -> None:

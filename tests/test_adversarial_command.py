@@ -32,9 +32,11 @@ from rcdm_probe.runs import PARTS
 Command = Callable[..., Outcome]
 
 
-def planted(name: str, *, moves: float, holds: float, white: float = 1.0, images: int = 60) -> pd.DataFrame:
+def planted(
+    name: str, *, moves: float, holds: float, white: float = 1.0, images: int = 60, floor: float | None = 2.0
+) -> pd.DataFrame:
     """An encoder that is right on all images, moves so far (whitened ``white`` times that), and holds its decision and
-    its rendered class so often."""
+    its rendered class so often. Untrained it moves so far, or there is no such encoder."""
     rng = np.random.default_rng(len(name))
     every = np.arange(images)
     tables = [records(m, np.ones(images), every, encoder=name, strength=0.0) for m in ("correct", "class_seen")]
@@ -47,7 +49,7 @@ def planted(name: str, *, moves: float, holds: float, white: float = 1.0, images
             records(m, rng.random(images) < holds, every, condition="Margin", **at) for m in ("correct", "class_seen")
         )
         tables += held
-    return join(tables)
+    return join([*tables, *([] if floor is None else [floor_of(name, moves=floor, images=images)])])
 
 
 def floor_of(name: str, *, moves: float, images: int = 60) -> pd.DataFrame:
@@ -168,11 +170,38 @@ def test_what_is_drawn_is_compared_where_as_much_is_drawn_untouched() -> None:
 def test_a_displacement_that_an_untrained_encoder_has_too_is_no_robustness(
     moves: float, floor: float, of: str, word: str
 ) -> None:
-    both = planted("supervised", moves=0.5, holds=0.45), planted("ssl", moves=moves, holds=0.9)
-    verdict = found_of(*both, floor_of(of, moves=floor)).verdicts[0]
+    floors = {"supervised": 2.0, "ssl": 2.0, of: floor}
+    reference = planted("supervised", moves=0.5, holds=0.45, floor=floors["supervised"])
+    verdict = found_of(reference, planted("ssl", moves=moves, holds=0.9, floor=floors["ssl"])).verdicts[0]
     assert verdict.aspect == "displacement"
     assert verdict.word == word
     assert (f"the architecture of {of}, untrained, moves as little" in verdict.sentence) is (word == "inconclusive")
+
+
+@pytest.mark.parametrize(
+    "moves, without, word",
+    [
+        (0.2, "ssl", "supported"),
+        (0.2, "supervised", "supported"),  # of the one that moves more nothing is asked
+        (0.9, "ssl", "not supported"),
+        (0.9, "supervised", "not supported"),
+    ],
+)
+def test_where_no_untrained_encoder_stands_beside_the_one_that_a_word_speaks_for_it_is_said(
+    moves: float, without: str, word: str
+) -> None:
+    floors = {"supervised": 2.0, "ssl": 2.0, without: None}
+    reference = planted("supervised", moves=0.5, holds=0.45, floor=floors["supervised"])
+    found = found_of(reference, planted("ssl", moves=moves, holds=0.9, floor=floors["ssl"]))
+    verdict, speaks_for = found.verdicts[0], "ssl" if word == "supported" else "supervised"
+    assert (verdict.aspect, verdict.word) == ("displacement", word)
+    assert (f"No untrained encoder stands beside {without}" in verdict.sentence) is (without == speaks_for)
+    assert "where no untrained encoder stands beside it, the sentence says so" in verdict.rule
+    (note,) = (show for show in PROBE.page["What there is to lose"] if show.name == "untrained")
+    assert note.when(found)
+    assert PROBE.wording.text("missing untrained", found.names).startswith(
+        f"No untrained encoder stands beside {without}."
+    )
 
 
 def test_where_the_whitened_displacement_has_another_word_the_report_says_so() -> None:

@@ -22,7 +22,7 @@ from probes.rendering import check_match
 from probes.scale import PLAIN
 from probes.untrained import untrained_of
 from rcdm_core.allocator import give_back
-from rcdm_core.distances import cosine
+from rcdm_core.distances import cosine, power_of_two
 from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.any_network import admitted
 from rcdm_core.encoders.soundness import refuse_without_gradients
@@ -244,7 +244,7 @@ def measure(run: Context, settings: Adversarial) -> Iterator[pd.DataFrame | Pane
     ``whitened_displacement``  the same where every direction of h varies alike over other images; the same
     ``cosine``                 cosine of h(x + d) and h(x); the same
     ``covered``                share of the distance from h(x) to another image's h that is covered; targeted attack or
-                               noise; budget
+                               noise; budget; none where that image has the same h
     ``class_distance``         median distance of h(x) from h of images of another class over the typical distance
     ``untrained_...``          of the untrained encoder: ``correct``, ``class_distance`` (untouched), and
                                ``relative_displacement`` under the attack on displacement
@@ -344,9 +344,8 @@ def _stakes(study: Study, seen: Study, prefix: str = "") -> Iterator[pd.DataFram
     """Of these images untouched, what another study sees, told by the name of this one; nothing without labels."""
     if seen.class_distance is not None:
         yield study.records(f"{prefix}correct", seen.right.numpy(), strength=0.0)
-        apart = seen.class_distance.isfinite()
-        rows = torch.nonzero(apart).flatten()
-        yield study.records(f"{prefix}class_distance", seen.class_distance[apart], rows, strength=0.0)
+        every = torch.arange(len(study.victims))
+        yield study.known(f"{prefix}class_distance", seen.class_distance, every, strength=0.0)
 
 
 def floor_records(
@@ -395,7 +394,7 @@ def _attack_records(study: Study, entry: Entry, found: Mapping[float, Adversarie
         at: dict[str, Any] = {"condition": entry.name, "strength": budget}
         yield from _moved(study, adversaries.h, rows, **at)
         if entry.targeted:
-            yield study.records("covered", adversaries.strength, rows, **at)
+            yield study.known("covered", adversaries.strength, rows, **at)
         moved = size(adversaries.images, victims.images, entry.norm) * entry.scale / budget
         low, high = adversaries.images.flatten(1).aminmax(dim=1)
         beyond = torch.maximum(high - 1, -low).clamp(min=0)
@@ -418,7 +417,7 @@ def _noise_records(study: Study) -> Iterator[pd.DataFrame]:
             if any(one.targeted and one.norm == entry.norm for one in settings.entries):
                 assert study.victims.goals is not None
                 share = covered(h, study.victims.h, study.victims.goals)
-                yield study.records("covered", share, every, condition=entry.noise, strength=budget)
+                yield study.known("covered", share, every, condition=entry.noise, strength=budget)
 
 
 def _moved(study: Study, h: torch.Tensor, rows: torch.Tensor, **at: Any) -> Iterator[pd.DataFrame]:
@@ -456,7 +455,7 @@ def effort_records(study: Study, entry: Entry, found: Mapping[float, Adversaries
     for place, (label, adversaries) in enumerate(work.items()):
         strongest = strongest.or_stronger(adversaries)
         at = {"condition": f"{entry.name}: {label}", "strength": budget, "sample": place}
-        yield study.records("effort", strongest.strength, rows, **at)
+        yield study.known("effort", strongest.strength, rows, **at)
 
 
 def gradient_records(study: Study, entry: Entry) -> Iterator[pd.DataFrame]:
@@ -490,11 +489,12 @@ def gradient_records(study: Study, entry: Entry) -> Iterator[pd.DataFrame]:
 def _loss(
     entry: Entry, target: Target, images: torch.Tensor, victims: Victims, dtype: torch.dtype = torch.float32
 ) -> torch.Tensor:
-    """What an attack raises, ``[N]``, on the CPU: margin or cross-entropy, or the squared distance of ``h`` it made."""
+    """What an attack raises, ``[N]``, on the CPU: margin or cross-entropy, or the squared distance of ``h``, scaled."""
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # small differences are looked at
         output = target.attacked(victims, precision="no")(images.to(target.device)).cpu().to(dtype)
     if victims.labels is None:
-        return (output - victims.h).square().sum(1)
+        unit = power_of_two([torch.tensor(target.scale.units[:1])])  # squares of float32 vanish, or overflow
+        return ((output - victims.h) / unit).square().sum(1)
     return (
         margin(output, victims.labels)
         if entry.name == "Margin"

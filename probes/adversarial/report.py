@@ -361,11 +361,15 @@ def nothing_lost(found: Found, aspect: str, encoder: str, stronger: str) -> str:
     """Why a gain says little of robustness: there is less to lose, or an untrained encoder moves as little; else ''."""
     said = found.probe.wording.parts("unearned")
     if aspect == "displacement":
-        rows = rows_where(found.tables["stakes"], encoder=stronger, weights="trained").dropna(subset=["gain"])
-        if rows.empty or rows.iloc[0]["gain_low"] > 0:
+        if stronger in floorless(found):
             return ""
-        untrained = rows_where(found.tables["stakes"], encoder=stronger, weights="untrained").iloc[0]
-        numbers = {"own": rows.iloc[0]["displacement"], "untrained": untrained["displacement"]}
+        trained, untrained = (
+            rows_where(found.tables["stakes"], encoder=stronger, weights=weights).iloc[0]
+            for weights in ("trained", "untrained")
+        )
+        if trained["gain_low"] > 0:
+            return ""
+        numbers = {"own": trained["displacement"], "untrained": untrained["displacement"]}
     else:
         measure, names = {"accuracy": "correct", "rendered": "class_seen"}[aspect], (encoder, found.settings.reference)
         own, other = (untouched(found, name, measure) for name in names)
@@ -397,6 +401,8 @@ def verdicts(found: Found) -> Iterator[Judgement]:
             shares = {"own": untouched(found, encoder, "correct"), "other": untouched(found, reference, "correct")}
             beside += " " + said["clean"].format(encoder=encoder, reference=reference, **shares)
         if aspect == "displacement":
+            if stronger in floorless(found):
+                beside += " " + said["floorless"].format(stronger=stronger)
             white = whitened.loc[encoder]
             told = estimate_of(white, "gain")
             if (word := word_of_gain(told, white["p_holm"])) != seen:
@@ -446,6 +452,12 @@ def were_drawn(found: Found) -> bool:
     return bool(found.panels_of("attacked"))
 
 
+def floorless(found: Found) -> list[str]:
+    """Names of the encoders that no untrained one stands beside, image by image."""
+    trained = rows_where(found.tables["stakes"], weights="trained")
+    return trained.loc[trained["gain"].isna(), "encoder"].tolist()
+
+
 def undrawn(found: Found) -> list[str]:
     """Names of the encoders that nothing was drawn from, where there are samples of others."""
     return [name for name in found.encoders if were_drawn(found) and name not in found.panels_of("attacked")[0].rows]
@@ -492,6 +504,7 @@ def names(found: Found) -> dict[str, Any]:
         "factor": "".join(factors),
         "saved": ", ".join(saved[aspect] for aspect in saved if aspect in set(found.tables["comparison"]["aspect"])),
         "undrawn": ", ".join(left),
+        "floorless": listed(floorless(found)),
         "train": training_command("NAME"),
         "train_undrawn": training_command(left[0]) if left else "",
         "rule_of_gain": rule_of_gain("encoders"),
@@ -710,7 +723,7 @@ PAGE: Page = {
     "What there is to lose": [
         Show("text", "stakes"),
         Show("table", "stakes"),
-        Show("missing", "untrained", when=lambda found: not (found.tables["stakes"]["weights"] == "untrained").any()),
+        Show("missing", "untrained", when=lambda found: bool(floorless(found))),
     ],
     "The smallest budget that flips a decision": [
         Show("missing", "budgets", when=lambda found: found.tables["budgets"].empty),

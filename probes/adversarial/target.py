@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _RESTART = 1_000_003  # between the seeds of two restarts; batches count up from each
 _RECIPE = "standardised, lbfgs, 2"
+_ROUNDING = 16 * torch.finfo(torch.float32).eps  # of representations, by their length
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ class Adversaries:
     Attributes:
         images: ``[N, 3, S, S]`` in [0, 1].
         h: Representations ``[N, D]``.
-        strength: What the attack maximises, ``[N]``: see `Target.strength`.
+        strength: What the attack maximises, ``[N]``: see `Target.strength`. NaN is never stronger.
     """
 
     images: torch.Tensor
@@ -207,10 +208,14 @@ class Attacked(nn.Module):
 
 
 def covered(h: torch.Tensor, origin: torch.Tensor, goals: torch.Tensor) -> torch.Tensor:
-    """How much of the distance from ``origin`` to ``goals`` is covered at ``h``, ``[N]``: 0 none, 1 all of it."""
+    """How much of the distance from ``origin`` to ``goals`` is covered at ``h``, ``[N]``: 0 none, 1 all of it.
+
+    NaN where goal and origin are one but for rounding, as of an image and its copy: there is no way.
+    """
     unit = power_of_two([origin])
     whole, left = (torch.linalg.vector_norm((goals - of) / unit, dim=1) for of in (origin, h))
-    return 1 - left / whole.clamp(min=torch.finfo(h.dtype).tiny)
+    rounding = _ROUNDING * torch.linalg.vector_norm(origin / unit, dim=1)
+    return 1 - left / whole.where(whole > rounding, torch.nan)
 
 
 def _linear(classifier: LinearClassifier) -> nn.Linear:
@@ -343,6 +348,11 @@ class Study:
     def records(self, measure: str, values: ArrayLike, rows: torch.Tensor | None = None, **about: Any) -> pd.DataFrame:
         """Records of one measure on these rows of the victims, ``[N]``; by default all."""
         return self.run.records(measure, values, self.numbers(rows), level=self.target.level, **about)
+
+    def known(self, measure: str, values: torch.Tensor, rows: torch.Tensor, **about: Any) -> pd.DataFrame:
+        """`records` of those rows ``[N]`` of which there is a number."""
+        some = values.isfinite()
+        return self.records(measure, values[some], rows[some], **about)
 
     def numbers(self, rows: torch.Tensor | None = None) -> list[int]:
         """Positions of these rows of the victims; by default of all."""
