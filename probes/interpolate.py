@@ -17,11 +17,11 @@ rcdm-probe interpolate cat.jpg dog.png --encoder timm/resnet18 --data photos/ --
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import rankdata
 
-from analyses.findings import ERROR_RATE, Word, word_for
+from analyses.findings import ERROR_RATE, Word, p_text, word_for, word_of_all
 from analyses.paired import TEST, holm, signed_rank, tested
 from analyses.records import PARTNER, join
 from analyses.records import records as as_records
@@ -565,18 +565,42 @@ def comparison(found: Found) -> pd.DataFrame:
 # The verdicts of finding 4: what is compared, the tests and the thresholds are stated before any encoder is measured
 
 
-def word_of(found: Found, *criteria: tuple[Array, Statistic, float]) -> Word:
-    """Whether the statistics of values of each pair, ``[N, ...]``, exceed their bounds.
+Criterion: TypeAlias = tuple[Array, Statistic, float]
+"""Values of each pair, ``[N, ...]``, their statistic, and the bound that it should exceed."""
 
-    Supported where all intervals lie above their bounds, not supported where one lies below. All must hold for support:
-    each at its own 95% bounds the error of them together. One failure is enough against it: there the error rate is
-    shared out among them (Bonferroni).
+CRITERIA = "followed", "more", "own"
+"""What the words call the three: the correlation, its gain over that towards another image, and the own point."""
+
+
+def words_of(found: Found, *criteria: Criterion) -> list[Word]:
+    """Whether each statistic exceeds its bound: its interval lies above, or below.
+
+    All must hold for a claim: each at its own 95% bounds the error of them together. One failure is enough against it:
+    there the error rate is shared out among them (Bonferroni).
     """
     shared = 1 - ERROR_RATE / len(criteria)
-    return word_for(
-        all(found.interval(values, statistic).low > bound for values, statistic, bound in criteria),
-        any(found.interval(values, statistic, shared).high < bound for values, statistic, bound in criteria),
-    )
+    return [
+        word_for(found.interval(values, statistic).low > bound, found.interval(values, statistic, shared).high < bound)
+        for values, statistic, bound in criteria
+    ]
+
+
+def word_of(found: Found, *criteria: Criterion) -> Word:
+    """The word of a claim that needs all of these: supported where all are, not supported where one is not."""
+    return word_of_all(*words_of(found, *criteria))
+
+
+def decisive(words: Sequence[Word], p_values: Sequence[float]) -> int:
+    """The place of the criterion that decides the word of all: the one furthest from support.
+
+    Of those that fail the surest; else, of those that keep the claim from support, or where none does of all, the least
+    sure: one without a number before others.
+    """
+    against = [place for place, word in enumerate(words) if word == "not supported"]
+    if against:
+        return min(against, key=p_values.__getitem__)
+    open_yet = [place for place, word in enumerate(words) if word != "supported"] or range(len(words))
+    return max(open_yet, key=lambda place: math.inf if math.isnan(p_values[place]) else p_values[place])
 
 
 def verdicts(found: Found) -> Iterator[Judgement]:
@@ -587,17 +611,26 @@ def verdicts(found: Found) -> Iterator[Judgement]:
         if path != first or len(apart) < 2:
             continue
         places = beyond_chance(apart)
+        p_of_places = signed_rank(places[:, 0] - PLACED * places[:, 1])
         if (order := right.get((level, path))) is not None:
             gain = (order - wrong.get((level, path), np.nan)).dropna()
             criteria = ((order.to_numpy(), correlation, ORDERED), (gain.to_numpy(), mean, 0.0), (places, ratio, PLACED))
-            followed, more, own = (found.interval(values, statistic) for values, statistic, _ in criteria)
-            p, told = signed_rank(order.to_numpy() - ORDERED), {"more": str(more), "own": str(own)}
-            word = word_of(found, *criteria)
-            yield Judgement("interpolation", followed, word, level, p_value=p, names=told)
+            estimates = [found.interval(values, statistic) for values, statistic, _ in criteria]
+            p_values = [signed_rank(order.to_numpy() - ORDERED), signed_rank(gain.to_numpy()), p_of_places]
+            each = words_of(found, *criteria)
+            place = decisive(each, p_values)
+            told = {name: str(estimate) for name, estimate in zip(CRITERIA, estimates, strict=True)}
+            told |= {f"p_{name}": p_text(p) for name, p in zip(CRITERIA, p_values, strict=True)}
+            told |= {"decides": PROBE.wording.parts("decides")[CRITERIA[place]], "pairs": str(len(order))}
+            word, number, p = word_of_all(*each), estimates[place], p_values[place]
+            if word == "supported":  # that takes all three: too few pairs for one of them are too few
+                number = replace(number, n=min(one.n for one in estimates))
+            yield Judgement("interpolation", number, word, level, p_value=p, names=told)
         else:
-            p, word = signed_rank(places[:, 0] - PLACED * places[:, 1]), word_of(found, (places, ratio, PLACED))
-            own = found.interval(places, ratio)
-            yield Judgement("interpolation", own, word, level, p_value=p, told="interpolation without factors")
+            word, own = word_of(found, (places, ratio, PLACED)), found.interval(places, ratio)
+            yield Judgement(
+                "interpolation", own, word, level, p_value=p_of_places, told="interpolation without factors"
+            )
 
 
 # The page

@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 
 from analyses.bootstrap import LEVEL, Estimate
-from analyses.findings import ERROR_RATE, Word, word_for, word_of_gain
+from analyses.findings import ERROR_RATE, ROUNDING, Word, p_text, word_for, word_of_gain
 from analyses.findings import LEAST as FEWEST
 from analyses.floors import of_others
 from analyses.paired import TEST, chance_auc, holm, signed_rank, tested
@@ -744,18 +744,18 @@ def variance(found: Found) -> pd.DataFrame:
     """How much the samples of one ``h`` vary, against how much the mean samples of different ``h`` do.
 
     One row a ``level``: variance of a pixel ``within`` one ``h`` (what ``h`` leaves open) and ``between`` several (what
-    it fixes), in squared units of [0, 1], their ``ratio``; ``mean_h``, the variance among samples from the mean h,
-    which tells no image from another; ``untrained_h``, that within of an untrained encoder; ``images``, drawn for both
-    together.
+    it fixes), in squared units of [0, 1], their ``ratio``, NaN where the interval of ``between``, which is estimated
+    without what the samples add and so can be negative, reaches 0; ``mean_h``, the variance among samples from the mean
+    h, which tells no image from another; ``untrained_h``, that within of an untrained encoder; ``images``, drawn for
+    both together.
     """
     parts = ("within_variance", "between_variance")
 
     def sum_up(rows: pd.DataFrame) -> dict[str, Estimate]:
         both = by_image(rows, "measure").reindex(columns=parts)
         within, between = map(found.interval, (both[part] for part in parts), (mean_size, mean))
-        over = found.interval(both, ratio)
-        low = max(over.low, 0.0) if over.value >= 0 else over.low  # no variance is negative, but an estimate can be
-        return {"within": within, "between": between, "ratio": replace(over, low=low)}
+        over = found.interval(both, ratio) if between.low > 0 else MISSING  # over what may be 0 it could be anything
+        return {"within": within, "between": between, "ratio": replace(over, low=float(np.maximum(over.low, 0)))}
 
     table = summed(found.measured(*parts), ("level",), ("within", "between", "ratio"), sum_up)
     floor = found.measured("mean_h_variance").set_index("level")["value"]
@@ -783,6 +783,7 @@ def comparison(found: Found) -> pd.DataFrame:
 def difference(found: Found, pair: pd.DataFrame, measure: str) -> dict[str, Any]:
     """Backbone minus projector, displacements of the same images, `tested`; each level has a unit of its own."""
     apart = (pair[BACKBONE] - pair[PROJECTOR]).to_numpy()
+    apart = np.where(np.abs(apart) <= ROUNDING, 0, apart)  # else rounding that is the same for all would be certain
     error = np.hypot(*(pair[level].median() * unit_error(found, measure, level=level) for level in PAIR))
     return {"difference": found.interval(apart, median).widened(float(error)), **tested(apart)}
 
@@ -903,12 +904,14 @@ def judgements(found: Found, measure: str) -> Iterator[Judgement]:
     backbone, projector = (rows_where(table, level=level).dropna(subset=[measure]) for level in PAIR)
     if backbone.empty:
         return
-    least = backbone.loc[backbone[measure].idxmin()]
-    told = {"least": words(least["condition"]), "each": in_groups(backbone, measure)}
-    told["readable"] = readable(found, names_of)
     word = throughout(backbone[f"{prefix}word"])
-    size_of = estimate_of(least, measure)
-    yield Judgement("backbone", size_of, word, p_value=least[f"{prefix}p_holm"], names=told, whole=True)
+    end = "most" if word == "not supported" else "least"
+    last = backbone.loc[backbone[measure].idxmax() if end == "most" else backbone[measure].idxmin()]
+    p = backbone[f"{prefix}p_holm"].max()  # the claim is about every one: it is no surer than the least sure of them
+    told = {"end": end, "last": words(last["condition"]), "each": in_groups(backbone, measure)}
+    told["surely"] = how_surely(backbone.set_index("condition")[f"{prefix}p_holm"], last["condition"])
+    told["readable"] = readable(found, names_of)
+    yield Judgement("backbone", estimate_of(last, measure), word, p_value=p, names=told, whole=True)
     if projector.empty:
         return
     values = by_augmentation(found, measure)
@@ -922,6 +925,13 @@ def judgements(found: Found, measure: str) -> Iterator[Judgement]:
     told = {"most": words(most["condition"]), "each": ", ".join(each)}
     word = word_for(bool((at_most < NEGLIGIBLE).all()), bool(beyond.any()))
     yield Judgement("invariant", estimate_of(most, measure), word, names=told)
+
+
+def how_surely(p_values: pd.Series, last: str) -> str:
+    """The largest p of augmentations, which the index names, in brackets behind the ``last`` of them."""
+    p, said = p_values.max(), PROBE.wording.parts("told")
+    part = "p of it" if p_values[last] == p else "p of another"
+    return said[part].format(p=p_text(p), other=words(str(p_values.idxmax())))
 
 
 def in_groups(rows: pd.DataFrame, measure: str) -> str:
@@ -980,14 +990,17 @@ def in_short(found: Found) -> Iterator[Block]:
         told = [f"class {cell(row, 'present')}" for _, row in rows_where(rows, factor="class").iterrows()]
         told += [f"{factor_label(row['factor'])} R² {cell(row, 'present')}" for row in best_and_worst]
         read.append(f"from the {level}, {', '.join(told)}")
-    compared = tables["comparison"]
-    sure = compared.loc[compared["p_holm"] < ERROR_RATE, "difference"]
-    about = {"count": len(named), "error_rate": ERROR_RATE, "more": (sure < 0).sum()}
+    compared, opened = tables["comparison"], tables["variance"]
+    gains = [word_of_gain(estimate_of(row, "difference"), row["p_holm"]) for _, row in compared.iterrows()]
+    about = {"count": len(named), "error_rate": ERROR_RATE, "more": gains.count("not supported")}
+    alike = opened.loc[opened["between_low"] <= 0, "level"]
+    opened = opened.dropna(subset=["ratio"])
     clauses = {
         "transformations" if len(named) > 1 else "one transformation": moved,
-        "comparison": [f"{(sure > 0).sum()} of {len(compared)}"] if len(compared) else [],
+        "comparison": [f"{gains.count('supported')} of {len(compared)}"] if len(compared) else [],
         "factors": read,
-        "open": [f"{cell(row, 'ratio')} for the {row['level']}" for _, row in tables["variance"].iterrows()],
+        "open": [f"{cell(row, 'ratio')} for the {row['level']}" for _, row in opened.iterrows()],
+        "alike": [listed([f"the {level}" for level in alike])] if len(alike) else [],
     }
     yield blocks.points([said[part].format(clauses="; ".join(told), **about) for part, told in clauses.items() if told])
 

@@ -137,7 +137,7 @@ class Whitening:
 
     @classmethod
     def of(cls, representations: torch.Tensor, *, images: int = 2000, seed: int = 0) -> Whitening:
-        """That of representations ``[N, D]`` of different images, N >= 20; of more than ``images``, of random ones.
+        """That of representations ``[N, D]`` of different images, N >= 2; of more than ``images``, of random ones.
 
         Raises:
             UserError: The representations do not vary.

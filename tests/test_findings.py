@@ -60,6 +60,61 @@ def test_one_augmentation_that_does_not_move_the_backbone_makes_it_inconclusive_
     assert "less than 0.1 under blur (0.04)" in found.sentence
 
 
+def with_moved(records: pd.DataFrame, **moved: np.ndarray) -> pd.DataFrame:
+    """Records in which the backbone moves just so under these augmentations at their reference doses."""
+    values = records["value"].to_numpy(copy=True)
+    for name, chosen in moved.items():
+        at = (records["level"] == "backbone") & (records["condition"] == name)
+        at &= records["measure"].str.endswith("_displacement") & (records["strength"] == REFERENCE[name])
+        values[at] = np.tile(chosen, 2)
+    return records.assign(value=values)
+
+
+def test_a_claim_about_every_augmentation_is_as_sure_as_the_least_sure_of_them():
+    """The least moved one has the smallest p where it moves all images alike, and another only most of them."""
+    records, rng = planted_records({"backbone": 0.4}, images=40), np.random.default_rng(0)
+    alike, most = (
+        0.12 + 0.001 * rng.normal(size=40),
+        np.where(np.arange(40) < 31, 0.17 + 0.02 * rng.normal(size=40), 0.01),
+    )
+    found = found_in(with_moved(records, crop=alike, blur=most), augmentations=("crop", "blur"))
+    p_values = found.tables["augmentations"].set_index("condition")["p_holm"]
+    (verdict,) = found.verdicts
+    assert verdict.word == "supported"
+    assert p_values["crop"] < 1e-6 < p_values["blur"] == verdict.p_value
+    assert verdict.value == pytest.approx(np.median(alike))
+    assert f"The least is {verdict.value:.2f}" in verdict.sentence
+    assert f"under crop (least sure is blur, Holm-corrected p = {verdict.p_value:.2g})" in verdict.sentence
+
+
+def test_against_a_claim_about_every_augmentation_stands_the_most_moved_and_the_least_sure():
+    records, rng = planted_records({"backbone": 0.4}, images=40), np.random.default_rng(0)
+    still, most = (
+        0.001 * np.abs(rng.normal(size=40)),
+        np.where(np.arange(40) < 33, 0.05 + 0.02 * rng.normal(size=40), 0.17),
+    )
+    found = found_in(with_moved(records, crop=still, blur=most), augmentations=("crop", "blur"))
+    p_values = found.tables["augmentations"].set_index("condition")["p_holm"]
+    (verdict,) = found.verdicts
+    assert verdict.word == "not supported"
+    assert p_values["crop"] < p_values["blur"] == verdict.p_value
+    assert verdict.value == pytest.approx(np.median(most))
+    assert f"The most is {verdict.value:.2f}" in verdict.sentence
+    assert "under blur (Holm-corrected p " in verdict.sentence
+
+
+def test_an_undecided_claim_has_the_p_of_what_keeps_it_from_being_decided():
+    records, rng = planted_records({"backbone": 0.4}, images=40), np.random.default_rng(0)
+    alike, some = 0.12 + 0.001 * rng.normal(size=40), np.where(np.arange(40) < 23, 0.17, 0.01)
+    found = found_in(with_moved(records, crop=alike, blur=some), augmentations=("crop", "blur"))
+    p_values = found.tables["augmentations"].set_index("condition")["p_holm"]
+    (verdict,) = found.verdicts
+    assert verdict.word == "inconclusive"
+    assert p_values["crop"] < 1e-6 < 0.05 < p_values["blur"] == verdict.p_value
+    assert f"The least is {verdict.value:.2f}" in verdict.sentence
+    assert f"under crop (least sure is blur, Holm-corrected p = {verdict.p_value:.2g})" in verdict.sentence
+
+
 def test_one_augmentation_that_moves_the_projector_is_enough_against_its_invariance():
     records = planted_records({"backbone": 0.4, "projector": 0.05})
     assert verdicts(of_one(records, "projector", "crop", 5))["equivalent"].word == "not supported"

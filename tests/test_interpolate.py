@@ -22,7 +22,7 @@ from left_behind import tables_left_out
 from PIL import Image
 from planted_encoders import encoder
 from probing import measured, planted
-from scipy.stats import spearmanr
+from scipy.stats import spearmanr, wilcoxon
 from torch import nn
 from typer.testing import Result as Ended
 
@@ -34,7 +34,10 @@ from probes.interpolate import (
     PROBE,
     Interpolate,
     beyond_chance,
+    decisive,
+    distances_of,
     linear,
+    of_pairs,
     placed,
     positions,
     spearman,
@@ -485,6 +488,75 @@ def test_one_failure_of_three_counts_against_a_claim_only_by_its_corrected_inter
     assert word(failing) == "not supported"
     assert word(failing, passing, passing) == "inconclusive"
     assert word((values, mean, corrected + 0.1), passing, passing) == "not supported"
+
+
+def of_turning_hues(aside: float, pairs: int = 40) -> Result:
+    """Pairs whose hue is read exactly all along, and whose samples lie at their own points, but for ``aside``."""
+    rng, at, numbers = np.random.default_rng(0), np.linspace(0, 1, 5), np.arange(pairs)
+    first, way = rng.uniform(0, 1, pairs), rng.choice([-0.4, 0.4], pairs)
+    common = {"encoder": "e", "level": "backbone"}
+    rows = [
+        records("partner", np.full(pairs, -1.0), numbers, encoder="e"),
+        records("from", first, numbers, encoder="e", condition="hue"),
+        records("to", (first + way) % 1, numbers, encoder="e", condition="hue"),
+    ]
+    for origin, place in enumerate(at):
+        rows.append(records("offset", np.zeros(pairs), numbers, condition="linear", strength=place, **common))
+        read = (first + way * place) % 1
+        rows.append(records("reading", read, numbers, condition="linear: hue", strength=place, sample=0, **common))
+        for point in at:
+            apart = abs(place - point) + aside * rng.uniform(0, 1, pairs)
+            rows.append(
+                records("distance", apart, numbers, condition=f"linear: {origin}", strength=point, sample=0, **common)
+            )
+    return planted(PROBE, join(rows))
+
+
+def test_a_failure_is_told_by_the_number_and_the_p_of_what_fails() -> None:
+    """Readings follow the path exactly; samples lie anywhere."""
+    found = of_turning_hues(aside=100.0)
+    (only,) = found.verdicts
+    distances = row(found.tables["distances"], path="linear")
+    ((_, apart, *_),) = distances_of(found.records)
+    near, possible = beyond_chance(apart).T
+    assert only.word == "not supported"
+    assert row(found.tables["orders"], path="linear")["spearman"] == pytest.approx(1)
+    assert (only.value, only.low, only.high) == tuple(distances[f"beyond_chance{end}"] for end in ("", "_low", "_high"))
+    assert only.p_value == pytest.approx(wilcoxon(near - 0.5 * possible).pvalue)
+    assert f"both ends is {only.value:.2f} [{only.low:.2f}, {only.high:.2f}] (p < 0.0001 against 0.5)" in only.sentence
+    assert only.sentence.endswith("What decides is the own point.")
+
+
+def test_support_is_told_by_the_number_and_the_p_of_the_least_sure_of_three() -> None:
+    """Another end is often on the same side, so that fewer pairs speak for the gain than for the correlation."""
+    found = of_turning_hues(aside=0.0)
+    (only,) = found.verdicts
+    (order,), (wrong,) = of_pairs(found.records).values(), of_pairs(found.records, 1).values()
+    gain = (order - wrong).dropna()
+    assert only.word == "supported"
+    assert only.value == pytest.approx(gain.mean())
+    assert only.p_value == pytest.approx(wilcoxon(gain[gain != 0]).pvalue)
+    assert only.p_value > 100 * wilcoxon(order - 0.5).pvalue
+    assert only.n == len(gain) < len(order) == 40
+    assert f"{only.value:.2f} [{only.low:.2f}, {only.high:.2f}] more than towards another image" in only.sentence
+    assert only.sentence.endswith("What decides is its gain over that towards another image.")
+
+
+YES, NO, OPEN = "supported", "not supported", "inconclusive"
+
+
+@pytest.mark.parametrize(
+    "words, p_values, place",
+    [
+        ((YES, YES, YES), (0.01, 0.03, 0.02), 1),
+        ((YES, NO, NO), (0.9, 0.03, 0.02), 2),
+        ((NO, OPEN, YES), (0.03, 0.9, 0.9), 0),
+        ((OPEN, YES, OPEN), (0.2, 0.9, 0.3), 2),
+        ((OPEN, OPEN, YES), (0.2, np.nan, 0.9), 1),
+    ],
+)
+def test_what_decides_is_furthest_from_support(words, p_values, place) -> None:
+    assert decisive(words, p_values) == place
 
 
 def test_a_single_pair_has_numbers_but_no_verdict(transparent: Result) -> None:

@@ -16,7 +16,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 from analyses.bootstrap import LEVEL
 from analyses.findings import word_of_gain
 from analyses.tables import by_image
-from probes.invariance import ENOUGH, PLAIN, PROBE, Scale, difference, references
+from probes.invariance import ENOUGH, PLAIN, PROBE, Scale, difference, in_short, references
 
 TABLES = tuple(PROBE.tables)
 
@@ -332,3 +332,60 @@ def test_an_encoder_that_nobody_trained_is_not_called_trained() -> None:
     rows = fresh.printed["augmentations-backbone"].rows
     assert "trained" not in {cell for row in rows for cell in row}
     assert "The weights of this encoder are random" in fresh.names["untrained_limit"]
+
+
+def told_in_short(found) -> str:
+    return " ".join(text for block in in_short(found) for text in block["items"])
+
+
+def moved_as(records: pd.DataFrame, factor: float) -> pd.DataFrame:
+    """Records in which the projector moves ``factor`` times as far as the backbone does, image by image."""
+    moved = records["measure"].str.endswith("_displacement")
+    backbone = records[moved & (records["level"] == "backbone")]
+    copied = backbone.assign(level="projector", value=backbone["value"] * factor)
+    return pd.concat([records[~(moved & (records["level"] == "projector"))], copied])
+
+
+def test_rounding_that_is_the_same_for_all_images_is_no_difference_of_levels(records):
+    found = found_in(moved_as(records, 1 + 2e-8))
+    table = found.tables["comparison"]
+    assert (table["p_value"] == 1).all()
+    assert (table["effect"] == 0).all()
+    assert "under 0 of 3 transformations and more under 0 " in told_in_short(found)
+    assert {verdict.aspect: verdict.p_value for verdict in found.verdicts}["closer"] == 1
+
+
+def test_in_short_counts_no_transformation_where_the_errors_of_the_units_could_make_the_difference(records):
+    sure, unsure = (
+        found_in(moved_as(planted_records({"backbone": 0.4, "projector": 0.4}, unit_error=error), 0.9))
+        for error in (0.0, 0.2)
+    )
+    assert (unsure.tables["comparison"]["p_holm"] < 1e-9).all()
+    assert "under 3 of 3 transformations and more under 0 " in told_in_short(sure)
+    assert "under 0 of 3 transformations and more under 0 " in told_in_short(unsure)
+    turned = found_in(moved_as(records, 1.1))
+    assert "under 0 of 3 transformations and more under 3 " in told_in_short(turned)
+
+
+def test_over_a_variance_between_that_may_be_nothing_there_is_no_ratio(records):
+    nothing = (records["measure"] == "between_variance") & (records["level"] == "projector")
+    aside = np.random.default_rng(0).normal(0, 0.001, nothing.sum())
+    for shift in (aside.std() / 20, -aside.std() / 20):  # a ratio of either sign, and of any size
+        values = records["value"].to_numpy(copy=True)
+        values[nothing] = aside - aside.mean() + shift
+        found = found_in(records.assign(value=values))
+        table = tabulated("variance", records.assign(value=values))
+        projector = row(table, level="projector")
+        assert projector["between_low"] < 0 < projector["between_high"]
+        assert projector[["ratio", "ratio_low", "ratio_high"]].isna().all()
+        assert np.isfinite(projector["within"])
+        pd.testing.assert_series_equal(
+            row(table, level="backbone"), row(tabulated("variance", records), level="backbone")
+        )
+        assert [cells[3] for cells in found.printed["variance"].rows if "projector" in cells[0]] == ["–"]
+        told = told_in_short(found)
+        assert "differ no more than samples from one h do, for the projector:" in told
+        assert "for the backbone." in told
+    told = told_in_short(found_in(records))
+    assert "differ no more" not in told
+    assert "for the backbone; " in told
