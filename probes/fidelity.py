@@ -31,7 +31,7 @@ from analyses.findings import LEAST as FEWEST
 from analyses.floors import of_others
 from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.records import REAL, components, records
-from analyses.statistics import Array, mean, mean_rank, mean_reciprocal, mean_size, median, r2, ratio, share
+from analyses.statistics import Array, evaluate, mean, mean_rank, mean_reciprocal, mean_size, median, r2, ratio, share
 from analyses.tables import by_image, headings, measured, tabulate
 from probes.context import Context, in_parts
 from probes.probe import Compared, Found, Needs, Probe, Ready, Sampling, Show, named, option
@@ -582,7 +582,7 @@ def guidance(found: Found) -> pd.DataFrame:
     measures = [f"{measure}_rank" for measure in of.values()]
     for key, group in found.measured(*measures).groupby(["encoder", "level"], sort=False):
         ranks = {name: values_of(group, f"{measure}_rank") for name, measure in of.items()}
-        floors = {name: (1 / ranks.pop(name)).mean() for name in ("shuffled", "mean_h")}
+        floors = {name: evaluate(mean_reciprocal, ranks.pop(name)) for name in ("shuffled", "mean_h")}
         gain = 1 / ranks["guided"] - 1 / ranks["plain"]
         rows[*key, "MRR"] = found.intervals(ranks, mean_reciprocal) | gained(found, gain) | floors
     read = found.measured("true", "plain", "guided", "guided_mean_h")

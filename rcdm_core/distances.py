@@ -20,7 +20,8 @@ from rcdm_core.errors import UserError
 
 _TIE = 32 * torch.finfo(torch.float32).eps  # what rounding does to a squared distance, over |query|^2 + |gallery|^2
 
-_ROUNDING = 16 * torch.finfo(torch.float32).eps  # of representations, by their length: sums of many terms
+ROUNDING = 16 * torch.finfo(torch.float32).eps
+"""Of representations, by their length: sums of many terms."""
 
 NO_LENGTH = 1e-150
 """A shorter vector has no direction; the square of this is a float64 still."""
@@ -143,7 +144,7 @@ class Whitening:
             UserError: The representations do not vary.
         """
         values = some(representations, images, seed).double()
-        rounding = _ROUNDING**2 * values.square().sum(1).mean()
+        rounding = ROUNDING**2 * values.square().sum(1).mean()
         values = values - values.mean(0)
         count, wide = len(values) - 1, values.shape[1] > len(values)
         # Of more dimensions than images, the axes follow from the products of the images, which are fewer.

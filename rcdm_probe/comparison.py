@@ -421,10 +421,8 @@ def _differences(study: Study, names: Sequence[str], groups: Mapping[Any, Sequen
             else:
                 base, other = (interval(of_run, own) for of_run in both)
             apart = both[1] - both[0]
-            size = np.abs(both).max() if about.whole else 1.0  # numbers of sets have no unit
-            apart[np.abs(apart) <= ROUNDING * size] = (
-                0  # else rounding that is the same for all images would be certain
-            )
+            rounding = ROUNDING * (np.abs(both).max() if about.whole else 1.0)  # numbers of sets have no unit
+            apart[np.abs(apart) <= rounding] = 0  # else rounding that is the same for all images would be certain
             gain = interval(apart, median if about.statistic is median else mean)
             errors = study.errors[[0, place]][:, members].max(1) * np.abs(np.median(both, axis=1))
             base, other = (of_run.widened(float(error)) for of_run, error in zip((base, other), errors, strict=True))

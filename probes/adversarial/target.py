@@ -21,7 +21,7 @@ from torch import nn
 from probes.adversarial.attacks import margin, noise
 from probes.scale import LEAST_OTHERS, Scale
 from rcdm_core import kept
-from rcdm_core.distances import power_of_two
+from rcdm_core.distances import ROUNDING, power_of_two
 from rcdm_core.kept import OTHER_CACHE, cache_folder, keeping
 from rcdm_core.linear_classifier import PENALTIES, LinearClassifier, fit_classifier
 from rcdm_core.precision import device_of, lowered
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 _RESTART = 1_000_003  # between the seeds of two restarts; batches count up from each
 _RECIPE = "standardised, lbfgs, 2"
-_ROUNDING = 16 * torch.finfo(torch.float32).eps  # of representations, by their length
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +213,7 @@ def covered(h: torch.Tensor, origin: torch.Tensor, goals: torch.Tensor) -> torch
     """
     unit = power_of_two([origin])
     whole, left = (torch.linalg.vector_norm((goals - of) / unit, dim=1) for of in (origin, h))
-    rounding = _ROUNDING * torch.linalg.vector_norm(origin / unit, dim=1)
+    rounding = ROUNDING * torch.linalg.vector_norm(origin / unit, dim=1)
     return 1 - left / whole.where(whole > rounding, torch.nan)
 
 
