@@ -51,7 +51,6 @@ class Context:
         encoders: Under study, on their device.
         levels: Levels that are asked for.
         images: What they are measured on.
-        data: How these were asked for: a name, or a folder.
         decoders: What draws from the representations of an encoder, by its name.
         judge: Reads the factors of a scene off a picture; None where images have none, or none is needed.
         space: Where sets of pictures are compared; None where the probe compares none.
@@ -69,7 +68,6 @@ class Context:
     judge: Judge | None = None
     space: FeatureSpace | None = None
     own: Any = None
-    data: str | Path = ""
     cache: Path | None = None
     stages: Stages = field(default_factory=lambda: Stages(None))
 

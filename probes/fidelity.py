@@ -17,7 +17,6 @@ rcdm-probe fidelity --encoder timm/resnet18 --data photos/ --rcdm my-rcdm --feat
 
 from __future__ import annotations
 
-import itertools
 import time
 from dataclasses import dataclass, replace
 from functools import partial, reduce
@@ -44,7 +43,7 @@ from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.fidelity import frechet_contributions, in_manifold, inception_contributions
 from rcdm_core.images import resize
 from rcdm_core.rcdm.choices import DEFAULT_STEPS, SOLVERS
-from rcdm_core.training_images import TrainingImages, known_split, trained_scenes, unseen
+from rcdm_core.training_images import TrainingImages, trained_rows, trained_scenes
 from reports import blocks
 from reports.figures.fidelity import draw_copies, draw_levels, draw_places, draw_solvers
 from reports.names import SHORT_LABELS, factor_label, in_factor_order, listed
@@ -211,12 +210,10 @@ def told_halved(run: Context, available: int, asked: int) -> dict[str, Any]:
 def trained_on(run: Context, compared: int) -> tuple[TrainingImages | None, np.ndarray, str]:
     """What all decoders were trained on, which of the images none ever saw, and why nothing is known."""
     decoders = {one.fingerprint: one for one in run.decoders.values()}.values()
-    splits = [[known_split(card, run.images, run.data) for card in one.cards] for one in decoders]
-    available = unseen(itertools.chain.from_iterable(splits), len(run.images))
+    seen = [trained_rows([one], run.images) for one in decoders]
+    available = np.setdiff1d(np.arange(len(run.images)), np.concatenate(seen))
     if not compared:
         return None, available, ""
-    nothing = np.array([], int)  # of an adapted decoder, what its own training was given, or the one before it
-    seen = [reduce(np.union1d, [split.training for split in own if split], nothing) for own in splits]
     common = reduce(np.intersect1d, seen)
     if len(common):
         return TrainingImages(run.images, common, len(common)), available, ""

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +15,13 @@ from numpy.typing import ArrayLike
 
 from rcdm_core.data.folder import FolderImages
 from rcdm_core.data.garments import training_garments_are_here
-from rcdm_core.data.registry import NAMES, load_data, scene_set
+from rcdm_core.data.registry import NAMES, scene_set
 from rcdm_core.data.scenes import SIZE, Scenes
 from rcdm_core.errors import UserError
-from rcdm_core.images import Side, recipe
 
 if TYPE_CHECKING:
     from rcdm_core.data.imageset import ImageSet
+    from rcdm_core.rcdm import RCDM
 
 LEAST_IMAGES = 50
 SHARE, LEAST_HELD_OUT, MOST_HELD_OUT = 0.1, 10, 2_000
@@ -112,109 +111,52 @@ class TrainingImages:
     total: int
 
 
-def names_its_images(card: Mapping[str, Any]) -> bool:
-    """Whether the images that an RCDM was trained on can be known again by its card."""
-    return "data_fingerprint" in card.get("training", {})
+def trained_rows(rcdms: Iterable[RCDM], images: ImageSet) -> np.ndarray:
+    """Positions of those of the images that any of these RCDMs, or one that it began with, was trained on."""
+    hashes = [rcdm.trained_images for rcdm in rcdms]
+    return np.flatnonzero(np.isin(images.hashes, np.concatenate(hashes))) if hashes else np.array([], np.int64)
 
 
-def known_split(card: Mapping[str, Any], images: ImageSet, data: str | Path) -> Split | None:
-    """How the training of an RCDM split these images, where it was trained on them; None where on others.
-
-    Args:
-        card: Of the RCDM.
-        images: The set, opened without a limit.
-        data: What it was opened from: it is opened once more where the training took other sizes, or fewer images.
-
-    Returns:
-        Positions in `images`; those that the training left out count as held out. Those that were held out in the
-        place of others, which an RCDM it began with had seen, count as trained on.
-    """
-    if not names_its_images(card):
-        return None
-    training = card["training"]
-    size, seed = training.get("image_size", images.image_size), training["settings"]["seed"]
-    size = Side(size, **training.get("resized", {}))
-    count, trained = training["images"] + training["held_out"], images
-    if count < len(images) or (count == len(images) and recipe(size) != recipe(images.image_size)):
-        trained = load_data(data, size, count, seed)
-    if trained.fingerprint != training["data_fingerprint"]:
-        return None
-    seen = np.isin(images.keys, trained.keys[hold_out(count, seed).training])
-    return Split(training=np.flatnonzero(seen), held_out=np.flatnonzero(~seen))
-
-
-def may_hold(card: Mapping[str, Any], images: ImageSet) -> bool:
-    """Whether images may be among those that an RCDM was trained on, by what both sets are called.
+def doubts(rcdms: Iterable[RCDM], images: ImageSet) -> list[str]:
+    """What is told of trainings that may have been on these images: those of RCDMs that do not hold by which.
 
     One folder may hold what another does, however they are called; a data set that goes by a name is no other.
     """
-    if not names_its_images(card):
-        return False
-    name = card["training"].get("data")
-    return name == images.name or (isinstance(images, FolderImages) and name not in NAMES)
+    told = []
+    for card in (card for rcdm in rcdms for card in rcdm.cards):
+        training = card.get("training", {})
+        if "data_fingerprint" in training and "trained_images" not in card:
+            name = training.get("data", "a folder")
+            if name == images.name or (isinstance(images, FolderImages) and name not in NAMES):
+                told.append(f"trained on {training['images']:,} images of {name}")
+    return list(dict.fromkeys(told))
 
 
-def known_splits(
-    cards: Iterable[Mapping[str, Any]], images: ImageSet, data: str | Path
-) -> tuple[list[Split], list[str]]:
-    """As `known_split`, of several cards: those that are known, and what is told of trainings that may be on these.
-
-    A folder to which an image was added, or in which one was renamed, is not known again.
-    """
-    splits, doubts = [], []
-    for card in cards:
-        if split := known_split(card, images, data):
-            splits.append(split)
-        elif may_hold(card, images):
-            training = card["training"]
-            doubts.append(f"trained on {training['images']:,} images of {training.get('data', 'a folder')}")
-    return splits, list(dict.fromkeys(doubts))
-
-
-def told_of_doubts(images: ImageSet, doubts: Sequence[str]) -> ImageSet:
-    """The images that are measured; where `known_splits` has doubts, they say so."""
-    if not doubts:
+def told_of_doubts(images: ImageSet, told: Sequence[str]) -> ImageSet:
+    """The images that are measured; where there are `doubts`, they say so."""
+    if not told:
         return images
     return images.remarking(
-        f"samples may be memory. A decoder was {' and '.join(doubts)}, and whether any of these are measured is not "
-        "known: a folder is known again only while no file in it is added, removed or renamed. Numbers that rest on "
-        "samples are safe only on images that it has not seen"
+        f"samples may be memory. A decoder was {' and '.join(told)}, and whether any of these are measured is not "
+        "known: it does not hold by what its images are known again. Numbers that rest on samples are safe only on "
+        "images that it has not seen"
     )
 
 
-def spared(
-    images: ImageSet, cards: Sequence[Mapping[str, Any]], data: str | Path, limit: int | None = None
-) -> ImageSet:
+def spared(images: ImageSet, start: RCDM) -> ImageSet:
     """Images that an RCDM is trained further on, with those it has seen, none of which is then held out.
 
     Where fewer than `LEAST_HELD_OUT` are left, or it is not known which it has seen, they say so.
-
-    Args:
-        images: The images.
-        cards: Of the RCDM.
-        data: What they were opened from: it is opened once more where the RCDM was trained on others of the set.
-        limit: With which limit they were opened.
     """
-    named = [card for card in cards if may_hold(card, images)]
-    same = all(card["training"]["data_fingerprint"] == images.fingerprint for card in named)
-    every = images if same or len(images) != limit else load_data(data, images.image_size)
-    splits, doubts = known_splits(named, every, data)
-    given = np.setdiff1d(np.arange(len(every)), unseen(splits, len(every)))
-    seen = np.flatnonzero(np.isin(images.keys, every.keys[given]))
+    seen = trained_rows([start], images)
     told = "numbers of held-out images may be memory: the RCDM that is begun with was"
-    if doubts:
-        images = images.remarking(f"{told} {' and '.join(doubts)}, and whether on any of these is not known")
+    if unknown := doubts([start], images):
+        images = images.remarking(f"{told} {' and '.join(unknown)}, and whether on any of these is not known")
     if (left := len(images) - len(seen)) < LEAST_HELD_OUT:
         return images.remarking(
             f"{told} trained on all but {left} of these, and at least {LEAST_HELD_OUT} are held out"
         )
     return replace(images, seen=seen)
-
-
-def unseen(splits: Iterable[Split | None], count: int) -> np.ndarray:
-    """Positions of those of ``count`` images that none of several trainings was given, ascending."""
-    given = [split.training for split in splits if split is not None]
-    return np.setdiff1d(np.arange(count), np.concatenate(given) if given else ())
 
 
 def trained_scenes(card: Mapping[str, Any], *, limit: int) -> TrainingImages | None:

@@ -24,7 +24,7 @@ from rcdm_core.images import is_resized_by_encoder, recipe
 from rcdm_core.rcdm.choices import DISTILLED_SOLVER
 from rcdm_core.rcdm.rcdm import RCDM, JoinedRCDM, unknown_condition
 from rcdm_core.representations import representation_cache
-from rcdm_core.training_images import known_splits, names_its_images, told_of_doubts, unseen
+from rcdm_core.training_images import doubts, told_of_doubts, trained_rows
 from rcdm_core.weights import is_fresh
 from rcdm_probe.device import choose_device
 from reports.decoder import training_command
@@ -121,7 +121,6 @@ class Opened:
             encoders=self.encoders,
             levels=self.levels,
             images=images,
-            data=self.asked.data,
             settings=settings,
             decoders=self.decoders,
             cache=representation_cache(),
@@ -408,21 +407,20 @@ def open_images(
             raise UserError(f"{images.name} has {len(images)} images", f"take at least {least}")
         return images
 
-    decoders = dict.fromkeys(network for network in networks if isinstance(network, RCDM))
-    cards = [card for decoder in decoders for card in decoder.cards]
-    if not any(map(names_its_images, cards)):
-        return opened(limit)
-    every = opened(None)
-    splits, doubts = known_splits(cards, every, data)
-    if whole:
-        return told_of_doubts(every, doubts)
-    held_out = unseen(splits, len(every))
-    if len(held_out) == len(every):
-        return told_of_doubts(opened(limit), doubts)
-    taken = held_out if len(held_out) >= ENOUGH_HELD_OUT else np.arange(len(every))
-    positions = np.sort(taken[draw_order(len(taken), limit, seed)[:limit]])
-    part = part_of(every, positions, trained_on=np.setdiff1d(positions, held_out).size, held_out=len(held_out))
-    return told_of_doubts(part, doubts)
+    decoders = list(dict.fromkeys(network for network in networks if isinstance(network, RCDM)))
+    if any(len(decoder.trained_images) for decoder in decoders):
+        every = opened(None)
+        held_out = np.setdiff1d(np.arange(len(every)), trained_rows(decoders, every))
+        if len(held_out) < len(every):
+            if whole:
+                return told_of_doubts(every, doubts(decoders, every))
+            taken = held_out if len(held_out) >= ENOUGH_HELD_OUT else np.arange(len(every))
+            positions = np.sort(taken[draw_order(len(taken), limit, seed)[:limit]])
+            trained_on = np.setdiff1d(positions, held_out).size
+            part = part_of(every, positions, trained_on=trained_on, held_out=len(held_out))
+            return told_of_doubts(part, doubts(decoders, every))
+    images = opened(limit)
+    return told_of_doubts(images, doubts(decoders, images))
 
 
 def _told_of_sizes(images: ImageSet, encoders: Sequence[Encoder]) -> ImageSet:

@@ -98,7 +98,7 @@ def prepare(asked: Asked, settings: RCDMTraining | Adaptation, out: Path) -> Tra
         asked.data, seen_by=(*levels, *known, shape), least=LEAST_IMAGES, limit=settings.images, seed=loop.seed
     )
     if start:
-        found = spared(found, start.cards, asked.data, settings.images)
+        found = spared(found, start)
     runs.keep_apart(out, found)
     several = len(levels) > 1
     cards = {encoder.name: encoder_card(encoder, own) for encoder, own in levels.items()}

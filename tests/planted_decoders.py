@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -28,14 +29,21 @@ class Decoder(RCDM):
         conditions: Encoder and level with its dimension.
         draw: The rule.
         card: As an RCDM has one.
+        trained_images: Of which it is known that it was trained on them.
     """
 
     image_size, conditions, fingerprint = SIDE, None, None  # values in the place of the properties of a network
 
     def __init__(
-        self, name: str, conditions: Mapping[str, int], draw: Draw, card: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        conditions: Mapping[str, int],
+        draw: Draw,
+        card: Mapping[str, Any] | None = None,
+        trained_images: np.ndarray = RCDM.trained_images,
     ) -> None:
         nn.Module.__init__(self)
+        self.trained_images = trained_images
         self.conditions, self.draw, self.card = dict(conditions), draw, dict(card or {})
         self.fingerprint = hashlib.sha256(name.encode()).hexdigest()
 

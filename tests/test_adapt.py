@@ -60,7 +60,7 @@ def adapt(
     settings = adaptation_settings(
         decoder, steps=6, whole=whole, learning_rate=1e-3, whole_rate=1e-3, batch_size=4, every=2, looked_at=4
     )
-    images = load_data("scenes", image_size=32, limit=60)
+    images = load_data("scenes", image_size=32, limit=70)
     guides = encoders_at_hand(decoder) if known else ()
     adapt_rcdm({encoder: ("backbone",)}, images, settings, folder=folder, known=guides)
 
@@ -73,6 +73,9 @@ def test_the_denoiser_and_its_heads_stay_as_they_were(trained: Path, adapted: Pa
     assert after.card["encoders"].keys() == {"simclr", "vicreg"}
     assert after.card["training"]["began_with"] == before.fingerprint
     assert [card["training"]["data"] for card in after.cards] == [before.card["training"]["data"]] * 2
+    assert all("trained_images" in card for card in after.cards)
+    assert 0 < len(before.trained_images) < len(after.trained_images)
+    assert np.isin(before.trained_images, after.trained_images).all()
 
 
 @pytest.mark.parametrize("weights, told, stay", [(None, True, True), ("random:1", True, False), (None, False, False)])

@@ -48,7 +48,7 @@ from rcdm_core.encoders import UNTRAINED
 from rcdm_core.errors import UserError
 from rcdm_core.features import default_features, load_features
 from rcdm_core.fidelity import frechet_contributions, frechet_distance, in_manifold, inception_contributions
-from rcdm_core.training_images import TrainingImages, hold_out, known_split, scene_indices, trained_scenes
+from rcdm_core.training_images import TrainingImages, scene_indices, trained_scenes
 from rcdm_probe import Result, fidelity
 from rcdm_probe.benchmark import clock, rank_cost
 from rcdm_probe.conduct import prepare
@@ -200,16 +200,6 @@ def test_training_scenes_are_those_of_the_first_steps_of_the_last_leg(garments: 
     assert set(found.images.numbers) == set(scene_indices(0, 50, seed=5)) | set(scene_indices(1, 50, seed=5))
     assert found.images.scenes.seed == 5
     assert trained_scenes({"training": {"data": "photos"}}, limit=5) is None
-
-
-def test_images_that_a_training_held_out_are_known_again() -> None:
-    data = load_data("scenes", image_size=32, limit=100)
-    training = {"data_fingerprint": data.fingerprint, "images": 90, "held_out": 10, "settings": {"seed": 3}}
-    split = known_split({"training": training}, data, "scenes")
-    assert split is not None
-    assert np.array_equal(split.held_out, hold_out(100, seed=3).held_out)
-    assert known_split({"training": {**training, "data_fingerprint": "other"}}, data, "scenes") is None
-    assert known_split({}, data, "scenes") is None
 
 
 def test_samples_of_several_sizes_stand_side_by_side_at_the_largest() -> None:
@@ -415,13 +405,12 @@ def test_what_was_measured_is_not_measured_again(kept: tuple[Result, Path]) -> N
 
 def test_of_an_adapted_decoder_what_its_own_training_was_given_is_what_samples_are_held_beside() -> None:
     data = load_data("scenes", image_size=32, limit=300)
-    own = {"data_fingerprint": data.fingerprint, "images": 270, "held_out": 30, "settings": {"seed": 0}}
     before = {"training": {"data": "other images"}}
-    adapted = Decoder("adapted", CONDITIONS, faithful, {"training": own, "before": [before]})
+    adapted = Decoder("adapted", CONDITIONS, faithful, {"before": [before]}, data.hashes[:270])
     other = Decoder("other", CONDITIONS, faithful, before)
 
     def seen(**decoders: Decoder) -> tuple[Any, str]:
-        run = opened(PROBE, pixels("faithful"), data, Fidelity(), ready=Ready(), decoders=decoders, data="scenes")
+        run = opened(PROBE, pixels("faithful"), data, Fidelity(), ready=Ready(), decoders=decoders)
         training, available, why = trained_on(run, 100)
         assert len(available) == (30 if "one" in decoders else 300)
         return training, why
@@ -434,13 +423,12 @@ def test_of_an_adapted_decoder_what_its_own_training_was_given_is_what_samples_a
 
 def test_what_cannot_be_measured_is_refused_at_once() -> None:
     data = load_data("scenes", image_size=32, limit=300)
-    training = {"data_fingerprint": data.fingerprint, "images": 270, "held_out": 30, "settings": {"seed": 0}}
     decoder = Decoder("faithful", CONDITIONS, faithful)
     refused = partial(measured, PROBE, pixels("deaf"), data, space=space())
     with pytest.raises(UserError, match="no RCDM draws from other.*rcdm-probe train --encoder other"):
         fidelity(pixels("other"))
     with pytest.raises(UserError, match="30 images that no RCDM was trained on"):
-        refused(Fidelity(), rcdm=Decoder("faithful", CONDITIONS, faithful, {"training": training}))
+        refused(Fidelity(), rcdm=Decoder("faithful", CONDITIONS, faithful, trained_images=data.hashes[:270]))
     with pytest.raises(UserError, match="unknown encoder and level 'deaf/bckbone': did you mean deaf/backbone"):
         refused(Fidelity(swept_level="deaf/bckbone"), rcdm=decoder)
     with pytest.raises(UserError, match="did you mean unipc"):

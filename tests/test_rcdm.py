@@ -13,7 +13,6 @@ from rcdm_core.data.scenes import Scenes
 from rcdm_core.distances import mean_reciprocal_rank, retrieval_ranks
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
-from rcdm_core.images import Side, recipe
 from rcdm_core.rcdm import (
     DEFAULT_SOLVER,
     DEFAULT_STEPS,
@@ -318,16 +317,24 @@ def test_an_rcdm_comes_back_from_its_files(shape, tmp_path):
     assert torch.allclose(next(halved.parameters()), next(before.parameters()), atol=1e-3)
 
 
-def test_how_images_were_resized_comes_back_from_a_card(small, tmp_path):
-    for side in (Side(64, "bicubic", crop=56), Side(64, "bicubic, bordered", crop=56, border=(200, 100, 0))):
-        save_rcdm(small.denoiser, small.schedule, tmp_path, card={"training": {"resized": vars(side)}})
-        told = load_rcdm(tmp_path).card["training"]["resized"]
-        assert recipe(Side(64, **told)) == recipe(side)
-    for border in ([], [200, 200], [200, 200, 256], "red"):
-        told = {"resized": {**vars(side), "border": border}}
-        save_rcdm(small.denoiser, small.schedule, tmp_path, card={"training": told})
-        with pytest.raises(UserError, match="training: resized is"):
-            load_rcdm(tmp_path)
+def test_by_what_its_images_are_known_again_comes_back_and_belongs_to_its_card(small, tmp_path):
+    hashes = np.array([3, 2**63 + 1, 2**64 - 1], np.uint64)
+    save_rcdm(small.denoiser, small.schedule, tmp_path, card={}, trained_images=hashes)
+    again = load_rcdm(tmp_path)
+    assert np.array_equal(again.trained_images, hashes)
+    again.save_pretrained(tmp_path / "again")
+    assert np.array_equal(load_rcdm(tmp_path / "again").trained_images, hashes)
+    card = (tmp_path / "rcdm.json").read_text()
+    save_rcdm(small.denoiser, small.schedule, tmp_path, card=again.card, trained_images=hashes[:2])
+    assert len(load_rcdm(tmp_path).trained_images) == 2
+    (tmp_path / "rcdm.json").write_text(card)
+    with pytest.raises(UserError, match="does not hold the images of the training"):
+        load_rcdm(tmp_path)
+    (tmp_path / "trained_images.safetensors").unlink()
+    with pytest.raises(UserError, match="does not hold the images of the training"):
+        load_rcdm(tmp_path)
+    save_rcdm(small.denoiser, small.schedule, tmp_path, card=again.card)
+    assert not len(load_rcdm(tmp_path).trained_images)
 
 
 def test_damaged_files_of_an_rcdm_are_named(small, tmp_path):

@@ -21,7 +21,7 @@ from rcdm_core.rcdm import RCDM, load_rcdm
 from rcdm_core.rcdm_training import default_settings
 from rcdm_core.rcdm_training.material import gather
 from rcdm_core.training import join_processes
-from rcdm_core.training_images import TrainingImages, hold_out, known_split, may_hold, unseen
+from rcdm_core.training_images import TrainingImages, doubts, hold_out, trained_rows
 from rcdm_probe.facts import data_card
 from rcdm_probe.opening import Asked, open_images
 from rcdm_probe.rcdm_training import Training, prepare
@@ -42,36 +42,46 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def trained(images: ImageSet, *, seed: int) -> dict[str, Any]:
-    """The card of an RCDM that was trained on these images."""
-    split = hold_out(len(images), seed=seed)
-    return {
-        "training": {
-            "data": images.name, "data_fingerprint": images.fingerprint, "image_size": images.image_size,
-            "images": len(split.training), "held_out": len(split.held_out), "settings": {"seed": seed},
-        }
-    }  # fmt: skip
+def trained(images: ImageSet, *, seed: int) -> np.ndarray:
+    """By what the images of a training on these are known again."""
+    return images.hashes[hold_out(len(images), seed=seed).training]
 
 
-def decoder(card: Mapping[str, Any]) -> Decoder:
-    return Decoder("faithful", CONDITIONS, faithful, card)
+def decoder(hashes: np.ndarray = RCDM.trained_images, card: Mapping[str, Any] | None = None) -> Decoder:
+    return Decoder("faithful", CONDITIONS, faithful, card, hashes)
 
 
-def test_a_training_at_another_size_or_on_fewer_images_is_known_again(photos: Path) -> None:
+def test_images_are_known_again_at_another_size_in_a_part_and_wherever_they_lie(photos: Path, tmp_path: Path) -> None:
     whole = load_data(photos, image_size=SIDE)
-    for size, limit in ((SIDE, None), (8, None), (SIDE, 70), (8, 70)):
+    assert len(set(whole.hashes)) == 120
+    for size, limit in ((8, None), (SIDE, 70), (8, 70)):
         images = load_data(photos, image_size=size, limit=limit, seed=3)
-        split = known_split(trained(images, seed=3), whole, photos)
-        assert split is not None
-        assert set(whole.keys[split.training]) == set(images.keys[hold_out(len(images), seed=3).training])
-        assert np.array_equal(np.sort(np.concatenate([split.training, split.held_out])), np.arange(120))
-    assert known_split(trained(load_data("scenes", image_size=SIDE, limit=120), seed=3), whole, photos) is None
+        rows = trained_rows([decoder(trained(images, seed=3))], whole)
+        assert set(whole.keys[rows]) == set(images.keys[hold_out(len(images), seed=3).training])
+    changed = added(renamed(removed(copytree(photos, tmp_path / "mine"))))
+    known = trained_rows([decoder(trained(whole, seed=3))], now := load_data(changed, image_size=8))
+    names = {"a/first.png": "a/2.png", "a/0.png": "", "a/more.png": ""}
+    before = set(whole.keys[hold_out(120, seed=3).training])
+    assert {names.get(str(key), str(key)) for key in now.keys[known]} == before - {"a/0.png"}
 
 
-def test_of_several_trainings_only_what_none_of_them_saw_is_unseen() -> None:
-    one, two = hold_out(200, seed=0), hold_out(200, seed=1)
-    assert np.array_equal(unseen([one, None, two], 200), np.intersect1d(one.held_out, two.held_out))
-    assert np.array_equal(unseen([None], 3), np.arange(3))
+def test_images_of_other_sets_are_others(photos: Path) -> None:
+    sets = [load_data(name, image_size=SIDE, limit=60) for name in ("scenes", "scenes-train", photos)]
+    assert len(np.unique(np.concatenate([images.hashes for images in sets]))) == 180
+    larger = load_data("scenes", image_size=64, limit=60)
+    assert np.array_equal(larger.hashes, sets[0].hashes)
+    part = part_of(sets[0], np.array([4, 9]), trained_on=0, held_out=3)
+    assert np.array_equal(part.hashes, sets[0].hashes[[4, 9]])
+
+
+def test_of_several_decoders_only_what_none_of_them_saw_is_unseen(photos: Path) -> None:
+    whole = load_data(photos, image_size=SIDE)
+    one, two = (decoder(trained(whole, seed=seed)) for seed in (0, 1))
+    both = trained_rows([one, decoder(), two], whole)
+    splits = [hold_out(120, seed=seed) for seed in (0, 1)]
+    assert np.array_equal(both, np.union1d(splits[0].training, splits[1].training))
+    assert not len(trained_rows([decoder()], whole))
+    assert not len(trained_rows([], whole))
 
 
 def test_a_probe_is_given_the_images_that_its_decoder_never_saw(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,10 +116,11 @@ def test_too_few_to_be_measured_alone_are_measured_with_the_others_and_it_is_sai
 
 def test_a_decoder_of_other_images_changes_nothing(photos: Path) -> None:
     other = decoder(trained(load_data("scenes", image_size=SIDE, limit=60), seed=0))
-    found = open_images(photos, seen_by=(other, decoder({})), least=10, limit=50, seed=1)
-    assert found.fingerprint == load_data(photos, image_size=SIDE, limit=50, seed=1).fingerprint
-    assert phrases.of_memory({"data_card": data_card(found)}) == []
-    assert found.remarks == ()
+    for whole in (False, True):
+        found = open_images(photos, seen_by=(other, decoder()), least=10, limit=50, seed=1, whole=whole)
+        assert found.fingerprint == load_data(photos, image_size=SIDE, limit=50, seed=1).fingerprint
+        assert phrases.of_memory({"data_card": data_card(found)}) == []
+        assert found.remarks == ()
 
 
 def added(folder: Path) -> Path:
@@ -123,7 +134,7 @@ def removed(folder: Path) -> Path:
 
 
 def renamed(folder: Path) -> Path:
-    (folder / "a" / "0.png").rename(folder / "a" / "first.png")
+    (folder / "a" / "2.png").rename(folder / "a" / "first.png")
     return folder
 
 
@@ -131,57 +142,65 @@ def a_class(folder: Path) -> Path:
     return folder / "a"
 
 
-CHANGES = (added, removed, renamed, a_class)
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_of_a_folder_that_is_not_known_again_it_is_said_that_samples_may_be_memory(
+@pytest.mark.parametrize("change", [added, removed, renamed, a_class])
+def test_of_a_folder_that_has_changed_what_was_trained_on_is_known_still(
     photos: Path, tmp_path: Path, change: Callable[[Path], Path]
 ) -> None:
-    card = trained(load_data(photos, image_size=SIDE), seed=3)
-    folder = change(copytree(photos, tmp_path / "mine"))
+    hashes = trained(load_data(photos, image_size=SIDE), seed=3)
+    now = load_data(folder := change(copytree(photos, tmp_path / "mine")), image_size=SIDE)
+    found = open_images(folder, seen_by=(pixels(), decoder(hashes)), least=10, limit=None, seed=0)
+    assert isinstance(found, PartOfImages)
+    assert found.trained_on == np.isin(now.hashes, hashes).sum() > 40
+    assert found.held_out == len(now) - found.trained_on
+
+
+OLD = {"training": {"data": "photos", "data_fingerprint": "as it was", "images": 108}}
+
+
+def test_of_a_decoder_that_does_not_hold_its_images_it_is_said_that_samples_may_be_memory(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for whole, limit in ((False, None), (False, 20), (True, None)):
-        found = open_images(folder, seen_by=(pixels(), decoder(card)), least=10, limit=limit, seed=0, whole=whole)
+        seen_by = (pixels(), decoder(card=OLD))
+        found = open_images(photos, seen_by=seen_by, least=10, limit=limit, seed=0, whole=whole)
         (said,) = phrases.of_images({"data_card": data_card(found)})
         assert said.startswith("Of the images: samples may be memory. A decoder was trained on 108 images of photos")
-
-
-def test_of_two_decoders_the_one_that_may_have_seen_what_is_measured_is_told(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setattr("rcdm_probe.opening.ENOUGH_HELD_OUT", 12)
-    here = trained(load_data(photos, image_size=SIDE), seed=3)
-    elsewhere = trained(load_data(removed(copytree(photos, tmp_path / "other")), image_size=SIDE), seed=0)
-    found = open_images(photos, seen_by=(decoder({**here, "before": [elsewhere]}),), least=10, limit=None, seed=0)
-    assert isinstance(found, PartOfImages)
+    known = trained(load_data(photos, image_size=SIDE), seed=3)
+    after = decoder(known, {**OLD, "trained_images": "told", "before": [OLD]})
+    found = open_images(photos, seen_by=(after,), least=10, limit=None, seed=0)
     assert len(found) == 12
-    (remark,) = found.remarks
-    assert "107 images of other, and whether" in remark
+    assert len(found.remarks) == 1
+    found = open_images(photos, seen_by=(decoder(known, {**OLD, "trained_images": "told"}),), least=10, limit=5, seed=0)
+    assert found.remarks == ()
 
 
 def test_a_data_set_that_goes_by_a_name_holds_no_folders_images(photos: Path) -> None:
     scenes, folder = load_data("scenes", image_size=SIDE, limit=60), load_data(photos, image_size=SIDE)
-    of_scenes, of_folder = trained(scenes, seed=0), trained(folder, seed=0)
-    assert may_hold(of_scenes, scenes)
-    assert may_hold(of_folder, folder)
-    assert not may_hold(of_scenes, folder)
-    assert not may_hold(of_folder, scenes)
-    assert not may_hold(of_scenes, load_data("scenes-train", image_size=SIDE, limit=60))
-    assert not may_hold({"training": {"data": folder.name}}, folder)
+    of_folder = decoder(card=OLD)
+    of_scenes = decoder(card={"training": {**OLD["training"], "data": "scenes"}})
+    assert doubts([of_scenes], scenes)
+    assert doubts([of_folder, of_folder], folder) == ["trained on 108 images of photos"]
+    assert not doubts([of_scenes], folder)
+    assert not doubts([of_folder], scenes)
+    assert not doubts([of_scenes], load_data("scenes-train", image_size=SIDE, limit=60))
+    assert not doubts([decoder(card={"training": {"data": folder.name, "images": 3}})], folder)
 
 
-def begun(rcdm: Path, card: Mapping[str, Any], data: Path, out: Path, **settings: Any) -> Training:
-    """A training that begins with an RCDM of that card."""
-    given = load_rcdm(rcdm)
-    start = RCDM(given.denoiser, given.schedule, card)
+def begun(start: RCDM, data: Path, out: Path, **settings: Any) -> Training:
+    """A training that begins with an RCDM."""
     return prepare(Asked("simclr", data, level=["backbone"]), default_settings(start=start, **settings), out)
 
 
 def split_keys(training: Training) -> tuple[set[str], set[str]]:
     """What the images that a training learns from, and those that it holds out, are called."""
     side, seed = training.settings.network.image_size, training.settings.loop.seed
-    split = gather(training.asked, training.images, side, 4, seed, join_processes("cpu")).split
+    material = gather(training.asked, training.images, side, 4, seed, join_processes("cpu"))
+    split = material.split
     assert np.array_equal(np.sort(np.concatenate([split.training, split.held_out])), np.arange(len(training.images)))
+    start = training.settings.start
+    kept = set(material.trained_images(start))
+    assert kept == {*training.images.hashes[split.training], *start.trained_images}
     return set(training.images.keys[split.training]), set(training.images.keys[split.held_out])
 
 
@@ -189,35 +208,34 @@ def test_a_training_holds_out_what_the_rcdm_that_it_begins_with_has_not_seen(
     photos: Path, tiny_rcdm: Path, tmp_path: Path
 ) -> None:
     whole, some = load_data(photos, image_size=SIDE), load_data(photos, image_size=SIDE, limit=70, seed=0)
+    start = load_rcdm(tiny_rcdm)
     new = set(whole.keys[hold_out(120, seed=0).held_out])
+    start.trained_images = np.sort(trained(whole, seed=0))
     for seed in (0, 1):
-        training = begun(tiny_rcdm, trained(whole, seed=0), photos, tmp_path / f"whole-{seed}", seed=seed)
+        training = begun(start, photos, tmp_path / f"whole-{seed}", seed=seed)
         assert training.images.remarks == ()
         assert split_keys(training)[1] == new
     old = set(some.keys[hold_out(70, seed=0).training])
-    training = begun(tiny_rcdm, trained(some, seed=0), photos, tmp_path / "some", seed=1, images=100)
-    learned, held_out = split_keys(training)
+    start.trained_images = np.sort(trained(some, seed=0))
+    training = begun(start, photos, tmp_path / "some", seed=1, images=100)
+    held_out = split_keys(training)[1]
     assert len(held_out) == 10
     assert not held_out & old
-    after = known_split(trained(training.images, seed=1), whole, photos)  # by the card, no more was held out than was
-    before = known_split(trained(some, seed=0), whole, photos)
-    assert not learned & set(whole.keys[unseen([before, after], 120)])
 
 
 def test_a_training_says_where_what_it_holds_out_may_have_been_seen(
     photos: Path, tiny_rcdm: Path, tmp_path: Path
 ) -> None:
-    card = trained(load_data(photos, image_size=SIDE), seed=0)
-    left = np.isin(
-        load_data(photos, image_size=SIDE, limit=60, seed=2).keys,
-        load_data(photos, image_size=SIDE).keys[hold_out(120, seed=0).held_out],
-    ).sum()
-    training = begun(tiny_rcdm, card, photos, tmp_path / "few", seed=2, images=60)
+    whole, start = load_data(photos, image_size=SIDE), load_rcdm(tiny_rcdm)
+    start.trained_images = np.sort(trained(whole, seed=0))
+    few = load_data(photos, image_size=SIDE, limit=60, seed=2)
+    left = 60 - np.isin(few.hashes, start.trained_images).sum()
+    training = begun(start, photos, tmp_path / "few", seed=2, images=60)
     (told,) = training.run.facts["data_card"]["remarks"]
     assert f"may be memory: the RCDM that is begun with was trained on all but {left} of these" in told
     assert len(split_keys(training)[1]) == 10
-    changed = added(copytree(photos, tmp_path / "mine"))
-    (told,) = begun(tiny_rcdm, card, changed, tmp_path / "changed").images.remarks
+    unknown = RCDM(start.denoiser, start.schedule, OLD)
+    (told,) = begun(unknown, photos, tmp_path / "unknown").images.remarks
     assert "trained on 108 images of photos" in told
 
 
@@ -234,18 +252,18 @@ def test_factors_of_a_part_are_those_of_its_images() -> None:
 def test_fidelity_of_several_decoders_is_measured_on_what_none_of_them_saw(photos: Path) -> None:
     whole = load_data(photos, image_size=SIDE)
 
-    def known(*cards: Mapping[str, Any], compared: int = 50) -> tuple[TrainingImages | None, np.ndarray, str]:
-        decoders = {str(n): Decoder(str(n), CONDITIONS, faithful, card) for n, card in enumerate(cards)}
-        open_: dict[str, Any] = {"levels": ("backbone",), "images": whole, "data": photos, "settings": Fidelity()}
-        return trained_on(Context(encoders=(pixels(),), decoders=decoders, **open_), compared)
+    def known(*decoders: Decoder, compared: int = 50) -> tuple[TrainingImages | None, np.ndarray, str]:
+        named = {str(n): one for n, one in enumerate(decoders)}
+        open_: dict[str, Any] = {"levels": ("backbone",), "images": whole, "settings": Fidelity()}
+        return trained_on(Context(encoders=(pixels(),), decoders=named, **open_), compared)
 
-    one, two = (trained(whole, seed=seed) for seed in (0, 1))
+    one, two = (Decoder(str(seed), CONDITIONS, faithful, {}, trained(whole, seed=seed)) for seed in (0, 1))
     training, available, _ = known(one, two)
     splits = [hold_out(120, seed=seed) for seed in (0, 1)]
     assert np.array_equal(available, np.intersect1d(*(split.held_out for split in splits)))
     assert training is not None
     assert np.array_equal(training.positions, np.intersect1d(*(split.training for split in splits)))
-    training, available, why = known(one, {})
+    training, available, why = known(one, decoder())
     assert training is None
     assert np.array_equal(available, splits[0].held_out)
     assert why.startswith("Several decoders")

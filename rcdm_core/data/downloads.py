@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from rcdm_core.data.folder import decoders
-from rcdm_core.data.imageset import ImageSet, draw_order
+from rcdm_core.data.imageset import ImageSet, draw_order, hashes_of
 from rcdm_core.errors import UserError
 from rcdm_core.images import recipe, square
 from rcdm_core.kept import cache_folder
@@ -84,9 +84,20 @@ DOWNLOADS: Mapping[str, Download] = {
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DownloadedImages(ImageSet):
-    """Images of one of torchvision's data sets, which gives Pillow images. Made by `open_download`."""
+    """Images of one of torchvision's data sets, which gives Pillow images. Made by `open_download`.
+
+    Attributes:
+        dataset: The data set.
+        digests: SHA-256 of each image.
+    """
 
     dataset: VisionDataset
+    digests: tuple[bytes, ...]
+
+    @property
+    def hashes(self) -> np.ndarray:
+        """Of the decoded images."""
+        return hashes_of(self.digests)
 
     def images(self, indices: ArrayLike) -> torch.Tensor:
         """Images ``[N, 3, S, S]`` in [0, 1], decoded in parallel."""
@@ -107,12 +118,12 @@ def open_download(name: str, image_size: int, limit: int | None = None, seed: in
     chosen = np.sort(draw_order(len(dataset), limit, seed)[:limit])
     fingerprint = hashlib.sha256(f"{recipe(image_size)}\0".encode())
     with decoders() as pool:
-        digests = pool.map(lambda i: _digest(dataset, i), chosen.tolist())
-        for digest in track(digests, "hashing images", len(chosen)):
-            fingerprint.update(digest)
+        found = pool.map(lambda i: _digest(dataset, i), chosen.tolist())
+        digests = tuple(track(found, "hashing images", len(chosen)))
+    fingerprint.update(b"".join(digests))
     labels = _labels(dataset)
     known = (None, ()) if labels is None else (labels[chosen], _class_names(dataset, labels))
-    return DownloadedImages(name, image_size, chosen, fingerprint.hexdigest(), *known, dataset=dataset)
+    return DownloadedImages(name, image_size, chosen, fingerprint.hexdigest(), *known, dataset=dataset, digests=digests)
 
 
 def _open(download: Download) -> VisionDataset:

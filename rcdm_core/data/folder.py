@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from rcdm_core.data.imageset import ImageSet, draw_order
+from rcdm_core.data.imageset import ImageSet, draw_order, hashes_of
 from rcdm_core.data.layout import EXTENSIONS, TOLERATED, arrange, natural, walk
 from rcdm_core.errors import UserError
 from rcdm_core.images import UnreadableImage, read_picture, recipe, told_of_range
@@ -49,6 +49,11 @@ class FolderImages(ImageSet):
     def keys(self) -> np.ndarray:
         """Paths below the folder, ``[N]``."""
         return np.array([path.relative_to(self.folder).as_posix() for path in self.paths])
+
+    @property
+    def hashes(self) -> np.ndarray:
+        """Of the files, byte for byte."""
+        return hashes_of(self.digests)
 
     def images(self, indices: ArrayLike) -> torch.Tensor:
         """Images ``[N, 3, S, S]`` in [0, 1], decoded in parallel.

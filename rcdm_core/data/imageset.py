@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -57,6 +57,11 @@ class ImageSet(ABC):
         """What tells an image from all others of the same source ``[N]``, whatever was chosen and at which size."""
         return self.numbers
 
+    @property
+    @abstractmethod
+    def hashes(self) -> np.ndarray:
+        """What an image is known again by, wherever it lies and whatever it is resized to ``[N]`` uint64."""
+
     def __len__(self) -> int:
         return len(self.numbers)
 
@@ -89,6 +94,10 @@ class PartOfImages(ImageSet):
     def keys(self) -> np.ndarray:
         return self.whole.keys[self.positions]
 
+    @property
+    def hashes(self) -> np.ndarray:
+        return self.whole.hashes[self.positions]
+
     def images(self, indices: ArrayLike) -> torch.Tensor:
         return self.whole.images(self.positions[np.asarray(indices)])
 
@@ -111,6 +120,11 @@ def part_of(whole: ImageSet, positions: np.ndarray, *, trained_on: int, held_out
         trained_on=trained_on,
         held_out=held_out,
     )
+
+
+def hashes_of(digests: Iterable[bytes]) -> np.ndarray:
+    """The first 64 bits of SHA-256 sums, ``[N]`` uint64."""
+    return np.frombuffer(b"".join(digest[:8] for digest in digests), "<u8")
 
 
 def draw_order(total: int, limit: int | None, seed: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from rcdm_core.data.downloads import DOWNLOADS, open_download
 from rcdm_core.data.folder import open_folder
 from rcdm_core.data.garments import load_garments
-from rcdm_core.data.imageset import ImageSet, draw_order
+from rcdm_core.data.imageset import ImageSet, draw_order, hashes_of
 from rcdm_core.data.scenes import CLASSES, Scenes
 from rcdm_core.errors import UserError, unknown_name
 from rcdm_core.images import read_picture, resize, told_of_range
@@ -64,6 +64,11 @@ class SceneImages(ImageSet):
     """Scenes as a set of images; where its side is not 32 pixels, what was rendered is resampled; see `scene_set`."""
 
     scenes: Scenes
+
+    @property
+    def hashes(self) -> np.ndarray:
+        names = (f"{self.scenes.split} {self.scenes.seed} {number}" for number in self.numbers)
+        return hashes_of(hashlib.sha256(name.encode()).digest() for name in names)
 
     def images(self, indices: ArrayLike) -> torch.Tensor:
         return resize(self.scenes.images(self.numbers[np.asarray(indices)]), self.image_size)

@@ -4,6 +4,8 @@
 - ``scheduler/``: the schedule it was trained on, as ``DDPMScheduler.from_pretrained`` reads it;
 - ``heads.safetensors``: a head for each condition;
 - ``basis.safetensors``: what the denoiser is given of images (`rcdm_core.rcdm.heads.Basis`); older ones lack it;
+- ``trained_images.safetensors``: by what the images that it was trained on are known again, wherever they lie
+  (`rcdm_core.data.imageset.ImageSet.hashes`); one that is trained on an endless stream of scenes has none;
 - ``rcdm.json``: the card, with the shape of the network, its conditions, how it was trained and what it scores.
 
 The card is written last: a folder that has one is complete.
@@ -11,6 +13,7 @@ The card is written last: a folder that has one is complete.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -18,6 +21,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import DDPMScheduler
 from safetensors.torch import save_file
@@ -36,8 +40,8 @@ from rcdm_core.weight_files import load_state
 
 UNET, UNET_CONFIG = "unet/diffusion_pytorch_model.safetensors", "unet/config.json"
 SCHEDULE, HEADS, CARD = "scheduler/scheduler_config.json", "heads.safetensors", "rcdm.json"
-BASIS, README = "basis.safetensors", "README.md"
-FILES = (UNET, UNET_CONFIG, SCHEDULE, HEADS, CARD)
+BASIS, TRAINED_IMAGES, README = "basis.safetensors", "trained_images.safetensors", "README.md"
+FILES, OPTIONAL = (UNET, UNET_CONFIG, SCHEDULE, HEADS, CARD), (BASIS, TRAINED_IMAGES)
 STATE = "training"  # folder in which a training keeps its state
 
 
@@ -47,6 +51,7 @@ def save_rcdm(
     folder: Path,
     card: Mapping[str, Any],
     basis: Basis | None = None,
+    trained_images: np.ndarray | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> None:
     """Write an RCDM; one that is there already is replaced.
@@ -55,26 +60,34 @@ def save_rcdm(
         denoiser: U-Net and heads.
         schedule: The schedule they were trained on.
         folder: Where to; made if it is not there. Other files in it stay.
-        card: How the RCDM was trained and what it scores; shape and conditions are added.
+        card: How the RCDM was trained and what it scores; shape, conditions and the digest of ``trained_images`` are
+            added.
         basis: What the denoiser is given of images.
+        trained_images: As of `rcdm_core.rcdm.RCDM`.
         dtype: Of the weights in the files.
 
     Raises:
         UserError: The folder cannot be written.
     """
-    shape = {"network": denoiser.settings.to_dict(), "conditions": denoiser.conditions}
+    known = np.array([], np.uint64) if trained_images is None else trained_images
+    added: dict[str, Any] = {"network": denoiser.settings.to_dict(), "conditions": denoiser.conditions}
+    if len(known):
+        added["trained_images"] = _digest(known)
     with keeping("the RCDM", folder):
         for name in FILES:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / CARD).unlink(missing_ok=True)
         _write_tensors(denoiser.unet.state_dict(), folder / UNET, dtype)
         _write_tensors(denoiser.heads.state_dict(), folder / HEADS, dtype)
-        (folder / BASIS).unlink(missing_ok=True)
+        for name in OPTIONAL:
+            (folder / name).unlink(missing_ok=True)
         if basis is not None:
             _write_tensors(vars(basis), folder / BASIS, torch.float32)
+        if len(known):
+            _write_tensors({"hashes": torch.from_numpy(known.view(np.int64))}, folder / TRAINED_IMAGES, torch.int64)
         write_json(json.loads(denoiser.unet.to_json_string()), folder / UNET_CONFIG)
         write_json(json.loads(schedule.to_json_string()), folder / SCHEDULE)
-        write_json({**card, **shape}, folder / CARD)
+        write_json({**{name: card[name] for name in card if name != "trained_images"}, **added}, folder / CARD)
 
 
 def write_readme(folder: Path, name: str) -> None:
@@ -95,7 +108,7 @@ def write_readme(folder: Path, name: str) -> None:
 
 
 def load_parts(path: str | Path | None = None) -> dict[str, Any]:
-    """What a trained RCDM is made of: ``denoiser``, ``schedule``, ``card`` and ``basis``.
+    """What a trained RCDM is made of: ``denoiser``, ``schedule``, ``card``, ``basis`` and ``trained_images``.
 
     Args:
         path: As of `rcdm_core.rcdm.rcdm.load_rcdm`.
@@ -104,7 +117,7 @@ def load_parts(path: str | Path | None = None) -> dict[str, Any]:
         UserError: A file is missing or damaged; says which. Or it cannot be fetched.
     """
     if path is not None and str(path).startswith(hub.PREFIX):
-        path = hub.fetched(str(path).removeprefix(hub.PREFIX), (*FILES, BASIS))
+        path = hub.fetched(str(path).removeprefix(hub.PREFIX), (*FILES, *OPTIONAL))
     if path is not None:
         return _read(user_path(path, "the folder of the RCDM"))
     with as_file(files("rcdm_core.zoo") / "weights" / "rcdm") as folder:
@@ -138,6 +151,7 @@ _CARD = {
         lambda value: isinstance(value, dict) and all(map(TEXT.holds, value.values())), "the weights of each encoder"
     ),
     "training": OBJECT,
+    "trained_images": TEXT,
     "calls": whole(1, 64),
     "scores": Kind(
         lambda value: isinstance(value, dict) and not any(wrong(one, _FOUND, others=True) for one in value.values()),
@@ -150,20 +164,10 @@ _CARD = {
 }
 _COUNT = whole(0, 1 << 53)
 _LEG = {"images": _COUNT, "settings": Kind(lambda value: not wrong(value, {"seed": _COUNT}, others=True), "settings")}
-_RGB = several(whole(0, 255), 3)
-_RESIZED = {
-    "by": TEXT,
-    "crop": whole(0, 1024),
-    "border": Kind(lambda value: _RGB.holds(value) and len(value) == 3, "red, green and blue"),
-}
 _TRAINING = {
     "data": TEXT,
     "data_fingerprint": TEXT,
-    "image_size": whole(1, 1024),
-    "resized": Kind(lambda value: not wrong(value, _RESIZED, required=("by", "crop")), "how"),
     "images": _COUNT,
-    "held_out": _COUNT,
-    "settings": _LEG["settings"],
     "legs": several(Kind(lambda leg: not wrong(leg, _LEG, required=tuple(_LEG), others=True), "a training"), 10_000),
 }
 """What a card says that is read again; it may say more."""
@@ -193,10 +197,9 @@ def _training_fault(training: Any) -> str:
     """What is told of a training that no RCDM has had, in words; empty where all is well."""
     if not isinstance(training, dict):
         return "training is no object"
-    known = ("settings", "images", "held_out") if "data_fingerprint" in training else ()
-    if fault := wrong(training, _TRAINING, required=known, others=True):
-        return f"training: {fault}"
-    return "training: settings have no seed" if known and "seed" not in training["settings"] else ""
+    known = ("images",) if "data_fingerprint" in training else ()
+    fault = wrong(training, _TRAINING, required=known, others=True)
+    return f"training: {fault}" if fault else ""
 
 
 def _read(folder: Path) -> dict[str, Any]:
@@ -218,7 +221,22 @@ def _read(folder: Path) -> dict[str, Any]:
         "schedule": DDPMScheduler.from_config(schedule),
         "card": card,
         "basis": _read_basis(folder / BASIS, settings.embedding),
+        "trained_images": _read_trained_images(folder / TRAINED_IMAGES, card.get("trained_images")),
     }
+
+
+def _digest(hashes: np.ndarray) -> str:
+    return hashlib.sha256(hashes.astype("<u8").tobytes()).hexdigest()
+
+
+def _read_trained_images(path: Path, digest: str | None) -> np.ndarray:
+    """The hashes in a file, whose digest a card tells; none where it tells of none."""
+    if digest is None:
+        return np.array([], np.uint64)
+    hashes = load_state(path).get("hashes", torch.empty(0)) if path.is_file() else torch.empty(0)
+    if hashes.dtype != torch.int64 or _digest(found := hashes.numpy().view(np.uint64)) != digest:
+        raise UserError(f"{path} does not hold the images of the training that {CARD} beside it tells of", _AGAIN)
+    return found
 
 
 def _read_basis(path: Path, embedding: int) -> Basis | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -41,7 +42,11 @@ class RCDM(nn.Module):
         schedule: The schedule it was trained on.
         card: How it was trained and what it scores.
         basis: What it is given of images, linearly; None where it was made without.
+        trained_images: `rcdm_core.data.imageset.ImageSet.hashes` of the images that it, and what it began with, was
+            trained on, ascending, as far as they are known.
     """
+
+    trained_images = np.array([], np.uint64)
 
     def __init__(
         self,
@@ -49,9 +54,11 @@ class RCDM(nn.Module):
         schedule: DDPMScheduler,
         card: Mapping[str, Any] | None = None,
         basis: Basis | None = None,
+        trained_images: np.ndarray = trained_images,
     ) -> None:
         super().__init__()
         self.denoiser, self.schedule, self.card, self.basis = denoiser, schedule, dict(card or {}), basis
+        self.trained_images = trained_images
         self.eval().requires_grad_(False)
 
     @property
@@ -117,17 +124,17 @@ class RCDM(nn.Module):
             UserError: There is no network, or the hub refuses.
         """
         from rcdm_core import hub
-        from rcdm_core.rcdm.files import BASIS, FILES, README
+        from rcdm_core.rcdm.files import FILES, OPTIONAL, README
 
         with TemporaryDirectory() as folder:
             self._save(Path(folder), name)
-            files = [file for file in (*FILES, BASIS, README) if Path(folder, file).exists()]
+            files = [file for file in (*FILES, *OPTIONAL, README) if Path(folder, file).exists()]
             return hub.handed_on(Path(folder), files, name, private=private)
 
     def _save(self, folder: Path, name: str) -> Path:
         from rcdm_core.rcdm.files import save_rcdm, write_readme
 
-        save_rcdm(self.denoiser, self.schedule, folder, self.card, self.basis)
+        save_rcdm(self.denoiser, self.schedule, folder, self.card, self.basis, self.trained_images)
         write_readme(folder, name)
         return folder
 
@@ -260,7 +267,8 @@ class JoinedRCDM(RCDM):
             "members": cards,
             **({} if first.calls is None else {"calls": first.calls}),
         }
-        super().__init__(first.denoiser, first.schedule, card)
+        trained = np.unique(np.concatenate([member.trained_images for member in members]))
+        super().__init__(first.denoiser, first.schedule, card, trained_images=trained)
         self.members = nn.ModuleList(members)
         self._of_condition = {condition: member for member in members for condition in member.conditions}
 

@@ -312,7 +312,7 @@ def _save(measured: _Measuring, card: Mapping[str, Any]) -> None:
     }
     best = max(labels, key=lambda label: found[labels[label]][last]["MRR"])
     basis = (stays and old.basis) or basis_of(denoiser, material, material.labels[best])
-    save_rcdm(both, old.schedule, measured.folder, {**made, **card}, basis)
+    save_rcdm(both, old.schedule, measured.folder, {**made, **card}, basis, material.trained_images(old))
 
 
 def _of_other_weights(rcdm: RCDM, encoders: Mapping[str, str]) -> set[str]:

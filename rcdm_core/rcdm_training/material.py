@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rcdm_core.data.imageset import ImageSet
     from rcdm_core.encoders.encoder import Encoder
     from rcdm_core.rcdm.objective import Batch
+    from rcdm_core.rcdm.rcdm import RCDM
 
 GALLERY = 2_000  # images among which ranks are taken, the held-out ones first
 JUDGED = 4  # times as many held-out images as are sampled have their loss taken, where there are so many
@@ -100,6 +101,11 @@ class Material:
     def beginning(self) -> np.ndarray:
         """Positions of the images from which heads begin."""
         return spread(self.split.training, MOMENTS)
+
+    def trained_images(self, start: RCDM | None) -> np.ndarray:
+        """By what the images that are trained on, and those of an RCDM that is begun with, are known again."""
+        before = () if start is None else start.trained_images
+        return np.union1d(self.data.hashes[self.split.training], np.asarray(before, np.uint64))
 
     def images(self, rows: np.ndarray) -> torch.Tensor:
         """Images at these positions, ``[N, 3, S, S]`` in [0, 1]."""

@@ -22,7 +22,6 @@ import torch
 from diffusers import DDPMScheduler
 
 from rcdm_core import kept
-from rcdm_core.images import is_resized_by_encoder
 from rcdm_core.kept import atomic_path, keeping
 from rcdm_core.precision import device_of
 from rcdm_core.rcdm.diffusion import schedule_for
@@ -163,7 +162,8 @@ def train_rcdm(
             "scores": {one.name: {k: v for k, v in row.items() if k != "level"} for one, row in rows},
         }
         best = material.labels[max(last, key=lambda row: row["MRR"])["level"]]
-        save_rcdm(denoiser, schedule, folder, {**told, **(card or {})}, basis_of(denoiser, material, best))
+        basis, trained = basis_of(denoiser, material, best), material.trained_images(start)
+        save_rcdm(denoiser, schedule, folder, {**told, **(card or {})}, basis, trained)
     processes.wait_for_everyone()
 
 
@@ -175,12 +175,10 @@ def _adapted(teacher: RCDM, denoiser: Denoiser) -> dict[str, Any]:
 
 def told_of_data(material: Material) -> dict[str, Any]:
     """What a card says of the images of a training."""
-    size = material.data.image_size
     return {
         "data": material.data.name,
         "data_fingerprint": material.data.fingerprint,
-        "image_size": int(size),
-        **({"resized": vars(size)} if is_resized_by_encoder(size) else {}),
+        "image_size": int(material.data.image_size),
         "images": len(material.split.training),
         "held_out": len(material.split.held_out),
     }
@@ -198,7 +196,8 @@ def told_of_work(loops: Iterable[Path], processes: Accelerator) -> dict[str, Any
 
 def told_before(rcdm: RCDM) -> dict[str, Any]:
     """What a card says of the trainings before: those of the RCDM that was begun with."""
-    before = [{"training": card["training"]} for card in rcdm.cards if "training" in card]
+    told = ("training", "trained_images")
+    before = [{name: card[name] for name in told if name in card} for card in rcdm.cards if "training" in card]
     return {"before": before} if before else {}
 
 
