@@ -27,6 +27,7 @@ from analyses.statistics import mean, median
 from analyses.tables import by_image, estimate_of, measured, tabulate
 from probes.page import undrawn
 from probes.probe import Found, Judgement, Needs, Probe, Sampling, Show, option
+from probes.scale import unit_error
 from rcdm_core.distances import nearest
 from rcdm_core.errors import UserError
 from rcdm_core.fidelity import frechet_contributions
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from analyses.bootstrap import Estimate
     from probes.context import Context
 
 LEAST = 20  # pictures of a set, below which no interval says anything
@@ -102,12 +104,15 @@ def measure(run: Context, settings: Generate) -> Iterator[pd.DataFrame | Panel]:
                    real images
     ``nearest``    distance to the nearest image of the gallery, in the same unit
     =============  ====================================================================================================
+
+    ``unit_error``, of no image: standard error of that mean distance as a share of it.
     """
     count = settings.count
     others, gallery = np.split(run.draw(count + settings.gallery), [count])
     numbers, h = gallery[:count].tolist(), run.represent(gallery)
     reference, known = run.features_of(others), run.features_of(gallery)
-    unit = mean_distance(reference)
+    unit, error = mean_distance(reference)
+    yield run.records("unit_error", [error], [-1], condition="features")
 
     def compared(features: torch.Tensor, apart: torch.Tensor, **about: Any) -> Iterator[pd.DataFrame]:
         to_others = torch.cdist(features.double(), features.double()).sum(1) / (count - 1)
@@ -161,12 +166,13 @@ def gaussian(gallery: torch.Tensor, *, seed: int, images: Sequence[int]) -> torc
     return (centre + torch.from_numpy(z) @ root).float()
 
 
-def mean_distance(features: torch.Tensor) -> float:
-    """Mean distance of two of them, ``[N, F]``."""
-    distance = torch.pdist(features.double()).mean().item()
+def mean_distance(features: torch.Tensor) -> tuple[float, float]:
+    """Mean distance of two of them, ``[N, F]``, and its standard error as a share of it (Hoeffding 1948)."""
+    to_others = torch.cdist(features.double(), features.double()).sum(1) / (len(features) - 1)
+    distance = to_others.mean().item()
     if not distance > 0:
         raise UserError("all images look the same in the feature space", "give images that differ")
-    return distance
+    return distance, 2 * to_others.std().item() / len(features) ** 0.5 / distance
 
 
 def kinds_panel(level: str, real: torch.Tensor, pictures: Mapping[str, torch.Tensor]) -> Panel:
@@ -188,9 +194,15 @@ def kinds(found: Found) -> pd.DataFrame:
     the nearest image of the gallery, in the same unit; ``images``.
     """
     measures = {"frechet": mean, "diversity": mean, "nearest": median}
-    groups = found.records.groupby(["level", "condition"], sort=False)
-    rows = {key: found.intervals(by_image(group, "measure"), measures) for key, group in groups}
+    groups = found.measured(*measures).groupby(["level", "condition"], sort=False)
+    rows = {key: _widened(found, found.intervals(by_image(group, "measure"), measures)) for key, group in groups}
     return tabulate(rows, ("level", "kind"), tuple(measures))
+
+
+def _widened(found: Found, estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """Estimates, those that are counted in the distance of two real images with its error."""
+    error = unit_error(found, "features")
+    return {name: of if name == "frechet" else of.widened(of.value * error) for name, of in estimates.items()}
 
 
 def comparison(found: Found) -> pd.DataFrame:
@@ -202,7 +214,8 @@ def comparison(found: Found) -> pd.DataFrame:
     for level, group in found.records[found.records["level"] != ""].groupby("level", sort=False):
         values = {name: by_image(measured(group, name), "condition") for name in ("frechet", "diversity")}
         for one, other in COMPARED:
-            rows[level, one, other] = found.intervals({name: of[one] - of[other] for name, of in values.items()}, mean)
+            apart = found.intervals({name: of[one] - of[other] for name, of in values.items()}, mean)
+            rows[level, one, other] = _widened(found, apart)
     return tabulate(rows, ("level", "first", "second"), ("frechet", "diversity"))
 
 

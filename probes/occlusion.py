@@ -291,7 +291,7 @@ def verdicts(found: Found) -> Iterator[Judgement]:
             for cover, values in moved["backbone"].items()
         }
         word = word_for(all(g.low > 0 for g in gains.values()), all(g.high < 0 for g in gains.values()))
-        cover, least = min(gains.items(), key=lambda gain: abs(gain[1].value))
+        cover, least = min(gains.items(), key=lambda gain: max(gain[1].low, -gain[1].high))  # the least sure decides
         others = ", ".join(f"{name} {gain.signed()}" for name, gain in gains.items() if name != cover)
         yield Judgement("fewer places", least, word, names={"cover": cover, "others": others})
 

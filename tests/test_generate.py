@@ -17,7 +17,7 @@ from torch import nn
 from typer.testing import Result
 
 from analyses.records import COLUMNS, REAL
-from probes.generate import PROBE, SOURCES, Generate, between, gaussian
+from probes.generate import PROBE, SOURCES, Generate, between, gaussian, mean_distance
 from rcdm_core.data.imageset import ImageSet
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders.encoder import Encoder
@@ -94,6 +94,21 @@ def test_the_gaussian_has_mean_and_covariance_of_the_gallery() -> None:
     drawn = gaussian(gallery, seed=0, images=range(20_000))
     torch.testing.assert_close(drawn.mean(0), gallery.mean(0), atol=0.1, rtol=0)
     torch.testing.assert_close(drawn.T.cov(), gallery.T.cov(), atol=0.3, rtol=0.05)
+
+
+def test_the_unit_of_distances_is_as_sure_as_it_says(scenes: ImageSet) -> None:
+    generator = torch.Generator().manual_seed(0)
+    drawn = [mean_distance(torch.randn(80, 3, generator=generator).exp()) for _ in range(300)]
+    units, errors = np.array(drawn).T
+    assert errors.mean() == pytest.approx(units.std() / units.mean(), rel=0.12)
+    look = space(lambda images: images.mean((2, 3)))
+    network = encoder("pixels", Pixels())
+    rcdm = Known(network, lambda h: nn.functional.interpolate(h.unflatten(1, (3, 8, 8)), size=(32, 32)))
+    found = measured(PROBE, network, scenes, replace(SMALL, count=20, gallery=40), rcdm=rcdm, space=look)
+    (error,) = found.measured("unit_error")["value"]
+    row = found.tables["kinds"].set_index("kind").loc[REAL]
+    for name in ("diversity", "nearest"):
+        assert row[f"{name}_high"] - row[f"{name}_low"] >= 2 * 1.9 * error * row[name]
 
 
 def test_a_decoder_that_gives_back_the_pixels_is_as_near_as_images_are(scenes: ImageSet) -> None:
