@@ -444,7 +444,11 @@ PROBE = Probe(
         ],
         "What the corruptions look like": [Show("panel", "corrupted")],
     },
-    compared={**dict.fromkeys(MOVED, Compared(median)), "correct": Compared(share, ("gallery",))},
+    compared={
+        MOVED[0]: Compared(median),
+        MOVED[1]: Compared(median, ("gallery",)),
+        "correct": Compared(share, ("gallery",)),
+    },
     shown_in={0: ("severities", "overall", "gains", "corruptions", "corrupted")},  # gains tell what its sentences do
     quick={"images": 80, "gallery": 500},
 )

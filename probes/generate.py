@@ -240,9 +240,11 @@ def kinds_across(runs: Sequence[FinishedRun]) -> Figure:
     """How far pictures of each kind are from real images; those themselves are a tick."""
     table = joined(runs, "kinds")
     real = table[table["level"].isna()].set_index("encoder")["frechet"]
+    distances = {run.run["features_card"]["distance"] for run in runs}
+    distance = distances.pop() if len(distances) == 1 else "Frechet distance, in each encoder's own space,"
     return draw_by_encoder(
         table[table["level"].notna()].assign(real=table["encoder"].map(real)),
-        Axis(f"{runs[0].run['features_card']['distance']} from other real images"),
+        Axis(f"{distance} from other real images"),
         row="kind",
         labels=KINDS,
         series={"frechet": "drawn"},

@@ -18,6 +18,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +37,7 @@ from analyses.tables import by_image, estimate_of, headings, measured, summed, t
 from probes.page import MEASURED, no_decoder, undrawn
 from probes.probe import Compared, Found, Judgement, Needs, Probe, Ready, Sampling, Show, check_names, named, option
 from probes.scale import MOVED, OF_TOKENS, PLAIN, TOKENS, WHITENED, Scale, between_tokens, unit_error
-from probes.transformations import TRANSFORMATIONS
+from probes.transformations import REGISTERED, TRANSFORMATIONS
 from probes.untrained import are_fresh, is_untrained, untrained_of
 from rcdm_core.allocator import give_back
 from rcdm_core.distances import cosine, retrieval_ranks
@@ -123,7 +124,8 @@ def ready(run: Context, settings: Invariance) -> Ready:
         if name not in TRANSFORMATIONS:
             raise unknown_name(f"training augmentation of encoder {run.encoder.name!r}", name, TRANSFORMATIONS)
     untrained = None if is_untrained(run.encoder) else untrained_of(run.encoder, run.levels)
-    return Ready(own=untrained, hashes={"untrained": untrained.fingerprint} if untrained else {})
+    hashes = {f"transformation {name}": REGISTERED[name] for name in settings.transformations if name in REGISTERED}
+    return Ready(own=untrained, hashes=hashes | ({"untrained": untrained.fingerprint} if untrained else {}))
 
 
 # What is measured
@@ -869,13 +871,13 @@ def bounds(found: Found) -> pd.DataFrame:
     """What would become of the word on all augmentations together if another displacement counted as none.
 
     One row a (``weights``, ``level``, ``of``, ``bound``): of the augmentations of training (``own``) or
-    those that every encoder is asked for (``usual``; ``both`` where these are the same) ``beyond`` and ``below`` the
-    bound are so many of ``count``; ``word``.
+    those that every encoder is asked for (``usual``; ``both`` where these are the same and it was told) ``beyond`` and
+    ``below`` the bound are so many of ``count``; ``word``.
     """
     table, lines = found.tables["augmentations"], []
     sets = {"own": own(found), "usual": usual(found)}
     if set(sets["own"]) == set(sets["usual"]):
-        sets = {"both": sets["own"]}
+        sets = {"both" if trained(found) else "usual": sets["own"]}
     values = by_augmentation(found, PLAIN)
     words = {bound: beside(table, values, PLAIN, bound)[1] for bound in BOUNDS}
     for (weights, level), rows in table.groupby(["weights", "level"], sort=False):
@@ -1061,10 +1063,13 @@ def displacement_across(runs: Sequence[FinishedRun]) -> Figure:
         moved["strength"] == moved["condition"].map({name: t.reference for name, t in TRANSFORMATIONS.items()})
     ]
     known = {run.encoders[0]: run.run["encoder_card"]["training_augmentations"] for run in runs}
-    own = np.array([name in known[encoder] for encoder, name in zip(moved["encoder"], moved["condition"], strict=True)])
-    for end in ("", "_low", "_high"):
-        values = moved[f"relative_displacement{end}"]
-        moved = moved.assign(**{f"own{end}": values.where(own), f"other{end}": values.where(~own)})
+    pairs = zip(moved["encoder"], moved["condition"], strict=True)
+    kind = [("own" if name in known[encoder] else "other") if known[encoder] else "untold" for encoder, name in pairs]
+    series = {"own": "the encoder was trained with it", "other": "it was not", "untold": "that was not told"}
+    series = {name: told for name, told in series.items() if name in kind}
+    for name, end in product(series, ("", "_low", "_high")):
+        values = moved[f"relative_displacement{end}"].where(np.array(kind) == name)
+        moved = moved.assign(**{f"{name}{end}": values})
     first = moved[moved["level"] == style.ordered_levels(moved["level"])[0]]
     far = first.groupby("condition")["relative_displacement"].mean()
     return draw_by_encoder(
@@ -1072,7 +1077,7 @@ def displacement_across(runs: Sequence[FinishedRun]) -> Figure:
         Axis("relative displacement of h", line=1.0, band=NEGLIGIBLE),
         row="condition",
         labels={str(name): TRANSFORMATIONS[str(name)].label for name in far.sort_values(ascending=False).index},
-        series={"own": "the encoder was trained with it", "other": "it was not"},
+        series=series,
     )
 
 
@@ -1241,7 +1246,7 @@ PROBE = Probe(
     },
     compared={
         PLAIN: Compared(median),
-        WHITENED: Compared(median),
+        WHITENED: Compared(median, ("gallery",)),
         "rank": Compared(mean_reciprocal, ("gallery",)),
         "auc": Compared(share, ("images",), shares=True, called="AUC of telling transformed from untouched"),
         "r2": Compared(rests_on=("images",), shares=True, called="R2 of the strength"),

@@ -25,6 +25,7 @@ from kornia.geometry import bbox_to_mask
 from kornia.geometry.transform import get_affine_matrix2d, hflip, warp_affine
 
 from probes.image_draws import ImageDraws
+from rcdm_core.fingerprint import code_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -191,6 +192,8 @@ _ENTRIES = {
 }  # fmt: skip
 TRANSFORMATIONS: Mapping[str, Transformation] = MappingProxyType(_ENTRIES)
 """Every transformation by its name; `register` adds one."""
+REGISTERED: dict[str, str] = {}
+"""Of those that were added, by what they are known: numbers of another transformation under the name are not theirs."""
 
 
 def register(entry: Transformation) -> None:
@@ -204,3 +207,4 @@ def register(entry: Transformation) -> None:
     if entry.reference not in entry.doses:
         raise ValueError(f"the reference of {entry.name!r}, {entry.reference}, is none of its doses {entry.doses}")
     _ENTRIES[entry.name] = entry
+    REGISTERED[entry.name] = code_fingerprint(entry)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,6 +41,31 @@ def fingerprint(module: nn.Module, about: str = "") -> str:
         for part in _plain(tensor):
             digest.update(part)
     return digest.hexdigest()
+
+
+def code_fingerprint(entry: Any) -> str:
+    """SHA-256 of what an object shows of itself, and of the code of the functions among its attributes.
+
+    That is the file in which a function is written, or where there is none, as of a cell of a notebook, its own lines.
+    """
+    digest = hashlib.sha256(without_addresses(repr(entry)).encode())
+    for value in vars(entry).values():
+        if callable(value):
+            digest.update(_code_of(getattr(value, "func", value)))
+    return digest.hexdigest()
+
+
+def _code_of(function: Any) -> bytes:
+    whose = function if inspect.isfunction(function) or inspect.isclass(function) else type(function)
+    try:
+        return Path(inspect.getfile(whose)).read_bytes()
+    except (OSError, TypeError):
+        pass
+    try:
+        return inspect.getsource(whose).encode()
+    except (OSError, TypeError):
+        code = getattr(whose, "__code__", None)
+        return without_addresses(repr((code and code.co_code, code and code.co_consts))).encode()
 
 
 def forget_fingerprints(network: nn.Module) -> None:

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +48,7 @@ KEY = ["encoder", "measure", "level", "condition", "strength"]
 """What tells the numbers of an image apart; ``encoder`` only where runs are on several, and all on the same."""
 WORDS = {"supported": "higher", "not supported": "lower", "inconclusive": "not clear"}
 
+_COUNTED = {"images", "gallery", "ranked", "training"}  # settings: of images, of which a set may hold fewer
 _NOT_ASKED = {"encoder", "weights", "data", "device", "batch_size", "levels", "rcdm"}  # told otherwise, or no matter
 
 
@@ -276,7 +278,10 @@ def _files_in_common(compared: Mapping[str, FinishedRun], units: Mapping[str, pd
     if len(files) < LEAST:
         counts = ", ".join(f"{len(of)} in {compared[name].folder}" for name, of in found.items())
         problem = f"the runs have {len(files)} {counted} in common ({counts}), fewer than {LEAST}"
-        raise UserError(problem, f"run the probe on the same --data with the same --seed and as many --{counted}")
+        asked = [run.run["arguments"] for run in compared.values()]
+        differ = [name for name in ("seed", counted, "gallery") if len({str(of.get(name)) for of in asked}) > 1]
+        same = ["the same --data", *(f"the same --{name}" for name in differ)]
+        raise UserError(problem, f"run the probe on {listed(same)}")
     return files
 
 
@@ -296,6 +301,10 @@ def _asked_otherwise(compared: Mapping[str, FinishedRun]) -> Iterator[str]:
         yield f"What draws differs: {_by_run(drawn)}. Numbers that rest on samples compare decoders as well."
     elif len({tuple(_of_decoders(run)) for run in compared.values()}) > 1:
         yield "What draws has the same name and other weights: numbers that rest on samples compare decoders as well."
+    hashes = [run.run["hashes"] for run in compared.values()]
+    for name in dict.fromkeys(name for of in hashes for name in of if name.startswith(("transformation ", "attack "))):
+        if len({of[name] for of in hashes if name in of}) > 1:
+            yield f"The {name} is another one, in its code or its doses: what differs under it may be due to that."
     if len({run.run["hashes"].get("data") for run in compared.values()}) > 1:
         yield "The sets of images differ, in choice, size or content: images are paired by name, pixels unchecked."
 
@@ -339,7 +348,7 @@ def _measures(
     allowed = {}
     for measure, about in probe.compared.items():
         name = about.called or words(measure)
-        asked = [{_told_of(run, setting) for run in compared.values()} for setting in about.rests_on]
+        asked = [{_told_of(probe, run, setting) for run in compared.values()} for setting in about.rests_on]
         differ = [words(setting) for setting, values in zip(about.rests_on, asked, strict=True) if len(values) > 1]
         if differ:
             told.append(f"Left out: {name}, which means something else with another {listed(differ)}.")
@@ -350,9 +359,11 @@ def _measures(
     return allowed
 
 
-def _told_of(run: FinishedRun, setting: str) -> tuple[str, str]:
-    """What a run was asked for, and what that was: a network of one name may be another one."""
-    return str(run.run["arguments"].get(setting)), run.run["hashes"].get(setting, "")
+def _told_of(probe: Probe, run: FinishedRun, setting: str) -> tuple[str, ...]:
+    """What a run was asked for, and what that was: of one name are many networks, and images may have run out."""
+    asked, opened = run.run["arguments"], run.run["data_card"].get("images", math.inf)
+    short = setting in _COUNTED and opened < (probe.images(SimpleNamespace(**asked)) or 0)
+    return str(asked.get(setting)), run.run["hashes"].get(setting, ""), str(opened) if short else ""
 
 
 def _joinable(

@@ -154,7 +154,7 @@ def conduct(study: Study, *, workdir: Path | None = None) -> Result:
         study: From `prepare`.
         workdir: Where finished parts are kept, so that an interrupted measurement goes on from them.
     """
-    made_by = [study.facts.get(name) for name in ("versions", "git_commit")]  # parts of a caller's may be older
+    made_by = [study.facts.get(name) for name in ("versions", "git_commit", "hashes")]  # a caller's may be older
     context = replace(study.context, stages=Stages(workdir).under(made_by))
     found = list(study.probe.measure(context, context.settings))
     give_back()  # what measuring has kept, before it is summed up

@@ -150,7 +150,8 @@ def _chooser(world: World, title: str, place: int) -> list[Any]:
     images, offered = world.context.images, [int(one) for one in world.gallery[:OFFERED]]
     with gr.Column():
         own = gr.File(label=f"{title}: drop your own", type="filepath", height=140)  # read, and refused, by us
-        chosen = gr.Number(offered[place], label=f"{title}: number in {images.name}", precision=0)
+        numbers = images.numbers[offered].tolist()
+        chosen = gr.Number(numbers[place], label=f"{title}: number in {images.name}", precision=0)
         thumbnails = [_pil(image[None]) for image in images.images(offered)]
         gallery = gr.Gallery(
             thumbnails, label=f"{title}: some of {images.name}", columns=6, height=150, allow_preview=False,
@@ -158,7 +159,7 @@ def _chooser(world: World, title: str, place: int) -> list[Any]:
         )  # fmt: skip
 
         def pick(event: gr.SelectData) -> tuple[int, None]:
-            return offered[event.index], None
+            return numbers[event.index], None
 
         gallery.select(pick, None, [chosen, own], show_progress="hidden", api_visibility="private")
     return [chosen, own]
@@ -201,11 +202,11 @@ def looked(
     return _pictures(sides), *(_told(one, change) for one in seen), (seen, image, other, change)
 
 
-def _chosen(world: World, position: int | None, file: str | None) -> Chosen:
+def _chosen(world: World, number: int | None, file: str | None) -> Chosen:
     if file is None:
-        if position is None:
+        if number is None:
             raise UserError("no image is chosen", "give its number, or drop a file")
-        return exploring.of_data(world, position)
+        return exploring.of_data(world, number)
     try:
         return exploring.given(world, file)
     except UserError as error:  # it lies where it was put aside, and is known by its own name

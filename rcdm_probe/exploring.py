@@ -12,6 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -36,8 +37,6 @@ from reports.writing import write_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    import numpy as np
 
     from probes.context import Context
 
@@ -161,12 +160,14 @@ def open_world(asked: opening.Asked, settings: Explore) -> World:
     return World(opened, context, gallery, known, units)
 
 
-def of_data(world: World, position: int) -> Chosen:
-    """An image of the data."""
+def of_data(world: World, number: int) -> Chosen:
+    """An image by its number in the data, as records have it."""
     images = world.context.images
-    if not 0 <= position < len(images):
-        raise UserError(f"there is no image {position}", f"{images.name} has numbers from 0 to {len(images) - 1}")
-    return Chosen(images.images([position])[0], position, f"image {position} of {images.name}")
+    found = np.flatnonzero(images.numbers == number)
+    if not len(found):
+        taken = f"{number} is not among the {len(images):,} images that were taken of {images.name}"
+        raise UserError(taken, "choose one of those that are shown, or take more with --gallery")
+    return Chosen(images.images(found)[0], int(found[0]), f"image {number} of {images.name}")
 
 
 def given(world: World, path: str | Path) -> Chosen:

@@ -302,8 +302,15 @@ def read_run(folder: Path) -> FinishedRun:
         document = None
     if facts is None or document is None:
         raise UserError(f"{folder} does not hold a finished run", "remove it, and it is measured again")
-    tables = {path.stem: pd.read_csv(path, keep_default_na=True) for path in sorted((folder / "tables").glob("*.csv"))}
+    tables = {path.stem: _read_table(path) for path in sorted((folder / "tables").glob("*.csv"))}
     return FinishedRun(facts["probe"], _encoders_of(facts), folder, facts, document, tables)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """A table as it was written: a class 01 is not 1, and one that is called NA has a name."""
+    names = dict.fromkeys(("file", "class", "encoder", "level", "condition"), str)
+    empty = {column: [""] for column in pd.read_csv(path, nrows=0).columns if column not in ("file", "class")}
+    return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=empty)
 
 
 def _encoders_of(facts: runs.Facts) -> tuple[str, ...]:

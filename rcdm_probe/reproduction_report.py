@@ -10,6 +10,7 @@ smaller size. The rows of a table follow each other, each with its encoder.
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -146,6 +147,20 @@ def _sentences(probe: Probe, runs: Sequence[FinishedRun]) -> Iterator[Shown]:
         yield Shown(blocks.points(said))
 
 
+def said_of(told: Mapping[str, str]) -> str:
+    """What is said of several encoders, by their names, sentence by sentence: once, where it is the same for all."""
+    texts = {name: re.split(r"(?<=[.?!]) ", text) for name, text in told.items()}
+    longest = max(map(len, texts.values()))
+    said = []
+    for place in range(longest):
+        names: dict[str, list[str]] = {}
+        for name, sentences in texts.items():
+            names.setdefault(sentences[place] if place < len(sentences) else "", []).append(name)
+        one = next(iter(names))
+        said += [one] if len(names) == 1 else [f"Of {listed(of)}: {text}" for text, of in names.items() if text]
+    return " ".join(said)
+
+
 def _figure(probe: Probe, name: str, own: Sequence[tuple[FinishedRun, Block]]) -> Iterator[Shown]:
     runs = [run for run, _ in own]
     shows = (
@@ -162,8 +177,7 @@ def _figure(probe: Probe, name: str, own: Sequence[tuple[FinishedRun, Block]]) -
     panels = {ours: panel for ours, (run, called) in theirs.items() if (panel := run.panel(called)) is not None}
     draw = {ours: partial(panel.figure, **(ALONE if len(own) == 1 else BESIDE)) for ours, panel in panels.items()}
     pictures = {ours: run.folder / "figures" / called for ours, (run, called) in theirs.items() if ours not in draw}
-    block = max((block for _, block in own), key=lambda block: len(block["text"]))  # with every level that any has
-    told = block["lead"], block["text"], block["how"]
+    told = [said_of({listed(run.encoders): block[part] for run, block in own}) for part in ("lead", "text", "how")]
     if len(own) == 1:
         shown = blocks.figure(names[0], *told)
     else:
@@ -180,7 +194,7 @@ def _tables(probe: Probe, name: str, own: Sequence[tuple[FinishedRun, Block]]) -
         runs, several = [run for run, _ in told], len(own) > 1
         table = Table(
             name=f"{probe.name}-{name}" + f"-{place + 1}" * (place > 0),
-            caption=f"{told[0][1]['lead']} {told[0][1]['text']}".strip(),
+            caption=said_of({listed(run.encoders): f"{of['lead']} {of['text']}".strip() for run, of in told}),
             columns=("encoder", *columns) if several else columns,
             rows=tuple(
                 (*run.encoders, *row) if several else tuple(row) for run, block in told for row in block["rows"]
@@ -419,7 +433,7 @@ def finding_table(content: Content, finding: int) -> Table | None:
             f"{f'Finding {finding}' if finding else 'Verdicts beyond the paper'}, encoder by encoder. The statistic "
             f"with its 95% bootstrap interval.{beside if finding else ''} n counts what the test is over: images, or "
             "pairs of them. p: corrected over its own family, as its rule says; p (table): the same corrected once "
-            "more, by Holm over every verdict of this report that has one."
+            "more, by Holm over every verdict of this report that has one and is not of too few images."
         ),
         columns=tuple(columns),
         rows=tuple(zip(*columns.values(), strict=True)),
@@ -431,9 +445,11 @@ def rules(content: Content, finding: int) -> Iterator[str]:
     rows = content.findings[content.findings["finding"] == finding]
     by_rule: dict[str, list[str]] = {}
     for aspect, told in rows.groupby("aspect", sort=False):
-        statistic = told["statistic"].iloc[0].removeprefix(f"{aspect}: ")
-        of_aspect = f"{f'{aspect}: '.capitalize() if aspect else ''}{statistic}."
-        by_rule.setdefault(" ".join(dict.fromkeys(told["rule"])), []).append(of_aspect)
+        statistic = said_of(
+            {row["encoder"]: f"{row['statistic'].removeprefix(f'{aspect}: ')}." for _, row in told.iterrows()}
+        )
+        of_aspect = f"{f'{aspect}: '.capitalize() if aspect else ''}{statistic}"
+        by_rule.setdefault(said_of(dict(zip(told["encoder"], told["rule"], strict=True))), []).append(of_aspect)
     for rule, aspects in by_rule.items():
         yield f"{' '.join(aspects)} {'One rule for all. ' if len(aspects) > 1 else ''}{rule}"
 

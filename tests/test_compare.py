@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,11 +23,14 @@ from analyses.bootstrap import interval
 from analyses.records import join, records
 from analyses.statistics import auc, evaluate, median, r2
 from probes.fidelity import PROBE as FIDELITY
+from probes.fidelity import Fidelity
 from probes.invariance import PROBE
 from probes.similarity import effective_rank
 from rcdm_core.errors import UserError
 from rcdm_probe import compare, comparison, occlusion, runs
 from rcdm_probe.comparison_report import in_short
+from rcdm_probe.known_probes import load_probe, places
+from rcdm_probe.reproduction import read_run
 
 RNG = np.random.default_rng(0)
 MOVED, RANKS = RNG.gamma(2, 0.2, 60), RNG.integers(1, 9, 60).astype(float)  # of images 0 to 59
@@ -57,6 +60,8 @@ def left(
     turned: int = 0,
     pixels: str = "0",
     extra: pd.DataFrame | None = None,
+    opened: int = 10_000,
+    named: Callable[[int], object] = int,
     **arguments: Any,
 ) -> Path:
     """A folder as a run on these images leaves it behind, in their order; ``moved [60]`` by number of the image."""
@@ -71,14 +76,21 @@ def left(
         tables = [*(tables if probe == "invariance" else []), extra[extra["image"].isin(own)]]
     cards = {one: {"name": one, "levels": {"backbone": 4}} for one in encoders}
     card = {"encoder_card": cards[encoders[0]]} if len(encoders) == 1 else {"encoder_cards": cards}
-    told = {"encoder": "+".join(encoders), "data": "scenes", "seed": 0, "gallery": 100, **arguments}
+    usual = asdict(load_probe(probe).settings()) if probe in places() else {"seed": 0}
+    told = {**usual, "encoder": "+".join(encoders), "data": "scenes", "gallery": 100, **arguments}
     told["asked"] = [folder.name]  # two runs differ in something
     hashes = {"encoder": f"{moved.sum() * 1e6:064.0f}", "data": pixels * 64}
     facts = runs.collect_facts(
-        probe, command="", arguments=told, hashes=hashes, device="cpu", data_card={"name": "scenes"}, **card
+        probe,
+        command="",
+        arguments=told,
+        hashes=hashes,
+        device="cpu",
+        data_card={"name": "scenes", "images": opened},
+        **card,
     )
 
-    listed = pd.DataFrame({"image": own, "file": own, "class": (own + turned) % 3})
+    listed = pd.DataFrame({"image": own, "file": own, "class": [named((one + turned) % 3) for one in own]})
     verdict = pd.DataFrame([{"finding": 1, "encoder": encoders[0], "aspect": "", "level": "", "word": word}])
     write = partial(behind, listed, verdicts=verdict)
     runs.save(folder, records=join(tables), facts={**facts, **(BEHIND if finished else {})}, write=write)
@@ -109,10 +121,11 @@ def test_a_planted_difference_is_found_on_the_images_in_common_and_none_where_th
 
 def test_networks_of_one_name_and_other_weights_are_told_apart() -> None:
     """Two checkpoints: what draws, and the features in which sets are compared, are called the same."""
-    asked = {"rcdm": "my-rcdm", "features": "timm/resnet18"}
+    asked = {**asdict(Fidelity()), "rcdm": "my-rcdm", "features": "timm/resnet18"}
     ran = {
         name: SimpleNamespace(
-            run={"arguments": asked, "hashes": {"rcdm": "r" + own, "features": "f" + own}}, encoders=("timm/resnet18",)
+            run={"arguments": asked, "hashes": {"rcdm": "r" + own, "features": "f" + own}, "data_card": {}},
+            encoders=("timm/resnet18",),
         )
         for name, own in {"A": "1", "B": "2", "C": "1"}.items()
     }
@@ -135,6 +148,39 @@ def test_what_not_every_run_has_or_means_is_left_out_and_told(tmp_path: Path) ->
     assert "Left out: rank, which means something else with another gallery" in told
     assert "condition blur (only in A)" in told
     assert "Steps differs, and a difference may be due to that: 8 (A), 9 (B)" in told
+
+
+@pytest.mark.parametrize(
+    "opened, other, gallery, left_out", [(60, 160, 2000, True), (60, 60, 2000, False), (500, 900, 400, False)]
+)
+def test_a_gallery_is_another_where_there_were_fewer_images_than_were_asked_for(
+    tmp_path: Path, opened: int, other: int, gallery: int, left_out: bool
+) -> None:
+    white = records("whitened_displacement", MOVED, range(60), encoder="vicreg", level="backbone", condition="crop")
+    a, b = (
+        left(tmp_path / name, opened=of, gallery=gallery, moved=MOVED + 0.1 * (name == "b"), extra=white)
+        for name, of in (("a", opened), ("b", other))
+    )
+    result = compare([a, b])
+    for name in ("rank", "whitened displacement"):
+        assert (f"Left out: {name}, which means something else with another gallery." in result.told) is left_out
+    assert "relative_displacement" in set(result.tables["differences"]["measure"])
+
+
+def test_classes_are_read_as_they_are_called(tmp_path: Path) -> None:
+    a = left(tmp_path / "a", named=lambda label: f"0{label}")
+    b = left(tmp_path / "b", range(59), moved=MOVED + SHIFT, named=lambda label: f"0{label}")
+    listed = pd.read_csv(b / "tables" / "images.csv", dtype=str)
+    assert set(read_run(b).tables["images"]["class"]) == set(listed["class"]) == {"00", "01", "02"}
+    assert compare([a, b]).told[0].startswith("59 images are in every run")
+    none = left(tmp_path / "c", named=lambda label: "NA", moved=MOVED)
+    assert set(read_run(none).tables["images"]["class"]) == {"NA"}
+
+
+def test_too_little_in_common_names_the_settings_that_differ(tmp_path: Path) -> None:
+    a, b = left(tmp_path / "a", gallery=80), left(tmp_path / "b", range(50, 60), gallery=400, moved=SHIFT)
+    with pytest.raises(UserError, match="run the probe on the same --data and the same --gallery$"):
+        compare([a, b])
 
 
 def test_other_versions_and_formats_are_told(tmp_path: Path) -> None:

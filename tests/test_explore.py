@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from rcdm_core.data.registry import load_data
 from rcdm_core.errors import UserError
 from rcdm_probe.exploring import Change, Explore, draw, given, of_data, open_world, save, see
 from rcdm_probe.opening import Asked
@@ -69,8 +71,16 @@ def test_common_dimensions_are_removed_and_put_in(world, images, edit):
     assert max(whole.moved for whole in wholes) > 0.1
 
 
+def test_an_image_has_its_number_in_the_data_however_few_were_taken(world):
+    some = load_data("scenes", image_size=32, limit=50)
+    number = int(some.numbers[7])
+    found = of_data(replace(world, context=replace(world.context, images=some)), number)
+    assert (found.number, found.name) == (7, f"image {number} of scenes")
+    assert torch.equal(found.pixels, world.context.images.images([number])[0])
+
+
 def test_what_is_not_possible_is_told_with_the_remedy(world, images, tmp_path):
-    with pytest.raises(UserError, match="numbers from 0 to 9999"):
+    with pytest.raises(UserError, match="10000 is not among the 10,000 images"):
         of_data(world, 10_000)
     with pytest.raises(UserError, match="second image"):
         see(world, images[0], None, Change("between", amount=0.5))

@@ -140,6 +140,9 @@ def test_a_finished_run_is_handed_on_whole_and_another_is_refused(tmp_path: Path
     assert all(verdict.sentence in told for verdict in found.verdicts) or "verdict-grid" in str(repository)
     with pytest.raises(UserError, match="no finished run"):
         push_run(tmp_path, "someone/run")
+    (tmp_path / "run" / "records.parquet").write_bytes(b"half")
+    with pytest.raises(UserError, match="records.parquet is not as its run has left it"):
+        push_run(tmp_path / "run", "someone/run")
 
 
 @pytest.mark.parametrize("name", ["someone/theirs", "no name"])

@@ -272,6 +272,8 @@ def test_bounds_tell_how_the_word_depends_on_what_counts_as_none(records):
     assert words[[0.05, 0.1, 0.2, 0.3]].eq("supported").all()
     assert words[0.5] == "not supported"
     assert set(table["of"]) == {"both"}
+    untold = PROBE.tables["bounds"](found_in(records, augmentations=()))
+    assert set(untold["of"]) == {"usual"}
     at_once = table[(table["level"] == "projector") & (table["bound"] == 0.1)].iloc[0]
     assert (at_once["beyond"], at_once["below"], at_once["count"], at_once["word"]) == (0, 3, 3, "not supported")
 

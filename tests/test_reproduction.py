@@ -26,7 +26,10 @@ from rich.console import Console
 from typer.testing import Result
 
 from probes import page
+from probes.generate import kinds_across
+from probes.invariance import displacement_across
 from probes.probe import Probe
+from probes.transformations import TRANSFORMATIONS
 from rcdm_core.encoders import load_encoder
 from rcdm_core.errors import UserError
 from rcdm_probe import runs
@@ -42,6 +45,8 @@ from rcdm_probe.reproduction_report import (
     in_short,
     limits,
     printed_tables,
+    rules,
+    said_of,
     side_by_side,
     write,
 )
@@ -237,6 +242,19 @@ def test_tables_of_several_encoders_become_one_with_the_encoder_in_front() -> No
     assert first.block["name"] != second.block["name"]
     assert not list(side_by_side(probe, runs_of, 1))
     assert not list(side_by_side(replace(probe, shown_in={1: ()}), runs_of, 0))  # it belongs to a finding
+
+
+def test_what_is_said_of_several_encoders_is_said_of_each_where_it_differs() -> None:
+    same, own = "The lead. It ends.", "The lead. It ends so. More."
+    assert said_of({"a": same, "b": same}) == same
+    assert (
+        said_of({"a": same, "b": own, "c": own}) == "The lead. Of a: It ends. Of b and c: It ends so. Of b and c: More."
+    )
+    rows = [verdict(4, name, "supported") | {"statistic": f"FD-{name} of sets"} for name in ("a", "b")]
+    part = FinishedRun("generate", ("a",), Path(), {"arguments": {}}, {}, {"verdicts": pd.DataFrame(rows)})
+    said = " ".join(rules(Content([part], None, {"a": True, "b": True}, {}, {}), 4))
+    assert "Of a: FD-a of sets." in said
+    assert "Of b: FD-b of sets." in said
 
 
 def test_what_is_lacking_is_said_with_its_remedy(told: Content) -> None:
@@ -477,3 +495,44 @@ def test_the_table_of_the_terminal_fits_80_columns_and_cuts_no_word() -> None:
     assert "too few images" in told
     assert "beyond: fewer places" in told
     assert "…" not in told
+
+
+def test_of_an_encoder_whose_augmentations_were_not_told_no_mark_says_that_it_was_not_trained_so() -> None:
+    doses = {name: TRANSFORMATIONS[name].reference for name in ("crop", "blur")}
+    rows = [
+        {"level": level, "condition": name, "strength": dose, "relative_displacement": 0.3,
+         "relative_displacement_low": 0.2, "relative_displacement_high": 0.4}
+        for level in ("backbone", "projector") for name, dose in doses.items()
+    ]  # fmt: skip
+
+    def legend(*told: tuple[str, ...]) -> set[str]:
+        runs_of = [
+            FinishedRun(
+                "invariance", (f"e{n}",), Path(), {"encoder_card": {"training_augmentations": names}}, {},
+                {"displacement": pd.DataFrame(rows)},
+            )
+            for n, names in enumerate(told)
+        ]  # fmt: skip
+        return {text.get_text() for text in displacement_across(runs_of).legends[0].get_texts()}
+
+    trained, other, untold = "the encoder was trained with it", "it was not", "that was not told"
+    assert legend(("crop",), ("crop", "blur")) >= {trained, other}
+    assert untold not in legend(("crop",))
+    assert legend(("crop", "blur"), ()) & {trained, other, untold} == {trained, untold}
+
+
+def test_distances_in_spaces_of_their_own_are_not_called_after_the_first() -> None:
+    rows = [{"level": level, "kind": kind, "frechet": 1.0, "frechet_low": 0.9, "frechet_high": 1.1}
+            for level, kind in ((None, "real"), ("backbone", "between"))]  # fmt: skip
+
+    def axis(*distances: str) -> str:
+        runs_of = [
+            FinishedRun(
+                "generate", (f"e{n}",), Path(), {"features_card": {"distance": of}}, {}, {"kinds": pd.DataFrame(rows)}
+            )
+            for n, of in enumerate(distances)
+        ]
+        return kinds_across(runs_of).get_supxlabel()
+
+    assert axis("FID", "FID") == "FID from other real images"
+    assert "FD-a" not in axis("FD-a", "FD-b")

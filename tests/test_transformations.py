@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import ModuleType
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probes.transformations import ERASED, TRANSFORMATIONS, Transformation
+from probes import transformations
+from probes.transformations import ERASED, TRANSFORMATIONS, Transformation, register
 from rcdm_core.data.scenes import Scenes
+from rcdm_core.fingerprint import code_fingerprint
+from rcdm_probe import invariance
 
 every = pytest.mark.parametrize("entry", TRANSFORMATIONS.values(), ids=TRANSFORMATIONS.keys())
 RANDOM = ("color_jitter", "crop", "noise", "erasing")
@@ -163,3 +169,53 @@ def test_colour_jitter_comes_in_many_orders_and_stays_near(scenes: torch.Tensor)
     jittered = TRANSFORMATIONS["color_jitter"].apply(image, 0.5)
     assert len(jittered.flatten(1).mul(1e4).round().unique(dim=0)) == 100
     assert (jittered - image).abs().mean() < 0.3
+
+
+OWN = """
+from functools import partial
+
+def by(images, dose, draws, step=1):
+    return images * {factor}
+
+function = {function}
+"""
+
+
+def own(folder: Path, factor: str = "2", function: str = "by", doses: tuple[float, ...] = (0.5,)) -> Transformation:
+    """A transformation whose function stands in a file of the user."""
+    (path := folder / "own.py").write_text(OWN.format(factor=factor, function=function))
+    made = ModuleType("own")
+    exec(compile(path.read_text(), str(path), "exec"), vars(made))
+    return Transformation("own", "own", "dose", doses, doses[0], made.function)
+
+
+def test_what_is_registered_is_known_by_its_code_and_numbers_of_another_are_not_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transformations, "_ENTRIES", entries := {**transformations._ENTRIES})
+    monkeypatch.setattr("probes.invariance.TRANSFORMATIONS", entries)
+
+    def moved(entry: Transformation) -> tuple[str, float]:
+        entries.pop("own", None)
+        monkeypatch.setattr(transformations, "REGISTERED", known := {})
+        monkeypatch.setattr("probes.invariance.REGISTERED", known)
+        register(entry)
+        found = invariance(
+            "vicreg", rcdm="none", images=20, gallery=20, transformations=("own",), workdir=tmp_path / "parts"
+        )
+        return found.run["hashes"]["transformation own"], found.records.query("strength > 0")["value"].sum()
+
+    first = moved(own(tmp_path))
+    assert moved(own(tmp_path)) == first
+    others = [moved(own(tmp_path, factor="3"))[0], moved(own(tmp_path, function="partial(by, step=2)"))[0]]
+    others.append(moved(own(tmp_path, doses=(0.25,)))[0])
+    assert len({first[0], *others}) == 4
+    assert moved(own(tmp_path, factor=".5"))[1] != first[1]
+
+
+def test_functions_of_no_file_are_known_by_their_lines(tmp_path: Path) -> None:
+    made = [
+        Transformation("own", "own", "dose", (1.0,), 1.0, eval(f"lambda x, dose, draws: x * {n}")) for n in (2, 2, 3)
+    ]
+    first, again, other = map(code_fingerprint, made)
+    assert first == again != other

@@ -46,7 +46,7 @@ PROBE = Probe(
     compared={
         "correct": Compared(share, ("attack_steps", "restarts", "training")),
         "relative_displacement": Compared(median, ("attack_steps", "restarts")),
-        "whitened_displacement": Compared(median, ("attack_steps", "restarts")),
+        "whitened_displacement": Compared(median, ("attack_steps", "restarts", "training")),
         "covered": Compared(median, ("attack_steps", "restarts", "seed")),  # by which goals are drawn
         "class_seen": Compared(share, ("attack_steps", "restarts", "training", "judge", "steps", "solver")),
     },

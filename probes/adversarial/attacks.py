@@ -19,6 +19,7 @@ from torchattacks.attack import Attack
 from probes.image_draws import ImageDraws
 from rcdm_core.distances import pair_by_pair, power_of_two
 from rcdm_core.errors import UserError
+from rcdm_core.fingerprint import code_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -204,6 +205,8 @@ _ENTRIES = {
 }  # fmt: skip
 ATTACKS: Mapping[str, Entry] = MappingProxyType(_ENTRIES)
 """Every attack by its name; `register` adds one."""
+REGISTERED: dict[str, str] = {}
+"""Of those that were added, by what they are known: numbers of another attack under the name are not theirs."""
 
 
 def register(entry: Entry) -> None:
@@ -215,6 +218,7 @@ def register(entry: Entry) -> None:
     if entry.name in _ENTRIES:
         raise ValueError(f"there is an attack {entry.name!r} already")
     _ENTRIES[entry.name] = entry
+    REGISTERED[entry.name] = code_fingerprint(entry)
 
 
 def noise(images: torch.Tensor, norm: Norm, eps: float, seed: int, numbers: Sequence[int]) -> torch.Tensor:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from probes.adversarial.attacks import ATTACKS, NOISE, Entry, check_classes, margin, noise, size
+from probes.adversarial.attacks import ATTACKS, NOISE, REGISTERED, Entry, check_classes, margin, noise, size
 from probes.adversarial.target import classifier_on, covered, craft, smallest_budget, split, study_of
 from probes.probe import Ready, Sampling, option
 from probes.rendering import check_match
@@ -195,6 +195,7 @@ def ready(run: Context, settings: Adversarial) -> Ready:
     judge = None if settings.judge is None else _judge(run, settings)
     floors = _floors(run, settings.level)
     hashes = {f"{name} untrained": floor.fingerprint for name, floor in floors.items()}
+    hashes |= {f"attack {entry.name}": REGISTERED[entry.name] for entry in settings.entries if entry.name in REGISTERED}
     if judge is not None:
         settings, hashes = replace(settings, judge=judge.name), {**hashes, "judge": judge.fingerprint}
     return Ready(settings=settings, own=Opened(judge, floors), hashes=hashes, cards=told)
