@@ -389,16 +389,22 @@ FOLDERS: dict[str, tuple[Callable[[Path], None], tuple[str, ...], int, str]] = {
                         ("training", "validation"), ("trainval", "test"), ("train_1", "holdout"), ("train", "eval"),
                         ("val", "test")]},
     "three splits": (many("train/a", "train/b", "val/a", "val/b", "test/a", "test/b"), ("a", "b"), 18, "are splits"),
-    "one split": (many("train/a", "train/b"), ("a", "b"), 6, "train are splits"),
+    "one split": (many("train/a", "train/b"), ("a", "b"), 6, "train is a split: .* in it"),
     "a split that lacks a class": (many("train/a", "train/b", "train/c", "val/a"), ("a", "b", "c"), 12, "are splits"),
     "splits without classes": (many("train", "test"), (), 6, ""),
     "one split without classes": (many("train", each=6), (), 6, ""),
-    "a split without classes beside one with": (many("train/a", "train/b", "test"), (), 9, "outside the folders"),
+    "a split without classes beside one with": (many("train/a", "train/b", "test"), (), 9, "outside.*give .*/train"),
     "splits of other classes": (many("train/a", "train/b", "test/c", "test/d"), (), 12, "hold different subfolders"),
-    "splits beside other folders": (many("train", "test", "more"), (), 9, "lie beside others"),
+    "splits beside other folders": (many("train", "test", "more"), (), 9, "lie beside others: give .*data/test"),
     **{f"pictures beside {other}": (both(many("images"), many(other)), (), 6, "what belongs to them.*images for those")
        for other in ("masks", "labels", "annotations", "GT", "SegmentationClass")},
+    "pictures of a split beside masks": (many("train_images", "train_masks"), (), 6, "give .*data/train_images"),
+    "pictures beside masks in splits": (many("train/images", "train/masks", "val/images", "val/masks"), (), 12,
+                                        "folders in train .images, masks. are pictures.*give .*data/train/images"),
+    "pictures beside masks in classes": (many("a/images", "a/ground_truth", "b/images", "b/ground_truth"), ("a", "b"),
+                                         12, "folders in a .ground_truth, images. are pictures.*all of them are taken"),
     "a class of masks": (many("hats", "masks"), ("hats", "masks"), 6, ""),
+    "classes of recycling": (many("recycled", "recycler"), ("recycled", "recycler"), 6, ""),
     "folds": (many("fold_0/a", "fold_0/b", "fold_1/a", "fold_1/b"), ("a", "b"), 12, "fold_0, fold_1 are splits"),
     "shards without classes": (many("part1", "part2", "part10"), (), 9, ""),
     "a class that is called train": (many("train", "bus", "car"), ("bus", "car", "train"), 9, ""),
@@ -408,7 +414,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], None], tuple[str, ...], int, str]] = {
     "splits and rubbish": (both(TRAIN_VAL, many("__MACOSX/train", ".git")), ("a", "b"), 12, "2 hidden or system"),
     **{f"a folder {name}": (both(AB, many(name)), ("a", "b"), 16, "1 hidden or system folders") for name in
        ("__MACOSX", ".Trash-1000", "$RECYCLE.BIN", "System Volume Information", "@eaDir", ".git", ".ipynb_checkpoints",
-        "lost+found", ".thumbnails", ".hidden", "#recycle", "RECYCLER", "__macosx", "$Recycle.Bin", "Temporary Items")},
+        "lost+found", ".thumbnails", ".hidden", "#recycle", "__macosx", "$Recycle.Bin", "Temporary Items")},
     "a system folder in a class": (both(AB, many("a/@eaDir")), ("a", "b"), 16, "1 hidden or system folders .@eaDir"),
     "files of a system": (both(AB, files("a/._0.png", "Thumbs.db", "a/.DS_Store", "desktop.ini")), ("a", "b"), 16,
                           "2 hidden files, 1 .db, 1 .ini"),
@@ -432,7 +438,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], None], tuple[str, ...], int, str]] = {
                      "2 folders of runs"),
     "a link to itself": (both(AB, lambda at: (at / "a" / "l").symlink_to("l")), ("a", "b"), 16, "1 files without"),
     "a link upwards": (both(AB, lambda at: (at / "a" / "up").symlink_to("..")), ("a", "b"), 16, "links to"),
-    "a class that is a link to another": (both(AB, twice), ("b", "c"), 16, "1 links to folders"),
+    "a class that is a link to another": (both(AB, twice), ("a", "b"), 16, "1 links to folders.* .c."),
     "a dangling folder": (both(AB, lambda at: (at / "c").symlink_to("gone")), ("a", "b"), 16, "1 files without"),
     "a folder called x.png": (both(AB, many("a/x.png")), ("a", "b"), 19, "copies"),
     "copies in several classes": (both(AB, copied), ("a", "b"), 18, "in several classes: 2"),
@@ -465,6 +471,18 @@ def test_a_folder_is_taken_as_it_is_meant(
     assert card.get("remarks", []) == list(images.remarks)
     facts = collect_facts("test", command="", arguments={"seed": 0}, hashes={}, device="cpu", data_card=card)
     kept.save_json(facts, tmp_path / "run.json")
+
+
+def test_a_link_takes_no_class_away_from_the_folder_that_it_leads_to(tmp_path: Path) -> None:
+    many("p/cats", "p/dogs", "elsewhere")(tmp_path)
+    (tmp_path / "p" / "dogs" / "hard").symlink_to("../cats")
+    (tmp_path / "p" / "birds").mkdir()
+    (tmp_path / "p" / "birds" / "of prey").symlink_to("../../elsewhere")
+    (tmp_path / "p" / "owls").symlink_to("../elsewhere")  # a class: the nearest of two links
+    images = opened(tmp_path / "p")
+    assert [images.class_names[label] for label in images.labels] == [path.parent.name for path in images.paths]
+    assert images.class_names == ("cats", "dogs", "owls")
+    assert "2 links to folders that are read already (of prey, hard)" in images.remarks[0]
 
 
 @pytest.mark.parametrize(
