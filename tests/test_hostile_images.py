@@ -68,10 +68,10 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 def png(
     width: int, height: int, *, bits: int = 8, colour: int = 0, rows: bytes | None = None, more: bytes = b""
 ) -> bytes:
-    """A PNG by hand, black where no rows are given; it may announce more than it holds."""
+    """A PNG by hand, black where no rows are given, with more chunks; it may announce more than it holds."""
     packed = zlib.compress(bytes(height * (1 + (width * bits + 7) // 8)) if rows is None else rows, 1)
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    parts = [chunk(b"IHDR", header), chunk(b"IDAT", packed), chunk(b"IEND", b"")]
+    parts = [chunk(b"IHDR", header), more, chunk(b"IDAT", packed), chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
@@ -528,6 +528,31 @@ def test_colours_of_16_bits_are_no_exception_and_a_full_range_is_not_told(tmp_pa
     assert "12 bits" in opened(tmp_path).remarks[0]
     Image.fromarray(np.linspace(0, 65_535, 64).astype(np.uint16).reshape(8, 8)).save(tmp_path / "full.png")
     assert opened(tmp_path).remarks == ()
+
+
+def test_that_files_are_stretched_one_by_one_is_said(tmp_path: Path) -> None:
+    for name, low, high in [("a", 0, 4095), ("b", 100, 300), ("c", 0, 0.5)]:
+        values = np.linspace(low, high, 64, dtype="<f4").reshape(8, 8)
+        (tmp_path / f"{name}.tif").write_bytes(grey_tiff(values, form=3))
+    (said,) = opened(tmp_path).remarks
+    assert "(2, which hold 0 to 4095), are stretched one by one" in said
+    assert "those in [0, 1] (1) stay as they are" in said
+    assert "(1, which hold 100 to 300)" in open_given([tmp_path / "b.tif"], image_size=8).remarks[0]
+    assert open_given([tmp_path / "c.tif"], image_size=8).remarks == ()
+
+
+@pytest.mark.parametrize(
+    "content, kind",
+    [
+        (grey_tiff(np.ones((8, 8), "<f8"), form=3), "channels: 1, each 64 bits of floating point"),
+        (grey_tiff(np.ones((8, 8), "<f2"), form=3), "channels: 1, each 16 bits of floating point"),
+        (grey_tiff(np.ones((8, 8), "<i4"), form=2, t262=0), "bits with a sign, photometric interpretation 0"),
+    ],
+)
+def test_a_tiff_of_a_kind_that_is_not_read_is_told_so(tmp_path: Path, content: bytes, kind: str) -> None:
+    (tmp_path / "x.tif").write_bytes(content)
+    with pytest.raises(UnreadableImage, match=f"{kind}.*save it as grey or RGB"):
+        read_picture(tmp_path / "x.tif", 8)
 
 
 def test_large_files_are_not_all_decoded_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
