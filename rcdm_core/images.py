@@ -37,8 +37,10 @@ from PIL import Image, ImageFile, ImageOps, PngImagePlugin, PpmImagePlugin, Tiff
 from rcdm_core.errors import UserError
 from rcdm_core.paths import open_regular
 
-RECIPE = "centre square, Pillow bicubic, float32, 3"
+RECIPE = "centre square, Pillow bicubic, float32"
 """Name of our own way from a file to a square; see `recipe`."""
+
+_DECODING = 4  # counts up where files are decoded otherwise: what was kept of them is not used then
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 """Pillow's names of what is decoded. Others are not tried: one of its readers starts another program."""
@@ -96,7 +98,8 @@ def is_resized_by_encoder(size: int) -> TypeGuard[Side]:
 
 def recipe(size: int) -> str:
     """Name of the way from a file to a square; part of the fingerprint of every set of images that goes it."""
-    return f"by an encoder, {vars(size)}, {size} pixels" if is_resized_by_encoder(size) else f"{RECIPE}, {size} pixels"
+    way = f"by an encoder, {vars(size)}" if is_resized_by_encoder(size) else RECIPE
+    return f"{way}, decoding {_DECODING}, {size} pixels"
 
 
 class UnreadableImage(UserError):

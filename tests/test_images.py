@@ -15,7 +15,7 @@ from test_hostile_images import chunk, grey_tiff, png
 
 from rcdm_core import images as decoding
 from rcdm_core.errors import UserError
-from rcdm_core.images import read_picture, resize, square
+from rcdm_core.images import Side, read_picture, recipe, resize, square
 
 RAMP = np.linspace(0, 255, 32 * 48).reshape(32, 48).astype(np.uint8)
 COLOURS = np.stack([RAMP, RAMP[::-1], np.full_like(RAMP, 77)], -1)
@@ -217,6 +217,15 @@ def test_large_jpegs_are_decoded_small_with_little_change(tmp_path: Path) -> Non
     waves = (127 + 120 * np.sin(x)[:, None] * np.cos(1.7 * x)[None]).astype(np.uint8)
     path = saved(tmp_path, "a.jpg", Image.fromarray(waves).convert("RGB"), quality=95)
     torch.testing.assert_close(read_picture(path, 32).pixels, square(Image.fromarray(waves), 32), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("size", [32, Side(32, "bicubic")])
+def test_what_is_kept_of_files_that_were_decoded_otherwise_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    before = recipe(size)
+    monkeypatch.setattr(decoding, "_DECODING", decoding._DECODING + 1)
+    assert recipe(size) != before
 
 
 def test_resize_changes_the_side_only_where_asked() -> None:
