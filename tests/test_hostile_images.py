@@ -399,6 +399,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], None], tuple[str, ...], int, str]] = {
     **{f"pictures beside {other}": (both(many("images"), many(other)), (), 6, "what belongs to them.*images for those")
        for other in ("masks", "labels", "annotations", "GT", "SegmentationClass")},
     "pictures of a split beside masks": (many("train_images", "train_masks"), (), 6, "give .*data/train_images"),
+    "a split beside its masks": (many("train", "train_masks"), (), 6, "give .*/train for those"),
     "pictures beside masks in splits": (many("train/images", "train/masks", "val/images", "val/masks"), (), 12,
                                         "folders in train .images, masks. are pictures.*give .*data/train/images"),
     "pictures beside masks in classes": (many("a/images", "a/ground_truth", "b/images", "b/ground_truth"), ("a", "b"),

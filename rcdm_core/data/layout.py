@@ -221,7 +221,8 @@ def _mixed(paths: Iterable[tuple[str, ...]]) -> tuple[str, tuple[str, ...]]:
             below.setdefault(parts[:depth], {})[parts[depth]] = None
     for parent, names in below.items():
         beside = [name for name in names if _has_word(name, _BESIDE)]
-        pictures = [name for name in names if _has_word(name, _PICTURES) and name not in beside]
+        splits = {name for name in names if _word(name) in _SPLITS and any(of.startswith(name) for of in beside)}
+        pictures = [name for name in names if name not in beside and (_has_word(name, _PICTURES) or name in splits)]
         if pictures and beside:
             its = f"the folders in {'/'.join(parent)}" if parent else "its folders"
             return f"{its} ({_listed(names)}) are pictures and what belongs to them", (*parent, pictures[0])
