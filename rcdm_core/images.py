@@ -6,9 +6,10 @@ Files differ in what their numbers mean; all become red, green and blue in [0, 1
 grey, palette, 1 bit, CMYK, ...    converted to RGB (colour profiles are not applied)
 transparency                       composited on white
 16-bit colour                      rounded to 8 bits by the decoder
-16-bit grey                        divided by 65,535, at full precision; signed numbers (TIFF) from -32,768 on
+16-bit grey                        divided by 65,535, at full precision
+signed numbers of 8 or 16 bits     black is the lowest that there could be, -128 or -32,768
 float and 32-bit integer grey      as it is where it lies in [0, 1]; else the file's own range is stretched to it,
-                                   for such numbers have no nominal range
+                                   for such numbers have no nominal range; see `told_of_range`
 EXIF orientation                   applied; the rest of the metadata is not looked at
 several frames or pages            the first
 =================================  ============================================================================
@@ -26,18 +27,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition
-from typing import Any, TypeGuard
+from typing import IO, Any, TypeGuard
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps, PngImagePlugin, PpmImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, PngImagePlugin, PpmImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from rcdm_core.errors import UserError
 from rcdm_core.paths import open_regular
 
-RECIPE = "centre square, Pillow bicubic, float32, 3"
+RECIPE = "centre square, Pillow bicubic, float32"
 """Name of our own way from a file to a square; see `recipe`."""
+
+_DECODING = 4  # counts up where files are decoded otherwise: what was kept of them is not used then
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 """Pillow's names of what is decoded. Others are not tried: one of its readers starts another program."""
@@ -95,7 +98,8 @@ def is_resized_by_encoder(size: int) -> TypeGuard[Side]:
 
 def recipe(size: int) -> str:
     """Name of the way from a file to a square; part of the fingerprint of every set of images that goes it."""
-    return f"by an encoder, {vars(size)}, {size} pixels" if is_resized_by_encoder(size) else f"{RECIPE}, {size} pixels"
+    way = f"by an encoder, {vars(size)}" if is_resized_by_encoder(size) else RECIPE
+    return f"{way}, decoding {_DECODING}, {size} pixels"
 
 
 class UnreadableImage(UserError):
@@ -111,6 +115,26 @@ class UnreadableImage(UserError):
         self.path = path
 
 
+@dataclass(frozen=True)
+class Range:
+    """What a file holds whose numbers may not mean what they are taken for.
+
+    Attributes:
+        low: The lowest number.
+        high: The highest.
+        white: The one that is taken for white, 65,535; None of numbers without a nominal range.
+    """
+
+    low: float
+    high: float
+    white: int | None = None
+
+    @property
+    def is_stretched(self) -> bool:
+        """Whether the file becomes [0, 1] by its own lowest and highest number."""
+        return self.white is None and (self.low < 0 or self.high > 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Picture:
     """An image file that was read.
@@ -118,12 +142,12 @@ class Picture:
     Attributes:
         pixels: RGB, ``[3, H, W]`` float32 in [0, 1].
         digest: SHA-256 of the file.
-        range: Of a file with 16 bits a channel, the lowest and the highest number that it holds, of 65,535; else None.
+        range: Of a file with 16 or 32 bits a channel; else None.
     """
 
     pixels: torch.Tensor
     digest: bytes
-    range: tuple[int, int] | None
+    range: Range | None
 
 
 def read_image(path: Path) -> torch.Tensor:
@@ -224,20 +248,30 @@ def at_one_size(batches: Iterable[torch.Tensor]) -> list[torch.Tensor]:
     return [resize(batch, size) for batch in batches]
 
 
-def told_of_range(ranges: Iterable[tuple[int, int] | None]) -> Iterator[str]:
-    """What is said of 16-bit files, by their `Picture.range`, where together they use less than half of the 16 bits.
+def told_of_range(ranges: Iterable[Range | None]) -> Iterator[str]:
+    """What is said of files, by their `Picture.range`, whose grey levels may not be what was meant.
 
-    Cameras and scanners save 12 bits in 16, which are nearly black. The numbers do not tell whether they are meant so.
+    Cameras and scanners save 12 bits in 16, which are nearly black: the numbers do not tell whether they are meant so,
+    and it is said where all 16-bit files together use less than half of the 16 bits. Floating point and integers of 32
+    bits have no nominal range: where files are stretched, the same number is another grey in each.
     """
     known = [found for found in ranges if found is not None]
-    if not known:
-        return
-    low, high = min(low for low, _ in known), max(high for _, high in known)
-    if high - low < 1 << 15:
+    if of_16_bits := [found for found in known if found.white]:
+        low, high = int(min(found.low for found in of_16_bits)), int(max(found.high for found in of_16_bits))
+        if high - low < 1 << 15:
+            yield (
+                f"files of 16 bits a channel ({len(of_16_bits):,}) hold numbers from {low:,} to {high:,} of 65,535 "
+                f"alone, no more than {(high - low).bit_length()} bits, and are taken as {low / 65535:.0%} to "
+                f"{high / 65535:.0%} of white: if that is their whole range, stretch it to 16 bits first"
+            )
+    if stretched := [found for found in known if found.is_stretched]:
+        whole = f"{min(found.low for found in stretched):g} to {max(found.high for found in stretched):g}"
+        kept = sum(not found.white for found in known) - len(stretched)
         yield (
-            f"files of 16 bits a channel ({len(known):,}) hold numbers from {low:,} to {high:,} of 65,535 alone, no "
-            f"more than {(high - low).bit_length()} bits, and are taken as {low / 65535:.0%} to {high / 65535:.0%} of "
-            "white: if that is their whole range, stretch it to 16 bits first"
+            f"files of numbers without a nominal range, floating point or 32 bits ({len(stretched):,}, which hold "
+            f"{whole}), are stretched one by one, the lowest number of each to black and its highest to "
+            f"white{f'; those in [0, 1] ({kept:,}) stay as they are' if kept else ''}: where their brightness counts, "
+            "save all in [0, 1], or with 16 bits"
         )
 
 
@@ -245,28 +279,35 @@ def _read(path: Path, finish: Callable[[Image.Image], torch.Tensor], *, least: i
     try:
         with warnings.catch_warnings(), open_regular(path, largest=LARGEST_FILE) as file:
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which no one can mend
-            image = Image.open(file, formats=FORMATS)
+            image = _opened(file)
             _refuse_size(image)
             if least is not None:
                 image.draft(None, (least, least))
             with _MEMORY.held(image.width * image.height):
                 is_16_bit = image.format in ("PNG", "TIFF") and ";16" in str([tile.args for tile in image.tile])
+                _scale_transparent_colour(image)
                 image.load()
                 lowest = _lowest_of_16_bits(image)
-                used = _range_of_16_bits(image, lowest or 0) if is_16_bit else None
+                used = _range(image, lowest, is_16_bit)
                 _turn_upright(image)
                 pixels = finish(_standard(image, lowest))
             file.seek(0)
             return Picture(pixels, hashlib.file_digest(file, "sha256").digest(), used)
     except MemoryError:
         raise
-    except UnidentifiedImageError as error:
-        raise UnreadableImage(path, f"it is none of {', '.join(FORMATS)}") from error
     except Image.DecompressionBombError as error:
         raise UnreadableImage(path, f"it has more than {LARGEST:,} pixels") from error
     except Exception as error:  # decoders fail in many ways: OSError, SyntaxError, ValueError, struct.error, ...
         reason = error.strerror if isinstance(error, OSError) else None
         raise UnreadableImage(path, reason or str(error).split(" <")[0] or type(error).__name__) from error
+
+
+def _opened(file: IO[bytes]) -> ImageFile.ImageFile:
+    """An image that is not decoded yet."""
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise ValueError(_kind_of_tiff(file) or f"it is none of {', '.join(FORMATS)}") from error
 
 
 def _refuse_size(image: Image.Image) -> None:
@@ -326,13 +367,25 @@ def _lowest_of_16_bits(image: Image.Image) -> int | None:
     return None
 
 
-def _range_of_16_bits(image: Image.Image, lowest: int) -> tuple[int, int]:
-    """Lowest and highest number in the colours of a decoded file, of 65,535; Pillow has rounded colours to 8 bits."""
-    if image.mode.startswith("I"):
+def _range(image: Image.Image, lowest: int | None, is_16_bit: bool) -> Range | None:
+    """The `Picture.range` of a decoded file; where it has 16 bits, the least number is 0."""
+    if is_16_bit and not image.mode.startswith("I"):  # Pillow has rounded colours to 8 bits
+        bounds = np.array(image.convert("RGB").getextrema())
+        return Range(int(bounds.min()) << 8, int(bounds.max()) << 8 | 0xFF, 65535)
+    if is_16_bit:
         low, high = _extremes(image)
-        return int(low) - lowest, int(high) - lowest
-    low, high = np.array(image.convert("RGB").getextrema()).T
-    return int(low.min()) << 8, int(high.max()) << 8 | 0xFF
+        return Range(low - (lowest or 0), high - (lowest or 0), 65535)
+    return Range(*_extremes(image)) if image.mode in ("I", "F") and lowest is None else None
+
+
+def _scale_transparent_colour(image: ImageFile.ImageFile) -> None:
+    """Bring the colour of a PNG that stands for transparency to 8 bits, as its pixels will be; Pillow leaves it."""
+    if image.format == "PNG" and "transparency" in image.info:
+        key, bits = image.info["transparency"], image.tile[0].args
+        if bits in ("L;2", "L;4"):
+            image.info["transparency"] = key * {"L;2": 85, "L;4": 17}[bits]
+        elif bits == "RGB;16B":
+            image.info["transparency"] = tuple(value >> 8 for value in key)
 
 
 def _standard(image: Image.Image, lowest: int | None = None) -> Image.Image:
@@ -344,10 +397,13 @@ def _standard(image: Image.Image, lowest: int | None = None) -> Image.Image:
         lowest = 0
     if lowest is not None:
         white = 4095 if _tiff_tag(image, TiffImagePlugin.BITSPERSAMPLE) == (12,) else 65535
-        return _converted(image, "F", lambda part: _grey((np.asarray(part, np.float32) - lowest) / white, is_negative))
+        key = image.info.get("transparency")  # of a PNG
+        return _converted(image, "F", lambda part: _grey(_scaled(part, lowest, white, key), is_negative))
     if image.mode in ("I", "F"):
-        low, high = _extremes(image)
-        return _converted(image, "F", lambda part: _grey(_unit(np.asarray(part), low, high), is_negative))
+        kind, (low, high) = _numbers_of(image), _extremes(image)
+        return _converted(image, "F", lambda part: _grey(_unit(np.asarray(part).view(kind), low, high), is_negative))
+    if image.mode == "L" and _tiff_tag(image, TiffImagePlugin.SAMPLEFORMAT) == (2,):
+        image = image.point([grey ^ 128 for grey in range(256)])
     if image.has_transparency_data:
         return _converted(image, "RGB", _on_white)
     return image.convert("RGB")
@@ -373,8 +429,43 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
 
 def _extremes(image: Image.Image) -> tuple[float, float]:
     """Lowest and highest number in an image of one channel; NaN where it holds NaN."""
-    found = [(part.min(), part.max()) for part in (np.asarray(image.crop(box)) for box in _strips(image))]
+    kind = _numbers_of(image)
+    found = [(part.min(), part.max()) for part in (np.asarray(image.crop(box)).view(kind) for box in _strips(image))]
     return float(np.min(found)), float(np.max(found))
+
+
+def _numbers_of(image: Image.Image) -> np.dtype[Any]:
+    """What the numbers of an image of one channel are; those of 32 bits and no sign Pillow takes as if they had one."""
+    tags = TiffImagePlugin.BITSPERSAMPLE, TiffImagePlugin.SAMPLEFORMAT
+    is_unsigned = [_tiff_tag(image, tag) for tag in tags] in ([(32,), (1,)], [(32,), None])
+    return np.dtype(np.uint32) if is_unsigned else np.asarray(image.crop((0, 0, 1, 1))).dtype
+
+
+def _scaled(image: Image.Image, lowest: int, white: int, key: int | None) -> np.ndarray:
+    """16-bit grey as float32 in [0, 1], white where it is transparent: where it has the number ``key``."""
+    values = np.asarray(image, np.float32)
+    scaled = (values - lowest) / white
+    return scaled if key is None else np.where(values == key, np.float32(1), scaled)
+
+
+def _kind_of_tiff(file: IO[bytes]) -> str:
+    """Why a TIFF that no decoder takes is not read; empty where it is none, or cannot be understood."""
+    try:
+        file.seek(0)
+        head = file.read(8)
+        head += file.read(8) if head[2:3] == b"+" else b""  # of more than 4 GB
+        tags = TiffImagePlugin.ImageFileDirectory_v2(head)
+        file.seek(tags.next)
+        tags.load(file)
+        bits, forms = tags[TiffImagePlugin.BITSPERSAMPLE], tags.get(TiffImagePlugin.SAMPLEFORMAT, (1,))
+        colours = tags[TiffImagePlugin.PHOTOMETRIC_INTERPRETATION]
+    except Exception:  # it fails in as many ways as decoders do
+        return ""
+    form = {2: " with a sign", 3: " of floating point"}.get(forms[0], "")
+    return (
+        f"it is a TIFF of a kind that is not read (channels: {len(bits)}, each {bits[0]} bits{form}, photometric "
+        f"interpretation {colours}); save it as grey or RGB of 8 or 16 bits, or as grey of 32-bit floating point"
+    )
 
 
 def _tiff_tag(image: Image.Image, tag: int) -> Any:

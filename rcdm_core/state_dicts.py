@@ -55,8 +55,8 @@ def load_into(
         without: Names of layers that the network lacks and the file may hold: its classifier's.
 
     Returns:
-        The weights in words, for the card: the file, and which of those in it where there was a choice, which is told
-        on the standard error as well.
+        The weights in words, for the card: the file, and which of those in it where there was a choice, or averages
+        that do not fit, which is told on the standard error as well.
 
     Raises:
         UserError: No set of weights fits; or several do, and nothing tells which is meant.
@@ -74,12 +74,15 @@ def load_into(
     taken = next(iter(averaged or distinct), None) or _nearest(sets, state, own, path)
     fill(network, taken.tensors, path, layout)
     others = [one.place for one in distinct if one is not taken]
-    if not others and not taken.aside and _COUNT not in taken.place:
+    unfit = "" if _AVERAGED.search(taken.place.lower()) else _unfit_averages(state, fitting)
+    if not others and not taken.aside and not unfit and _COUNT not in taken.place:
         return path.name
     words = ", ".join([f"the weights {taken.place}", *(f"not those {place}" for place in others)])
     if taken.aside:
         words += f"; {len(taken.aside)} other tensors are left aside (first: {taken.aside[0]})"
-    holds = "more than one network" if others or taken.aside else "an average of networks"
+    if unfit:
+        words += f"; averages {unfit} do not fit and are not taken"
+    holds = "more than one network" if others or taken.aside or unfit else "an average of networks"
     print(f"{path.name} holds {holds}: taken are {words}", file=sys.stderr)
     return f"{path.name}: {words}"
 
@@ -207,6 +210,31 @@ def _same(one: _Set, other: _Set) -> bool:
     return one.tensors.keys() == other.tensors.keys() and all(
         value is other.tensors[name] or _are_equal(value, other.tensors[name]) for name, value in one.tensors.items()
     )
+
+
+def _unfit_averages(state: Mapping[Any, Any], fitting: list[_Set]) -> str:
+    """Where a file has averages, by their name, of which nothing is in weights that fit: in words; empty if nowhere."""
+    fit = {id(value) for one in fitting for value in one.tensors.values()}
+    for keys, content in _dictionaries(state):
+        for name, value in content.items():
+            if isinstance(name, str) and (word := _AVERAGED.search(name.lower())):
+                tensors = {id(tensor) for tensor in _tensors_in(content if name.endswith(_COUNT) else value)}
+                if tensors and tensors.isdisjoint(fit):
+                    is_one = isinstance(value, torch.Tensor)
+                    return _place(keys, name[: word.end(2)]) if is_one else _place((*keys, name), "")
+    return ""
+
+
+def _tensors_in(value: Any) -> Iterator[torch.Tensor]:
+    """The tensors in dictionaries and rows, however deep."""
+    queue, seen = [value], set[int]()
+    while queue:
+        value = queue.pop()
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, (dict, list, tuple)) and id(value) not in seen:
+            seen.add(id(value))
+            queue += value.values() if isinstance(value, dict) else value
 
 
 def _nearest(sets: list[_Set], state: Mapping[Any, Any], own: Mapping[str, Any], path: Path) -> _Set:

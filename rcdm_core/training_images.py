@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike
 
 from rcdm_core.data.folder import FolderImages
 from rcdm_core.data.garments import training_garments_are_here
-from rcdm_core.data.registry import NAMES, scene_set
+from rcdm_core.data.registry import SCENES as SCENES_BY_NAME
+from rcdm_core.data.registry import scene_set
 from rcdm_core.data.scenes import SIZE, Scenes
 from rcdm_core.errors import UserError
 
@@ -120,14 +121,15 @@ def trained_rows(rcdms: Iterable[RCDM], images: ImageSet) -> np.ndarray:
 def doubts(rcdms: Iterable[RCDM], images: ImageSet) -> list[str]:
     """What is told of trainings that may have been on these images: those of RCDMs that do not hold by which.
 
-    One folder may hold what another does, however they are called; a data set that goes by a name is no other.
+    One folder may hold what another does, however they are called, and what torchvision's data sets hold, after which a
+    folder may have been called, too; a data set that goes by a name is no other, and scenes are nowhere else.
     """
     told = []
     for card in (card for rcdm in rcdms for card in rcdm.cards):
         training = card.get("training", {})
         if "data_fingerprint" in training and "trained_images" not in card:
             name = training.get("data", "a folder")
-            if name == images.name or (isinstance(images, FolderImages) and name not in NAMES):
+            if name == images.name or (isinstance(images, FolderImages) and name not in SCENES_BY_NAME):
                 told.append(f"trained on {training['images']:,} images of {name}")
     return list(dict.fromkeys(told))
 

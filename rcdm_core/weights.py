@@ -1,7 +1,8 @@
 """Which weights are asked for, and published files of them, fetched once into PyTorch's own cache.
 
-A download is written under a temporary name and takes its own when it is complete and its hash is right. PyTorch itself
-is imported by what needs it, so that asking where a file is costs nothing. `rcdm_core.weight_files` reads them.
+A download is written under a temporary name and takes its own when it is complete and its hash is right; what is there
+is hashed whenever it is used, for it may have been put there by hand. PyTorch itself is imported by what needs it, so
+that asking where a file is costs nothing. `rcdm_core.weight_files` reads them.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def fetch(url: str, *, licence: str, sha256: str | None = None, name: str | None
         name: Name in the cache, where the last part of the URL would say nothing.
 
     Raises:
-        UserError: It is not here and cannot be fetched (says which file to put where), or arrives damaged.
+        UserError: It is not here and cannot be fetched (says which file to put where), arrives damaged, or is another.
     """
     from http.client import HTTPException  # a tenth of a second of every start, and needed once
 
@@ -122,33 +123,39 @@ def fetch(url: str, *, licence: str, sha256: str | None = None, name: str | None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_path(path) as temporary:
-                _download(url, temporary, sha256, f"downloading {path.name} (MB)")
+                _download(url, temporary, f"downloading {path.name} (MB)")
+                _require(sha256, temporary, f"what came from {url}", "try again later")
         except (OSError, HTTPException) as error:
             raise UserError(
                 f"{path.name} is not in {path.parent} and could not be fetched ({getattr(error, 'reason', error)})",
                 f"fetch {url} elsewhere and put it there under that name",
             ) from error
+    else:
+        _require(sha256, path, str(path), "remove it and it is fetched; give weights of your own by --weights FILE")
     show_licence(path, licence, marker=path.with_name(f".{path.name}.licence"))
     return path
 
 
-def _download(url: str, path: Path, sha256: str | None, description: str) -> None:
+def _require(sha256: str | None, path: Path, what: str, remedy: str) -> None:
+    """Raise a `UserError` unless the SHA-256 of a file begins so; None stands for any."""
+    if not sha256:
+        return
+    with path.open("rb") as file:
+        begins = hashlib.file_digest(file, "sha256").hexdigest()[: len(sha256)]
+    if begins != sha256:
+        raise UserError(f"{what} is not what was published: its SHA-256 begins with {begins}, not {sha256}", remedy)
+
+
+def _download(url: str, path: Path, description: str) -> None:
     from urllib.request import urlopen
 
-    digest = hashlib.sha256()
     with urlopen(url, timeout=TIMEOUT) as answer, path.open("wb") as file:
         size = int(answer.headers.get("Content-Length") or 0)
         chunks = iter(lambda: answer.read(CHUNK), b"")
         for chunk in track(chunks, description, math.ceil(size / CHUNK) or None):
             file.write(chunk)
-            digest.update(chunk)
         if size and file.tell() != size:
             raise OSError(f"the connection ended after {file.tell()} of {size} bytes")
-    if sha256 and not digest.hexdigest().startswith(sha256):
-        raise UserError(
-            f"what came from {url} is not what was published",
-            f"its SHA-256 begins with {digest.hexdigest()[: len(sha256)]}, not {sha256}; try again later",
-        )
 
 
 def show_licence(path: Path, licence: str, *, marker: Path) -> None:

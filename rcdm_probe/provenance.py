@@ -15,7 +15,7 @@ import psutil
 
 _PACKAGES = (
     "rcdm-probe", "torch", "torchvision", "torchattacks", "timm", "kornia", "diffusers", "numpy", "scipy",
-    "scikit-learn", "pandas",
+    "scikit-learn", "pandas", "pillow",
 )  # fmt: skip
 _GB = 1e9
 

@@ -68,10 +68,10 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 def png(
     width: int, height: int, *, bits: int = 8, colour: int = 0, rows: bytes | None = None, more: bytes = b""
 ) -> bytes:
-    """A PNG by hand, black where no rows are given; it may announce more than it holds."""
+    """A PNG by hand, black where no rows are given, with more chunks; it may announce more than it holds."""
     packed = zlib.compress(bytes(height * (1 + (width * bits + 7) // 8)) if rows is None else rows, 1)
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    parts = [chunk(b"IHDR", header), chunk(b"IDAT", packed), chunk(b"IEND", b"")]
+    parts = [chunk(b"IHDR", header), more, chunk(b"IDAT", packed), chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
@@ -389,16 +389,23 @@ FOLDERS: dict[str, tuple[Callable[[Path], None], tuple[str, ...], int, str]] = {
                         ("training", "validation"), ("trainval", "test"), ("train_1", "holdout"), ("train", "eval"),
                         ("val", "test")]},
     "three splits": (many("train/a", "train/b", "val/a", "val/b", "test/a", "test/b"), ("a", "b"), 18, "are splits"),
-    "one split": (many("train/a", "train/b"), ("a", "b"), 6, "train are splits"),
+    "one split": (many("train/a", "train/b"), ("a", "b"), 6, "train is a split: .* in it"),
     "a split that lacks a class": (many("train/a", "train/b", "train/c", "val/a"), ("a", "b", "c"), 12, "are splits"),
     "splits without classes": (many("train", "test"), (), 6, ""),
     "one split without classes": (many("train", each=6), (), 6, ""),
-    "a split without classes beside one with": (many("train/a", "train/b", "test"), (), 9, "outside the folders"),
+    "a split without classes beside one with": (many("train/a", "train/b", "test"), (), 9, "outside.*give .*/train"),
     "splits of other classes": (many("train/a", "train/b", "test/c", "test/d"), (), 12, "hold different subfolders"),
-    "splits beside other folders": (many("train", "test", "more"), (), 9, "lie beside others"),
+    "splits beside other folders": (many("train", "test", "more"), (), 9, "lie beside others: give .*data/test"),
     **{f"pictures beside {other}": (both(many("images"), many(other)), (), 6, "what belongs to them.*images for those")
        for other in ("masks", "labels", "annotations", "GT", "SegmentationClass")},
+    "pictures of a split beside masks": (many("train_images", "train_masks"), (), 6, "give .*data/train_images"),
+    "a split beside its masks": (many("train", "train_masks"), (), 6, "give .*/train for those"),
+    "pictures beside masks in splits": (many("train/images", "train/masks", "val/images", "val/masks"), (), 12,
+                                        "folders in train .images, masks. are pictures.*give .*data/train/images"),
+    "pictures beside masks in classes": (many("a/images", "a/ground_truth", "b/images", "b/ground_truth"), ("a", "b"),
+                                         12, "folders in a .ground_truth, images. are pictures.*all of them are taken"),
     "a class of masks": (many("hats", "masks"), ("hats", "masks"), 6, ""),
+    "classes of recycling": (many("recycled", "recycler"), ("recycled", "recycler"), 6, ""),
     "folds": (many("fold_0/a", "fold_0/b", "fold_1/a", "fold_1/b"), ("a", "b"), 12, "fold_0, fold_1 are splits"),
     "shards without classes": (many("part1", "part2", "part10"), (), 9, ""),
     "a class that is called train": (many("train", "bus", "car"), ("bus", "car", "train"), 9, ""),
@@ -408,7 +415,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], None], tuple[str, ...], int, str]] = {
     "splits and rubbish": (both(TRAIN_VAL, many("__MACOSX/train", ".git")), ("a", "b"), 12, "2 hidden or system"),
     **{f"a folder {name}": (both(AB, many(name)), ("a", "b"), 16, "1 hidden or system folders") for name in
        ("__MACOSX", ".Trash-1000", "$RECYCLE.BIN", "System Volume Information", "@eaDir", ".git", ".ipynb_checkpoints",
-        "lost+found", ".thumbnails", ".hidden", "#recycle", "RECYCLER", "__macosx", "$Recycle.Bin", "Temporary Items")},
+        "lost+found", ".thumbnails", ".hidden", "#recycle", "__macosx", "$Recycle.Bin", "Temporary Items")},
     "a system folder in a class": (both(AB, many("a/@eaDir")), ("a", "b"), 16, "1 hidden or system folders .@eaDir"),
     "files of a system": (both(AB, files("a/._0.png", "Thumbs.db", "a/.DS_Store", "desktop.ini")), ("a", "b"), 16,
                           "2 hidden files, 1 .db, 1 .ini"),
@@ -432,7 +439,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], None], tuple[str, ...], int, str]] = {
                      "2 folders of runs"),
     "a link to itself": (both(AB, lambda at: (at / "a" / "l").symlink_to("l")), ("a", "b"), 16, "1 files without"),
     "a link upwards": (both(AB, lambda at: (at / "a" / "up").symlink_to("..")), ("a", "b"), 16, "links to"),
-    "a class that is a link to another": (both(AB, twice), ("b", "c"), 16, "1 links to folders"),
+    "a class that is a link to another": (both(AB, twice), ("a", "b"), 16, "1 links to folders.* .c."),
     "a dangling folder": (both(AB, lambda at: (at / "c").symlink_to("gone")), ("a", "b"), 16, "1 files without"),
     "a folder called x.png": (both(AB, many("a/x.png")), ("a", "b"), 19, "copies"),
     "copies in several classes": (both(AB, copied), ("a", "b"), 18, "in several classes: 2"),
@@ -465,6 +472,18 @@ def test_a_folder_is_taken_as_it_is_meant(
     assert card.get("remarks", []) == list(images.remarks)
     facts = collect_facts("test", command="", arguments={"seed": 0}, hashes={}, device="cpu", data_card=card)
     kept.save_json(facts, tmp_path / "run.json")
+
+
+def test_a_link_takes_no_class_away_from_the_folder_that_it_leads_to(tmp_path: Path) -> None:
+    many("p/cats", "p/dogs", "elsewhere")(tmp_path)
+    (tmp_path / "p" / "dogs" / "hard").symlink_to("../cats")
+    (tmp_path / "p" / "birds").mkdir()
+    (tmp_path / "p" / "birds" / "of prey").symlink_to("../../elsewhere")
+    (tmp_path / "p" / "owls").symlink_to("../elsewhere")  # a class: the nearest of two links
+    images = opened(tmp_path / "p")
+    assert [images.class_names[label] for label in images.labels] == [path.parent.name for path in images.paths]
+    assert images.class_names == ("cats", "dogs", "owls")
+    assert "2 links to folders that are read already (of prey, hard)" in images.remarks[0]
 
 
 @pytest.mark.parametrize(
@@ -510,6 +529,31 @@ def test_colours_of_16_bits_are_no_exception_and_a_full_range_is_not_told(tmp_pa
     assert "12 bits" in opened(tmp_path).remarks[0]
     Image.fromarray(np.linspace(0, 65_535, 64).astype(np.uint16).reshape(8, 8)).save(tmp_path / "full.png")
     assert opened(tmp_path).remarks == ()
+
+
+def test_that_files_are_stretched_one_by_one_is_said(tmp_path: Path) -> None:
+    for name, low, high in [("a", 0, 4095), ("b", 100, 300), ("c", 0, 0.5)]:
+        values = np.linspace(low, high, 64, dtype="<f4").reshape(8, 8)
+        (tmp_path / f"{name}.tif").write_bytes(grey_tiff(values, form=3))
+    (said,) = opened(tmp_path).remarks
+    assert "(2, which hold 0 to 4095), are stretched one by one" in said
+    assert "those in [0, 1] (1) stay as they are" in said
+    assert "(1, which hold 100 to 300)" in open_given([tmp_path / "b.tif"], image_size=8).remarks[0]
+    assert open_given([tmp_path / "c.tif"], image_size=8).remarks == ()
+
+
+@pytest.mark.parametrize(
+    "content, kind",
+    [
+        (grey_tiff(np.ones((8, 8), "<f8"), form=3), "channels: 1, each 64 bits of floating point"),
+        (grey_tiff(np.ones((8, 8), "<f2"), form=3), "channels: 1, each 16 bits of floating point"),
+        (grey_tiff(np.ones((8, 8), "<i4"), form=2, t262=0), "bits with a sign, photometric interpretation 0"),
+    ],
+)
+def test_a_tiff_of_a_kind_that_is_not_read_is_told_so(tmp_path: Path, content: bytes, kind: str) -> None:
+    (tmp_path / "x.tif").write_bytes(content)
+    with pytest.raises(UnreadableImage, match=f"{kind}.*save it as grey or RGB"):
+        read_picture(tmp_path / "x.tif", 8)
 
 
 def test_large_files_are_not_all_decoded_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

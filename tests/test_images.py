@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from test_hostile_images import grey_tiff
+from test_hostile_images import chunk, grey_tiff, png
 
 from rcdm_core import images as decoding
 from rcdm_core.errors import UserError
-from rcdm_core.images import read_picture, resize, square
+from rcdm_core.images import Side, read_picture, recipe, resize, square
 
 RAMP = np.linspace(0, 255, 32 * 48).reshape(32, 48).astype(np.uint8)
 COLOURS = np.stack([RAMP, RAMP[::-1], np.full_like(RAMP, 77)], -1)
@@ -73,6 +74,19 @@ def test_transparent_palette_entry_is_white(tmp_path: Path) -> None:
     assert (read_image(saved(tmp_path, "a.png", image, transparency=1)) == 1).all()
 
 
+@pytest.mark.parametrize("bits, colour", [(1, 0), (2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2)])
+def test_the_transparent_colour_of_a_png_is_white_at_any_depth(tmp_path: Path, bits: int, colour: int) -> None:
+    """Four pixels of which the second is transparent."""
+    channels, most = colour + 1, 2**bits - 1
+    values = np.array([0, most // 3 + 1, most, 0]) if bits > 1 else np.array([1, 0, 1, 1])
+    pixels = "".join(f"{value:0{bits}b}" * channels for value in values).ljust(8, "0")
+    row = b"\0" + int(pixels, 2).to_bytes(len(pixels) // 8, "big")
+    key = chunk(b"tRNS", struct.pack(">H", values[1]) * channels)
+    (tmp_path / "a.png").write_bytes(png(4, 1, bits=bits, colour=colour, rows=row, more=key))
+    expected = [1, 1, 1, 1] if bits == 1 else [0, 1, 1, 0]
+    assert read_image(tmp_path / "a.png")[:, 0].tolist() == [expected] * 3
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
 def test_sixteen_bit_grey_keeps_its_precision(tmp_path: Path, name: str) -> None:
     values = np.arange(32 * 48, dtype=np.uint16).reshape(32, 48) + 20_000
@@ -90,7 +104,6 @@ def test_sixteen_bit_colour_is_read_to_eight_bits(tmp_path: Path) -> None:
 
 def sixteen_bit_rgb_png(values: np.ndarray) -> bytes:
     """A PNG with 16 bits a channel, which Pillow can read and not write."""
-    import struct
     import zlib
 
     def chunk(kind: bytes, body: bytes) -> bytes:
@@ -113,6 +126,15 @@ def test_float_in_unit_range_is_taken_as_it_is(tmp_path: Path) -> None:
 def test_numbers_without_a_nominal_range_are_stretched(tmp_path: Path, values: np.ndarray) -> None:
     image = read_image(saved(tmp_path, "a.tif", Image.fromarray(values)))
     torch.testing.assert_close(image[1], torch.tensor([[0.0, 0.5, 1.0]]))
+
+
+@pytest.mark.parametrize("kind", ["i1", "<i2", "<u4", "<i4"])
+def test_integers_keep_their_order_with_and_without_a_sign(tmp_path: Path, kind: str) -> None:
+    numbers = np.iinfo(kind)
+    values = np.linspace(numbers.min, numbers.max, 6).round().astype(kind).reshape(2, 3)
+    (tmp_path / "a.tif").write_bytes(grey_tiff(values, form=2 if "i" in kind else 1))
+    ramp = torch.linspace(0, 1, 6).reshape(2, 3)
+    torch.testing.assert_close(read_image(tmp_path / "a.tif")[0], ramp, rtol=0, atol=1 / 255)
 
 
 def test_a_file_with_nan_is_unreadable(tmp_path: Path) -> None:
@@ -197,6 +219,15 @@ def test_large_jpegs_are_decoded_small_with_little_change(tmp_path: Path) -> Non
     torch.testing.assert_close(read_picture(path, 32).pixels, square(Image.fromarray(waves), 32), rtol=0, atol=0.02)
 
 
+@pytest.mark.parametrize("size", [32, Side(32, "bicubic")])
+def test_what_is_kept_of_files_that_were_decoded_otherwise_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    before = recipe(size)
+    monkeypatch.setattr(decoding, "_DECODING", decoding._DECODING + 1)
+    assert recipe(size) != before
+
+
 def test_resize_changes_the_side_only_where_asked() -> None:
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     assert resize(images, 32) is images
@@ -237,8 +268,6 @@ def test_twelve_bits_are_the_whole_range(tmp_path: Path) -> None:
 
 def signed_tiff(values: np.ndarray) -> bytes:
     """A TIFF of 16-bit signed grey, which Pillow can read and not write."""
-    import struct
-
     height, width = values.shape
     tags = {256: width, 257: height, 258: 16, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: values.nbytes, 339: 2}
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())

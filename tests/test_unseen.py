@@ -182,6 +182,7 @@ def test_a_data_set_that_goes_by_a_name_holds_no_folders_images(photos: Path) ->
     assert doubts([of_scenes], scenes)
     assert doubts([of_folder, of_folder], folder) == ["trained on 108 images of photos"]
     assert not doubts([of_scenes], folder)
+    assert doubts([decoder(card={"training": {**OLD["training"], "data": "cifar10"}})], folder)  # ./cifar10, maybe
     assert not doubts([of_folder], scenes)
     assert not doubts([of_scenes], load_data("scenes-train", image_size=SIDE, limit=60))
     assert not doubts([decoder(card={"training": {"data": folder.name, "images": 3}})], folder)

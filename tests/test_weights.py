@@ -7,6 +7,7 @@ import pickle
 import socket
 from argparse import Namespace
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +22,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from rcdm_core.encoders import load_encoder
+from rcdm_core.encoders.catalogue import PUBLISHED_FILES
 from rcdm_core.errors import UserError
 from rcdm_core.progress import showing
 from rcdm_core.state_dicts import fill
@@ -128,9 +130,12 @@ def test_a_published_encoder_is_taken_from_the_cache(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     trunk = load_encoder("imagenet/supervised", weights="random:4").trunk
     checkpoint_folder().mkdir(parents=True)
-    torch.save(
-        trunk.state_dict() | {"fc.weight": torch.ones(1000, 2048)}, checkpoint_folder() / "resnet50-0676ba61.pth"
-    )
+    published = PUBLISHED_FILES["supervised"]
+    torch.save(trunk.state_dict() | {"fc.weight": torch.ones(1000, 2048)}, published.path)
+    with pytest.raises(UserError, match=r"resnet50-0676ba61.pth is not what was published.*not 0676ba61: remove it"):
+        load_encoder("imagenet/supervised")
+    sha256 = hashlib.sha256(published.path.read_bytes()).hexdigest()
+    monkeypatch.setitem(PUBLISHED_FILES, "supervised", replace(published, sha256=sha256[:8]))
     encoder = load_encoder("imagenet/supervised")
     torch.testing.assert_close(encoder.trunk.conv1.weight, trunk.conv1.weight)
     assert "BSD 3-Clause" in encoder.card["licence"]

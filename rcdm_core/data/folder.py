@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from rcdm_core.data.imageset import ImageSet, draw_order, hashes_of
 from rcdm_core.data.layout import EXTENSIONS, TOLERATED, arrange, natural, walk
 from rcdm_core.errors import UserError
-from rcdm_core.images import UnreadableImage, read_picture, recipe, told_of_range
+from rcdm_core.images import Range, UnreadableImage, read_picture, recipe, told_of_range
 from rcdm_core.paths import user_path
 from rcdm_core.progress import track
 
@@ -123,7 +123,7 @@ def open_folder(folder: Path, image_size: int, limit: int | None = None, seed: i
     )
 
 
-_Checked = tuple[bytes, "tuple[int, int] | None"]
+_Checked = tuple[bytes, Range | None]
 """What is kept of a readable file: its SHA-256, and its `rcdm_core.images.Picture.range`."""
 
 

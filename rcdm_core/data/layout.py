@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +25,8 @@ TOLERATED = 0.1
 _MARK = b'"rcdm-probe"'  # stands in every `RUN` of ours, among the versions
 _SYSTEM = frozenset(
     {
-        "__macosx", "__pycache__", "$recycle.bin", "recycler", "recycled", "#recycle", "@recycle", "#snapshot",
-        "@eadir", "lost+found", "system volume information", "network trash folder", "temporary items",
+        "__macosx", "__pycache__", "$recycle.bin", "#recycle", "@recycle", "#snapshot", "@eadir", "lost+found",
+        "system volume information", "network trash folder", "temporary items",
     }
 )  # fmt: skip
 _TRAINING = frozenset({"train", "training", "trainset", "trn", "trainval"})
@@ -40,8 +40,8 @@ _SPLITS = _TRAINING | _HELD_OUT | {"unlabeled", "unlabelled", "fold", "shard", "
 _PICTURES = frozenset({"image", "images", "img", "imgs", "jpegimages", "photos", "pictures", "rgb"})
 _BESIDE = frozenset(
     {
-        "annotation", "annotations", "depth", "ground_truth", "groundtruth", "gt", "label", "labels", "mask", "masks",
-        "segmentation", "segmentationclass", "segmentationobject", "segmentations",
+        "annotation", "annotations", "depth", "groundtruth", "gt", "label", "labels", "mask", "masks", "segmentation",
+        "segmentationclass", "segmentationobject", "segmentations", "truth",
     }
 )  # fmt: skip
 _FILLERS = frozenset({"a", "set", "split", "data", "images", "image", "imgs", "img"})  # test_set, train-images
@@ -99,15 +99,15 @@ class Layout:
 def walk(folder: Path) -> Listing:
     """Look into a folder and all below it.
 
-    Links to folders are followed, each folder once. What is hidden or the system's is passed over, and what a probe or
-    a training has written.
+    Links to folders are followed, each folder once: after all that is no link, so that no class is read as part of one
+    that links to it. What is hidden or the system's is passed over, and what a probe or a training has written.
 
     Raises:
         UserError: The folder cannot be opened.
     """
-    found, queue, seen = Listing(), [folder], set()
-    while queue:
-        parent = queue.pop()
+    found, queue, links, seen = Listing(), deque([folder]), deque[Path](), set()
+    while queue or links:
+        parent = (queue or links).popleft()
         try:
             status = parent.stat()
             entries = sorted(os.scandir(parent), key=lambda entry: entry.name)
@@ -130,7 +130,7 @@ def walk(folder: Path) -> Listing:
                 if entry.name.startswith(".") or entry.name.casefold() in _SYSTEM:
                     found.pass_over("hidden or system folders", path)
                 else:
-                    queue.append(path)
+                    (links if entry.is_symlink() else queue).append(path)
             elif entry.name.startswith("."):
                 found.pass_over("hidden files")
             elif path.suffix.lower() in EXTENSIONS:
@@ -169,29 +169,34 @@ def arrange(folder: Path, found: Listing) -> Layout:
     depth = 1 if splits == tops and tops else 0
     placed = [path for path in images if len(parts[path]) > depth + 1]
     names = tuple(dict.fromkeys(parts[path][depth] for path in placed))
-    why = ""
-    if depth and not _agree(parts.values()):
+    why, give = "", next((parts[path][:1] for path in placed), ())
+    mixed, pictures = _mixed(parts.values())
+    if mixed and len(pictures) <= depth + 1:
+        why, give = mixed, pictures
+    elif depth and not _agree(parts.values()):
         why = f"its folders ({_listed(tops)}) are splits and hold different subfolders"
     elif not depth and len(kinds) == 2:
-        why = f"folders that are splits ({_listed(splits)}) lie beside others"
-    elif not depth and any(_is(tops, _PICTURES)) and any(_is(tops, _BESIDE)):
-        why = f"its folders ({_listed(tops)}) are pictures and what belongs to them"
-        tops = [name for name, is_pictures in zip(tops, _is(tops, _PICTURES), strict=True) if is_pictures]
+        why, give = f"folders that are splits ({_listed(splits)}) lie beside others", (splits[0],)
     elif len(names) < 2 and len(tops) == 1 and len({part[1] for part in parts.values() if len(part) > 2}) > 1:
         why = f"all images lie in one folder, {tops[0]}"
     elif len(names) > 1 and len(images) - len(placed) > TOLERATED * len(images):
         why = f"{len(images) - len(placed):,} of {len(images):,} images lie outside the folders of classes"
     if why or len(names) < 2:
-        remedy = f"give {folder / tops[0]} for those below it" if tops else ""
+        remedy = f"give {folder.joinpath(*give)} for those below it"
         return Layout(images, (), depth, (f"no classes are taken, for {why}: {remedy}",) if why else ())
-    remarks = (*_told_of_images(images, placed, splits if depth else []), *_told_of_classes(names, found, depth))
+    remarks = (
+        *_told_of_images(images, placed, splits if depth else []),
+        *([f"{mixed}, and all of them are taken as images"] if mixed else []),
+        *_told_of_classes(names, found, depth),
+    )
     return Layout(placed, names, depth, remarks)
 
 
 def _told_of_images(images: list[Path], placed: list[Path], splits: list[str]) -> Iterator[str]:
     """What has to be told of images that are sorted into classes."""
     if splits:
-        yield f"{_listed(splits)} are splits: the classes are the folders in them, and the images of all are taken"
+        are, them = ("are splits", "them") if len(splits) > 1 else ("is a split", "it")
+        yield f"{_listed(splits)} {are}: the classes are the folders in {them}, and the images of all are taken"
     taken = set(placed)
     if strays := [path.name for path in images if path not in taken]:
         yield f"left out, for they lie outside the folders of classes: {len(strays):,}{_in_brackets(strays)}"
@@ -208,6 +213,22 @@ def _told_of_classes(names: tuple[str, ...], found: Listing, depth: int) -> Iter
         yield f"classes whose names differ in case or coding alone are taken as several: {_listed(same)}"
 
 
+def _mixed(paths: Iterable[tuple[str, ...]]) -> tuple[str, tuple[str, ...]]:
+    """In words, in which folder pictures lie beside what belongs to them, and where these pictures are; or nothing."""
+    below: dict[tuple[str, ...], dict[str, None]] = {}
+    for parts in paths:
+        for depth in range(len(parts) - 1):
+            below.setdefault(parts[:depth], {})[parts[depth]] = None
+    for parent, names in below.items():
+        beside = [name for name in names if _has_word(name, _BESIDE)]
+        splits = {name for name in names if _word(name) in _SPLITS and any(of.startswith(name) for of in beside)}
+        pictures = [name for name in names if name not in beside and (_has_word(name, _PICTURES) or name in splits)]
+        if pictures and beside:
+            its = f"the folders in {'/'.join(parent)}" if parent else "its folders"
+            return f"{its} ({_listed(names)}) are pictures and what belongs to them", (*parent, pictures[0])
+    return "", ()
+
+
 def _agree(paths: Iterable[tuple[str, ...]]) -> bool:
     """Whether the splits hold the same subfolders, or some of those of the split that holds most."""
     below: dict[str, set[str]] = {}
@@ -218,8 +239,8 @@ def _agree(paths: Iterable[tuple[str, ...]]) -> bool:
     return all(names <= largest for names in below.values())
 
 
-def _is(names: Iterable[str], known: Collection[str]) -> list[bool]:
-    return [name.casefold() in known for name in names]
+def _has_word(name: str, known: frozenset[str]) -> bool:
+    return not known.isdisjoint(re.findall("[a-z]+", name.casefold()))
 
 
 def _word(name: str) -> str:

@@ -21,7 +21,7 @@ from rcdm_core.data.garments import load_garments
 from rcdm_core.data.imageset import ImageSet, draw_order, hashes_of
 from rcdm_core.data.scenes import CLASSES, Scenes
 from rcdm_core.errors import UserError, unknown_name
-from rcdm_core.images import read_picture, resize, told_of_range
+from rcdm_core.images import Range, read_picture, resize, told_of_range
 from rcdm_core.paths import user_path
 
 SCENES = {"scenes": "test", "scenes-train": "train"}
@@ -146,7 +146,7 @@ def open_given(specs: Sequence[str | Path], *, image_size: int) -> GivenImages:
     )
 
 
-def _open(spec: str, size: int) -> tuple[torch.Tensor, pd.DataFrame | None, tuple[int, int] | None]:
+def _open(spec: str, size: int) -> tuple[torch.Tensor, pd.DataFrame | None, Range | None]:
     """An image, its factors where it is a scene, and the `rcdm_core.images.Picture.range` of a file."""
     if not spec.startswith(SCENE):
         picture = read_picture(user_path(spec, "the image"), size)
