@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from kornia.filters import filter2d
 from kornia.geometry.transform import elastic_transform2d
 
+from analyses.digits import fixed
 from analyses.findings import rule_of_gain, word_of_gain
 from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.records import right_images
@@ -369,7 +370,7 @@ def verdicts(found: Found) -> Iterator[Judgement]:
     """Whether each encoder stands corruptions better than the reference, aspect by aspect."""
     for _, row in found.tables["gains"].iterrows():
         gain = estimate_of(row, "gain")
-        about = {"effect": f"{row['effect']:+.2f}"}
+        about = {"effect": fixed(row["effect"], sign="+")}
         word = word_of_gain(gain, row["p_value"])
         yield Judgement(row["aspect"], gain, word, encoder=row["encoder"], p_value=row["p_value"], names=about)
 

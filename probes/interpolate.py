@@ -29,7 +29,8 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import rankdata
 
-from analyses.findings import ERROR_RATE, Word, p_text, word_for, word_of_all
+from analyses.digits import p_text
+from analyses.findings import ERROR_RATE, Word, word_for, word_of_all
 from analyses.paired import TEST, holm, signed_rank, tested
 from analyses.records import PARTNER, join
 from analyses.records import records as as_records
@@ -619,17 +620,27 @@ def verdicts(found: Found) -> Iterator[Judgement]:
             p_values = [signed_rank(order.to_numpy() - ORDERED), signed_rank(gain.to_numpy()), p_of_places]
             each = words_of(found, *criteria)
             place = decisive(each, p_values)
-            told = {name: str(estimate) for name, estimate in zip(CRITERIA, estimates, strict=True)}
+            told = {
+                name: estimate.told(bound)
+                for name, estimate, (_, _, bound) in zip(CRITERIA, estimates, criteria, strict=True)
+            }
             told |= {f"p_{name}": p_text(p) for name, p in zip(CRITERIA, p_values, strict=True)}
             told |= {"decides": PROBE.wording.parts("decides")[CRITERIA[place]], "pairs": str(len(order))}
             word, number, p = word_of_all(*each), estimates[place], p_values[place]
             if word == "supported":  # that takes all three: too few pairs for one of them are too few
                 number = replace(number, n=min(one.n for one in estimates))
-            yield Judgement("interpolation", number, word, level, p_value=p, names=told)
+            bound = criteria[place][2]
+            yield Judgement("interpolation", number, word, level, p_value=p, names=told, bound=bound)
         else:
             word, own = word_of(found, (places, ratio, PLACED)), found.interval(places, ratio)
             yield Judgement(
-                "interpolation", own, word, level, p_value=p_of_places, told="interpolation without factors"
+                "interpolation",
+                own,
+                word,
+                level,
+                p_value=p_of_places,
+                told="interpolation without factors",
+                bound=PLACED,
             )
 
 

@@ -23,7 +23,8 @@ from reports.blocks import figure_name
 from reports.finished import joined
 from reports.names import data_name, file_name, listed
 from reports.provenance import head, plain, provenance
-from reports.tables import Table, decisive, interval, number, p_value
+from reports.tables import Table, interval, p_value
+from reports.verdicts import split_interval
 from reports.writing import write_report
 
 if TYPE_CHECKING:
@@ -381,8 +382,7 @@ def _grid_cell(row: pd.Series | None, finding: int, encoder: str, content: Conte
         return "no projector" if finding == 2 and "projector" not in levels else "not measured"
     return {
         "word": row["word"],
-        "value": number(row["value"]),
-        "interval": f"[{number(row['low'])}, {number(row['high'])}]",
+        **split_interval(interval(row["value"], row["low"], row["high"], bound=row["bound"])),
         "test": "",
         "rows": f"finding-{finding}",
     }
@@ -404,8 +404,7 @@ def finding_table(content: Content, finding: int) -> Table | None:
         "level": rows["level"] if rows["level"].ne("").any() else None,
         "verdict": rows["word"],
         "value [95% interval]": [
-            interval(row["value"], row["low"], row["high"], decisive(row["low"], row["high"]))
-            for _, row in rows.iterrows()
+            interval(row["value"], row["low"], row["high"], bound=row["bound"]) for _, row in rows.iterrows()
         ],
         "p": rows["p_value"].map(p_value),
         "p (table)": rows["p_table"].map(p_value),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analyses.digits import fixed
 from analyses.findings import rule_of_gain, word_of_gain
 from analyses.paired import TEST, corrected, tested
 from analyses.records import right_images
@@ -24,7 +25,7 @@ from reports import blocks
 from reports.decoder import training_command
 from reports.figures.robustness import draw_budgets, draw_gains, draw_rendered, draw_robustness
 from reports.names import listed
-from reports.tables import cell, decisive, number, rows_where
+from reports.tables import cell, number, rows_where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -418,7 +419,7 @@ def verdicts(found: Found) -> Iterator[Judgement]:
             names={
                 "attack": attack,
                 "compared": f"{gain.n} images{f' that {whose} classify rightly' if decided else ''}",
-                "effect": f"{row['effect']:.2f}",
+                "effect": fixed(row["effect"]),
                 "stronger": stronger,
                 "reason": blind or idle,
                 "beside": beside,
@@ -626,13 +627,6 @@ def beside(cells: Iterable[tuple[tuple[str, ...], str, str]]) -> pd.DataFrame:
     return pd.DataFrame(list(rows.values()))
 
 
-def printed_comparison(found: Found) -> pd.DataFrame:
-    """Gains with as many digits as show on which side of 0 they lie."""
-    table = found.tables["comparison"]
-    gains = [cell(row, "gain", decisive(row["gain_low"], row["gain_high"])) for _, row in table.iterrows()]
-    return table.assign(gain=gains)
-
-
 def printed_budgets(found: Found) -> pd.DataFrame:
     """Median budgets; those beyond the grid are said to be."""
     table = found.tables["budgets"]
@@ -699,7 +693,6 @@ def printed_classifiers(found: Found) -> pd.DataFrame:
 PRINTED = {
     "robustness": printed_robustness,
     "strengths": printed_strengths,
-    "comparison": printed_comparison,
     "budgets": printed_budgets,
     "rendered": printed_rendered,
     "effort": printed_effort,
