@@ -215,7 +215,7 @@ def _wilson(share: float, n: float, z: float) -> tuple[float, float]:
     """Wilson's score interval of a share of ``n`` images."""
     middle, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     low, high = (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
-    return min(low, share), max(high, share)  # at 0 and 1 they are equal, but for rounding
+    return max(min(low, share), 0.0), min(max(high, share), 1.0)  # at 0 and 1 they are equal, but for rounding
 
 
 def _wilson_of_auc(scores: Array, area: float, tail: float) -> tuple[float, float]:
