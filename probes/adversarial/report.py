@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analyses.digits import fixed
+from analyses.bootstrap import Estimate
+from analyses.digits import decisive, fixed
 from analyses.findings import rule_of_gain, word_of_gain
 from analyses.paired import TEST, corrected, tested
 from analyses.records import right_images
@@ -58,6 +59,7 @@ _AXES = {
     "rendered": "rendered classes saved",
 }
 _KEYS = ["encoder", "condition", "strength"]
+_FAR = 1e100  # stands for a budget that no image was flipped by: unlike infinity, it has a middle with another
 
 
 def by_strength(records: pd.DataFrame, encoder: str, measure: str, condition: str) -> pd.DataFrame:
@@ -151,16 +153,18 @@ def _error(found: Found, moved: pd.Series, encoder: str, measure: str, weights: 
 def budgets(found: Found) -> pd.DataFrame:
     """The smallest budget that flips a decision.
 
-    One row an (``encoder``, ``condition``): the median ``budget``, at most the largest of the grid (``largest``,
-    where it equals that the median lies beyond); ``flipped``, the share of images that some budget of the grid
-    flips; ``images``, those classified rightly untouched.
+    One row an (``encoder``, ``condition``): the median ``budget``, which is infinite, and so are the ends of its
+    interval, where it lies beyond the ``largest`` of the grid; ``flipped``, the share of images that some budget of the
+    grid flips; ``images``, those classified rightly untouched.
     """
     tried = found.measured("correct").groupby("condition")["strength"].max()
 
     def sum_up(own: pd.DataFrame) -> dict[str, Any]:
         values, largest = _by_image(own), float(tried[own["condition"].iloc[0]])
+        middle = found.interval(np.minimum(values, _FAR), median)
+        value, low, high = (np.inf if end > largest else end for end in (middle.value, middle.low, middle.high))
         return {
-            "budget": found.interval(np.minimum(values, largest), median),
+            "budget": Estimate(value, low, high, middle.n),
             "flipped": found.interval(np.isfinite(values), share),
             "largest": largest,
         }
@@ -628,9 +632,16 @@ def beside(cells: Iterable[tuple[tuple[str, ...], str, str]]) -> pd.DataFrame:
 
 
 def printed_budgets(found: Found) -> pd.DataFrame:
-    """Median budgets; those beyond the grid are said to be."""
+    """Median budgets; they, and ends of their intervals, that lie beyond the grid are said to."""
     table = found.tables["budgets"]
-    medians = [f"{'≥ ' * bool(row['budget'] >= row['largest'])}{cell(row, 'budget')}" for _, row in table.iterrows()]
+    medians = []
+    for _, row in table.iterrows():
+        digits = decisive(row["budget_low"], row["budget_high"])
+        median, low, high = (
+            f"≥ {row['largest']:g}" if row[name] > row["largest"] else number(row[name], digits)
+            for name in headings("budget")
+        )
+        medians.append(median if low == "–" else f"{median} [{low}, {high}]")
     return table.assign(median=medians)
 
 
