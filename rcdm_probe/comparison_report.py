@@ -193,6 +193,7 @@ def figures(content: ComparisonResult) -> Iterator[tuple[str, Figure]]:
                 row="row",
                 labels=labels,
                 series={"difference": "difference"},
+                levels=[level or "all" for level in content.tables["differences"]["level"]],
             ),
         )
 

@@ -26,6 +26,7 @@ from reports import blocks
 from reports.decoder import training_command
 from reports.figures.robustness import draw_budgets, draw_gains, draw_rendered, draw_robustness
 from reports.names import listed
+from reports.style import encoder_looks
 from reports.tables import cell, number, rows_where
 
 if TYPE_CHECKING:
@@ -573,25 +574,30 @@ def in_short(found: Found) -> Iterator[Block]:
     yield blocks.points(points)
 
 
+def looks(found: Found) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each encoder, in every figure."""
+    return encoder_looks(found.encoders, found.settings.reference)
+
+
 def gains_figure(found: Found) -> Figure:
     """Each encoder beside the reference."""
-    return draw_gains(found.tables["comparison"], _AXES, found.settings.reference)
+    return draw_gains(found.tables["comparison"], _AXES, looks(found))
 
 
 def robustness_figure(found: Found) -> Figure:
     """Curves against the budget."""
-    return draw_robustness(found.tables["robustness"], found.settings.entries, found.settings.reference)
+    return draw_robustness(found.tables["robustness"], found.settings.entries, looks(found))
 
 
 def budgets_figure(found: Found) -> Figure:
     """The share of decisions flipped by each budget."""
     entry = found.settings.decider
-    return draw_budgets(flips(found), entry, found.settings.budgets(entry)[-1], found.settings.reference)
+    return draw_budgets(flips(found), entry, found.settings.budgets(entry)[-1], looks(found))
 
 
 def rendered_figure(found: Found) -> Figure:
     """How often the class is still seen in what is drawn."""
-    return draw_rendered(found.tables["rendered"], found.settings.decider, found.settings.reference)
+    return draw_rendered(found.tables["rendered"], found.settings.decider, looks(found))
 
 
 def printed_robustness(found: Found) -> pd.DataFrame:
