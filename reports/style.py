@@ -59,6 +59,7 @@ _THEME: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "text.color": INK,
+    "text.parse_math": False,  # a name with dollars is no formula
     "xtick.labelsize": SMALL,
     "ytick.labelsize": SMALL,
     "xtick.color": INK,

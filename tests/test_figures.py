@@ -340,6 +340,12 @@ def test_a_level_looks_the_same_where_the_table_lacks_an_earlier_one():
     assert (handle.get_color(), handle.get_marker()) == style.level_looks(["layer3", "layer4"])["layer4"]
 
 
+def test_a_name_with_dollars_is_no_formula(tmp_path):
+    style.save(panel(labels=("cost $5 and $6_7", r"a$\x$", "")).figure(), tmp_path, "p")
+    figure = draw_robustness(under_attack(["$5_6$"]), [ATTACK], style.encoder_looks(["$5_6$"], "$5_6$"))
+    assert not any(text.get_parse_math() for text in figure.findobj(Text))
+
+
 def test_levels_keep_their_looks_and_others_differ():
     looks = style.level_looks(["layer2", "projector", "backbone", "layer3"])
     assert list(looks) == ["backbone", "projector", "layer2", "layer3"]
