@@ -538,7 +538,7 @@ def doses_label(name: str) -> str:
     entry = TRANSFORMATIONS[name]
     if len(entry.doses) == 1:
         return entry.label
-    return f"{entry.label}\n{entry.doses[0]:.3g} to {entry.doses[-1]:.3g} ({entry.unit})"
+    return f"{entry.label}\n{entry.doses[0]:g} to {entry.doses[-1]:g} ({entry.unit})"
 
 
 # Tables
@@ -1104,7 +1104,7 @@ def as_read(found: Found, rows: pd.DataFrame) -> pd.DataFrame:
         rows = rows.assign(strength=rows["condition"].map(references(found)))
     rows = rows.sort_values("condition", key=lambda names: names.map([*named].index), kind="stable")
     return rows.assign(
-        dose=[f"{dose:.3g}" for dose in rows["strength"]],
+        dose=[f"{dose:g}" for dose in rows["strength"]],
         condition=[f"{style.TRAINED} {named[name]}" if name in marked else named[name] for name in rows["condition"]],
     )
 
@@ -1147,7 +1147,7 @@ def printed_variance(found: Found) -> pd.DataFrame:
 def printed_doses(found: Found) -> pd.DataFrame:
     """Every transformation with its doses."""
     told = [TRANSFORMATIONS[name] for name in labels(found)]
-    doses = [", ".join(f"{dose:.3g}" for dose in entry.doses) for entry in told]
+    doses = [", ".join(f"{dose:g}" for dose in entry.doses) for entry in told]
     rows = pd.DataFrame({"condition": [*references(found)]})
     return as_read(found, rows).assign(unit=[entry.unit for entry in told], doses=doses)
 
