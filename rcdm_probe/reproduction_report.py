@@ -21,7 +21,7 @@ from rcdm_probe.known_probes import load_probe
 from reports import blocks, phrases
 from reports.blocks import figure_name
 from reports.finished import joined
-from reports.names import data_name, file_name, listed
+from reports.names import data_name, file_name, listed, told_apart
 from reports.provenance import head, plain, provenance
 from reports.tables import Table, interval, p_value
 from reports.verdicts import split_interval
@@ -158,7 +158,7 @@ def _figure(probe: Probe, name: str, own: Sequence[tuple[FinishedRun, Block]]) -
         block = blocks.figure(f"{probe.name}-{name}", caption.lead, caption.text, caption.how)
         yield Shown(block, draw={figure_name(block): lambda: across(runs)})
         return
-    names = [f"{run.prefix}-{name}" for run in runs]
+    names = told_apart([f"{run.prefix}-{name}" for run in runs])
     theirs = {ours: (run, figure_name(block)) for ours, (run, block) in zip(names, own, strict=True)}
     panels = {ours: panel for ours, (run, called) in theirs.items() if (panel := run.panel(called)) is not None}
     draw = {ours: partial(panel.figure, **(ALONE if len(own) == 1 else BESIDE)) for ours, panel in panels.items()}

@@ -220,7 +220,7 @@ def finished(probe: str, encoder: str, told: list[dict[str, Any]], folder: Path 
 
 def test_runs_whose_names_begin_alike_are_not_confused() -> None:
     told = [blocks.figure("training-augmentations", "Lead.", "", "")]
-    encoders = ("timm/resnet50", "timm/resnet50_gn", "python:module:build")
+    encoders = ("timm/resnet50", "timm/resnet50_gn", "timm/resnet50-gn", "python:module:build")
     runs_of = [finished("invariance", encoder, told, Path(f"run-{n}")) for n, encoder in enumerate(encoders)]
     (shown,) = side_by_side(load_probe("invariance"), runs_of, 1)
     assert [picture["title"] for picture in shown.block["pictures"]] == list(encoders)
