@@ -1,4 +1,4 @@
-"""How every figure looks: sizes in millimetres as printed, two colours that mean levels and nothing else, one theme.
+"""How every figure looks: sizes in millimetres as printed, two colours of lines and dots for two levels, one theme.
 
 A figure is drawn at the size at which it is printed, so that a font of 7 pt is 7 pt on paper. Figures are plain
 `matplotlib.figure.Figure` objects with the Agg canvas: no window, no global state, the same bytes on every machine.
