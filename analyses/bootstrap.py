@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analyses.digits import decisive, fixed
 from analyses.statistics import (
     Array,
     Statistic,
@@ -79,11 +80,17 @@ class Estimate:
         return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
 
     def __str__(self) -> str:
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        return self.told()
 
     def signed(self) -> str:
         """As text, with signs: for a difference."""
-        return f"{self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+        return self.told(sign="+")
+
+    def told(self, *bounds: float, sign: str = "-") -> str:
+        """As text, with digits that show on which side of 0 and of other bounds it lies."""
+        digits = decisive(self.low, self.high, *bounds)
+        value, low, high = (fixed(one, digits, sign) for one in (self.value, self.low, self.high))
+        return f"{value} [{low}, {high}]"
 
 
 def interval(
@@ -208,7 +215,7 @@ def _wilson(share: float, n: float, z: float) -> tuple[float, float]:
     """Wilson's score interval of a share of ``n`` images."""
     middle, half = share + z**2 / (2 * n), z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     low, high = (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
-    return min(low, share), max(high, share)  # at 0 and 1 they are equal, but for rounding
+    return max(min(low, share), 0.0), min(max(high, share), 1.0)  # at 0 and 1 they are equal, but for rounding
 
 
 def _wilson_of_auc(scores: Array, area: float, tail: float) -> tuple[float, float]:

@@ -44,6 +44,7 @@ class Verdict:
         sentence: The outcome in words, with what stands beside it.
         aspect: Which side of the finding, where it has several that can disagree.
         level: Level of the representation, where the finding is tested at each.
+        bound: What the statistic is held against.
     """
 
     finding: int
@@ -60,6 +61,7 @@ class Verdict:
     sentence: str
     aspect: str = ""
     level: str = ""
+    bound: float = 0.0
 
     @property
     def heading(self) -> str:
@@ -113,8 +115,3 @@ def aside(is_ssl: bool | None) -> str:
         return ""
     untold = ", and it was not told whether this is one" if is_ssl is None else ""
     return f" (shown for comparison: the paper claims it of self-supervised encoders{untold})"
-
-
-def p_text(value: float) -> str:
-    """A p-value in a sentence: ``p = 0.012`` or ``p < 0.0001``."""
-    return "p < 0.0001" if value < 1e-4 else f"p = {value:.2g}"

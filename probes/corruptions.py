@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from kornia.filters import filter2d
 from kornia.geometry.transform import elastic_transform2d
 
+from analyses.digits import fixed
 from analyses.findings import rule_of_gain, word_of_gain
 from analyses.paired import holm, rank_biserial, signed_rank
 from analyses.records import right_images
@@ -35,9 +36,8 @@ from probes.scale import MOVED, Scale, check_others, unit_error
 from probes.transformations import Transformation, warp
 from rcdm_core.linear_classifier import LinearClassifier, fit_classifier
 from rcdm_core.representations import fitting
-from reports.figures.robustness import encoder_looks
 from reports.panels import Panel
-from reports.style import TEXT_WIDTH, new_figure, theme
+from reports.style import LEGEND, NORMAL, TEXT_WIDTH, encoder_looks, legend_below, new_figure, theme
 from reports.tables import cell
 
 if TYPE_CHECKING:
@@ -369,7 +369,7 @@ def verdicts(found: Found) -> Iterator[Judgement]:
     """Whether each encoder stands corruptions better than the reference, aspect by aspect."""
     for _, row in found.tables["gains"].iterrows():
         gain = estimate_of(row, "gain")
-        about = {"effect": f"{row['effect']:+.2f}"}
+        about = {"effect": fixed(row["effect"], sign="+")}
         word = word_of_gain(gain, row["p_value"])
         yield Judgement(row["aspect"], gain, word, encoder=row["encoder"], p_value=row["p_value"], names=about)
 
@@ -390,30 +390,28 @@ def names(found: Found) -> dict[str, Any]:
     }
 
 
+@theme()
 def draw_curves(found: Found) -> Figure:
     """Displacement against severity, one small plot a corruption, one line an encoder."""
     table, looks = found.tables["severities"], encoder_looks(found.encoders, found.settings.reference)
     shown = found.settings.corruptions
     lines = math.ceil(len(shown) / ACROSS)
-    with theme():
-        figure = new_figure(TEXT_WIDTH, _PLOT * lines + 8)
-        plots = figure.subplots(lines, ACROSS, sharex=True, sharey=True, squeeze=False).ravel()
-        for axes, name in zip(plots, shown, strict=False):
-            for encoder, (colour, marker) in looks.items():
-                own = table[(table["encoder"] == encoder) & (table["condition"] == name)]
-                axes.fill_between(
-                    own["strength"], own[f"{MOVED[0]}_low"], own[f"{MOVED[0]}_high"], color=colour, alpha=0.15, lw=0
-                )
-                axes.plot(own["strength"], own[MOVED[0]], color=colour, marker=marker, ms=2.5, lw=1, label=encoder)
-            axes.set_title(CORRUPTIONS[name].label)
-        for axes in plots[len(shown) :]:
-            axes.set_axis_off()
-        plots[0].set_ylim(0, None)
-        plots[0].set_xticks(range(1, SEVERITIES + 1))
-        figure.supxlabel("severity", fontsize=8)
-        figure.supylabel("relative displacement of h", fontsize=8)
-        figure.legend(*plots[0].get_legend_handles_labels(), loc="upper center", ncols=len(looks))
-        figure.tight_layout(pad=0.3, rect=(0.02, 0, 1, 1 - 6 / (_PLOT * lines + 8)))
+    figure = new_figure(TEXT_WIDTH, _PLOT * lines + LEGEND)
+    plots = figure.subplots(lines, ACROSS, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, name in zip(plots, shown, strict=False):
+        for encoder, (colour, marker) in looks.items():
+            own = table[(table["encoder"] == encoder) & (table["condition"] == name)]
+            axes.fill_between(
+                own["strength"], own[f"{MOVED[0]}_low"], own[f"{MOVED[0]}_high"], color=colour, alpha=0.15, lw=0
+            )
+            axes.plot(own["strength"], own[MOVED[0]], color=colour, marker=marker, ms=2.5, lw=1, label=encoder)
+        axes.set_title(CORRUPTIONS[name].label)
+    for axes in plots[len(shown) :]:
+        axes.set_axis_off()
+    plots[0].set_ylim(0, None)
+    plots[0].set_xticks(range(1, SEVERITIES + 1))
+    figure.supylabel("displacement of h", fontsize=NORMAL, x=0.005)
+    legend_below(figure, unit="severity", left=0.025)
     return figure
 
 

@@ -831,6 +831,12 @@ def in_order(name: str) -> Any:
     return of
 
 
+def printed_spreads(found: Found) -> pd.DataFrame:
+    """`spreads` in order; places with digits that show on which side of the middle they lie."""
+    table = in_order("spreads")(found)
+    return table.assign(place=[cell(row, "place", bound=0.5) for _, row in table.iterrows()])
+
+
 def printed_solvers(found: Found) -> pd.DataFrame:
     """`solvers` as read: the chosen one gains nothing over itself; times in milliseconds."""
     table = found.tables["solvers"]
@@ -895,7 +901,7 @@ PROBE = Probe(
         "sets": printed("sets", "excess"),
         "copies": printed("copies", "ratio", "closest", "surplus"),
         "solvers": printed_solvers,
-        "spreads": in_order("spreads"),
+        "spreads": printed_spreads,
         "guidance": in_order("guidance"),
         "overview": overview,
     },

@@ -29,7 +29,8 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import rankdata
 
-from analyses.findings import ERROR_RATE, Word, p_text, word_for, word_of_all
+from analyses.digits import p_text
+from analyses.findings import ERROR_RATE, Word, word_for, word_of_all
 from analyses.paired import TEST, holm, signed_rank, tested
 from analyses.records import PARTNER, join
 from analyses.records import records as as_records
@@ -50,7 +51,18 @@ from reports.figures.manipulation import draw_by_factor
 from reports.finished import FinishedRun, joined
 from reports.names import FACTOR_LABELS, SHORT_LABELS, data_name, factor_label, in_factor_order, listed
 from reports.panels import Panel
-from reports.style import MUTED, TEXT_WIDTH, entry, level_looks, new_figure, theme, ticks
+from reports.style import (
+    LEGEND,
+    MUTED,
+    TEXT_WIDTH,
+    entry,
+    legend_below,
+    level_looks,
+    new_figure,
+    small_plots,
+    theme,
+    ticks,
+)
 from reports.tables import cell, number, rows_where
 
 if TYPE_CHECKING:
@@ -80,7 +92,6 @@ KEYS = ("level", "path", "factor")
 DRAWN = ("points", "steps", "solver")  # settings that the numbers of a pair rest on
 
 _PARALLEL = 1e-4  # radians: nearer than this to 0 or to pi, the great circle of two directions is rounding
-_LEGEND = 5.0  # mm
 _COLUMNS, _PLOT = 4, 38.0  # small plots in a row; mm for each row
 _STROKES = ("-", (0, (5, 2)), (0, (1, 1.5)))  # of the first path, the second, the control
 _KINDS = {
@@ -619,17 +630,27 @@ def verdicts(found: Found) -> Iterator[Judgement]:
             p_values = [signed_rank(order.to_numpy() - ORDERED), signed_rank(gain.to_numpy()), p_of_places]
             each = words_of(found, *criteria)
             place = decisive(each, p_values)
-            told = {name: str(estimate) for name, estimate in zip(CRITERIA, estimates, strict=True)}
+            told = {
+                name: estimate.told(bound)
+                for name, estimate, (_, _, bound) in zip(CRITERIA, estimates, criteria, strict=True)
+            }
             told |= {f"p_{name}": p_text(p) for name, p in zip(CRITERIA, p_values, strict=True)}
             told |= {"decides": PROBE.wording.parts("decides")[CRITERIA[place]], "pairs": str(len(order))}
             word, number, p = word_of_all(*each), estimates[place], p_values[place]
             if word == "supported":  # that takes all three: too few pairs for one of them are too few
                 number = replace(number, n=min(one.n for one in estimates))
-            yield Judgement("interpolation", number, word, level, p_value=p, names=told)
+            bound = criteria[place][2]
+            yield Judgement("interpolation", number, word, level, p_value=p, names=told, bound=bound)
         else:
             word, own = word_of(found, (places, ratio, PLACED)), found.interval(places, ratio)
             yield Judgement(
-                "interpolation", own, word, level, p_value=p_of_places, told="interpolation without factors"
+                "interpolation",
+                own,
+                word,
+                level,
+                p_value=p_of_places,
+                told="interpolation without factors",
+                bound=PLACED,
             )
 
 
@@ -715,10 +736,7 @@ def orders_across(runs: Sequence[FinishedRun]) -> Figure:
 
 
 def trajectories_figure(found: Found) -> Figure:
-    """Mean progress of each factor along the paths, one small plot a factor, with the legend in the first free place.
-
-    The first path has bands.
-    """
+    """Mean progress of each factor along the paths, one small plot a factor; the first path has bands."""
     table, paths = found.tables["trajectories"], paths_of(found)
     looks, strokes = (
         level_looks(table["level"]),
@@ -726,29 +744,24 @@ def trajectories_figure(found: Found) -> Figure:
     )
     shown = [factor for factor in SHORT_LABELS if factor in set(table["factor"])]
     with theme():
-        figure = new_figure(TEXT_WIDTH, _PLOT * math.ceil((len(shown) + 1) / _COLUMNS))
-        grid = figure.subplots(
-            math.ceil((len(shown) + 1) / _COLUMNS), _COLUMNS, sharey=True, sharex=True, squeeze=False
-        )
-        for factor, axes in zip(shown, grid.flat, strict=False):
+        figure, plots = small_plots(len(shown), _COLUMNS, _PLOT, sharey=True, sharex=True)
+        figure.set_figheight(figure.get_figheight() + LEGEND / 25.4)
+        for factor, axes in zip(shown, plots, strict=False):
             axes.plot([0, 1], [0, 1], color=MUTED, lw=0.8, zorder=1)
             for (level, (colour, _)), path in product(looks.items(), paths):
                 rows = rows_where(table, level=level, path=path, factor=factor)
                 _from_a_to_b(axes, rows, "progress", 0.18 * (path == paths[0]), color=colour, ls=strokes[path], lw=1.1)
             axes.set_title(SHORT_LABELS[factor], loc="left")
             axes.set_xlim(0, 1)
-        ticks(grid[0, 0].yaxis, 5, steps=(1, 2, 5, 10))
-        for axes in grid[:, 0]:
+        ticks(plots[0].yaxis, 5, steps=(1, 2, 5, 10))
+        for axes in plots[::_COLUMNS]:
             axes.set_ylabel("way from A to B")
-        for axes in grid.flat[len(shown) :]:
-            axes.set_axis_off()
         handles = [
             *(entry(level, colour=colour) for level, (colour, _) in looks.items()),
             *(entry(path, ls=strokes[path], lw=1.1) for path in paths),
             entry("straight from A to B", colour=MUTED, lw=0.8),
         ]
-        grid.flat[len(shown)].legend(handles=handles, loc="center left", borderaxespad=0)
-        figure.tight_layout(pad=0.3, h_pad=1.0, w_pad=0.6)
+        legend_below(figure, *handles, apart=0.6)
     return figure
 
 
@@ -757,8 +770,7 @@ def approach_figure(found: Found) -> Figure:
     table, paths = found.tables["approach"], paths_of(found)
     looks = level_looks(table["level"])
     with theme():
-        height = _LEGEND + 42.0 * len(looks)
-        figure = new_figure(TEXT_WIDTH, height)
+        figure = new_figure(TEXT_WIDTH, LEGEND + 42.0 * len(looks))
         grid = figure.subplots(len(looks), len(paths), sharex=True, sharey="row", squeeze=False)
         for (level, path), axes in zip(product(looks, paths), grid.flat, strict=True):
             rows = rows_where(table, level=level, path=path)
@@ -773,8 +785,7 @@ def approach_figure(found: Found) -> Figure:
             entry(f"from the sample {label}", marker, colour, ls="-", ms=3.2)
             for colour, marker, label in _KINDS.values()
         ]
-        figure.legend(handles=handles, loc="lower left", ncols=len(handles), bbox_to_anchor=(0, 0))
-        figure.tight_layout(pad=0.3, h_pad=1.0, w_pad=0.8, rect=(0, _LEGEND / height, 1, 1))
+        legend_below(figure, *handles, apart=0.8)
     return figure
 
 

@@ -26,7 +26,8 @@ import pandas as pd
 import torch
 
 from analyses.bootstrap import LEVEL, Estimate
-from analyses.findings import ERROR_RATE, ROUNDING, Word, p_text, word_for, word_of_gain
+from analyses.digits import decisive, fixed, p_text
+from analyses.findings import ERROR_RATE, ROUNDING, Word, word_for, word_of_gain
 from analyses.findings import LEAST as FEWEST
 from analyses.floors import of_others
 from analyses.paired import TEST, chance_auc, holm, signed_rank, tested
@@ -54,7 +55,7 @@ from reports.figures.factors import draw_factors
 from reports.finished import FinishedRun, joined
 from reports.names import FACTOR_LABELS, factor_label, in_factor_order, is_of, listed, words
 from reports.panels import Map, Panel, in_columns
-from reports.tables import cell, rows_where
+from reports.tables import cell, number, rows_where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -539,7 +540,7 @@ def doses_label(name: str) -> str:
     entry = TRANSFORMATIONS[name]
     if len(entry.doses) == 1:
         return entry.label
-    return f"{entry.label}\n{entry.doses[0]:.3g} to {entry.doses[-1]:.3g} ({entry.unit})"
+    return f"{entry.label}\n{entry.doses[0]:g} to {entry.doses[-1]:g} ({entry.unit})"
 
 
 # Tables
@@ -913,20 +914,20 @@ def judgements(found: Found, measure: str) -> Iterator[Judgement]:
     told = {"end": end, "last": words(last["condition"]), "each": in_groups(backbone, measure)}
     told["surely"] = how_surely(backbone.set_index("condition")[f"{prefix}p_holm"], last["condition"])
     told["readable"] = readable(found, names_of)
-    yield Judgement("backbone", estimate_of(last, measure), word, p_value=p, names=told, whole=True)
+    yield Judgement("backbone", estimate_of(last, measure), word, p_value=p, names=told, whole=True, bound=NEGLIGIBLE)
     if projector.empty:
         return
     values = by_augmentation(found, measure)
     means = {level: values["trained", level][names_of].mean(axis=1).rename(level) for level in PAIR}
     test = difference(found, pd.concat(means.values(), axis=1, join="inner").sort_index(), measure)
     gain, p = test["difference"], test["p_value"]
-    yield Judgement("closer", gain, word_of_gain(gain, p), p_value=p, names={"effect": f"{test['effect']:.2f}"})
+    yield Judgement("closer", gain, word_of_gain(gain, p), p_value=p, names={"effect": fixed(test["effect"])})
     most = projector.loc[projector[measure].idxmax()]
     at_most, beyond = projector[f"{prefix}at_most"], projector[f"{prefix}word"] == "supported"
-    each = [f"{words(row['condition'])} {row[f'{prefix}at_most']:.2f}" for _, row in projector.iterrows()]
+    each = [f"{words(row['condition'])} {beside_bound(row[f'{prefix}at_most'])}" for _, row in projector.iterrows()]
     told = {"most": words(most["condition"]), "each": ", ".join(each)}
     word = word_for(bool((at_most < NEGLIGIBLE).all()), bool(beyond.any()))
-    yield Judgement("invariant", estimate_of(most, measure), word, names=told)
+    yield Judgement("invariant", estimate_of(most, measure), word, names=told, bound=NEGLIGIBLE)
 
 
 def how_surely(p_values: pd.Series, last: str) -> str:
@@ -936,11 +937,16 @@ def how_surely(p_values: pd.Series, last: str) -> str:
     return said[part].format(p=p_text(p), other=words(str(p_values.idxmax())))
 
 
+def beside_bound(moved: float) -> str:
+    """A displacement with digits that show on which side of `NEGLIGIBLE` it lies."""
+    return number(moved, decisive(moved, moved, NEGLIGIBLE))
+
+
 def in_groups(rows: pd.DataFrame, measure: str) -> str:
     """Augmentations with what they move ``h`` by, in a sentence, by their words."""
     groups = rows.groupby(f"{PREFIX[measure]}word", sort=False)
     moved = {
-        word: listed([f"{words(row['condition'])} ({row[measure]:.2f})" for _, row in group.iterrows()])
+        word: listed([f"{words(row['condition'])} ({beside_bound(row[measure])})" for _, row in group.iterrows()])
         for word, group in groups
     }
     said = {word: part.format_map({"negligible": NEGLIGIBLE}) for word, part in PROBE.wording.parts("each").items()}
@@ -1103,7 +1109,7 @@ def as_read(found: Found, rows: pd.DataFrame) -> pd.DataFrame:
         rows = rows.assign(strength=rows["condition"].map(references(found)))
     rows = rows.sort_values("condition", key=lambda names: names.map([*named].index), kind="stable")
     return rows.assign(
-        dose=[f"{dose:.3g}" for dose in rows["strength"]],
+        dose=[f"{dose:g}" for dose in rows["strength"]],
         condition=[f"{style.TRAINED} {named[name]}" if name in marked else named[name] for name in rows["condition"]],
     )
 
@@ -1111,6 +1117,13 @@ def as_read(found: Found, rows: pd.DataFrame) -> pd.DataFrame:
 def as_read_of(name: str) -> Callable[[Found], pd.DataFrame]:
     """The same of a table."""
     return lambda found: as_read(found, found.tables[name])
+
+
+def printed_augmentations(found: Found) -> pd.DataFrame:
+    """Displacements with digits that show on which side of `NEGLIGIBLE` they lie."""
+    rows = as_read(found, found.tables["augmentations"])
+    moved = {name: [cell(row, name, bound=NEGLIGIBLE) for _, row in rows.iterrows()] for name in MOVED}
+    return rows.assign(**moved, at_most=rows["at_most"].map(beside_bound))
 
 
 def printed_bounds(found: Found) -> pd.DataFrame:
@@ -1139,7 +1152,7 @@ def printed_variance(found: Found) -> pd.DataFrame:
 def printed_doses(found: Found) -> pd.DataFrame:
     """Every transformation with its doses."""
     told = [TRANSFORMATIONS[name] for name in labels(found)]
-    doses = [", ".join(f"{dose:.3g}" for dose in entry.doses) for entry in told]
+    doses = [", ".join(f"{dose:g}" for dose in entry.doses) for entry in told]
     rows = pd.DataFrame({"condition": [*references(found)]})
     return as_read(found, rows).assign(unit=[entry.unit for entry in told], doses=doses)
 
@@ -1237,7 +1250,8 @@ PROBE = Probe(
     },
     printed={
         "transformations": lambda found: as_read(found, at_reference(found, found.tables["displacement"])),
-        **{name: as_read_of(name) for name in ("readability", "augmentations", "comparison")},
+        **{name: as_read_of(name) for name in ("readability", "comparison")},
+        "augmentations": printed_augmentations,
         "bounds": printed_bounds,
         "factors": printed_factors,
         "variance": printed_variance,

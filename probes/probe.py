@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from analyses.bootstrap import LEVEL, Estimate, interval
-from analyses.findings import ERROR_RATE, LEAST, Verdict, Word, aside, p_text
+from analyses.digits import p_text
+from analyses.findings import ERROR_RATE, LEAST, Verdict, Word, aside
 from analyses.statistics import Statistic, mean
 from rcdm_core.bounds import LARGEST_SEED, check_numbers
 from rcdm_core.encoders import UNTRAINED
@@ -196,6 +197,7 @@ class Judgement:
             aspect's.
         whole: Whether the claim is all that its finding says, so that the verdict has no aspect.
         seen: What the numbers alone say, where the word is more careful: ``{outcome}`` tells it.
+        bound: What the estimate is held against.
     """
 
     aspect: str
@@ -208,6 +210,7 @@ class Judgement:
     told: str = ""
     whole: bool = False
     seen: Word | None = None
+    bound: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -493,7 +496,7 @@ class Found:
             "encoder": encoder,
             "level": judgement.level,
             "n": judgement.estimate.n,
-            "value": str(judgement.estimate),
+            "value": judgement.estimate.told(judgement.bound),
             "gain": judgement.estimate.signed(),
             "p": p_text(judgement.p_value),
             "aside": aside(self.is_ssl(judgement.encoder)),
@@ -516,6 +519,7 @@ class Found:
             p_value=judgement.p_value,
             aspect="" if judgement.whole else judgement.aspect,
             level=judgement.level,
+            bound=judgement.bound,
             **told,
         )
 

@@ -15,7 +15,7 @@ from reports import blocks, notebook, phrases
 from reports.figures.by_encoder import Axis, draw_by_encoder
 from reports.names import data_name, file_name, listed, words
 from reports.provenance import head, provenance
-from reports.tables import Table, cell, decisive, interval, p_value
+from reports.tables import Table, cell, p_value
 from reports.writing import write_report
 
 if TYPE_CHECKING:
@@ -193,6 +193,7 @@ def figures(content: ComparisonResult) -> Iterator[tuple[str, Figure]]:
                 row="row",
                 labels=labels,
                 series={"difference": "difference"},
+                levels=[level or "all" for level in content.tables["differences"]["level"]],
             ),
         )
 
@@ -253,8 +254,7 @@ def _difference_tables(content: ComparisonResult) -> Iterator[Table]:
 
 def difference(row: pd.Series) -> str:
     """A difference with its interval, as read."""
-    low, high = row["difference_low"], row["difference_high"]
-    return interval(row["difference"], low, high, decisive(low, high))
+    return cell(row, "difference")
 
 
 def _verdict_table(content: ComparisonResult) -> Table:

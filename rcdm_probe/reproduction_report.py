@@ -22,9 +22,10 @@ from rcdm_probe.known_probes import load_probe
 from reports import blocks, phrases
 from reports.blocks import figure_name
 from reports.finished import joined
-from reports.names import data_name, file_name, listed
+from reports.names import data_name, file_name, listed, told_apart
 from reports.provenance import head, plain, provenance
-from reports.tables import Table, decisive, interval, number, p_value
+from reports.tables import Table, interval, p_value
+from reports.verdicts import split_interval
 from reports.writing import write_report
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _figure(probe: Probe, name: str, own: Sequence[tuple[FinishedRun, Block]]) -
         block = blocks.figure(f"{probe.name}-{name}", caption.lead, caption.text, caption.how)
         yield Shown(block, draw={figure_name(block): lambda: across(runs)})
         return
-    names = [f"{run.prefix}-{name}" for run in runs]
+    names = told_apart([f"{run.prefix}-{name}" for run in runs])
     theirs = {ours: (run, figure_name(block)) for ours, (run, block) in zip(names, own, strict=True)}
     panels = {ours: panel for ours, (run, called) in theirs.items() if (panel := run.panel(called)) is not None}
     draw = {ours: partial(panel.figure, **(ALONE if len(own) == 1 else BESIDE)) for ours, panel in panels.items()}
@@ -395,8 +396,7 @@ def _grid_cell(row: pd.Series | None, finding: int, encoder: str, content: Conte
         return "no projector" if finding == 2 and "projector" not in levels else "not measured"
     return {
         "word": row["word"],
-        "value": number(row["value"]),
-        "interval": f"[{number(row['low'])}, {number(row['high'])}]",
+        **split_interval(interval(row["value"], row["low"], row["high"], bound=row["bound"])),
         "test": "",
         "rows": f"finding-{finding}",
     }
@@ -418,8 +418,7 @@ def finding_table(content: Content, finding: int) -> Table | None:
         "level": rows["level"] if rows["level"].ne("").any() else None,
         "verdict": rows["word"],
         "value [95% interval]": [
-            interval(row["value"], row["low"], row["high"], decisive(row["low"], row["high"]))
-            for _, row in rows.iterrows()
+            interval(row["value"], row["low"], row["high"], bound=row["bound"]) for _, row in rows.iterrows()
         ],
         "p": rows["p_value"].map(p_value),
         "p (table)": rows["p_table"].map(p_value),

@@ -58,6 +58,11 @@ def file_name(name: str) -> str:
     return re.sub(r"[^\w.+-]|_", "-", name)
 
 
+def told_apart(names: Sequence[str]) -> list[str]:
+    """Names of files, of which those that came before are numbered: names of two encoders can give the same."""
+    return [f"{name}-{n}" if (n := 1 + names[:place].count(name)) > 1 else name for place, name in enumerate(names)]
+
+
 def is_of(name: str, family: str) -> bool:
     """Whether a name is of a family: it alone, or followed by ``_`` or ``-`` and a level or a number."""
     return name == family or name.startswith((f"{family}_", f"{family}-"))

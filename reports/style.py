@@ -1,15 +1,17 @@
-"""How every figure looks: sizes in millimetres as printed, two colours that always mean the same levels, one theme.
+"""How every figure looks: sizes in millimetres as printed, two colours of lines and dots for two levels, one theme.
 
 A figure is drawn at the size at which it is printed, so that a font of 7 pt is 7 pt on paper. Figures are plain
 `matplotlib.figure.Figure` objects with the Agg canvas: no window, no global state, the same bytes on every machine.
-Colours are those of Okabe and Ito (2008, "Color Universal Design"), told apart by readers with any colour vision and,
-since levels also differ in the shape of their marker, on a black-and-white print.
+Colours are those of Okabe and Ito (2008, "Color Universal Design") and two of Tol's, told apart by readers with any
+colour vision and, since levels and encoders also differ in the shape of their marker, on a black-and-white print.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from contextlib import contextmanager
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,12 +37,12 @@ INK, MUTED, HAIR = "#1f2328", "#6b7280", "#d5d9de"
 
 LEVEL_COLOURS = {"backbone": "#0072B2", "projector": "#D55E00"}
 _LEVEL_MARKERS = {"backbone": "o", "projector": "D"}
-_OTHER_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-_OTHER_MARKERS = ("s", "^", "v", "P", "X")
+GREEN, PINK, SKY, AMBER, WINE, OLIVE = _OTHERS = "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#999933"
+_OTHER_MARKERS = ("s", "^", "v", "P", "X")  # of colours one more: the first to look like another is the 31st
 
 DASHED = (0, (4, 2))
 LEGEND, _LINE = 6.0, 4.5  # mm: a line of a legend below the plots, and another one
-_LONG = 100  # letters: a legend that is longer has another
+TITLE = 3.5  # mm: another line of a title
 
 TRAINED = "●"  # stands, in every figure and table, before a transformation that the encoder was trained with
 
@@ -57,6 +59,7 @@ _THEME: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "text.color": INK,
+    "text.parse_math": False,  # a name with dollars is no formula
     "xtick.labelsize": SMALL,
     "ytick.labelsize": SMALL,
     "xtick.color": INK,
@@ -137,11 +140,22 @@ def ordered_levels(levels: Iterable[str]) -> tuple[str, ...]:
 
 def level_looks(levels: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Colour and marker of each level, in the order of `ordered_levels`. Backbone and projector never change theirs."""
-    others = iter(zip(_OTHER_COLOURS * 9, _OTHER_MARKERS * 9, strict=True))
+    others = other_looks()
     return {
         level: (LEVEL_COLOURS[level], _LEVEL_MARKERS[level]) if level in LEVEL_COLOURS else next(others)
         for level in ordered_levels(levels)
     }
+
+
+def encoder_looks(encoders: Iterable[str], reference: str) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each encoder of a run: the reference in ink and first, the others in order."""
+    others = zip((name for name in encoders if name != reference), other_looks(), strict=False)
+    return {reference: (INK, "o"), **dict(others)}
+
+
+def other_looks() -> Iterator[tuple[str, str]]:
+    """Colours and markers that no level of their own has."""
+    return zip(cycle(_OTHERS), cycle(_OTHER_MARKERS), strict=True)
 
 
 def entry(label: str, marker: str = "", colour: str = INK, **look: Any) -> Line2D:
@@ -238,11 +252,21 @@ def as_list(
         axes.set_ylim(*(reversed(ends) if down else ends))
 
 
+def folded(title: str, letters: int) -> str:
+    """A title in lines of so many letters, broken after a part of a name such as ``timm/vit_small_patch16_224``."""
+    lines = [""]
+    for part in re.findall(rf"[^-/_. ]{{1,{letters - 1}}}[-/_. ]?|[-/_. ]", title):
+        if lines[-1] and len(lines[-1] + part) > letters:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
 def legend_below(figure: Figure, *others: Artist, unit: str = "", left: float = 0.0, apart: float = 1.5) -> None:
     """Lay a figure out, with a legend below its plots: of all in them that has a label, each label once.
 
     Args:
-        figure: With all else drawn, and room for one line of a legend; of a long legend it grows by another.
+        figure: With all else drawn, and room for one line of a legend; it grows by those that the entries need besides.
         *others: Further entries.
         unit: What stands below all plots together.
         left: What is left free beside the plots, as a share of the width.
@@ -250,13 +274,17 @@ def legend_below(figure: Figure, *others: Artist, unit: str = "", left: float = 
     """
     drawn = [artist for axes in figure.axes for artist in axes.get_legend_handles_labels()[0]]
     entries = {str(artist.get_label()): artist for artist in (*drawn, *others)}
-    lines = 1 + (sum(4 + len(label) for label in entries) > _LONG)
-    legend, height = LEGEND + _LINE * (lines - 1), 25.4 * figure.get_figheight() + _LINE * (lines - 1)
+    for across in range(len(entries), 0, -1):
+        drawn_legend = figure.legend(
+            handles=list(entries.values()), loc="lower left", ncols=across, bbox_to_anchor=(0, 0), columnspacing=1.2,
+            handlelength=1.6, markerscale=1.2,
+        )  # fmt: skip
+        if across == 1 or drawn_legend.get_window_extent().width <= figure.bbox.width:
+            break
+        drawn_legend.remove()
+    more = _LINE * (math.ceil(len(entries) / across) - 1)
+    legend, height = LEGEND + more, 25.4 * figure.get_figheight() + more
     figure.set_figheight(height / 25.4)
-    figure.legend(
-        handles=list(entries.values()), loc="lower left", ncols=math.ceil(len(entries) / lines), bbox_to_anchor=(0, 0),
-        columnspacing=1.2, handlelength=1.6, markerscale=1.2,
-    )  # fmt: skip
     if unit:
         figure.supxlabel(unit, fontsize=NORMAL, y=legend / height)
     figure.tight_layout(pad=0.3, h_pad=1.2, w_pad=apart, rect=(left, (legend + bool(unit)) / height, 1, 1))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from analyses.digits import decisive, fixed, p_number
 from rcdm_core.kept import atomic_path
 from reports.names import file_name
 from reports.style import ordered_levels
@@ -79,40 +80,28 @@ def number(value: Any, digits: int = 2) -> str:
     """A number with a true minus sign, without a minus before zero, and a dash where there is none."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "–"
-    text = f"{float(value):.{digits}f}"
-    if float(text) == 0:
-        text = text.lstrip("-")
-    return text.replace("-", "−")
+    return fixed(float(value), digits).replace("-", "−")
 
 
-def interval(value: Any, low: Any, high: Any, digits: int = 2) -> str:
-    """``0.41 [0.38, 0.44]``; only the number where its interval is not known."""
+def interval(value: Any, low: Any, high: Any, digits: int = 2, bound: float = 0.0) -> str:
+    """``0.41 [0.38, 0.44]``; only the number where its interval is not known.
+
+    Of more digits than asked for where these would hide on which side of 0, or of a bound, it lies.
+    """
     if number(low) == "–" or number(high) == "–":
         return number(value, digits)
+    digits = decisive(low, high, bound, digits=digits)
     return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
 
 
-def decisive(low: float, high: float) -> int:
-    """Digits that show on which side of 0 an interval lies: three where two would round one of its ends to 0."""
-    return 3 if low * high > 0 and min(abs(low), abs(high)) < 0.005 else 2
-
-
 def p_value(p: Any) -> str:
-    """A p-value to two significant digits, ``< 0.0001`` below that."""
-    if number(p) == "–":
-        return "–"
-    return "< 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+    """A p-value as in a sentence, without the p, and a dash where there is none."""
+    return "–" if number(p) == "–" else p_number(p)
 
 
-def p_equals(p: Any) -> str:
-    """A p-value as it stands behind a ``p``: ``= 0.012`` or ``< 0.0001``."""
-    text = p_value(p)
-    return text if text.startswith("<") else f"= {text}"
-
-
-def cell(row: Mapping[str, Any], column: str, digits: int = 2) -> str:
+def cell(row: Mapping[str, Any], column: str, digits: int = 2, bound: float = 0.0) -> str:
     """The cell of ``column`` in a row, folded with its ``_low`` and ``_high`` where the row has them."""
-    return interval(row[column], row.get(f"{column}_low"), row.get(f"{column}_high"), digits)
+    return interval(row[column], row.get(f"{column}_low"), row.get(f"{column}_high"), digits, bound)
 
 
 def rows_where(table: pd.DataFrame, **values: Any) -> pd.DataFrame:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from reports.tables import Table, decisive, interval, number, p_equals, p_value
+from analyses.digits import p_text
+from reports.tables import Table, interval, p_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,15 +35,19 @@ def verdict_box(verdict: Verdict, *, counted: str = "images", rows: str = "") ->
 
 
 def _estimate(verdict: Verdict) -> dict[str, str]:
-    digits = decisive(verdict.low, verdict.high)
-    low, high = (number(end, digits) for end in (verdict.low, verdict.high))
-    return {"value": number(verdict.value, digits), "interval": f"[{low}, {high}]"}
+    return split_interval(interval(verdict.value, verdict.low, verdict.high, bound=verdict.bound))
+
+
+def split_interval(told: str) -> dict[str, str]:
+    """An `interval` as a box or a grid shows it, in two lines."""
+    value, _, ends = told.partition(" ")
+    return {"value": value, "interval": ends or "[–, –]"}
 
 
 def _test(verdict: Verdict) -> Iterator[str]:
     """The p-value, where there is one."""
     if math.isfinite(verdict.p_value):
-        yield f"p {p_equals(verdict.p_value)}"
+        yield p_text(verdict.p_value)
 
 
 def verdict_cell(verdict: Verdict | None, *, rows: str = "") -> dict[str, str] | str:
@@ -68,7 +73,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
             "claim": v.claim,
             "verdict": v.word,
             "statistic": v.statistic,
-            "value [95% interval]": interval(v.value, v.low, v.high, decisive(v.low, v.high)),
+            "value [95% interval]": interval(v.value, v.low, v.high, bound=v.bound),
             "p": p_value(v.p_value),
             "n": str(v.n),
         }

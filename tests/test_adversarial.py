@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -18,11 +19,11 @@ from hypothesis import strategies as st
 from probing import measured, opened
 from torch import nn
 
-from analyses.records import COLUMNS
+from analyses.records import COLUMNS, join, records
 from probes.adversarial import PROBE, Adversarial
 from probes.adversarial.attacks import ATTACKS, check_classes, margin, noise
 from probes.adversarial.measurement import _attack_records, _noise_records, drawn_panel, effort_records
-from probes.adversarial.report import ERRING, doubts, floorless, nothing_lost
+from probes.adversarial.report import ERRING, doubts, floorless, nothing_lost, printed_budgets
 from probes.adversarial.target import (
     Study,
     Target,
@@ -309,8 +310,8 @@ def test_an_image_whose_goal_is_its_copy_has_no_record_of_the_way_to_it(scenes: 
     whole = replace(whole, victims=replace(whole.victims, goals=goals))
     found = whole.attack(entry)
     assert torch.equal(found[2.0].images[4], whole.victims.images[4])
-    for records in (_noise_records(whole), _attack_records(whole, entry, found), effort_records(whole, entry, found)):
-        table = pd.concat(records)
+    for told in (_noise_records(whole), _attack_records(whole, entry, found), effort_records(whole, entry, found)):
+        table = pd.concat(told)
         kept = table[table["measure"].isin(["covered", "effort"])]
         assert kept["value"].between(-1, 1).all()
         assert set(kept["image"]) == set(np.delete(whole.positions, 4))
@@ -415,6 +416,17 @@ def test_the_smallest_budget_of_a_linear_classifier_is_its_margin() -> None:
     assert within.any()
     assert smallest[within] == pytest.approx(expected[within], rel=0.05, abs=0.002)
     assert np.isinf(smallest[expected > 17]).all()
+
+
+@pytest.mark.parametrize("flipped, told", [(10, "≥ 4 [≥ 4, ≥ 4]"), (21, "N [N, ≥ 4]"), (40, "N [N, N]")])
+def test_a_number_beyond_the_largest_budget_is_told_to_be(found: Result, flipped: int, told: str) -> None:
+    of_one = {"encoder": "one", "condition": "Margin"}
+    smallest = np.where(np.arange(40) < flipped, np.linspace(0.5, 3.9, 40), np.inf)
+    rows = [records("correct", np.ones(40), range(40), strength=4.0, **of_one)]
+    result = replace(found, records=join([*rows, records("smallest_budget", smallest, range(40), **of_one)]))
+    assert re.sub(r"\d\.\d\d", "N", printed_budgets(result)["median"].item()) == told
+    ends = result.tables["budgets"][["budget", "budget_low", "budget_high"]].to_numpy()
+    assert np.isinf(ends).sum() == told.count("≥")
 
 
 @given(st.sampled_from(["Linf", "L2"]), st.floats(0, 1), st.integers(0, 99))

@@ -273,7 +273,7 @@ def test_tables_are_the_records_counted_by_hand(finished: tuple[Path, str]) -> N
     for row in table("budgets"):
         flipped = values("smallest_budget", row, "condition")
         assert row["flipped"] == pytest.approx((flipped < np.inf).sum() / len(flipped))
-        assert row["budget"] == pytest.approx(np.median([min(budget, 4.0) for budget in flipped]))
+        assert row["budget"] == pytest.approx(np.median(flipped))
     for row in table("effort"):
         strength = values("effort", row, "condition")
         assert row["found"] == pytest.approx((strength > 0).sum() / len(strength))

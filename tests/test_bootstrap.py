@@ -151,10 +151,11 @@ def test_the_interval_of_a_mean_is_students_where_values_are_normal():
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.1 * (theirs.high - theirs.low))
 
 
-@pytest.mark.parametrize("hits, n", [(0, 12), (12, 12), (11, 12), (50, 100)])
+@pytest.mark.parametrize("hits, n", [(0, 11), (0, 12), (9, 9), (12, 12), (11, 12), (50, 100)])
 def test_the_interval_of_a_share_is_wilsons(hits, n):
     ours = interval(np.arange(n) < hits, share)
     theirs = stats.binomtest(hits, n).proportion_ci(method="wilson")
+    assert 0 <= ours.low <= ours.high <= 1
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
 
 

@@ -306,6 +306,19 @@ def test_the_spread_of_samples_is_told_beside_that_of_images(
     assert few["told"].item() == "too few"
 
 
+def test_a_shift_is_seen_in_the_digits_of_the_place(found: Result) -> None:
+    for moved in range(40):  # image by image, until the interval just leaves the middle
+        places = np.sort(np.tile(np.arange(8), 25))
+        places[:moved] = 7
+        planted = records("place", places, np.arange(200), encoder="planted", level="backbone", condition="x")
+        result = replace(found, records=planted)
+        if result.tables["spreads"]["place_low"].item() > 0.5:
+            break
+    told = PROBE.printed["spreads"](result)["place"].item()
+    assert result.tables["spreads"]["place_low"].item() < 0.505
+    assert float(told.split("[")[1].split(",")[0]) > 0.5
+
+
 def test_places_on_a_circle_do_not_depend_on_where_it_is_cut() -> None:
     rng = np.random.default_rng(0)
     turns = rng.normal(0, 0.03, (200, 8))

@@ -7,8 +7,10 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations, pairwise, product
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,15 +21,23 @@ from matplotlib.text import Text
 from PIL import Image
 from planted_content import TRAINED, content
 
+from analyses.records import records
+from probes.corruptions import PROBE as CORRUPTIONS
+from probes.corruptions import Corruptions, draw_curves
 from probes.invariance import NEGLIGIBLE, at_reference, labels
 from probes.page import _figures as figures
+from rcdm_probe.conduct import Result
 from reports import style
 from reports.figures.by_encoder import Axis, draw_by_encoder, draw_matrices_by_encoder
-from reports.figures.displacement import draw_displacement
+from reports.figures.displacement import draw_displacement, draw_dose_response
 from reports.figures.factors import draw_factors
 from reports.figures.grid import DPI, compose
+from reports.figures.robustness import draw_rendered, draw_robustness
 from reports.names import FACTOR_LABELS
 from reports.panels import Map, Panel, read_panel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -244,11 +254,104 @@ def test_what_lies_beyond_the_edge_is_an_arrow_at_it(several: dict[str, Figure])
     assert [x for line in arrows for x in line.get_xdata() if np.isfinite(x)] == [-1.2, -1.2]
 
 
+LONG = (
+    "supervised", "timm/vit_small_patch16_224.dino", "timm/vit_small_patch16_224.augreg_in21k", "timm/resnet50.a1_in1k",
+    "timm/vit_base_patch16_224.mae", "timm/convnext_tiny.fb_in22k_ft_in1k", "hf:facebook/dinov2-small",
+)  # fmt: skip
+LABELS = {"first": "first row", "second": "second row"}
+LAYERS = [f"layer{n}" for n in range(14)]
+ATTACK = SimpleNamespace(name="PGD", noise="noise", unit="255ths")
+
+
+def numbers(*names: str, **columns: Iterable[Any]) -> pd.DataFrame:
+    """A table of these numbers, with intervals, of every combination of these columns."""
+    rows = pd.DataFrame(product(*columns.values()), columns=list(columns))
+    return rows.assign(**{f"{name}{end}": 0.5 for name in names for end in ("", "_low", "_high")})
+
+
+def under_attack(encoders: Iterable[str]) -> pd.DataFrame:
+    measures = "accuracy", "relative_displacement", "class_seen"
+    return numbers(*measures, encoder=encoders, condition=["PGD"], strength=[1.0, 2.0])
+
+
+def severities(encoders: Sequence[str]) -> Figure:
+    """The curves of a probe on several encoders."""
+    rows = [
+        records("relative_displacement", [0.1, 0.2], [0, 1], "backbone", "fog", encoder=name, strength=strength)
+        for name, strength in product(encoders, (1.0, 2.0))
+    ]
+    settings, none = Corruptions(reference=encoders[0], corruptions=("fog",)), pd.DataFrame()
+    run = {"encoder_cards": {name: {} for name in encoders}}
+    about = {"records": pd.concat(rows), "images": none, "panels": (), "maps": (), "run": run}
+    return draw_curves(Result(probe=CORRUPTIONS, settings=settings, **about))
+
+
+def beside(encoders: Iterable[str], level: str, **about: Any) -> Figure:
+    """A figure with a plot an encoder."""
+    rows = numbers("value", encoder=encoders, level=[level], row=["first", "second"])
+    return draw_by_encoder(rows, Axis("u"), row="row", labels=LABELS, series={"value": "v"}, **about)
+
+
+CROWDED = {
+    "robustness": lambda: draw_robustness(under_attack(LONG), [ATTACK], style.encoder_looks(LONG, LONG[0])),
+    "rendered": lambda: draw_rendered(under_attack(LONG), ATTACK, style.encoder_looks(LONG, LONG[0])),
+    "severities": lambda: severities(LONG),
+    "6 encoders": lambda: beside(LONG[1:], "backbone"),
+    "12 encoders": lambda: beside([f"{name}{n}" for n in range(2) for name in LONG[1:]], "backbone"),
+    "doses": lambda: draw_dose_response(
+        numbers("relative_displacement", level=LAYERS, condition=["blur"], strength=[1.0]),
+        labels={"blur": "blur"}, units={"blur": "u"}, references={}, trained=(),
+    ),
+    "displacement": lambda: draw_displacement(
+        *[numbers("relative_displacement", "auc", "chance", level=LAYERS, condition=["blur"])] * 2,
+        labels={"blur": "blur"}, trained=(), negligible=0.1,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("draw", CROWDED.values(), ids=CROWDED)
+def test_many_and_long_names_are_whole_and_leave_the_plots_their_room(draw):
+    figure = draw()
+    figure.canvas.draw()
+    page = figure.bbox.padded(1)
+    texts = [*figure.legends[0].get_texts(), *(axes.title for axes in figure.axes), *figure.texts]
+    boxes = [text.get_window_extent() for text in texts if text.get_text()]
+    assert all(page.contains(*corner) for box in boxes for corner in (box.min, box.max))
+    assert min(axes.get_window_extent().height for axes in figure.axes) / style.DPI * 25.4 > 3.5
+    drawn = [axes.get_tightbbox() for axes in figure.axes if axes.axison]
+    assert not any(one.overlaps(other) for one, other in combinations(drawn, 2))
+    assert not any(figure.legends[0].get_window_extent().padded(-2).overlaps(box) for box in drawn)
+
+
+def test_an_encoder_looks_the_same_in_every_figure_of_a_run_and_like_no_other():
+    looks = style.encoder_looks([f"encoder{n}" for n in range(30)], "encoder7")
+    assert len(set(looks.values())) == 30
+    assert not {colour for colour, _ in looks.values()} & set(style.LEVEL_COLOURS.values())
+    looks = style.encoder_looks(LONG, LONG[0])
+    for names in (LONG, LONG[:1] + LONG[3:]):
+        rows = under_attack(names)
+        for figure in (draw_robustness(rows, [ATTACK], looks), draw_rendered(rows, ATTACK, looks)):
+            drawn = {line.get_label(): (line.get_color(), line.get_marker()) for line in figure.axes[0].lines}
+            assert {name: drawn[name] for name in names} == {name: looks[name] for name in names}
+
+
+def test_a_level_looks_the_same_where_the_table_lacks_an_earlier_one():
+    (handle,) = beside("a", "layer4", levels=["layer3", "layer4"]).legends[0].legend_handles
+    assert (handle.get_color(), handle.get_marker()) == style.level_looks(["layer3", "layer4"])["layer4"]
+
+
+def test_a_name_with_dollars_is_no_formula(tmp_path):
+    style.save(panel(labels=("cost $5 and $6_7", r"a$\x$", "")).figure(), tmp_path, "p")
+    figure = draw_robustness(under_attack(["$5_6$"]), [ATTACK], style.encoder_looks(["$5_6$"], "$5_6$"))
+    assert not any(text.get_parse_math() for text in figure.findobj(Text))
+
+
 def test_levels_keep_their_looks_and_others_differ():
     looks = style.level_looks(["layer2", "projector", "backbone", "layer3"])
     assert list(looks) == ["backbone", "projector", "layer2", "layer3"]
     assert looks["projector"][0] == style.LEVEL_COLOURS["projector"]
     assert len(set(looks.values())) == 4
+    assert len(set(style.level_looks([f"layer{n}" for n in range(30)]).values())) == 30
 
 
 def test_the_same_figure_gives_the_same_files(full, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from planted_records import found as found_in
 
 from analyses.findings import Verdict
 from probes.invariance import NEGLIGIBLE
+from reports.verdicts import verdict_box
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +60,22 @@ def test_one_augmentation_that_does_not_move_the_backbone_makes_it_inconclusive_
     assert found.value == pytest.approx(0.04, rel=0.15)
     assert "more than 0.1 under crop (0.4" in found.sentence
     assert "less than 0.1 under blur (0.04)" in found.sentence
+
+
+@pytest.mark.parametrize("end, side", [("low", 1.004), ("high", 0.996)])
+def test_on_which_side_of_what_is_negligible_a_displacement_lies_is_told_everywhere(end, side):
+    records = planted_records({"backbone": 0.4})
+    found = found_in(records, augmentations=("blur",))
+    moved = found.tables["augmentations"].query("condition == 'blur' and weights == 'trained'")
+    scale = side * NEGLIGIBLE / moved[f"relative_displacement_{end}"].item()
+    found = found_in(of_one(records, "backbone", "blur", scale), augmentations=("blur",))
+    (verdict,) = found.verdicts
+    assert verdict.word == ("supported" if end == "low" else "not supported")
+    box = verdict_box(verdict)
+    told = f"{box['value']} {box['interval']}"
+    assert np.sign(float(re.findall(r"[\d.]+", told)[1 if end == "low" else 2]) - NEGLIGIBLE) == np.sign(side - 1)
+    assert told in verdict.sentence
+    assert any(told in row for row in found.printed["augmentations-backbone"].rows)
 
 
 def with_moved(records: pd.DataFrame, **moved: np.ndarray) -> pd.DataFrame:

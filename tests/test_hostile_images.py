@@ -627,11 +627,13 @@ def test_a_folder_is_as_deep_as_the_file_system_allows(tmp_path: Path) -> None:
         here = here / "d"
         here.mkdir()
     put(here / "1.png")
-    assert len(opened(tmp_path)) == 1
-    (here / "1.png").unlink()
-    while here != tmp_path:
-        here.rmdir()
-        here = here.parent
+    try:
+        assert len(opened(tmp_path)) == 1
+    finally:  # nothing else can remove it
+        (here / "1.png").unlink()
+        while here != tmp_path:
+            here.rmdir()
+            here = here.parent
 
 
 def test_numbers_of_images_are_those_of_the_whole_folder(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from planted_content import TRAINED, content, run
 
 from probes.invariance import in_short
 from probes.page import document, write
+from probes.transformations import TRANSFORMATIONS
 from reports.pdf import compile_pdf
 from reports.provenance import provenance
 
@@ -78,6 +79,11 @@ def test_a_csv_is_of_numbers_where_there_are_such_and_else_as_read(full, folder)
     assert list(saved) == list(full.tables["comparison"])
     doses = pd.read_csv(folder / "tables" / "doses.csv", dtype=str, keep_default_na=False)
     assert list(doses.itertuples(index=False, name=None)) == list(full.printed["doses"].rows)
+
+
+def test_a_dose_is_printed_as_it_is(full):
+    told = {row[0].removeprefix("● "): tuple(map(float, row[2].split(", "))) for row in full.printed["doses"].rows}
+    assert told == {entry.label: entry.doses for entry in TRANSFORMATIONS.values()}
 
 
 def test_the_first_page_has_the_verdicts_with_their_numbers(full):

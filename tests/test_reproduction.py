@@ -167,6 +167,17 @@ def test_the_first_page_has_every_finding_for_every_encoder(told: Content) -> No
     assert grid["rows"][3]["cells"] == ["not measured"] * 2
 
 
+def test_a_number_of_the_grid_is_that_of_its_table_and_of_the_terminal(told: Content) -> None:
+    near = pd.DataFrame([verdict(1, "vicreg", "supported") | {"value": 0.02, "low": 0.0003, "high": 0.031}])
+    content = replace(told, parts=[replace(told.parts[1], tables={"verdicts": near})])
+    cell = document(content)["verdict-grid"]["rows"][0]["cells"][1]
+    number = f"{cell['value']} {cell['interval']}"
+    assert number == "0.0200 [0.0003, 0.0310]"
+    assert number in printed_tables(content)["finding-1"].rows[0]
+    (console := Console(file=StringIO(), width=100)).print(_summary(content.findings))
+    assert number in console.file.getvalue()
+
+
 def test_the_report_is_whole_in_its_folder(told: Content, tmp_path: Path) -> None:
     path = write(tmp_path, told)
     assert path.read_bytes().startswith(b"%PDF")
@@ -214,7 +225,7 @@ def finished(probe: str, encoder: str, told: list[dict[str, Any]], folder: Path 
 
 def test_runs_whose_names_begin_alike_are_not_confused() -> None:
     told = [blocks.figure("training-augmentations", "Lead.", "", "")]
-    encoders = ("timm/resnet50", "timm/resnet50_gn", "python:module:build")
+    encoders = ("timm/resnet50", "timm/resnet50_gn", "timm/resnet50-gn", "python:module:build")
     runs_of = [finished("invariance", encoder, told, Path(f"run-{n}")) for n, encoder in enumerate(encoders)]
     (shown,) = side_by_side(load_probe("invariance"), runs_of, 1)
     assert [picture["title"] for picture in shown.block["pictures"]] == list(encoders)
@@ -479,7 +490,7 @@ def test_the_table_of_the_terminal_fits_80_columns_and_cuts_no_word() -> None:
     words, names = ("supported", "not supported", "inconclusive"), ("supervised", "simclr", "vicreg", "barlow", "dino")
     rows = [
         {"finding": 4, "aspect": aspect, "level": "projector", "encoder": name, "word": words[place % 3],
-         "value": -0.41, "low": -0.61, "high": value}
+         "value": -0.41, "low": -0.61, "high": value, "bound": 0.0}
         for aspect in ("side effects", "neighbourhood")
         for place, name in enumerate(names)
         for value in (-0.21,)

@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analyses.bootstrap import Estimate
+from analyses.digits import decisive, p_number
+from analyses.findings import ERROR_RATE
 from reports import tables
-from reports.tables import Table, cell, decisive, interval, latex_escape, number, p_value, to_latex
+from reports.tables import Table, cell, interval, latex_escape, number, p_value, to_latex
 
 
 def test_numbers_read_well() -> None:
@@ -23,14 +26,42 @@ def test_numbers_read_well() -> None:
     assert [p_value(p) for p in (1e-9, 0.00123, 0.5, np.nan)] == ["< 0.0001", "0.0012", "0.50", "–"]
 
 
-def test_an_interval_beside_zero_shows_on_which_side_it_lies() -> None:
-    assert [decisive(low, high) for low, high in ((-0.06, -0.003), (0.004, 0.2), (-0.06, 0.003), (0.1, 0.2))] == [
-        3,
-        3,
-        2,
-        2,
-    ]
-    assert interval(-0.036, -0.061, -0.0031, decisive(-0.061, -0.0031)) == "−0.036 [−0.061, −0.003]"
+@pytest.mark.parametrize(
+    "low, high, bounds, digits",
+    [
+        (-0.06, -0.003, (), 3),
+        (0.004, 0.2, (), 3),
+        (0.0003, 0.01, (), 4),
+        (-0.06, 0.003, (), 2),
+        (0.0, 0.2, (), 2),
+        (0.1, 0.2, (), 2),
+        (0.1035, 0.151, (0.1,), 3),
+        (0.0962, 0.151, (0.1,), 2),
+        (0.02, 0.09996, (0.1,), 5),
+        (np.nan, np.nan, (0.1,), 2),
+    ],
+)
+def test_an_interval_beside_a_bound_shows_on_which_side_it_lies(low, high, bounds, digits) -> None:
+    assert decisive(low, high, *bounds) == digits
+
+
+def test_cells_and_sentences_have_the_same_digits() -> None:
+    assert interval(-0.036, -0.061, -0.0031) == "−0.036 [−0.061, −0.003]"
+    assert str(Estimate(0.02, 0.003, 0.031, 9)) == "0.020 [0.003, 0.031]"
+    assert Estimate(-0.012, -0.031, -0.003, 9).signed() == "-0.012 [-0.031, -0.003]"
+    assert Estimate(-0.001, -0.003, 0.02, 9).signed() == "0.00 [0.00, +0.02]"
+    assert interval(0.12, 0.1035, 0.15, bound=0.1) == Estimate(0.12, 0.1035, 0.15, 9).told(0.1)
+    assert interval(0.3, 0.04, 2, digits=1) == "0.30 [0.04, 2.00]"
+
+
+@given(st.floats(1e-9, 1, exclude_min=True))
+def test_no_p_is_rounded_across_the_error_rate(p: float) -> None:
+    told = p_number(p)
+    assert told.startswith("<") or np.sign(float(told) - ERROR_RATE) == np.sign(p - ERROR_RATE)
+
+
+def test_p_values_beside_the_error_rate_have_digits_for_it() -> None:
+    assert [p_number(p) for p in (0.04996, 0.0504, 0.05, 0.049)] == ["0.04996", "0.0504", "0.05", "0.049"]
 
 
 def test_a_cell_folds_its_interval() -> None:

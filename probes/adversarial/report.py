@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from analyses.bootstrap import Estimate
+from analyses.digits import decisive, fixed
 from analyses.findings import rule_of_gain, word_of_gain
 from analyses.paired import TEST, corrected, tested
 from analyses.records import right_images
@@ -24,7 +26,8 @@ from reports import blocks
 from reports.decoder import training_command
 from reports.figures.robustness import draw_budgets, draw_gains, draw_rendered, draw_robustness
 from reports.names import listed
-from reports.tables import cell, decisive, number, rows_where
+from reports.style import encoder_looks
+from reports.tables import cell, number, rows_where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -57,6 +60,7 @@ _AXES = {
     "rendered": "rendered classes saved",
 }
 _KEYS = ["encoder", "condition", "strength"]
+_FAR = 1e100  # stands for a budget that no image was flipped by: unlike infinity, it has a middle with another
 
 
 def by_strength(records: pd.DataFrame, encoder: str, measure: str, condition: str) -> pd.DataFrame:
@@ -150,16 +154,18 @@ def _error(found: Found, moved: pd.Series, encoder: str, measure: str, weights: 
 def budgets(found: Found) -> pd.DataFrame:
     """The smallest budget that flips a decision.
 
-    One row an (``encoder``, ``condition``): the median ``budget``, at most the largest of the grid (``largest``,
-    where it equals that the median lies beyond); ``flipped``, the share of images that some budget of the grid
-    flips; ``images``, those classified rightly untouched.
+    One row an (``encoder``, ``condition``): the median ``budget``, which is infinite, and so are the ends of its
+    interval, where it lies beyond the ``largest`` of the grid; ``flipped``, the share of images that some budget of the
+    grid flips; ``images``, those classified rightly untouched.
     """
     tried = found.measured("correct").groupby("condition")["strength"].max()
 
     def sum_up(own: pd.DataFrame) -> dict[str, Any]:
         values, largest = _by_image(own), float(tried[own["condition"].iloc[0]])
+        middle = found.interval(np.minimum(values, _FAR), median)
+        value, low, high = (np.inf if end > largest else end for end in (middle.value, middle.low, middle.high))
         return {
-            "budget": found.interval(np.minimum(values, largest), median),
+            "budget": Estimate(value, low, high, middle.n),
             "flipped": found.interval(np.isfinite(values), share),
             "largest": largest,
         }
@@ -418,7 +424,7 @@ def verdicts(found: Found) -> Iterator[Judgement]:
             names={
                 "attack": attack,
                 "compared": f"{gain.n} images{f' that {whose} classify rightly' if decided else ''}",
-                "effect": f"{row['effect']:.2f}",
+                "effect": fixed(row["effect"]),
                 "stronger": stronger,
                 "reason": blind or idle,
                 "beside": beside,
@@ -568,25 +574,30 @@ def in_short(found: Found) -> Iterator[Block]:
     yield blocks.points(points)
 
 
+def looks(found: Found) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each encoder, in every figure."""
+    return encoder_looks(found.encoders, found.settings.reference)
+
+
 def gains_figure(found: Found) -> Figure:
     """Each encoder beside the reference."""
-    return draw_gains(found.tables["comparison"], _AXES, found.settings.reference)
+    return draw_gains(found.tables["comparison"], _AXES, looks(found))
 
 
 def robustness_figure(found: Found) -> Figure:
     """Curves against the budget."""
-    return draw_robustness(found.tables["robustness"], found.settings.entries, found.settings.reference)
+    return draw_robustness(found.tables["robustness"], found.settings.entries, looks(found))
 
 
 def budgets_figure(found: Found) -> Figure:
     """The share of decisions flipped by each budget."""
     entry = found.settings.decider
-    return draw_budgets(flips(found), entry, found.settings.budgets(entry)[-1], found.settings.reference)
+    return draw_budgets(flips(found), entry, found.settings.budgets(entry)[-1], looks(found))
 
 
 def rendered_figure(found: Found) -> Figure:
     """How often the class is still seen in what is drawn."""
-    return draw_rendered(found.tables["rendered"], found.settings.decider, found.settings.reference)
+    return draw_rendered(found.tables["rendered"], found.settings.decider, looks(found))
 
 
 def printed_robustness(found: Found) -> pd.DataFrame:
@@ -626,17 +637,17 @@ def beside(cells: Iterable[tuple[tuple[str, ...], str, str]]) -> pd.DataFrame:
     return pd.DataFrame(list(rows.values()))
 
 
-def printed_comparison(found: Found) -> pd.DataFrame:
-    """Gains with as many digits as show on which side of 0 they lie."""
-    table = found.tables["comparison"]
-    gains = [cell(row, "gain", decisive(row["gain_low"], row["gain_high"])) for _, row in table.iterrows()]
-    return table.assign(gain=gains)
-
-
 def printed_budgets(found: Found) -> pd.DataFrame:
-    """Median budgets; those beyond the grid are said to be."""
+    """Median budgets; they, and ends of their intervals, that lie beyond the grid are said to."""
     table = found.tables["budgets"]
-    medians = [f"{'≥ ' * bool(row['budget'] >= row['largest'])}{cell(row, 'budget')}" for _, row in table.iterrows()]
+    medians = []
+    for _, row in table.iterrows():
+        digits = decisive(row["budget_low"], row["budget_high"])
+        median, low, high = (
+            f"≥ {row['largest']:g}" if row[name] > row["largest"] else number(row[name], digits)
+            for name in headings("budget")
+        )
+        medians.append(median if low == "–" else f"{median} [{low}, {high}]")
     return table.assign(median=medians)
 
 
@@ -699,7 +710,6 @@ def printed_classifiers(found: Found) -> pd.DataFrame:
 PRINTED = {
     "robustness": printed_robustness,
     "strengths": printed_strengths,
-    "comparison": printed_comparison,
     "budgets": printed_budgets,
     "rendered": printed_rendered,
     "effort": printed_effort,

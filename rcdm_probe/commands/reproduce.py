@@ -99,7 +99,8 @@ def _summary(findings: pd.DataFrame) -> Table:
         about = " ".join(word for word in (f"{finding}." if finding else "beyond:", aspect, level) if word)
         for place, (_, row) in enumerate(rows.iterrows()):
             word = f"[{COLOURS[row['word']]}]{row['word']}[/]"
-            value = "too few images" if math.isnan(row["value"]) else interval(row["value"], row["low"], row["high"])
+            told = interval(row["value"], row["low"], row["high"], bound=row["bound"])
+            value = "too few images" if math.isnan(row["value"]) else told
             table.add_row(about if place == 0 else "", escape(row["encoder"]), word, escape(value))
         table.add_section()
     return table

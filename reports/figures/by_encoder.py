@@ -6,12 +6,12 @@ What a colour, a marker and a place mean is the same in every plot; the legend a
 from __future__ import annotations
 
 import math
-import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from reports import style
 from reports.style import (
     DASHED,
     HAIR,
@@ -21,7 +21,6 @@ from reports.style import (
     TEXT_WIDTH,
     entry,
     legend_below,
-    level_handles,
     level_looks,
     new_figure,
     theme,
@@ -36,9 +35,10 @@ if TYPE_CHECKING:
 
 _ROW, _MARK = 3.6, 0.65  # mm: a row, and each of the marks in it where they are many
 _FRAME = 15.0  # mm: titles and axis label
+_ACROSS = 6  # plots in a line
 PALE = "#f5f6f8"  # of every other row
 _LETTERS = 72  # of titles, that fit beside each other
-_TICKS = 10  # of all plots together, that fit beside each other
+_TICKS = 10  # of all plots in a line, that fit beside each other
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ def draw_by_encoder(
     labels: Mapping[str, str],
     series: Mapping[str, str],
     tick: Sequence[str] = (),
+    levels: Sequence[str] = (),
 ) -> Figure:
     """Dots with intervals: a plot for each encoder, a colour for each level.
 
@@ -79,10 +80,12 @@ def draw_by_encoder(
         series: Columns to draw, at most three, with what to call them: filled, open, a cross. Those of which no row has
             more than one stand on one line.
         tick: A column that is drawn as a tick, and what to call it.
+        levels: All that there are, in order, where a level has to look the same in the figures of other tables.
     """
     table = table[table[row].isin(list(labels))]
     rows = [name for name in labels if name in set(table[row])][::-1]
-    encoders, looks = list(dict.fromkeys(table["encoder"])), level_looks(table["level"])
+    encoders, drawn = list(dict.fromkeys(table["encoder"])), set(table["level"])
+    looks = {level: look for level, look in level_looks([*levels, *table["level"]]).items() if level in drawn}
     beside = max(1, int(table[list(series)].notna().sum(axis=1).max()))
     shifts = np.linspace(0.34, -0.34, len(looks) * beside) if len(looks) * beside > 1 else np.zeros(1)
     points, lows, highs = (table[[f"{name}{end}" for name in series]].to_numpy(float) for end in ("", "_low", "_high"))
@@ -94,13 +97,16 @@ def draw_by_encoder(
     with theme():
         told = zip(series.values(), "oox", (INK, "white", "white"), strict=False) if len(series) > 1 else ()
         entries = [
-            *level_handles(looks),
+            *(entry(level, marker, colour) for level, (colour, marker) in looks.items()),
             *(entry(label, marker, mfc=face) for label, marker, face in told),
             *(entry(label, "|") for label in tick[1:]),
         ]
-        figure = new_figure(TEXT_WIDTH, _FRAME + LEGEND + max(_ROW, _MARK * (len(shifts) + 1)) * len(rows))
-        plots = figure.subplots(1, len(encoders), sharex=True, sharey=True, squeeze=False)[0]
-        for axes, encoder in zip(plots, encoders, strict=True):
+        across = min(len(encoders), _ACROSS)
+        titles = _titles(encoders, across)
+        height = _FRAME + style.TITLE * _more(titles) + max(_ROW, _MARK * (len(shifts) + 1)) * len(rows)
+        figure, plots = style.small_plots(len(encoders), across, height, sharex=True, sharey=True)
+        figure.set_figheight(figure.get_figheight() + LEGEND / 25.4)
+        for axes, encoder, title in zip(plots, encoders, titles, strict=False):
             for place, (level, (colour, marker)) in enumerate(looks.items()):
                 own = table[(table["encoder"] == encoder) & (table["level"] == level)].set_index(row).reindex(rows)
                 for number, name in enumerate(series):
@@ -115,10 +121,11 @@ def draw_by_encoder(
             axes.axvspan(0, axis.band, color=HAIR, alpha=0.6 if axis.band else 0, lw=0, zorder=0)
             axes.axvline(axis.line, color=MUTED, lw=0.8, ls=DASHED, zorder=1)
             axes.tick_params(axis="y", length=0)
+            axes.tick_params(axis="x", labelbottom=True)
             axes.spines["left"].set_visible(False)
-            axes.set_title(_title(encoder, len(encoders)))
+            axes.set_title(title)
         if len(encoders) > 1:
-            plots[0].locator_params(axis="x", nbins=max(2, _TICKS // len(encoders)))
+            plots[0].locator_params(axis="x", nbins=max(2, _TICKS // across))
         plots[0].set_xlim(edge - room, high + room)
         plots[0].set_yticks(range(len(rows)), [labels[name] for name in rows])
         plots[0].set_ylim(-0.6, len(rows) - 0.4)
@@ -144,7 +151,8 @@ def draw_matrices_by_encoder(
         from matplotlib.colors import Normalize
 
         shades = ScalarMappable(Normalize(-full, full), "RdBu_r")
-        figure = new_figure(TEXT_WIDTH, 16 + len(looks) * (6 + 3.3 * len(rows)) + 8)
+        titles = _titles(encoders, len(encoders))
+        figure = new_figure(TEXT_WIDTH, 16 + style.TITLE * _more(titles) + len(looks) * (6 + 3.3 * len(rows)) + 8)
         grid = figure.subplots(len(looks), len(encoders), sharex=True, sharey=True, squeeze=False)
         for line, (level, (colour, _)) in zip(grid, looks.items(), strict=True):
             for axes, encoder in zip(line, encoders, strict=True):
@@ -153,8 +161,8 @@ def draw_matrices_by_encoder(
                 if (encoder, level) in tables:
                     axes.imshow(tables[encoder, level], cmap=shades.cmap, norm=shades.norm, aspect="auto")
             line[0].set_ylabel(level, color=colour, fontweight="bold")
-        for axes, encoder in zip(grid[0], encoders, strict=True):
-            axes.set_title(_title(encoder, len(encoders)))
+        for axes, title in zip(grid[0], titles, strict=True):
+            axes.set_title(title)
         for axes in grid[-1]:
             axes.set_xticks(range(len(columns)), columns, rotation=60, ha="right", rotation_mode="anchor")
         for axes in grid[:, 0]:
@@ -176,6 +184,11 @@ def dots_from(
         axes.plot(values, y, shape, color=colour, mfc=face, ms=size, mew=0.9, clip_on=False)
 
 
-def _title(encoder: str, plots: int) -> str:
-    """The name of an encoder over its plot, of several in a line: in lines, so that it does not run into the next."""
-    return textwrap.fill(encoder, max(6, _LETTERS // plots))
+def _titles(encoders: Sequence[str], across: int) -> list[str]:
+    """Names of encoders over their plots, in lines, so that none runs into the next."""
+    return [style.folded(encoder, max(6, _LETTERS // across)) for encoder in encoders]
+
+
+def _more(titles: Sequence[str]) -> int:
+    """Lines of titles besides the first."""
+    return max(title.count("\n") for title in titles)

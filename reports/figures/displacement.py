@@ -94,12 +94,7 @@ def draw_displacement(
     for x, text in ((0.5, "chance"), (1.0, "certain")):
         right.axvline(x, color=MUTED, lw=0.8, ls=DASHED, zorder=1)
         _note(right, x, text)
-    legend = figure.legend(
-        handles=level_handles(looks), loc="lower left", borderaxespad=0, borderpad=0, handletextpad=0.1
-    )
-    figure.tight_layout(pad=0.3, w_pad=1.5)
-    reach = legend.get_window_extent().width / figure.bbox.width + 0.02  # past names that are short
-    figure.subplots_adjust(left=max(figure.subplotpars.left, reach))
+    style.legend_below(figure, *level_handles(looks))
     return figure
 
 
@@ -112,7 +107,7 @@ def draw_dose_response(
     references: Mapping[str, float],
     trained: Collection[str],
 ) -> Figure:
-    """Displacement against the strength of each transformation, with the legend in the first free place after them.
+    """Displacement against the strength of each transformation.
 
     Args:
         displacement: One row a (level, condition, strength): ``relative_displacement`` with its ``_low`` and ``_high``.
@@ -121,7 +116,8 @@ def draw_dose_response(
         references: Dose of each condition at which tables and verdicts are read; marked.
         trained: Conditions that the encoder was trained with; marked in the title.
     """
-    figure, plots = style.small_plots(len(labels) + 1, _COLUMNS, _HEIGHT, sharey=True)
+    figure, plots = style.small_plots(len(labels), _COLUMNS, _HEIGHT, sharey=True)
+    figure.set_figheight(figure.get_figheight() + style.LEGEND / 25.4)
     top = 1.08 * max(1.0, float(displacement["relative_displacement_high"].max(skipna=True)))
     for condition, axes in zip(labels, plots, strict=False):
         own = displacement[displacement["condition"] == condition]
@@ -139,13 +135,8 @@ def draw_dose_response(
         axes.set_xlabel(units[condition], labelpad=1.5)
     for axes in plots[: len(labels) : _COLUMNS]:
         axes.set_ylabel("displacement")
-    beside = plots[len(labels)]
-    beside.set_axis_off()
-    others = [entry("reference dose", lw=0.8, ls=":")]
-    if set(trained) & set(labels):
-        others.append(entry("used in training", "o"))
-    beside.legend(handles=[*plots[0].get_legend_handles_labels()[0], *others], loc="center left", borderaxespad=0)
-    figure.tight_layout(pad=0.3, h_pad=1.2, w_pad=0.8)
+    marks = [entry("used in training", "o")] if set(trained) & set(labels) else []
+    style.legend_below(figure, entry("reference dose", lw=0.8, ls=":"), *marks, apart=0.8)
     return figure
 
 

@@ -6,7 +6,6 @@ their interval.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,13 +24,13 @@ if TYPE_CHECKING:
     from analyses.bootstrap import Estimate
 
 _ROW, _FRAME = 4.2, 17.0  # mm: a level; title and axis
-_LINE, _WRAP = 3.5, 14  # mm, and letters: a line of a title; a feature space can have a long name
+_WRAP = 14  # letters: a line of a title; a feature space can have a long name
 _HEIGHT = 46.0  # mm: a row of plots
 _KIND = 7.0  # mm: a kind of pictures
 _HISTOGRAM, _ACROSS = 26.0, 5  # mm: the height of one; in a row of them
 _SOLVERS = {
-    "sde-dpmsolver++": ("#0072B2", "o"), "dpmsolver++": ("#E69F00", "v"), "unipc": ("#D55E00", "s"),
-    "ddim": ("#009E73", "^"), "ddpm": ("#CC79A7", "D"),
+    "sde-dpmsolver++": (style.SKY, "o"), "dpmsolver++": (style.AMBER, "v"), "unipc": (style.WINE, "s"),
+    "ddim": (style.GREEN, "^"), "ddpm": (style.PINK, "D"),
 }  # fmt: skip
 
 
@@ -47,9 +46,9 @@ def draw_levels(
         floor: The row of the real images; a measure that it lacks has no floor.
         chance: What a decoder that ignores h would reach, by measure; dotted.
     """
-    headings = [_folded(title) for title in titles.values()]
+    headings = [style.folded(title, _WRAP) for title in titles.values()]
     lines = max(heading.count("\n") for heading in headings)
-    figure = new_figure(TEXT_WIDTH, _FRAME + _LINE * lines + _ROW * len(table) + LEGEND)
+    figure = new_figure(TEXT_WIDTH, _FRAME + style.TITLE * lines + _ROW * len(table) + LEGEND)
     grid = figure.subplots(1, len(titles), sharey=True, squeeze=False)[0]
     for axes, measure, heading in zip(grid, titles, headings, strict=True):
         _by_level(axes, table, measure)
@@ -205,16 +204,6 @@ def _by_level(axes: Axes, table: pd.DataFrame, name: str) -> None:
         dots(axes, table[own], name, np.flatnonzero(own), look, level)
     names = [f"{encoder} {level}" for encoder, level in zip(table["encoder"], table["level"], strict=True)]
     as_list(axes, names, down=True)
-
-
-def _folded(title: str) -> str:
-    """A title in lines, broken after a part of a name such as ``FD-timm/vit_small_patch16_224``."""
-    lines = [""]
-    for part in re.findall(r"[^-/_. ]*[-/_. ]|[^-/_. ]+", title):
-        if lines[-1] and len(lines[-1] + part) > _WRAP:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(lines)
 
 
 def _floor(axes: Axes, value: float, low: float, high: float, *, across: bool = False) -> None:

@@ -13,35 +13,23 @@ from reports import style
 from reports.style import DASHED, INK, LEGEND, MUTED, TEXT_WIDTH, new_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from matplotlib.figure import Figure
 
-_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0072B2", "#D55E00")
-_MARKERS = ("s", "^", "v", "P", "D", "X")
 _HEIGHT = 42.0  # mm: a row of plots
 
 
-def encoder_looks(encoders: Iterable[str], reference: str) -> dict[str, tuple[str, str]]:
-    """Colour and marker of each encoder: the reference in ink, the others in order of appearance."""
-    others = [name for name in dict.fromkeys(encoders) if name != reference]
-    places = len(others) // len(_COLOURS) + 1
-    return {
-        reference: (INK, "o"),
-        **dict(zip(others, zip(_COLOURS * places, _MARKERS * places, strict=True), strict=False)),
-    }
-
-
 @style.theme()
-def draw_robustness(table: pd.DataFrame, attacks: Sequence[Any], reference: str) -> Figure:
+def draw_robustness(table: pd.DataFrame, attacks: Sequence[Any], looks: Mapping[str, tuple[str, str]]) -> Figure:
     """Accuracy and displacement against the budget: a row of plots each, a column an attack; of one attack in a row.
 
     Args:
         table: The table ``robustness`` of the probe adversarial.
         attacks: What to draw, in order: each has ``name`` and ``noise``, its condition and that of its random control,
             and the ``unit`` of its budgets.
-        reference: Name of the encoder that the others are compared with.
+        looks: Colour and marker of each encoder of the run, the reference first (`reports.style.encoder_looks`).
     """
     measures = [m for m in ("accuracy", "relative_displacement") if table[m].notna().any()]
     across = len(attacks) if len(attacks) > 1 else len(measures)
@@ -50,7 +38,7 @@ def draw_robustness(table: pd.DataFrame, attacks: Sequence[Any], reference: str)
     grid = figure.subplots(lines, across, squeeze=False).reshape(len(measures), len(attacks))
     for line, measure in zip(grid, measures, strict=True):
         for axes, attack in zip(line, attacks, strict=True):
-            for encoder, look in encoder_looks(table["encoder"], reference).items():
+            for encoder, look in looks.items():
                 own = table[(table["encoder"] == encoder) & table[measure].notna()]
                 noise, attacked = (own[own["condition"].isin(["", name])] for name in (attack.noise, attack.name))
                 style.curve(axes, noise, measure, (look[0], ""), band=0, ls=":")
@@ -67,19 +55,19 @@ def draw_robustness(table: pd.DataFrame, attacks: Sequence[Any], reference: str)
 
 
 @style.theme()
-def draw_rendered(table: pd.DataFrame, attack: Any, reference: str) -> Figure:
+def draw_rendered(table: pd.DataFrame, attack: Any, looks: Mapping[str, tuple[str, str]]) -> Figure:
     """How often the judge still sees the class in the samples, against the budget.
 
     Args:
         table: The table ``rendered`` of the probe adversarial.
         attack: What to draw; open markers for its random control, at the largest budget.
-        reference: Name of the encoder that the others are compared with.
+        looks: Colour and marker of each encoder of the run, the reference first (`reports.style.encoder_looks`).
     """
-    looks = encoder_looks(table["encoder"], reference)
+    drawn = {encoder: look for encoder, look in looks.items() if encoder in set(table["encoder"])}
     figure = new_figure(TEXT_WIDTH * 0.62, _HEIGHT + LEGEND)
     axes = figure.subplots()
-    shifts = np.linspace(-0.02, 0.02, len(looks)) * table["strength"].max()
-    for shift, (encoder, (colour, marker)) in zip(shifts, looks.items(), strict=True):
+    shifts = np.linspace(-0.02, 0.02, len(drawn)) * table["strength"].max()
+    for shift, (encoder, (colour, marker)) in zip(shifts, drawn.items(), strict=True):
         own = table[table["encoder"] == encoder]
         kept = own[own["condition"].isin(["", attack.name])].sort_values("strength")
         x = kept["strength"] + shift
@@ -95,23 +83,24 @@ def draw_rendered(table: pd.DataFrame, attack: Any, reference: str) -> Figure:
 
 
 @style.theme()
-def draw_budgets(smallest: pd.DataFrame, attack: Any, largest: float, reference: str) -> Figure:
+def draw_budgets(smallest: pd.DataFrame, attack: Any, largest: float, looks: Mapping[str, tuple[str, str]]) -> Figure:
     """The distribution of the smallest budget that flips a decision: the share of images flipped by each budget.
 
     Args:
         smallest: Records ``smallest_budget`` of one attack.
         attack: Which.
         largest: The largest budget that was tried.
-        reference: Name of the encoder that the others are compared with.
+        looks: Colour and marker of each encoder of the run, the reference first (`reports.style.encoder_looks`).
     """
     figure = new_figure(TEXT_WIDTH * 0.62, _HEIGHT + LEGEND)
     axes = figure.subplots()
-    for encoder, (colour, _) in encoder_looks(smallest["encoder"], reference).items():
+    for encoder, (colour, marker) in looks.items():
         values = np.sort(smallest.loc[smallest["encoder"] == encoder, "value"].to_numpy())
         reached = values[np.isfinite(values)]
         share = np.arange(1, len(reached) + 1) / max(1, len(values))
         last = share[-1] if len(share) else 0.0
-        axes.step([0, *reached, largest], [0, *share, last], where="post", color=colour, label=encoder)
+        axes.step([0, *reached, largest], [0, *share, last], where="post", color=colour, marker=marker, ms=3,
+                  markevery=0.15, label=encoder)  # fmt: skip
     axes.axhline(0.5, color=MUTED, lw=0.8, ls=DASHED, zorder=0)
     axes.set_xlim(0, largest)
     axes.set_ylim(0, 1.02)
@@ -122,16 +111,15 @@ def draw_budgets(smallest: pd.DataFrame, attack: Any, largest: float, reference:
 
 
 @style.theme()
-def draw_gains(comparison: pd.DataFrame, aspects: Mapping[str, str], reference: str) -> Figure:
+def draw_gains(comparison: pd.DataFrame, aspects: Mapping[str, str], looks: Mapping[str, tuple[str, str]]) -> Figure:
     """What each encoder gains over the reference, one plot an aspect; right of the line it is the more robust.
 
     Args:
         comparison: The table ``comparison`` of the probe adversarial.
         aspects: What to print for each aspect; only those that were measured are drawn.
-        reference: Name of the encoder that the others are compared with.
+        looks: Colour and marker of each encoder of the run, the reference first (`reports.style.encoder_looks`).
     """
-    looks = encoder_looks([reference, *comparison["encoder"]], reference)
-    order = [name for name in looks if name != reference][::-1]
+    order = [*looks][:0:-1]  # without the reference, from below
     shown = [aspect for aspect in aspects if aspect in set(comparison["aspect"])]
     figure = new_figure(TEXT_WIDTH, 20 + 5.5 * len(order))
     grid = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
