@@ -10,19 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from analyses.digits import ERROR_RATE, ROUNDING
+
 if TYPE_CHECKING:
     from analyses.bootstrap import Estimate
 
 Word = Literal["supported", "not supported", "inconclusive", "too few"]
 
-ERROR_RATE = 0.05
-"""Two-sided error rate of a finding's test."""
-
 LEAST = 20
 """Images, or pairs, below which the word is "too few": neither intervals nor tests keep there what they promise."""
-
-ROUNDING = 1e-6
-"""A gain below it is what float32 leaves of none: two encoders that are one differ by as much, and always that way."""
 
 
 @dataclass(frozen=True)

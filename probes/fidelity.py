@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from analyses.findings import ERROR_RATE
+from analyses.digits import ERROR_RATE
 from analyses.findings import LEAST as FEWEST
 from analyses.floors import of_others
 from analyses.paired import holm, rank_biserial, signed_rank

@@ -29,8 +29,8 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import rankdata
 
-from analyses.digits import p_text
-from analyses.findings import ERROR_RATE, Word, word_for, word_of_all
+from analyses.digits import ERROR_RATE, p_text
+from analyses.findings import Word, word_for, word_of_all
 from analyses.paired import TEST, holm, signed_rank, tested
 from analyses.records import PARTNER, join
 from analyses.records import records as as_records

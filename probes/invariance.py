@@ -26,9 +26,9 @@ import pandas as pd
 import torch
 
 from analyses.bootstrap import LEVEL, Estimate
-from analyses.digits import decisive, fixed, p_text
-from analyses.findings import ERROR_RATE, ROUNDING, Word, word_for, word_of_gain
+from analyses.digits import ERROR_RATE, ROUNDING, decisive, fixed, p_text
 from analyses.findings import LEAST as FEWEST
+from analyses.findings import Word, word_for, word_of_gain
 from analyses.floors import of_others
 from analyses.paired import TEST, chance_auc, holm, signed_rank, tested
 from analyses.records import components, join

@@ -25,9 +25,9 @@ import pandas as pd
 import torch
 from sklearn.linear_model import RidgeCV
 
-from analyses.digits import p_text
-from analyses.findings import ERROR_RATE, Word, rule_of_gains, word_of_all, word_of_gain
+from analyses.digits import ERROR_RATE, p_text
 from analyses.findings import LEAST as TESTED
+from analyses.findings import Word, rule_of_gains, word_of_all, word_of_gain
 from analyses.paired import TEST, corrected, holm, signed_rank, tested
 from analyses.records import components
 from analyses.statistics import Array, Statistic, mean, median, ratio, share

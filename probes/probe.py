@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from analyses.bootstrap import LEVEL, Estimate, interval
-from analyses.digits import p_text
-from analyses.findings import ERROR_RATE, LEAST, Verdict, Word, aside
+from analyses.digits import ERROR_RATE, p_text
+from analyses.findings import LEAST, Verdict, Word, aside
 from analyses.statistics import Statistic, mean
 from rcdm_core.bounds import LARGEST_SEED, check_numbers
 from rcdm_core.encoders import UNTRAINED

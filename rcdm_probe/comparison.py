@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 from analyses.bootstrap import Estimate, interval
-from analyses.findings import LEAST, ROUNDING, word_of_gain
+from analyses.digits import ROUNDING
+from analyses.findings import LEAST, word_of_gain
 from analyses.paired import holm, rank_biserial, signed_rank, students_t
 from analyses.records import PARTNER, join
 from analyses.statistics import evaluate, mean, mean_reciprocal, median, share

@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analyses.bootstrap import RESAMPLES
-from analyses.findings import ERROR_RATE, LEAST
+from analyses.digits import ERROR_RATE
+from analyses.findings import LEAST
 from analyses.statistics import mean_reciprocal, median
 from rcdm_probe.handing_on import Savable
 from rcdm_probe.known_probes import load_probe

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from analyses.findings import ERROR_RATE, Verdict
+from analyses.digits import ERROR_RATE
+from analyses.findings import Verdict
 from analyses.paired import holm
 
 if TYPE_CHECKING:

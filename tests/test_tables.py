@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyses.bootstrap import Estimate
-from analyses.digits import decisive, p_number
-from analyses.findings import ERROR_RATE
+from analyses.digits import ERROR_RATE, decisive, p_number
 from reports import tables
 from reports.tables import Table, cell, interval, latex_escape, number, p_value, to_latex
 
