@@ -17,7 +17,7 @@ from torchvision import transforms as v1
 
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders import load_encoder
-from rcdm_core.encoders.encoder import Encoder, pooled
+from rcdm_core.encoders.encoder import Encoder, pooled, survey
 from rcdm_core.encoders.preprocess import Steps
 from rcdm_core.encoders.soundness import fixed_images, refuse_without_gradients, sketched
 from rcdm_core.errors import UserError
@@ -102,6 +102,52 @@ def test_what_is_pooled_for_a_network_is_not_called_its_own(
     network.forward = lambda x: after(network.maps(x))
     monkeypatch.setattr(table, "plain", lambda: network, raising=False)
     assert load_encoder("python:hostile_encoders:plain").card["pooling"]["backbone"] == rule
+
+
+class Projected(nn.Module):
+    """A trunk and what stands behind it, by the names that people give them."""
+
+    def __init__(self, trunk: str, then: str, after: Any = None, wide: nn.Module | None = None) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.after, self.names, self.image_size = after, (trunk, then), 32
+        parts = self
+        if after == "nested":
+            parts = self.parts = nn.ModuleDict()
+        for name, part in {trunk: table.Net(), then: wide or nn.Linear(16, 24)}.items():
+            parts.add_module(name, part)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        trunk, then = (getattr(getattr(self, "parts", self), name) for name in self.names)
+        h = trunk(x)
+        z = then(h)
+        return {"both": {"backbone": h, "projector": z}, "trunk": h, "unit": F.normalize(h)}.get(self.after, z)
+
+
+@pytest.mark.parametrize(
+    ("network", "refused"),
+    [
+        (Projected("backbone", "projector"), "not what its layer backbone gives"),
+        (Projected("backbone", "neck"), "not what its layer backbone gives"),
+        (Projected("encoder", "projection_head"), "which its projector projection_head gives"),
+        (Projected("features", "head", "nested"), "which its projector parts.head gives"),
+        (Projected("trunk", "projector", wide=nn.Identity()), ""),
+        (Projected("backbone", "projector", "both"), ""),
+        (Projected("backbone", "projector", "trunk"), ""),
+        (Projected("backbone", "projector", "unit"), ""),
+        (Projected("net", "head"), ""),
+    ],
+)
+def test_what_a_projector_gives_is_not_called_the_backbone(
+    network: nn.Module, refused: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "plain", lambda: network, raising=False)
+    if refused:
+        with pytest.raises(UserError, match=f"{refused}: let the network give both by name"):
+            load_encoder("python:hostile_encoders:plain")
+    else:
+        encoder = load_encoder("python:hostile_encoders:plain")
+        assert not {*survey(encoder)} & {*encoder.levels}  # one row for each name
 
 
 @pytest.mark.parametrize("embedding", ["patch_embed", "patch_embeddings"])

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from rcdm_core.encoders.encoder import Encoder, catching, pooled
 from rcdm_core.encoders.preprocess import bends_oblong
-from rcdm_core.encoders.soundness import examined, fixed_images, others_code, sketched
+from rcdm_core.encoders.soundness import LOOKED_AT, examined, fixed_images, others_code, sketched
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import forget_fingerprints, shows_an_address, without_addresses
-from rcdm_core.precision import differ, rounding_of
+from rcdm_core.precision import device_of, differ, rounding_of
 from rcdm_core.state_dicts import load_into
 from rcdm_core.weight_files import load_state
 
@@ -78,7 +79,7 @@ def admitted(encoder: Encoder, sources: Iterable[Path] = (), remove_scores: bool
     Raises:
         UserError: It fails, or what comes out is not ``[N, D]`` at a level ``backbone``, or not of its dimensions, or
             is another one in each pass or batch (`rcdm_core.encoders.soundness`), or nothing tells one step of the
-            preprocessing from another.
+            preprocessing from another; or the network has a backbone of its own that gives something else.
     """
     if encoder.examined_as is not None:
         return _once_more(encoder)
@@ -100,6 +101,7 @@ def admitted(encoder: Encoder, sources: Iterable[Path] = (), remove_scores: bool
         levels = examined(encoder)
         if _tell_scores(encoder, levels, remove=remove_scores):
             levels = examined(encoder)
+        _refuse_projection(encoder)
     if (pooling := caught[""][1] if caught else "as it is") != "as it is":
         encoder.card.setdefault("pooling", {"backbone": pooling})  # not by the network itself
     dimensions = {level: h.shape[1] for level, h in levels.items()}
@@ -147,7 +149,7 @@ def _settings(network: nn.Module) -> str:
     """Plain attributes of modules that libraries did not define, and constant buffers that no state dict holds."""
     lines = []
     for name, module in network.named_modules():
-        if type(module).__module__.partition(".")[0] not in _LIBRARIES:
+        if not _is_of_library(module):
             plain = {key: value for key, value in vars(module).items() if key not in _REGISTERED and _is_plain(value)}
             lines += [f"{name}.{key}={plain[key]!r}" for key in sorted(plain)]
     kept = network.state_dict()
@@ -199,7 +201,7 @@ def _tell_scores(encoder: Encoder, levels: Mapping[str, torch.Tensor], *, remove
     if remove and name and layer is not None:
         encoder.trunk.set_submodule(name, nn.Identity())
         with suppress(Exception), torch.no_grad():  # a shape that was written down
-            features = encoder(fixed_images(encoder.image_size)[1:])["backbone"]
+            features = encoder(_two_images(encoder))["backbone"]
             if not differ(features, pooled(given, encoder.trunk), features, rounding_of(encoder)):
                 encoder.card["classifier"] = f"{name}, over {classes:,} classes, left out"
                 return True
@@ -207,6 +209,50 @@ def _tell_scores(encoder: Encoder, levels: Mapping[str, torch.Tensor], *, remove
     encoder.card["classifier"] = told
     print(f"{encoder.name}: {told}, not features; write a function that returns those (python:...)", file=sys.stderr)
     return False
+
+
+_TRUNKS = ("backbone", "encoder", "trunk", "features")
+_PROJECTORS = ("projector", "projection_head", "projection", "head")
+"""What people call the two parts of a network that is trained without labels."""
+
+
+def _refuse_projection(encoder: Encoder) -> None:
+    """Raise a `UserError` if what the network gives, the level ``backbone``, is not what is called so in it.
+
+    It is not if a layer of that name gives something else, or a projector beside a trunk gives just this.
+    """
+    layers = dict(encoder.trunk.named_modules())
+
+    def is_projector(name: str) -> bool:
+        parent, dot, last = name.rpartition(".")
+        beside = any(f"{parent}{dot}{trunk}" in layers for trunk in _TRUNKS)
+        is_own = isinstance(layers[parent], nn.ModuleDict) or not _is_of_library(layers[parent])
+        return last in _PROJECTORS and beside and is_own and next(layers[name].parameters(), None) is not None
+
+    asked = [name for name in layers if name == "backbone" or is_projector(name)]
+    if not asked or encoder.projector is not None:
+        return
+    with torch.no_grad(), catching(encoder.trunk, asked) as caught:
+        features = encoder.trunk(encoder.preprocess(_two_images(encoder)))
+    if isinstance(features, Mapping):
+        return  # which tells its levels by name
+    whole = F.normalize(pooled(features, encoder.trunk).float())
+    for name, (h, _) in caught.items():
+        is_another = differ(F.normalize(h.float()), whole, whole, rounding_of(encoder))
+        if is_another == (name == "backbone"):
+            wrong = "not what its layer backbone gives" if is_another else f"which its projector {name} gives"
+            raise UserError(
+                f"the level backbone of {encoder.name} would be what the network gives, {wrong}",
+                'let the network give both by name: return {"backbone": ..., "projector": ...}; or the features alone',
+            )
+
+
+def _is_of_library(module: nn.Module) -> bool:
+    return type(module).__module__.partition(".")[0] in _LIBRARIES
+
+
+def _two_images(encoder: Encoder) -> torch.Tensor:
+    return fixed_images(encoder.image_size)[LOOKED_AT].to(device_of(encoder))
 
 
 def _last_layer(encoder: Encoder) -> tuple[str, nn.Module | None, torch.Tensor]:
@@ -221,7 +267,7 @@ def _last_layer(encoder: Encoder) -> tuple[str, nn.Module | None, torch.Tensor]:
             is_scripted = isinstance(layer, torch.jit.ScriptModule)  # which takes no hooks
             if not is_scripted and next(layer.parameters(recurse=False), None) is not None:
                 hooks.enter_context(layer.register_forward_hook(partial(note, name)))
-        encoder(fixed_images(encoder.image_size)[1:])
+        encoder(_two_images(encoder))
     return called[-1] if called else ("", None, torch.empty(0))
 
 

@@ -228,10 +228,13 @@ def survey(encoder: Encoder, names: Sequence[str] | None = None) -> dict[str, tu
 
     Args:
         encoder: Any encoder.
-        names: Layers to look at; None takes all that do something. Those that cannot be a level are left out.
+        names: Layers to look at; None takes all that do something, and whose name no level has that the encoder gives
+            itself. Those that cannot be a level are left out.
     """
     if names is None:
-        names = [name for name, layer in encoder.trunk.named_modules() if name and not isinstance(layer, nn.Identity)]
+        own = {"", *encoder.dimensions} - {*encoder.layers}
+        inner = [(name, layer) for name, layer in encoder.trunk.named_modules() if name not in own]
+        names = [name for name, layer in inner if not isinstance(layer, nn.Identity)]
     with catching(encoder.trunk, names) as caught:
         encoder(torch.zeros(2, 3, encoder.image_size, encoder.image_size, device=device_of(encoder.trunk)))
     of_images = [name for name in names if name in caught and len(caught[name][0]) == 2]  # not of windows of them
