@@ -4,7 +4,7 @@
 
 - The network takes a batch and gives ``[N, D]``, or a map ``[N, C, H, W]`` or tokens ``[N, T, C]`` that are pooled by
   the rules of `rcdm_core.encoders.encoder`: the level ``backbone``. To give more levels, such as a projector's output,
-  it returns a dictionary ``{"backbone": ..., "projector": ...}``; one that gives its projector's output alone is refused.
+  it returns a dictionary ``{"backbone": ..., "projector": ...}``; one of a projector's output alone is refused.
 - The preprocessing takes ``[N, 3, H, W]`` in [0, 1]: a module, a function, or torchvision's transforms. Gradients have
   to pass through it. Without one, images are resized to a square, and stay in [0, 1].
 - Attributes of the network say what cannot be seen: ``image_size`` (pixels; else what the preprocessing resizes to, or
