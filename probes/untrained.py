@@ -23,8 +23,9 @@ def is_untrained(encoder: Encoder) -> bool:
 
 
 def are_fresh(name: str, card: Mapping[str, Any]) -> bool:
-    """Whether the weights of an encoder of this name and card are fresh."""
-    return name == UNTRAINED or is_fresh(card.get("weights"))
+    """Whether the weights of an encoder of this name and card are fresh: those that ship as such, or drawn."""
+    weights = card.get("weights")
+    return is_fresh(weights) or (name == UNTRAINED and weights is None)
 
 
 def untrained_of(encoder: Encoder, levels: Sequence[str]) -> Encoder | None:
