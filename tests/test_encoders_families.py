@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import Result
 
+from probes.untrained import untrained_of
 from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.hubs import known_training
 from rcdm_core.errors import UserError
@@ -151,6 +152,9 @@ HUBCONF = """
 
     def words(pretrained=True):
         return "no network"
+
+    def trained(**options):
+        return plain()
 """
 
 
@@ -183,6 +187,17 @@ def test_a_torchhub_folder_and_what_it_pools(tmp_path: Path) -> None:
     torch.save(network().state_dict(), tmp_path / "weights.pt")
     filled = load_encoder("torchhub/./mine:small", weights="weights.pt")
     torch.testing.assert_close(filled.trunk.conv1[0].weight, network().conv1[0].weight)
+
+
+def test_what_loads_its_weights_whatever_it_is_asked_is_not_its_own_floor(tmp_path: Path) -> None:
+    hub(tmp_path / "mine")
+    small, trained = (load_encoder(f"torchhub/./mine:{entry}") for entry in ("small", "trained"))
+    assert untrained_of(trained, ["backbone"]) is None
+    floor = untrained_of(small, ["backbone"])
+    assert floor is not None
+    assert floor.fingerprint != small.fingerprint
+    small.card["pooling"] = {"backbone": "class token"}  # of another function than its floor's
+    assert untrained_of(small, ["backbone"]) is None
 
 
 MADE = """
@@ -226,6 +241,7 @@ def test_code_that_is_edited_in_a_session_is_run_as_it_is_recorded(tmp_path: Pat
         ("./mine:large", None, "Cannot find callable large .*hubconf.py says which"),
         ("./mine:words", None, "gives a str, not a network"),
         ("./mine:plain", "random", "pretrained"),
+        ("./mine:trained", "random", "gives the same weights whatever the seed"),
     ],
 )
 def test_torchhub_mistakes_get_one_line(tmp_path: Path, name: str, weights: str | None, message: str) -> None:

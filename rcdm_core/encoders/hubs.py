@@ -30,6 +30,7 @@ from rcdm_core.encoders.any_network import assembled, fill_network, measured, re
 from rcdm_core.encoders.others_modules import modules_as_they_are
 from rcdm_core.encoders.preprocess import Steps, decoded_size
 from rcdm_core.errors import UserError, told, unknown_name
+from rcdm_core.fingerprint import fingerprint
 from rcdm_core.hub import offline_without_a_network
 from rcdm_core.paths import user_path
 from rcdm_core.weights import Fresh, seeded
@@ -113,7 +114,8 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
         weights: A file under the network's own names, or fresh weights; None takes the pretrained ones.
 
     Raises:
-        UserError: The repository cannot be fetched, is not trusted or has no such entry point, or weights do not fit.
+        UserError: The repository cannot be fetched, is not trusted or has no such entry point; weights do not fit; or
+            fresh ones are not what the entry point gives.
     """
     repository, _, entry = name.removeprefix("torchhub/").rpartition(":")
     folder = user_path(repository, "the repository")
@@ -127,19 +129,29 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     options: dict[str, Any] = {"source": source, "trust_repo": "check", "verbose": False}
     fetched, cache = f"{owned}_{branch or '*'}".replace("/", "_"), Path(torch.hub.get_dir())
     own, root = ([folder], folder) if local else ([*cache.glob(fetched)], cache)  # of all branches where none is named
-    try:
+
+    def made(weights: Path | Fresh | None) -> Any:
         with modules_as_they_are(own, root), seeded(weights):
             try:
-                network = torch.hub.load(address, entry, pretrained=weights is None, **options)
+                return torch.hub.load(address, entry, pretrained=weights is None, **options)
             except TypeError as error:  # an entry point that knows no ``pretrained``
                 if isinstance(weights, Fresh) or "pretrained" not in str(error):
                     raise
-                network = torch.hub.load(address, entry, **options)
+                return torch.hub.load(address, entry, **options)
+
+    try:
+        network = made(weights)
+        another = made(Fresh(weights.seed ^ 1)) if isinstance(weights, Fresh) else None
     except (Exception, SystemExit) as error:  # the repository's own code has run
         raise UserError(f"torch.hub gives no {entry!r} of {repository} ({told(error)})", _remedy(error)) from error
     if not isinstance(network, nn.Module):
         raise UserError(
             f"{name} gives a {type(network).__name__}, not a network", "wrap it in a function and use python:..."
+        )
+    if another is not None and fingerprint(another) == fingerprint(network):
+        raise UserError(
+            f"{name} gives the same weights whatever the seed: it loads its own even if asked for a network without",
+            "leave out --weights random",
         )
     network = without_classifier(ready(network, name))
     card = {
