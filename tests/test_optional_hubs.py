@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from probes.untrained import untrained_of
 from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.preprocess import alike, picture_of, smooth
 from rcdm_core.errors import UserError
@@ -82,6 +84,58 @@ def test_an_image_processor_is_done_as_it_does_or_refused(
         ours = encoder.preprocess(square(picture, encoder.image_size)[None])
         theirs = processor(picture, return_tensors="pt")["pixel_values"]
         assert alike(ours, theirs)
+
+
+@pytest.fixture
+def vit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Small networks of transformers with their processor, saved in a folder by name."""
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    shape = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64, "image_size": 32, "patch_size": 8}
+
+    def save(folder: str, kind: str = "ViTModel", **more: Any) -> Any:
+        config = kind.removesuffix("Model").removesuffix("ForImageClassification") + "Config"
+        torch.manual_seed(0)
+        shaped = getattr(transformers, config)(**{"num_hidden_layers": 1, **shape, **more})
+        network = getattr(transformers, kind)(shaped).eval()
+        network.save_pretrained(folder)
+        transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+        return network
+
+    return save
+
+
+def test_the_untrained_floor_of_a_classifier_pools_as_it_does(vit: Any) -> None:
+    for kind, token in {"ViTForImageClassification": True, "ViTModel": False}.items():
+        vit(kind, kind)
+        encoder = load_encoder(f"hf:./{kind}")
+        floor = untrained_of(encoder, ["backbone"])
+        for one in (encoder, floor):
+            tokens = one.trunk.network(pixel_values=one.preprocess(IMAGES)).last_hidden_state[:, 0]
+            assert torch.allclose(one(IMAGES)["backbone"], tokens) == token
+
+
+def test_a_file_for_a_network_of_transformers_is_looked_at_as_any_other(vit: Any) -> None:
+    state = vit("own").state_dict()
+    files = {
+        "whole numbers": ({key: (100 * value).to(torch.int8) for key, value in state.items()}, "holds whole numbers"),
+        "two": ({**state, **{f"vit.{key}": -value for key, value in state.items()}}, "holds several sets of weights"),
+        "deep": (vit("deep", num_hidden_layers=2).state_dict(), "has beside those of the network .* layers.1"),
+        "large": (vit("large", image_size=64).state_dict(), "in another shape .* embeddings.position_embeddings"),
+    }
+    for name, (content, message) in files.items():
+        torch.save(content, f"{name}.pt")
+        with pytest.raises(UserError, match=message):
+            load_encoder("hf:./own", weights=f"{name}.pt")
+    classifier = vit("classifier", "ViTForImageClassification")
+    torch.save(classifier.state_dict(), "classifier.pt")
+    encoder = load_encoder("hf:./own", weights="classifier.pt")
+    assert encoder.card["weights"].startswith(
+        "classifier.pt, of which 2 tensors are left aside (first: classifier.bias"
+    )
+    tokens = classifier.vit(pixel_values=encoder.preprocess(IMAGES)).last_hidden_state
+    torch.testing.assert_close(encoder(IMAGES)["backbone"], tokens[:, 0])
 
 
 def test_a_tower_of_open_clip_is_its_visual_part() -> None:

@@ -27,6 +27,7 @@ from rcdm_core.encoders.soundness import others_code
 from rcdm_core.errors import UserError, told, unknown_name
 from rcdm_core.hub import offline_without_a_network
 from rcdm_core.images import square
+from rcdm_core.state_dicts import COUNTER, require_tensors
 from rcdm_core.weight_files import load_state
 from rcdm_core.weights import Fresh, seeded
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _FILTERS = {0: InterpolationMode.NEAREST, 2: InterpolationMode.BILINEAR, 3: InterpolationMode.BICUBIC}
 _WARPED = 384  # pixels from which ConvNeXt resizes without regard to shape
+_COUNTS = ("position_ids", COUNTER)  # whole numbers beside the weights
 _OWN = "write a function that returns the network with its transform, and name it python:..."
 _ON_TENSORS = (transforms.Resize, transforms.CenterCrop, transforms.ToTensor, transforms.Normalize)
 
@@ -107,8 +109,12 @@ def load_huggingface(name: str, *, weights: Path | Fresh | None = None) -> Encod
             else:
                 network = transformers.AutoModel.from_config(shape)
                 if not isinstance(weights, Fresh):
-                    network, info = type(network).from_pretrained(None, state_dict=load_state(weights), **asked)
-            untrained = [*info.get("missing_keys", ()), *info.get("mismatched_keys", ())]
+                    asked |= {"state_dict": _state(network, weights), "ignore_mismatched_sizes": True}
+                    network, info = type(network).from_pretrained(None, **asked)
+            reshaped = [name for name, *_ in info.get("mismatched_keys", ())]
+            untrained = [*info.get("missing_keys", ()), *reshaped]
+            if isinstance(weights, Fresh) and not _is_saved_with_pooler(transformers, shape):
+                untrained = [key for key in network.state_dict() if "pooler" in key]
     except OSError as error:
         raise UserError(
             f"{name} is not on this machine and could not be fetched ({told(error)})",
@@ -121,12 +127,20 @@ def load_huggingface(name: str, *, weights: Path | Fresh | None = None) -> Encod
             f"transformers makes no vision network of {name} ({told(error)})",
             "the repository has to hold a network of transformers and a preprocessor_config.json",
         ) from error
-    pools = not any("pooler" in str(key) for key in untrained)  # those of a classifier are not
-    if lacking := [str(key) for key in untrained if "pooler" not in str(key)]:
-        raise UserError(
-            f"{weights or name} lacks {len(lacking)} tensors of the network, the first {lacking[0]}",
-            "give the file that belongs to it, with the names that save_pretrained writes",
-        )
+    pools = not any("pooler" in key for key in untrained)  # those of a classifier are not
+    lacking = [key for key in untrained if "pooler" not in key]
+    parts, others = {*dict(network.named_children())}, sorted(info.get("unexpected_keys", ()))
+    plain = {key: key.removeprefix(f"{getattr(network, 'base_model_prefix', '')}.") for key in others}
+    strange = [key for key in others if plain[key].partition(".")[0] in parts] if isinstance(weights, Path) else []
+    for problem, keys in (("lacks or has in another shape", lacking), ("has beside those", strange)):
+        if keys:
+            raise UserError(
+                f"{weights or name} {problem} of the network {len(keys)} tensors, the first {keys[0]}",
+                "give the file that belongs to it, with the names that save_pretrained writes",
+            )
+    filled = "the repository's" if weights is None else weights.name if isinstance(weights, Path) else str(weights)
+    if isinstance(weights, Path) and others:
+        filled += f", of which {len(others)} tensors are left aside (first: {others[0]})"
     network = ready(getattr(network, "vision_model", network), name)
     patch = getattr(network.config, "patch_size", 0)
     trunk = ImageTower(network, patch if isinstance(patch, int) else 0, pools)
@@ -135,11 +149,37 @@ def load_huggingface(name: str, *, weights: Path | Fresh | None = None) -> Encod
     _refuse_another(preprocess, lambda picture: processor(picture, return_tensors="pt")["pixel_values"], size, name)
     card = {
         "network": type(network).__name__,
-        "weights": "the repository's" if weights is None else str(weights),
+        "weights": filled,
         "pooling": {"backbone": "the network's own" if pools else "class token, or the mean of patches"},
     }
     about, is_ssl = f"{transformers.__version__}{network.config}", known_training(weights, source)
     return measured(assembled(name, trunk, preprocess, size, is_ssl, about), card)
+
+
+def _state(network: nn.Module, path: Path) -> dict[str, torch.Tensor]:
+    """The weights in a file, for transformers to fill a network with, which takes whatever numbers there are.
+
+    Raises:
+        UserError: It holds anything but plain numbers by name, or the network twice: as it is and within another.
+    """
+    state = load_state(path)
+    require_tensors({key: value for key, value in state.items() if str(key).rpartition(".")[2] not in _COUNTS}, path)
+    within = f"{getattr(network, 'base_model_prefix', '')}."
+    if twice := [key for key in state if key.startswith(within) and key.removeprefix(within) in state]:
+        raise UserError(
+            f"{path} holds several sets of weights: beside {twice[0]} there is {twice[0].removeprefix(within)}",
+            "save the one that is meant alone, as a state dict",
+        )
+    return state
+
+
+def _is_saved_with_pooler(transformers: Any, shape: Any) -> bool:
+    """Whether the network that a repository holds has a part that pools, as those within classifiers have none."""
+    saved = getattr(transformers, next(iter(shape.architectures or ()), ""), None)
+    if saved is None:
+        return True
+    with torch.device("meta"):
+        return any("pooler" in key for key in saved(shape).state_dict())
 
 
 def _refuse_another(preprocess: nn.Module, theirs: Callable[[Image.Image], torch.Tensor], size: int, name: str) -> None:
