@@ -191,6 +191,33 @@ def test_the_grid_of_a_network_is_what_it_gives_before_it_pools(name: str) -> No
     assert encoder.network_fingerprint == plain.fingerprint != encoder.fingerprint
 
 
+class Listing(nn.Module):
+    """A transformer as the code of DINOv3 has it: blocks that give lists, extra tokens by another name."""
+
+    def __init__(self, tells: bool) -> None:
+        super().__init__()
+        self.patch_embed, self.norm = nn.Conv2d(3, 8, 8, 8), nn.LayerNorm(8)
+        self.cls_token = nn.Parameter(torch.randn(1, 1, 8))
+        if tells:
+            self.n_storage_tokens = 4
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        extra = self.cls_token.expand(len(images), 5, -1)
+        return self.norm(torch.cat([extra, self.patch_embed(images).flatten(2).mT.cumsum(1)], 1))[:, 0]
+
+
+def test_a_grid_is_not_that_of_the_patches_before_any_block() -> None:
+    encoder = in_place()
+    encoder.trunk = Listing(tells=True)
+    encoder = with_layers(encoder, [PATCHES])
+    assert encoder.grid_layer == "norm"
+    assert encoder.grid(IMAGES).shape == (2, 8, 4, 4)
+    encoder = in_place()
+    encoder.trunk = Listing(tells=False)
+    with pytest.raises(UserError, match="tiny gives no grid of places"):
+        with_layers(encoder, [PATCHES])
+
+
 class Mosaic(nn.Module):
     """At each place of a grid the mean colour of four by four pixels."""
 

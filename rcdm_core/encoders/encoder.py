@@ -33,6 +33,10 @@ PATCHES = "patches"
 """The level that is the mean over the grid of places."""
 
 _CLASS_TOKENS = ("cls_token", "class_token", "class_embedding")  # what timm and DINO, torchvision, and CLIP call it
+_REGISTERS = (
+    "num_register_tokens",
+    "n_storage_tokens",
+)  # how many DINOv2 and DINOv3 have, which tell no other number
 
 
 class Encoder(nn.Module):
@@ -249,15 +253,19 @@ def find_grid(encoder: Encoder) -> tuple[str, int, str] | None:
     them or is otherwise one step among others.
 
     Returns:
-        None where nothing, or the layer `PATCHES`, gives no grid.
+        None where nothing, or the layer `PATCHES`, gives no grid; or where more tokens than there are places follow,
+        of which nothing tells where they stand.
     """
+    shapes: list[tuple[int, torch.Size]] = []  # of what has places, how many; and of each output
 
     def look(output: Any, *of: Any) -> tuple[torch.Tensor, str] | None:
         if not isinstance(output, torch.Tensor):
             return None
         found = gridded(output, *of)
         if found is None or len(output) != 2:
+            shapes.append((0, output.shape))
             return output.new_empty(0), ""
+        shapes.append((prod(found[0].shape[2:]), output.shape))
         return found[0].mean((2, 3)), found[1]  # small: a map of every layer is much
 
     names = [name for name, _ in encoder.trunk.named_modules() if name]
@@ -271,7 +279,20 @@ def find_grid(encoder: Encoder) -> tuple[str, int, str] | None:
     with_places = [name for name, (_, rule) in caught.items() if rule]
     least = min(map(depth, with_places), default=0)
     last = PATCHES if PATCHES in names else next((n for n in reversed(with_places) if depth(n) == least), "")
-    return (last, caught[last][0].shape[1], caught[last][1]) if last in with_places else None
+    if last not in with_places or (last != PATCHES and _are_lost(shapes)):
+        return None
+    return last, caught[last][0].shape[1], caught[last][1]
+
+
+def _are_lost(outputs: Sequence[tuple[int, torch.Size]]) -> bool:
+    """Whether behind the last grid come tokens that are more than its places, and as wide: it is that of an embedding.
+
+    Args:
+        outputs: How many places each has, 0 for none, and its shape, in their order.
+    """
+    places, shape = next(((count, shape) for count, shape in reversed(outputs) if count), (0, torch.Size()))
+    later = [one for count, one in outputs[outputs.index((places, shape)) :] if not count] if places else []
+    return any(len(one) == 3 and one[1] > places and one[2] in shape[1:] for one in later)
 
 
 def pooled(output: torch.Tensor, network: nn.Module, layer: nn.Module | None = None) -> torch.Tensor:
@@ -315,7 +336,7 @@ def gridded(output: Any, network: nn.Module, layer: nn.Module | None) -> tuple[t
     """
     match output.ndim if isinstance(output, torch.Tensor) and not output.is_complex() else 0:
         case 3:
-            registers = _found(network, "num_register_tokens") or 0  # DINOv2's, which tells no other number
+            registers = next(filter(None, (_found(network, name) for name in _REGISTERS)), 0)
             extra = _extra_tokens(output, network) or (1 + registers if _has_class_token(output, network) else 0)
             tokens, told = output[:, extra:].mT, _found(network, "patch_embed")
             sides = getattr(told, "grid_size", None) or ()
