@@ -87,19 +87,35 @@ def test_how_a_file_was_trained_is_not_known_unless_it_is_told(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "name, is_ssl",
+    "tag, is_ssl",
     [
-        ("vit_small_patch14_dinov2.lvd142m", True),
-        ("convnextv2_tiny.fcmae", True),
-        ("convnextv2_tiny.fcmae_ft_in1k", False),
-        ("resnet18.a1_in1k", False),
-        ("vit_base_patch32_clip_224.openai", None),
-        ("torchhub/facebookresearch/vicreg:main:resnet50", True),
-        ("torchhub/somebody/networks:main:small", None),
+        ("lvd142m", True),
+        ("fcmae", True),
+        ("fcmae_ft_in1k", False),
+        ("mim_in22k", True),
+        ("mim_m38m_ft_in1k", False),
+        ("in1k_ijepa", True),
+        ("a1_in1k", False),
+        ("sam_in1k", False),
+        ("openai", None),
+        ("eupe_lvd1689m", None),
+        ("", None),
     ],
 )
-def test_names_of_published_weights_tell_how_they_were_trained(name: str, is_ssl: bool | None) -> None:
-    assert known_training(None, name) is is_ssl
+def test_tags_of_published_weights_tell_how_they_were_trained(tag: str, is_ssl: bool | None) -> None:
+    assert known_training(None, tag) is is_ssl
+
+
+def test_no_owner_folder_or_architecture_tells_how_weights_were_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub(tmp_path / "mae_vs_dino")
+    assert load_encoder("torchhub/./mae_vs_dino:small").is_ssl is None
+    tagged = network("test_vit", 0)
+    tagged.pretrained_cfg = {**tagged.pretrained_cfg, "tag": "dino"}
+    monkeypatch.setattr(timm, "create_model", lambda *_, **__: tagged)
+    told = {name: load_encoder(name).is_ssl for name in ("timm/test_vit.dino", "hf-hub:mae/dino")}
+    assert told == {"timm/test_vit.dino": True, "hf-hub:mae/dino": None}  # somebody's, who may have tuned it
 
 
 def test_fingerprints_follow_weights_and_network() -> None:

@@ -44,10 +44,9 @@ DECODED = 256  # pixels of the short side before it is cropped
 CLASSIFIERS = ("fc", "classifier", "head", "heads")
 """What torchvision and others call the last layers of a network."""
 
-_SELF_SUPERVISED = {
-    *("barlow", "barlowtwins", "byol", "dino", "dinov2", "dinov3", "fcmae", "ijepa", "mae", "moco", "mocov3", "simclr"),
-    *("simsiam", "swav", "vicreg", "vicregl", "vjepa"),
-}
+_SELF_SUPERVISED = {"dino", "dinov2", "dinov3", "fcmae", "ijepa", "mae", "mim", "seer"}
+_UNLABELLED = {"lvd142m", "lvd1689m", "sat493m"}
+"""Words in timm's tags for methods without labels, and whole tags: images on which DINOv2 and DINOv3 were trained."""
 
 
 def load_timm(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
@@ -93,7 +92,9 @@ def load_timm(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     preprocess = Steps(create_transform(**config, is_training=False))
     size = decoded_size(preprocess) or max(config["input_size"][1:])
     card = {"network": settings.get("architecture", architecture), "weights": filled, "pooling": {"backbone": pooling}}
-    return measured(assembled(name, network, preprocess, size, known_training(weights, source), pooling), card)
+    is_timms = name.startswith(("timm/", "hf-hub:timm/"))  # whoever tunes one of them hands its tag on
+    is_ssl = known_training(weights, settings.get("tag") or "") if is_timms else known_training(weights)
+    return measured(assembled(name, network, preprocess, size, is_ssl, pooling), card)
 
 
 def _pooling(network: Any) -> str:
@@ -163,7 +164,7 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     crop: dict[str, Any] = {"interpolation": "bicubic", "crop_pct": IMAGE_SIZE / DECODED, "mean": MEAN, "std": STD}
     preprocess = Steps(create_transform(IMAGE_SIZE, **crop, is_training=False))
     code = [folder / "hubconf.py"] if local else list(cache.glob(f"{fetched}/hubconf.py"))
-    size, is_ssl = decoded_size(preprocess) or DECODED, known_training(weights, name)
+    size, is_ssl = decoded_size(preprocess) or DECODED, known_training(weights)
     return measured(assembled(name, network, preprocess, size, is_ssl), card, code)
 
 
@@ -188,21 +189,21 @@ def without_classifier(network: nn.Module) -> nn.Module:
     return network
 
 
-def known_training(weights: Path | Fresh | None, name: str) -> bool | None:
+def known_training(weights: Path | Fresh | None, tag: str = "") -> bool | None:
     """Whether weights are self-supervised, as far as it is known.
 
     Args:
         weights: A file, of which nothing is known; fresh weights, which were not trained; or None for the published
-            ones, of which the name may tell.
-        name: Name of the published weights. It tells of labels (``in1k``), or of self-supervised training that no
-            fine-tuning (``ft``) followed (``dino``), or of neither.
+            ones.
+        tag: What timm calls the published weights. It tells of labels (``in1k``), or of self-supervised training that
+            no fine-tuning (``ft``) followed (``dino``), or of neither. What others call theirs tells nothing.
 
     Returns:
         None where it is not known.
     """
     if weights is not None:
         return False if isinstance(weights, Fresh) else None
-    words = set(re.split(r"[^a-z0-9]+", name.lower()))
-    if words & _SELF_SUPERVISED and "ft" not in words:
+    words = set(tag.split("_"))
+    if tag in _UNLABELLED or (words & _SELF_SUPERVISED and "ft" not in words):
         return True
     return False if any(re.fullmatch(r"ft|in\d+k", word) for word in words) else None

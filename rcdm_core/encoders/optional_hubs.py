@@ -152,7 +152,7 @@ def load_huggingface(name: str, *, weights: Path | Fresh | None = None) -> Encod
         "weights": filled,
         "pooling": {"backbone": "the network's own" if pools else "class token, or the mean of patches"},
     }
-    about, is_ssl = f"{transformers.__version__}{network.config}", known_training(weights, source)
+    about, is_ssl = f"{transformers.__version__}{network.config}", known_training(weights)
     return measured(assembled(name, trunk, preprocess, size, is_ssl, about), card)
 
 
@@ -271,7 +271,7 @@ def load_open_clip(name: str, *, weights: Path | Fresh | None = None) -> Encoder
     size = decoded_size(preprocess) or max(network.visual.image_size)
     _refuse_another(preprocess, lambda picture: transform(picture)[None], size, name)
     card = {"network": model, "weights": filled, "pooling": {"backbone": "the embedding compared with texts"}}
-    is_ssl, tower = False if isinstance(weights, Fresh) else None, ready(network.visual, name)
+    is_ssl, tower = known_training(weights), ready(network.visual, name)
     return measured(assembled(name, tower, preprocess, size, is_ssl, library.__version__), card)
 
 
