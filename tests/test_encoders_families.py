@@ -381,6 +381,44 @@ def test_code_of_all_files_that_make_a_network_is_part_of_the_fingerprint(tmp_pa
     assert plain == commented != other
 
 
+@pytest.mark.parametrize("name", ["python:own:build", "torchhub/./mine:build"])
+def test_helpers_and_settings_that_no_fixed_image_shows_are_part_of_the_fingerprint(tmp_path: Path, name: str) -> None:
+    """What is done to nearly black pictures alone, by a function that a module of a package imports, and by a file."""
+    folder = tmp_path / ("mine" if "hub" in name else ".")
+    (folder / "made").mkdir(parents=True)
+    own = """
+        import json
+        from pathlib import Path
+        from torch import nn
+        import made.parts
+
+        class Settings:
+            def __init__(self, values): self.__dict__ = values
+
+        class Net(nn.Conv2d):
+            image_size = 32
+
+            def __init__(self):
+                super().__init__(3, 4, 9)
+                self.settings = Settings(json.loads(Path(__file__).with_name("settings.json").read_text()))
+
+            def forward(self, x): return made.parts.mend(super().forward(x), x < self.settings.dark)
+
+        def build(pretrained=True): return Net()
+    """
+    (folder / ("hubconf.py" if "hub" in name else "own.py")).write_text(dedent(own))
+    (folder / "made/parts.py").write_text("from .deeper import factor\ndef mend(h, dark): return h * factor(dark)\n")
+
+    def fingerprint(code: str, dark: float) -> str:
+        (folder / "made/deeper.py").write_text(f"def factor(dark): return 1 + {code} * dark.all()\n")
+        (folder / "settings.json").write_text(f'{{"dark": {dark}}}')
+        return load_encoder(name).fingerprint
+
+    found = [fingerprint(*given) for given in (("2", 0.01), ("2  ", 0.01), ("3", 0.01), ("2", 0.02))]
+    assert found[0] == found[1]
+    assert len({*found}) == 3
+
+
 @pytest.mark.parametrize("name", ["torchhub/./mine:plain", "torchhub/somebody/mine:main:plain"])
 def test_the_entry_points_of_a_repository_are_part_of_the_fingerprint(tmp_path: Path, name: str) -> None:
     folder = tmp_path / ("mine" if "./" in name else "torch/hub/somebody_mine_main")

@@ -6,11 +6,14 @@ import ast
 import inspect
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import is_dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -67,8 +70,8 @@ def admitted(encoder: Encoder, sources: Iterable[Path] = (), remove_scores: bool
 
     It is frozen and in evaluation mode then, and its fingerprint knows weights and what else decides the numbers: the
     code of the network, comments aside (every file that defines one of its modules, and ``sources``, further ones);
-    plain attributes of its modules; and, for all that lies elsewhere, such as in helpers, the environment or buffers
-    that no file holds, what comes out of it.
+    plain attributes of its modules and of what holds settings in them; and, for all that lies elsewhere, such as in the
+    environment or buffers that no file holds, what comes out of it.
 
     Args:
         encoder: On any device. One that was looked at, as those that `rcdm_core.encoders.load_encoder` gives, may have
@@ -150,7 +153,9 @@ def _settings(network: nn.Module) -> str:
     lines = []
     for name, module in network.named_modules():
         if not _is_of_library(module):
-            plain = {key: value for key, value in vars(module).items() if key not in _REGISTERED and _is_plain(value)}
+            told = {key: value for key, value in vars(module).items() if key not in _REGISTERED}
+            plain = {key: value for key, value in told.items() if _is_plain(value)}
+            plain |= {key: _plain_of(value) for key, value in told.items() if _holds_settings(value, module)}
             lines += [f"{name}.{key}={plain[key]!r}" for key in sorted(plain)]
     kept = network.state_dict()
     for name, buffer in network.named_buffers():
@@ -174,6 +179,19 @@ def _is_plain(value: Any) -> bool:
             return os.sep not in value
         case _:
             return value is None or type(value) in (bool, int, float, complex, torch.dtype, torch.Size)
+
+
+def _holds_settings(value: Any, of: nn.Module) -> bool:
+    """Whether an attribute is made to hold settings: by its kind, or one that the code of the network has for them."""
+    is_own = type(value).__module__ == type(of).__module__ and not isinstance(value, (nn.Module, torch.Tensor))
+    is_made_for_them = isinstance(value, (SimpleNamespace, Namespace)) or is_dataclass(value) or is_own
+    return is_made_for_them and not isinstance(value, type) and hasattr(value, "__dict__")
+
+
+def _plain_of(value: Any) -> dict[str, Any]:
+    """Settings by name, those of its kind and its own."""
+    attributes = {**vars(type(value)), **vars(value)}
+    return {key: attributes[key] for key in sorted(attributes) if key[:2] != "__" and _is_plain(attributes[key])}
 
 
 CLASSES = (

@@ -27,7 +27,7 @@ from timm.data.transforms_factory import create_transform
 from torch import nn
 
 from rcdm_core.encoders.any_network import assembled, fill_network, measured, ready
-from rcdm_core.encoders.others_modules import modules_as_they_are
+from rcdm_core.encoders.others_modules import imported_from, modules_as_they_are
 from rcdm_core.encoders.preprocess import Steps, decoded_size
 from rcdm_core.errors import UserError, told, unknown_name
 from rcdm_core.fingerprint import fingerprint
@@ -163,7 +163,7 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     }
     crop: dict[str, Any] = {"interpolation": "bicubic", "crop_pct": IMAGE_SIZE / DECODED, "mean": MEAN, "std": STD}
     preprocess = Steps(create_transform(IMAGE_SIZE, **crop, is_training=False))
-    code = [folder / "hubconf.py"] if local else list(cache.glob(f"{fetched}/hubconf.py"))
+    code = {file for one in own for file in imported_from(one / "hubconf.py", one)}
     size, is_ssl = decoded_size(preprocess) or DECODED, known_training(weights)
     return measured(assembled(name, network, preprocess, size, is_ssl), card, code)
 
