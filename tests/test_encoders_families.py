@@ -440,6 +440,20 @@ def test_a_hub_of_something_else_gets_one_line(monkeypatch: pytest.MonkeyPatch) 
         load_encoder("hf-hub:some/words")
 
 
+@pytest.mark.parametrize(
+    "overlay",
+    [{"interpolation": "box"}, {"interpolation": "random"}, {"std": (0.0,) * 3}, {"input_size": (3, 3000, 3000)}],
+)
+def test_a_preprocessing_of_timm_that_cannot_be_done_gets_one_line(
+    overlay: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tagged = network("test_vit", 0)
+    tagged.pretrained_cfg = {**tagged.pretrained_cfg, **overlay}
+    monkeypatch.setattr(timm, "create_model", lambda *_, **__: tagged)
+    with pytest.raises(UserError, match="the preprocessing that timm gives timm/test_vit cannot be done on tensors"):
+        load_encoder("timm/test_vit", weights="random")
+
+
 SCORING = """
     dependencies = ["torch"]
     import torch

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import hostile_encoders as table
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 from torchvision import transforms as v1
@@ -18,9 +19,10 @@ from torchvision import transforms as v1
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.encoder import Encoder, pooled, survey
-from rcdm_core.encoders.preprocess import Steps
+from rcdm_core.encoders.preprocess import Steps, picture_of
 from rcdm_core.encoders.soundness import fixed_images, refuse_without_gradients, sketched
 from rcdm_core.errors import UserError
+from rcdm_core.images import square
 from rcdm_core.precision import rounding_of
 from rcdm_core.representations import represent
 from rcdm_probe.opening import open_encoder
@@ -183,6 +185,42 @@ def test_what_would_see_more_of_an_oblong_picture_is_told(
     monkeypatch.setattr(table, "plain", lambda: given, raising=False)
     assert ("oblong pictures" in load_encoder("python:hostile_encoders:plain").card) == told
     assert ("make pictures square first" in capsys.readouterr().err) == told
+
+
+class Lanczos:
+    """Makes pictures small by another filter than tensors, which it leaves."""
+
+    def __call__(self, picture: Any) -> Any:
+        return picture.resize((32, 32), Image.Resampling.LANCZOS) if isinstance(picture, Image.Image) else picture
+
+    def __repr__(self) -> str:
+        return "Lanczos()"
+
+
+SHRUNK = {
+    "resized": ([v1.Resize(32), v1.CenterCrop(32)], False),
+    "as_pictures_are": ([v1.Resize(32, antialias=False), v1.CenterCrop(32), v1.ToTensor()], False),
+    "by_no_filter": ([v1.Resize(32, antialias=False), v1.CenterCrop(32)], False),
+    "blurred": ([v1.GaussianBlur(9, 3.0), v1.Resize(32), v1.CenterCrop(32), v1.ToTensor()], True),
+    "colours_alone": ([v1.Normalize([0.5] * 3, [0.5] * 3)], False),
+    "another_way_for_pictures": ([Lanczos(), v1.Resize(32), v1.CenterCrop(32), v1.ToTensor()], True),
+}
+
+
+@pytest.mark.parametrize("name", SHRUNK)
+def test_what_makes_something_else_of_large_pictures_is_told(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps, told = SHRUNK[name]
+    monkeypatch.setattr(table, "plain", lambda: (table.Net(), v1.Compose(steps)), raising=False)
+    encoder = load_encoder("python:hostile_encoders:plain")
+    assert ("larger pictures" in encoder.card) == told == ("resize them first" in capsys.readouterr().err)
+    if name == "as_pictures_are":
+        picture = picture_of(torch.rand(3, 90, 70, generator=torch.Generator().manual_seed(0)))
+        theirs = v1.Compose(steps)(picture)[None]
+        torch.testing.assert_close(
+            encoder.preprocess(square(picture, encoder.image_size)[None]), theirs, atol=0.004, rtol=0
+        )
 
 
 def built(name: str, dimensions: Mapping[str, int] | None = None) -> Encoder:

@@ -138,6 +138,29 @@ def test_a_file_for_a_network_of_transformers_is_looked_at_as_any_other(vit: Any
     torch.testing.assert_close(encoder(IMAGES)["backbone"], tokens[:, 0])
 
 
+def test_what_an_image_processor_makes_of_oblong_pictures_alone_is_told(vit: Any) -> None:
+    transformers = pytest.importorskip("transformers")
+    vit("own")
+    transformers.DPTImageProcessor(size={"height": 32, "width": 32}, keep_aspect_ratio=True).save_pretrained("own")
+    assert "oblong pictures" in load_encoder("hf:./own").card
+
+
+def test_a_tower_of_open_clip_pads_what_it_is_told_to_pad(monkeypatch: pytest.MonkeyPatch) -> None:
+    open_clip, create = pytest.importorskip("open_clip"), pytest.importorskip("open_clip").create_model
+
+    def padding(*arguments: Any, **options: Any) -> Any:
+        network = create(*arguments, **options)
+        network.visual.preprocess_cfg = {**network.visual.preprocess_cfg, "resize_mode": "longest"}
+        return network
+
+    monkeypatch.setattr(open_clip, "create_model", padding)
+    encoder = load_encoder("open_clip:RN50-quickgelu", weights="random")
+    settings = open_clip.transform.PreprocessCfg(**padding("RN50-quickgelu").visual.preprocess_cfg)
+    picture = picture_of(smooth(400, 600))
+    theirs = open_clip.transform.image_transform_v2(settings, is_train=False)(picture)[None]
+    assert alike(encoder.preprocess(square(picture, encoder.image_size)[None]), theirs)
+
+
 def test_a_tower_of_open_clip_is_its_visual_part() -> None:
     open_clip = pytest.importorskip("open_clip")
     encoder = load_encoder("open_clip:RN50-quickgelu", weights="random:3")

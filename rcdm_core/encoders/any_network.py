@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from rcdm_core.encoders.encoder import Encoder, catching, pooled
-from rcdm_core.encoders.preprocess import bends_oblong
+from rcdm_core.encoders.preprocess import Way, bends_oblong, shrinks_otherwise
 from rcdm_core.encoders.soundness import LOOKED_AT, examined, fixed_images, others_code, sketched
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import forget_fingerprints, shows_an_address, without_addresses
@@ -47,21 +47,31 @@ def assembled(
 
 
 def measured(
-    encoder: Encoder, card: Mapping[str, Any], sources: Iterable[Path] = (), remove_scores: bool = True
+    encoder: Encoder,
+    card: Mapping[str, Any],
+    sources: Iterable[Path] = (),
+    remove_scores: bool = True,
+    theirs: Way | None = None,
 ) -> Encoder:
     """An encoder that is known by what it does with a few fixed images, and by what its card says of it.
 
-    A last layer that makes scores of classes is left out if ``remove_scores``; either way the card says so.
+    A last layer that makes scores of classes is left out if ``remove_scores``; either way the card says so. So it does
+    of pictures of which ``theirs``, the preprocessing as the library has it, makes something else.
 
     Raises:
         UserError: As `admitted`.
     """
     encoder = admitted(encoder, sources, remove_scores)
     encoder.card = {**card, **encoder.card}
-    if bends_oblong(encoder.preprocess, encoder.image_size):
+    size = encoder.image_size
+    if bends_oblong(encoder.preprocess, size, theirs):
         told = "its centre square alone is looked at, of which its own preprocessing would make something else"
         encoder.card["oblong pictures"] = told
         print(f"{encoder.name}: of an oblong picture {told}; make pictures square first", file=sys.stderr)
+    if shrinks_otherwise(encoder.preprocess, size, theirs):
+        told = f"they are resized to {size} pixels before its own first step, which makes something else of them"
+        encoder.card["larger pictures"] = told
+        print(f"{encoder.name}: larger pictures: {told}; resize them first", file=sys.stderr)
     return encoder
 
 

@@ -29,6 +29,7 @@ from torch import nn
 from rcdm_core.encoders.any_network import assembled, fill_network, measured, ready
 from rcdm_core.encoders.others_modules import imported_from, modules_as_they_are
 from rcdm_core.encoders.preprocess import Steps, decoded_size
+from rcdm_core.encoders.soundness import others_code
 from rcdm_core.errors import UserError, told, unknown_name
 from rcdm_core.fingerprint import fingerprint
 from rcdm_core.hub import offline_without_a_network
@@ -38,6 +39,7 @@ from rcdm_core.weights import Fresh, seeded
 if TYPE_CHECKING:
     from rcdm_core.encoders.encoder import Encoder
 
+_OWN = "write a function that returns the network with its transform, and name it python:..."
 IMAGE_SIZE = 224  # pixels
 DECODED = 256  # pixels of the short side before it is cropped
 
@@ -89,12 +91,15 @@ def load_timm(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     filled = fill_network(network, weights, name, source, layers)
     config = resolve_model_data_config(network)
     pooling = _pooling(network)
-    preprocess = Steps(create_transform(**config, is_training=False))
-    size = decoded_size(preprocess) or max(config["input_size"][1:])
+    with others_code(f"the preprocessing that timm gives {name} cannot be done on tensors", _OWN):
+        transform: Any = create_transform(**config, is_training=False)
+        preprocess = Steps(transform)
+        size = decoded_size(preprocess) or max(config["input_size"][1:])
     card = {"network": settings.get("architecture", architecture), "weights": filled, "pooling": {"backbone": pooling}}
     is_timms = name.startswith(("timm/", "hf-hub:timm/"))  # whoever tunes one of them hands its tag on
     is_ssl = known_training(weights, settings.get("tag") or "") if is_timms else known_training(weights)
-    return measured(assembled(name, network, preprocess, size, is_ssl, pooling), card)
+    encoder = assembled(name, network, preprocess, size, is_ssl, pooling)
+    return measured(encoder, card, theirs=lambda picture: transform(picture)[None])
 
 
 def _pooling(network: Any) -> str:

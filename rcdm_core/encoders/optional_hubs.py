@@ -8,7 +8,7 @@ that a gradient goes through them. Of a network of OpenCLIP ``backbone`` is the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from math import isqrt
 from pathlib import Path
@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub import constants
+from timm.data.transforms import ResizeKeepRatio
 from torch import nn
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
 from rcdm_core.encoders.any_network import assembled, fill_network, measured, ready
 from rcdm_core.encoders.hubs import known_training
-from rcdm_core.encoders.preprocess import Steps, alike, decoded_size, picture_of, smooth
+from rcdm_core.encoders.preprocess import Steps, Way, alike, decoded_size, picture_of, smooth
 from rcdm_core.encoders.soundness import others_code
 from rcdm_core.errors import UserError, told, unknown_name
 from rcdm_core.hub import offline_without_a_network
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 _FILTERS = {0: InterpolationMode.NEAREST, 2: InterpolationMode.BILINEAR, 3: InterpolationMode.BICUBIC}
 _WARPED = 384  # pixels from which ConvNeXt resizes without regard to shape
 _COUNTS = ("position_ids", COUNTER)  # whole numbers beside the weights
+_TO_RGB = ("MaybeConvertMode", "_convert_to_rgb")  # what OpenCLIP calls it; of pictures alone
 _OWN = "write a function that returns the network with its transform, and name it python:..."
-_ON_TENSORS = (transforms.Resize, transforms.CenterCrop, transforms.ToTensor, transforms.Normalize)
 
 
 class _Level(nn.Module):
@@ -146,14 +147,18 @@ def load_huggingface(name: str, *, weights: Path | Fresh | None = None) -> Encod
     trunk = ImageTower(network, patch if isinstance(patch, int) else 0, pools)
     preprocess = Steps(transforms.Compose(_steps(settings, name)))
     size = decoded_size(preprocess) or max(_sides(settings.get("crop_size") or settings["size"]))
-    _refuse_another(preprocess, lambda picture: processor(picture, return_tensors="pt")["pixel_values"], size, name)
+
+    def theirs(picture: Image.Image) -> torch.Tensor:
+        return processor(picture, return_tensors="pt")["pixel_values"]
+
+    _refuse_another(preprocess, theirs, size, name)
     card = {
         "network": type(network).__name__,
         "weights": filled,
         "pooling": {"backbone": "the network's own" if pools else "class token, or the mean of patches"},
     }
     about, is_ssl = f"{transformers.__version__}{network.config}", known_training(weights)
-    return measured(assembled(name, trunk, preprocess, size, is_ssl, about), card)
+    return measured(assembled(name, trunk, preprocess, size, is_ssl, about), card, theirs=theirs)
 
 
 def _state(network: nn.Module, path: Path) -> dict[str, torch.Tensor]:
@@ -182,7 +187,7 @@ def _is_saved_with_pooler(transformers: Any, shape: Any) -> bool:
         return any("pooler" in key for key in saved(shape).state_dict())
 
 
-def _refuse_another(preprocess: nn.Module, theirs: Callable[[Image.Image], torch.Tensor], size: int, name: str) -> None:
+def _refuse_another(preprocess: nn.Module, theirs: Way, size: int, name: str) -> None:
     """Raise a `UserError` if a preprocessing does not do to a picture what the library does: flips colours, say."""
     for side in (size, size + size // 2):
         picture = picture_of(smooth(side, side))
@@ -267,12 +272,26 @@ def load_open_clip(name: str, *, weights: Path | Fresh | None = None) -> Encoder
     filled = fill_network(network, weights, name, tag)
     settings = library.transform.PreprocessCfg(**network.visual.preprocess_cfg)
     transform = library.transform.image_transform_v2(settings, is_train=False)
-    preprocess = Steps(transforms.Compose([step for step in transform.transforms if isinstance(step, _ON_TENSORS)]))
+    steps = [step for step in transform.transforms if getattr(step, "__name__", type(step).__name__) not in _TO_RGB]
+    preprocess = Steps(transforms.Compose([*map(_on_tensors, steps)]))
     size = decoded_size(preprocess) or max(network.visual.image_size)
-    _refuse_another(preprocess, lambda picture: transform(picture)[None], size, name)
+
+    def theirs(picture: Image.Image) -> torch.Tensor:
+        return transform(picture)[None]
+
+    _refuse_another(preprocess, theirs, size, name)
     card = {"network": model, "weights": filled, "pooling": {"backbone": "the embedding compared with texts"}}
     is_ssl, tower = known_training(weights), ready(network.visual, name)
-    return measured(assembled(name, tower, preprocess, size, is_ssl, library.__version__), card)
+    return measured(assembled(name, tower, preprocess, size, is_ssl, library.__version__), card, theirs=theirs)
+
+
+def _on_tensors(step: Any) -> Any:
+    """A step of OpenCLIP as one that takes tensors: timm's, where its own takes pictures alone."""
+    if type(step).__name__ != "ResizeKeepRatio":
+        return step
+    ours = ResizeKeepRatio(step.size, step.longest)
+    ours.interpolation = step.interpolation
+    return ours
 
 
 def _required(module: str, extra: str, name: str) -> Any:

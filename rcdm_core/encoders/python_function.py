@@ -101,7 +101,8 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
         preprocess, image_size = _preprocessing(transform, image_size, name)
         code = imported_from(Path(module.__file__), here) if module.__file__ else set()
         encoder = assembled(name, network, preprocess, image_size, is_ssl)
-        encoder = measured(encoder, card, code, remove_scores=False)
+        theirs = None if transform is None else lambda picture: transform(picture)[None]
+        encoder = measured(encoder, card, code, remove_scores=False, theirs=theirs)
     encoder.training_augmentations = augmentations
     if shadowed:  # what is imported at every pass finds ours now
         examined(encoder)
