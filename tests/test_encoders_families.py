@@ -53,7 +53,25 @@ def test_a_timm_network_gives_what_timm_pools(name: str, tmp_path: Path) -> None
         expected = model.forward_head(model.forward_features(x), pre_logits=True)
     torch.testing.assert_close(encoder(IMAGES)["backbone"], expected)
     assert encoder.dimensions == {"backbone": expected.shape[1]}
-    assert encoder.card["pooling"]["backbone"] in ("mean over positions", "class token")
+    rule = {"test_vit": "class token", "test_convnext": "the network's own"}.get(name, "mean over positions")
+    assert encoder.card["pooling"]["backbone"] == rule  # of ConvNeXt that mean is normed
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "rule"),
+    [
+        ("deit_tiny_distilled_patch16_224", {}, "the network's own"),
+        ("vit_tiny_patch16_224", {"global_pool": "avg"}, "mean of patches"),
+        ("swin_tiny_patch4_window7_224", {"window_size": 4}, "mean over positions"),
+        ("resnet50_clip", {}, "the network's own"),
+    ],
+)
+def test_a_card_tells_how_a_network_pools_where_that_is_all_it_does(
+    name: str, options: dict[str, object], rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda model, **given: create(model, **given, **options))
+    assert load_encoder(f"timm/{name}", weights="random").card["pooling"] == {"backbone": rule}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 from torch import nn
+from torchvision.models import swin_transformer
 
 from rcdm_core.encoders import Encoder, load_encoder
 from rcdm_core.encoders.encoder import PATCHES, pooled, with_layers
@@ -154,6 +155,20 @@ def test_channels_are_where_the_layer_has_them() -> None:
     wide = network.wide(network.norm(network.conv(IMAGES).permute(0, 2, 3, 1)))
     torch.testing.assert_close(encoder(IMAGES)["wide"], wide.mean((1, 2)))
     torch.testing.assert_close(encoder(IMAGES)["act"], network.act(wide).mean((1, 2)))
+
+
+def test_channels_are_told_where_all_sides_are_equal() -> None:
+    """torchvision's Swin has its channels last; at this size its first stage has as many as rows and columns."""
+    torch.manual_seed(0)
+    shape = {"patch_size": [4, 4], "depths": [1, 1], "num_heads": [2, 4], "window_size": [4, 4], "embed_dim": 16}
+    swin = swin_transformer.SwinTransformer(**shape).eval()
+    maps = {name: swin.features[: place + 1](torch.rand(2, 3, 64, 64)) for place, name in enumerate(("0", "1"))}
+    for name, map_ in maps.items():
+        assert map_.shape == (2, 16, 16, 16)
+        torch.testing.assert_close(pooled(map_, swin, swin.features[int(name)]), map_.mean((1, 2)))
+    resnet, map_ = timm.create_model("test_resnet"), torch.rand(2, 8, 8, 8)
+    for layer in (resnet.layer1, nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), nn.MaxPool2d(2)):
+        torch.testing.assert_close(pooled(map_, resnet, layer), map_.mean((2, 3)))
 
 
 def test_a_layer_that_sees_windows_of_images_cannot_be_a_level() -> None:

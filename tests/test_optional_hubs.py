@@ -106,6 +106,31 @@ def vit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return save
 
 
+def test_detection_tokens_are_no_patches(vit: Any) -> None:
+    network = vit("own", "YolosModel", num_detection_tokens=5, image_size=[32, 32])
+    encoder = load_encoder("hf:./own", levels=["patches"])
+    tokens = network(pixel_values=encoder.preprocess(IMAGES)).last_hidden_state
+    torch.testing.assert_close(encoder(IMAGES)["patches"], tokens[:, 1:17].mean(1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "rule"),
+    [
+        ("ViTModel", {}, "the network's own"),
+        ("ViTForImageClassification", {}, "class token"),
+        ("ViTMSNModel", {}, "class token"),
+        ("SegformerModel", {"depths": [1] * 4, "hidden_sizes": [8] * 4}, "mean over positions"),
+    ],
+)
+def test_what_is_pooled_here_is_not_called_the_networks_own(
+    kind: str, more: dict[str, Any], rule: str, vit: Any
+) -> None:
+    if kind == "SegformerModel":
+        more = more | {"num_attention_heads": [1] * 4, "num_encoder_blocks": 4}
+    vit("own", kind, **more)
+    assert load_encoder("hf:./own").card["pooling"] == {"backbone": rule}
+
+
 def test_the_untrained_floor_of_a_classifier_pools_as_it_does(vit: Any) -> None:
     for kind, token in {"ViTForImageClassification": True, "ViTModel": False}.items():
         vit(kind, kind)

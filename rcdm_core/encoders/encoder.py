@@ -1,11 +1,12 @@
 """An encoder: a frozen network that gives representations at named levels, straight from images in [0, 1].
 
-Any layer of the trunk can be a level: it is caught by a hook while the network runs, and pooled to ``[N, D]``.
-A map ``[N, C, H, W]`` gives its mean over H and W; so does one whose channels are its last axis, which shows in the
-kind of the layer, in which two of its sides are equal, or in what the network says. Tokens ``[N, T, C]`` of a
-transformer give the class token if the network has one, else the mean of the patches, registers and other extra tokens
-left out. ``[N, D]`` stays as it is. Pooling happens inside the hook, before an in-place activation behind the layer can
-change the tensor. A layer that runs several times in one pass counts with its last output.
+Any layer of the trunk can be a level: it is caught by a hook while the network runs, and pooled to ``[N, D]``. A map
+``[N, C, H, W]`` gives its mean over H and W; so does one whose channels are its last axis, which shows in the kind of
+the layer, in which two of its sides are equal, in what the network says, or (where all sides are equal) in what the
+layer is made of. Tokens ``[N, T, C]`` of a transformer give the class token, the first, if the network has one, else
+the mean of the patches, registers and other extra tokens left out. ``[N, D]`` stays as it is. Pooling happens inside
+the hook, before an in-place activation behind the layer can change the tensor. A layer that runs several times in one
+pass counts with its last output.
 
 The level `PATCHES` is the mean over a grid of places: of the patch tokens of a transformer, without its class token and
 other extra ones, or of the last map of a convolutional network. The grid itself is kept for who asks for it
@@ -392,7 +393,18 @@ def _channels_last(output: torch.Tensor, network: nn.Module, layer: nn.Module | 
     _, first, second, third = output.shape
     if (first == second) != (second == third):
         return first == second
-    return "NHWC" in (getattr(network, "output_fmt", ""), getattr(layer, "output_fmt", ""))
+    if "NHWC" in (getattr(network, "output_fmt", ""), getattr(layer, "output_fmt", "")):
+        return True
+    return first == second == third and _ends_channels_last(layer or network)
+
+
+def _ends_channels_last(layer: nn.Module) -> bool:
+    """Whether what a layer does last takes channels as the last axis: all that it has are linear layers and norms."""
+    while isinstance(layer, nn.Sequential) and len(layer):
+        layer = layer[-1]
+    kinds = [*layer.modules()]
+    has_maps = any(isinstance(kind, (nn.Conv2d, nn.BatchNorm2d)) for kind in kinds)
+    return not has_maps and any(isinstance(kind, (nn.Linear, nn.LayerNorm)) for kind in kinds)
 
 
 def _patches(network: nn.Module) -> int | None:

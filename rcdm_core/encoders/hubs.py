@@ -2,7 +2,7 @@
 
 Of timm's networks the level ``backbone`` is what the network itself pools for its classifier: the class token or the
 mean of the patches of a transformer, as its weights were trained, the mean over positions of a convolutional network.
-The card says which. The preprocessing is the one that timm gives the weights.
+The card says which, where that is all that it does. The preprocessing is the one that timm gives the weights.
 
 A repository of torch.hub is run only if it is trusted: PyTorch asks before the first use of one, and remembers the
 answer. It may also be a folder with a ``hubconf.py``. What an entry point returns says nothing of its preprocessing:
@@ -27,9 +27,10 @@ from timm.data.transforms_factory import create_transform
 from torch import nn
 
 from rcdm_core.encoders.any_network import assembled, fill_network, measured, ready
+from rcdm_core.encoders.encoder import pooled
 from rcdm_core.encoders.others_modules import imported_from, modules_as_they_are
 from rcdm_core.encoders.preprocess import Steps, decoded_size
-from rcdm_core.encoders.soundness import others_code
+from rcdm_core.encoders.soundness import fixed_images, others_code
 from rcdm_core.errors import UserError, told, unknown_name
 from rcdm_core.fingerprint import fingerprint
 from rcdm_core.hub import offline_without_a_network
@@ -90,20 +91,37 @@ def load_timm(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     layers = (classifier,) if isinstance(classifier, str) else tuple(classifier)
     filled = fill_network(network, weights, name, source, layers)
     config = resolve_model_data_config(network)
-    pooling = _pooling(network)
+    about = _pooling(network)
     with others_code(f"the preprocessing that timm gives {name} cannot be done on tensors", _OWN):
         transform: Any = create_transform(**config, is_training=False)
         preprocess = Steps(transform)
         size = decoded_size(preprocess) or max(config["input_size"][1:])
-    card = {"network": settings.get("architecture", architecture), "weights": filled, "pooling": {"backbone": pooling}}
+    card = {"network": settings.get("architecture", architecture), "weights": filled}
     is_timms = name.startswith(("timm/", "hf-hub:timm/"))  # whoever tunes one of them hands its tag on
     is_ssl = known_training(weights, settings.get("tag") or "") if is_timms else known_training(weights)
-    encoder = assembled(name, network, preprocess, size, is_ssl, pooling)
-    return measured(encoder, card, theirs=lambda picture: transform(picture)[None])
+    encoder = assembled(name, network, preprocess, size, is_ssl, about)
+    encoder = measured(encoder, card, theirs=lambda picture: transform(picture)[None])
+    with torch.no_grad():
+        encoder.card.setdefault("pooling", {"backbone": _pooled_by(network, preprocess(fixed_images(size)[:1]))})
+    return encoder
+
+
+def _pooled_by(network: Any, pixels: torch.Tensor) -> str:
+    """How the network pools its features, in words, where that is all it does: many norm what they pooled."""
+    features, h = network.forward_features(pixels), network(pixels)
+    if not isinstance(features, torch.Tensor) or features.ndim not in (3, 4):
+        return "the network's own"
+    ways = {"mean over positions": pooled(features, network)}
+    if features.ndim == 3:
+        before, norm = getattr(network, "num_prefix_tokens", 0), getattr(network, "fc_norm", None) or nn.Identity()
+        ways = {"mean of patches": norm(features[:, before:].mean(1))}
+        ways |= {"class token": norm(features[:, 0])} if before else {}
+    fitting = (words for words, one in ways.items() if one.shape == h.shape and one.allclose(h, atol=1e-4))
+    return next(fitting, "the network's own")
 
 
 def _pooling(network: Any) -> str:
-    """How the network pools its features, in words."""
+    """What the network says of its pooling, by which it is known again beside weights and code."""
     pool = getattr(network, "global_pool", None) or getattr(getattr(network, "head", None), "global_pool", "")
     if isinstance(pool, nn.Module):
         kind, average = getattr(pool, "pool_type", ""), "mean over positions"

@@ -24,7 +24,7 @@ from torchvision.transforms import InterpolationMode
 from rcdm_core.encoders.any_network import assembled, fill_network, measured, ready
 from rcdm_core.encoders.hubs import known_training
 from rcdm_core.encoders.preprocess import Steps, Way, alike, decoded_size, picture_of, smooth
-from rcdm_core.encoders.soundness import others_code
+from rcdm_core.encoders.soundness import fixed_images, others_code
 from rcdm_core.errors import UserError, told, unknown_name
 from rcdm_core.hub import offline_without_a_network
 from rcdm_core.images import square
@@ -58,20 +58,27 @@ class ImageTower(nn.Module):
         network: Gives ``last_hidden_state``, tokens ``[N, T, C]`` or a map ``[N, C, H, W]``, and may pool it.
         patch: Side of a patch in pixels; 0 for a network without.
         pools: Whether what it pools is trained; else the class token stands for it, or the mean.
+        behind: Tokens that are no patches and stand behind them; others stand before.
     """
 
-    def __init__(self, network: nn.Module, patch: int, pools: bool) -> None:
+    def __init__(self, network: nn.Module, patch: int, pools: bool, behind: int = 0) -> None:
         super().__init__()
-        self.network, self.patch, self.pools = network, patch, pools
+        self.network, self.patch, self.pools, self.behind = network, patch, pools, behind
         self.class_token, self.patches = _Level(), _Level()
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Features ``[N, D]`` of ``[N, 3, H, W]``."""
+        return self.pooled(pixels)[0]
+
+    def pooled(self, pixels: torch.Tensor) -> tuple[torch.Tensor, str]:
+        """Features ``[N, D]`` of ``[N, 3, H, W]``, and in words how they are pooled."""
         found = self.network(pixel_values=pixels)
-        hidden = found.last_hidden_state
+        hidden, words = found.last_hidden_state, "mean over positions"
         if hidden.ndim == 4:
             mean = self.patches(hidden).mean((2, 3))
         else:
+            words = "mean of patches"
+            hidden = hidden[:, : hidden.shape[1] - self.behind]
             rows, columns = (side // self.patch if self.patch else 0 for side in pixels.shape[2:])
             before = max(0, hidden.shape[1] - rows * columns) if self.patch else 0
             mean, tokens = hidden[:, before:].mean(1), hidden[:, before:].mT
@@ -79,9 +86,9 @@ class ImageTower(nn.Module):
                 rows = columns = isqrt(tokens.shape[2])
             self.patches(tokens.unflatten(2, (rows, columns)) if rows * columns == tokens.shape[2] else mean)
             if before:
-                mean = self.class_token(hidden[:, 0])
+                mean, words = self.class_token(hidden[:, 0]), "class token"
         pooler = getattr(found, "pooler_output", None) if self.pools else None
-        return mean if pooler is None else pooler.flatten(1)
+        return (mean, words) if pooler is None else (pooler.flatten(1), "the network's own")
 
 
 def load_huggingface(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
@@ -144,7 +151,9 @@ def load_huggingface(name: str, *, weights: Path | Fresh | None = None) -> Encod
         filled += f", of which {len(others)} tensors are left aside (first: {others[0]})"
     network = ready(getattr(network, "vision_model", network), name)
     patch = getattr(network.config, "patch_size", 0)
-    trunk = ImageTower(network, patch if isinstance(patch, int) else 0, pools)
+    trunk = ImageTower(
+        network, patch if isinstance(patch, int) else 0, pools, getattr(network.config, "num_detection_tokens", 0)
+    )
     preprocess = Steps(transforms.Compose(_steps(settings, name)))
     size = decoded_size(preprocess) or max(_sides(settings.get("crop_size") or settings["size"]))
 
@@ -155,10 +164,13 @@ def load_huggingface(name: str, *, weights: Path | Fresh | None = None) -> Encod
     card = {
         "network": type(network).__name__,
         "weights": filled,
-        "pooling": {"backbone": "the network's own" if pools else "class token, or the mean of patches"},
+        "pooling": {"backbone": "the network's own"},
     }
     about, is_ssl = f"{transformers.__version__}{network.config}", known_training(weights)
-    return measured(assembled(name, trunk, preprocess, size, is_ssl, about), card, theirs=theirs)
+    encoder = measured(assembled(name, trunk, preprocess, size, is_ssl, about), card, theirs=theirs)
+    with torch.no_grad():
+        encoder.card["pooling"] = {"backbone": trunk.pooled(preprocess(fixed_images(size)[:1]))[1]}
+    return encoder
 
 
 def _state(network: nn.Module, path: Path) -> dict[str, torch.Tensor]:
