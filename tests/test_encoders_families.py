@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -187,6 +188,12 @@ HUBCONF = """
     def words(pretrained=True):
         return "no network"
 
+    def projecting():
+        torch.manual_seed(2)
+        net = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 9), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+        net.fc = torch.nn.Linear(16, 128)
+        return net
+
     def trained(**options):
         return plain()
 """
@@ -242,6 +249,14 @@ def make():
 """
 
 
+def test_a_last_layer_that_is_left_out_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hub(tmp_path / "mine")
+    told = {name: load_encoder(f"torchhub/./mine:{name}") for name in ("small", "projecting")}
+    cards = [encoder.card.get("classifier") for encoder in told.values()]
+    assert cards == ["fc, over 9 classes, left out", "fc, over 128 numbers, left out"]
+    assert capsys.readouterr().err.count("left out; if that makes features") == 2
+
+
 def test_two_repositories_whose_modules_have_one_name_are_two_networks(tmp_path: Path) -> None:
     for name, activation in {"one": "ReLU", "two": "Tanh"}.items():
         (tmp_path / name).mkdir()
@@ -275,13 +290,24 @@ def test_code_that_is_edited_in_a_session_is_run_as_it_is_recorded(tmp_path: Pat
         ("./mine:large", None, "Cannot find callable large .*hubconf.py says which"),
         ("./mine:words", None, "gives a str, not a network"),
         ("./mine:plain", "random", "pretrained"),
+        ("./nowhere:plain", None, "there is no folder ./nowhere: the current folder is"),
+        ("./empty:plain", None, "name the folder of a repository that has one"),
+        ("somebody/nothing:plain", None, "connect to the network once, or put a copy"),
         ("./mine:trained", "random", "gives the same weights whatever the seed"),
     ],
 )
-def test_torchhub_mistakes_get_one_line(tmp_path: Path, name: str, weights: str | None, message: str) -> None:
+def test_torchhub_mistakes_get_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, weights: str | None, message: str
+) -> None:
     hub(tmp_path / "mine")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr("torch.hub.urlopen", unreachable)
     with pytest.raises(UserError, match=message):
         load_encoder(f"torchhub/{name}", weights=weights)
+
+
+def unreachable(*_: object, **__: object) -> None:
+    raise URLError("no network")
 
 
 OWN = """

@@ -231,7 +231,7 @@ def _tell_scores(encoder: Encoder, levels: Mapping[str, torch.Tensor], *, remove
         with suppress(Exception), torch.no_grad():  # a shape that was written down
             features = encoder(_two_images(encoder))["backbone"]
             if not differ(features, pooled(given, encoder.trunk), features, rounding_of(encoder)):
-                encoder.card["classifier"] = f"{name}, over {classes:,} classes, left out"
+                encoder.card["classifier"] = left_out(encoder.name, {name: classes})
                 return True
         encoder.trunk.set_submodule(name, layer)
     encoder.card["classifier"] = told
@@ -281,6 +281,17 @@ def _is_of_library(module: nn.Module) -> bool:
 
 def _two_images(encoder: Encoder) -> torch.Tensor:
     return fixed_images(encoder.image_size)[LOOKED_AT].to(device_of(encoder))
+
+
+def left_out(encoder: str, layers: Mapping[str, int]) -> str:
+    """What a card says of last layers that were left out, by name with their widths.
+
+    It is told on the standard error as well, for one may make features.
+    """
+    widths = {name: f"{n:,} classes" if n in CLASSES else f"{n:,} numbers" for name, n in layers.items()}
+    told = f"{', '.join(f'{name}, over {width}' for name, width in widths.items())}, left out"
+    print(f"{encoder}: its last layer {told}; if that makes features, write a function (python:...)", file=sys.stderr)
+    return told
 
 
 def _last_layer(encoder: Encoder) -> tuple[str, nn.Module | None, torch.Tensor]:

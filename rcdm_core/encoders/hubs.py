@@ -26,7 +26,7 @@ from timm.data.constants import IMAGENET_DEFAULT_STD as STD
 from timm.data.transforms_factory import create_transform
 from torch import nn
 
-from rcdm_core.encoders.any_network import assembled, fill_network, measured, ready
+from rcdm_core.encoders.any_network import assembled, fill_network, left_out, measured, ready
 from rcdm_core.encoders.encoder import pooled
 from rcdm_core.encoders.others_modules import imported_from, modules_as_they_are
 from rcdm_core.encoders.preprocess import Steps, decoded_size
@@ -145,6 +145,8 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     folder = user_path(repository, "the repository")
     local = bool(repository) and folder.is_dir()
     owned, _, branch = repository.partition(":")
+    if not local and repository.startswith((".", "/", "~")):
+        raise UserError(f"there is no folder {repository}", f"the current folder is {Path.cwd()}")
     if not local and owned.count("/") != 1:
         raise UserError(
             f"{name!r} names no repository", "write torchhub/OWNER/REPOSITORY:BRANCH:NAME, or torchhub/./FOLDER:NAME"
@@ -177,39 +179,51 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
             f"{name} gives the same weights whatever the seed: it loads its own even if asked for a network without",
             "leave out --weights random",
         )
-    network = without_classifier(ready(network, name))
+    network = ready(network, name)
+    replaced = without_classifier(network)
     card = {
         "network": f"{entry} of {repository}",
         "weights": fill_network(network, weights, name, "the repository's", CLASSIFIERS),
         "preprocessing": "ImageNet's usual one, assumed",
         "pooling": {"backbone": "the network's own"},
+        **({"classifier": left_out(name, replaced)} if replaced else {}),
     }
     crop: dict[str, Any] = {"interpolation": "bicubic", "crop_pct": IMAGE_SIZE / DECODED, "mean": MEAN, "std": STD}
     preprocess = Steps(create_transform(IMAGE_SIZE, **crop, is_training=False))
     code = {file for one in own for file in imported_from(one / "hubconf.py", one)}
     size, is_ssl = decoded_size(preprocess) or DECODED, known_training(weights)
-    return measured(assembled(name, network, preprocess, size, is_ssl), card, code)
+    return measured(assembled(name, network, preprocess, size, is_ssl), card, code, not replaced)
+
+
+_CONNECT = "connect to the network once, or put a copy of the repository in a folder: torchhub/./FOLDER:NAME"
 
 
 def _remedy(error: BaseException) -> str:
     match error:
         case EOFError():
             return "it is not trusted yet: answer y to the question in a terminal"
+        case OSError() if Path(error.filename or "").name == "hubconf.py":
+            return "name the folder of a repository that has one"
         case OSError() | HTTPException():
-            return "connect to the network once, or put a copy of the repository in a folder: torchhub/./FOLDER:NAME"
+            return _CONNECT
+        case RuntimeError() if "internet" in str(error):
+            return _CONNECT
         case _:
             return "the repository's hubconf.py says which entry points there are and what they need"
 
 
-def without_classifier(network: nn.Module) -> nn.Module:
-    """The network with its last linear layer, if it has one under a usual name, replaced by nothing."""
+def without_classifier(network: nn.Module) -> dict[str, int]:
+    """Replace a network's last linear layer, if it has one under a usual name, by nothing: names and widths of such."""
+    replaced = {}
     for name in CLASSIFIERS:
         layer = getattr(network, name, None)
         if isinstance(layer, nn.Linear):
+            replaced[name] = layer.out_features
             setattr(network, name, nn.Identity())
         elif isinstance(layer, nn.Sequential) and len(layer) and isinstance(layer[-1], nn.Linear):
+            replaced[name] = layer[-1].out_features
             layer[-1] = nn.Identity()
-    return network
+    return replaced
 
 
 def known_training(weights: Path | Fresh | None, tag: str = "") -> bool | None:
