@@ -189,7 +189,8 @@ def load_embedded(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
         encoder.is_ssl, encoder.training_augmentations, encoder.card["weights"] = False, (), str(weights)
         return encoder
     encoder.card["weights"] = load_into(encoder, load_state(weights), path=weights, layout=_LAYOUT)
-    if encoder.network_fingerprint != _shipped(name).network_fingerprint:
+    is_here = ENCODERS[name].here()  # not while those that ship are trained
+    if not (is_here and encoder.network_fingerprint == _shipped(name).network_fingerprint):
         encoder.is_ssl, encoder.training_augmentations = None, ()
     return encoder
 
