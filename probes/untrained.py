@@ -23,8 +23,9 @@ def is_untrained(encoder: Encoder) -> bool:
 
 
 def are_fresh(name: str, card: Mapping[str, Any]) -> bool:
-    """Whether the weights of an encoder of this name and card are fresh."""
-    return name == UNTRAINED or is_fresh(card.get("weights"))
+    """Whether the weights of an encoder of this name and card are fresh: those that ship as such, or drawn."""
+    weights = card.get("weights")
+    return is_fresh(weights) or (name == UNTRAINED and weights is None)
 
 
 def untrained_of(encoder: Encoder, levels: Sequence[str]) -> Encoder | None:
@@ -37,8 +38,13 @@ def untrained_of(encoder: Encoder, levels: Sequence[str]) -> Encoder | None:
         fresh = load_encoder(encoder.name, levels=levels, weights="random", device=device_of(encoder))
     except UserError:
         return None
-    alike = all(fresh.dimensions.get(level) == encoder.dimensions[level] for level in levels)
-    return fresh if alike else None  # else it is another one that has the name
+    dimensions, pooling = (encoder.dimensions, fresh.dimensions), (_pooling(encoder), _pooling(fresh))
+    alike = all(one.get(level) == other.get(level) for one, other in (dimensions, pooling) for level in levels)
+    return fresh if alike else None  # else it is another one that has the name, or another function
+
+
+def _pooling(encoder: Encoder) -> Mapping[str, str]:
+    return encoder.card.get("pooling", {})
 
 
 def beside_untrained(table: pd.DataFrame, name: str, *keys: str) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import Result
 
+from probes.untrained import untrained_of
 from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.hubs import known_training
 from rcdm_core.errors import UserError
@@ -52,7 +54,25 @@ def test_a_timm_network_gives_what_timm_pools(name: str, tmp_path: Path) -> None
         expected = model.forward_head(model.forward_features(x), pre_logits=True)
     torch.testing.assert_close(encoder(IMAGES)["backbone"], expected)
     assert encoder.dimensions == {"backbone": expected.shape[1]}
-    assert encoder.card["pooling"]["backbone"] in ("mean over positions", "class token")
+    rule = {"test_vit": "class token", "test_convnext": "the network's own"}.get(name, "mean over positions")
+    assert encoder.card["pooling"]["backbone"] == rule  # of ConvNeXt that mean is normed
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "rule"),
+    [
+        ("deit_tiny_distilled_patch16_224", {}, "the network's own"),
+        ("vit_tiny_patch16_224", {"global_pool": "avg"}, "mean of patches"),
+        ("swin_tiny_patch4_window7_224", {"window_size": 4}, "mean over positions"),
+        ("resnet50_clip", {}, "the network's own"),
+    ],
+)
+def test_a_card_tells_how_a_network_pools_where_that_is_all_it_does(
+    name: str, options: dict[str, object], rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda model, **given: create(model, **given, **options))
+    assert load_encoder(f"timm/{name}", weights="random").card["pooling"] == {"backbone": rule}
 
 
 @pytest.mark.parametrize(
@@ -86,19 +106,35 @@ def test_how_a_file_was_trained_is_not_known_unless_it_is_told(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "name, is_ssl",
+    "tag, is_ssl",
     [
-        ("vit_small_patch14_dinov2.lvd142m", True),
-        ("convnextv2_tiny.fcmae", True),
-        ("convnextv2_tiny.fcmae_ft_in1k", False),
-        ("resnet18.a1_in1k", False),
-        ("vit_base_patch32_clip_224.openai", None),
-        ("torchhub/facebookresearch/vicreg:main:resnet50", True),
-        ("torchhub/somebody/networks:main:small", None),
+        ("lvd142m", True),
+        ("fcmae", True),
+        ("fcmae_ft_in1k", False),
+        ("mim_in22k", True),
+        ("mim_m38m_ft_in1k", False),
+        ("in1k_ijepa", True),
+        ("a1_in1k", False),
+        ("sam_in1k", False),
+        ("openai", None),
+        ("eupe_lvd1689m", None),
+        ("", None),
     ],
 )
-def test_names_of_published_weights_tell_how_they_were_trained(name: str, is_ssl: bool | None) -> None:
-    assert known_training(None, name) is is_ssl
+def test_tags_of_published_weights_tell_how_they_were_trained(tag: str, is_ssl: bool | None) -> None:
+    assert known_training(None, tag) is is_ssl
+
+
+def test_no_owner_folder_or_architecture_tells_how_weights_were_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub(tmp_path / "mae_vs_dino")
+    assert load_encoder("torchhub/./mae_vs_dino:small").is_ssl is None
+    tagged = network("test_vit", 0)
+    tagged.pretrained_cfg = {**tagged.pretrained_cfg, "tag": "dino"}
+    monkeypatch.setattr(timm, "create_model", lambda *_, **__: tagged)
+    told = {name: load_encoder(name).is_ssl for name in ("timm/test_vit.dino", "hf-hub:mae/dino")}
+    assert told == {"timm/test_vit.dino": True, "hf-hub:mae/dino": None}  # somebody's, who may have tuned it
 
 
 def test_fingerprints_follow_weights_and_network() -> None:
@@ -151,6 +187,15 @@ HUBCONF = """
 
     def words(pretrained=True):
         return "no network"
+
+    def projecting():
+        torch.manual_seed(2)
+        net = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 9), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+        net.fc = torch.nn.Linear(16, 128)
+        return net
+
+    def trained(**options):
+        return plain()
 """
 
 
@@ -185,12 +230,31 @@ def test_a_torchhub_folder_and_what_it_pools(tmp_path: Path) -> None:
     torch.testing.assert_close(filled.trunk.conv1[0].weight, network().conv1[0].weight)
 
 
+def test_what_loads_its_weights_whatever_it_is_asked_is_not_its_own_floor(tmp_path: Path) -> None:
+    hub(tmp_path / "mine")
+    small, trained = (load_encoder(f"torchhub/./mine:{entry}") for entry in ("small", "trained"))
+    assert untrained_of(trained, ["backbone"]) is None
+    floor = untrained_of(small, ["backbone"])
+    assert floor is not None
+    assert floor.fingerprint != small.fingerprint
+    small.card["pooling"] = {"backbone": "class token"}  # of another function than its floor's
+    assert untrained_of(small, ["backbone"]) is None
+
+
 MADE = """
 from torch import nn
 
 def make():
     return nn.Sequential(nn.Conv2d(3, 8, 7, stride=8), nn.{}(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 """
+
+
+def test_a_last_layer_that_is_left_out_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hub(tmp_path / "mine")
+    told = {name: load_encoder(f"torchhub/./mine:{name}") for name in ("small", "projecting")}
+    cards = [encoder.card.get("classifier") for encoder in told.values()]
+    assert cards == ["fc, over 9 classes, left out", "fc, over 128 numbers, left out"]
+    assert capsys.readouterr().err.count("left out; if that makes features") == 2
 
 
 def test_two_repositories_whose_modules_have_one_name_are_two_networks(tmp_path: Path) -> None:
@@ -226,12 +290,24 @@ def test_code_that_is_edited_in_a_session_is_run_as_it_is_recorded(tmp_path: Pat
         ("./mine:large", None, "Cannot find callable large .*hubconf.py says which"),
         ("./mine:words", None, "gives a str, not a network"),
         ("./mine:plain", "random", "pretrained"),
+        ("./nowhere:plain", None, "there is no folder ./nowhere: the current folder is"),
+        ("./empty:plain", None, "name the folder of a repository that has one"),
+        ("somebody/nothing:plain", None, "connect to the network once, or put a copy"),
+        ("./mine:trained", "random", "gives the same weights whatever the seed"),
     ],
 )
-def test_torchhub_mistakes_get_one_line(tmp_path: Path, name: str, weights: str | None, message: str) -> None:
+def test_torchhub_mistakes_get_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, weights: str | None, message: str
+) -> None:
     hub(tmp_path / "mine")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr("torch.hub.urlopen", unreachable)
     with pytest.raises(UserError, match=message):
         load_encoder(f"torchhub/{name}", weights=weights)
+
+
+def unreachable(*_: object, **__: object) -> None:
+    raise URLError("no network")
 
 
 OWN = """
@@ -349,6 +425,44 @@ def test_code_of_all_files_that_make_a_network_is_part_of_the_fingerprint(tmp_pa
     assert plain == commented != other
 
 
+@pytest.mark.parametrize("name", ["python:own:build", "torchhub/./mine:build"])
+def test_helpers_and_settings_that_no_fixed_image_shows_are_part_of_the_fingerprint(tmp_path: Path, name: str) -> None:
+    """What is done to nearly black pictures alone, by a function that a module of a package imports, and by a file."""
+    folder = tmp_path / ("mine" if "hub" in name else ".")
+    (folder / "made").mkdir(parents=True)
+    own = """
+        import json
+        from pathlib import Path
+        from torch import nn
+        import made.parts
+
+        class Settings:
+            def __init__(self, values): self.__dict__ = values
+
+        class Net(nn.Conv2d):
+            image_size = 32
+
+            def __init__(self):
+                super().__init__(3, 4, 9)
+                self.settings = Settings(json.loads(Path(__file__).with_name("settings.json").read_text()))
+
+            def forward(self, x): return made.parts.mend(super().forward(x), x < self.settings.dark)
+
+        def build(pretrained=True): return Net()
+    """
+    (folder / ("hubconf.py" if "hub" in name else "own.py")).write_text(dedent(own))
+    (folder / "made/parts.py").write_text("from .deeper import factor\ndef mend(h, dark): return h * factor(dark)\n")
+
+    def fingerprint(code: str, dark: float) -> str:
+        (folder / "made/deeper.py").write_text(f"def factor(dark): return 1 + {code} * dark.all()\n")
+        (folder / "settings.json").write_text(f'{{"dark": {dark}}}')
+        return load_encoder(name).fingerprint
+
+    found = [fingerprint(*given) for given in (("2", 0.01), ("2  ", 0.01), ("3", 0.01), ("2", 0.02))]
+    assert found[0] == found[1]
+    assert len({*found}) == 3
+
+
 @pytest.mark.parametrize("name", ["torchhub/./mine:plain", "torchhub/somebody/mine:main:plain"])
 def test_the_entry_points_of_a_repository_are_part_of_the_fingerprint(tmp_path: Path, name: str) -> None:
     folder = tmp_path / ("mine" if "./" in name else "torch/hub/somebody_mine_main")
@@ -368,6 +482,20 @@ def test_a_hub_of_something_else_gets_one_line(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(timm, "create_model", broken)
     with pytest.raises(UserError, match=r"timm cannot make hf-hub:some/words \(KeyError: 'architecture'\)"):
         load_encoder("hf-hub:some/words")
+
+
+@pytest.mark.parametrize(
+    "overlay",
+    [{"interpolation": "box"}, {"interpolation": "random"}, {"std": (0.0,) * 3}, {"input_size": (3, 3000, 3000)}],
+)
+def test_a_preprocessing_of_timm_that_cannot_be_done_gets_one_line(
+    overlay: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tagged = network("test_vit", 0)
+    tagged.pretrained_cfg = {**tagged.pretrained_cfg, **overlay}
+    monkeypatch.setattr(timm, "create_model", lambda *_, **__: tagged)
+    with pytest.raises(UserError, match="the preprocessing that timm gives timm/test_vit cannot be done on tensors"):
+        load_encoder("timm/test_vit", weights="random")
 
 
 SCORING = """

@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 from torch import nn
+from torchvision.models import swin_transformer
 
 from rcdm_core.encoders import Encoder, load_encoder
 from rcdm_core.encoders.encoder import PATCHES, pooled, with_layers
@@ -156,6 +157,20 @@ def test_channels_are_where_the_layer_has_them() -> None:
     torch.testing.assert_close(encoder(IMAGES)["act"], network.act(wide).mean((1, 2)))
 
 
+def test_channels_are_told_where_all_sides_are_equal() -> None:
+    """torchvision's Swin has its channels last; at this size its first stage has as many as rows and columns."""
+    torch.manual_seed(0)
+    shape = {"patch_size": [4, 4], "depths": [1, 1], "num_heads": [2, 4], "window_size": [4, 4], "embed_dim": 16}
+    swin = swin_transformer.SwinTransformer(**shape).eval()
+    maps = {name: swin.features[: place + 1](torch.rand(2, 3, 64, 64)) for place, name in enumerate(("0", "1"))}
+    for name, map_ in maps.items():
+        assert map_.shape == (2, 16, 16, 16)
+        torch.testing.assert_close(pooled(map_, swin, swin.features[int(name)]), map_.mean((1, 2)))
+    resnet, map_ = timm.create_model("test_resnet"), torch.rand(2, 8, 8, 8)
+    for layer in (resnet.layer1, nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), nn.MaxPool2d(2)):
+        torch.testing.assert_close(pooled(map_, resnet, layer), map_.mean((2, 3)))
+
+
 def test_a_layer_that_sees_windows_of_images_cannot_be_a_level() -> None:
     encoder = in_place()
     encoder.trunk = Windows()
@@ -189,6 +204,33 @@ def test_the_grid_of_a_network_is_what_it_gives_before_it_pools(name: str) -> No
     assert encoder.levels == (PATCHES, "backbone")
     assert levels["backbone"].equal(plain(IMAGES)["backbone"])
     assert encoder.network_fingerprint == plain.fingerprint != encoder.fingerprint
+
+
+class Listing(nn.Module):
+    """A transformer as the code of DINOv3 has it: blocks that give lists, extra tokens by another name."""
+
+    def __init__(self, tells: bool) -> None:
+        super().__init__()
+        self.patch_embed, self.norm = nn.Conv2d(3, 8, 8, 8), nn.LayerNorm(8)
+        self.cls_token = nn.Parameter(torch.randn(1, 1, 8))
+        if tells:
+            self.n_storage_tokens = 4
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        extra = self.cls_token.expand(len(images), 5, -1)
+        return self.norm(torch.cat([extra, self.patch_embed(images).flatten(2).mT.cumsum(1)], 1))[:, 0]
+
+
+def test_a_grid_is_not_that_of_the_patches_before_any_block() -> None:
+    encoder = in_place()
+    encoder.trunk = Listing(tells=True)
+    encoder = with_layers(encoder, [PATCHES])
+    assert encoder.grid_layer == "norm"
+    assert encoder.grid(IMAGES).shape == (2, 8, 4, 4)
+    encoder = in_place()
+    encoder.trunk = Listing(tells=False)
+    with pytest.raises(UserError, match="tiny gives no grid of places"):
+        with_layers(encoder, [PATCHES])
 
 
 class Mosaic(nn.Module):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from rcdm_core.encoders import PUBLISHED, load_encoder
+from rcdm_core.encoders.catalogue import PUBLISHED_FILES
 from rcdm_core.errors import UserError
 
 Tensors = dict[str, torch.Tensor]
@@ -79,10 +82,21 @@ def check(name: str, path: Path, expected: dict[str, torch.Tensor]) -> None:
     assert not any(parameter.requires_grad or parameter.is_meta for parameter in encoder.parameters())
 
 
-def test_torchvisions_layout(tmp_path: Path, trunk: torch.nn.Module, capsys: pytest.CaptureFixture[str]) -> None:
+def test_torchvisions_layout(
+    tmp_path: Path, trunk: torch.nn.Module, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "torchvisions-own.pth"
     torch.save(trunk.state_dict(), path)
     check("imagenet/supervised", path, {"backbone": backbone(trunk, IMAGES)})
+    assert not capsys.readouterr().err
+    mine = load_encoder("imagenet/supervised", weights=path)
+    assert (mine.is_ssl, mine.training_augmentations) == (None, ())
+    assert not {"method", "licence"} & {*mine.card}
+    digits = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    file = replace(PUBLISHED_FILES["supervised"], sha256=digits)
+    monkeypatch.setattr("rcdm_core.encoders.published.PUBLISHED_FILES", {"supervised": file})
+    published = load_encoder("imagenet/supervised", weights=path)
+    assert (published.is_ssl, published.card["method"]) == (False, "cross-entropy on labels")
     assert "torchvisions-own.pth are published under BSD" in capsys.readouterr().err
     load_encoder("imagenet/supervised", weights=path)
     assert not capsys.readouterr().err  # at the first use only
@@ -107,6 +121,9 @@ def test_vissls_layout_of_simclr(tmp_path: Path, trunk: torch.nn.Module) -> None
     h = backbone(trunk, IMAGES)
     z = F.linear(F.linear(h, **first).relu(), **second)
     check("imagenet/simclr", tmp_path / "phase999.torch", {"backbone": h, "projector": z})
+    given = load_encoder("imagenet/simclr", weights=tmp_path / "phase999.torch")
+    assert given.is_ssl  # no hash of it was published
+    assert all(given.card[key].endswith(", if the file is the published one") for key in ("method", "licence"))
 
 
 def test_vissls_layout_of_barlow_twins(tmp_path: Path, trunk: torch.nn.Module) -> None:
@@ -156,8 +173,9 @@ def test_an_encoders_own_names_in_safetensors(tmp_path: Path) -> None:
     save_file(encoder.state_dict(), tmp_path / "simclr.safetensors")
     again = load_encoder("imagenet/simclr", weights=tmp_path / "simclr.safetensors")
     assert again.fingerprint == encoder.fingerprint
-    assert again.is_ssl
-    assert not encoder.is_ssl  # untrained
+    assert again.is_ssl is None  # a file like any other
+    assert encoder.is_ssl is False  # untrained
+    assert not {"method", "licence"} & {*encoder.card, *again.card}
     assert load_encoder("imagenet/simclr", weights="random:4").fingerprint != encoder.fingerprint
 
 

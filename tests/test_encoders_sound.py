@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 import hostile_encoders as table
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 from torchvision import transforms as v1
 
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders import load_encoder
-from rcdm_core.encoders.encoder import Encoder, pooled
-from rcdm_core.encoders.preprocess import Steps
+from rcdm_core.encoders.encoder import Encoder, pooled, survey
+from rcdm_core.encoders.preprocess import Steps, picture_of
 from rcdm_core.encoders.soundness import fixed_images, refuse_without_gradients, sketched
 from rcdm_core.errors import UserError
+from rcdm_core.images import square
 from rcdm_core.precision import rounding_of
 from rcdm_core.representations import represent
 from rcdm_probe.opening import open_encoder
@@ -104,6 +106,52 @@ def test_what_is_pooled_for_a_network_is_not_called_its_own(
     assert load_encoder("python:hostile_encoders:plain").card["pooling"]["backbone"] == rule
 
 
+class Projected(nn.Module):
+    """A trunk and what stands behind it, by the names that people give them."""
+
+    def __init__(self, trunk: str, then: str, after: Any = None, wide: nn.Module | None = None) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.after, self.names, self.image_size = after, (trunk, then), 32
+        parts = self
+        if after == "nested":
+            parts = self.parts = nn.ModuleDict()
+        for name, part in {trunk: table.Net(), then: wide or nn.Linear(16, 24)}.items():
+            parts.add_module(name, part)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        trunk, then = (getattr(getattr(self, "parts", self), name) for name in self.names)
+        h = trunk(x)
+        z = then(h)
+        return {"both": {"backbone": h, "projector": z}, "trunk": h, "unit": F.normalize(h)}.get(self.after, z)
+
+
+@pytest.mark.parametrize(
+    ("network", "refused"),
+    [
+        (Projected("backbone", "projector"), "not what its layer backbone gives"),
+        (Projected("backbone", "neck"), "not what its layer backbone gives"),
+        (Projected("encoder", "projection_head"), "which its projector projection_head gives"),
+        (Projected("features", "head", "nested"), "which its projector parts.head gives"),
+        (Projected("trunk", "projector", wide=nn.Identity()), ""),
+        (Projected("backbone", "projector", "both"), ""),
+        (Projected("backbone", "projector", "trunk"), ""),
+        (Projected("backbone", "projector", "unit"), ""),
+        (Projected("net", "head"), ""),
+    ],
+)
+def test_what_a_projector_gives_is_not_called_the_backbone(
+    network: nn.Module, refused: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "plain", lambda: network, raising=False)
+    if refused:
+        with pytest.raises(UserError, match=f"{refused}: let the network give both by name"):
+            load_encoder("python:hostile_encoders:plain")
+    else:
+        encoder = load_encoder("python:hostile_encoders:plain")
+        assert not {*survey(encoder)} & {*encoder.levels}  # one row for each name
+
+
 @pytest.mark.parametrize("embedding", ["patch_embed", "patch_embeddings"])
 def test_patches_without_the_class_token_are_averaged(embedding: str) -> None:
     network, tokens = nn.Module(), torch.rand(2, 4, 8)
@@ -137,6 +185,42 @@ def test_what_would_see_more_of_an_oblong_picture_is_told(
     monkeypatch.setattr(table, "plain", lambda: given, raising=False)
     assert ("oblong pictures" in load_encoder("python:hostile_encoders:plain").card) == told
     assert ("make pictures square first" in capsys.readouterr().err) == told
+
+
+class Lanczos:
+    """Makes pictures small by another filter than tensors, which it leaves."""
+
+    def __call__(self, picture: Any) -> Any:
+        return picture.resize((32, 32), Image.Resampling.LANCZOS) if isinstance(picture, Image.Image) else picture
+
+    def __repr__(self) -> str:
+        return "Lanczos()"
+
+
+SHRUNK = {
+    "resized": ([v1.Resize(32), v1.CenterCrop(32)], False),
+    "as_pictures_are": ([v1.Resize(32, antialias=False), v1.CenterCrop(32), v1.ToTensor()], False),
+    "by_no_filter": ([v1.Resize(32, antialias=False), v1.CenterCrop(32)], False),
+    "blurred": ([v1.GaussianBlur(9, 3.0), v1.Resize(32), v1.CenterCrop(32), v1.ToTensor()], True),
+    "colours_alone": ([v1.Normalize([0.5] * 3, [0.5] * 3)], False),
+    "another_way_for_pictures": ([Lanczos(), v1.Resize(32), v1.CenterCrop(32), v1.ToTensor()], True),
+}
+
+
+@pytest.mark.parametrize("name", SHRUNK)
+def test_what_makes_something_else_of_large_pictures_is_told(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps, told = SHRUNK[name]
+    monkeypatch.setattr(table, "plain", lambda: (table.Net(), v1.Compose(steps)), raising=False)
+    encoder = load_encoder("python:hostile_encoders:plain")
+    assert ("larger pictures" in encoder.card) == told == ("resize them first" in capsys.readouterr().err)
+    if name == "as_pictures_are":
+        picture = picture_of(torch.rand(3, 90, 70, generator=torch.Generator().manual_seed(0)))
+        theirs = v1.Compose(steps)(picture)[None]
+        torch.testing.assert_close(
+            encoder.preprocess(square(picture, encoder.image_size)[None]), theirs, atol=0.004, rtol=0
+        )
 
 
 def built(name: str, dimensions: Mapping[str, int] | None = None) -> Encoder:

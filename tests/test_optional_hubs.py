@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from probes.untrained import untrained_of
 from rcdm_core.encoders import load_encoder
 from rcdm_core.encoders.preprocess import alike, picture_of, smooth
 from rcdm_core.errors import UserError
@@ -82,6 +84,106 @@ def test_an_image_processor_is_done_as_it_does_or_refused(
         ours = encoder.preprocess(square(picture, encoder.image_size)[None])
         theirs = processor(picture, return_tensors="pt")["pixel_values"]
         assert alike(ours, theirs)
+
+
+@pytest.fixture
+def vit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Small networks of transformers with their processor, saved in a folder by name."""
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    shape = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64, "image_size": 32, "patch_size": 8}
+
+    def save(folder: str, kind: str = "ViTModel", **more: Any) -> Any:
+        config = kind.removesuffix("Model").removesuffix("ForImageClassification") + "Config"
+        torch.manual_seed(0)
+        shaped = getattr(transformers, config)(**{"num_hidden_layers": 1, **shape, **more})
+        network = getattr(transformers, kind)(shaped).eval()
+        network.save_pretrained(folder)
+        transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+        return network
+
+    return save
+
+
+def test_detection_tokens_are_no_patches(vit: Any) -> None:
+    network = vit("own", "YolosModel", num_detection_tokens=5, image_size=[32, 32])
+    encoder = load_encoder("hf:./own", levels=["patches"])
+    tokens = network(pixel_values=encoder.preprocess(IMAGES)).last_hidden_state
+    torch.testing.assert_close(encoder(IMAGES)["patches"], tokens[:, 1:17].mean(1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "rule"),
+    [
+        ("ViTModel", {}, "the network's own"),
+        ("ViTForImageClassification", {}, "class token"),
+        ("ViTMSNModel", {}, "class token"),
+        ("SegformerModel", {"depths": [1] * 4, "hidden_sizes": [8] * 4}, "mean over positions"),
+    ],
+)
+def test_what_is_pooled_here_is_not_called_the_networks_own(
+    kind: str, more: dict[str, Any], rule: str, vit: Any
+) -> None:
+    if kind == "SegformerModel":
+        more = more | {"num_attention_heads": [1] * 4, "num_encoder_blocks": 4}
+    vit("own", kind, **more)
+    assert load_encoder("hf:./own").card["pooling"] == {"backbone": rule}
+
+
+def test_the_untrained_floor_of_a_classifier_pools_as_it_does(vit: Any) -> None:
+    for kind, token in {"ViTForImageClassification": True, "ViTModel": False}.items():
+        vit(kind, kind)
+        encoder = load_encoder(f"hf:./{kind}")
+        floor = untrained_of(encoder, ["backbone"])
+        for one in (encoder, floor):
+            tokens = one.trunk.network(pixel_values=one.preprocess(IMAGES)).last_hidden_state[:, 0]
+            assert torch.allclose(one(IMAGES)["backbone"], tokens) == token
+
+
+def test_a_file_for_a_network_of_transformers_is_looked_at_as_any_other(vit: Any) -> None:
+    state = vit("own").state_dict()
+    files = {
+        "whole numbers": ({key: (100 * value).to(torch.int8) for key, value in state.items()}, "holds whole numbers"),
+        "two": ({**state, **{f"vit.{key}": -value for key, value in state.items()}}, "holds several sets of weights"),
+        "deep": (vit("deep", num_hidden_layers=2).state_dict(), "has beside those of the network .* layers.1"),
+        "large": (vit("large", image_size=64).state_dict(), "in another shape .* embeddings.position_embeddings"),
+    }
+    for name, (content, message) in files.items():
+        torch.save(content, f"{name}.pt")
+        with pytest.raises(UserError, match=message):
+            load_encoder("hf:./own", weights=f"{name}.pt")
+    classifier = vit("classifier", "ViTForImageClassification")
+    torch.save(classifier.state_dict(), "classifier.pt")
+    encoder = load_encoder("hf:./own", weights="classifier.pt")
+    assert encoder.card["weights"].startswith(
+        "classifier.pt, of which 2 tensors are left aside (first: classifier.bias"
+    )
+    tokens = classifier.vit(pixel_values=encoder.preprocess(IMAGES)).last_hidden_state
+    torch.testing.assert_close(encoder(IMAGES)["backbone"], tokens[:, 0])
+
+
+def test_what_an_image_processor_makes_of_oblong_pictures_alone_is_told(vit: Any) -> None:
+    transformers = pytest.importorskip("transformers")
+    vit("own")
+    transformers.DPTImageProcessor(size={"height": 32, "width": 32}, keep_aspect_ratio=True).save_pretrained("own")
+    assert "oblong pictures" in load_encoder("hf:./own").card
+
+
+def test_a_tower_of_open_clip_pads_what_it_is_told_to_pad(monkeypatch: pytest.MonkeyPatch) -> None:
+    open_clip, create = pytest.importorskip("open_clip"), pytest.importorskip("open_clip").create_model
+
+    def padding(*arguments: Any, **options: Any) -> Any:
+        network = create(*arguments, **options)
+        network.visual.preprocess_cfg = {**network.visual.preprocess_cfg, "resize_mode": "longest"}
+        return network
+
+    monkeypatch.setattr(open_clip, "create_model", padding)
+    encoder = load_encoder("open_clip:RN50-quickgelu", weights="random")
+    settings = open_clip.transform.PreprocessCfg(**padding("RN50-quickgelu").visual.preprocess_cfg)
+    picture = picture_of(smooth(400, 600))
+    theirs = open_clip.transform.image_transform_v2(settings, is_train=False)(picture)[None]
+    assert alike(encoder.preprocess(square(picture, encoder.image_size)[None]), theirs)
 
 
 def test_a_tower_of_open_clip_is_its_visual_part() -> None:

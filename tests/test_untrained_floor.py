@@ -10,8 +10,10 @@ import pytest
 import torch
 from planted_decoders import Decoder, deaf
 from probing import opened
+from safetensors.torch import save_file
 
 import rcdm_probe
+from probes.untrained import is_untrained
 from rcdm_core.data.registry import load_data
 from rcdm_core.encoders import UNTRAINED, load_encoder
 from rcdm_core.errors import UserError
@@ -137,3 +139,19 @@ def test_the_one_that_ships_is_the_network_before_training():
     images = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     shipped, fresh = load_encoder(UNTRAINED)(images), load_encoder("vicreg", weights="random")(images)
     assert torch.allclose(shipped["backbone"], fresh["backbone"], atol=2e-3)  # float16 in the file
+
+
+def test_of_a_file_nothing_is_known_that_ships_with_the_name(tmp_path: Path) -> None:
+    saved = {
+        name: (load_encoder(name.removeprefix("my_"), weights=weights), tmp_path / f"{name}.safetensors")
+        for name, weights in {"vicreg": None, "my_vicreg": "random:3", "supervised": None}.items()
+    }
+    for encoder, path in saved.values():
+        save_file({key: value.contiguous() for key, value in encoder.state_dict().items()}, path)
+    shipped, mine = (load_encoder("vicreg", weights=saved[name][1]) for name in ("vicreg", "my_vicreg"))
+    assert (shipped.is_ssl, shipped.training_augmentations) == (True, load_encoder("vicreg").training_augmentations)
+    assert (mine.is_ssl, mine.training_augmentations) == (None, ())
+    trained = load_encoder(UNTRAINED, weights=saved["supervised"][1])
+    assert trained.is_ssl is None
+    assert not is_untrained(trained)
+    assert is_untrained(load_encoder(UNTRAINED))

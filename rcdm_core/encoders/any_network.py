@@ -6,22 +6,26 @@ import ast
 import inspect
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import is_dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from rcdm_core.encoders.encoder import Encoder, catching, pooled
-from rcdm_core.encoders.preprocess import bends_oblong
-from rcdm_core.encoders.soundness import examined, fixed_images, others_code, sketched
+from rcdm_core.encoders.preprocess import Way, bends_oblong, shrinks_otherwise
+from rcdm_core.encoders.soundness import LOOKED_AT, examined, fixed_images, others_code, sketched
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import forget_fingerprints, shows_an_address, without_addresses
-from rcdm_core.precision import differ, rounding_of
+from rcdm_core.precision import device_of, differ, rounding_of
 from rcdm_core.state_dicts import load_into
 from rcdm_core.weight_files import load_state
 
@@ -43,21 +47,31 @@ def assembled(
 
 
 def measured(
-    encoder: Encoder, card: Mapping[str, Any], sources: Iterable[Path] = (), remove_scores: bool = True
+    encoder: Encoder,
+    card: Mapping[str, Any],
+    sources: Iterable[Path] = (),
+    remove_scores: bool = True,
+    theirs: Way | None = None,
 ) -> Encoder:
     """An encoder that is known by what it does with a few fixed images, and by what its card says of it.
 
-    A last layer that makes scores of classes is left out if ``remove_scores``; either way the card says so.
+    A last layer that makes scores of classes is left out if ``remove_scores``; either way the card says so. So it does
+    of pictures of which ``theirs``, the preprocessing as the library has it, makes something else.
 
     Raises:
         UserError: As `admitted`.
     """
     encoder = admitted(encoder, sources, remove_scores)
     encoder.card = {**card, **encoder.card}
-    if bends_oblong(encoder.preprocess, encoder.image_size):
+    size = encoder.image_size
+    if bends_oblong(encoder.preprocess, size, theirs):
         told = "its centre square alone is looked at, of which its own preprocessing would make something else"
         encoder.card["oblong pictures"] = told
         print(f"{encoder.name}: of an oblong picture {told}; make pictures square first", file=sys.stderr)
+    if shrinks_otherwise(encoder.preprocess, size, theirs):
+        told = f"they are resized to {size} pixels before its own first step, which makes something else of them"
+        encoder.card["larger pictures"] = told
+        print(f"{encoder.name}: larger pictures: {told}; resize them first", file=sys.stderr)
     return encoder
 
 
@@ -66,8 +80,8 @@ def admitted(encoder: Encoder, sources: Iterable[Path] = (), remove_scores: bool
 
     It is frozen and in evaluation mode then, and its fingerprint knows weights and what else decides the numbers: the
     code of the network, comments aside (every file that defines one of its modules, and ``sources``, further ones);
-    plain attributes of its modules; and, for all that lies elsewhere, such as in helpers, the environment or buffers
-    that no file holds, what comes out of it.
+    plain attributes of its modules and of what holds settings in them; and, for all that lies elsewhere, such as in the
+    environment or buffers that no file holds, what comes out of it.
 
     Args:
         encoder: On any device. One that was looked at, as those that `rcdm_core.encoders.load_encoder` gives, may have
@@ -78,7 +92,7 @@ def admitted(encoder: Encoder, sources: Iterable[Path] = (), remove_scores: bool
     Raises:
         UserError: It fails, or what comes out is not ``[N, D]`` at a level ``backbone``, or not of its dimensions, or
             is another one in each pass or batch (`rcdm_core.encoders.soundness`), or nothing tells one step of the
-            preprocessing from another.
+            preprocessing from another; or the network has a backbone of its own that gives something else.
     """
     if encoder.examined_as is not None:
         return _once_more(encoder)
@@ -100,6 +114,7 @@ def admitted(encoder: Encoder, sources: Iterable[Path] = (), remove_scores: bool
         levels = examined(encoder)
         if _tell_scores(encoder, levels, remove=remove_scores):
             levels = examined(encoder)
+        _refuse_projection(encoder)
     if (pooling := caught[""][1] if caught else "as it is") != "as it is":
         encoder.card.setdefault("pooling", {"backbone": pooling})  # not by the network itself
     dimensions = {level: h.shape[1] for level, h in levels.items()}
@@ -147,8 +162,10 @@ def _settings(network: nn.Module) -> str:
     """Plain attributes of modules that libraries did not define, and constant buffers that no state dict holds."""
     lines = []
     for name, module in network.named_modules():
-        if type(module).__module__.partition(".")[0] not in _LIBRARIES:
-            plain = {key: value for key, value in vars(module).items() if key not in _REGISTERED and _is_plain(value)}
+        if not _is_of_library(module):
+            told = {key: value for key, value in vars(module).items() if key not in _REGISTERED}
+            plain = {key: value for key, value in told.items() if _is_plain(value)}
+            plain |= {key: _plain_of(value) for key, value in told.items() if _holds_settings(value, module)}
             lines += [f"{name}.{key}={plain[key]!r}" for key in sorted(plain)]
     kept = network.state_dict()
     for name, buffer in network.named_buffers():
@@ -172,6 +189,19 @@ def _is_plain(value: Any) -> bool:
             return os.sep not in value
         case _:
             return value is None or type(value) in (bool, int, float, complex, torch.dtype, torch.Size)
+
+
+def _holds_settings(value: Any, of: nn.Module) -> bool:
+    """Whether an attribute is made to hold settings: by its kind, or one that the code of the network has for them."""
+    is_own = type(value).__module__ == type(of).__module__ and not isinstance(value, (nn.Module, torch.Tensor))
+    is_made_for_them = isinstance(value, (SimpleNamespace, Namespace)) or is_dataclass(value) or is_own
+    return is_made_for_them and not isinstance(value, type) and hasattr(value, "__dict__")
+
+
+def _plain_of(value: Any) -> dict[str, Any]:
+    """Settings by name, those of its kind and its own."""
+    attributes = {**vars(type(value)), **vars(value)}
+    return {key: attributes[key] for key in sorted(attributes) if key[:2] != "__" and _is_plain(attributes[key])}
 
 
 CLASSES = (
@@ -199,14 +229,69 @@ def _tell_scores(encoder: Encoder, levels: Mapping[str, torch.Tensor], *, remove
     if remove and name and layer is not None:
         encoder.trunk.set_submodule(name, nn.Identity())
         with suppress(Exception), torch.no_grad():  # a shape that was written down
-            features = encoder(fixed_images(encoder.image_size)[1:])["backbone"]
+            features = encoder(_two_images(encoder))["backbone"]
             if not differ(features, pooled(given, encoder.trunk), features, rounding_of(encoder)):
-                encoder.card["classifier"] = f"{name}, over {classes:,} classes, left out"
+                encoder.card["classifier"] = left_out(encoder.name, {name: classes})
                 return True
         encoder.trunk.set_submodule(name, layer)
     encoder.card["classifier"] = told
     print(f"{encoder.name}: {told}, not features; write a function that returns those (python:...)", file=sys.stderr)
     return False
+
+
+_TRUNKS = ("backbone", "encoder", "trunk", "features")
+_PROJECTORS = ("projector", "projection_head", "projection", "head")
+"""What people call the two parts of a network that is trained without labels."""
+
+
+def _refuse_projection(encoder: Encoder) -> None:
+    """Raise a `UserError` if what the network gives, the level ``backbone``, is not what is called so in it.
+
+    It is not if a layer of that name gives something else, or a projector beside a trunk gives just this.
+    """
+    layers = dict(encoder.trunk.named_modules())
+
+    def is_projector(name: str) -> bool:
+        parent, dot, last = name.rpartition(".")
+        beside = any(f"{parent}{dot}{trunk}" in layers for trunk in _TRUNKS)
+        is_own = isinstance(layers[parent], nn.ModuleDict) or not _is_of_library(layers[parent])
+        return last in _PROJECTORS and beside and is_own and next(layers[name].parameters(), None) is not None
+
+    asked = [name for name in layers if name == "backbone" or is_projector(name)]
+    if not asked or encoder.projector is not None:
+        return
+    with torch.no_grad(), catching(encoder.trunk, asked) as caught:
+        features = encoder.trunk(encoder.preprocess(_two_images(encoder)))
+    if isinstance(features, Mapping):
+        return  # which tells its levels by name
+    whole = F.normalize(pooled(features, encoder.trunk).float())
+    for name, (h, _) in caught.items():
+        is_another = differ(F.normalize(h.float()), whole, whole, rounding_of(encoder))
+        if is_another == (name == "backbone"):
+            wrong = "not what its layer backbone gives" if is_another else f"which its projector {name} gives"
+            raise UserError(
+                f"the level backbone of {encoder.name} would be what the network gives, {wrong}",
+                'let the network give both by name: return {"backbone": ..., "projector": ...}; or the features alone',
+            )
+
+
+def _is_of_library(module: nn.Module) -> bool:
+    return type(module).__module__.partition(".")[0] in _LIBRARIES
+
+
+def _two_images(encoder: Encoder) -> torch.Tensor:
+    return fixed_images(encoder.image_size)[LOOKED_AT].to(device_of(encoder))
+
+
+def left_out(encoder: str, layers: Mapping[str, int]) -> str:
+    """What a card says of last layers that were left out, by name with their widths.
+
+    It is told on the standard error as well, for one may make features.
+    """
+    widths = {name: f"{n:,} classes" if n in CLASSES else f"{n:,} numbers" for name, n in layers.items()}
+    told = f"{', '.join(f'{name}, over {width}' for name, width in widths.items())}, left out"
+    print(f"{encoder}: its last layer {told}; if that makes features, write a function (python:...)", file=sys.stderr)
+    return told
 
 
 def _last_layer(encoder: Encoder) -> tuple[str, nn.Module | None, torch.Tensor]:
@@ -221,7 +306,7 @@ def _last_layer(encoder: Encoder) -> tuple[str, nn.Module | None, torch.Tensor]:
             is_scripted = isinstance(layer, torch.jit.ScriptModule)  # which takes no hooks
             if not is_scripted and next(layer.parameters(recurse=False), None) is not None:
                 hooks.enter_context(layer.register_forward_hook(partial(note, name)))
-        encoder(fixed_images(encoder.image_size)[1:])
+        encoder(_two_images(encoder))
     return called[-1] if called else ("", None, torch.empty(0))
 
 

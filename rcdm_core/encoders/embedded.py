@@ -176,19 +176,28 @@ def _assembled(name: str) -> Encoder:
 def load_embedded(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     """An embedded encoder with the weights that ship in the package, or with others.
 
+    Of a file nothing is known, unless its weights are those that ship.
+
     Raises:
         UserError: The package was built without its weights, or the given ones do not fit.
     """
     if weights is None:
-        with as_file(files("rcdm_core.zoo") / "weights") as folder:
-            return load_trained(name, folder)
+        return _shipped(name)
     with seeded(weights):
         encoder = _assembled(name)
     if isinstance(weights, Fresh):
         encoder.is_ssl, encoder.training_augmentations, encoder.card["weights"] = False, (), str(weights)
-    else:
-        encoder.card["weights"] = load_into(encoder, load_state(weights), path=weights, layout=_LAYOUT)
+        return encoder
+    encoder.card["weights"] = load_into(encoder, load_state(weights), path=weights, layout=_LAYOUT)
+    is_here = ENCODERS[name].here()  # not while those that ship are trained
+    if not (is_here and encoder.network_fingerprint == _shipped(name).network_fingerprint):
+        encoder.is_ssl, encoder.training_augmentations = None, ()
     return encoder
+
+
+def _shipped(name: str) -> Encoder:
+    with as_file(files("rcdm_core.zoo") / "weights") as folder:
+        return load_trained(name, folder)
 
 
 def load_trained(name: str, folder: Path) -> Encoder:

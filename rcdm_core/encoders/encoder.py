@@ -1,11 +1,12 @@
 """An encoder: a frozen network that gives representations at named levels, straight from images in [0, 1].
 
-Any layer of the trunk can be a level: it is caught by a hook while the network runs, and pooled to ``[N, D]``.
-A map ``[N, C, H, W]`` gives its mean over H and W; so does one whose channels are its last axis, which shows in the
-kind of the layer, in which two of its sides are equal, or in what the network says. Tokens ``[N, T, C]`` of a
-transformer give the class token if the network has one, else the mean of the patches, registers and other extra tokens
-left out. ``[N, D]`` stays as it is. Pooling happens inside the hook, before an in-place activation behind the layer can
-change the tensor. A layer that runs several times in one pass counts with its last output.
+Any layer of the trunk can be a level: it is caught by a hook while the network runs, and pooled to ``[N, D]``. A map
+``[N, C, H, W]`` gives its mean over H and W; so does one whose channels are its last axis, which shows in the kind of
+the layer, in which two of its sides are equal, in what the network says, or (where all sides are equal) in what the
+layer is made of. Tokens ``[N, T, C]`` of a transformer give the class token, the first, if the network has one, else
+the mean of the patches, registers and other extra tokens left out. ``[N, D]`` stays as it is. Pooling happens inside
+the hook, before an in-place activation behind the layer can change the tensor. A layer that runs several times in one
+pass counts with its last output.
 
 The level `PATCHES` is the mean over a grid of places: of the patch tokens of a transformer, without its class token and
 other extra ones, or of the last map of a convolutional network. The grid itself is kept for who asks for it
@@ -33,6 +34,10 @@ PATCHES = "patches"
 """The level that is the mean over the grid of places."""
 
 _CLASS_TOKENS = ("cls_token", "class_token", "class_embedding")  # what timm and DINO, torchvision, and CLIP call it
+_REGISTERS = (
+    "num_register_tokens",
+    "n_storage_tokens",
+)  # how many DINOv2 and DINOv3 have, which tell no other number
 
 
 class Encoder(nn.Module):
@@ -228,10 +233,13 @@ def survey(encoder: Encoder, names: Sequence[str] | None = None) -> dict[str, tu
 
     Args:
         encoder: Any encoder.
-        names: Layers to look at; None takes all that do something. Those that cannot be a level are left out.
+        names: Layers to look at; None takes all that do something, and whose name no level has that the encoder gives
+            itself. Those that cannot be a level are left out.
     """
     if names is None:
-        names = [name for name, layer in encoder.trunk.named_modules() if name and not isinstance(layer, nn.Identity)]
+        own = {"", *encoder.dimensions} - {*encoder.layers}
+        inner = [(name, layer) for name, layer in encoder.trunk.named_modules() if name not in own]
+        names = [name for name, layer in inner if not isinstance(layer, nn.Identity)]
     with catching(encoder.trunk, names) as caught:
         encoder(torch.zeros(2, 3, encoder.image_size, encoder.image_size, device=device_of(encoder.trunk)))
     of_images = [name for name in names if name in caught and len(caught[name][0]) == 2]  # not of windows of them
@@ -246,15 +254,19 @@ def find_grid(encoder: Encoder) -> tuple[str, int, str] | None:
     them or is otherwise one step among others.
 
     Returns:
-        None where nothing, or the layer `PATCHES`, gives no grid.
+        None where nothing, or the layer `PATCHES`, gives no grid; or where more tokens than there are places follow,
+        of which nothing tells where they stand.
     """
+    shapes: list[tuple[int, torch.Size]] = []  # of what has places, how many; and of each output
 
     def look(output: Any, *of: Any) -> tuple[torch.Tensor, str] | None:
         if not isinstance(output, torch.Tensor):
             return None
         found = gridded(output, *of)
         if found is None or len(output) != 2:
+            shapes.append((0, output.shape))
             return output.new_empty(0), ""
+        shapes.append((prod(found[0].shape[2:]), output.shape))
         return found[0].mean((2, 3)), found[1]  # small: a map of every layer is much
 
     names = [name for name, _ in encoder.trunk.named_modules() if name]
@@ -268,7 +280,20 @@ def find_grid(encoder: Encoder) -> tuple[str, int, str] | None:
     with_places = [name for name, (_, rule) in caught.items() if rule]
     least = min(map(depth, with_places), default=0)
     last = PATCHES if PATCHES in names else next((n for n in reversed(with_places) if depth(n) == least), "")
-    return (last, caught[last][0].shape[1], caught[last][1]) if last in with_places else None
+    if last not in with_places or (last != PATCHES and _are_lost(shapes)):
+        return None
+    return last, caught[last][0].shape[1], caught[last][1]
+
+
+def _are_lost(outputs: Sequence[tuple[int, torch.Size]]) -> bool:
+    """Whether behind the last grid come tokens that are more than its places, and as wide: it is that of an embedding.
+
+    Args:
+        outputs: How many places each has, 0 for none, and its shape, in their order.
+    """
+    places, shape = next(((count, shape) for count, shape in reversed(outputs) if count), (0, torch.Size()))
+    later = [one for count, one in outputs[outputs.index((places, shape)) :] if not count] if places else []
+    return any(len(one) == 3 and one[1] > places and one[2] in shape[1:] for one in later)
 
 
 def pooled(output: torch.Tensor, network: nn.Module, layer: nn.Module | None = None) -> torch.Tensor:
@@ -312,7 +337,7 @@ def gridded(output: Any, network: nn.Module, layer: nn.Module | None) -> tuple[t
     """
     match output.ndim if isinstance(output, torch.Tensor) and not output.is_complex() else 0:
         case 3:
-            registers = _found(network, "num_register_tokens") or 0  # DINOv2's, which tells no other number
+            registers = next(filter(None, (_found(network, name) for name in _REGISTERS)), 0)
             extra = _extra_tokens(output, network) or (1 + registers if _has_class_token(output, network) else 0)
             tokens, told = output[:, extra:].mT, _found(network, "patch_embed")
             sides = getattr(told, "grid_size", None) or ()
@@ -368,7 +393,18 @@ def _channels_last(output: torch.Tensor, network: nn.Module, layer: nn.Module | 
     _, first, second, third = output.shape
     if (first == second) != (second == third):
         return first == second
-    return "NHWC" in (getattr(network, "output_fmt", ""), getattr(layer, "output_fmt", ""))
+    if "NHWC" in (getattr(network, "output_fmt", ""), getattr(layer, "output_fmt", "")):
+        return True
+    return first == second == third and _ends_channels_last(layer or network)
+
+
+def _ends_channels_last(layer: nn.Module) -> bool:
+    """Whether what a layer does last takes channels as the last axis: all that it has are linear layers and norms."""
+    while isinstance(layer, nn.Sequential) and len(layer):
+        layer = layer[-1]
+    kinds = [*layer.modules()]
+    has_maps = any(isinstance(kind, (nn.Conv2d, nn.BatchNorm2d)) for kind in kinds)
+    return not has_maps and any(isinstance(kind, (nn.Linear, nn.LayerNorm)) for kind in kinds)
 
 
 def _patches(network: nn.Module) -> int | None:

@@ -2,7 +2,7 @@
 
 Of timm's networks the level ``backbone`` is what the network itself pools for its classifier: the class token or the
 mean of the patches of a transformer, as its weights were trained, the mean over positions of a convolutional network.
-The card says which. The preprocessing is the one that timm gives the weights.
+The card says which, where that is all that it does. The preprocessing is the one that timm gives the weights.
 
 A repository of torch.hub is run only if it is trusted: PyTorch asks before the first use of one, and remembers the
 answer. It may also be a folder with a ``hubconf.py``. What an entry point returns says nothing of its preprocessing:
@@ -26,10 +26,13 @@ from timm.data.constants import IMAGENET_DEFAULT_STD as STD
 from timm.data.transforms_factory import create_transform
 from torch import nn
 
-from rcdm_core.encoders.any_network import assembled, fill_network, measured, ready
-from rcdm_core.encoders.others_modules import modules_as_they_are
+from rcdm_core.encoders.any_network import assembled, fill_network, left_out, measured, ready
+from rcdm_core.encoders.encoder import pooled
+from rcdm_core.encoders.others_modules import imported_from, modules_as_they_are
 from rcdm_core.encoders.preprocess import Steps, decoded_size
+from rcdm_core.encoders.soundness import fixed_images, others_code
 from rcdm_core.errors import UserError, told, unknown_name
+from rcdm_core.fingerprint import fingerprint
 from rcdm_core.hub import offline_without_a_network
 from rcdm_core.paths import user_path
 from rcdm_core.weights import Fresh, seeded
@@ -37,16 +40,16 @@ from rcdm_core.weights import Fresh, seeded
 if TYPE_CHECKING:
     from rcdm_core.encoders.encoder import Encoder
 
+_OWN = "write a function that returns the network with its transform, and name it python:..."
 IMAGE_SIZE = 224  # pixels
 DECODED = 256  # pixels of the short side before it is cropped
 
 CLASSIFIERS = ("fc", "classifier", "head", "heads")
 """What torchvision and others call the last layers of a network."""
 
-_SELF_SUPERVISED = {
-    *("barlow", "barlowtwins", "byol", "dino", "dinov2", "dinov3", "fcmae", "ijepa", "mae", "moco", "mocov3", "simclr"),
-    *("simsiam", "swav", "vicreg", "vicregl", "vjepa"),
-}
+_SELF_SUPERVISED = {"dino", "dinov2", "dinov3", "fcmae", "ijepa", "mae", "mim", "seer"}
+_UNLABELLED = {"lvd142m", "lvd1689m", "sat493m"}
+"""Words in timm's tags for methods without labels, and whole tags: images on which DINOv2 and DINOv3 were trained."""
 
 
 def load_timm(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
@@ -88,15 +91,37 @@ def load_timm(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     layers = (classifier,) if isinstance(classifier, str) else tuple(classifier)
     filled = fill_network(network, weights, name, source, layers)
     config = resolve_model_data_config(network)
-    pooling = _pooling(network)
-    preprocess = Steps(create_transform(**config, is_training=False))
-    size = decoded_size(preprocess) or max(config["input_size"][1:])
-    card = {"network": settings.get("architecture", architecture), "weights": filled, "pooling": {"backbone": pooling}}
-    return measured(assembled(name, network, preprocess, size, known_training(weights, source), pooling), card)
+    about = _pooling(network)
+    with others_code(f"the preprocessing that timm gives {name} cannot be done on tensors", _OWN):
+        transform: Any = create_transform(**config, is_training=False)
+        preprocess = Steps(transform)
+        size = decoded_size(preprocess) or max(config["input_size"][1:])
+    card = {"network": settings.get("architecture", architecture), "weights": filled}
+    is_timms = name.startswith(("timm/", "hf-hub:timm/"))  # whoever tunes one of them hands its tag on
+    is_ssl = known_training(weights, settings.get("tag") or "") if is_timms else known_training(weights)
+    encoder = assembled(name, network, preprocess, size, is_ssl, about)
+    encoder = measured(encoder, card, theirs=lambda picture: transform(picture)[None])
+    with torch.no_grad():
+        encoder.card.setdefault("pooling", {"backbone": _pooled_by(network, preprocess(fixed_images(size)[:1]))})
+    return encoder
+
+
+def _pooled_by(network: Any, pixels: torch.Tensor) -> str:
+    """How the network pools its features, in words, where that is all it does: many norm what they pooled."""
+    features, h = network.forward_features(pixels), network(pixels)
+    if not isinstance(features, torch.Tensor) or features.ndim not in (3, 4):
+        return "the network's own"
+    ways = {"mean over positions": pooled(features, network)}
+    if features.ndim == 3:
+        before, norm = getattr(network, "num_prefix_tokens", 0), getattr(network, "fc_norm", None) or nn.Identity()
+        ways = {"mean of patches": norm(features[:, before:].mean(1))}
+        ways |= {"class token": norm(features[:, 0])} if before else {}
+    fitting = (words for words, one in ways.items() if one.shape == h.shape and one.allclose(h, atol=1e-4))
+    return next(fitting, "the network's own")
 
 
 def _pooling(network: Any) -> str:
-    """How the network pools its features, in words."""
+    """What the network says of its pooling, by which it is known again beside weights and code."""
     pool = getattr(network, "global_pool", None) or getattr(getattr(network, "head", None), "global_pool", "")
     if isinstance(pool, nn.Module):
         kind, average = getattr(pool, "pool_type", ""), "mean over positions"
@@ -113,12 +138,15 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
         weights: A file under the network's own names, or fresh weights; None takes the pretrained ones.
 
     Raises:
-        UserError: The repository cannot be fetched, is not trusted or has no such entry point, or weights do not fit.
+        UserError: The repository cannot be fetched, is not trusted or has no such entry point; weights do not fit; or
+            fresh ones are not what the entry point gives.
     """
     repository, _, entry = name.removeprefix("torchhub/").rpartition(":")
     folder = user_path(repository, "the repository")
     local = bool(repository) and folder.is_dir()
     owned, _, branch = repository.partition(":")
+    if not local and repository.startswith((".", "/", "~")):
+        raise UserError(f"there is no folder {repository}", f"the current folder is {Path.cwd()}")
     if not local and owned.count("/") != 1:
         raise UserError(
             f"{name!r} names no repository", "write torchhub/OWNER/REPOSITORY:BRANCH:NAME, or torchhub/./FOLDER:NAME"
@@ -127,70 +155,92 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     options: dict[str, Any] = {"source": source, "trust_repo": "check", "verbose": False}
     fetched, cache = f"{owned}_{branch or '*'}".replace("/", "_"), Path(torch.hub.get_dir())
     own, root = ([folder], folder) if local else ([*cache.glob(fetched)], cache)  # of all branches where none is named
-    try:
+
+    def made(weights: Path | Fresh | None) -> Any:
         with modules_as_they_are(own, root), seeded(weights):
             try:
-                network = torch.hub.load(address, entry, pretrained=weights is None, **options)
+                return torch.hub.load(address, entry, pretrained=weights is None, **options)
             except TypeError as error:  # an entry point that knows no ``pretrained``
                 if isinstance(weights, Fresh) or "pretrained" not in str(error):
                     raise
-                network = torch.hub.load(address, entry, **options)
+                return torch.hub.load(address, entry, **options)
+
+    try:
+        network = made(weights)
+        another = made(Fresh(weights.seed ^ 1)) if isinstance(weights, Fresh) else None
     except (Exception, SystemExit) as error:  # the repository's own code has run
         raise UserError(f"torch.hub gives no {entry!r} of {repository} ({told(error)})", _remedy(error)) from error
     if not isinstance(network, nn.Module):
         raise UserError(
             f"{name} gives a {type(network).__name__}, not a network", "wrap it in a function and use python:..."
         )
-    network = without_classifier(ready(network, name))
+    if another is not None and fingerprint(another) == fingerprint(network):
+        raise UserError(
+            f"{name} gives the same weights whatever the seed: it loads its own even if asked for a network without",
+            "leave out --weights random",
+        )
+    network = ready(network, name)
+    replaced = without_classifier(network)
     card = {
         "network": f"{entry} of {repository}",
         "weights": fill_network(network, weights, name, "the repository's", CLASSIFIERS),
         "preprocessing": "ImageNet's usual one, assumed",
         "pooling": {"backbone": "the network's own"},
+        **({"classifier": left_out(name, replaced)} if replaced else {}),
     }
     crop: dict[str, Any] = {"interpolation": "bicubic", "crop_pct": IMAGE_SIZE / DECODED, "mean": MEAN, "std": STD}
     preprocess = Steps(create_transform(IMAGE_SIZE, **crop, is_training=False))
-    code = [folder / "hubconf.py"] if local else list(cache.glob(f"{fetched}/hubconf.py"))
-    size, is_ssl = decoded_size(preprocess) or DECODED, known_training(weights, name)
-    return measured(assembled(name, network, preprocess, size, is_ssl), card, code)
+    code = {file for one in own for file in imported_from(one / "hubconf.py", one)}
+    size, is_ssl = decoded_size(preprocess) or DECODED, known_training(weights)
+    return measured(assembled(name, network, preprocess, size, is_ssl), card, code, not replaced)
+
+
+_CONNECT = "connect to the network once, or put a copy of the repository in a folder: torchhub/./FOLDER:NAME"
 
 
 def _remedy(error: BaseException) -> str:
     match error:
         case EOFError():
             return "it is not trusted yet: answer y to the question in a terminal"
+        case OSError() if Path(error.filename or "").name == "hubconf.py":
+            return "name the folder of a repository that has one"
         case OSError() | HTTPException():
-            return "connect to the network once, or put a copy of the repository in a folder: torchhub/./FOLDER:NAME"
+            return _CONNECT
+        case RuntimeError() if "internet" in str(error):
+            return _CONNECT
         case _:
             return "the repository's hubconf.py says which entry points there are and what they need"
 
 
-def without_classifier(network: nn.Module) -> nn.Module:
-    """The network with its last linear layer, if it has one under a usual name, replaced by nothing."""
+def without_classifier(network: nn.Module) -> dict[str, int]:
+    """Replace a network's last linear layer, if it has one under a usual name, by nothing: names and widths of such."""
+    replaced = {}
     for name in CLASSIFIERS:
         layer = getattr(network, name, None)
         if isinstance(layer, nn.Linear):
+            replaced[name] = layer.out_features
             setattr(network, name, nn.Identity())
         elif isinstance(layer, nn.Sequential) and len(layer) and isinstance(layer[-1], nn.Linear):
+            replaced[name] = layer[-1].out_features
             layer[-1] = nn.Identity()
-    return network
+    return replaced
 
 
-def known_training(weights: Path | Fresh | None, name: str) -> bool | None:
+def known_training(weights: Path | Fresh | None, tag: str = "") -> bool | None:
     """Whether weights are self-supervised, as far as it is known.
 
     Args:
         weights: A file, of which nothing is known; fresh weights, which were not trained; or None for the published
-            ones, of which the name may tell.
-        name: Name of the published weights. It tells of labels (``in1k``), or of self-supervised training that no
-            fine-tuning (``ft``) followed (``dino``), or of neither.
+            ones.
+        tag: What timm calls the published weights. It tells of labels (``in1k``), or of self-supervised training that
+            no fine-tuning (``ft``) followed (``dino``), or of neither. What others call theirs tells nothing.
 
     Returns:
         None where it is not known.
     """
     if weights is not None:
         return False if isinstance(weights, Fresh) else None
-    words = set(re.split(r"[^a-z0-9]+", name.lower()))
-    if words & _SELF_SUPERVISED and "ft" not in words:
+    words = set(tag.split("_"))
+    if tag in _UNLABELLED or (words & _SELF_SUPERVISED and "ft" not in words):
         return True
     return False if any(re.fullmatch(r"ft|in\d+k", word) for word in words) else None

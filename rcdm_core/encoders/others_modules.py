@@ -6,6 +6,7 @@ repositories that both have a ``models.py`` would be one network, and a file tha
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -40,6 +41,34 @@ def modules_as_they_are(folders: Sequence[Path], root: Path) -> Iterator[None]:
             file = Path(getattr(sys.modules[name], "__file__", None) or "")
             if _is_from(file, [root]) and "site-packages" not in file.parts:
                 _known[name] = file, _digest(file)
+
+
+def imported_from(file: Path, root: Path) -> set[Path]:
+    """A file of code, and all that lies below a folder and is imported by it, or by one of these, wherever in them."""
+    reached, ahead = set[Path](), [file]
+    while ahead:
+        one = ahead.pop()
+        if one not in reached:
+            reached.add(one)
+            with suppress(OSError, SyntaxError, ValueError):
+                ahead += [found for name in _imports(one, root) for found in _parts(name)]
+    return reached
+
+
+def _imports(file: Path, root: Path) -> Iterator[Path]:
+    """What a file imports, as paths below a folder without their endings; most of them are not there."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (root.joinpath(*alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = (file.parents[node.level - 1] if node.level else root).joinpath(*(node.module or "").split("."))
+            yield from (package, *(package / alias.name for alias in node.names))
+
+
+def _parts(name: Path) -> list[Path]:
+    """The files of code of a module by its path: its own, and that of its package."""
+    places = (name.with_name(f"{name.name}.py"), name / "__init__.py", name.parent / "__init__.py")
+    return [place for place in places if place.is_file()]
 
 
 def _is_from(file: Path, folders: Sequence[Path]) -> bool:

@@ -123,6 +123,8 @@ class Steps(nn.Module):
     def __init__(self, transform: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
         steps = _in_a_row(transform)
+        made = next((place for place, step in enumerate(steps) if _kind(step) in _TO_TENSOR), 0)
+        steps = [*map(_smooth_as_pictures_are, steps[:made]), *steps[made:]]
         self.steps = [step for step in steps if _kind(step) not in _TO_TENSOR]
         self.run = _on_tensors(steps)
         self.networks = nn.ModuleList(step for step in self.steps if isinstance(step, nn.Module))  # go where this goes
@@ -192,6 +194,15 @@ def _on_tensors(steps: Iterable[Any]) -> list[Callable[[torch.Tensor], torch.Ten
     if there == "integers":
         leave_8_bits(255)
     return run
+
+
+def _smooth_as_pictures_are(step: Any) -> Any:
+    """A step on pictures, which are smoothed when they are resized whatever ``antialias`` says."""
+    if getattr(step, "antialias", True) is True:
+        return step
+    step = copy(step)
+    step.antialias = True
+    return step
 
 
 def _float_of(step: Any) -> torch.dtype | None:
@@ -318,9 +329,15 @@ def _sees_all_of(preprocess: nn.Module, way: Side) -> bool:
     return False
 
 
-def alike(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two preprocessings made the same of a picture, but for rounding to 8 bits and a filter like another."""
-    return one.shape == other.shape and bool((one - other).abs().mean() <= 0.05 * other.float().std())
+def alike(one: torch.Tensor, other: torch.Tensor, by: float = 0.05) -> bool:
+    """Whether two preprocessings made the same of a picture, but for rounding to 8 bits and a filter like another.
+
+    Args:
+        one: What one made of it.
+        other: What the other made.
+        by: How far apart they may be in the mean, in standard deviations.
+    """
+    return one.shape == other.shape and bool((one - other).abs().mean() <= by * other.float().std())
 
 
 def picture_of(image: torch.Tensor) -> Image.Image:
@@ -335,19 +352,42 @@ def smooth(height: int, width: int) -> torch.Tensor:
     return (0.5 + waves / 4).clamp(0, 1)
 
 
-def bends_oblong(preprocess: nn.Module, size: int) -> bool:
+Way = Callable[[Image.Image], torch.Tensor]
+"""What somebody's preprocessing makes of a picture: ``[N, 3, H, W]``."""
+
+
+def bends_oblong(preprocess: nn.Module, size: int, theirs: Way | None = None) -> bool:
     """Whether a preprocessing that changes the size of pictures makes something else of oblong ones than it is let.
 
     It is given the square of ``size`` that is made of them (`rcdm_core.images.square`), not the whole of them.
+
+    Args:
+        preprocess: As it is run here.
+        size: Side in pixels of what it is given.
+        theirs: What it is of pictures in the library that it comes from.
     """
+    shapes = ((size + size // 2, 2 * size + 1), (2 * size + 1, size + size // 2))
+    return any(_departs(preprocess, size, picture_of(smooth(*shape)), theirs, 0.05) for shape in shapes)
+
+
+def shrinks_otherwise(preprocess: nn.Module, size: int, theirs: Way | None = None) -> bool:
+    """Whether it makes something else of a square picture of twice the size, full of detail, than of it made small."""
+    rng = np.random.Generator(np.random.Philox(0))
+    picture = Image.fromarray(rng.integers(0, 256, (2 * size, 2 * size, 3), dtype=np.uint8))
+    return _departs(preprocess, size, picture, theirs, 0.02)
+
+
+def _departs(preprocess: nn.Module, size: int, picture: Image.Image, theirs: Way | None, by: float) -> bool:
     if isinstance(preprocess, ResizeNormalize):
         return False  # our own, which is for squares
-    with suppress(Exception), torch.no_grad():  # it may take squares alone
-        for shape in ((size + size // 2, 2 * size + 1), (2 * size + 1, size + size // 2)):
-            image = smooth(*shape)
-            whole = preprocess(image[None].clone())
-            if whole.shape[-2:] != shape and not alike(preprocess(square(picture_of(image), size)[None]), whole):
-                return True
+    whole, wanted = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None] / 255, None
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        with suppress(Exception):  # it may take no pictures
+            wanted = theirs(picture) if theirs else None
+        with suppress(Exception):  # it may take squares alone
+            wanted = wanted if isinstance(wanted, torch.Tensor) and wanted.ndim == 4 else preprocess(whole.clone())
+            if wanted.shape[-2:] != whole.shape[-2:]:
+                return not alike(preprocess(square(picture, size)[None]), wanted, by)
     return False
 
 

@@ -11,6 +11,7 @@ and scaled to [-1, 1]; so are they here.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -74,7 +75,9 @@ def load_published(name: str, *, weights: Path | Fresh | None = None) -> Encoder
 
     Args:
         name: Key of `rcdm_core.encoders.PUBLISHED`.
-        weights: A file in the published layout, or fresh weights, instead of the published file.
+        weights: A file in the published layout, or fresh weights, instead of the published file. Of a file that is
+            another one by its hash nothing is known, or by its layout where no hash was published; where that is the
+            published one, what is told holds if the file is, and says so.
 
     Raises:
         UserError: The file is not here and cannot be fetched (says which file to put where), or does not fit.
@@ -83,39 +86,37 @@ def load_published(name: str, *, weights: Path | Fresh | None = None) -> Encoder
     file, is_given = PUBLISHED_FILES[method], isinstance(weights, Path)
     if weights is None:
         weights = fetch(file.url, licence=file.licence, sha256=file.sha256, name=file.name)
-    trained = not isinstance(weights, Fresh)
-    with seeded(weights), torch.device("meta" if trained else "cpu"):
-        encoder = Encoder(
-            name,
-            preprocessing(),
-            trunk(),
-            projector(method),
-            entry.dimensions,
-            is_ssl=entry.is_ssl and trained,
-            image_size=Side(IMAGE_SIZE, "halving"),
-            training_augmentations=entry.training_augmentations if trained else (),
-        )
-    encoder.card = {
-        "method": entry.method,
-        "network": "ResNet-50",
-        "weights": weights.name if isinstance(weights, Path) else str(weights),
-        "licence": file.licence,
-        "pooling": {"backbone": "mean over positions"},
-    }
-    if isinstance(weights, Path):
-        read, layout = _LAYOUTS[method]
-        state = load_state(weights)
-        if not any(str(key).startswith("trunk.") for key in state):
-            try:
-                state = read(state)
-            except (KeyError, TypeError, AttributeError) as error:
-                begins = ", ".join(repr(str(key)[:40])[1:-1] for key in list(state)[:3])
-                problem = f"the weights in {weights} do not fit: the file begins with {begins}"
-                raise UserError(problem, f"expected {layout}") from error
-        fill(encoder.to_empty(device="cpu"), state, weights, layout)
+    with seeded(weights), torch.device("cpu" if isinstance(weights, Fresh) else "meta"):
+        parts = preprocessing(), trunk(), projector(method)
+        encoder = Encoder(name, *parts, entry.dimensions, is_ssl=False, image_size=Side(IMAGE_SIZE, "halving"))
+    encoder.card = {"network": "ResNet-50", "weights": str(weights), "pooling": {"backbone": "mean over positions"}}
+    if isinstance(weights, Fresh):
+        return encoder
+    read, layout = _LAYOUTS[method]
+    state = load_state(weights)
+    if is_published_layout := not any(str(key).startswith("trunk.") for key in state):
+        try:
+            state = read(state)
+        except (KeyError, TypeError, AttributeError) as error:
+            begins = ", ".join(repr(str(key)[:40])[1:-1] for key in list(state)[:3])
+            problem = f"the weights in {weights} do not fit: the file begins with {begins}"
+            raise UserError(problem, f"expected {layout}") from error
+    fill(encoder.to_empty(device="cpu"), state, weights, layout)
+    encoder.card["weights"], encoder.is_ssl = weights.name, None
+    if not is_given or (_begins_with(weights, file.sha256) if file.sha256 else is_published_layout):
+        unless = ", if the file is the published one" if is_given and not file.sha256 else ""
+        licence = f"{file.licence}{unless}"
+        encoder.card |= {"method": f"{entry.method}{unless}", "licence": licence}
+        encoder.is_ssl, encoder.training_augmentations = entry.is_ssl, entry.training_augmentations
         if is_given:  # else it was told when it was fetched
-            show_licence(weights, file.licence, marker=cache_folder() / "licences" / weights.name)
+            show_licence(weights, licence, marker=cache_folder() / "licences" / weights.name)
     return encoder
+
+
+def _begins_with(path: Path, digits: str) -> bool:
+    """Whether the SHA-256 of a file begins with these hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest().startswith(digits)
 
 
 _VISSL_HEADS = {

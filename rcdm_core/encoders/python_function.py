@@ -4,16 +4,17 @@
 
 - The network takes a batch and gives ``[N, D]``, or a map ``[N, C, H, W]`` or tokens ``[N, T, C]`` that are pooled by
   the rules of `rcdm_core.encoders.encoder`: the level ``backbone``. To give more levels, such as a projector's output,
-  it returns a dictionary ``{"backbone": ..., "projector": ...}``.
+  it returns a dictionary ``{"backbone": ..., "projector": ...}``; one of a projector's output alone is refused.
 - The preprocessing takes ``[N, 3, H, W]`` in [0, 1]: a module, a function, or torchvision's transforms. Gradients have
   to pass through it. Without one, images are resized to a square, and stay in [0, 1].
 - Attributes of the network say what cannot be seen: ``image_size`` (pixels; else what the preprocessing resizes to, or
   224), ``is_ssl`` (whether it was trained without labels; else not told) and ``training_augmentations`` (names of
   the probes' transformations it was trained with).
 
-Weights, the code of the module and of all files that define parts of the network, comments aside, plain attributes of
-the network, and what it gives of a few fixed images belong to the fingerprint: representations are computed anew when
-one of them changes. What is not the same in each pass, and in each batch, is refused.
+Weights, the code of the module, of what it imports from the current folder and of all files that define parts of the
+network, comments aside, plain attributes of the network and of its settings, and what it gives of a few fixed images
+belong to the fingerprint: representations are computed anew when one of them changes. What is not the same in each
+pass, and in each batch, is refused.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import torch
 from torch import nn
 
 from rcdm_core.encoders.any_network import assembled, fill_network, measured, ready
-from rcdm_core.encoders.others_modules import modules_as_they_are
+from rcdm_core.encoders.others_modules import imported_from, modules_as_they_are
 from rcdm_core.encoders.preprocess import (
     LARGEST,
     PROBED,
@@ -98,9 +99,10 @@ def load_custom(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
             "pooling": {"backbone": "the network's own"},
         }
         preprocess, image_size = _preprocessing(transform, image_size, name)
-        code = [Path(module.__file__)] if module.__file__ else []
+        code = imported_from(Path(module.__file__), here) if module.__file__ else set()
         encoder = assembled(name, network, preprocess, image_size, is_ssl)
-        encoder = measured(encoder, card, code, remove_scores=False)
+        theirs = None if transform is None else lambda picture: transform(picture)[None]
+        encoder = measured(encoder, card, code, remove_scores=False, theirs=theirs)
     encoder.training_augmentations = augmentations
     if shadowed:  # what is imported at every pass finds ours now
         examined(encoder)
