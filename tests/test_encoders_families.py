@@ -125,6 +125,24 @@ def test_tags_of_published_weights_tell_how_they_were_trained(tag: str, is_ssl: 
     assert known_training(None, tag) is is_ssl
 
 
+@pytest.mark.parametrize(
+    "repository, is_ssl",
+    [
+        ("facebook/dinov2-base", True),
+        ("facebookresearch/vicreg", True),
+        ("facebookresearch/vicreg-supervised", None),
+        ("someone/facebook/dinov2-base", None),
+        ("someone/dinov2-base", None),
+        ("facebook/convnext-tiny-224", None),
+    ],
+)
+def test_the_repositories_of_a_methods_authors_tell_how_weights_were_trained(
+    repository: str, is_ssl: bool | None
+) -> None:
+    assert known_training(None, repository=repository) is is_ssl
+    assert known_training(Path("mine.pt"), repository=repository) is None
+
+
 def test_no_owner_folder_or_architecture_tells_how_weights_were_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

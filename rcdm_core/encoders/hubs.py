@@ -50,6 +50,10 @@ CLASSIFIERS = ("fc", "classifier", "head", "heads")
 _SELF_SUPERVISED = {"dino", "dinov2", "dinov3", "fcmae", "ijepa", "mae", "mim", "seer"}
 _UNLABELLED = {"lvd142m", "lvd1689m", "sat493m"}
 """Words in timm's tags for methods without labels, and whole tags: images on which DINOv2 and DINOv3 were trained."""
+_AUTHORS = re.compile(
+    r"facebookresearch/(barlowtwins|dino|dinov2|dinov3|swav|vicreg)|facebook/(dino|ijepa|vit-mae|vit-msn|webssl).*"
+)
+"""Repositories of the authors of such methods, on GitHub and on the hub."""
 
 
 def load_timm(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
@@ -191,7 +195,7 @@ def load_torchhub(name: str, *, weights: Path | Fresh | None = None) -> Encoder:
     crop: dict[str, Any] = {"interpolation": "bicubic", "crop_pct": IMAGE_SIZE / DECODED, "mean": MEAN, "std": STD}
     preprocess = Steps(create_transform(IMAGE_SIZE, **crop, is_training=False))
     code = {file for one in own for file in imported_from(one / "hubconf.py", one)}
-    size, is_ssl = decoded_size(preprocess) or DECODED, known_training(weights)
+    size, is_ssl = decoded_size(preprocess) or DECODED, known_training(weights, repository=owned)
     return measured(assembled(name, network, preprocess, size, is_ssl), card, code, not replaced)
 
 
@@ -226,7 +230,7 @@ def without_classifier(network: nn.Module) -> dict[str, int]:
     return replaced
 
 
-def known_training(weights: Path | Fresh | None, tag: str = "") -> bool | None:
+def known_training(weights: Path | Fresh | None, tag: str = "", repository: str = "") -> bool | None:
     """Whether weights are self-supervised, as far as it is known.
 
     Args:
@@ -234,6 +238,7 @@ def known_training(weights: Path | Fresh | None, tag: str = "") -> bool | None:
             ones.
         tag: What timm calls the published weights. It tells of labels (``in1k``), or of self-supervised training that
             no fine-tuning (``ft``) followed (``dino``), or of neither. What others call theirs tells nothing.
+        repository: Where they are from, as ``facebook/dinov2-base``: what authors of methods publish, these have made.
 
     Returns:
         None where it is not known.
@@ -241,6 +246,6 @@ def known_training(weights: Path | Fresh | None, tag: str = "") -> bool | None:
     if weights is not None:
         return False if isinstance(weights, Fresh) else None
     words = set(tag.split("_"))
-    if tag in _UNLABELLED or (words & _SELF_SUPERVISED and "ft" not in words):
+    if _AUTHORS.fullmatch(repository) or tag in _UNLABELLED or (words & _SELF_SUPERVISED and "ft" not in words):
         return True
     return False if any(re.fullmatch(r"ft|in\d+k", word) for word in words) else None

@@ -166,7 +166,7 @@ def load_huggingface(name: str, *, weights: Path | Fresh | None = None) -> Encod
         "weights": filled,
         "pooling": {"backbone": "the network's own"},
     }
-    about, is_ssl = f"{transformers.__version__}{network.config}", known_training(weights)
+    about, is_ssl = f"{transformers.__version__}{network.config}", known_training(weights, repository=source)
     encoder = measured(assembled(name, trunk, preprocess, size, is_ssl, about), card, theirs=theirs)
     with torch.no_grad():
         encoder.card["pooling"] = {"backbone": trunk.pooled(preprocess(fixed_images(size)[:1]))[1]}
