@@ -115,7 +115,7 @@ def measure(run: Context, settings: Generate) -> Iterator[pd.DataFrame | Panel]:
     yield run.records("unit_error", [error], [-1], condition="features")
 
     def compared(features: torch.Tensor, apart: torch.Tensor, **about: Any) -> Iterator[pd.DataFrame]:
-        to_others = torch.cdist(features.double(), features.double()).sum(1) / (count - 1)
+        to_others = distances_to_others(features)
         yield run.records("frechet", frechet_contributions(features, reference), numbers, **about)
         yield run.records("diversity", (2 * to_others - to_others.mean()) / unit, numbers, **about)
         yield run.records("nearest", apart / unit, numbers, **about)
@@ -166,9 +166,14 @@ def gaussian(gallery: torch.Tensor, *, seed: int, images: Sequence[int]) -> torc
     return (centre + torch.from_numpy(z) @ root).float()
 
 
+def distances_to_others(features: torch.Tensor) -> torch.Tensor:
+    """Mean distance of each to the others, ``[N]`` float64, of features ``[N, F]``."""
+    return torch.cdist(features.double(), features.double()).sum(1) / (len(features) - 1)
+
+
 def mean_distance(features: torch.Tensor) -> tuple[float, float]:
     """Mean distance of two of them, ``[N, F]``, and its standard error as a share of it (Hoeffding 1948)."""
-    to_others = torch.cdist(features.double(), features.double()).sum(1) / (len(features) - 1)
+    to_others = distances_to_others(features)
     distance = to_others.mean().item()
     if not distance > 0:
         raise UserError("all images look the same in the feature space", "give images that differ")

@@ -136,13 +136,15 @@ def fetch(url: str, *, licence: str, sha256: str | None = None, name: str | None
     return path
 
 
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _require(sha256: str | None, path: Path, what: str, remedy: str) -> None:
     """Raise a `UserError` unless the SHA-256 of a file begins so; None stands for any."""
-    if not sha256:
-        return
-    with path.open("rb") as file:
-        begins = hashlib.file_digest(file, "sha256").hexdigest()[: len(sha256)]
-    if begins != sha256:
+    if sha256 and (begins := sha256_of(path)[: len(sha256)]) != sha256:
         raise UserError(f"{what} is not what was published: its SHA-256 begins with {begins}, not {sha256}", remedy)
 
 

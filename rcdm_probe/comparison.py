@@ -206,8 +206,7 @@ def _opened(folder: Path) -> FinishedRun:
     if facts["probe"] not in places():
         problem = f"{folder} holds a run of {facts['probe']}, which is no probe at hand"
         raise UserError(problem, f"compare runs of a probe: {listed(list(places()))}")
-    if (path := runs.damaged(folder)) is not None:
-        raise UserError(f"{path} is not as its run has left it", "run the probe again")
+    runs.require_whole(folder)
     run = read_run(folder)
     if "images" not in run.tables:
         raise UserError(f"the run in {folder} does not say which images its numbers are of", "run the probe again")

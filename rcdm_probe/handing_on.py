@@ -82,8 +82,7 @@ def push_run(folder: str | Path, name: str, *, private: bool = False) -> str:
     facts, files = runs.read_facts(folder), runs.left_behind(folder)
     if facts is None or not facts["finished"] or not {"records.parquet", "report.json"} <= set(files):
         raise UserError(f"{folder} holds no finished run with its report", "name the folder that a probe has made")
-    if (path := runs.damaged(folder)) is not None:
-        raise UserError(f"{path} is not as its run has left it", "run the probe again")
+    runs.require_whole(folder)
     told = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     page = _HEAD + "\n\n".join(_page(told, facts)) + "\n"
     return hub.handed_on(folder, [*files, RUN], name, readme=page, kind="dataset", private=private)

@@ -477,6 +477,12 @@ def damaged(folder: Path) -> Path | None:
     return None
 
 
+def require_whole(folder: Path) -> None:
+    """Raise a `UserError` unless all files of a finished run are as it left them."""
+    if (path := damaged(folder)) is not None:
+        raise UserError(f"{path} is not as its run has left it", "run the probe again")
+
+
 def _is_whole(folder: Path) -> bool:
     """Whether the files of a finished run are as it left them; of one that is not it is told."""
     if (path := damaged(folder)) is not None:

@@ -11,7 +11,6 @@ and scaled to [-1, 1]; so are they here.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -30,7 +29,7 @@ from rcdm_core.images import Side
 from rcdm_core.kept import cache_folder
 from rcdm_core.state_dicts import fill
 from rcdm_core.weight_files import load_state
-from rcdm_core.weights import Fresh, fetch, seeded, show_licence
+from rcdm_core.weights import Fresh, fetch, seeded, sha256_of, show_licence
 
 IMAGE_SIZE = 224  # pixels
 Tensors = dict[str, torch.Tensor]
@@ -103,7 +102,7 @@ def load_published(name: str, *, weights: Path | Fresh | None = None) -> Encoder
             raise UserError(problem, f"expected {layout}") from error
     fill(encoder.to_empty(device="cpu"), state, weights, layout)
     encoder.card["weights"], encoder.is_ssl = weights.name, None
-    if not is_given or (_begins_with(weights, file.sha256) if file.sha256 else is_published_layout):
+    if not is_given or (sha256_of(weights).startswith(file.sha256) if file.sha256 else is_published_layout):
         unless = ", if the file is the published one" if is_given and not file.sha256 else ""
         licence = f"{file.licence}{unless}"
         encoder.card |= {"method": f"{entry.method}{unless}", "licence": licence}
@@ -111,12 +110,6 @@ def load_published(name: str, *, weights: Path | Fresh | None = None) -> Encoder
         if is_given:  # else it was told when it was fetched
             show_licence(weights, licence, marker=cache_folder() / "licences" / weights.name)
     return encoder
-
-
-def _begins_with(path: Path, digits: str) -> bool:
-    """Whether the SHA-256 of a file begins with these hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest().startswith(digits)
 
 
 _VISSL_HEADS = {
