@@ -43,7 +43,7 @@ def by_image(records: pd.DataFrame, *keys: str) -> pd.DataFrame:
     # By places: pandas' `unstack` takes eight times as long, and a report asks hundreds of times.
     cells, values = rows * len(columns) + places, np.full(len(images) * len(columns), np.nan)
     if len(np.unique(cells)) < len(cells):
-        raise ValueError(f"two rows of an image have equal {', '.join(keys)}")
+        raise ValueError(f"duplicate rows: two of an image have equal {', '.join(keys)}")
     values[cells] = records["value"].to_numpy()
     wide = values.reshape(len(images), len(columns))
     return pd.DataFrame(wide, pd.Index(images, name="image"), columns)[~np.isnan(wide).any(axis=1)]
