@@ -33,6 +33,8 @@ COLUMNS = {
 given, by which noise is drawn, and from `number_images` on the index in the data set.
 """
 
+_KINDS = {name: np.dtype(kind) for name, kind in COLUMNS.items()}
+
 PARTNER = "partner"
 """Measure whose value is itself the number of an image: that at the other end of a path."""
 
@@ -78,7 +80,7 @@ def records(
         "value": np.asarray(values),
     }
     index = pd.RangeIndex(len(numbers))  # a probe makes hundreds of tables: typed at once, not converted afterwards
-    return pd.DataFrame({name: pd.Series(given[name], index, dtype=kind) for name, kind in COLUMNS.items()})
+    return pd.DataFrame({name: pd.Series(given[name], index, dtype=kind) for name, kind in _KINDS.items()}, index)
 
 
 def join(tables: list[pd.DataFrame]) -> pd.DataFrame:

@@ -40,7 +40,7 @@ def by_image(records: pd.DataFrame, *keys: str) -> pd.DataFrame:
         columns: pd.Index = pd.MultiIndex(levels, np.unravel_index(held, shape), names=keys)
     else:
         columns = pd.Index(levels[0], dtype=levels[0].dtype, name=keys[0])
-    # By places: pandas' `unstack` takes eight times as long, and a report asks hundreds of times.
+    # By places: pandas' `unstack` takes five times as long, and a report asks hundreds of times.
     cells, values = rows * len(columns) + places, np.full(len(images) * len(columns), np.nan)
     if len(np.unique(cells)) < len(cells):
         raise ValueError(f"duplicate rows: two of an image have equal {', '.join(keys)}")

@@ -37,7 +37,7 @@ from analyses.records import records as as_records
 from analyses.statistics import Array, Statistic, correlation, mean, mean_rank, median, ratio, ratio_shares, share
 from analyses.tables import by_image, headings, measured, tabulate
 from probes.page import undrawn
-from probes.probe import Compared, Found, Judgement, Needs, Probe, Ready, Sampling, Show, named, option
+from probes.probe import Compared, Found, Judgement, Needs, Probe, Ready, Sampling, Show, named, once, option
 from probes.untrained import beside_untrained
 from rcdm_core.data.registry import SCENE, open_given
 from rcdm_core.data.scenes import CIRCULAR, RANGES
@@ -377,9 +377,9 @@ def spearman(values: Array) -> Array:
     return np.divide(ranks @ columns, scale, out=np.zeros(len(values)), where=scale > 0)
 
 
-def of_pairs(records: pd.DataFrame, shift: int = 0) -> dict[tuple[str, str], pd.Series]:
+def of_pairs(in_order: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
     """Of each (level, path): the mean order over the factors of each pair, indexed by pair."""
-    by_path = in_order(records, shift).groupby(["level", "path"], sort=False)
+    by_path = in_order.groupby(["level", "path"], sort=False)
     return {(level, path): rows.groupby("image")["order"].mean() for (level, path), rows in by_path}
 
 
@@ -434,7 +434,7 @@ def comparable(records: pd.DataFrame) -> pd.DataFrame:
     """Records by which finished runs are compared, one number a pair and path: its condition."""
     tell = partial(as_records, encoder=records["encoder"].iloc[0])
     records = records[records["level"] != UNTRAINED]
-    made = [tell("order_of_factors", own, own.index, *key) for key, own in of_pairs(records).items()]
+    made = [tell("order_of_factors", own, own.index, *key) for key, own in of_pairs(in_order(records)).items()]
     for key, apart, _, pairs in distances_of(records):
         place = placed(apart)
         made.append(tell("own_point", ratio_shares(beyond_chance(apart)), pairs, *key))
@@ -451,6 +451,17 @@ def of_encoder(found: Found) -> pd.DataFrame:
     return found.records[found.records["level"] != UNTRAINED]
 
 
+@once
+def ordered(found: Found, shift: int = 0) -> pd.DataFrame:
+    """`in_order`, of all that was measured."""
+    return in_order(found.records, shift)
+
+
+def pairs_of_encoder(found: Found, shift: int = 0) -> dict[tuple[str, str], pd.Series]:
+    """`of_pairs`, of the encoder itself."""
+    return {key: values for key, values in of_pairs(ordered(found, shift)).items() if key[0] != UNTRAINED}
+
+
 def orders(found: Found) -> pd.DataFrame:
     """How well readings follow each path, all differing factors of a pair taken together.
 
@@ -458,8 +469,8 @@ def orders(found: Found) -> pd.DataFrame:
     ``wrong_end``, the same towards another image; ``untrained_h``, of the first path of an untrained encoder;
     ``pairs``. No rows without readings.
     """
-    wrong, rows = of_pairs(found.records, 1), {}
-    for key, values in of_pairs(found.records).items():
+    wrong, rows = of_pairs(ordered(found, 1)), {}
+    for key, values in of_pairs(ordered(found)).items():
         rows[key] = found.intervals({"spearman": values, "wrong_end": wrong.get(key, ())}, correlation)
     table = tabulate(rows, ("level", "path"), ("spearman", "wrong_end"), counted="pairs")
     return beside_untrained(table, "spearman", "path")
@@ -472,10 +483,10 @@ def factors(found: Found) -> pd.DataFrame:
     of the first path of an untrained encoder; mean progress of the samples of both ends, ``at_first`` and
     ``at_second``; ``pairs``.
     """
-    wrong = {key: rows["order"] for key, rows in in_order(found.records, 1).groupby([*KEYS])}
+    wrong = {key: rows["order"] for key, rows in ordered(found, 1).groupby([*KEYS])}
     names = ("spearman", "wrong_end", "at_first", "at_second")
     statistics, rows = dict(zip(names, (correlation, correlation, mean, mean), strict=True)), {}
-    for key, own in in_order(found.records).groupby([*KEYS], sort=False):
+    for key, own in ordered(found).groupby([*KEYS], sort=False):
         values = (own["order"], wrong.get(key, ()), own["at_first"], own["at_second"])
         rows[key] = found.intervals(dict(zip(names, values, strict=True)), statistics)
     return beside_untrained(tabulate(rows, KEYS, names, counted="pairs"), "spearman", "path", "factor")
@@ -559,7 +570,7 @@ def comparison(found: Found) -> pd.DataFrame:
     `ORDER` (Spearman's correlation) and `OWN_POINT` (a share, less that of chance).
     """
     records, rows = of_encoder(found), {}
-    right, wrong = of_pairs(records), of_pairs(records, 1)
+    right, wrong = pairs_of_encoder(found), pairs_of_encoder(found, 1)
     shares = {key: pd.Series(beyond_chance(apart)[:, 0]) for key, apart, *_ in distances_of(records)}
     for level in dict.fromkeys(level for level, _ in shares):
         first, *others = [path for at, path in shares if at == level]
@@ -616,7 +627,7 @@ def decisive(words: Sequence[Word], p_values: Sequence[float]) -> int:
 
 def verdicts(found: Found) -> Iterator[Judgement]:
     """Whether what is drawn along the first path changes from A to B, level by level; none from a single pair."""
-    right, wrong = of_pairs(of_encoder(found)), of_pairs(of_encoder(found), 1)
+    right, wrong = pairs_of_encoder(found), pairs_of_encoder(found, 1)
     first = found.settings.paths[0]
     for (level, path), apart, *_ in distances_of(of_encoder(found)):
         if path != first or len(apart) < 2:

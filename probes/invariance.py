@@ -36,7 +36,20 @@ from analyses.records import records as as_records
 from analyses.statistics import auc, auc_shares, mean, mean_reciprocal, mean_size, median, r2, r2_shares, ratio, share
 from analyses.tables import by_image, estimate_of, headings, measured, summed, tabulate
 from probes.page import MEASURED, no_decoder, undrawn
-from probes.probe import Compared, Found, Judgement, Needs, Probe, Ready, Sampling, Show, check_names, named, option
+from probes.probe import (
+    Compared,
+    Found,
+    Judgement,
+    Needs,
+    Probe,
+    Ready,
+    Sampling,
+    Show,
+    check_names,
+    named,
+    once,
+    option,
+)
 from probes.scale import MOVED, OF_TOKENS, PLAIN, TOKENS, WHITENED, Scale, between_tokens, unit_error
 from probes.transformations import REGISTERED, TRANSFORMATIONS
 from probes.untrained import are_fresh, is_untrained, untrained_of
@@ -546,6 +559,7 @@ def doses_label(name: str) -> str:
 # Tables
 
 
+@once
 def references(found: Found) -> dict[str, float]:
     """The dose of each transformation at which levels are compared, read off the records.
 
@@ -803,6 +817,7 @@ def own(found: Found) -> list[str]:
     return [name for name in trained(found) or SSL_AUGMENTATIONS if name in known]
 
 
+@once
 def by_augmentation(found: Found, measure: str) -> dict[tuple[str, str], pd.DataFrame]:
     """Displacement under augmentations, each at its reference dose, ``[images, augmentations]``, by weights and level.
 

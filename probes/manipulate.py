@@ -33,7 +33,7 @@ from analyses.records import components
 from analyses.statistics import Array, Statistic, mean, median, ratio, share
 from analyses.tables import by_image, estimate_of, measured, tabulate
 from probes.page import undrawn
-from probes.probe import Compared, Found, Judgement, Needs, Probe, Ready, Sampling, Show, named, option
+from probes.probe import Compared, Found, Judgement, Needs, Probe, Ready, Sampling, Show, named, once, option
 from probes.untrained import beside_untrained
 from rcdm_core.data.registry import open_given
 from rcdm_core.distances import relative_displacement, typical_distance
@@ -572,10 +572,11 @@ def ways_of_images(rows: pd.DataFrame) -> Iterator[tuple[str, Array]]:
     yield ENCODED, np.stack([mean_by_image(part) for part in (*again, measured(rows, "sample_gap"))], axis=-1)
 
 
-def changes_of_images(records: pd.DataFrame) -> dict[tuple[str, str, str], dict[float, Array]]:
+@once
+def changes_of_images(found: Found) -> dict[tuple[str, str, str], dict[float, Array]]:
     """By (level, factor moved, factor read) and strength: the change of each image, ``[N]``."""
-    spread, before, steps = spreads(records), *(measured(records, f"rendered_{name}") for name in (UNTOUCHED, "moved"))
-    found: dict[tuple[str, str, str], dict[float, Array]] = {}
+    spread, changes = spreads(found.records), dict[tuple[str, str, str], dict[float, Array]]()
+    before, steps = (found.measured(f"rendered_{name}") for name in (UNTOUCHED, "moved"))
     for level, rows in steps.groupby("level", sort=False):
         pairs = rows["condition"].str.partition(" > ")
         start = readings(before[(before["level"] == level) & before["image"].isin(rows["image"].unique())])
@@ -583,14 +584,14 @@ def changes_of_images(records: pd.DataFrame) -> dict[tuple[str, str, str], dict[
         for (moved, strength), part in rows.groupby(["moved", "strength"], sort=False):
             for read, after in readings(part).items():
                 change = change_of(read, start[read], after).mean(1) / spread.get(read, 1.0)
-                found.setdefault((level, moved, read), {})[float(strength)] = change
-    return found
+                changes.setdefault((level, moved, read), {})[float(strength)] = change
+    return changes
 
 
-def slopes_of_images(records: pd.DataFrame) -> dict[tuple[str, str, str], Array]:
+def slopes_of_images(found: Found) -> dict[tuple[str, str, str], Array]:
     """By (level, factor moved, factor read): the change for each standard deviation, of each image, ``[N]``."""
     slopes = {}
-    for key, by_strength in changes_of_images(records).items():
+    for key, by_strength in changes_of_images(found).items():
         strengths = np.array(list(by_strength))
         weights = np.abs(strengths) if key[2] == "class" else strengths
         slopes[key] = weights @ np.stack(list(by_strength.values())) / np.square(strengths).sum()
@@ -733,7 +734,7 @@ def directions(found: Found) -> pd.DataFrame:
     for the class, which cannot be below), ``p_holm`` over the level; ``effect``; ``images``.
     """
     rows, known = {}, found.measured("readable").set_index(["level", "condition"])["value"]
-    for (level, moved, read), values in slopes_of_images(found.records).items():
+    for (level, moved, read), values in slopes_of_images(found).items():
         test = dict.fromkeys(TEST, np.nan) if read == "class" else tested(values)
         change = found.interval(values, mean)
         rows[level, moved, read] = {"change": change, "readable": known[level, moved], **test}
@@ -748,7 +749,7 @@ def responses(found: Found) -> pd.DataFrame:
     """
     rows = {
         (level, moved, strength): {"change": found.interval(values, mean)}
-        for (level, moved, read), by_strength in changes_of_images(found.records).items()
+        for (level, moved, read), by_strength in changes_of_images(found).items()
         for strength, values in (sorted(by_strength.items()) if moved == read else ())
     }
     return tabulate(rows, ("level", "factor", "strength"), ("change",))
@@ -807,7 +808,7 @@ def transplanted(found: Found) -> Iterator[Judgement]:
 
 def directed(found: Found) -> Iterator[Judgement]:
     """Whether a direction changes its own factor, and by more than others."""
-    slopes = {key: values for key, values in slopes_of_images(found.records).items() if key[2] != "class"}
+    slopes = {key: values for key, values in slopes_of_images(found).items() if key[2] != "class"}
     tested_at = {}
     for level in dict.fromkeys(level for level, _, _ in slopes):
         of_level = {(moved, read): values for (at, moved, read), values in slopes.items() if at == level}

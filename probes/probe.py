@@ -13,9 +13,9 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields
-from functools import cached_property, partial
+from functools import cached_property, partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from reports.blocks import Block
     from reports.finished import FinishedRun
     from reports.panels import Map, Panel
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -353,6 +355,18 @@ class Probe:
         return inspect.getdoc(module if hasattr(module, "PROBE") else sys.modules[module.__package__ or ""]) or ""
 
 
+def once(function: Callable[..., T]) -> Callable[..., T]:
+    """A function of what a probe found and of plain values, that is computed once: nobody changes what it gives."""
+
+    @wraps(function)
+    def made(found: Found, *about: Any) -> T:
+        if (function, about) not in found.made:
+            found.made[function, about] = function(found, *about)
+        return found.made[function, about]
+
+    return made
+
+
 class Tables(Mapping[str, "pd.DataFrame"]):
     """The tables of a probe, each made when it is first asked for: one may so be made of another."""
 
@@ -414,6 +428,11 @@ class Found:
             name: self.interval(of, statistics if callable(statistics) else statistics[name])
             for name, of in values.items()
         }
+
+    @cached_property
+    def made(self) -> dict[Any, Any]:
+        """What functions of this have made, `once`."""
+        return {}
 
     @cached_property
     def _places(self) -> dict[str, np.ndarray]:

@@ -75,7 +75,7 @@ def forget_fingerprints(network: nn.Module) -> None:
             module.__dict__.pop(name, None)
 
 
-def _plain(value: Any) -> Iterator[bytes]:
+def _plain(value: Any) -> Iterator[bytes | memoryview]:
     """The bytes of a value of a state dict: of a tensor of any kind, or of several, or what Python says of it."""
     if isinstance(value, (list, tuple)):
         for item in value:
@@ -86,4 +86,4 @@ def _plain(value: Any) -> Iterator[bytes]:
         dense = value.detach().cpu()
         dense = dense.to_dense() if dense.layout != torch.strided else dense
         dense = dense.dequantize() if dense.is_quantized else dense
-        yield dense.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+        yield dense.contiguous().view(-1).view(torch.uint8).numpy().data

@@ -92,6 +92,12 @@ def fill(network: nn.Module, state: Mapping[Any, Any], path: Path | str, layout:
     network.load_state_dict(prepared(network, state, path, layout))
 
 
+def fill_new(network: nn.Module, state: Mapping[Any, Any], path: Path | str, layout: str) -> None:
+    """Give weights to a network of images on the device ``"meta"``, for which none had to be drawn first."""
+    network.load_state_dict(prepared(network, state, path, layout), assign=True)
+    network.to(memory_format=torch.channels_last)
+
+
 def prepared(network: nn.Module, state: Mapping[Any, Any], path: Path | str, layout: str) -> dict[str, torch.Tensor]:
     """Weights as a network takes them, in its own precision: every tensor of both sides is used.
 
@@ -133,7 +139,8 @@ def prepared(network: nn.Module, state: Mapping[Any, Any], path: Path | str, lay
             f"the weights in {path} are no numbers everywhere: NaN or infinity in {_first(wild)}",
             "their training diverged, or the file is damaged; take an earlier checkpoint",
         )
-    return {**held, **{name: torch.zeros_like(own[name]) for name in own if name not in ready}, **ready}
+    counters = {name: torch.zeros(own[name].shape, dtype=own[name].dtype) for name in own if name not in ready}
+    return {**held, **counters, **ready}
 
 
 def require_tensors(state: Mapping[Any, Any], path: Path | str) -> None:

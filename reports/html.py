@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import re
-from functools import partial
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ from rcdm_core.kept import atomic_path
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from jinja2 import Template
 
 
 def compile_html(document: Mapping[str, Any], folder: Path, name: str = "report.html") -> Path:
@@ -33,17 +35,23 @@ def compile_html(document: Mapping[str, Any], folder: Path, name: str = "report.
     Returns:
         Path of the page.
     """
-    from jinja2 import Environment, StrictUndefined  # with the first page, as what plots: not before the first number
+    path, about = folder / name, {"document": document, "folder": folder, "tables": _tables(document)}
+    with atomic_path(path) as temporary:
+        temporary.write_text(_template().render(about), encoding="utf-8")
+    return path
+
+
+@cache
+def _template() -> Template:
+    """The page to be filled in: to read it takes longer than to fill it."""
+    from jinja2 import Environment, StrictUndefined, pass_context  # as what plots: not before the first number
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["data"] = lambda path: _data_address(folder / path)
+    environment.filters["data"] = pass_context(lambda about, path: _data_address(about["folder"] / path))
     environment.filters["anchor"] = _anchor
-    environment.filters["rows"] = partial(_rows, _tables(document))
+    environment.filters["rows"] = pass_context(lambda about, *told: _rows(about["tables"], *told))
     source = (files("reports") / "templates" / "report.html.jinja").read_text(encoding="utf-8")
-    path = folder / name
-    with atomic_path(path) as temporary:
-        temporary.write_text(environment.from_string(source).render(document=document), encoding="utf-8")
-    return path
+    return environment.from_string(source)
 
 
 def _data_address(picture: Path) -> str:

@@ -121,7 +121,11 @@ def small_plots(count: int, across: int, height: float, **shared: Any) -> tuple[
 
 def save(figure: Figure, folder: Path, name: str) -> Path:
     """Write ``name.png`` (300 dpi) and ``name.svg`` (text as outlines) into a folder; give the path of the SVG."""
+    from matplotlib.layout_engine import PlaceHolderLayoutEngine
+
     with theme():
+        if isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine):  # left by `tight_layout`, and it lays out
+            figure.set_layout_engine(None)  # nothing more, but a figure that has one is drawn before it is drawn
         with atomic_path(folder / f"{name}.png") as temporary:
             figure.savefig(temporary, dpi=DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 3})
         with atomic_path(folder / f"{name}.svg") as temporary:

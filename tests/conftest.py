@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from typer import testing
 from typer.testing import CliRunner, Result
 
 from rcdm_core.allocator import keep_memory
@@ -83,6 +85,24 @@ def coarse_pictures() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "DPI", 60)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def few_checks() -> None:
+    """Of the images that a command attacks, it is on a few that the attacker is checked: that takes the most time."""
+    from probes.adversarial import Adversarial
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(Adversarial.__init__.__kwdefaults__, "checked", 4)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_command_line() -> None:
+    """The command line is put together once, and not, as typer's runner does, for every command that a test gives."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(testing, "_get_command", cache(testing._get_command))
         yield
 
 

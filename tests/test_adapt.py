@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +35,14 @@ from rcdm_core.rcdm_training.material import gather
 from rcdm_core.training import join_processes
 
 BRIEF = ("--images", 60, "--steps", 1, "--batch-size", 4, "--looked-at", 2)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_samples() -> Iterator[None]:
+    """After a stage fewer samples are looked at: most of the time went there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rcdm_core.rcdm_training.adaptation.SPREAD", 6)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -384,7 +384,9 @@ def test_distances_of_classes_by_hand() -> None:
 
 def test_an_untrained_encoder_stands_beside_and_is_its_own_floor(scenes: ImageSet) -> None:
     fresh = load_encoder("supervised", weights="random")
-    chosen = Adversarial(images=40, training=100, checked=4, attack_steps=2, eps=(2.0,), floor=30)
+    chosen = Adversarial(
+        images=40, training=100, attacks=("Margin", "Displacement"), checked=4, attack_steps=2, eps=(2.0,), floor=30
+    )
     result = measured(PROBE, [network("one", seed=1), fresh], scenes, replace(chosen, reference="one"))
     table = result.tables["stakes"].set_index(["encoder", "weights"])
     assert set(table.index) == {("one", "trained"), ("supervised", "trained"), ("supervised", "untrained")}
@@ -608,10 +610,10 @@ def test_what_torchattacks_leaves_to_be_collected_holds_no_images(scenes: ImageS
 def test_images_that_are_attacked_in_blocks_give_the_records_of_all_at_once(
     scenes: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = replace(SMALL, attacks=("FGSM", "Displacement"), rendered=0, attack_steps=2)
+    chosen = replace(SMALL, images=60, training=100, attacks=("FGSM", "Displacement"), rendered=0, attack_steps=2)
     networks = [network("one", seed=1, is_ssl=False), network("two", seed=2)]
     whole = measured(PROBE, networks, scenes, chosen).records
-    monkeypatch.setattr("probes.adversarial.measurement.HELD", 30 * 12 * 32**2)
+    monkeypatch.setattr("probes.adversarial.measurement.HELD", 25 * 12 * 32**2)
     blocks = measured(PROBE, networks, scenes, chosen).records
     key = ["measure", "encoder", "condition", "strength", "image", "sample"]
     whole, blocks = (records.sort_values(key).reset_index(drop=True) for records in (whole, blocks))

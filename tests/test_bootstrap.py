@@ -186,7 +186,7 @@ def test_a_few_images_unlike_all_others_blow_no_interval_up(statistic):
             values = np.stack([values, np.ones(n)], 1)
         if statistic is r2:
             values = np.stack([true := rng.normal(size=(n, 1, 1)), true + 1 - values[:, None, None]], axis=-1)
-        found = interval(values, statistic)
+        found = interval(values, statistic, resamples=400)  # one in twenty has none of three images
         assert found.value - 1 < found.low <= found.value <= found.high < found.value + 1
         assert found.high <= 1 or statistic in (mean, ratio)
 

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 from PIL import Image
 from planted_content import TRAINED, content
@@ -416,16 +417,15 @@ APART = """
 import json, os, sys
 sys.path.insert(0, sys.argv[1])
 import kornia, pandas, scipy.stats, torch  # once for all; what Matplotlib is told is read when it is imported
-import analyses.tables, rcdm_core.data.registry, rcdm_core.encoders.embedded, rcdm_core.readout, rcdm_core.zoo.judge
+from itertools import islice
+from pathlib import Path
+from planted_content import TRAINED, content
+from probes.page import _figures
+from reports import style
+style.DPI = 60
+found = content(images=20, pictures=2, transformations=TRAINED[:1], levels=("backbone",))
 
 def draw(folder):
-    from itertools import islice
-    from pathlib import Path
-    from planted_content import TRAINED, content
-    from probes.page import _figures
-    from reports import style
-    style.DPI = 100
-    found = content(images=20, pictures=2, transformations=TRAINED[:1], levels=("backbone",))
     for name, figure in islice(_figures(found), 4):
         style.save(figure, Path(folder, "drawn"), name)
 
@@ -445,11 +445,12 @@ def test_figures_are_the_same_whatever_matplotlib_is_told(tmp_path):
     (tmp_path / "theirs").write_text(HOSTILE)
     told = {  # several at once, where none is read in the place of another
         "plain": {},
-        "matplotlibrc in the working folder and SOURCE_DATE_EPOCH": {"SOURCE_DATE_EPOCH": "yesterday"},
+        "matplotlibrc in the working folder, SOURCE_DATE_EPOCH, and MPLBACKEND of what is not there": {
+            "SOURCE_DATE_EPOCH": "yesterday", "MPLBACKEND": "module://not_installed",
+        },
         "MATPLOTLIBRC and MPLBACKEND of a window": {
             "MATPLOTLIBRC": str(tmp_path / "theirs"), "MPLBACKEND": "TkAgg",
         },
-        "MPLBACKEND of what is not there": {"MPLBACKEND": "module://not_installed"},
     }  # fmt: skip
     for name in told:
         (tmp_path / name / "drawn").mkdir(parents=True)
@@ -464,3 +465,11 @@ def test_figures_are_the_same_whatever_matplotlib_is_told(tmp_path):
     assert len(found["plain"]) == 8
     for name, files in found.items():
         assert files == found["plain"], name
+
+
+def test_a_figure_that_lays_itself_out_is_saved_as_it_would_be(tmp_path):
+    """One of a probe of somebody's own, whose engine has not laid it out before it is saved."""
+    figure = Figure(layout="constrained")
+    figure.subplots().set_ylabel("what is\nmeasured")
+    style.save(figure, tmp_path, "own")
+    assert isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine)

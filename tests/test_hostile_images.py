@@ -654,14 +654,15 @@ def test_records_of_two_probes_of_the_same_folder_can_be_joined(tmp_path: Path, 
     (tmp_path / "photos" / "b" / "1.heic").write_bytes(b"x")
     ended = command(
         "invariance", "--encoder", "vicreg", "--data", "photos", "--rcdm", "none", "-t", "grayscale", "--images", 20,
-        "--gallery", 25, "--seed", 1, "--out", "out",
+        "--level", "backbone", "--gallery", 25, "--seed", 1, "--out", "out",
     )  # fmt: skip
     assert ended.exit_code == 0, ended.output
     assert "passed over: 1 .heic" in ended.stderr
     assert r"broken\xe9.png" in ended.stdout
     report = (tmp_path / "out" / "report.json").read_text(encoding="utf-8")
     assert "Of the images: passed over: 1 .heic." in report
-    found = invariance("vicreg", "photos", rcdm="none", transformations=("grayscale",), images=20, gallery=25, seed=2)
+    few = {"level": "backbone", "transformations": ("grayscale",), "images": 20, "gallery": 25}
+    found = invariance("vicreg", "photos", rcdm="none", seed=2, **few)
     joined = (
         pd.read_parquet(tmp_path / "out" / "records.parquet")
         .merge(pd.read_csv(tmp_path / "out" / "tables" / "images.csv"), on="image")

@@ -34,11 +34,14 @@ import_diffusers_quickly()
 from rcdm_core.rcdm import load_rcdm
 drawn = load_rcdm().sample(torch.zeros(1, 384), "vicreg/backbone", steps=1)
 print(*sorted(sys.modules))
+{after}
+print(drawn.double().sum().item())
+"""
+AS_EVER = """
 import importlib.metadata, scipy.stats, torch._dynamo, torchvision
 assert torch.compiler.disable.__module__.startswith("torch.") and importlib.metadata.packages_distributions()
 import diffusers
 assert diffusers.EulerDiscreteScheduler and diffusers.AutoencoderKL
-print(drawn.double().sum().item())
 """
 HEAVY = {
     "diffusers",
@@ -79,11 +82,11 @@ def test_a_command_draws_the_same_without_what_diffusers_imports_for_others_and_
     (tmp_path / "transformers" / "__init__.py").write_text("import torch._dynamo\n")
     (tmp_path / "transformers-5.0.0.dist-info").mkdir()
     (tmp_path / "transformers-5.0.0.dist-info" / "METADATA").write_text("Name: transformers\nVersion: 5.0.0\n")
-    imported, drawn = printed(DRAWN.format(before=""), PYTHONPATH=str(tmp_path))
+    imported, drawn = printed(DRAWN.format(before="", after=AS_EVER), PYTHONPATH=str(tmp_path))
     assert "diffusers" in imported.split()
     assert not SLOW_OF_DIFFUSERS & set(imported.split())
     # Where diffusers cannot do without, it is imported as ever.
     missing = 'import rcdm_core.quick_import as q; q._NEEDED = ("diffusers.schedulers", "diffusers.no_such_module")'
-    imported, drawn_as_ever = printed(DRAWN.format(before=missing))
+    imported, drawn_as_ever = printed(DRAWN.format(before=missing, after=""))
     assert "torch._dynamo" in imported.split()
     assert drawn == drawn_as_ever

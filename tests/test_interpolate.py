@@ -36,6 +36,7 @@ from probes.interpolate import (
     beyond_chance,
     decisive,
     distances_of,
+    in_order,
     linear,
     of_pairs,
     placed,
@@ -302,13 +303,6 @@ def test_records_are_tidy_and_no_image_is_in_two_pairs(transparent: Result) -> N
     assert counts["distance"] == 30 * 5 * 5 * 3
 
 
-def test_every_number_comes_again_from_the_file_of_records(transparent: Result, tmp_path: Path) -> None:
-    transparent.records.to_parquet(tmp_path / "records.parquet")
-    again = planted(PROBE, pd.read_parquet(tmp_path / "records.parquet")).tables
-    for name, table in transparent.tables.items():
-        pd.testing.assert_frame_equal(table, again[name])
-
-
 def test_all_of_a_pair_starts_from_the_noise_of_its_first_image_and_ends_are_drawn_once() -> None:
     decoder = Decoder(from_h)
     measured(PROBE, encoder("planted", stripes), Stripes(), SMALL, rcdm=decoder)  # type: ignore[arg-type]
@@ -531,7 +525,7 @@ def test_support_is_told_by_the_number_and_the_p_of_the_least_sure_of_three() ->
     """Another end is often on the same side, so that fewer pairs speak for the gain than for the correlation."""
     found = of_turning_hues(aside=0.0)
     (only,) = found.verdicts
-    (order,), (wrong,) = of_pairs(found.records).values(), of_pairs(found.records, 1).values()
+    (order,), (wrong,) = (of_pairs(in_order(found.records, shift)).values() for shift in (0, 1))
     gain = (order - wrong).dropna()
     assert only.word == "supported"
     assert only.value == pytest.approx(gain.mean())

@@ -47,7 +47,7 @@ def scenes() -> ImageSet:
     return load_data("scenes", image_size=32, limit=300, seed=0)
 
 
-SMALL = Invariance(images=120, gallery=240, rendered=80, varied=4, samples=3, pictures=2, compared=1, steps=2)
+SMALL = Invariance(images=80, gallery=160, rendered=60, varied=4, samples=3, pictures=2, compared=1, steps=2)
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +77,11 @@ def test_records_are_tidy(found: Result) -> None:
     assert records["value"].notna().all()
     counts = records.groupby("measure").size()
     doses = sum(len(entry.doses) for entry in TRANSFORMATIONS.values())
-    assert counts["relative_displacement"] == counts["cosine"] == counts["rank"] == 120 * 2 * doses
-    assert counts["applied_score"] == 120 * 2 * 2 * 13
-    assert counts["strength_predicted"] == 120 * 2 * (doses + 13)
-    assert counts["true"] == 120 * 12
-    assert counts["present"] == 120 * 2 * 12
+    assert counts["relative_displacement"] == counts["cosine"] == counts["rank"] == SMALL.images * 2 * doses
+    assert counts["applied_score"] == SMALL.images * 2 * 2 * 13
+    assert counts["strength_predicted"] == SMALL.images * 2 * (doses + 13)
+    assert counts["true"] == SMALL.images * 12
+    assert counts["present"] == SMALL.images * 2 * 12
 
 
 def test_an_exact_invariance_is_found_and_nothing_of_it_can_be_read(found: Result) -> None:

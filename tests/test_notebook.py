@@ -17,7 +17,14 @@ from rcdm_core.progress import current, silent, track
 from rcdm_probe import progress
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "look.ipynb"
-COARSE = "from reports import style; style.DPI = 60"  # as `conftest.coarse_pictures`, in the process of the notebook
+QUICKLY = """
+from reports import style
+from rcdm_core.quick_import import import_diffusers_quickly
+
+style.DPI = 60
+import_diffusers_quickly()
+"""
+"""As `conftest.coarse_pictures` and the command line do, in the process of the notebook."""
 
 
 def test_the_example_runs_and_shows_results_tables_and_pictures(tmp_path: Path) -> None:
@@ -27,7 +34,7 @@ def test_the_example_runs_and_shows_results_tables_and_pictures(tmp_path: Path) 
     notebook = nbformat.read(EXAMPLE, as_version=4)
     nbformat.validate(notebook)
     assert not any(cell.get("outputs") for cell in notebook.cells)
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(COARSE))
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(QUICKLY))
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = [[out.get("data", {}) for out in cell.outputs] for cell in notebook.cells[1:] if cell.cell_type == "code"]
     result, table, panel, plotted, samples, saved = ([one for one in data if one] for data in shown)

@@ -35,7 +35,7 @@ def noise(values: torch.Tensor) -> torch.Tensor:
 
 def verdicts(planted: Encoder) -> tuple[Verdict, ...]:
     trained = planted.training_augmentations
-    return invariance(planted, rcdm="none", images=60, gallery=120, transformations=trained).verdicts
+    return invariance(planted, rcdm="none", images=40, gallery=80, transformations=trained).verdicts
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def blind(images: torch.Tensor) -> torch.Tensor:
     ],
 )
 def test_finding_3_is_the_fragility_that_was_planted(unlabelled, reference, other, word):
-    settings = {"attacks": ("Displacement",), "eps": (1.0, 2.0), "images": 60, "training": 60, "attack_steps": 8}
+    settings = {"attacks": ("Displacement",), "eps": (1.0, 2.0), "images": 40, "training": 60, "attack_steps": 6}
     compared = [encoder("first", reference, is_ssl=False), encoder("second", other)]
     found = adversarial(compared, unlabelled, reference="first", rcdm="none", **settings).verdicts
     assert [(verdict.aspect, verdict.word) for verdict in found] == [("displacement", word)]

@@ -385,8 +385,8 @@ def test_the_shipped_rcdm_draws_what_the_representation_says():
     """Seen from a sample's representation, the one it was drawn from is among the nearest of 64; 0.07 is chance."""
     rcdm, encoder = load_rcdm(), load_encoder("vicreg")
     h = encoder(Scenes()[range(64)])["backbone"]
-    samples = rcdm.sample(h, "vicreg/backbone", steps=4)
-    ranks = retrieval_ranks(encoder(samples)["backbone"], h, torch.arange(64))
+    samples = rcdm.sample(h[:24], "vicreg/backbone", steps=4)
+    ranks = retrieval_ranks(encoder(samples)["backbone"], h, torch.arange(24))
     assert mean_reciprocal_rank(ranks) > 0.3
 
 
@@ -421,8 +421,8 @@ def test_a_guided_step_goes_where_the_distance_falls_and_no_farther_than_is_know
 
 
 def test_guided_samples_come_nearer_to_their_representation():
-    rcdm, encoder, images = load_rcdm(), load_encoder("vicreg"), Scenes("test")[range(12)]
+    rcdm, encoder, images = load_rcdm(), load_encoder("vicreg"), Scenes("test")[range(8)]
     h, guide = encode(encoder, images)["projector"], distance_to_h(encoder, "projector")
-    samples = [rcdm.sample(h, "vicreg/projector", steps=8, guide=steered) for steered in (None, guide)]
+    samples = [rcdm.sample(h, "vicreg/projector", steps=4, guide=steered) for steered in (None, guide)]
     apart = [(encode(encoder, of)["projector"] - h).square().sum(1) for of in samples]
     assert apart[1].median() < apart[0].median() / 2

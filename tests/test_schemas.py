@@ -23,7 +23,7 @@ def validator(name: str) -> Any:
 
 
 def test_a_run_and_its_report_are_as_their_schemas_say(command: Callable[..., Result], tmp_path: Path) -> None:
-    few = ("--images", 20, "--gallery", 20, "--transformation", "blur")
+    few = ("--level", "backbone", "--images", 20, "--gallery", 20, "--transformation", "blur")
     result = command("invariance", "-e", "vicreg", "--rcdm", "none", *few, "--out", "out")
     assert result.exit_code == 0, result.output
     for name in ("run", "report"):

@@ -48,10 +48,14 @@ BRIEF = ("--image-size", 8, "--steps", 4, "--every", 2, "--batch-size", 4, "--lo
 
 @pytest.fixture(scope="module", autouse=True)
 def narrow() -> Iterator[None]:
-    """The network that commands train by default has a third of its channels: nothing here is about what it learns."""
+    """The network that commands train by default has a third of its channels, and few of its samples are looked at.
+
+    Nothing here is about what it learns.
+    """
     shape, side = NETWORKS["embedded"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(NETWORKS, "embedded", (replace(shape, channels=(32, 64)), side))
+        patch.setattr("rcdm_core.rcdm_training.evaluation.PICTURED", 2)
         yield
 
 

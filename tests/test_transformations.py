@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probes import transformations
+from probes.invariance import PROBE
 from probes.transformations import ERASED, TRANSFORMATIONS, Transformation, register
 from rcdm_core.data.scenes import Scenes
 from rcdm_core.fingerprint import code_fingerprint
 from rcdm_probe import invariance
+from rcdm_probe.conduct import prepare
 
 every = pytest.mark.parametrize("entry", TRANSFORMATIONS.values(), ids=TRANSFORMATIONS.keys())
 RANDOM = ("color_jitter", "crop", "noise", "erasing")
@@ -195,20 +197,24 @@ def test_what_is_registered_is_known_by_its_code_and_numbers_of_another_are_not_
     monkeypatch.setattr(transformations, "_ENTRIES", entries := {**transformations._ENTRIES})
     monkeypatch.setattr("probes.invariance.TRANSFORMATIONS", entries)
 
-    def moved(entry: Transformation) -> tuple[str, float]:
+    sizes = {"rcdm": "none", "images": 20, "gallery": 20, "level": "backbone", "transformations": ("own",)}
+
+    def known(entry: Transformation) -> str:
         entries.pop("own", None)
-        monkeypatch.setattr(transformations, "REGISTERED", known := {})
-        monkeypatch.setattr("probes.invariance.REGISTERED", known)
+        monkeypatch.setattr(transformations, "REGISTERED", registered := {})
+        monkeypatch.setattr("probes.invariance.REGISTERED", registered)
         register(entry)
-        found = invariance(
-            "vicreg", rcdm="none", images=20, gallery=20, transformations=("own",), workdir=tmp_path / "parts"
-        )
+        return prepare(PROBE, "vicreg", **sizes).facts["hashes"]["transformation own"]
+
+    def moved(entry: Transformation) -> tuple[str, float]:
+        known(entry)
+        found = invariance("vicreg", **sizes, workdir=tmp_path / "parts")
         return found.run["hashes"]["transformation own"], found.records.query("strength > 0")["value"].sum()
 
     first = moved(own(tmp_path))
     assert moved(own(tmp_path)) == first
-    others = [moved(own(tmp_path, factor="3"))[0], moved(own(tmp_path, function="partial(by, step=2)"))[0]]
-    others.append(moved(own(tmp_path, doses=(0.25,)))[0])
+    others = [known(own(tmp_path, factor="3")), known(own(tmp_path, function="partial(by, step=2)"))]
+    others.append(known(own(tmp_path, doses=(0.25,))))
     assert len({first[0], *others}) == 4
     assert moved(own(tmp_path, factor=".5"))[1] != first[1]
 

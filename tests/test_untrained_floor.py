@@ -44,24 +44,29 @@ def both(probe: str, rcdm: Path, **settings: Any) -> tuple[Any, Any]:
     return beside, itself
 
 
-def test_of_ranks(rcdm):
-    beside, itself = both("fidelity", rcdm, images=24, gallery=60, swept_images=0, spread=0, compared=0)
+@pytest.fixture(scope="module")
+def fidelity(rcdm) -> tuple[Any, Any]:
+    """What that probe finds on a trained encoder, and on the untrained one itself."""
+    sizes = {"images": 24, "gallery": 60, "swept_images": 0, "spread": 0, "compared": 0, "guided": 30}
+    beside, itself = (rcdm_probe.fidelity(name, rcdm=rcdm, **BRIEF, **sizes) for name in ("vicreg", UNTRAINED))
+    return beside, itself
+
+
+def test_of_ranks(fidelity):
     for table in ("ranks", "sets"):
-        floor, own = (rows_where(tables[table], encoder=UNTRAINED) for tables in (beside, itself))
+        floor, own = (rows_where(found.tables[table], encoder=UNTRAINED) for found in fidelity)
         assert len(own) == 1
         assert floor.reset_index(drop=True).equals(own.reset_index(drop=True)), table
-    assert "vicreg" in set(beside["ranks"]["encoder"])
+    assert "vicreg" in set(fidelity[0].tables["ranks"]["encoder"])
 
 
-def test_the_untrained_itself_is_no_floor(rcdm):
-    sizes = {"images": 24, "gallery": 60, "swept_images": 0, "spread": 0, "compared": 0}
-    found = rcdm_probe.fidelity(UNTRAINED, rcdm=rcdm, **BRIEF, **sizes)
+def test_the_untrained_itself_is_no_floor(fidelity):
+    found = fidelity[1]
     assert "of 1 levels can be told" in found.probe.gist(found)
 
 
-def test_the_floor_claims_nothing(rcdm):
-    sizes = {"images": 24, "gallery": 60, "swept_images": 0, "spread": 0, "compared": 0, "guided": 30}
-    found = rcdm_probe.fidelity("vicreg", rcdm=rcdm, **BRIEF, **sizes)
+def test_the_floor_claims_nothing(fidelity):
+    found = fidelity[0]
     assert "of 1 levels can be told" in found.probe.gist(found)
     told = found.tables["guidance"].set_index("encoder")
     assert told.loc[UNTRAINED, "p_holm"].isna().all()

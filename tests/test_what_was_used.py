@@ -35,7 +35,7 @@ def test_captions_tell_of_how_many_images_distances_were_ranked(folder: Path) ->
 def test_captions_tell_on_how_many_images_the_untrained_was_attacked(folder: Path) -> None:
     found = rcdm_probe.adversarial(
         "vicreg", folder, images=20, attacks=("Displacement",), attack_steps=1, restarts=1, checked=4, rcdm="none",
-        training=20,
+        training=20, eps=(1.0,),
     )  # fmt: skip
     assert found.names["floor"] == 20
 

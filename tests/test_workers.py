@@ -26,7 +26,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @pytest.mark.parametrize("threads", [2], indirect=True)
 def test_records_are_the_same_of_one_worker_and_of_several(threads: int) -> None:
-    study = prepare(PROBE, "vicreg", **FEW)
+    study = prepare(PROBE, "vicreg", level="backbone", **FEW)
     several = conduct(study).records
     torch.set_num_threads(1)
     pd.testing.assert_frame_equal(several, conduct(study).records, check_exact=True)

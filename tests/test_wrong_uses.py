@@ -213,7 +213,7 @@ def test_every_list_written_with_commas_can_be_given_in_several_options() -> Non
 
 
 def test_budgets_of_several_options_are_all_attacked(command: Command) -> None:
-    brief = "adversarial -e vicreg --rcdm none --images 20 --training 40 --attack-steps 1 --out out"
+    brief = "adversarial -e vicreg --rcdm none --images 20 --training 40 --attack Margin --attack-steps 1 --out out"
     result = command(*brief.split(), "--eps", "0.5", "--eps", "2,4")
     assert result.exit_code == 0, result.output
     import pandas as pd
@@ -222,12 +222,15 @@ def test_budgets_of_several_options_are_all_attacked(command: Command) -> None:
     assert set(records["strength"]) == {0.5, 2.0, 4.0}
 
 
-def test_budgets_that_look_like_shares_of_white_are_told(command: Command) -> None:
-    brief = "adversarial -e vicreg --rcdm none --images 20 --training 40 --attack Displacement --attack-steps 1"
+def test_budgets_that_look_like_shares_of_white_are_told(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rcdm_probe.conduct.conduct", stop)  # told before anything is measured
     for eps, told in (("0.0314", True), ("8", False)):
-        result = command(*brief.split(), "--out", eps, "--eps", eps)
-        assert result.exit_code == 0, result.output
-        assert ("0.0314 is 0.0314/255, 8 is 8/255" in result.stderr) == told
+        result = command(*PROBES["adversarial"].split(), "--out", eps, "--eps", eps)
+        assert result.exit_code == 130, result.output
+        assert (f"{eps} is {eps}/255, 8 is 8/255" in result.stderr) == told
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 2**63, 2**64, 1.5, float("nan"), "0", None, True])
@@ -306,12 +309,12 @@ def test_a_folder_that_is_gone_is_told(tmp_path: Path, monkeypatch: pytest.Monke
     [
         ("$RCDM encoders | head -1", 0, ""),
         ("$RCDM encoders >&-", 0, ""),
-        ("$RCDM encoders nothing 2>&-", 2, ""),
+        ("$RCDM encoders --all 2>&-", 2, ""),
         ("$RCDM encoders <&- >&- 2>&-", 0, ""),
         ("$RCDM encoders >/dev/full", 2, "the output cannot be written (No space left on device)"),
-        ("$RCDM encoders nothing 2>/dev/full", 2, ""),
+        ("$RCDM encoders --all 2>/dev/full", 2, ""),
         ("PYTHONIOENCODING=latin-1 $RCDM encoders", 0, ""),
-        ("PYTHONIOENCODING=ascii LC_ALL=C $RCDM encoders \u00e9", 2, "unknown encoder '?'"),
+        ("PYTHONIOENCODING=ascii LC_ALL=C $RCDM \u00e9", 2, "No such command '?'"),
         ("TERM=dumb NO_COLOR=1 COLUMNS=0 $RCDM encoders", 0, ""),
         ("COLUMNS=-3 LINES=x $RCDM --help", 0, ""),
     ],

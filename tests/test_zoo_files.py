@@ -125,7 +125,7 @@ def test_an_rcdm_does_not_go_on_with_encoders_that_it_was_not_trained_on(
 ) -> None:
     for name in recipes.DRAWN:
         shutil.copy(WEIGHTS / f"{name}.safetensors", tmp_path)
-    monkeypatch.setattr(train, "MOMENTS", 300)
+    monkeypatch.setattr(train, "MOMENTS", 40)
     monkeypatch.setattr(recipes, "RCDM", replace(recipes.RCDM, steps=1, batch_size=16, warmup=1))
     monkeypatch.setattr(recipes, "RCDM_NETWORK", replace(NETWORK, image_size=32))
     workshop = Workshop(folder=tmp_path, garments=garments_folder)

@@ -10,7 +10,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import is_dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
@@ -323,8 +323,13 @@ def _code(paths: Iterable[Path]) -> str:
     said = set()
     for path in paths:
         with suppress(OSError, SyntaxError, ValueError):
-            said.add(ast.dump(ast.parse(path.read_bytes())))
+            said.add(_said_by(path.read_bytes()))
     return "".join(sorted(said))
+
+
+@lru_cache(maxsize=16)  # files of one encoder, which is opened again for every study
+def _said_by(code: bytes) -> str:
+    return ast.dump(ast.parse(code))
 
 
 def ready(network: nn.Module, name: str) -> nn.Module:

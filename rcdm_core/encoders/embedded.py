@@ -28,7 +28,7 @@ from rcdm_core.encoders.encoder import Encoder
 from rcdm_core.encoders.preprocess import ResizeNormalize
 from rcdm_core.errors import UserError
 from rcdm_core.json_files import card_at
-from rcdm_core.state_dicts import fill, load_into
+from rcdm_core.state_dicts import fill_new, load_into
 from rcdm_core.weight_files import load_state
 from rcdm_core.weights import Fresh, seeded
 from rcdm_core.winograd import WinogradConvolution, is_transformed
@@ -60,7 +60,7 @@ def trunk() -> nn.Module:
         network.add_module(f"layer{i}", nn.Sequential(block))
     network.global_pool = nn.Sequential(OrderedDict(pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten(1)))
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d) and not module.weight.is_meta:  # to draw on "meta" imports PyTorch's compiler
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     # 32 x 32 images: the 7 x 7 stem of ImageNet, with its max-pool, would leave 8 x 8 before the first block. It is
     # replaced only here, so that what is drawn from a seed stays what it was.
@@ -158,14 +158,16 @@ def preprocessing(size: int = IMAGE_SIZE) -> ResizeNormalize:
     return ResizeNormalize(size, (0.45, 0.45, 0.45), (0.25, 0.25, 0.25))
 
 
-def _assembled(name: str) -> Encoder:
-    """An embedded encoder with fresh weights."""
+def _assembled(name: str, device: str = "cpu") -> Encoder:
+    """An embedded encoder with fresh weights, or on the device ``"meta"`` with none."""
     entry = ENCODERS[name]
+    with torch.device(device):
+        layers, head = trunk(), projector(name)
     return Encoder(
         name,
         preprocess=preprocessing(),
-        trunk=trunk(),
-        projector=projector(name),
+        trunk=layers,
+        projector=head,
         dimensions=entry.dimensions,
         image_size=IMAGE_SIZE,
         is_ssl=entry.is_ssl,
@@ -209,12 +211,12 @@ def load_trained(name: str, folder: Path) -> Encoder:
     path = folder / f"{name}.safetensors"
     if not path.is_file():
         raise UserError(f"the weights of {name!r} are not in {folder}", "train them with `rcdm-probe zoo train`")
-    encoder = _assembled(name)
+    encoder = _assembled(name, "meta")
     encoder.card = card_at(path.with_suffix(".json"))
     state = load_state(path)
     if name == UNTRAINED:  # its blocks are their shortcuts, and what counts for nothing is not in the file
-        state = {key: torch.zeros_like(value) for key, value in encoder.state_dict().items() if is_idle(key)} | state
-    fill(encoder, state, path=path, layout=_LAYOUT)  # float16 in the file, float32 in the network
+        state = {key: torch.zeros(value.shape) for key, value in encoder.state_dict().items() if is_idle(key)} | state
+    fill_new(encoder, state, path=path, layout=_LAYOUT)  # float16 in the file, float32 in the network
     return encoder
 
 

@@ -18,18 +18,24 @@ from rcdm_core.data.scenes import CIRCULAR, CLASSES, LINEAR, RANGES
 from rcdm_core.encoders.embedded import WIDTH, preprocessing, trunk
 from rcdm_core.errors import UserError
 from rcdm_core.fingerprint import fingerprint
-from rcdm_core.state_dicts import fill
+from rcdm_core.state_dicts import fill_new
 from rcdm_core.weight_files import load_state
 
 OUTPUTS = len(CLASSES) + len(LINEAR) + 2 * len(CIRCULAR)
 
 
 class Judge(nn.Module):
-    """Reads class, linear and circular factors from images ``[N, 3, 32, 32]`` in [0, 1]."""
+    """Reads class, linear and circular factors from images ``[N, 3, 32, 32]`` in [0, 1].
 
-    def __init__(self) -> None:
+    Args:
+        device: Of its weights, which are fresh; on ``"meta"`` there are none.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
         super().__init__()
-        self.preprocess, self.trunk, self.heads = preprocessing(), trunk(), nn.Linear(WIDTH, OUTPUTS)
+        self.preprocess = preprocessing()
+        with torch.device(device):
+            self.trunk, self.heads = trunk(), nn.Linear(WIDTH, OUTPUTS)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Pooled features ``[N, 384]``, the space of FD-judge."""
@@ -98,6 +104,6 @@ def read_judge(folder: Path) -> Judge:
     path = folder / "judge.safetensors"
     if not path.is_file():
         raise UserError(f"the judge's weights are not in {folder}", "train them with `rcdm-probe zoo train`")
-    judge = Judge()
-    fill(judge, load_state(path), path, "the judge's state dict, with names trunk.* and heads.*")
+    judge = Judge("meta")
+    fill_new(judge, load_state(path), path, "the judge's state dict, with names trunk.* and heads.*")
     return judge.eval().requires_grad_(False)
