@@ -377,9 +377,9 @@ def spearman(values: Array) -> Array:
     return np.divide(ranks @ columns, scale, out=np.zeros(len(values)), where=scale > 0)
 
 
-def of_pairs(in_order: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
-    """Of each (level, path): the mean order over the factors of each pair, indexed by pair."""
-    by_path = in_order.groupby(["level", "path"], sort=False)
+def of_pairs(read: pd.DataFrame) -> dict[tuple[str, str], pd.Series]:
+    """Of each (level, path) of what `in_order` gives: the mean order over the factors of each pair, indexed by pair."""
+    by_path = read.groupby(["level", "path"], sort=False)
     return {(level, path): rows.groupby("image")["order"].mean() for (level, path), rows in by_path}
 
 
@@ -455,11 +455,6 @@ def of_encoder(found: Found) -> pd.DataFrame:
 def ordered(found: Found, shift: int = 0) -> pd.DataFrame:
     """`in_order`, of all that was measured."""
     return in_order(found.records, shift)
-
-
-def pairs_of_encoder(found: Found, shift: int = 0) -> dict[tuple[str, str], pd.Series]:
-    """`of_pairs`, of the encoder itself."""
-    return {key: values for key, values in of_pairs(ordered(found, shift)).items() if key[0] != UNTRAINED}
 
 
 def orders(found: Found) -> pd.DataFrame:
@@ -569,9 +564,8 @@ def comparison(found: Found) -> pd.DataFrame:
     Wilcoxon's ``p_value``, ``p_holm`` corrected over the rows, the rank-biserial ``effect``; ``pairs``. Measures are
     `ORDER` (Spearman's correlation) and `OWN_POINT` (a share, less that of chance).
     """
-    records, rows = of_encoder(found), {}
-    right, wrong = pairs_of_encoder(found), pairs_of_encoder(found, 1)
-    shares = {key: pd.Series(beyond_chance(apart)[:, 0]) for key, apart, *_ in distances_of(records)}
+    right, wrong, rows = of_pairs(ordered(found)), of_pairs(ordered(found, 1)), {}
+    shares = {key: pd.Series(beyond_chance(apart)[:, 0]) for key, apart, *_ in distances_of(of_encoder(found))}
     for level in dict.fromkeys(level for level, _ in shares):
         first, *others = [path for at, path in shares if at == level]
         if (level, first) in wrong:
@@ -627,7 +621,7 @@ def decisive(words: Sequence[Word], p_values: Sequence[float]) -> int:
 
 def verdicts(found: Found) -> Iterator[Judgement]:
     """Whether what is drawn along the first path changes from A to B, level by level; none from a single pair."""
-    right, wrong = pairs_of_encoder(found), pairs_of_encoder(found, 1)
+    right, wrong = of_pairs(ordered(found)), of_pairs(ordered(found, 1))
     first = found.settings.paths[0]
     for (level, path), apart, *_ in distances_of(of_encoder(found)):
         if path != first or len(apart) < 2:

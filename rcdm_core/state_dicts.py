@@ -93,7 +93,10 @@ def fill(network: nn.Module, state: Mapping[Any, Any], path: Path | str, layout:
 
 
 def fill_new(network: nn.Module, state: Mapping[Any, Any], path: Path | str, layout: str) -> None:
-    """Give weights to a network of images on the device ``"meta"``, for which none had to be drawn first."""
+    """Give weights to a network of images on the device ``"meta"``, for which none had to be drawn first.
+
+    They are taken as they are: `torch.nn.Module.to_empty`, to copy them into, imports sympy.
+    """
     network.load_state_dict(prepared(network, state, path, layout), assign=True)
     network.to(memory_format=torch.channels_last)
 

@@ -303,6 +303,13 @@ def test_records_are_tidy_and_no_image_is_in_two_pairs(transparent: Result) -> N
     assert counts["distance"] == 30 * 5 * 5 * 3
 
 
+def test_every_number_comes_again_from_the_file_of_records(transparent: Result, tmp_path: Path) -> None:
+    transparent.records.to_parquet(tmp_path / "records.parquet")
+    again = planted(PROBE, pd.read_parquet(tmp_path / "records.parquet")).tables
+    for name, table in transparent.tables.items():
+        pd.testing.assert_frame_equal(table, again[name])
+
+
 def test_all_of_a_pair_starts_from_the_noise_of_its_first_image_and_ends_are_drawn_once() -> None:
     decoder = Decoder(from_h)
     measured(PROBE, encoder("planted", stripes), Stripes(), SMALL, rcdm=decoder)  # type: ignore[arg-type]
